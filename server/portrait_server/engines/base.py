@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every engine is: prepare references once, then render frames from landmarks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A photograph of the person and its landmarks.
+
+    Attributes:
+        image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+        points: (70, 3) float32 pixels of the image, z on x's scale and smaller is nearer.
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+
+
+class Engine(ABC):
+    """A way to draw a portrait. Used from one thread at a time.
+
+    Attributes:
+        name: what a user asks for (``--engine``).
+        fingerprint: changes whenever the pixels it makes may change (code version, weights);
+            part of every frame's content hash.
+        batch_size: how many frames it likes to draw in one call.
+    """
+
+    name: str
+    fingerprint: str
+    batch_size: int = 4
+
+    @abstractmethod
+    def prepare(self, references: Sequence[Reference]) -> Any:
+        """What rendering needs of the references, computed once.
+
+        Args:
+            references: 1 to 32; the first one's pixel frame is the portrait's.
+
+        Raises:
+            PortraitError: BAD_POINTS, BAD_IMAGE.
+        """
+
+    @abstractmethod
+    def render(self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+        """Frames of the portrait. The same points give the same bytes, whatever the batch.
+
+        Args:
+            portrait: what `prepare` returned.
+            points: (N, 70, 2 or 3) float32, pixels of the first reference.
+            size: (width, height) of the frames, pixels; the first reference's whole picture fills them.
+            matte: whether to return the person's straight alpha as a fourth channel.
+
+        Returns:
+            (N, height, width, 3) uint8 RGB; (N, height, width, 4) with `matte`, or where the
+            reference has transparency.
+        """

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""LandmarkTrack: the 70 points over time, and its ``.npz`` file."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
+
+MAX_SIDE_PIXELS = 16384
+_FIELDS = ("points", "size", "fps", "start")
+
+
+def bad_track(message: str, remedy: str = "") -> PortraitError:
+    return PortraitError(ErrorCode.BAD_TRACK, message, remedy)
+
+
+def validate_points(points: np.ndarray, start: int = 1) -> np.ndarray:
+    """Points as contiguous float32 of shape (T, 70, 2 or 3).
+
+    Args:
+        points: (T, 70, 2 or 3) pixels; numbers of any kind.
+        start: the number of the first frame, for messages.
+
+    Raises:
+        PortraitError: BAD_TRACK, naming the frame and the point.
+    """
+    points = np.asarray(points)
+    if points.dtype.kind not in "fiu":
+        raise bad_track(f"Landmark points must be numbers, not {points.dtype}.")
+    if points.ndim != 3 or points.shape[1] != LANDMARK_COUNT or points.shape[2] not in (2, 3):
+        raise bad_track(
+            f"Landmark points have shape {points.shape}; (T, {LANDMARK_COUNT}, 2 or 3) is needed.",
+            "The points are 68 iBUG landmarks followed by two pupils; write the track with `portrait landmarks`.",
+        )
+    if len(points) == 0:
+        raise bad_track("The landmark track has no frames.", "Give at least one frame.")
+    with np.errstate(over="ignore"):
+        points = np.ascontiguousarray(points, np.float32)
+    finite = np.isfinite(points).all(axis=2)
+    if not finite.all():
+        frame, point = np.argwhere(~finite)[0]
+        raise bad_track(
+            f"Frame {start + frame}, point {point} ({NAMES[point]}) is not a finite number: "
+            f"{points[frame, point].tolist()}.",
+            "Interpolate or delete the frame; `portrait landmarks` writes finite tracks only.",
+        )
+    return points
+
+
+@dataclass(frozen=True)
+class LandmarkTrack:
+    """Landmarks of one face over time, in pixels of a picture.
+
+    Attributes:
+        points: (T, 70, 2 or 3) float32; x right, y down, z on x's scale and smaller is nearer.
+        size: (width, height) of the picture, pixels.
+        fps: frames per second.
+        start: number of the first frame.
+        extra: other arrays of the file, kept as they are.
+    """
+
+    points: np.ndarray
+    size: tuple[int, int]
+    fps: float = 25.0
+    start: int = 1
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        width, height = (int(side) for side in self.size)
+        if not (0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS):
+            raise bad_track(
+                f"The track's size is {width}x{height} pixels; each side must be 1 to {MAX_SIDE_PIXELS}."
+            )
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise bad_track(f"The track's fps is {self.fps}; a positive number is needed.")
+        for name, value in dict(points=validate_points(self.points, self.start), size=(width, height),
+                                fps=float(self.fps), start=int(self.start), extra=dict(self.extra)).items():  # fmt: skip
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def frame_numbers(self) -> range:
+        return range(self.start, self.start + len(self))
+
+    def rows_of(self, frames: Iterable[int]) -> np.ndarray:
+        """Points (N, 70, 2 or 3) of the given frame numbers, in their order.
+
+        Raises:
+            PortraitError: BAD_TRACK for a frame that the track lacks.
+        """
+        frames = list(frames)
+        missing = [frame for frame in frames if frame not in self.frame_numbers]
+        if missing:
+            raise bad_track(
+                f"The track has frames {self.start} to {self.start + len(self) - 1}; frame {missing[0]} is not in it.",
+                "Ask for frames inside that range.",
+            )
+        return self.points[np.array([frame - self.start for frame in frames], int)]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the ``.npz`` file at once or not at all."""
+        path = Path(path)
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            with open(partial, "wb") as file:
+                np.savez_compressed(
+                    file, points=self.points, size=np.array(self.size, np.int32), fps=np.float64(self.fps),
+                    start=np.int64(self.start), **{k: v for k, v in self.extra.items() if k not in _FIELDS},
+                )  # fmt: skip
+            os.replace(partial, path)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise PortraitError(
+                ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror}.",
+                "Choose a folder you may write to, with room left.",
+            ) from error  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> LandmarkTrack:
+        """Reads and validates a track; pickled content is refused.
+
+        Raises:
+            PortraitError: FILE_MISSING, or BAD_TRACK saying which field, frame and point.
+        """
+        path = Path(path)
+        arrays = _read_arrays(path)
+        if "points" not in arrays or "size" not in arrays:
+            raise bad_track(
+                f"{path} lacks `{'points' if 'points' not in arrays else 'size'}`.",
+                "Write it with `portrait landmarks`, or add the field: see the README's section on the track's format.",
+            )
+        size = arrays["size"]
+        if size.shape != (2,) or size.dtype.kind not in "iu":
+            raise bad_track(f"{path}: `size` must be two whole numbers, width and height, not {size.tolist()!r}.")
+        try:
+            return cls(
+                points=arrays["points"], size=(int(size[0]), int(size[1])),
+                fps=_scalar(arrays, "fps", 25.0), start=int(_scalar(arrays, "start", 1)),
+                extra={k: v for k, v in arrays.items() if k not in _FIELDS},
+            )  # fmt: skip
+        except PortraitError as error:
+            raise PortraitError(error.code, f"{path}: {error.message}", error.remedy) from error
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not hasattr(archive, "files"):
+                raise bad_track(f"{path} is a single array, not a track.", "A track is an .npz file.")
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.") from None
+    except OSError as error:
+        raise PortraitError(ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise bad_track(
+            f"{path} is not a readable landmark track ({error}).", "Write it again with `portrait landmarks`."
+        ) from error
+
+
+def _scalar(arrays: Mapping[str, Any], name: str, default: float) -> float:
+    value = arrays.get(name)
+    if value is None:
+        return default
+    if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+        raise bad_track(f"`{name}` must be one finite number, not {value.tolist()!r}.")
+    return float(value.reshape(()))
