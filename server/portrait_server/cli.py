@@ -1,3 +1,51 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-def main() -> int:
-    return 0
+"""The `portrait` command: one subcommand a module, each with `add_arguments` and `run`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from portrait_shared import __version__
+from portrait_shared.errors import PortraitError
+
+# Modules are imported only for the command that runs: `portrait --help` must not load a neural network.
+_COMMANDS = {
+    "render": ("render_command", "render frames from a photo and a landmark track"),
+    "landmarks": ("landmarks_command", "find the 70 landmarks of a photo or of each frame of a video"),
+    "serve": ("serve_command", "run the server that Blender and other programs connect to"),
+    "demo": ("demo_command", "animate a real portrait in Blender without a window, and show the result"),
+    "doctor": ("doctor", "check this machine and say what is missing"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the process's exit status."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(prog="portrait", description="Brings a portrait to life.")
+    parser.add_argument("--version", action="version", version=f"Talking Portraits {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    chosen = next((word for word in arguments if word in _COMMANDS), None)
+    for name, (module, summary) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:
+            implementation = importlib.import_module(f"portrait_server.{module}")
+            implementation.add_arguments(command)
+            command.set_defaults(run=implementation.run)
+    asked = parser.parse_args(arguments)
+    try:
+        return asked.run(asked)
+    except PortraitError as error:
+        print(f"portrait {asked.command}: {error.message}", file=sys.stderr)
+        if error.remedy:
+            print(f"  {error.remedy}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"portrait {asked.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

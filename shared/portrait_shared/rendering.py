@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From landmarks to frame files: the one loop that the extension and the command line share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from portrait_shared.client import Client, PortraitHandle
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import frame_path, missing_frames, prepare_folder, write_frame
+
+_CANCEL_CHECK_SECONDS = 0.2
+
+
+def store_frames(
+    client: Client,
+    portrait: PortraitHandle,
+    points: np.ndarray,
+    frames: Sequence[int],
+    folder: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    matte: bool = False,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[tuple[int, Path]]:
+    """Brings a folder up to date with the landmarks, one frame after another.
+
+    Frames that are there with the digest asked for are not rendered again. Each file is written whole or
+    not at all, so that an interrupted run loses only the frame in hand.
+
+    Args:
+        client: connected.
+        portrait: what the client prepared.
+        points: (T, 70, 2 or 3) float32 pixels of the first reference, a row for each of `frames`.
+        frames: T frame numbers, no two alike.
+        folder: where the frames go; made if need be.
+        size: (width, height) of the frames; the portrait's own by default.
+        matte: whether the frames carry the person's alpha.
+        cancelled: asked between frames.
+
+    Yields:
+        (frame number, path) of every frame, once its file is there: first those that are still valid,
+        then each rendered one as it arrives.
+
+    Raises:
+        PortraitError: CANCELLED, or what went wrong.
+    """
+    prepare_folder(folder)
+    size = portrait.size if size is None else size
+    row_of = {number: row for row, number in enumerate(frames)}
+    digests = {number: client.frame_digest(portrait, points[row], size, matte) for number, row in row_of.items()}
+    missing = missing_frames(folder, digests)
+    for number in sorted(row_of.keys() - set(missing)):
+        yield number, frame_path(folder, number)
+    if not missing:
+        return
+    rows = np.array([row_of[number] for number in missing])
+    stream = client.render(portrait, points[rows], missing, size=size, matte=matte, encoding="png")
+    try:
+        while stream.done < stream.total:
+            if cancelled():
+                raise PortraitError(
+                    ErrorCode.CANCELLED, "The render was cancelled.", "Render again to go on where it stopped."
+                )
+            frame = stream.next(_CANCEL_CHECK_SECONDS)
+            if frame is not None:
+                path = frame_path(folder, frame.number)
+                write_frame(path, bytes(frame.data))
+                yield frame.number, path
+    finally:
+        stream.cancel()
