@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection file: where a server listens and the keys it lets in, readable by its owner alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from portrait_shared.errors import ErrorCode, PortraitError
+
+_MAX_FILE_BYTES = 16_384
+_KEY_CHARACTERS = 40  # a CURVE key in z85
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a client must know to reach a server.
+
+    Attributes:
+        address: ``ipc://PATH`` or ``tcp://HOST:PORT``.
+        protocol: the server's protocol version.
+        version: the server's release.
+        pid: the server's process, 0 where it runs on another machine.
+        server_public_key: CURVE key in z85; tcp only.
+        client_public_key: CURVE key in z85; tcp only.
+        client_secret_key: CURVE key in z85; tcp only.
+        log: path of the server's log file.
+        file: the file it was read from, if any; read again when the server is lost.
+    """
+
+    address: str
+    protocol: int
+    version: str
+    pid: int
+    server_public_key: str | None = None
+    client_public_key: str | None = None
+    client_secret_key: str | None = field(default=None, repr=False)
+    log: str = ""
+    file: Path | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.address, str) and self.address.startswith(("ipc://", "tcp://"))):
+            raise ValueError("`address` must start with ipc:// or tcp://")
+        for name in ("protocol", "pid"):
+            if type(getattr(self, name)) is not int:
+                raise ValueError(f"`{name}` must be a whole number")
+        for name in ("version", "log"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"`{name}` must be text")
+        keys = (self.server_public_key, self.client_public_key, self.client_secret_key)
+        if any(key is not None for key in keys) or self.address.startswith("tcp://"):
+            if not all(isinstance(key, str) and len(key) == _KEY_CHARACTERS and key.isascii() for key in keys):
+                raise ValueError("a tcp address needs three keys of 40 characters")
+
+    @classmethod
+    def load(cls, path: Path | str) -> Connection:
+        """Reads a connection file.
+
+        Raises:
+            PortraitError: SERVER_UNAVAILABLE where there is none or it is malformed;
+                NOT_ALLOWED where others may read or write it, or it belongs to somebody else.
+        """
+        path = Path(path)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        except OSError as error:
+            raise PortraitError(
+                ErrorCode.SERVER_UNAVAILABLE, f"There is no server at {path} ({error.strerror}).", "Start the server."
+            ) from error
+        with open(descriptor, "rb") as file:
+            _check_private(path, os.fstat(descriptor))
+            content = file.read(_MAX_FILE_BYTES + 1)
+        try:
+            if len(content) > _MAX_FILE_BYTES:
+                raise ValueError("too long")
+            values: dict[str, Any] = json.loads(content)
+            if not isinstance(values, dict):
+                raise ValueError("not an object")
+            return cls(**values, file=path)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise PortraitError(
+                ErrorCode.SERVER_UNAVAILABLE, f"{path} is not a connection file ({error}).",
+                "Delete it and start the server again.",
+            ) from error  # fmt: skip
+
+    def save(self, path: Path | str) -> None:
+        """Writes the file at once or not at all; it is its owner's alone from the first byte.
+
+        Raises:
+            PortraitError: OUTPUT_NOT_WRITABLE.
+        """
+        values = asdict(self)
+        del values["file"]
+        write_private(Path(path), json.dumps(values, indent=1).encode())
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Writes a file that its owner alone may read, atomically; makes its folder (0700) if there is none."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror}.",
+            "Choose another place with --connection-file.",
+        ) from error  # fmt: skip
+
+
+def default_connection_file() -> Path:
+    """This user's connection file: in the runtime folder where the system has one, else in a folder of ours."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif (runtime := os.environ.get("XDG_RUNTIME_DIR")) and Path(runtime).is_dir():
+        base = Path(runtime)
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "talking_portraits" / "connection.json"
+
+
+def private_folder() -> Path:
+    """A new folder that its owner alone may enter, with a short path: socket paths are limited to 107 bytes."""
+    return Path(tempfile.mkdtemp(prefix="portrait-"))
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if sys.platform == "win32":
+        return  # the user's local folder is the owner's alone there
+    if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED,
+            f"{path} is not this user's alone (owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}).",
+            "Delete it and start the server again.",
+        )

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Content hashes: of an image, of a portrait, of a frame. Equal hashes mean equal pixels, on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+
+
+def image_digest(image: np.ndarray) -> str:
+    """SHA-256 (hex) over the shape, the type and the bytes of an array."""
+    image = np.ascontiguousarray(image)
+    digest = hashlib.sha256(f"image {image.dtype.str} {image.shape}\n".encode())
+    digest.update(image.data)
+    return digest.hexdigest()
+
+
+def portrait_digest(engine: str, fingerprint: str, references: Iterable[tuple[str, np.ndarray]]) -> str:
+    """SHA-256 (hex) over all that a portrait's pixels depend on.
+
+    Args:
+        engine: the engine's name.
+        fingerprint: the engine's fingerprint.
+        references: (image digest, points (70, 3)) of each reference, the first one first.
+    """
+    digest = hashlib.sha256(f"portrait {engine}\n{fingerprint}\n".encode())
+    for image, points in references:
+        digest.update(f"{image} {points.shape}\n".encode())
+        digest.update(np.ascontiguousarray(points, "<f4").tobytes())
+    return digest.hexdigest()
+
+
+def frame_digest(portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool) -> str:
+    """SHA-256 (hex) over all that one frame's pixels depend on.
+
+    Args:
+        portrait_id: from `portrait_digest`.
+        row: (70, 2 or 3) points of the frame, pixels; hashed as float32.
+        size: (width, height) of the frame, pixels.
+        matte: whether the frame has the person's alpha.
+    """
+    row = np.ascontiguousarray(row, "<f4")
+    text = f"frame {portrait_id} {row.shape[-1]} {int(size[0])}x{int(size[1])} {int(matte)}\n"
+    return hashlib.sha256(text.encode() + row.tobytes()).hexdigest()
