@@ -51,5 +51,6 @@ class Detector(ABC):
         """As `detect`, for the next frame of one video: a detector may track from frame to frame."""
         return self.detect(image)
 
+    @abstractmethod
     def close(self) -> None:
         """Frees what the detector holds."""
