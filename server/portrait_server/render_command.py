@@ -30,8 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--track", type=Path, required=True, metavar="TRACK.npz",
                         help="landmarks of each frame, in pixels of the first reference")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png …")
-    parser.add_argument("--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48 or 3,7,10-12")
-    parser.add_argument("--size", type=_side, metavar="N", help="longer side of the frames in pixels (default: as the track)")
+    parser.add_argument(
+        "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48 or 3,7,10-12"
+    )
+    parser.add_argument(
+        "--size", type=_side, metavar="N", help="longer side of the frames in pixels (default: as the track)"
+    )
     parser.add_argument("--engine", metavar="NAME", help="what draws the frames (default: the server's)")
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto")
     parser.add_argument("--matte", action="store_true", help="write the person's alpha matte as a fourth channel")

@@ -77,9 +77,7 @@ class LandmarkTrack:
     def __post_init__(self) -> None:
         width, height = (int(side) for side in self.size)
         if not (0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS):
-            raise bad_track(
-                f"The track's size is {width}x{height} pixels; each side must be 1 to {MAX_SIDE_PIXELS}."
-            )
+            raise bad_track(f"The track's size is {width}x{height} pixels; each side must be 1 to {MAX_SIDE_PIXELS}.")
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise bad_track(f"The track's fps is {self.fps}; a positive number is needed.")
         for name, value in dict(points=validate_points(self.points, self.start), size=(width, height),
