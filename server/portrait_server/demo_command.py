@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait demo`: the whole path on a real photograph, in Blender without a window and a server of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.output.contact_sheet import contact_sheet
+from portrait_server.output.mp4 import write_mp4
+
+_SHEET_CELLS = 24
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the results (default: demo)")
+    parser.add_argument("--photo", type=Path, help="a photo of your own (default: the astronaut that scikit-image ships)")
+
+
+def run(asked: argparse.Namespace) -> int:
+    folder = asked.output.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    photo = asked.photo.resolve() if asked.photo else _astronaut(folder)
+    for package, holder in (("bpy", "the Blender module"), ("blender_addon", "the extension's source")):
+        if importlib.util.find_spec(package) is None:
+            raise PortraitError(
+                ErrorCode.FILE_MISSING, f"{holder[0].upper()}{holder[1:]} is not installed.",
+                "Run `python3.11 server/set_up.py install` in the project's folder.",
+            )  # fmt: skip
+    blend = folder / "demo.blend"
+    command = [sys.executable, "-m", "blender_addon.demo", "--photo", str(photo), "--blend", str(blend)]
+    if subprocess.call(command) != 0:
+        raise PortraitError(ErrorCode.INTERNAL, "The demo did not finish; the lines above say why.",
+                            "Run `portrait doctor`, which names what is missing.")  # fmt: skip
+    frames = sorted((folder / "portrait_frames").glob("*/*.png"))
+    movie, sheet = folder / "demo.mp4", folder / "contact_sheet.png"
+    write_mp4(frames, movie, fps=24)
+    cells = contact_sheet([frames[i] for i in np.linspace(0, len(frames) - 1, _SHEET_CELLS).round().astype(int)])
+    cv2.imwrite(str(sheet), cells[..., ::-1])
+    for what, path in (("Scene", blend), ("Frames", frames[0].parent), ("Movie", movie), ("Contact sheet", sheet)):
+        print(f"{what}: {path}")
+    return 0
+
+
+def _astronaut(folder: Path) -> Path:
+    """Eileen Collins by NASA, public domain, as scikit-image ships it."""
+    import skimage.data
+
+    photo = folder / "astronaut.png"
+    if not photo.exists():
+        cv2.imwrite(str(photo), skimage.data.astronaut()[..., ::-1])
+    return photo
