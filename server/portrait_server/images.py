@@ -36,14 +36,14 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         PortraitError: FILE_MISSING, IMAGE_TOO_LARGE (before anything is decoded), or BAD_IMAGE.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     with warnings.catch_warnings():
         # The limits below are stricter than Pillow's warning, and an odd EXIF tag is no concern.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
         try:
             with Image.open(path, formats=_available_formats()) as image:
-                _check_size(path, *image.size)
+                check_size(path, *image.size)
                 image.load()
                 return _to_array(_in_srgb(_upright(image)))
         except Image.DecompressionBombError:
@@ -79,7 +79,21 @@ def check_array(image: np.ndarray) -> None:
             ErrorCode.BAD_IMAGE,
             f"A picture is an array (height, width, 3 or 4) of 8-bit values, not {image.dtype} {image.shape}.",
         )
-    _check_size(Path("The picture"), image.shape[1], image.shape[0])
+    check_size(Path("The picture"), image.shape[1], image.shape[0])
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is, by its name or else by its content, a picture rather than a video."""
+    Image.init()
+    path = Path(path)
+    if Image.registered_extensions().get(path.suffix.lower()) in _FORMATS:
+        return True
+    try:
+        # TGA has no mark to know it by, and takes some videos for its own.
+        with Image.open(path, formats=tuple(name for name in _available_formats() if name != "TGA")):
+            return True
+    except _DECODE_ERRORS:
+        return False
 
 
 def _available_formats() -> tuple[str, ...]:
@@ -87,7 +101,8 @@ def _available_formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raises: PortraitError: FILE_MISSING, or BAD_IMAGE for a folder or an empty file."""
     if not path.exists():
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path, or choose the picture again."
@@ -98,7 +113,8 @@ def _check_file(path: Path) -> None:
         raise _bad_image(path, "it is empty")
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
+def check_size(path: Path, width: int, height: int) -> None:
+    """Raises: PortraitError: IMAGE_TOO_LARGE."""
     if max(width, height) > MAX_SIDE_PIXELS or width * height > MAX_PIXELS:
         raise _too_large(path, f"{width}x{height} pixels")
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face-alignment package's 3-D landmarks. Weights are fetched and loaded by the package alone, on first use."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pickle import UnpicklingError  # what torch raises for a damaged weight file; nothing is unpickled here
+
+import face_alignment
+import numpy as np
+import torch
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.pupils import with_pupils
+from portrait_server.detectors.registry import face_alignment_weights_folder, missing_face_alignment_weights
+
+_DOWNLOAD_TIMEOUT_SECONDS = 30.0
+log = logging.getLogger(__name__)
+
+
+class FaceAlignmentDetector(Detector):
+    """S3FD, 3DFAN and its depth network: 68 points with depth; the pupils are estimated from the picture."""
+
+    name = "face-alignment"
+
+    def __init__(self) -> None:
+        missing = missing_face_alignment_weights()
+        if missing:
+            log.info("face-alignment downloads %d files to %s", len(missing), missing[0].parent)
+        try:
+            with _bounded_connections():
+                self._network = face_alignment.FaceAlignment(
+                    face_alignment.LandmarksType.THREE_D,
+                    device="cuda" if torch.cuda.is_available() else "cpu",
+                    compile=False,  # minutes of compilation for one photo
+                )
+        except OSError as error:
+            raise _weights_error(f"cannot be downloaded ({error})") from error
+        except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
+            raise _weights_error(f"are damaged ({str(error).splitlines()[0]})") from error
+
+    def detect(self, image: np.ndarray) -> list[DetectedFace]:
+        boxes = self._network.face_detector.detect_from_image(image.copy())
+        if len(boxes) == 0:
+            return []
+        faces = self._network.get_landmarks_from_image(image, detected_faces=boxes)
+        return sorted(
+            (_face(image, points, float(box[4])) for points, box in zip(faces, boxes, strict=True)),
+            key=lambda face: -face.area,
+        )
+
+    def close(self) -> None:
+        del self._network
+
+
+def _face(image: np.ndarray, points: np.ndarray, score: float) -> DetectedFace:
+    # Its depth grows towards the viewer; ours shrinks.
+    return DetectedFace(with_pupils(image, points * (1, 1, -1)), None, min(score, 1.0))
+
+
+@contextmanager
+def _bounded_connections() -> Iterator[None]:
+    """The package's downloads wait for ever on a network that swallows packets."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _weights_error(why: str) -> PortraitError:
+    names = ", ".join(path.name for path in missing_face_alignment_weights()) or "*.pth*"
+    return PortraitError(
+        ErrorCode.WEIGHTS_MISSING,
+        f"face-alignment's weights {why}.",
+        f"Use `--detector mediapipe`, which needs none; or run this once with an internet connection; "
+        f"or copy from another machine into {face_alignment_weights_folder()}, over any that are damaged: {names}.",
+    )

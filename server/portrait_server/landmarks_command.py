@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait landmarks`: a photograph or a video to a landmark track."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.track import LandmarkTrack
+from tqdm import tqdm
+
+from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.registry import create_detector, detector_names
+from portrait_server.detectors.selection import no_face, same_person, select_face
+from portrait_server.images import is_picture, opaque, read_image
+from portrait_server.smoothing import smooth
+from portrait_server.video import VideoReader
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="PHOTO|VIDEO", help="a picture or a video of a face")
+    parser.add_argument("--output", type=Path, required=True, metavar="TRACK.npz", help="where the track is written")
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        help=f"{' or '.join(detector_names())}; face-alignment where its weights are, else mediapipe",
+    )
+    parser.add_argument(
+        "--face",
+        type=int,
+        metavar="N",
+        help="which of several faces, counted from the picture's left, 1 first; in a video, in the first frame with "
+        "faces; the largest by default",
+    )
+    parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the track and says what was found.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
+            WEIGHTS_MISSING, OUTPUT_NOT_WRITABLE; nothing is written then.
+    """
+    _check_writable(args.output)
+    picture = read_image(args.input) if _is_picture_or_missing(args.input) else None
+    with closing(create_detector(args.detector)) as detector:
+        if picture is not None:
+            track = track_of_photo(opaque(picture), detector, args.face, str(args.input))
+        else:
+            track = track_of_video(args.input, detector, args.face, smoothed=args.smooth)
+        found = int(track.extra["detected"].sum())
+        frames = "1 picture" if picture is not None else f"{found} of {len(track)} frames"
+        track.save(args.output)
+        print(f"Face found by {detector.name} in {frames}. Saved: {args.output}")
+    return 0
+
+
+def _is_picture_or_missing(path: Path) -> bool:
+    """What is no file at all is left to `read_image` to refuse."""
+    return not path.is_file() or is_picture(path)
+
+
+def track_of_photo(
+    image: np.ndarray, detector: Detector, face: int | None, where: str = "the picture"
+) -> LandmarkTrack:
+    """A track of one frame.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        PortraitError: NO_FACE, NO_SUCH_FACE.
+    """
+    found = select_face(detector.detect(image), face, where)
+    return _track([found], image.shape, fps=25.0)
+
+
+def track_of_video(path: Path, detector: Detector, face: int | None, *, smoothed: bool = False) -> LandmarkTrack:
+    """One person's track: followed from frame to frame, interpolated where they are not seen.
+
+    The extra array `detected` (T,) bool marks the frames in which the face was seen.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE, NO_FACE, NO_SUCH_FACE.
+    """
+    person: list[DetectedFace | None] = []
+    last: DetectedFace | None = None
+    lost_frames = 0
+    shape: tuple[int, ...] = ()
+    with VideoReader(path) as video:
+        for image in tqdm(video, total=video.frame_count or None, unit="frame", desc="Landmarks"):
+            shape = image.shape
+            faces = detector.detect_next(image)
+            if last is not None:
+                seen = same_person(last, faces, lost_frames)
+            else:
+                seen = select_face(faces, face, f"the first frame with faces, {len(person) + 1}") if faces else None
+            lost_frames = 0 if seen else lost_frames + 1
+            last = seen or last
+            person.append(seen)
+    if last is None:
+        raise no_face(f"any frame of {path}")
+    track = _track(person, shape, video.fps)
+    if smoothed:
+        return LandmarkTrack(smooth(track.points, track.fps), track.size, track.fps, extra=track.extra)
+    return track
+
+
+def _track(person: Sequence[DetectedFace | None], shape: tuple[int, ...], fps: float) -> LandmarkTrack:
+    """The frames' points, those without a face interpolated between their neighbours, held at the ends."""
+    detected = np.array([face is not None for face in person])
+    seen = [face for face in person if face is not None]
+    extra = {"detected": detected}
+    meshes = [face.mesh478 for face in seen if face.mesh478 is not None]
+    if len(meshes) == len(seen):
+        extra["mesh478"] = _fill(np.stack(meshes), detected)
+    points = _fill(np.stack([face.points for face in seen]), detected)
+    return LandmarkTrack(points, (shape[1], shape[0]), fps, extra=extra)
+
+
+def _fill(values: np.ndarray, detected: np.ndarray) -> np.ndarray:
+    """Args: values: (S, P, 3) of the S frames where `detected` (T,) is true. Returns: (T, P, 3) float32."""
+    numbers = np.arange(len(detected))
+    known = numbers[detected]
+    columns = values.reshape(len(values), -1).T
+    filled = np.stack([np.interp(numbers, known, column) for column in columns], axis=1)
+    return filled.reshape(len(detected), *values.shape[1:]).astype(np.float32)
+
+
+def _check_writable(output: Path) -> None:
+    """Refuses an impossible output before minutes of work."""
+    reason = None
+    if output.is_dir():
+        reason = "it is a folder"
+    else:
+        try:
+            with tempfile.TemporaryFile(dir=output.parent):
+                pass
+        except OSError as error:
+            reason = error.strerror
+    if reason:
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE,
+            f"Cannot write {output}: {reason}.",
+            "Choose a file in a folder that exists and that you may write to.",
+        )
