@@ -54,9 +54,9 @@ class Connection:
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be text")
         keys = (self.server_public_key, self.client_public_key, self.client_secret_key)
-        if any(key is not None for key in keys) or self.address.startswith("tcp://"):
-            if not all(isinstance(key, str) and len(key) == _KEY_CHARACTERS and key.isascii() for key in keys):
-                raise ValueError("a tcp address needs three keys of 40 characters")
+        sound = all(isinstance(key, str) and len(key) == _KEY_CHARACTERS and key.isascii() for key in keys)
+        if not sound and (self.address.startswith("tcp://") or any(key is not None for key in keys)):
+            raise ValueError("a tcp address needs three keys of 40 characters")
 
     @classmethod
     def load(cls, path: Path | str) -> Connection:
