@@ -92,10 +92,11 @@ def blender_builder() -> Path:
     """Blender's `blender_ext.py`, found beside the `bpy` module without loading that."""
     spec = importlib.util.find_spec("bpy")
     if spec is not None and spec.origin is not None:
-        for script in Path(spec.origin).parent.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"):
+        # Not Blender 4's: given a list of files, it packs the wheels twice.
+        for script in Path(spec.origin).parent.glob("[5-9].*/scripts/addons_core/bl_pkg/cli/blender_ext.py"):
             return script
     raise BuildError(
-        f"{sys.executable} has no bpy, whose wheel holds Blender's extension builder.",
+        f"{sys.executable} has no bpy of Blender 5 or later, whose wheel holds Blender's extension builder.",
         "Run this with the project's environment, or: python -m pip install 'bpy>=5.0,<5.1' (Python 3.11).",
     )
 
