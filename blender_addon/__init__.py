@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talking Portraits: an animator's side of the project, as a Blender extension."""
+
+from __future__ import annotations
+
+try:
+    import portrait_shared  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"Talking Portraits lacks the wheel of “{error.name}”. Install the extension's zip for your system with "
+        "Edit > Preferences > Get Extensions > Install from Disk; a copy of the source folder alone does not work."
+    ) from error
+
+from . import handlers, operators, panels, preferences, properties, server
+
+_MODULES = (preferences, properties, server, operators, panels, handlers)
+_registered: list = []
+
+
+def register() -> None:
+    unregister()
+    for module in _MODULES:
+        module.register()
+        _registered.append(module)
+
+
+def unregister() -> None:
+    while _registered:
+        _registered.pop().unregister()

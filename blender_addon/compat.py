@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every difference between Blender 4.2 and 5.2 that the extension meets, and only here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+
+def strips_of(editor: bpy.types.SequenceEditor) -> Any:
+    """The collection of strips: ``strips`` since 4.4, ``sequences`` before."""
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene whose sequencer the user sees: a workspace may name another one since 5.0, or none."""
+    return getattr(context, "sequencer_scene", None) or context.scene
+
+
+def strip_start(strip: Any) -> int:
+    """The scene frame of the strip's first element, trimmed or not."""
+    return round(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
+
+
+def set_strip_start(strip: Any, frame: int) -> None:
+    """Moves the whole strip so that its first element is at `frame`."""
+    if hasattr(strip, "content_start"):  # 5.1 renamed it; the old name goes in 6.0
+        strip.content_start = frame
+    else:
+        strip.frame_start = frame
+
+
+def strip_range(strip: Any) -> range:
+    """The scene frames that the strip shows."""
+    if hasattr(strip, "right_handle"):
+        return range(strip.left_handle, strip.right_handle)
+    return range(strip.frame_final_start, strip.frame_final_end)
+
+
+def ensure_node_tree(material: bpy.types.Material) -> bpy.types.NodeTree:
+    """The material's nodes: always there since 5.0, where `use_nodes` is deprecated."""
+    if material.node_tree is None:
+        material.use_nodes = True
+    return material.node_tree
+
+
+def new_fcurves(target: bpy.types.Object, action: bpy.types.Action) -> Any:
+    """Assigns an empty action to an object; the collection (F-curves, groups) its curves go to.
+
+    Actions have slots since 4.4; the shortcut ``action.fcurves`` is gone since 5.0.
+    """
+    animation = target.animation_data_create()
+    animation.action = action
+    if not hasattr(action, "slots"):
+        return action
+    slot = action.slots.new(id_type="OBJECT", name=target.name)
+    animation.action_slot = slot
+    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
+    return strip.channelbag(slot, ensure=True)
+
+
+def fcurves_of(target: bpy.types.ID) -> list[bpy.types.FCurve]:
+    """The F-curves that move `target`."""
+    animation = target.animation_data
+    if animation is None or animation.action is None:
+        return []
+    action = animation.action
+    if not hasattr(action, "slots"):
+        return list(action.fcurves)
+    slot = animation.action_slot
+    if slot is None:
+        return []
+    bags = (strip.channelbag(slot) for layer in action.layers for strip in layer.strips)
+    return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+
+
+def select_pose_bone(bone: bpy.types.PoseBone, selected: bool) -> None:
+    """Selection moved from the bone to the pose bone in 5.0."""
+    if bpy.app.version >= (5, 0, 0):
+        bone.select = selected
+    else:
+        bone.bone.select = selected

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plane that shows the photo, and then the frames, in their own colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import bpy
+from portrait_shared.frame_files import frame_path
+
+from . import compat
+from .plane_space import PlaneSpace
+from .problems import Fix, SceneError
+
+TEXTURE_NODE: Final = "Portrait"
+_NEVER = 1_048_574  # the last frame a scene can have: a sequence that starts there holds its first picture
+
+
+def build(scene: bpy.types.Scene, name: str, space: PlaneSpace, photo: bpy.types.Image) -> bpy.types.Object:
+    """A new plane of the photo's aspect, upright at the 3D cursor, facing Blender's front view."""
+    plane = bpy.data.objects.new(name, _mesh(name, space))
+    plane.data.materials.append(_material(name, photo))
+    plane.location = scene.cursor.location
+    scene.collection.objects.link(plane)
+    return plane
+
+
+def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
+    """Puts the still photograph on the plane."""
+    texture_node(plane).image = photo
+
+
+def show_frames(plane: bpy.types.Object, folder: Path, numbers: Iterable[int]) -> bpy.types.Image | None:
+    """Plays the frame files on the plane: file N at scene frame N, the first and the last one held.
+
+    Where frames are missing between others, those up to the first gap are shown; the rest follow when the gap
+    is filled, because Blender shows magenta for a missing file.
+
+    Args:
+        numbers: all frames that are in the folder.
+
+    Returns:
+        The image sequence, or None where there are no frames yet.
+    """
+    there = set(numbers)
+    if not there:
+        return None
+    first = last = min(there)
+    while last + 1 in there:
+        last += 1
+    image = _sequence(frame_path(folder, first), texture_node(plane).image)
+    node = texture_node(plane)
+    node.image = image
+    user = node.image_user
+    user.use_cyclic = False
+    user.use_auto_refresh = True
+    # File played = clamp(scene frame - frame_start + 1, 0, duration) + offset. Starting one frame late makes the
+    # clamp at 0 the first file, so that it is held before the range instead of a file that does not exist.
+    user.frame_offset = first
+    user.frame_start = first + 1 if last > first else _NEVER
+    user.frame_duration = max(last - first, 1)
+    image.reload()
+    return image
+
+
+def texture_node(plane: bpy.types.Object | None) -> bpy.types.ShaderNodeTexImage:
+    """The node that holds the plane's picture.
+
+    Raises:
+        PortraitError: SCENE with the fix *Rebuild* where the plane or its material has gone.
+    """
+    material = plane.active_material if plane is not None else None
+    node = compat.ensure_node_tree(material).nodes.get(TEXTURE_NODE) if material is not None else None
+    if node is None:
+        raise SceneError("The portrait's plane has lost its material.", "Rebuild it.", Fix.REBUILD)
+    return node
+
+
+def dress(plane: bpy.types.Object, name: str, photo: bpy.types.Image) -> None:
+    """Gives the plane its material anew, beside what the user put on it."""
+    material = _material(name, photo)
+    if plane.data.materials:
+        plane.material_slots[plane.active_material_index].material = material
+    else:
+        plane.data.materials.append(material)
+
+
+def altered_colors(scene: bpy.types.Scene) -> str:
+    """Why the scene does not show the photo's own colours; empty where it does."""
+    view = scene.view_settings
+    reasons = []
+    if scene.display_settings.display_device not in ("sRGB", "None") and view.view_transform != "Raw":
+        return ""  # a wide-gamut or HDR display maps colours on purpose
+    if view.view_transform != "Standard":
+        reasons.append(f"the view transform is {view.view_transform}")
+    if view.look not in ("None", ""):
+        reasons.append(f"the look is {view.look}")
+    if abs(view.exposure) > 1e-6 or abs(view.gamma - 1) > 1e-6:
+        reasons.append("exposure or gamma is set")
+    if view.use_curve_mapping:
+        reasons.append("curves are on")
+    return ", ".join(reasons)
+
+
+def use_own_colors(scene: bpy.types.Scene) -> None:
+    """Sets the view so that the photo's colours come out as they are."""
+    view = scene.view_settings
+    view.view_transform = "Standard"
+    view.look = "None"
+    view.exposure, view.gamma = 0.0, 1.0
+    view.use_curve_mapping = False
+
+
+def _mesh(name: str, space: PlaneSpace) -> bpy.types.Mesh:
+    x, z = space.half_size
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata([(-x, 0, -z), (x, 0, -z), (x, 0, z), (-x, 0, z)], [], [(0, 1, 2, 3)])
+    uv = mesh.uv_layers.new(name="UVMap")
+    uv.data.foreach_set("uv", (0, 0, 1, 0, 1, 1, 0, 1))
+    return mesh
+
+
+def _material(name: str, photo: bpy.types.Image) -> bpy.types.Material:
+    """Emission of strength 1, let through where the picture is transparent."""
+    material = bpy.data.materials.new(name)
+    tree = compat.ensure_node_tree(material)
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.name = texture.label = TEXTURE_NODE
+    texture.image = photo
+    texture.extension = "EXTEND"
+    emission = tree.nodes.new("ShaderNodeEmission")
+    clear = tree.nodes.new("ShaderNodeBsdfTransparent")
+    mix = tree.nodes.new("ShaderNodeMixShader")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    for step, node in enumerate((texture, emission, mix, output)):
+        node.location = (300 * step - 600, 0)
+    clear.location = (-300, 150)
+    tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(texture.outputs["Alpha"], mix.inputs["Fac"])
+    tree.links.new(clear.outputs[0], mix.inputs[1])
+    tree.links.new(emission.outputs[0], mix.inputs[2])
+    tree.links.new(mix.outputs[0], output.inputs["Surface"])
+    return material
+
+
+def _sequence(first: Path, shown: bpy.types.Image | None) -> bpy.types.Image:
+    """The image sequence of a folder: the one already shown if it is that, else a new one."""
+    path = str(first)
+    if shown is not None and shown.source == "SEQUENCE":
+        if Path(bpy.path.abspath(shown.filepath)).parent == first.parent:
+            if bpy.path.abspath(shown.filepath) != path:
+                shown.filepath = path
+            return shown
+    image = bpy.data.images.load(path)
+    image.source = "SEQUENCE"
+    return image

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A LandmarkTrack as keys on the rig: the head's turn on the head control, what remains on the points."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from mathutils import Euler, Matrix
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.landmarks import NAMES, STABLE
+from portrait_shared.track import LandmarkTrack
+
+from ..animation import write_keys
+from ..plane_space import PlaneSpace
+from ..rig import BONE_AXES, HEAD_BONE, check_bones
+
+
+def import_track(rig: bpy.types.Object, space: PlaneSpace, track: LandmarkTrack) -> bpy.types.Action:
+    """Keys the rig on every frame of a track that lives in the photo's own pixels.
+
+    A track without depth keeps the photo's depth, and moves the points alone.
+
+    Raises:
+        PortraitError: SIZE_MISMATCH where the track belongs to a picture of another size; SCENE.
+    """
+    check_bones(rig)
+    if tuple(track.size) != (space.width, space.height):
+        raise PortraitError(
+            ErrorCode.SIZE_MISMATCH,
+            f"The track's picture is {track.size[0]}x{track.size[1]} pixels, the portrait's "
+            f"{space.width}x{space.height}.",
+            "Import a track made for this photo.",
+        )
+    rest = np.array([rig.data.bones[name].head_local for name in NAMES], np.float64)
+    points = np.asarray(track.points, np.float64)
+    flat = points.shape[2] == 2
+    if flat:
+        depth = np.broadcast_to(space.to_pixels(rest)[:, 2], points.shape[:2])
+        points = np.concatenate((points, depth[..., None]), axis=2)
+    target = space.to_local(points)
+    frames = np.array(track.frame_numbers)
+    pivot = np.array(rig.data.bones[HEAD_BONE].head_local, np.float64)
+    locations = np.empty_like(target)
+    turns, moves = np.zeros((len(target), 3)), np.zeros((len(target), 3))
+    before = Euler((0, 0, 0), "ZXY")
+    for row, posed in enumerate(target):
+        rotation, move = (np.eye(3), np.zeros(3)) if flat else _rigid(rest - pivot, posed - pivot)
+        # The control's own axes, and then exactly the rotation that its rounded angles give.
+        own = BONE_AXES @ rotation @ BONE_AXES.T
+        before = Matrix(own.tolist()).to_euler("ZXY", before)
+        rotation = BONE_AXES.T @ np.array(before.to_matrix(), np.float64) @ BONE_AXES
+        turns[row], moves[row] = before, BONE_AXES @ move
+        unposed = (posed - pivot - move) @ rotation + pivot
+        locations[row] = (unposed - rest) @ BONE_AXES.T
+    curves = {(name, "location"): (frames, locations[:, index]) for index, name in enumerate(NAMES)}
+    if not flat:
+        curves[HEAD_BONE, "location"] = (frames, moves)
+        curves[HEAD_BONE, "rotation_euler"] = (frames, turns)
+    rig.pose.bones[HEAD_BONE].rotation_mode = "ZXY"
+    return write_keys(rig, f"{rig.name} performance", curves, interpolation="LINEAR")
+
+
+def _rigid(rest: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation (3, 3) and move (3,) that bring the stable points nearest to where they are (Kabsch 1976)."""
+    a, b = rest[list(STABLE)], posed[list(STABLE)]
+    centre_a, centre_b = a.mean(0), b.mean(0)
+    u, _, vt = np.linalg.svd((a - centre_a).T @ (b - centre_b))
+    u[:, -1] *= np.sign(np.linalg.det(u @ vt))
+    rotation = (u @ vt).T
+    return rotation, centre_b - rotation @ centre_a

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept in the .blend: each scene's portraits, their parts and their settings."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, CollectionProperty, FloatVectorProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty  # fmt: skip
+from portrait_shared.landmarks import LANDMARK_COUNT
+
+from . import server
+from .plane_space import PlaneSpace
+from .problems import Fix, SceneError
+
+DEFAULT_FOLDER = "//portrait_frames"
+_FRAME_FILE = re.compile(r"-?\d{4,}\.png")
+
+
+class PORTRAIT_PG_point(bpy.types.PropertyGroup):
+    """One landmark as it was detected on the photo."""
+
+    co: FloatVectorProperty(name="Pixel", size=3, precision=3)
+
+
+class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
+    """A portrait: a photo on a plane, its rig, and how its frames are rendered."""
+
+    uid: StringProperty(options={"HIDDEN"})
+    plane: PointerProperty(name="Plane", type=bpy.types.Object)
+    rig: PointerProperty(name="Rig", type=bpy.types.Object)
+    photo: PointerProperty(name="Photo", type=bpy.types.Image)
+    photo_digest: StringProperty(options={"HIDDEN"})
+    size: IntVectorProperty(name="Size", description="Size of the photo, pixels", size=2, min=0)
+    detected: CollectionProperty(type=PORTRAIT_PG_point)
+    face: IntProperty(options={"HIDDEN"}, default=-1)
+    engine: StringProperty(
+        name="Engine",
+        description="What draws the frames; empty for the server's own choice",
+        search=lambda self, context, text: server.engine_names(),
+    )
+    output_folder: StringProperty(
+        name="Frames",
+        description="Folder of the rendered frames; // is the folder of the .blend",
+        subtype="DIR_PATH",
+    )
+    use_scene_range: BoolProperty(
+        name="Scene Range", description="Render the frames that the scene plays", default=True
+    )
+    frame_start: IntProperty(name="Start", description="First frame to render", default=1)
+    frame_end: IntProperty(name="End", description="Last frame to render", default=48)
+    resolution_percentage: IntProperty(
+        name="Resolution", description="Size of the frames, in parts of the photo's", subtype="PERCENTAGE",
+        min=5, max=100, default=100,
+    )  # fmt: skip
+    matte: BoolProperty(
+        name="Cut Out", description="Render the person alone, with a transparent background", default=False
+    )
+
+    @property
+    def space(self) -> PlaneSpace:
+        return PlaneSpace(self.size[0], self.size[1])
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(width, height) of the rendered frames, pixels."""
+        share = self.resolution_percentage / 100
+        return max(1, round(self.size[0] * share)), max(1, round(self.size[1] * share))
+
+    @property
+    def detected_points(self) -> np.ndarray | None:
+        """(70, 3) float32 pixels, or None where no face has been found yet."""
+        if len(self.detected) != LANDMARK_COUNT:
+            return None
+        points = np.empty(LANDMARK_COUNT * 3, np.float32)
+        self.detected.foreach_get("co", points)
+        return points.reshape(LANDMARK_COUNT, 3)
+
+    def set_detected_points(self, points: np.ndarray) -> None:
+        self.detected.clear()
+        for _ in range(LANDMARK_COUNT):
+            self.detected.add()
+        self.detected.foreach_set("co", np.asarray(points, np.float32).ravel())
+
+    def frames(self, scene: bpy.types.Scene) -> range:
+        """The frames to render.
+
+        Raises:
+            PortraitError: SCENE where there are none.
+        """
+        first, last = (
+            (scene.frame_start, scene.frame_end) if self.use_scene_range else (self.frame_start, self.frame_end)
+        )
+        if last < first:
+            raise SceneError(f"The frame range {first} to {last} is empty.", "Set an end that is not before the start.")
+        return range(first, last + 1)
+
+    def folder(self) -> Path:
+        """Where the frames go, an absolute path.
+
+        Raises:
+            PortraitError: SCENE with the fix *Save* where the folder hangs on a .blend that was never saved.
+        """
+        text = self.output_folder or f"{DEFAULT_FOLDER}/{bpy.path.clean_name(self.name)}"
+        if text.startswith("//") and not bpy.data.filepath:
+            raise SceneError(
+                "The frames go to a folder beside the .blend, which has not been saved yet.",
+                "Save the .blend, or choose a folder elsewhere.",
+                Fix.SAVE,
+            )
+        return Path(bpy.path.abspath(text)).resolve()
+
+
+class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
+    """The portraits of a scene."""
+
+    items: CollectionProperty(type=PORTRAIT_PG_portrait)
+    active_index: IntProperty(name="Portrait", default=0)
+
+    @property
+    def active(self) -> PORTRAIT_PG_portrait | None:
+        return self.items[self.active_index] if 0 <= self.active_index < len(self.items) else None
+
+    def add(self, name: str) -> PORTRAIT_PG_portrait:
+        portrait = self.items.add()
+        taken = {item.name for item in self.items}
+        portrait.name = next(n for n in (name, *(f"{name}.{i:03d}" for i in range(1, 10_000))) if n not in taken)
+        portrait.uid = uuid.uuid4().hex
+        self.active_index = len(self.items) - 1
+        return portrait
+
+    def by_uid(self, uid: str) -> PORTRAIT_PG_portrait | None:
+        return next((item for item in self.items if item.uid == uid), None)
+
+
+def frames_in(folder: Path) -> list[int]:
+    """Numbers of the frame files that lie in a folder, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(file.stem) for file in folder.iterdir() if _FRAME_FILE.fullmatch(file.name))
+
+
+def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:
+    return scene.talking_portraits
+
+
+CLASSES = (PORTRAIT_PG_point, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.talking_portraits = PointerProperty(type=PORTRAIT_PG_portraits)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.talking_portraits
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The landmark rig: one armature of 70 points under a head control, whose rest pose is the photo's landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import bpy
+import numpy as np
+from portrait_shared.landmarks import GROUPS, INDEX_OF, NAMES
+
+from . import rig_shapes
+from .plane_space import PlaneSpace, snap
+from .problems import Fix, SceneError
+
+HEAD_BONE: Final = "head"
+_POINT_LENGTH_OF_FACE = 0.022
+_UP = np.array((0.0, 0.0, 1.0))
+BONE_AXES: Final = np.array(((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)))
+"""Rows are every bone's own x, y, z in the armature's space: right, up, towards the viewer."""
+
+
+def head_pivot(points: np.ndarray) -> np.ndarray:
+    """Where the head turns: behind the face, between the ears and a little below them.
+
+    The joint of skull and neck lies about a quarter of the way from the temples to the chin, and a tenth of
+    the face's width behind the jaw's ends.
+
+    Args:
+        points: (70, 3) pixels.
+
+    Returns:
+        (3,) pixels.
+    """
+    points = np.asarray(points, np.float64)
+    temples = points[[0, 16]].mean(0)
+    width = face_width(points)
+    down = points[8] - temples
+    pivot = temples + 0.25 * down
+    nearest = points[27:31, 2].min()
+    # A detector without depth puts all points on one sheet; the ears are then half a face behind the nose.
+    depth = max(temples[2] - nearest, 0.5 * width)
+    pivot[2] = nearest + depth + 0.1 * width
+    return pivot
+
+
+def face_width(points: np.ndarray) -> float:
+    """Distance between the jaw's ends, pixels; never 0."""
+    return float(max(np.linalg.norm(points[0, :2] - points[16, :2]), 1.0))
+
+
+def build(context: bpy.types.Context, name: str, plane: bpy.types.Object, space: PlaneSpace,
+          points: np.ndarray) -> bpy.types.Object:  # fmt: skip
+    """A new rig at rest on the landmarks, a child of the plane, in pose-ready state.
+
+    Args:
+        context: where the rig is linked; its mode and selection stay as they are.
+        points: (70, 3) pixels of the picture.
+    """
+    armature = bpy.data.armatures.new(f"{name} rig")
+    rig = bpy.data.objects.new(f"{name} rig", armature)
+    context.scene.collection.objects.link(rig)
+    rig.parent = plane
+    rig.show_in_front = True
+    rig.lock_location = rig.lock_rotation = rig.lock_scale = (True, True, True)
+    add_bones(context, rig, space, points, (HEAD_BONE, *NAMES))
+    return rig
+
+
+def add_bones(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray,
+              names: Sequence[str]) -> None:  # fmt: skip
+    """Adds the named bones, at rest on the landmarks, and dresses them."""
+    points = snap(points)
+    local = space.to_local(points)
+    face = face_width(points) * space.metres_per_pixel
+    with _editing(context, rig):
+        bones = rig.data.edit_bones
+        if HEAD_BONE in names:
+            _add_bone(bones, HEAD_BONE, space.to_local(head_pivot(points)), face)
+            for index_name in INDEX_OF:
+                if index_name in bones:
+                    bones[index_name].parent = bones[HEAD_BONE]
+        for name in names:
+            if name != HEAD_BONE:
+                _add_bone(bones, name, local[INDEX_OF[name]], face * _POINT_LENGTH_OF_FACE)
+                bones[name].parent = bones.get(HEAD_BONE)
+    for name in names:
+        _dress(rig, name)
+
+
+def missing_bones(rig: bpy.types.Object) -> list[str]:
+    """Standard names that the rig lacks, because their bones were deleted or renamed."""
+    return [name for name in (HEAD_BONE, *NAMES) if name not in rig.data.bones]
+
+
+def check_bones(rig: bpy.types.Object) -> None:
+    """Raises SCENE, naming the bones that are not there."""
+    missing = missing_bones(rig)
+    if missing:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        raise SceneError(
+            f"The rig “{rig.name}” lacks {'a bone' if len(missing) == 1 else 'bones'}: {shown}.",
+            "Give a renamed bone its standard name again, or rebuild: your keys stay.",
+            Fix.REBUILD,
+        )
+
+
+def rest_points(rig: bpy.types.Object, space: PlaneSpace) -> np.ndarray:
+    """The photo's landmarks, (70, 3) float32 pixels: the heads of the bones at rest."""
+    check_bones(rig)
+    local = np.array([rig.data.bones[name].head_local for name in NAMES], np.float64)
+    return snap(space.to_pixels(local))
+
+
+def _add_bone(bones: bpy.types.ArmatureEditBones, name: str, head: np.ndarray, length: float) -> None:
+    bone = bones.new(name)
+    bone.head = head
+    bone.tail = head + length * _UP
+    bone.roll = 0.0
+    bone.use_connect = False
+    bone.use_deform = False
+
+
+def _dress(rig: bpy.types.Object, name: str) -> None:
+    pose_bone = rig.pose.bones[name]
+    bone = pose_bone.bone
+    pose_bone.use_custom_shape_bone_size = True
+    if name == HEAD_BONE:
+        # Yaw outermost, then pitch, then roll: a turned head still nods about its own ear-to-ear axis.
+        pose_bone.rotation_mode = "ZXY"
+        pose_bone.custom_shape = rig_shapes.head_shape()
+        bone.show_wire = True
+        rig_shapes.color_bone(bone, rig_shapes.HEAD_COLOR)
+        _bone_collection(rig.data, HEAD_BONE).assign(bone)
+        return
+    group = next(group for group, indices in GROUPS.items() if INDEX_OF[name] in indices)
+    pose_bone.rotation_mode = "XYZ"
+    pose_bone.custom_shape = rig_shapes.point_shape()
+    pose_bone.lock_rotation = pose_bone.lock_scale = (True, True, True)
+    rig_shapes.color_bone(bone, rig_shapes.GROUP_COLORS[group])
+    _bone_collection(rig.data, group).assign(bone)
+
+
+def _bone_collection(armature: bpy.types.Armature, name: str) -> bpy.types.BoneCollection:
+    return armature.collections.get(name) or armature.collections.new(name)
+
+
+@contextmanager
+def _editing(context: bpy.types.Context, rig: bpy.types.Object) -> Iterator[None]:
+    """Edit Mode on the rig; the user's active object, mode and selection come back afterwards."""
+    layer = context.view_layer
+    active, mode = layer.objects.active, "OBJECT"
+    selected = [item for item in layer.objects if item.select_get(view_layer=layer)]
+    if active is not None and active.mode != "OBJECT":
+        mode = active.mode
+        bpy.ops.object.mode_set(mode="OBJECT")
+    linked, hidden = rig.name in context.scene.collection.objects, rig.hide_viewport
+    if not linked:  # Edit Mode needs the rig visible, whatever its own collection is
+        context.scene.collection.objects.link(rig)
+    rig.hide_viewport = False
+    veiled = rig.hide_get(view_layer=layer)
+    rig.hide_set(False, view_layer=layer)
+    for item in selected:
+        item.select_set(False, view_layer=layer)
+    layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        yield
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+        rig.hide_set(veiled, view_layer=layer)
+        rig.hide_viewport = hidden
+        if not linked:
+            context.scene.collection.objects.unlink(rig)
+        for item in selected:
+            item.select_set(True, view_layer=layer)
+        layer.objects.active = active
+        if active is not None and mode != "OBJECT":
+            bpy.ops.object.mode_set(mode=mode)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rig to LandmarkTrack: where the points are at each frame, through keys, drivers and constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import bpy
+import numpy as np
+from portrait_shared.landmarks import NAMES
+from portrait_shared.track import LandmarkTrack
+
+from .plane_space import PlaneSpace, snap
+from .problems import Fix, SceneError
+from .rig import check_bones
+
+_POSE_CHANNELS = {"location": 3, "rotation_euler": 3, "rotation_quaternion": 4, "rotation_axis_angle": 4, "scale": 3}
+
+
+def sample(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Sequence[int]) -> LandmarkTrack:
+    """The rig over the frames, as a track that starts at the first of them.
+
+    Args:
+        frames: scene frames in rising order; where the step is above 1, the frames between are filled with
+            the frame before, because a track has every number.
+
+    Raises:
+        PortraitError: SCENE for a broken rig, BAD_TRACK naming the frame and the point that is not finite.
+    """
+    rows = dict(sample_rows(scene, rig, space, frames))
+    points, row = [], rows[frames[0]]
+    for frame in range(frames[0], frames[-1] + 1):
+        row = rows.get(frame, row)
+        points.append(row)
+    fps = scene.render.fps / scene.render.fps_base
+    return LandmarkTrack(np.stack(points), (space.width, space.height), fps, frames[0])
+
+
+def sample_rows(
+    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each frame with its points, (70, 3) float32 pixels.
+
+    The scene's frame and the pose, keyed or not, come back when the iterator ends or is closed.
+    """
+    check_rig(scene, rig)
+    layer = _view_layer(scene)
+    with _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
+        order = [rig.pose.bones.find(name) for name in NAMES]
+        heads = np.empty(len(rig.pose.bones) * 3, np.float32)
+        for frame in frames:
+            scene.frame_set(frame)
+            posed = rig.evaluated_get(layer.depsgraph)
+            posed.pose.bones.foreach_get("head", heads)
+            local = heads.reshape(-1, 3)[order].astype(np.float64)
+            # The rig's own transform counts, the plane's does not: moving the picture moves no point in it.
+            to_plane = np.array(posed.matrix_parent_inverse @ posed.matrix_basis, np.float64)
+            local = local @ to_plane[:3, :3].T + to_plane[:3, 3]
+            yield frame, snap(space.to_pixels(local))
+
+
+def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
+    """Raises SCENE if the rig cannot be sampled."""
+    if rig is None or rig.name not in scene.objects:
+        raise SceneError(
+            "The portrait's rig was deleted." if rig is None else f"The rig “{rig.name}” was deleted from the scene.",
+            "Rebuild it: the landmarks are kept, and so are the keys of a rig deleted in the viewport.",
+            Fix.REBUILD,
+        )
+    if rig.parent is None:
+        raise SceneError(
+            f"The rig “{rig.name}” is no longer a child of its picture.", "Rebuild to attach it again.", Fix.REBUILD
+        )
+    check_bones(rig)
+
+
+def _view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
+    current = bpy.context.view_layer
+    return current if current is not None and bpy.context.scene == scene else scene.view_layers[0]
+
+
+@contextmanager
+def _evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> Iterator[None]:
+    """Blender does not evaluate what is disabled or in a disabled collection: enable the rig for a while."""
+    hidden = rig.hide_viewport
+    hidden_in_collection = _outside(scene, layer, rig)
+    if hidden:
+        rig.hide_viewport = False
+    if hidden_in_collection:
+        scene.collection.objects.link(rig)
+    layer.update()
+    try:
+        yield
+    finally:
+        if hidden_in_collection:
+            scene.collection.objects.unlink(rig)
+        if hidden:
+            rig.hide_viewport = True
+
+
+def _outside(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
+    """Whether the rig is only in collections that are disabled or excluded."""
+    if rig.name in scene.collection.objects:
+        return False
+    return not any(_reached(layer.layer_collection, rig))
+
+
+def _reached(branch: bpy.types.LayerCollection, rig: bpy.types.Object) -> Iterator[bool]:
+    if branch.exclude or branch.collection.hide_viewport:
+        return
+    yield rig.name in branch.collection.objects
+    for child in branch.children:
+        yield from _reached(child, rig)
+
+
+@contextmanager
+def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[None]:
+    """Changing the frame throws unkeyed poses away; this puts them back."""
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    count = len(rig.pose.bones)
+    pose = {channel: np.empty(count * width, np.float32) for channel, width in _POSE_CHANNELS.items()}
+    for channel, values in pose.items():
+        rig.pose.bones.foreach_get(channel, values)
+    try:
+        yield
+    finally:
+        scene.frame_set(frame, subframe=subframe)
+        for channel, values in pose.items():
+            rig.pose.bones.foreach_set(channel, values)
+        rig.update_tag()

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server seen from Blender: which command starts it, the one this Blender owns, and how it is doing."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+import bpy
+from portrait_shared.connection import Connection
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.launcher import ServerProcess, find_server
+from portrait_shared.references import ServerInfo
+
+from . import preferences
+from .problems import Fix, SceneError
+
+_STOP_TIMEOUT_SECONDS = 10.0
+_LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+
+
+class State(StrEnum):
+    STOPPED = "stopped"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Health:
+    """The last that was heard of the server; read by panels, which must not wait."""
+
+    state: State = State.STOPPED
+    info: ServerInfo | None = None
+    problem: str = ""
+    log_file: str = ""
+
+    @property
+    def line(self) -> str:
+        if self.state is State.RUNNING and self.info is not None:
+            return f"Running on {self.info.device} · {', '.join(self.info.engines)} · process {self.info.pid}"
+        return {
+            State.STOPPED: "Not running; it starts when it is needed",
+            State.STARTING: "Starting …",
+            State.RUNNING: "Running",
+            State.FAILED: self.problem or "Failed",
+        }[self.state]
+
+
+@dataclass(frozen=True)
+class Launch:
+    """All that a worker needs to reach a server, gathered on the main thread."""
+
+    command: tuple[str, ...]
+    device: str
+    may_start: bool
+    online: bool
+
+
+_health = Health()
+_process: ServerProcess | None = None
+_lock = threading.Lock()
+
+
+def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, device: str | None = None) -> Launch:
+    """What the preferences say about reaching a server.
+
+    Args:
+        may_start: whether one may be started; as the preferences say where None.
+        device: ``auto``, ``cpu`` or ``cuda``; as the preferences say where None.
+    """
+    asked = preferences.of(context)
+    return Launch(
+        command=preferences.find_command(asked.server_command),
+        device=device or asked.device,
+        may_start=asked.auto_start if may_start is None else may_start,
+        online=bpy.app.online_access,
+    )
+
+
+def acquire(launch: Launch) -> Connection | ServerProcess:
+    """A server to talk to: this Blender's own, else one the user runs, else a new one. Called by workers.
+
+    Raises:
+        PortraitError: SERVER_UNAVAILABLE, NOT_ALLOWED.
+    """
+    global _process, _health
+    with _lock:
+        if _process is not None and _process.alive:
+            return _process
+        found = find_server()
+        if found is not None:
+            _check_online(found, launch)
+            _health = Health(log_file=found.log)
+            return found
+        if not launch.may_start:
+            raise PortraitError(ErrorCode.SERVER_UNAVAILABLE, "The portrait server is not running.", "Start it.")
+        if not launch.command:
+            raise SceneError(
+                "The `portrait` command that starts the server was not found.",
+                "Install the server, then set its path in the add-on's preferences.",
+                Fix.PREFERENCES,
+                ErrorCode.SERVER_UNAVAILABLE,
+            )
+        _health = Health(State.STARTING)
+        if _process is not None:
+            _process.stop(0.0)  # ended by itself: only its folder is left to remove
+        _process = ServerProcess(launch.command, device=launch.device)
+        return _process
+
+
+def connected(info: ServerInfo) -> None:
+    """A worker reached the server."""
+    global _health
+    _health = replace(_health, state=State.RUNNING, info=info, problem="")
+
+
+def failed(error: PortraitError) -> None:
+    """A worker could not reach the server, or lost it."""
+    global _health
+    if error.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH):
+        _health = replace(_health, state=State.FAILED, info=None, problem=error.message)
+
+
+def health() -> Health:
+    """The last that was heard, after a look whether this Blender's own process still lives; never waits."""
+    global _health
+    if _health.state is State.RUNNING and _process is not None and not _process.alive:
+        _health = Health(State.FAILED, problem="The server ended; it starts again when it is needed")
+    return _health
+
+
+def owns_process() -> bool:
+    return _process is not None and _process.alive
+
+
+def stop() -> None:
+    """Stops this Blender's own server; one that the user started elsewhere is left alone."""
+    global _process, _health
+    with _lock:
+        if _process is not None:
+            _process.stop(_STOP_TIMEOUT_SECONDS)
+            _process = None
+        _health = Health()
+
+
+def log_tail(lines: int = 12) -> list[str]:
+    """The end of the server's log."""
+    if _process is not None:
+        return _process.log_tail(lines).splitlines()
+    file = Path(_health.log_file)
+    if _health.log_file and file.is_file():
+        return file.read_text(errors="replace").splitlines()[-lines:]
+    return []
+
+
+def engine_names() -> list[str]:
+    """Engines of the server last heard of."""
+    return list(_health.info.engines) if _health.info is not None else []
+
+
+def register() -> None:
+    atexit.register(stop)
+
+
+def unregister() -> None:
+    atexit.unregister(stop)
+    stop()
+
+
+def _check_online(found: Connection, launch: Launch) -> None:
+    if found.address.startswith("tcp://") and not found.address.startswith(_LOOPBACK) and not launch.online:
+        raise SceneError(
+            f"The server at {found.address} is on another machine, and Blender's online access is off.",
+            "Allow online access in the preferences (System), or start a server on this machine.",
+            Fix.PREFERENCES,
+            ErrorCode.NOT_ALLOWED,
+        )
