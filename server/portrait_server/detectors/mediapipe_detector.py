@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import cv2
 import mediapipe.python.solutions.face_detection as mp_face_detection
@@ -18,19 +17,8 @@ import mediapipe.python.solutions.face_mesh as mp_face_mesh
 import numpy as np
 
 from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.detectors.native_log import without_harmless_lines
-
-# fmt: off
-MESH_VERTICES: Final[tuple[int, ...]] = (
-    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,  # jaw
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,  # brows
-    168, 6, 195, 4, 240, 97, 2, 326, 460,  # nose
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,  # eyes
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,  # lips
-    468, 473,  # pupils
-)
-# fmt: on
-"""The vertex of MediaPipe's mesh for each of the 70 points."""
 
 MAX_FACES = 8
 _CROP_PER_FACE = 2.0  # side of the crop in face sizes

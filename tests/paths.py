@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where optional test material lies: a folder `shared` beside the repository. Tests that want it skip without it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+
+
+def real_clips() -> Path | None:
+    """Folders of numbered frames, each with the `track.npz` that was measured on them."""
+    return _folder("real-clips")
+
+
+def portraits() -> Path | None:
+    """Paintings."""
+    return _folder("portraits")
+
+
+def _folder(name: str) -> Path | None:
+    folder = (_DATA / name).resolve()
+    return folder if folder.is_dir() else None
