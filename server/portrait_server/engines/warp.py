@@ -3,94 +3,144 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT
 
+from portrait_server.detectors.base import Detector
+from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.warp_frame import draw_frame
+from portrait_server.engines.warp_scene import Scene, build_scene
+from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
+from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
+from portrait_server.matte import person_matte
 
-GRID = 48
+_SIZES_KEPT = 2
+_LEAST_FACE_PIXELS = 1.0
+_FARTHEST = 2.0  # how far outside the picture the face's middle may be driven, in picture sizes
+_WIDEST = 4.0  # how far from that middle a point may be, in picture sizes
 
 
-@dataclass(frozen=True)
+@dataclass
 class WarpPortrait:
-    """What the engine keeps of a reference: its picture (H, W, 3 or 4) and its points (70, 3)."""
+    """What the engine keeps of a reference.
+
+    Attributes:
+        image: (H, W, 3 or 4) uint8.
+        matte: (H, W) float32, how far each pixel is the person.
+        mesh: the head's geometry in pixels of the image.
+        scenes: the layers at the sizes last asked for.
+    """
 
     image: np.ndarray
-    points: np.ndarray
+    matte: np.ndarray
+    mesh: HeadMesh
+    scenes: OrderedDict[tuple[int, int], Scene] = field(default_factory=OrderedDict)
+
+    def scene(self, size: tuple[int, int]) -> Scene:
+        """The layers at (width, height) pixels."""
+        if size not in self.scenes:
+            self.scenes[size] = build_scene(self.image, self.matte, self.mesh, size)
+            if len(self.scenes) > _SIZES_KEPT:
+                self.scenes.popitem(last=False)
+        self.scenes.move_to_end(size)
+        return self.scenes[size]
 
 
 class WarpEngine(Engine):
-    """Moves the first reference's pixels by the difference between its points and the target's."""
+    """Moves a photograph's pixels by the difference between its landmarks and the target's.
+
+    Only the first reference is drawn: a warp cannot merge pictures, and changing between them would pop.
+    """
 
     name = "warp"
-    fingerprint = "warp-0"
+    fingerprint = "warp-1"
     batch_size = 4
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
+        self._detector: Detector | None = None
 
     def prepare(self, references: Sequence[Reference]) -> WarpPortrait:
-        first = references[0]
-        image = np.asarray(first.image)
-        if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
-            raise PortraitError(ErrorCode.BAD_IMAGE, "The reference is not an RGB or RGBA picture of 8 bits.")
-        return WarpPortrait(np.ascontiguousarray(image), _checked(first.points))
+        if not references:
+            raise PortraitError(ErrorCode.BAD_IMAGE, "A portrait needs a reference.", "Give at least one photograph.")
+        image = np.asarray(references[0].image)
+        if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or 0 in image.shape:
+            raise PortraitError(
+                ErrorCode.BAD_IMAGE, f"The reference is {image.dtype} of shape {image.shape}, not an RGB or RGBA picture.",
+                "Give pixels as 8-bit (height, width, 3 or 4).",
+            )  # fmt: skip
+        height, width = image.shape[:2]
+        points = within_reach(checked_points(references[0].points), width, height)
+        rgb = np.ascontiguousarray(image[..., :3])
+        mesh = mesh_near(_with_depth(points), self._found_mesh(rgb, points))
+        matte = person_matte(rgb)
+        if image.shape[2] == 4:
+            matte = matte * (image[..., 3].astype(np.float32) / 255)
+        return WarpPortrait(
+            np.ascontiguousarray(image), matte, build_head_mesh(_with_depth(points), mesh, width, height)
+        )
 
     def render(self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
-        return np.stack([self._frame(portrait, row, size, matte) for row in points])
-
-    def _frame(self, portrait: WarpPortrait, row: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+        scene = portrait.scene((int(size[0]), int(size[1])))
         height, width = portrait.image.shape[:2]
-        source, target = portrait.points[:, :2], _checked(row)[:, :2]
-        image = portrait.image
-        if matte and image.shape[2] == 3:
-            image = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
-        if not np.array_equal(source, target):
-            limit = np.array([width, height], np.float32)
-            offset = _offsets(np.clip(target, -limit, 2 * limit), source, (width, height))
-            field = cv2.resize(offset, (width, height), interpolation=cv2.INTER_LINEAR)
-            x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-            image = cv2.remap(
-                image, x + field[..., 0], y + field[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-            )
-        if size != (width, height):
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC)
-        return image
+        frames = []
+        for row in points:
+            row = checked_points(row)
+            if np.array_equal(row, portrait.mesh.points[:, : row.shape[1]].astype(np.float32)):
+                frames.append(_unmoved(scene, matte))
+            else:
+                frames.append(draw_frame(scene, within_reach(row, width, height), matte))
+        return np.stack(frames)
+
+    def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
+        """The dense mesh of the face at the points, where MediaPipe sees one."""
+        if self._detector is None:
+            self._detector = MediaPipeDetector()
+        meshes = [face.mesh478 for face in self._detector.detect(image) if face.mesh478 is not None]
+        return next((mesh for mesh in meshes if is_face_of(mesh, points)), None)
 
 
-def _checked(points: np.ndarray) -> np.ndarray:
-    points = np.asarray(points, np.float32)
-    if points.shape not in ((LANDMARK_COUNT, 2), (LANDMARK_COUNT, 3)) or not np.isfinite(points).all():
-        raise PortraitError(ErrorCode.BAD_POINTS, "The landmarks are not 70 finite points.")
-    if np.ptp(points[:, :2], axis=0).max() < 1:
-        raise PortraitError(ErrorCode.BAD_POINTS, "The landmarks all lie in one place.")
+def checked_points(points: np.ndarray) -> np.ndarray:
+    """Points (70, 2 or 3) as float32.
+
+    Raises:
+        PortraitError: BAD_POINTS for another shape, for what is not finite, and for points all in one place.
+    """
+    with np.errstate(over="ignore"):
+        points = np.asarray(points, np.float32)
+    if points.shape not in ((LANDMARK_COUNT, 2), (LANDMARK_COUNT, 3)):
+        raise PortraitError(ErrorCode.BAD_POINTS, f"Landmarks have shape {points.shape}; (70, 2 or 3) is needed.")
+    if not np.isfinite(points).all():
+        raise PortraitError(ErrorCode.BAD_POINTS, "A landmark is not a finite number.", "Interpolate the frame.")
+    if np.ptp(points[:68, :2].astype(float), axis=0).min() < _LEAST_FACE_PIXELS:
+        raise PortraitError(
+            ErrorCode.BAD_POINTS, "The landmarks all lie in one place or on one line.", "Place them on the face."
+        )
     return points
 
 
-def _offsets(target: np.ndarray, source: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Where each cell of a coarse grid comes from, as an offset in pixels: (GRID, GRID, 2) float32."""
-    width, height = size
-    border = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1) if (x, y) != (0.5, 0.5)]) * (width, height)
-    centres = np.concatenate([target, border])
-    values = np.concatenate([source - target, np.zeros_like(border)])
-    count = len(centres)
-    system = np.zeros((count + 3, count + 3))
-    system[:count, :count] = _kernel(centres, centres) + 1e-3 * np.mean(size) * np.eye(count)
-    system[:count, count:] = np.column_stack([np.ones(count), centres])
-    system[count:, :count] = system[:count, count:].T
-    weights = np.linalg.solve(system, np.concatenate([values, np.zeros((3, 2))]))
-    x = (np.arange(GRID) + 0.5) * width / GRID - 0.5
-    y = (np.arange(GRID) + 0.5) * height / GRID - 0.5
-    at = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
-    field = _kernel(at, centres) @ weights[:count] + np.column_stack([np.ones(len(at)), at]) @ weights[count:]
-    return field.reshape(GRID, GRID, 2).astype(np.float32)
+def within_reach(points: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Points far outside the picture, brought near enough to be drawn; others as they are."""
+    limit = float(max(width, height))
+    near = points.astype(float)
+    middle = near[:, :2].mean(0)
+    held = np.clip(middle, -_FARTHEST * limit, (_FARTHEST + 1) * limit)
+    near[:, :2] = held + np.clip(near[:, :2] - middle, -_WIDEST * limit, _WIDEST * limit)
+    near[:, 2:] = np.clip(near[:, 2:], -_WIDEST * limit, _WIDEST * limit)
+    return near.astype(np.float32)
 
 
-def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    squared = ((a[:, None] - b[None]) ** 2).sum(-1)
-    return 0.5 * squared * np.log(squared + 1e-9)
+def _with_depth(points: np.ndarray) -> np.ndarray:
+    return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])
+
+
+def _unmoved(scene: Scene, matte: bool) -> np.ndarray:
+    if not matte:
+        return scene.photo
+    return np.dstack([scene.photo[..., :3], scene.matte])

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The eyeballs: drawn behind the lids, which mask them, so that a gaze moves the iris and not the skin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from portrait_server.engines.warp_opening import Patch, mix, opening_mask, patch_around
+from portrait_server.geometry.face_mesh import EYES
+from portrait_server.geometry.fill import push_pull
+from portrait_server.geometry.head_mesh import HeadMesh, smoothstep
+
+_IRIS = 0.2  # its radius in eye widths: 11.7 mm across, in an opening of 30 mm
+_SHUT = 0.06  # height over width, below which the photo shows no eyeball
+_FARTHEST_GAZE = 0.45  # in eye widths
+_PUPILS = (68, 69)
+
+
+@dataclass(frozen=True)
+class EyeLayer:
+    """One eyeball of the reference, in pixels of the frame.
+
+    Attributes:
+        texture: (h, w, 3) uint8, the eyeball as if there were no lids.
+        patch: where the texture lies in the reference.
+        corners: (2, 2) the eye's, left to right.
+        pupil: (2,).
+        iris: its radius.
+    """
+
+    texture: np.ndarray
+    patch: Patch
+    corners: np.ndarray
+    pupil: np.ndarray
+    iris: float
+
+    def draw(
+        self, frame: np.ndarray, upper: np.ndarray, lower: np.ndarray, turn: np.ndarray, pupil: np.ndarray
+    ) -> None:
+        """Draws the eyeball into the opening between the lids.
+
+        Args:
+            frame: (H, W, 3 or 4) uint8, changed in place.
+            upper, lower: (9, 2) the lids' rims in the frame.
+            turn: (2, 2) how the head's pose carries small distances in the picture.
+            pupil: (2,) where the pupil shall be.
+        """
+        patch = patch_around(np.concatenate([upper, lower]), 3, (frame.shape[1], frame.shape[0]))
+        wide = float(np.linalg.norm(upper[-1] - upper[0]))
+        if patch is None or wide < 2:
+            return
+        carry, middle = _carry(self.corners, upper[[0, -1]], turn)
+        start = carry @ (self.pupil - self.corners.mean(0)) + middle
+        gaze = pupil - start
+        gaze *= min(1.0, _FARTHEST_GAZE * wide / max(float(np.linalg.norm(gaze)), 1e-6))
+        iris = self.iris * np.sqrt(abs(np.linalg.det(carry)))
+        x, y = patch.grid()
+        reach = np.hypot(x - (start + gaze)[0], y - (start + gaze)[1])
+        # Steeper than |gaze| over this distance, and the white beside the iris would fold.
+        away = max(iris, 1.8 * float(np.linalg.norm(gaze)))
+        share = (1 - smoothstep((reach - 1.1 * iris) / away)).astype(np.float32)
+        back = np.linalg.inv(carry)
+        x = x - middle[0] - gaze[0] * share
+        y = y - middle[1] - gaze[1] * share
+        from_x = back[0, 0] * x + back[0, 1] * y + self.corners[:, 0].mean() - self.patch.x
+        from_y = back[1, 0] * x + back[1, 1] * y + self.corners[:, 1].mean() - self.patch.y
+        seen = cv2.remap(
+            self.texture, from_x.astype(np.float32), from_y.astype(np.float32), cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        mix(frame, patch, seen.astype(np.float32), opening_mask(upper, lower, patch, wide / 150))
+
+
+def build_eyes(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[EyeLayer, ...]:
+    """Both eyeballs of a reference (H, W, 3 or 4) uint8; an eye outside the picture is left out."""
+    layers = []
+    for (upper, lower), number in zip(EYES, _PUPILS, strict=True):
+        rims = [mesh.vertices[list(rim), :2] * scale for rim in (upper, lower)]
+        layer = _eyeball(photo[..., :3], rims[0], rims[1], mesh.points[number, :2] * scale)
+        layers.append(layer)
+    return tuple(layers)
+
+
+def _eyeball(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray, pupil: np.ndarray) -> EyeLayer:
+    corners = upper[[0, -1]]
+    wide = float(np.linalg.norm(corners[1] - corners[0]))
+    size = (photo.shape[1], photo.shape[0])
+    patch = patch_around(np.concatenate([upper, lower, pupil[None]]), 0.5 * wide + 3, size) or Patch(0, 0, 1, 1)
+    colour = photo[patch.slices].astype(np.float32)
+    iris = _IRIS * wide
+    opening = opening_mask(upper, lower, patch, 0)
+    high = float(np.linalg.norm(lower[1:-1] - upper[1:-1], axis=1).max())
+    x, y = patch.grid()
+    reach = np.hypot(x - pupil[0], y - pupil[1])
+    if high < _SHUT * wide or opening.sum() < 4:
+        texture = _made_up(colour, reach / max(iris, 0.5))
+    else:
+        texture = _completed(colour, opening, reach, pupil - (patch.x, patch.y), iris, high)
+    return EyeLayer(np.clip(np.round(texture), 0, 255).astype(np.uint8), patch, corners, pupil, iris)
+
+
+def _completed(
+    colour: np.ndarray, opening: np.ndarray, reach: np.ndarray, pupil: np.ndarray, iris: float, high: float
+) -> np.ndarray:
+    """The eyeball continued behind the lids: the iris by its symmetry, the white from what shows of it."""
+    rim = max(1, round(high / 12))
+    known = cv2.erode((opening > 0.99).astype(np.uint8), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)).astype(
+        np.float32
+    )
+    if known.sum() < 4:
+        known = (opening > 0.5).astype(np.float32)
+    white = known * (reach > 1.15 * iris)
+    behind = push_pull(colour, white if white.sum() >= 3 else known)
+    in_iris = (1 - smoothstep((reach - 0.95 * iris) / (0.15 * iris + 0.5))).astype(np.float32)
+    behind += in_iris[..., None] * (_iris_by_symmetry(colour, known, reach, pupil, iris) - behind)
+    soft = cv2.GaussianBlur(opening, (0, 0), 0.5) if high > 12 else opening
+    return behind + (colour - behind) * soft[..., None]
+
+
+def _iris_by_symmetry(
+    colour: np.ndarray, known: np.ndarray, reach: np.ndarray, pupil: np.ndarray, iris: float
+) -> np.ndarray:
+    """What lies opposite, or failing that what shows at the same distance from the pupil."""
+    x, y = np.meshgrid(np.arange(colour.shape[1], dtype=np.float32), np.arange(colour.shape[0], dtype=np.float32))
+    rings = np.clip(np.round(reach), 0, 4 * iris + 2).astype(int)
+    inside = known * (reach < 1.3 * iris)
+    count = np.bincount(rings.ravel(), inside.ravel())
+    profile = np.stack([np.bincount(rings.ravel(), (inside * colour[..., c]).ravel()) for c in range(3)], -1)
+    profile = push_pull(
+        (profile / np.maximum(count, 1e-6)[:, None])[None].astype(np.float32), (count > 0)[None].astype(np.float32)
+    )[0]
+    result = profile[rings].astype(np.float32)
+    for mirror_x, mirror_y in ((2 * pupil[0] - x, 2 * pupil[1] - y), (x, 2 * pupil[1] - y)):
+        at = mirror_x.astype(np.float32), mirror_y.astype(np.float32)
+        opposite = cv2.remap(colour, *at, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        shown = cv2.remap(known, *at, cv2.INTER_LINEAR)[..., None]
+        result = result + (opposite - result) * shown
+    return result
+
+
+def _made_up(colour: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """An eyeball where the photo's eye is shut: a plain brown iris in a white as bright as the skin allows."""
+    light = np.percentile(colour, 80, axis=(0, 1))
+    white = 0.5 * light + 0.5 * light.mean()
+    iris = np.array([0.36, 0.25, 0.18], np.float32) * light.mean()
+    share = (1 - smoothstep((reach - 0.9) / 0.2))[..., None]
+    dark = (1 - smoothstep((reach - 0.35) / 0.15))[..., None]
+    return white + share * (iris * (1 - 0.8 * dark) - white)
+
+
+def _carry(corners: np.ndarray, target: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The linear map (2, 2) that turns as the head does and brings the corners home; the middle it maps to."""
+    before, after = corners[1] - corners[0], target[1] - target[0]
+    carry = turn + np.outer(after - turn @ before, before) / max(float(before @ before), 1e-6)
+    if abs(np.linalg.det(carry)) < 0.05:
+        carry = np.eye(2) * np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-6)
+    return carry, target.mean(0)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One frame of a portrait: the person moved by its mesh, eyes and mouth drawn in, the background kept still."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portrait_server.engines.warp_mouth import MouthLayer
+from portrait_server.engines.warp_opening import patch_around
+from portrait_server.engines.warp_scene import Scene, blend
+from portrait_server.geometry.face_mesh import EYES, MOUTH
+from portrait_server.geometry.head_mesh import HeadMesh, smoothstep
+from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.raster import Window, backward_offsets
+
+_FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
+_DETAIL_CELLS = 256  # as much again for each opening
+_STRIP_ROWS = 256
+_STILL_PIXELS = 2.0  # of a 512-pixel frame: the motion by which the photo's own edge is given up
+_SUBNASAL, _LOWER_LIP = (31, 32, 33, 34, 35), (65, 66, 67)
+_LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
+# Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
+# calls a closed eye still has a third of its height (the eye aspect ratio falls from about 0.3 to 0.1).
+_LID_SHUT, _LID_FREE = 0.3, 0.6
+_LID_LEAST = 0.15  # height over width, below which the photo's own eye is no measure of open
+
+
+def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
+    """A frame (H, W, 3 or 4) uint8 for target points (70, 2 or 3) in pixels of the reference."""
+    mesh = scene.mesh
+    pose = mesh.pose_of(target)
+    posed = mesh.posed_points(pose)
+    goal, shut = _with_lids_shut(target[:, :2], posed)
+    vertices = mesh.moved(pose, goal - posed)
+    source, moved = mesh.vertices[:, :2] * scene.scale, vertices[:, :2] * scene.scale
+    triangles = np.concatenate([mesh.triangles, mesh.openings])
+    field = _Field(scene, source, moved, vertices[:, 2], triangles)
+    person, alpha = field.carry(scene)
+    turn = np.diag(scene.scale) @ (pose.scale * pose.rotation[:2, :2]) @ np.diag(1 / scene.scale)
+    for eye, (upper, lower), pupil, closed in zip(scene.eyes, EYES, goal[68:] * scene.scale, shut, strict=True):
+        if not closed:
+            eye.draw(person, moved[list(upper)], moved[list(lower)], turn, pupil)
+    skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
+    scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
+    return _composite(scene, person, alpha, field, matte)
+
+
+def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, list[bool]]:
+    """The target (70, 2) with nearly closed lids brought together; for each eye whether they are."""
+    goal, shut = np.array(target, float), []
+    for first, second, corners in _LIDS:
+        pairs = (first, second)
+        wide = np.linalg.norm(posed[corners[1]] - posed[corners[0]])
+        high = sum(np.linalg.norm(posed[b] - posed[a]) for a, b in pairs) / 2
+        down = np.array([-(goal[corners[1]] - goal[corners[0]])[1], (goal[corners[1]] - goal[corners[0]])[0]])
+        down /= np.linalg.norm(down) + 1e-6
+        now = sum((goal[b] - goal[a]) @ down for a, b in pairs) / 2
+        share = now / max(high, _LID_LEAST * wide, 1e-6)
+        open_ = float(smoothstep((share - _LID_SHUT) / (_LID_FREE - _LID_SHUT))) if share < _LID_FREE else 1.0
+        for a, b in pairs:
+            meet = goal[a] + 0.65 * (goal[b] - goal[a])
+            goal[a], goal[b] = meet + open_ * (goal[a] - meet), meet + open_ * (goal[b] - meet)
+        shut.append(open_ == 0)
+    return goal, shut
+
+
+def _teeth(
+    mesh: HeadMesh, pose: Pose, motion: np.ndarray, mouth: MouthLayer, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the middle of the opening goes with the skull, and with the jaw: (2,) each, pixels of the frame."""
+    depth = mesh.vertices[list(MOUTH[0]), 2].mean()
+    carried = pose.apply(np.array([[*(mouth.middle / scale), depth]]))[0, :2]
+    # The nose's base is fixed to the same bone as the upper teeth: what it shows of the pose's error, they share.
+    skull = carried + motion[list(_SUBNASAL)].mean(0)
+    return skull * scale, (carried + motion[list(_LOWER_LIP)].mean(0)) * scale
+
+
+class _Field:
+    """The motion of a frame: drawn on a coarse grid, and finely at the openings."""
+
+    def __init__(
+        self, scene: Scene, source: np.ndarray, moved: np.ndarray, depth: np.ndarray, triangles: np.ndarray
+    ) -> None:
+        self.size = scene.size
+        self._mesh = (source, moved, depth, triangles)
+        step = max(1.0, max(self.size) / _FIELD_CELLS)
+        self.coarse = self._offsets(0, 0, *self.size, step)
+
+    def _offsets(self, x: int, y: int, width: int, height: int, step: float) -> np.ndarray:
+        columns, rows = max(1, round(width / step)), max(1, round(height / step))
+        step_x, step_y = width / columns, height / rows
+        window = Window(x + step_x / 2 - 0.5, y + step_y / 2 - 0.5, step_x, step_y, columns, rows)
+        return backward_offsets(window, *self._mesh)
+
+    def carry(self, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+        """The person's colours (H, W, C) and matte (H, W) uint8, moved."""
+        width, height = self.size
+        person, alpha = np.empty_like(scene.person), np.empty_like(scene.matte)
+        for rows in self.strips():
+            offsets = self.offsets_in(rows)
+            person[rows] = _remapped(scene.person, offsets, 0, rows.start)
+            alpha[rows] = _remapped(scene.matte, offsets, 0, rows.start)
+        if self.coarse.shape[:2] != (height, width):
+            for upper, lower in (*EYES, MOUTH):
+                self._refine(scene, person, self._mesh[1][[*upper, *lower]])
+        return person, alpha
+
+    def _refine(self, scene: Scene, person: np.ndarray, rim: np.ndarray) -> None:
+        patch = patch_around(rim, 0.3 * float(np.ptp(rim[:, 0])), self.size)
+        if patch is None:
+            return
+        step = max(1.0, max(patch.width, patch.height) / _DETAIL_CELLS)
+        offsets = self._offsets(patch.x, patch.y, patch.width, patch.height, step)
+        offsets = cv2.resize(offsets, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
+        person[patch.slices] = _remapped(scene.person, offsets, patch.x, patch.y)
+
+    def strips(self) -> list[slice]:
+        height = self.size[1]
+        return [slice(y, min(y + _STRIP_ROWS, height)) for y in range(0, height, _STRIP_ROWS)]
+
+    def offsets_in(self, rows: slice) -> np.ndarray:
+        """The motion (rows, W, 2) float32 at every pixel of a strip."""
+        width, height = self.size
+        if self.coarse.shape[:2] == (height, width):
+            return self.coarse[rows]
+        cells = self.coarse.shape[0]
+        at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
+        above = np.floor(at).astype(int)
+        share = (at - above).astype(np.float32)[:, None, None]
+        lines = self.coarse[above] * (1 - share) + self.coarse[np.minimum(above + 1, cells - 1)] * share
+        return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def _remapped(image: np.ndarray, offsets: np.ndarray, x: int, y: int) -> np.ndarray:
+    rows, columns = offsets.shape[:2]
+    from_x = offsets[..., 0] + np.arange(x, x + columns, dtype=np.float32)
+    from_y = offsets[..., 1] + np.arange(y, y + rows, dtype=np.float32)[:, None]
+    return cv2.remap(image, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _composite(scene: Scene, person: np.ndarray, alpha: np.ndarray, field: _Field, matte: bool) -> np.ndarray:
+    """The moved person over the still background; where nothing moves, the photo itself."""
+    height, width, channels = person.shape
+    frame = np.empty((height, width, 4 if matte else channels), np.uint8)
+    still = _STILL_PIXELS * max(width, height) / 512
+    for rows in field.strips():
+        mixed = blend(person[rows], scene.plate[rows], alpha[rows])
+        distance = np.abs(field.offsets_in(rows)).max(-1)
+        calm = np.round(256 * (1 - smoothstep(distance / still))).astype(np.int16)[..., None]
+        rest = (scene.rest[rows].astype(np.int32) * calm) >> 8
+        mixed = np.clip(mixed + rest, 0, 255).astype(np.uint8)
+        frame[rows][..., :3] = mixed[..., :3]
+        if matte:
+            frame[rows][..., 3] = _times(alpha[rows], person[rows][..., 3]) if channels == 4 else alpha[rows]
+        elif channels == 4:
+            frame[rows][..., 3] = mixed[..., 3]
+    return frame
+
+
+def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return ((a.astype(np.uint16) * b + 127) // 255).astype(np.uint8)

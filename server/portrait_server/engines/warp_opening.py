@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Openings of the face (eyes, mouth): their outline, and the patch of frame around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+_SHIFT = 4
+_FINE = 4  # points of the drawn outline for each of the rim's
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A rectangle of the frame: its top left corner and its size, pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+
+    def grid(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel positions x (height, width) and y, float32."""
+        x = np.arange(self.x, self.x + self.width, dtype=np.float32)
+        y = np.arange(self.y, self.y + self.height, dtype=np.float32)
+        return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
+
+
+def patch_around(points: np.ndarray, margin: float, size: tuple[int, int]) -> Patch | None:
+    """The part of a frame (width, height) within `margin` pixels of the points (N, 2); None where there is none."""
+    low = np.clip(np.floor(points.min(0) - margin), 0, size).astype(int)
+    high = np.clip(np.ceil(points.max(0) + margin) + 1, 0, size).astype(int)
+    if (high - low).min() < 1:
+        return None
+    return Patch(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def curve(rim: np.ndarray) -> np.ndarray:
+    """A smooth line (M, 2) through the rim's points (N, 2)."""
+    at = np.arange(len(rim))
+    return CubicSpline(at, rim)(np.linspace(0, len(rim) - 1, _FINE * (len(rim) - 1) + 1))
+
+
+def opening_mask(upper: np.ndarray, lower: np.ndarray, patch: Patch, softness: float) -> np.ndarray:
+    """How far each pixel of the patch lies in the opening between two rims (N, 2): (height, width) float32."""
+    above, below = curve(upper), curve(lower)
+    outline = np.concatenate([above, below[::-1]]) - (patch.x, patch.y)
+    outline = np.clip(outline, -(1 << 14), 1 << 14)
+    mask = np.zeros((patch.height, patch.width), np.uint8)
+    fixed = np.round(outline * (1 << _SHIFT)).astype(np.int32)
+    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SHIFT)
+    if softness > 0.3:
+        mask = cv2.GaussianBlur(mask, (0, 0), softness)
+    return mask.astype(np.float32) / 255
+
+
+def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) -> None:
+    """Lays colours (height, width, 3) over a patch of the frame, in place; an alpha channel is kept."""
+    region = frame[patch.slices][..., :3]
+    mixed = region + (colour - region) * share[..., None]
+    region[...] = np.clip(np.round(mixed), 0, 255)

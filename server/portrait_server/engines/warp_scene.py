@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A reference at one output size: its layers (person, background) and its geometry, ready to be moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from portrait_server.engines.warp_eyes import EyeLayer, build_eyes
+from portrait_server.engines.warp_mouth import MouthLayer, build_mouth
+from portrait_server.geometry.face_mesh import OVAL
+from portrait_server.geometry.fill import push_pull
+from portrait_server.geometry.head_mesh import HeadMesh
+
+_PLATE_PIXELS = 512
+_EDGE = 0.02  # softness of the person's edge, in face sizes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one frame is made of, at (width, height) pixels of the frame.
+
+    Attributes:
+        photo: (H, W, 3 or 4) uint8, the reference resized.
+        person: (H, W, 3 or 4) uint8, the person's own colours, continued past its edge.
+        matte: (H, W) uint8, how far each pixel is the person.
+        plate: (H, W, 3 or 4) uint8, the background, filled in behind the person.
+        rest: (H, W, 3 or 4) int16, what person over plate lacks of the photo.
+        scale: (2,) pixels of the frame in a pixel of the reference.
+        mesh: the geometry, in pixels of the reference.
+        eyes, mouth: what shows in their openings.
+    """
+
+    photo: np.ndarray
+    person: np.ndarray
+    matte: np.ndarray
+    plate: np.ndarray
+    rest: np.ndarray
+    scale: np.ndarray
+    mesh: HeadMesh
+    eyes: tuple[EyeLayer, ...]
+    mouth: MouthLayer
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.photo.shape[1], self.photo.shape[0]
+
+
+def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tuple[int, int]) -> Scene:
+    """Layers of a reference at an output size.
+
+    Args:
+        image: (H, W, 3 or 4) uint8.
+        matte: (H, W) float32, 0 to 1.
+        mesh: in pixels of the image.
+        size: (width, height) of the frames.
+    """
+    height, width = image.shape[:2]
+    scale = np.array([size[0] / width, size[1] / height])
+    photo = resized(image, size)
+    alpha = np.clip(resized(matte, size), 0, 1)
+    face = mesh.vertices[:, :2] * scale
+    alpha = np.maximum(alpha, _face_mask(face, size, mesh.size * float(scale.min())))
+    colours = _opaque_colours(photo)
+    plate = _plate(colours, alpha)
+    person = _own_colours(colours, alpha, max(1, round(_EDGE * mesh.size * float(scale.min()))))
+    matte8 = np.round(alpha * 255).astype(np.uint8)
+    rest = photo.astype(np.int16)
+    rest -= blend(person, plate, matte8)
+    return Scene(
+        photo=photo, person=person, matte=matte8, plate=plate, rest=rest, scale=scale, mesh=mesh,
+        eyes=build_eyes(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
+    )  # fmt: skip
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture (H, W) or (H, W, C) at (width, height), averaged where it shrinks."""
+    if image.shape[1::-1] == tuple(size):
+        return np.ascontiguousarray(image)
+    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Front over back (H, W, C) uint8 by a matte (H, W) uint8, rounded."""
+    share = matte[..., None].astype(np.uint16)
+    mixed = front * share
+    mixed += back * (255 - share)
+    mixed += 127
+    mixed //= 255
+    return mixed.astype(np.uint8)
+
+
+def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) -> np.ndarray:
+    """The face itself is the person, whatever the segmentation says: (H, W) float32."""
+    mask = np.zeros((size[1], size[0]), np.float32)
+    cv2.fillPoly(mask, [np.round(vertices[list(OVAL)]).astype(np.int32)], 1.0)
+    return cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.02 * face_size))
+
+
+def _opaque_colours(photo: np.ndarray) -> np.ndarray:
+    """Colours continued into what is transparent, so that no edge takes on a hidden colour."""
+    if photo.shape[2] == 3 or photo[..., 3].all():
+        return photo
+    filled = photo.copy()
+    filled[..., :3] = _filled(photo[..., :3], (photo[..., 3] > 0).astype(np.float32))
+    return filled
+
+
+def _plate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The background, continued behind the person from what surrounds it."""
+    reach = max(3, round(0.012 * max(alpha.shape))) | 1
+    hidden = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((reach, reach), np.uint8))
+    if hidden.all():
+        return photo
+    filled = _filled(photo, 1.0 - hidden)
+    keep = np.round(255 * (1 - cv2.blur(hidden.astype(np.float32), (reach, reach)))).astype(np.uint8)
+    keep[alpha > 0.02] = 0
+    return blend(photo, filled, keep)
+
+
+def _filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Unknown pixels from the known, computed small: what is made up has no detail to lose."""
+    height, width = known.shape
+    shrink = min(1.0, _PLATE_PIXELS / max(height, width))
+    small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    known = known.astype(np.float32)
+    weight = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
+    colour = cv2.resize(photo.astype(np.float32) * known[..., None], small, interpolation=cv2.INTER_AREA)
+    colour = push_pull(colour / np.maximum(weight, 1e-3)[..., None], (weight > 0.05).astype(np.float32))
+    colour = np.clip(np.round(cv2.GaussianBlur(colour, (0, 0), 1.5)), 0, 255).astype(np.uint8)
+    return cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _own_colours(photo: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:
+    """The person's colours without the old background's (Forte, "Approximate Fast Foreground", 2021)."""
+    box = (2 * radius + 1, 2 * radius + 1)
+    colour = photo.astype(np.float32)
+    front, back = alpha[..., None], 1 - alpha[..., None]
+    own = cv2.blur(colour * front, box) / np.maximum(cv2.blur(alpha, box), 1e-3)[..., None]
+    behind = cv2.blur(colour * back, box) / np.maximum(cv2.blur(1 - alpha, box), 1e-3)[..., None]
+    own = own + front * (colour - front * own - back * behind)
+    own = np.where(front > 0.995, colour, np.clip(own, 0, 255))
+    far = alpha < 0.01
+    if photo.shape[2] == 4:
+        own[..., 3] = photo[..., 3]
+    own[far] = colour[far]
+    return np.round(own).astype(np.uint8)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MediaPipe's dense face mesh: its triangles, its eyes' and mouth's rims, and a mean face in its form."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Final
+
+import numpy as np
+from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
+
+VERTEX_COUNT: Final = 468  # without the irises
+
+# fmt: off
+OVAL: Final = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)
+"""The face's outline, clockwise in the picture from the middle of the forehead."""
+
+EYES: Final = (
+    ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
+    ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
+)
+"""Upper and lower lid of the eye at the picture's left, then of the other, corner to corner, left to right."""
+
+UPPER_LIP: Final = (
+    (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
+    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+    (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
+)
+LOWER_LIP: Final = (
+    (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291),
+    (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306),
+    (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
+    (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308),
+)
+"""The lips as four lines each, from the outer rim to the inner, left to right."""
+# fmt: on
+
+MOUTH: Final = (UPPER_LIP[-1], LOWER_LIP[-1])
+
+# Loops of three edges of the tesselation (around the nostrils' wings) that are no triangles.
+_NO_TRIANGLES = {(49, 64, 129), (279, 294, 358)}
+
+
+@cache
+def skin_triangles() -> np.ndarray:
+    """The triangles (T, 3) between the mesh's vertices, without eyes and mouth, all turning the same way."""
+    neighbours: dict[int, set[int]] = {}
+    for a, b in FACEMESH_TESSELATION:
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+    found = {
+        tuple(sorted((a, b, c))) for a, b in FACEMESH_TESSELATION for c in neighbours[a] & neighbours[b]
+    } - _NO_TRIANGLES
+    return _turned_alike(np.array(sorted(found)))
+
+
+@cache
+def opening_triangles() -> np.ndarray:
+    """The triangles (T, 3) that close eyes and mouth."""
+    return _turned_alike(np.concatenate([_strip(upper, lower) for upper, lower in (*EYES, MOUTH)]))
+
+
+def neutral_mesh() -> np.ndarray:
+    """A mean face (478, 3), in units of its own size."""
+    with resources.files("portrait_server.geometry").joinpath("neutral_mesh.npy").open("rb") as file:
+        return np.load(file, allow_pickle=False).astype(float)
+
+
+def _strip(upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:
+    triangles = []
+    for i in range(len(upper) - 1):
+        for triangle in ((upper[i], upper[i + 1], lower[i + 1]), (upper[i], lower[i + 1], lower[i])):
+            if len(set(triangle)) == 3:
+                triangles.append(triangle)
+    return np.array(triangles)
+
+
+def _turned_alike(triangles: np.ndarray) -> np.ndarray:
+    x, y = neutral_mesh()[:, :2].T
+    a, b, c = triangles.T
+    area = (x[b] - x[a]) * (y[c] - y[a]) - (y[b] - y[a]) * (x[c] - x[a])
+    return np.where((area < 0)[:, None], triangles[:, [0, 2, 1]], triangles)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The face mesh with rings of hair, neck and surroundings around it, and how all of it moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from portrait_shared.landmarks import STABLE
+
+from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
+from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT, opening_triangles, skin_triangles
+from portrait_server.geometry.pose import Pose, fit_pose
+from portrait_server.geometry.reference_mesh import has_depth
+from portrait_server.geometry.spread import spread_weights
+
+# Rings as multiples of the face's outline; the last one never moves.
+_RINGS = (1.07, 1.16, 1.28, 1.43, 1.6, 1.8, 2.05, 2.35, 2.7, 3.1)
+# Where the head's pose starts and stops carrying a ring: up and sideways (hair), and down (neck, shoulders).
+_CARRIED_HAIR = (1.6, 3.1)
+_CARRIED_NECK = (1.05, 2.4)
+_EXPRESSION_ENDS = 1.6
+_SKULL_DEPTH = 1.0  # how far behind the outline the back of the head lies, in half face widths
+_SKULL_REACH = 0.35  # in how many rings' multiples it gets there
+_PINNED = 0.25  # a strip along the picture's edge, in half face widths, that keeps its place
+
+
+@dataclass(frozen=True)
+class HeadMesh:
+    """A reference's geometry, in pixels of one picture.
+
+    Attributes:
+        points: (70, 3) the landmarks.
+        vertices: (V, 3) the face mesh's 468, then the rings around it.
+        triangles: (T, 3) skin and rings; `openings` (U, 3) close eyes and mouth.
+        follow: (V,) 0 to 1, how far the head's pose carries each vertex.
+        spread: (V, 70) how the landmarks' own motion moves each vertex.
+        size: the face's, pixels.
+    """
+
+    points: np.ndarray
+    vertices: np.ndarray
+    triangles: np.ndarray
+    openings: np.ndarray
+    follow: np.ndarray
+    spread: np.ndarray
+    size: float
+
+    def pose_of(self, target: np.ndarray) -> Pose:
+        """The head's pose for target points (70, 2 or 3)."""
+        axes = 3 if has_depth(target) and has_depth(self.points) else 2
+        stable = list(STABLE)
+        source = self._solid_points()
+        return fit_pose(source[stable], target[stable, :axes])
+
+    def posed_points(self, pose: Pose) -> np.ndarray:
+        """The reference's landmarks (70, 2) as the pose alone carries them."""
+        return pose.apply(self._solid_points())[:, :2]
+
+    def moved(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
+        """All vertices (V, 3), carried by the pose and the landmarks' own motion (70, 2)."""
+        carried = pose.apply(self.vertices)
+        moved = self.vertices + self.follow[:, None] * (carried - self.vertices)
+        moved[:, :2] += self.spread @ motion
+        return moved
+
+    def _solid_points(self) -> np.ndarray:
+        if has_depth(self.points):
+            return self.points
+        return np.column_stack([self.points[:, :2], self.vertices[list(MESH_VERTICES[:68]) + [159, 386], 2]])
+
+
+def build_head_mesh(points: np.ndarray, mesh: np.ndarray, width: int, height: int) -> HeadMesh:
+    """Geometry of a reference.
+
+    Args:
+        points: (70, 3) pixels.
+        mesh: (478, 3) pixels, the face's dense mesh.
+        width, height: the picture's, pixels.
+    """
+    face = mesh[:VERTEX_COUNT]
+    rings, carried, expressive = _rings(face, width, height)
+    vertices = np.concatenate([face, rings])
+    spread = spread_weights(vertices)
+    spread[VERTEX_COUNT:] *= expressive[:, None]
+    return HeadMesh(
+        points=np.asarray(points, float),
+        vertices=vertices,
+        triangles=np.concatenate([skin_triangles(), _ring_triangles()]),
+        openings=opening_triangles(),
+        follow=np.concatenate([np.ones(VERTEX_COUNT), carried]),
+        spread=spread,
+        size=float(np.ptp(face[:, :2], axis=0).max()),
+    )
+
+
+def _rings(face: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices (R, 3), how far the pose carries them (R,), how far expression does (R,)."""
+    oval = face[list(OVAL)]
+    centre = (oval[:, :2].min(0) + oval[:, :2].max(0)) / 2
+    arm = oval[:, :2] - centre
+    half_width = np.linalg.norm(face[454, :2] - face[234, :2]) / 2 + 1e-6
+    down = face[152, :2] - face[10, :2]
+    down /= np.linalg.norm(down) + 1e-6
+    downwards = np.clip(arm @ down / (np.linalg.norm(arm, axis=1) + 1e-6), 0, 1)
+    depth = oval[:, 2]
+    vertices, carried, expressive = [], [], []
+    for ring in _RINGS:
+        at = centre + ring * arm
+        behind = _SKULL_DEPTH * half_width * (1 - np.exp((1 - ring) / _SKULL_REACH))
+        vertices.append(np.column_stack([at, depth + behind]))
+        starts = _CARRIED_HAIR[0] + downwards * (_CARRIED_NECK[0] - _CARRIED_HAIR[0])
+        ends = _CARRIED_HAIR[1] + downwards * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
+        inside = np.minimum.reduce([at[:, 0], at[:, 1], width - 1 - at[:, 0], height - 1 - at[:, 1]])
+        free = smoothstep(inside / (_PINNED * half_width))
+        carried.append(free * (1 - smoothstep((ring - starts) / (ends - starts))))
+        expressive.append(free * (1 - smoothstep((ring - 1) / (_EXPRESSION_ENDS - 1))))
+    return np.concatenate(vertices), np.concatenate(carried), np.concatenate(expressive)
+
+
+def smoothstep(x: np.ndarray | float) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth between."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _ring_triangles() -> np.ndarray:
+    count = len(OVAL)
+    rows = [np.array(OVAL)] + [VERTEX_COUNT + i * count + np.arange(count) for i in range(len(_RINGS))]
+    triangles = []
+    for inner, outer in zip(rows, rows[1:], strict=False):
+        a, b = inner, np.roll(inner, -1)
+        c, d = outer, np.roll(outer, -1)
+        triangles += [np.column_stack([a, c, d]), np.column_stack([a, d, b])]
+    return np.concatenate(triangles)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a moved mesh to where each pixel comes from, nearer triangles hiding those behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+_SHIFT = 4  # fractional bits of the polygons' corners
+_FAR_CELLS = 1 << 14
+_SQUEEZED = 0.2  # of its share of area, below which a triangle's inner detail is given up
+
+
+@dataclass(frozen=True)
+class Window:
+    """A grid of cells over the picture.
+
+    Attributes:
+        x, y: pixel position of the first cell's centre.
+        step_x, step_y: pixels from one cell to the next.
+        columns, rows: cells.
+    """
+
+    x: float
+    y: float
+    step_x: float
+    step_y: float
+    columns: int
+    rows: int
+
+
+def backward_offsets(
+    window: Window, source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray
+) -> np.ndarray:
+    """Where the content of each cell comes from, as an offset in pixels; 0 where there is no mesh.
+
+    Args:
+        source, target: (V, 2) vertices before and after the move, pixels.
+        depth: (V,) after the move; smaller is nearer.
+        triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
+
+    Returns:
+        (rows, columns, 2) float32.
+    """
+    origin, step = np.array([window.x, window.y]), np.array([window.step_x, window.step_y])
+    cells = np.clip((target - origin) / step, -_FAR_CELLS, _FAR_CELLS)
+    corners = cells[triangles]
+    low, high = corners.min(1), corners.max(1)
+    seen = (high >= -1).all(1) & (low[:, 0] <= window.columns) & (low[:, 1] <= window.rows)
+    seen &= _area(corners) > 1e-4
+    triangles, corners = triangles[seen], corners[seen]
+    order = np.argsort(-depth[triangles].mean(1), kind="stable")
+    triangles, corners = triangles[order], corners[order]
+    ids = np.zeros((window.rows, window.columns), np.int32)
+    fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
+    for number, triangle in enumerate(fixed, 1):
+        cv2.fillConvexPoly(ids, triangle, number, cv2.LINE_8, _SHIFT)
+    return _offsets(ids, window, _affine(source[triangles], target[triangles], step))
+
+
+def _affine(source: np.ndarray, target: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """For each triangle the offset as a linear function of the pixel: (T + 1, 2, 3), the first one nought."""
+    ends = np.stack([target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]], -1)
+    starts = np.stack([source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]], -1)
+    share = np.abs(np.linalg.det(ends)) / np.maximum(np.abs(np.linalg.det(starts)), 1e-9)
+    usual = np.clip(np.median(share), 1e-3, 1.0) if len(share) else 1.0
+    # A sliver's inverse is so steep that the pixel beside it would come from far away: soften those alone.
+    limit = np.where(share < _SQUEEZED * usual, (starts**2).sum((1, 2)) / 64, 1e-9)
+    square = ends @ ends.transpose(0, 2, 1) + limit[:, None, None] * np.eye(2)
+    slope = starts @ ends.transpose(0, 2, 1) @ np.linalg.inv(square) - np.eye(2)
+    middle = target.mean(1)
+    constant = source.mean(1) - middle - (slope @ middle[..., None])[..., 0]
+    table = np.zeros((len(source) + 1, 2, 3), np.float32)
+    table[1:, :, :2], table[1:, :, 2] = slope, constant
+    return table
+
+
+def _offsets(ids: np.ndarray, window: Window, table: np.ndarray) -> np.ndarray:
+    x = (window.x + window.step_x * np.arange(window.columns)).astype(np.float32)
+    y = (window.y + window.step_y * np.arange(window.rows)).astype(np.float32)[:, None]
+    flat = table.reshape(-1, 6)
+    offsets = np.empty((*ids.shape, 2), np.float32)
+    for axis in range(2):
+        a, b, c = (flat[:, 3 * axis + i].take(ids) for i in range(3))
+        a *= x
+        b *= y
+        a += b
+        a += c
+        offsets[..., axis] = a
+    return offsets
+
+
+def _area(corners: np.ndarray) -> np.ndarray:
+    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2

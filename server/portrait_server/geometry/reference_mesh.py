@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dense mesh of one photographed face: MediaPipe's, or the mean face laid on its 70 points."""
+
+from __future__ import annotations
+
+import numpy as np
+from portrait_shared.landmarks import STABLE
+
+from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
+from portrait_server.geometry.face_mesh import VERTEX_COUNT, neutral_mesh
+from portrait_server.geometry.pose import fit_pose
+from portrait_server.geometry.spread import spread_weights
+
+_SAME_FACE = 0.25  # mean distance of landmarks, in face sizes
+
+
+def mesh_near(points: np.ndarray, found: np.ndarray | None) -> np.ndarray:
+    """The dense mesh of the face that the points mark.
+
+    Args:
+        points: (70, 3) pixels; depth may be all zero (unknown).
+        found: (478, 3) what MediaPipe found there, or None.
+
+    Returns:
+        (478, 3) pixels; its depth agrees with the points' where they have one.
+    """
+    mesh = _stretched_neutral(points) if found is None else np.array(found, float)
+    if has_depth(points):
+        anchors = np.array(MESH_VERTICES)[list(STABLE)]
+        mesh[:, 2] += np.median(points[list(STABLE), 2] - mesh[anchors, 2])
+    return mesh
+
+
+def is_face_of(mesh: np.ndarray, points: np.ndarray) -> bool:
+    """Whether a mesh (478, 3) lies on the face that the points (70, 2 or 3) mark."""
+    size = np.ptp(points[:68, :2], axis=0).max()
+    gap = np.linalg.norm(mesh[list(MESH_VERTICES)][:68, :2] - points[:68, :2], axis=1)
+    return bool(gap.mean() < _SAME_FACE * size)
+
+
+def has_depth(points: np.ndarray) -> bool:
+    """Whether points (70, 2 or 3) carry a depth."""
+    return points.shape[1] == 3 and float(np.ptp(points[:68, 2])) > 1e-3
+
+
+def _stretched_neutral(points: np.ndarray) -> np.ndarray:
+    """The mean face laid on the points, its gaps to them spread over it."""
+    mesh = neutral_mesh() * np.ptp(points[:68, :2], axis=0).max()
+    landmarks = mesh[list(MESH_VERTICES)]
+    stable = list(STABLE)
+    known = points if has_depth(points) else points[:, :2]
+    pose = fit_pose(landmarks[stable], known[stable])
+    mesh, landmarks = pose.apply(mesh), pose.apply(landmarks)
+    gap = np.zeros((len(points), 3))
+    gap[:, : known.shape[1]] = known - landmarks[:, : known.shape[1]]
+    mesh[:VERTEX_COUNT] += spread_weights(mesh[:VERTEX_COUNT]) @ gap
+    return mesh
