@@ -3,8 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import io
+import lzma
+import math
 import os
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +24,14 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
 
 MAX_SIDE_PIXELS = 16384
+MAX_BYTES = 4 * 2**30
+_MAX_FRAME_NUMBER = 2**31
 _FIELDS = ("points", "size", "fps", "start")
+# What zipfile and numpy raise on damaged files.
+_DAMAGED = (
+    OSError, ValueError, TypeError, EOFError, KeyError, IndexError, SyntaxError, OverflowError, MemoryError,
+    NotImplementedError, RuntimeError, struct.error, zlib.error, lzma.LZMAError, tokenize.TokenError, zipfile.BadZipFile,
+)  # fmt: skip
 
 
 def bad_track(message: str, remedy: str = "") -> PortraitError:
@@ -80,8 +95,15 @@ class LandmarkTrack:
             raise bad_track(f"The track's size is {width}x{height} pixels; each side must be 1 to {MAX_SIDE_PIXELS}.")
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise bad_track(f"The track's fps is {self.fps}; a positive number is needed.")
-        for name, value in dict(points=validate_points(self.points, self.start), size=(width, height),
-                                fps=float(self.fps), start=int(self.start), extra=dict(self.extra)).items():  # fmt: skip
+        start = int(self.start)
+        if start != self.start or abs(start) > _MAX_FRAME_NUMBER:
+            raise bad_track(f"The track's start is {self.start}; a whole number up to {_MAX_FRAME_NUMBER} is needed.")
+        extra = {name: np.asarray(array) for name, array in self.extra.items() if name not in _FIELDS}
+        for name, array in extra.items():
+            if array.dtype.hasobject:
+                raise bad_track(f"The track's extra array {name!r} holds Python objects, which no file may.")
+        for name, value in dict(points=validate_points(self.points, start), size=(width, height),
+                                fps=float(self.fps), start=start, extra=extra).items():  # fmt: skip
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -107,21 +129,33 @@ class LandmarkTrack:
         return self.points[np.array([frame - self.start for frame in frames], int)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the ``.npz`` file at once or not at all."""
+        """Writes the ``.npz`` file at once or not at all.
+
+        Raises:
+            PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL; a file that was there before is left as it was.
+        """
         path = Path(path)
+        arrays = {
+            "points": self.points, "size": np.array(self.size, np.int32), "fps": np.array(self.fps, np.float64),
+            "start": np.array(self.start, np.int64), **self.extra,
+        }  # fmt: skip
+        buffer = io.BytesIO()
+        # np.savez takes no array named "file", and a full disk makes it complain long after.
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            with open(partial, "wb") as file:
-                np.savez_compressed(
-                    file, points=self.points, size=np.array(self.size, np.int32), fps=np.float64(self.fps),
-                    start=np.int64(self.start), **{k: v for k, v in self.extra.items() if k not in _FIELDS},
-                )  # fmt: skip
+            partial.write_bytes(buffer.getbuffer())
             os.replace(partial, path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise PortraitError(
-                ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror}.",
-                "Choose a folder you may write to, with room left.",
+                ErrorCode.DISK_FULL if full else ErrorCode.OUTPUT_NOT_WRITABLE,
+                f"Cannot write {path}: {error.strerror}.", "Choose a folder you may write to, with room left.",
             ) from error  # fmt: skip
 
     @classmethod
@@ -144,8 +178,8 @@ class LandmarkTrack:
         try:
             return cls(
                 points=arrays["points"], size=(int(size[0]), int(size[1])),
-                fps=_scalar(arrays, "fps", 25.0), start=int(_scalar(arrays, "start", 1)),
-                extra={k: v for k, v in arrays.items() if k not in _FIELDS},
+                fps=_scalar(arrays, "fps", 25.0), start=_scalar(arrays, "start", 1),
+                extra=arrays,
             )  # fmt: skip
         except PortraitError as error:
             raise PortraitError(error.code, f"{path}: {error.message}", error.remedy) from error
@@ -153,24 +187,47 @@ class LandmarkTrack:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise bad_track(f"{path} is a single array, not a track.", "A track is an .npz file.")
-            return {name: archive[name] for name in archive.files}
+        data = path.read_bytes()
     except FileNotFoundError:
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.") from None
     except OSError as error:
-        raise PortraitError(ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror or error}.") from error
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror or error}.", "Check the path and its rights."
+        ) from error
+    if data.startswith(b"\x93NUMPY"):
+        raise bad_track(f"{path} is a single array, not a track.", "A track is an .npz file.")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            if sum(member.file_size for member in members) > MAX_BYTES:
+                raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
+            return {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
+    except _DAMAGED as error:
         raise bad_track(
             f"{path} is not a readable landmark track ({error}).", "Write it again with `portrait landmarks`."
         ) from error
 
 
-def _scalar(arrays: Mapping[str, Any], name: str, default: float) -> float:
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """One array, its header checked before memory is given to it; numpy itself believes any size."""
+    content = io.BytesIO(archive.read(member))
+    version = np.lib.format.read_magic(content)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read_header:
+        raise ValueError(f"{member.filename} has an unknown version")
+    shape, _, dtype = read_header[version](content)
+    if dtype.hasobject:
+        raise ValueError(f"{member.filename} holds Python objects, which are never loaded")
+    if math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{member.filename} is shorter than it says")
+    content.seek(0)
+    return np.asarray(np.lib.format.read_array(content, allow_pickle=False))
+
+
+def _scalar(arrays: Mapping[str, Any], name: str, default: float) -> Any:
     value = arrays.get(name)
     if value is None:
         return default
     if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
         raise bad_track(f"`{name}` must be one finite number, not {value.tolist()!r}.")
-    return float(value.reshape(()))
+    return value.item()
