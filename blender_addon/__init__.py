@@ -11,9 +11,9 @@ except ModuleNotFoundError as error:
         "Edit > Preferences > Get Extensions > Install from Disk; a copy of the source folder alone does not work."
     ) from error
 
-from . import handlers, operators, panels, preferences, properties, server
+from . import command_line, handlers, operators, panels, preferences, properties, server
 
-_MODULES = (preferences, properties, server, operators, panels, handlers)
+_MODULES = (preferences, properties, server, operators, panels, command_line, handlers)
 _registered: list = []
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -84,6 +86,15 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         for _ in range(LANDMARK_COUNT):
             self.detected.add()
         self.detected.foreach_set("co", np.asarray(points, np.float32).ravel())
+
+    def apply_settings(self, settings: Mapping[str, Any]) -> None:
+        """Takes over what a strip was made with (see `RenderJob`)."""
+        self.engine = settings["engine"]
+        self.matte = bool(settings["matte"])
+        self.resolution_percentage = settings["resolution_percentage"]
+        self.use_scene_range = False
+        self.frame_start, self.frame_end = settings["frame_start"], settings["frame_end"]
+        self.output_folder = settings["folder"]
 
     def frames(self, scene: bpy.types.Scene) -> range:
         """The frames to render.

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``blender --command portrait render``: the panel's render for farms and scripts, blocking, with an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import bpy
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from . import job_queue, server
+from .job import Job, State
+from .properties import PORTRAIT_PG_portrait, portraits_of
+from .render_job import RenderJob
+
+COMMAND = "portrait"
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command; what Blender passes is everything after the command's name.
+
+    Returns:
+        The exit status: 0 only if every frame asked for is there, 1 otherwise, 2 for wrong arguments.
+    """
+    try:
+        asked = _parser().parse_args(arguments)
+    except SystemExit as ended:  # argparse ends Python; Blender is to end by itself
+        return int(ended.code or 0)
+    try:
+        return _render(asked)
+    except PortraitError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blender --command portrait", description="Talking Portraits without a window")
+    render = parser.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
+        "render", help="render the frames of a .blend's portraits"
+    )
+    render.add_argument("--blend", type=Path, metavar="FILE", help="the .blend; without it, the one that is loaded")
+    render.add_argument("--portrait", metavar="NAME", help="one portrait; without it, all of the file")
+    render.add_argument("--frames", type=_frame_range, metavar="1-48", help="without it, the portrait's own range")
+    render.add_argument("--output", type=Path, metavar="DIR", help="without it, the portrait's own folder")
+    render.add_argument("--engine", metavar="NAME", help="without it, the portrait's own engine")
+    render.add_argument("--device", choices=("auto", "cpu", "cuda"), help="without it, as the preferences say")
+    render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
+    return parser
+
+
+def _frame_range(text: str) -> range:
+    first, dash, last = text.partition("-") if not text.startswith("-") else (text, "", "")
+    try:
+        frames = range(int(first), int(last if dash else first) + 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"“{text}” is not a range such as 1-48") from None
+    if not frames:
+        raise argparse.ArgumentTypeError(f"the range {text} is empty")
+    return frames
+
+
+def _render(asked: argparse.Namespace) -> int:
+    _open(asked.blend)
+    failed = 0
+    chosen = _choose(asked.portrait)
+    if asked.output is not None and len(chosen) > 1:
+        raise PortraitError(ErrorCode.SCENE, "--output takes the frames of one portrait.", "Choose it with --portrait.")
+    launch = server.launch_plan(bpy.context, may_start=True, device=asked.device)
+    for portrait in chosen:
+        if asked.engine is not None:
+            portrait.engine = asked.engine
+        folder = asked.output.resolve() if asked.output is not None else None
+        job = RenderJob(portrait.uid, launch, frames=asked.frames, folder=folder)
+        job_queue.run(job, _Printer())
+        if job.state is not State.DONE:
+            failed += 1
+            print(f"Error: {job.error or job.note}", file=sys.stderr)
+    if asked.save:
+        bpy.ops.wm.save_mainfile()
+    return 1 if failed else 0
+
+
+class _Printer:
+    """Prints a line for each frame, once."""
+
+    def __init__(self) -> None:
+        self._printed: set[int] = set()
+
+    def __call__(self, job: Job) -> None:
+        if not isinstance(job, RenderJob):
+            return
+        for number, path in job.stored.items():
+            if number not in self._printed:
+                self._printed.add(number)
+                print(f"Saved: {path}", flush=True)
+
+
+def _open(blend: Path | None) -> None:
+    if blend is None:
+        return
+    if not blend.is_file():
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {blend}.", "Check the path after --blend.")
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(blend.resolve()))
+    except RuntimeError as error:
+        raise PortraitError(ErrorCode.FILE_MISSING, f"Blender cannot open {blend}: {error}".strip()) from error
+
+
+def _choose(name: str | None) -> list[PORTRAIT_PG_portrait]:
+    found = [portrait for scene in bpy.data.scenes for portrait in portraits_of(scene).items]
+    chosen = [portrait for portrait in found if name is None or portrait.name == name]
+    if not chosen:
+        names = ", ".join(f"“{portrait.name}”" for portrait in found)
+        raise PortraitError(
+            ErrorCode.SCENE,
+            "The file has no portraits." if not found else f"The file has no portrait “{name}”.",
+            f"It has {names}." if found else "Add one with Add Portrait, and give the .blend with --blend.",
+        )
+    return chosen
+
+
+_registered: list = []
+
+
+def register() -> None:
+    _registered.append(bpy.utils.register_cli_command(COMMAND, main))
+
+
+def unregister() -> None:
+    while _registered:
+        bpy.utils.unregister_cli_command(_registered.pop())

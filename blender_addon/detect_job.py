@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Finds the face on a new portrait's photo and puts the rig on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bpy
+import numpy as np
+from portrait_shared.client import Client
+from portrait_shared.references import Detection
+
+from . import photo, portrait_parts
+from .job import Job
+from .problems import Fix, SceneError
+
+
+class DetectJob(Job):
+    """Asks the server for the landmarks of one portrait's photo.
+
+    Attributes:
+        face_count: how many faces the photo has, once known.
+    """
+
+    label = "Find Face"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.face_count = 0
+
+    def begin(self) -> None:
+        scene, portrait = self.portrait()
+        portrait_parts.check_plane(scene, portrait)
+        self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
+        self._face = portrait.face if portrait.face >= 0 else None
+
+    def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
+        detection = client.detect(np.ascontiguousarray(self._image[..., :3]), face=self._face)
+        if not cancelled():
+            post(detection)
+
+    def handle(self, event: Detection) -> None:
+        scene, portrait = self.portrait()
+        self.face_count = event.face_count
+        if portrait.rig is not None:
+            raise SceneError("The portrait has a rig already.", "Delete it first.", Fix.REBUILD)
+        portrait_parts.check_plane(scene, portrait)
+        layer = bpy.context.view_layer if bpy.context.scene == scene else scene.view_layers[0]
+        with bpy.context.temp_override(scene=scene, view_layer=layer):
+            portrait_parts.attach_rig(bpy.context, portrait, event.points)
+        self.note = f"Face found by {event.detector}"

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Blender tells about files: jobs end when another one is loaded, and are shown whole when one is saved."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import job_queue, problems
+from .render_job import RenderJob
+
+
+@persistent
+def _before_load(*_: object) -> None:
+    job_queue.abandon_all()
+    problems.forget_all()
+
+
+@persistent
+def _before_save(*_: object) -> None:
+    """The plane and the strip may lag behind the folder: the saved file has all frames that are there."""
+    job = job_queue.current()
+    if isinstance(job, RenderJob) and job.is_in_file():
+        job.show()
+
+
+_HANDLERS = ((bpy.app.handlers.load_pre, _before_load), (bpy.app.handlers.save_pre, _before_save))
+
+
+def register() -> None:
+    for handlers, handler in _HANDLERS:
+        if handler not in handlers:
+            handlers.append(handler)
+
+
+def unregister() -> None:
+    job_queue.abandon_all()
+    for handlers, handler in _HANDLERS:
+        if handler in handlers:
+            handlers.remove(handler)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every job is: begun on the main thread, worked off in a thread, its events handled in bounded slices."""
+
+from __future__ import annotations
+
+import queue
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import bpy
+from portrait_shared.client import Client
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from . import problems, server
+from .properties import PORTRAIT_PG_portrait, portraits_of
+from .worker import Connected, Finished, Worker
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Job(ABC):
+    """One piece of work for one portrait. Between ticks it holds names alone, never Blender's objects.
+
+    Attributes:
+        uid: the portrait's.
+        state: see `State`.
+        error: why it failed.
+        note: what it is doing, for the panel.
+    """
+
+    label = "Job"
+
+    def __init__(self, uid: str, launch: server.Launch) -> None:
+        self.uid = uid
+        self.state = State.QUEUED
+        self.error: PortraitError | None = None
+        self.note = "Waiting"
+        self._launch = launch
+        self._worker: Worker | None = None
+        self._cancelled = False
+
+    @property
+    def active(self) -> bool:
+        return self.state in (State.QUEUED, State.RUNNING)
+
+    @property
+    def progress(self) -> float:
+        """0 to 1."""
+        return 0.0
+
+    @abstractmethod
+    def begin(self) -> None:
+        """On the main thread, once, before anything else; raises PortraitError for what cannot be worked on."""
+
+    def prepared(self, deadline: float) -> bool:
+        """More work on the main thread until `deadline` (time.monotonic); True once there is no more."""
+        return True
+
+    @abstractmethod
+    def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
+        """In the worker's thread."""
+
+    @abstractmethod
+    def handle(self, event: Any) -> None:
+        """On the main thread, for each event that `work` posted."""
+
+    def end(self) -> None:  # noqa: B027  (most jobs have nothing more to do)
+        """On the main thread, once, however the job ended."""
+
+    def portrait(self) -> tuple[bpy.types.Scene, PORTRAIT_PG_portrait]:
+        """The scene and the portrait, found anew.
+
+        Raises:
+            PortraitError: CANCELLED where the portrait is not there any more.
+        """
+        for scene in bpy.data.scenes:
+            portrait = portraits_of(scene).by_uid(self.uid)
+            if portrait is not None:
+                return scene, portrait
+        raise PortraitError(ErrorCode.CANCELLED, "The portrait was removed while it was worked on.")
+
+    def is_in_file(self) -> bool:
+        """Whether the portrait is still there."""
+        return any(portraits_of(scene).by_uid(self.uid) is not None for scene in bpy.data.scenes)
+
+    def tick(self, budget_seconds: float) -> None:
+        """Works for about that long."""
+        deadline = time.monotonic() + budget_seconds
+        try:
+            if self.state is State.QUEUED:
+                self.state = State.RUNNING
+                problems.forget(self.uid)
+                self.begin()
+            if self._worker is None:
+                if self._cancelled:
+                    raise PortraitError(ErrorCode.CANCELLED, "Cancelled.")
+                if not self.prepared(deadline):
+                    return
+                self.note = "Asking the server"
+                self._worker = Worker(self.work, self._launch)
+                self._worker.start()
+            self._drain(deadline)
+        except PortraitError as error:
+            self._finish(error)
+
+    def cancel(self) -> None:
+        """Asks the job to end; it does so within a few ticks."""
+        self._cancelled = True
+        if self._worker is not None:
+            self._worker.cancel.set()
+        elif self.state is State.QUEUED:
+            self.state = State.CANCELLED
+
+    def abandon(self, timeout_seconds: float) -> None:
+        """Ends at once, touching none of Blender's data: another file is being loaded, or the add-on goes."""
+        self.cancel()
+        if self._worker is not None:
+            self._worker.join(timeout_seconds)
+        if self.active:
+            self.state = State.CANCELLED
+
+    def _drain(self, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            try:
+                event = self._worker.events.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(event, Connected):
+                server.connected(event.info)
+            elif isinstance(event, Finished):
+                self._finish(event.error)
+                return
+            else:
+                self.handle(event)
+
+    def _finish(self, error: PortraitError | None) -> None:
+        if self._worker is not None:
+            self._worker.cancel.set()
+        if error is None:
+            self.state, self.note = State.DONE, "Done"
+        elif error.code is ErrorCode.CANCELLED:
+            self.state, self.note = State.CANCELLED, "Cancelled"
+        else:
+            self.state, self.note, self.error = State.FAILED, error.message, error
+            problems.keep(self.uid, error)
+            server.failed(error)
+        try:
+            self.end()
+        except PortraitError as late:
+            if late.code is not ErrorCode.CANCELLED:
+                problems.keep(self.uid, late)

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators: each checks where it may run, calls one function, and puts its errors into words."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import add, parts, render, server_control
+
+_CLASSES = (*add.CLASSES, *render.CLASSES, *parts.CLASSES, *server_control.CLASSES)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render Portrait: without blocking Blender from the panel, blocking from a script, over the same job."""
+
+from __future__ import annotations
+
+import bpy
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from .. import job_queue, sequencer, server
+from ..job import Job, State
+from ..render_job import RenderJob
+from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
+
+_LOOK_SECONDS = 0.2
+
+
+class PORTRAIT_OT_render(NeedsPortrait, bpy.types.Operator):
+    """Render the portrait's frames; those that are there and still valid are kept"""
+
+    bl_idname = "portrait.render"
+    bl_label = "Render Portrait"
+
+    _job: Job | None = None
+    _timer: bpy.types.Timer | None = None
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        portrait = active_portrait(context)
+        if portrait.detected_points is None:
+            cls.poll_message_set("The portrait has no face yet")
+            return False
+        if job_queue.active_of(portrait.uid) is not None:
+            cls.poll_message_set("The portrait is being worked on")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        self._job = RenderJob(active_portrait(context).uid, server.launch_plan(context))
+        job_queue.submit(self._job)
+        manager = context.window_manager
+        self._timer = manager.event_timer_add(_LOOK_SECONDS, window=context.window)
+        manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self._job.active:
+            self.cancel(context)
+            return self._ended(self._job)
+        if event.type == "ESC" and event.value == "PRESS":
+            self._job.cancel()
+            return {"RUNNING_MODAL"}
+        return {"PASS_THROUGH"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender calls it when it ends the operator itself; the job goes on."""
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        job = RenderJob(active_portrait(context).uid, server.launch_plan(context))
+        job_queue.run(job)
+        return self._ended(job)
+
+    def _ended(self, job: Job) -> set[str]:
+        if job.state is State.DONE:
+            self.report({"INFO"}, job.note)
+            return {"FINISHED"}
+        if job.state is State.CANCELLED:
+            self.report({"WARNING"}, "Cancelled; render again to go on where it stopped")
+            return {"CANCELLED"}
+        return report(self, job.error, job.uid)
+
+
+class PORTRAIT_OT_cancel(bpy.types.Operator):
+    """Stop working on portraits; frames that are there are kept"""
+
+    bl_idname = "portrait.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if job_queue.current() is None:
+            cls.poll_message_set("Nothing is being worked on")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        job_queue.cancel_all()
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_redo_strip(bpy.types.Operator):
+    """Render the active strip's frames again with the settings that are kept on it"""
+
+    bl_idname = "portrait.redo_strip"
+    bl_label = "Render Strip Again"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        editor = scene_of(context).sequence_editor
+        strip = editor.active_strip if editor is not None else None
+        if strip is None or sequencer.PORTRAIT_KEY not in strip:
+            cls.poll_message_set("Choose a strip that a portrait was rendered to")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = scene_of(context)
+        strip = scene.sequence_editor.active_strip
+        held = scene.talking_portraits
+        portrait = held.by_uid(strip[sequencer.PORTRAIT_KEY])
+        if portrait is None:
+            return report(self, PortraitError(ErrorCode.SCENE, "The strip's portrait was removed.", "Add it again."))
+        portrait.apply_settings(sequencer.settings_of(strip))
+        held.active_index = list(held.items).index(portrait)
+        job = RenderJob(portrait.uid, server.launch_plan(context))
+        if has_window(context):
+            job_queue.submit(job)
+            return {"FINISHED"}
+        job_queue.run(job)
+        return {"FINISHED"} if job.state is State.DONE else report(self, job.error, portrait.uid)
+
+
+CLASSES = (PORTRAIT_OT_render, PORTRAIT_OT_cancel, PORTRAIT_OT_redo_strip)

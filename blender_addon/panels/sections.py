@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panels draw, the same in every editor."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Final
+
+import bpy
+
+from .. import image_plane, job_queue, problems, server
+from ..operators.common import active_portrait, portraits, scene_of
+from ..problems import Fix
+from ..properties import PORTRAIT_PG_portrait
+
+_LOG_LINES: Final = 12
+_HEALTH_ICONS = {
+    server.State.RUNNING: "CHECKMARK",
+    server.State.STARTING: "SORTTIME",
+    server.State.STOPPED: "DOT",
+    server.State.FAILED: "ERROR",
+}
+
+
+def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The portraits of the scene, the way to add one, and what is going on."""
+    held = portraits(context)
+    if len(held.items) > 1:
+        layout.template_list("PORTRAIT_UL_portraits", "", held, "items", held, "active_index", rows=2)
+    column = layout.column(align=True)
+    column.scale_y = 1.3 if not held.items else 1.0
+    column.operator("portrait.add", icon="ADD")
+    draw_problem(layout, context, "")
+    portrait = active_portrait(context)
+    if portrait is None:
+        column = layout.column()
+        column.active = False
+        column.label(text="Add a photograph or a painting", icon="INFO")
+        column.label(text="of a person to begin.", icon="BLANK1")
+        return
+    row = layout.row(align=True)
+    row.prop(portrait, "name", text="", icon="USER")
+    row.operator("portrait.remove", text="", icon="X")
+    draw_job(layout, portrait)
+    draw_problem(layout, context, portrait.uid)
+    if portrait.detected_points is None:
+        layout.operator("portrait.find_face", icon="VIEWZOOM")
+        return
+    row = layout.row(align=True)
+    row.operator("portrait.pose", icon="POSE_HLT")
+    row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
+    row = layout.row(align=True)
+    row.operator("portrait.show_photo", icon="IMAGE_DATA")
+    row.operator("portrait.show_frames", icon="RENDER_ANIMATION")
+
+
+def draw_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
+    """How far the portrait's job is, or how it ended."""
+    job = job_queue.last_of(portrait.uid)
+    if job is None:
+        return
+    if job.active:
+        row = layout.row(align=True)
+        row.progress(factor=job.progress, text=f"{job.label}: {job.note}")
+        row.operator("portrait.cancel", text="", icon="CANCEL")
+    elif portrait.uid and problems.last(portrait.uid) is None:
+        layout.label(text=f"{job.label}: {job.note}", icon="INFO")
+
+
+def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Settings of the render, and its button."""
+    portrait = active_portrait(context)
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.enabled = job_queue.active_of(portrait.uid) is None
+    column.prop(portrait, "use_scene_range")
+    if not portrait.use_scene_range:
+        pair = column.column(align=True)
+        pair.prop(portrait, "frame_start")
+        pair.prop(portrait, "frame_end")
+    column.prop(portrait, "resolution_percentage")
+    column.prop(portrait, "matte")
+    column.prop(portrait, "engine")
+    column.prop(portrait, "output_folder", placeholder="beside the .blend")
+    row = layout.row()
+    row.scale_y = 1.4
+    row.operator("portrait.render", icon="RENDER_ANIMATION")
+    altered = image_plane.altered_colors(scene_of(context))
+    if altered:
+        box = layout.box()
+        draw_text(box, context, f"The photo's colours are altered: {altered}.", "COLOR")
+        box.operator("portrait.use_own_colors")
+
+
+def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Of the sequencer's active strip."""
+    layout.operator("portrait.redo_strip", icon="FILE_REFRESH")
+
+
+def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The server's health in one line, its buttons and its log."""
+    health = server.health()
+    layout.label(text=health.line, icon=_HEALTH_ICONS[health.state])
+    row = layout.row(align=True)
+    row.operator("portrait.start_server", icon="PLAY")
+    row.operator("portrait.stop_server", icon="PAUSE")
+    row.operator("portrait.show_preferences", text="", icon="PREFERENCES")
+    lines = server.log_tail(_LOG_LINES)
+    if lines:
+        column = layout.box().column(align=True)
+        column.scale_y = 0.7
+        for line in lines:
+            column.label(text=line)
+
+
+def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, uid: str) -> None:
+    """The last error, what to do, and the button that does it."""
+    problem = problems.last(uid)
+    if problem is None:
+        return
+    box = layout.box()
+    box.alert = True
+    draw_text(box, context, problem.message, "ERROR")
+    box.alert = False
+    if problem.remedy:
+        draw_text(box, context, problem.remedy, "BLANK1")
+    if problem.fix is not None:
+        idname, text = problem.fix.value
+        # Save As asks for a name; without a window there is nobody to ask.
+        row = box.row()
+        row.operator_context = "INVOKE_DEFAULT" if problem.fix is not Fix.PREFERENCES else "EXEC_DEFAULT"
+        row.operator(idname, text=text)
+
+
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
+    """A sentence over as many lines as the sidebar's width asks for."""
+    width = context.region.width if context.region is not None else 260
+    characters = max(18, int(width / (7 * context.preferences.system.ui_scale)) - 6)
+    column = layout.column(align=True)
+    for number, line in enumerate(textwrap.wrap(text, characters)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")

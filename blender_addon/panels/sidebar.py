@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panels themselves: one set for the 3D view, one for the sequencer."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..operators.common import active_portrait
+from . import sections
+
+
+class PORTRAIT_UL_portraits(bpy.types.UIList):
+    """The scene's portraits."""
+
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:  # noqa: ANN001
+        layout.prop(item, "name", text="", emboss=False, icon="USER")
+
+
+class _InView3D:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+
+
+class _InSequencer:
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+
+
+class _Portraits:
+    bl_label = "Talking Portraits"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        sections.draw_portraits(self.layout, context)
+
+
+class _Render:
+    bl_label = "Render"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        portrait = active_portrait(context)
+        return portrait is not None and portrait.detected_points is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        sections.draw_render(self.layout, context)
+
+
+class _Server:
+    bl_label = "Server"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        sections.draw_server(self.layout, context)
+
+
+class PORTRAIT_PT_portraits(_InView3D, _Portraits, bpy.types.Panel):
+    """Portraits of the scene."""
+
+
+class PORTRAIT_PT_render(_InView3D, _Render, bpy.types.Panel):
+    """How the active portrait is rendered."""
+
+
+class PORTRAIT_PT_server(_InView3D, _Server, bpy.types.Panel):
+    """The server."""
+
+
+class PORTRAIT_PT_sequencer_portraits(_InSequencer, _Portraits, bpy.types.Panel):
+    """Portraits of the sequencer's scene."""
+
+
+class PORTRAIT_PT_sequencer_render(_InSequencer, _Render, bpy.types.Panel):
+    """How the active portrait is rendered."""
+
+
+class PORTRAIT_PT_sequencer_strip(_InSequencer, bpy.types.Panel):
+    """The active strip."""
+
+    bl_label = "Strip"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        sections.draw_strip(self.layout, context)
+
+
+class PORTRAIT_PT_sequencer_server(_InSequencer, _Server, bpy.types.Panel):
+    """The server."""
+
+
+CLASSES = (
+    PORTRAIT_UL_portraits,
+    PORTRAIT_PT_portraits, PORTRAIT_PT_render, PORTRAIT_PT_server,
+    PORTRAIT_PT_sequencer_portraits, PORTRAIT_PT_sequencer_render, PORTRAIT_PT_sequencer_strip,
+    PORTRAIT_PT_sequencer_server,
+)  # fmt: skip

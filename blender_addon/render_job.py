@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders a portrait: sample the rig, ask the server, store the frames, show them on the plane and the strip."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from portrait_shared.client import Client
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.references import ReferenceImage
+from portrait_shared.rendering import store_frames
+
+from . import image_plane, photo, problems, sequencer, server
+from .job import Job, State
+from .portrait_parts import check_plane
+from .properties import frames_in
+from .rig import rest_points
+from .sampling import check_rig, sample_rows
+
+_SHOW_INTERVAL_SECONDS = 0.5
+_PACE_FRAMES = 24
+
+
+@dataclass(frozen=True)
+class FrameStored:
+    """A frame's file is there."""
+
+    number: int
+    path: Path
+
+
+class RenderJob(Job):
+    """Brings the frames of one portrait up to date.
+
+    Args:
+        frames: the frames to render; the portrait's own range where None.
+        folder: where they go; the portrait's own folder where None.
+
+    Attributes:
+        stored: the files that are there, by frame.
+        total: how many are asked for.
+    """
+
+    label = "Render"
+
+    def __init__(
+        self, uid: str, launch: server.Launch, *, frames: Sequence[int] | None = None, folder: Path | None = None
+    ) -> None:
+        super().__init__(uid, launch)
+        self.stored: dict[int, Path] = {}
+        self.total = 0
+        self._asked_frames, self._asked_folder = frames, folder
+        self._rows: dict[int, np.ndarray] = {}
+        self._shown_at = 0.0
+        self._shown = 0
+        self._arrivals: deque[float] = deque(maxlen=_PACE_FRAMES)
+
+    @property
+    def progress(self) -> float:
+        return len(self.stored) / self.total if self.total else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the pace of the last frames; None where there is none yet."""
+        if len(self._arrivals) < 2:
+            return None
+        pace = (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1)
+        return pace * (self.total - len(self.stored))
+
+    def begin(self) -> None:
+        scene, portrait = self.portrait()
+        self._frames = list(portrait.frames(scene) if self._asked_frames is None else self._asked_frames)
+        self._folder = portrait.folder() if self._asked_folder is None else self._asked_folder
+        self.total = len(self._frames)
+        check_plane(scene, portrait)
+        check_rig(scene, portrait.rig)
+        self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
+        self._points = rest_points(portrait.rig, portrait.space)
+        self._engine = portrait.engine or None
+        self._size, self._matte = portrait.frame_size, portrait.matte
+        self._settings = {
+            "engine": portrait.engine, "matte": portrait.matte, "photo": portrait.photo.filepath,
+            "resolution_percentage": portrait.resolution_percentage,
+            "frame_start": self._frames[0], "frame_end": self._frames[-1], "folder": portrait.output_folder,
+        }  # fmt: skip
+        self.note = "Sampling the rig"
+
+    def prepared(self, deadline: float) -> bool:
+        scene, portrait = self.portrait()
+        check_rig(scene, portrait.rig)
+        wanted = [frame for frame in self._frames if frame not in self._rows]
+        samples = sample_rows(scene, portrait.rig, portrait.space, wanted)
+        try:
+            for frame, row in samples:
+                self._rows[frame] = row
+                if time.monotonic() > deadline:
+                    break
+        finally:
+            samples.close()
+        return len(self._rows) == len(self._frames)
+
+    def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
+        handle = client.prepare([ReferenceImage(self._image, self._points)], engine=self._engine)
+        points = np.stack([self._rows[frame] for frame in self._frames])
+        for number, path in store_frames(
+            client, handle, points, self._frames, self._folder, size=self._size, matte=self._matte, cancelled=cancelled
+        ):
+            post(FrameStored(number, path))
+
+    def handle(self, event: FrameStored) -> None:
+        now = time.monotonic()
+        self._arrivals.append(now)
+        self.stored[event.number] = event.path
+        left = self.seconds_left
+        self.note = f"Frame {len(self.stored)} of {self.total}" + (f", {left:.0f} s left" if left is not None else "")
+        if now - self._shown_at > _SHOW_INTERVAL_SECONDS:
+            self.show()
+            self._shown_at = time.monotonic()
+
+    def show(self) -> None:
+        """Lets the plane and the strip show all frames that are in the folder."""
+        if len(self.stored) == self._shown:
+            return
+        self._shown = len(self.stored)
+        scene, portrait = self.portrait()
+        numbers = frames_in(self._folder)
+        try:
+            check_plane(scene, portrait)
+            image_plane.show_frames(portrait.plane, self._folder, numbers)
+        except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
+            problems.keep(self.uid, error)
+        sequencer.show_frames(scene, portrait.uid, portrait.name, self._folder, numbers, self._settings)
+
+    def end(self) -> None:
+        if self.stored:
+            self.show()
+        if self.state is State.DONE:
+            self.note = f"{len(self.stored)} frames are there"
+            if len(self.stored) != self.total:
+                self.state = State.FAILED
+                self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
