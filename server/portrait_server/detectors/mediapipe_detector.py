@@ -27,6 +27,7 @@ _SEARCH_MAX_PIXELS = 1024
 _SAME_FACE_IOU = 0.3
 _SURE_SCORE = 0.65  # things that are no face reach 0.62; faces in 147 portraits had 0.87 and more
 _PARTLY_SEEN_SCORE = 0.5
+_MAX_SQUARES = 9  # along a side, for strips that are hardly pictures
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class MediaPipeDetector(Detector):
 
     def _search(self, image: np.ndarray) -> list[_Box]:
         """Where faces may be, the surest first."""
-        boxes = _boxes(self._near, image) + _boxes(self._far, image)
+        boxes = _boxes(self._near, image) + self._in_squares(image, min(image.shape[:2]))
         if not boxes:
             boxes = self._search_harder(image)
         distinct: list[_Box] = []
@@ -103,11 +104,15 @@ class MediaPipeDetector(Detector):
         around = (width / 2, height / 2, 1.8 * longest)
         boxes = [box for box in _boxes(self._near, image, around, _PARTLY_SEEN_SCORE) if box.side > 0.5 * longest]
         side = 0.5 * min(height, width)
-        if boxes or side < 64:
-            return boxes
-        columns, rows = (max(2, round(2 * length / side) - 1) for length in (width, height))
-        for y in np.linspace(side / 2, height - side / 2, rows):
-            for x in np.linspace(side / 2, width - side / 2, columns):
+        return boxes if boxes or side < 64 else self._in_squares(image, side)
+
+    def _in_squares(self, image: np.ndarray, side: float) -> list[_Box]:
+        """Smaller faces, in squares that cover the picture and overlap by about half."""
+        height, width = image.shape[:2]
+        columns, rows = (min(_MAX_SQUARES, round(2 * length / side) - 1) for length in (width, height))
+        boxes = []
+        for y in np.linspace(side / 2, height - side / 2, rows) if rows > 1 else (height / 2,):
+            for x in np.linspace(side / 2, width - side / 2, columns) if columns > 1 else (width / 2,):
                 boxes += _boxes(self._far, image, (x, y, side))
         return boxes
 
