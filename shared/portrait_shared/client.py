@@ -90,7 +90,7 @@ class Client:
         return info
 
     def detect(self, image: np.ndarray, *, detector: str | None = None, face: int | None = None) -> Detection:
-        """Finds a face: the largest, or number `face` from 0 in order of size.
+        """Finds a face: the largest, or number `face`, from 1 at the picture's left.
 
         Args:
             image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
@@ -187,7 +187,7 @@ class Client:
         self._ask(Shutdown(self.new_request()), Stopping)
 
     def close(self) -> None:
-        """Lets go of the server at once, without stopping it. Never hangs."""
+        """Lets go of the server; stops it where this client has started it. Never hangs."""
         for stream in list(self._streams.values()):
             stream.cancel()
         self.link.close()

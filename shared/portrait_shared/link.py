@@ -10,7 +10,7 @@ from portrait_shared.channel import Channel, ServerLost
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess
-from portrait_shared.messages import Echo, Message
+from portrait_shared.messages import Echo, Error, Message
 
 START_SECONDS: Final = 60.0
 RECONNECT_SECONDS: Final = 30.0
@@ -21,6 +21,7 @@ SILENCE_SECONDS: Final = 30.0
 _BEAT_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.1
 _EXIT_SECONDS: Final = 1.0
+_STOP_SECONDS: Final = 15.0
 
 
 class Link:
@@ -42,6 +43,7 @@ class Link:
         self._candidate_since = 0.0
         self._started_at = 0.0
         self._lost_at: float | None = None
+        self._started_it = False
         self._beat_at: float | None = None
 
     def connect(self) -> Channel:
@@ -76,7 +78,7 @@ class Link:
             PortraitError: SERVER_LOST where the server has crashed too often.
         """
         self._lost_at = time.monotonic()
-        self.close()
+        self._disconnect()
         if isinstance(self._target, ServerProcess) and self._target.wanted:
             # A process of ours whose connection broke is ending, or of no use any more.
             if not self._target.wait_ended(_EXIT_SECONDS):
@@ -92,6 +94,8 @@ class Link:
         assert self.channel is not None
         message = self.channel.receive(min(timeout_s, _BEAT_SECONDS))
         now = time.monotonic()
+        if isinstance(message, Error) and message.code == ErrorCode.SERVER_LOST:
+            raise ServerLost(message.message)
         if message is not None:
             self._beat_at = None
         elif self._beat_at is None:
@@ -103,6 +107,12 @@ class Link:
         return message
 
     def close(self) -> None:
+        """Lets go of the server, and stops it where this link started it."""
+        self._disconnect()
+        if self._started_it and isinstance(self._target, ServerProcess):
+            self._target.stop(_STOP_SECONDS)
+
+    def _disconnect(self) -> None:
         for channel in (self.channel, self._candidate):
             if channel is not None:
                 channel.close()
@@ -135,6 +145,7 @@ class Link:
         if not process.alive:
             if self._lost_at is not None and not process.wanted:
                 raise PortraitError(ErrorCode.NOT_ALLOWED, "The server was stopped.", "Start it again.")
+            self._started_it = self._started_it or not process.wanted
             process.launch()
             self._started_at = time.monotonic()
         connection = process.wait_ready(timeout_s)
@@ -145,7 +156,7 @@ class Link:
 
     def _failed(self, error: PortraitError) -> None:
         """One try came to nothing: raises where there is no point in another."""
-        self.close()
+        self._disconnect()
         if self._lost_at is None:
             raise PortraitError(
                 ErrorCode.SERVER_UNAVAILABLE, f"No server answers: {error.message}",

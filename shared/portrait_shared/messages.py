@@ -155,7 +155,7 @@ class Detect(Message, kind="detect"):
 
     reference: str = checked(digest)
     detector: str | None = checked(optional(name), None)
-    face: int | None = checked(optional(whole(0, 10_000)), None)
+    face: int | None = checked(optional(whole(-10_000, 10_000)), None)
 
 
 @dataclass(frozen=True, eq=False)

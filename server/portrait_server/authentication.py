@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may connect over TCP: CURVE keys, and the answer to libzmq's question whether a client's key is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq
+from portrait_shared import __version__
+from portrait_shared.connection import Connection, write_private
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol import PROTOCOL_VERSION
+from zmq.utils import z85
+
+_KEY_CHARACTERS = 40
+_MAX_FILE_BYTES = 1_048_576
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """The server's key pair and the clients it knows; all in z85.
+
+    Attributes:
+        client_public_key: of the pair that goes into the connection file.
+        known_clients: public keys that are let in.
+    """
+
+    server_public_key: str
+    server_secret_key: str
+    client_public_key: str
+    client_secret_key: str
+    known_clients: frozenset[str]
+
+    @classmethod
+    def new(cls) -> KeyRing:
+        """Keys for this run alone."""
+        server_public, server_secret = (key.decode() for key in zmq.curve_keypair())
+        return cls._with_local_client(server_public, server_secret, frozenset())
+
+    @classmethod
+    def load(cls, path: Path) -> KeyRing:
+        """The keys of a file that `write_new_keys` made.
+
+        Raises:
+            PortraitError: FILE_MISSING, NOT_ALLOWED.
+        """
+        try:
+            values: Any = json.loads(path.read_bytes()[:_MAX_FILE_BYTES])
+            server = values["server_public_key"], values["server_secret_key"]
+            clients = values["client_public_keys"]
+            if not isinstance(clients, list) or not all(
+                isinstance(key, str) and len(key) == _KEY_CHARACTERS for key in (*server, *clients)
+            ):
+                raise ValueError(f"keys are texts of {_KEY_CHARACTERS} characters")
+        except OSError as error:
+            raise PortraitError(
+                ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror}.", "Make one with --new-keys."
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise PortraitError(
+                ErrorCode.NOT_ALLOWED, f"{path} is not a file of keys ({error}).", "Make one with --new-keys."
+            ) from error
+        return cls._with_local_client(*server, frozenset(clients))
+
+    @classmethod
+    def _with_local_client(cls, public: str, secret: str, known: frozenset[str]) -> KeyRing:
+        client_public, client_secret = (key.decode() for key in zmq.curve_keypair())
+        return cls(public, secret, client_public, client_secret, known | {client_public})
+
+
+def write_new_keys(path: Path, address: str) -> Path:
+    """Makes a server's keys and those of one client on another machine.
+
+    Args:
+        path: the server's file, for ``--keys``.
+        address: where that client will reach the server.
+
+    Returns:
+        The client's connection file, to be carried to its machine by a safe way.
+    """
+    if path.exists():
+        raise PortraitError(ErrorCode.OUTPUT_NOT_WRITABLE, f"{path} is there already.", "Choose another name.")
+    server_public, server_secret = (key.decode() for key in zmq.curve_keypair())
+    client_public, client_secret = (key.decode() for key in zmq.curve_keypair())
+    keys = {
+        "server_public_key": server_public,
+        "server_secret_key": server_secret,
+        "client_public_keys": [client_public],
+    }
+    write_private(path, json.dumps(keys, indent=1).encode())
+    client_file = path.with_name(f"{path.stem}.client.json")
+    Connection(
+        address, PROTOCOL_VERSION, __version__, 0, server_public, client_public, client_secret
+    ).save(client_file)  # fmt: skip
+    return client_file
+
+
+class Doorkeeper:
+    """Answers libzmq (ZeroMQ RFC 27, ZAP): lets in the keys of the ring and nobody else."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], ring: KeyRing) -> None:
+        self.socket = context.socket(zmq.REP)
+        self.socket.linger = 0
+        self.socket.bind("inproc://zeromq.zap.01")
+        self._known = {z85.decode(key) for key in ring.known_clients}
+
+    def answer(self) -> None:
+        """Answers one question."""
+        version, request, _domain, _address, _identity, mechanism, *credentials = self.socket.recv_multipart()
+        known = mechanism == b"CURVE" and credentials[:1] and credentials[0] in self._known
+        status, text = (b"200", b"OK") if known else (b"400", b"unknown key")
+        self.socket.send_multipart([version, request, status, text, b"client" if known else b"", b""])

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the server listens: an owner-only ipc socket, or TCP with keys."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from portrait_shared.connection import private_folder
+from portrait_shared.errors import ErrorCode, PortraitError
+
+_SOCKET_PATH_BYTES: Final = 107  # sun_path holds 108 on Linux, 104 on macOS; the last is a zero
+_MACOS_SOCKET_PATH_BYTES: Final = 103
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """An address to bind.
+
+    Attributes:
+        address: ``ipc://PATH`` or ``tcp://HOST:PORT``, port ``*`` for a free one.
+        loopback: whether only this machine can reach it.
+        folder: made for the socket, to be removed with it.
+    """
+
+    address: str
+    loopback: bool = True
+    folder: Path | None = None
+
+    @property
+    def needs_keys(self) -> bool:
+        return self.address.startswith("tcp://")
+
+
+def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
+    """The endpoint for ``--bind``, or the best one of this system.
+
+    Raises:
+        PortraitError: NOT_ALLOWED for an address that is none.
+    """
+    if bind is not None:
+        return _tcp(bind)
+    if sys.platform == "win32":
+        return Endpoint("tcp://127.0.0.1:*")
+    limit = _MACOS_SOCKET_PATH_BYTES if sys.platform == "darwin" else _SOCKET_PATH_BYTES
+    beside = connection_file.with_suffix(".socket").absolute()
+    if _is_private(beside.parent) and len(os.fsencode(beside)) <= limit:
+        beside.unlink(missing_ok=True)  # a killed server's; ours is the only one on this connection file
+        return Endpoint(f"ipc://{beside}")
+    folder = private_folder()
+    if len(os.fsencode(folder / "socket")) <= limit:
+        return Endpoint(f"ipc://{folder}/socket", folder=folder)
+    folder.rmdir()
+    return Endpoint("tcp://127.0.0.1:*")
+
+
+def reachable_address(endpoint: str) -> str:
+    """What a client on this machine connects to."""
+    return re.sub(r"^tcp://(0\.0\.0\.0|\*)", "tcp://127.0.0.1", endpoint).replace("tcp://[::]", "tcp://[::1]")
+
+
+def _tcp(bind: str) -> Endpoint:
+    match = re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(\d{1,5}|\*)", bind)
+    if not match:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED, f"{bind!r} is not an address.", "Write tcp://127.0.0.1:PORT, PORT 0 for a free one."
+        )
+    host = "127.0.0.1" if match[1] == "localhost" else match[1]
+    port = "*" if match[2] in ("0", "*") else match[2]
+    try:
+        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = False
+    return Endpoint(f"tcp://{host}:{port}", loopback)
+
+
+def _is_private(folder: Path) -> bool:
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077

@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each request of a client leads to: an answer at once, or work that is queued."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from portrait_shared import __version__
+from portrait_shared.bounds import check_frame_points
+from portrait_shared.digest import image_digest, portrait_digest
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.messages import (
+    AskStats,
+    Cancel,
+    Credit,
+    Detect,
+    Detected,
+    Done,
+    Echo,
+    Echoed,
+    Message,
+    OfferReference,
+    Prepare,
+    Prepared,
+    Progress,
+    ReferenceState,
+    Render,
+    Shutdown,
+    Stats,
+    Stopping,
+    Welcome,
+)
+from portrait_shared.protocol import bad_message
+
+from portrait_server.detectors.base import Detector
+from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
+from portrait_server.detectors.selection import select_face
+from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
+from portrait_server.images import opaque
+from portrait_server.portraits import PORTRAIT_BYTES, REFERENCE_BYTES, Portrait, Store, array_bytes
+from portrait_server.scheduler import Scheduler
+from portrait_server.sessions import MAX_PENDING, RenderJob, Session
+from portrait_server.tasks import Errand, Workers
+
+Answer = Message | None
+
+
+class Requests:
+    """Answers requests. All but what is given to workers runs on the service's own thread.
+
+    Attributes:
+        stopping: new work is refused.
+        counters: totals since the start, for `Stats`.
+    """
+
+    def __init__(self, scheduler: Scheduler, helpers: Workers, device: str, log_file: str) -> None:
+        self.stopping = False
+        self.sessions: dict[bytes, Session] = {}
+        self.counters = dict.fromkeys(
+            ("frames_drawn", "batches", "largest_batch", "bad_messages", "images_received"), 0
+        )
+        self._scheduler = scheduler
+        self._helpers = helpers
+        self._device = device
+        self._log_file = log_file
+        self._started = time.monotonic()
+        self._references: Store[np.ndarray] = Store(REFERENCE_BYTES)
+        self._portraits: Store[Portrait] = Store(PORTRAIT_BYTES)
+        self._detectors: dict[str, Detector] = {}
+        self._engines: dict[str, Engine] = {}
+        self._broken_engines: dict[str, PortraitError] = {}
+        for name in ENGINES:
+            try:
+                self._engines[name] = create_engine(name, device)
+            except PortraitError as error:
+                self._broken_engines[name] = error
+        self._handlers: dict[type[Message], Callable[[Session, Any], Answer]] = {
+            Echo: self._echo,
+            AskStats: self._stats,
+            Shutdown: self._shutdown,
+            OfferReference: self._reference,
+            Detect: self._detect,
+            Prepare: self._prepare,
+            Render: self._render,
+            Credit: self._credit,
+            Cancel: self._cancel,
+        }
+
+    def handle(self, session: Session, message: Message) -> Answer:
+        """The answer to a request, or None where it comes later or there is none.
+
+        Raises:
+            PortraitError: the request cannot be served.
+        """
+        handler = self._handlers.get(type(message))
+        if handler is None:
+            raise bad_message(f"A client does not send `{message.type}`.")
+        if isinstance(message, (OfferReference, Detect, Prepare, Render)):
+            if self.stopping:
+                raise stopping_error()
+            if session.pending >= MAX_PENDING:
+                raise PortraitError(
+                    ErrorCode.BUSY, f"This client has {MAX_PENDING} requests open.", "Wait for some of them to end."
+                )
+        return handler(session, message)
+
+    def welcome(self, request: int) -> Welcome:
+        fingerprints = {name: engine.fingerprint for name, engine in self._engines.items()}
+        return Welcome(
+            request, __version__, os.getpid(), self._device, fingerprints, DEFAULT_ENGINE,
+            tuple(detector_names()), default_detector_name(), self._log_file,
+        )  # fmt: skip
+
+    def end_job(self, job: RenderJob) -> None:
+        """Frees what a render holds; nothing of it is drawn or sent any more."""
+        if not job.ended:
+            job.ended = True
+            job.session.jobs.pop(job.request, None)
+            self._portraits.unpin(job.portrait.portrait_id)
+
+    def end_session(self, session: Session) -> None:
+        """Frees all that a client has asked for."""
+        session.gone = True
+        self.sessions.pop(session.routing, None)
+        for job in list(session.jobs.values()):
+            self.end_job(job)
+        self._scheduler.remove(session)
+
+    def close(self) -> None:
+        for detector in self._detectors.values():
+            detector.close()
+
+    def _echo(self, session: Session, message: Echo) -> Answer:
+        if not message.through_engine:
+            return Echoed(message.request)
+        return self._queue(session, message.request, lambda: None, lambda _: Echoed(message.request))
+
+    def _stats(self, session: Session, message: AskStats) -> Answer:
+        sessions = self.sessions.values()
+        counters = {
+            **self.counters,
+            "uptime_seconds": time.monotonic() - self._started,
+            "clients": len(self.sessions),
+            "references": len(self._references),
+            "reference_bytes": self._references.held_bytes,
+            "portraits": len(self._portraits),
+            "portrait_bytes": self._portraits.held_bytes,
+        }
+        jobs = [
+            {
+                "client": job.session.name, "total": job.total, "sent": job.sent, "window": job.window,
+                "outstanding": job.outstanding, "peak_outstanding": job.peak_outstanding,
+            }
+            for each in sessions for job in each.jobs.values()
+        ]  # fmt: skip
+        return Stats(message.request, counters, tuple(jobs[:128]))
+
+    def _shutdown(self, session: Session, message: Shutdown) -> Answer:
+        self.stopping = True
+        return Stopping(message.request)
+
+    def _reference(self, session: Session, message: OfferReference) -> Answer:
+        known = self._references.get(message.digest) is not None
+        if known or message.image is None:
+            return ReferenceState(message.request, known)
+        image = message.image
+        self.counters["images_received"] += 1
+
+        def verify() -> bool:
+            return image_digest(image) == message.digest
+
+        def keep(genuine: bool) -> Message:
+            if not genuine:
+                raise PortraitError(ErrorCode.BAD_IMAGE, "The image is not the one that was offered.", "Send it again.")
+            self._references.put(message.digest, image, image.nbytes)
+            return ReferenceState(message.request, True)
+
+        session.errands += 1
+        self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
+        return None
+
+    def _detect(self, session: Session, message: Detect) -> Answer:
+        image = self._reference_image(message.reference)
+        name = message.detector or default_detector_name()
+        if name not in detector_names():
+            raise PortraitError(
+                ErrorCode.UNKNOWN_DETECTOR, f"There is no detector named {name!r}.",
+                f"Choose one of: {', '.join(detector_names())}.",
+            )  # fmt: skip
+
+        def detect() -> Detected:
+            if name not in self._detectors:
+                self._detectors[name] = create_detector(name)
+            faces = self._detectors[name].detect(opaque(image))
+            face = select_face(faces, message.face, "the photo")
+            mesh = None if face.mesh478 is None else np.asarray(face.mesh478, "<f4")
+            return Detected(message.request, name, len(faces), np.asarray(face.points, "<f4"), mesh)
+
+        return self._queue(session, message.request, detect, lambda detected: detected)
+
+    def _prepare(self, session: Session, message: Prepare) -> Answer:
+        engine = self._engine(message.engine or DEFAULT_ENGINE)
+        images = [self._reference_image(digest) for digest in message.references]
+        for image, points in zip(images, message.points, strict=True):
+            check_frame_points(points[np.newaxis], ["of the reference"], (image.shape[1], image.shape[0]))
+        portrait_id = portrait_digest(
+            engine.name, engine.fingerprint, zip(message.references, message.points, strict=True)
+        )
+        answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
+        if self._portraits.get(portrait_id) is not None:
+            return answer
+        references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]
+
+        def keep(value: Any) -> Message:
+            size = images[0].shape[1], images[0].shape[0]
+            self._portraits.put(portrait_id, Portrait(portrait_id, engine, value, size), array_bytes(value))
+            return answer
+
+        return self._queue(session, message.request, lambda: engine.prepare(references), keep)
+
+    def _render(self, session: Session, message: Render) -> Answer:
+        portrait = self._portraits.get(message.portrait)
+        if portrait is None:
+            raise PortraitError(
+                ErrorCode.UNKNOWN_PORTRAIT, "The server does not hold this portrait any more.", "Prepare it again."
+            )
+        if message.request in session.jobs:
+            raise bad_message("This request id is in use.")
+        check_frame_points(message.points, message.numbers, portrait.size)
+        job = RenderJob(session, message, portrait)
+        session.jobs[job.request] = job
+        self._portraits.pin(portrait.portrait_id)
+        return Progress(message.request, "queued", self._scheduler.add(session, job))
+
+    def _credit(self, session: Session, message: Credit) -> Answer:
+        if (job := session.jobs.get(message.job)) is not None:  # else it has just ended
+            job.grant(message.count)
+        return None
+
+    def _cancel(self, session: Session, message: Cancel) -> Answer:
+        if (job := session.jobs.get(message.job)) is None:
+            return None
+        self.end_job(job)
+        return Done(job.request, True)
+
+    def _queue(
+        self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message]
+    ) -> Answer:
+        if self.stopping:
+            raise stopping_error()
+        session.errands += 1
+        return Progress(request, "queued", self._scheduler.add(session, Errand(session, request, run, finish)))
+
+    def _reference_image(self, digest: str) -> np.ndarray:
+        image = self._references.get(digest)
+        if image is None:
+            raise PortraitError(
+                ErrorCode.UNKNOWN_REFERENCE, "The server does not hold this image any more.", "Send it again."
+            )
+        return image
+
+    def _engine(self, name: str) -> Engine:
+        if name in self._broken_engines:
+            raise self._broken_engines[name]
+        if name not in self._engines:
+            raise PortraitError(
+                ErrorCode.UNKNOWN_ENGINE, f"There is no engine named {name!r}.",
+                f"Choose one of: {', '.join(sorted(self._engines))}.",
+            )  # fmt: skip
+        return self._engines[name]
+
+
+def stopping_error(detail: str = "") -> PortraitError:
+    return PortraitError(
+        ErrorCode.SERVER_STOPPING, f"The server is stopping.{detail}", "Start it again; what is done stays done."
+    )

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service: one thread that owns the socket and hands work to others. It computes nothing and never waits."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+import zmq
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.messages import Done, Error, Hello, Message, Ping, Progress, RenderedFrame, decode
+from portrait_shared.protocol import Buffer, VersionMismatch
+
+from portrait_server.door import Door, Gone
+from portrait_server.requests import Requests, stopping_error
+from portrait_server.scheduler import Scheduler
+from portrait_server.sessions import MAX_SESSIONS, RenderJob, Session
+from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, Outcome, Workers, as_portrait_error
+
+log = logging.getLogger(__name__)
+
+_ENGINE_TASKS: Final = 2
+"""One that runs and one that waits, so that the engine never waits for the service."""
+_STOP_SECONDS: Final = 10.0
+_LINGER_MS: Final = 3000
+_PROBE_SECONDS: Final = (0.0, 0.5, 2.0)
+"""When clients are tried after one has left: libzmq tells that, but not which, and not always at once."""
+_PARENT_POLL_SECONDS: Final = 1.0
+_MAX_HELPERS: Final = 4
+
+
+class Service:
+    """Serves until it is told to stop.
+
+    Args:
+        door: the socket.
+        device: ``cpu`` or ``cuda``.
+        log_file: where a person finds more.
+        parent_alive: asked every second; the service stops when it says no.
+    """
+
+    def __init__(self, door: Door, device: str, log_file: str, parent_alive: Callable[[], bool] | None = None) -> None:
+        self._door = door
+        self._log_file = log_file
+        self._parent_alive = parent_alive
+        self._mailbox = Mailbox()
+        self._scheduler = Scheduler()
+        self._engine = Workers("engine", 1, self._mailbox, log_file)
+        self._helpers = Workers("helper", min(_MAX_HELPERS, os.cpu_count() or 1), self._mailbox, log_file)
+        self._requests = Requests(self._scheduler, self._helpers, device, log_file)
+        self._stop_asked = False
+        self._stop_deadline: float | None = None
+        self._probes: list[float] = []
+        self._parent_check = time.monotonic()
+
+    def ask_to_stop(self) -> None:
+        """Stops soon; a second call stops at once. May be called from a signal handler."""
+        if self._stop_asked:
+            self._stop_deadline = 0.0
+        self._stop_asked = True
+        self._mailbox.wake()
+
+    def run(self) -> None:
+        """Serves, and returns when all is handed back and closed."""
+        poller = zmq.Poller()
+        self._door.register(poller)
+        poller.register(self._mailbox.reader, zmq.POLLIN)
+        while not self._finished():
+            events = dict(poller.poll(self._patience_ms()))
+            self._door.let_in(events)
+            for routing, parts in self._door.receive(events):
+                self._take_message(routing, parts)
+            if self._mailbox.reader.fileno() in events:
+                for outcome in self._mailbox.take_all():
+                    self._take_outcome(outcome)
+            self._look_after_clients(self._door.somebody_left(events))
+            self._dispatch()
+        self._close()
+
+    # Messages
+
+    def _take_message(self, routing: bytes, parts: list[Buffer]) -> None:
+        request = 0
+        try:
+            message = decode(parts)
+            request = message.request
+            session = self._requests.sessions.get(routing)
+            if isinstance(message, Hello):
+                self._greet(routing, message)
+            elif session is None:
+                raise PortraitError(ErrorCode.SERVER_LOST, "The server does not know this client.", "Say hello first.")
+            elif (answer := self._requests.handle(session, message)) is not None:
+                self._send(session, answer)
+        except VersionMismatch as error:
+            self._refuse(routing, error.request, error)
+        except PortraitError as error:
+            self._requests.counters["bad_messages"] += error.code == ErrorCode.BAD_MESSAGE
+            self._refuse(routing, request, error)
+        except Exception as error:  # one request's bug must not end every client's work
+            log.exception("A request failed")
+            self._refuse(routing, request, as_portrait_error(error, self._log_file))
+
+    def _greet(self, routing: bytes, message: Hello) -> None:
+        sessions = self._requests.sessions
+        if routing not in sessions:
+            if len(sessions) >= MAX_SESSIONS:
+                raise PortraitError(ErrorCode.BUSY, f"The server has {MAX_SESSIONS} clients.", "Try again later.")
+            sessions[routing] = Session(routing, message.client)
+            log.info("%s (release %s) has come", message.client, message.version)
+        self._send(sessions[routing], self._requests.welcome(message.request))
+
+    def _refuse(self, routing: bytes, request: int, error: PortraitError) -> None:
+        log.debug("Refused: %s", error)
+        try:
+            self._door.send(routing, Error.of(request, error))
+        except Gone:
+            self._drop(routing)
+
+    def _send(self, session: Session, message: Message) -> None:
+        if session.gone:
+            return
+        try:
+            self._door.send(session.routing, message)
+        except Gone:
+            self._drop(session.routing)
+
+    def _drop(self, routing: bytes) -> None:
+        if (session := self._requests.sessions.get(routing)) is not None:
+            log.info("%s has left; %d renders freed", session.name, len(session.jobs))
+            self._requests.end_session(session)
+
+    def _look_after_clients(self, somebody_left: bool) -> None:
+        now = time.monotonic()
+        if somebody_left:
+            self._probes = [now + delay for delay in _PROBE_SECONDS]
+        if self._probes and now >= self._probes[0]:
+            self._probes.pop(0)
+            for session in list(self._requests.sessions.values()):
+                self._send(session, Ping(0))
+
+    # Work
+
+    def _dispatch(self) -> None:
+        while self._engine.busy < _ENGINE_TASKS:
+            task = self._scheduler.next(full_only=self._engine.busy > 0)
+            if task is None:
+                return
+            if isinstance(task, Errand):
+                self._send(task.session, Progress(task.request, "running"))
+            elif task.indices.start == 0:
+                self._send(task.job.session, Progress(task.job.request, "running"))
+            self._engine.give(task)
+
+    def _take_outcome(self, outcome: Outcome) -> None:
+        task = outcome.task
+        if isinstance(task, Batch):
+            self._engine.busy -= 1
+            self._take_batch(task, outcome)
+        elif isinstance(task, Encoding):
+            self._helpers.busy -= 1
+            if outcome.error is not None:
+                self._fail(task.job, outcome.error)
+            elif outcome.value is not None:
+                self._deliver(task.job, task.index, outcome.value)
+        elif isinstance(task, Errand):
+            self._take_errand(task, outcome)
+
+    def _take_batch(self, batch: Batch, outcome: Outcome) -> None:
+        job, counters = batch.job, self._requests.counters
+        if outcome.error is not None:
+            self._fail(job, outcome.error)
+        if outcome.value is None or job.ended:
+            return
+        counters["frames_drawn"] += len(batch.indices)
+        counters["batches"] += 1
+        counters["largest_batch"] = max(counters["largest_batch"], len(batch.indices))
+        for index, pixels in zip(batch.indices, outcome.value, strict=True):
+            if job.as_png:
+                self._helpers.give(Encoding(job, index, pixels))
+            else:
+                frame = RenderedFrame(job.request, job.number(index), job.digest(index), None, pixels)
+                self._deliver(job, index, frame)
+
+    def _take_errand(self, errand: Errand, outcome: Outcome) -> None:
+        workers = self._helpers if errand.by_helper else self._engine
+        workers.busy -= 1
+        errand.session.errands -= 1
+        error = outcome.error
+        try:
+            if error is None:
+                self._send(errand.session, errand.finish(outcome.value))
+        except PortraitError as refusal:
+            error = refusal
+        if error is not None:
+            self._send(errand.session, Error.of(errand.request, error))
+
+    def _deliver(self, job: RenderJob, index: int, frame: RenderedFrame) -> None:
+        if job.ended:
+            return
+        for ready in job.finish(index, frame):
+            self._send(job.session, ready)
+        if job.sent == job.total:
+            self._send(job.session, Done(job.request, False))
+            self._requests.end_job(job)
+
+    def _fail(self, job: RenderJob, error: PortraitError) -> None:
+        if not job.ended:
+            self._send(job.session, Error.of(job.request, error))
+            self._requests.end_job(job)
+
+    # The end
+
+    def _patience_ms(self) -> int | None:
+        now = time.monotonic()
+        times = self._probes[:1]
+        if self._parent_alive is not None:
+            times.append(self._parent_check)
+        if self._stop_deadline is not None:
+            times.append(self._stop_deadline)
+        return max(0, int((min(times) - now) * 1000) + 1) if times else None
+
+    def _finished(self) -> bool:
+        now = time.monotonic()
+        if self._parent_alive is not None and now >= self._parent_check:
+            self._parent_check = now + _PARENT_POLL_SECONDS
+            if not self._parent_alive():
+                log.info("The program that started the server has ended")
+                self._stop_asked = True
+        if (self._stop_asked or self._requests.stopping) and self._stop_deadline is None:
+            self._begin_to_stop(now)
+        if self._stop_deadline is None:
+            return False
+        return now >= self._stop_deadline or not (self._engine.busy or self._helpers.busy)
+
+    def _begin_to_stop(self, now: float) -> None:
+        log.info("Stopping")
+        self._requests.stopping = True
+        self._stop_deadline = now + _STOP_SECONDS
+        for work in self._scheduler.clear():
+            if isinstance(work, Errand):
+                self._send(work.session, Error.of(work.request, stopping_error()))
+
+    def _close(self) -> None:
+        for session in list(self._requests.sessions.values()):
+            for job in list(session.jobs.values()):
+                detail = f" {job.total - job.sent} of {job.total} frames are handed back."
+                log.info("%s:%s", session.name, detail)
+                self._fail(job, stopping_error(detail))
+        hangs = self._engine.busy > 0
+        self._engine.stop(0.0 if hangs else 1.0)
+        self._helpers.stop(0.0 if hangs else 1.0)
+        if not hangs:
+            self._requests.close()
+        self._door.close(_LINGER_MS)
+        self._mailbox.close()
