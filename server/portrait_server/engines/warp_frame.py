@@ -18,7 +18,7 @@ _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
 _STRIP_ROWS = 256
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: the motion by which the photo's own edge is given up
-_SUBNASAL, _LOWER_LIP = (31, 32, 33, 34, 35), (65, 66, 67)
+_SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
 _LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
 # calls a closed eye still has a third of its height (the eye aspect ratio falls from about 0.3 to 0.1).
@@ -73,7 +73,7 @@ def _teeth(
     carried = pose.apply(np.array([[*(mouth.middle / scale), depth]]))[0, :2]
     # The nose's base is fixed to the same bone as the upper teeth: what it shows of the pose's error, they share.
     skull = carried + motion[list(_SUBNASAL)].mean(0)
-    return skull * scale, (carried + motion[list(_LOWER_LIP)].mean(0)) * scale
+    return skull * scale, (carried + motion[list(_CHIN)].mean(0)) * scale
 
 
 class _Field:

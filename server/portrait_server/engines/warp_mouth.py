@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The inside of the mouth: the reference's own where it shows one, darkness where it does not."""
+"""The inside of the mouth: the reference's own where it shows one; where it does not, a dark one, softly lit.
+
+A mouth that only now opens shows wet lip along its rim, a hint of teeth fixed to skull and jaw where the lips
+leave them bare, and darkness behind.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,14 @@ from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh, smoothstep
 
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
+_CHEEKS = (50, 101, 205, 280, 330, 425)
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
 _NEWLY_OPEN = 0.07  # growth of the opening, over its width, by which an inside must be drawn
+_WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
+# Where the front teeth end, below the line along which the lips meet, in mouth widths of about 50 mm: the upper
+# ones 2 mm under the lip at rest, the lower ones just behind them.
+_UPPER_TEETH_END, _LOWER_TEETH_START = 0.05, 0.02
+_TEETH_SHARE = 0.6  # how much of the teeth's light shows: they lie in the lips' shade
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,17 @@ class MouthLayer:
         texture: (h, w, 4) float32, the inside's colour and how far it is known, 0 to 1.
         patch: where it lies in the reference.
         middle: (2,) of the opening.
-        dark: (3,) colour of an unlit inside.
+        rest: (11, 2) the line along which the lips meet.
+        lip, teeth: (3,) colours.
         openness: height of the opening over its width.
     """
 
     texture: np.ndarray
     patch: Patch
     middle: np.ndarray
-    dark: np.ndarray
+    rest: np.ndarray
+    lip: np.ndarray
+    teeth: np.ndarray
     openness: float
 
     def draw(
@@ -61,20 +74,28 @@ class MouthLayer:
         strength = max(shows, float(smoothstep((now - self.openness) / _NEWLY_OPEN)))
         if strength == 0 or now <= 0:
             return
-        across, down = _inside(upper, lower, patch)
-        colour = self._shaded(across, down, now)
+        place = _Place(upper, lower, patch)
+        colour = self._made_up(place, wide, (self.rest - self.middle) @ turn.T, skull, jaw)
         if shows > 0:
-            seen = self._seen(patch, turn, skull, jaw, down)
+            seen = self._seen(patch, turn, skull, jaw, place.down)
             colour += (seen[..., :3] - colour) * seen[..., 3:] * shows
         # Soft by the width of a lip's wet edge, as long as the opening is wide enough for it.
         softness = wide / 60 * float(smoothstep(now / 0.15)) + wide / 200
         mix(frame, patch, colour, strength * opening_mask(upper, lower, patch, softness))
 
-    def _shaded(self, across: np.ndarray, down: np.ndarray, now: float) -> np.ndarray:
-        """Darkness, a little lighter and redder low in the middle, where the tongue lies."""
-        tongue = smoothstep((down - 0.45) / 0.5) * (1 - across**2).clip(0) * float(smoothstep((now - 0.15) / 0.3))
-        warm = np.array([2.2, 1.5, 1.5], np.float32)
-        return (self.dark * (1 + tongue[..., None] * (warm - 1))).astype(np.float32)
+    def _made_up(self, place: _Place, wide: float, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> np.ndarray:
+        """What a mouth shows that the photo kept shut: (height, width, 3) float32."""
+        deep = smoothstep(np.minimum(place.below_upper, place.above_lower) / (_WET_RIM * wide))[..., None]
+        tongue = smoothstep((place.down - 0.5) / 0.5) * (1 - place.across**2)
+        unlit = self.lip * np.array([0.2, 0.15, 0.15]) * (1 + 0.8 * tongue[..., None])
+        colour = self.lip * 0.7 * (1 - deep) + unlit * deep
+        soft = 0.02 * wide
+        above = place.height_over(rest + skull) + _UPPER_TEETH_END * wide
+        below = -place.height_over(rest + jaw) - _LOWER_TEETH_START * wide
+        bare = smoothstep(above / soft + 0.5) + smoothstep(below / soft + 0.5)
+        curved = 1 - smoothstep((np.abs(place.across) - 0.35) / 0.5)
+        share = _TEETH_SHARE * np.clip(bare, 0, 1) * curved
+        return (colour + (self.teeth - colour) * share[..., None]).astype(np.float32)
 
     def _seen(self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray) -> np.ndarray:
         """The reference's inside: with the upper teeth above; below with the lower, where it may show them."""
@@ -109,39 +130,50 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
     known = cv2.erode(known, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
     known = cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80))
     lips = mesh.vertices[[*UPPER_LIP[1], *LOWER_LIP[1]], :2] * scale
+    lip = _colours_at(photo, lips)
+    skin = _colours_at(photo, mesh.vertices[list(_CHEEKS), :2] * scale)
     return MouthLayer(
         texture=np.dstack([colour, known]),
         patch=patch,
         middle=(upper.mean(0) + lower.mean(0)) / 2,
-        dark=_dark(photo, lips),
+        rest=(upper + lower) / 2,
+        lip=np.median(lip, axis=0),
+        # Teeth are about as bright as lit skin, and half as coloured.
+        teeth=(np.median(skin, axis=0) + 0.95 * np.median(skin.max(1))) / 2,
         openness=openness(upper, lower),
     )
 
 
-def _dark(photo: np.ndarray, lips: np.ndarray) -> np.ndarray:
-    """An unlit inside takes its hue from the lips, and a small part of their light."""
-    height, width = photo.shape[:2]
-    at = np.clip(np.round(lips).astype(int), 0, (width - 1, height - 1))
-    colour = np.median(photo[at[:, 1], at[:, 0], :3].astype(np.float32), axis=0)
-    return (colour * np.array([0.22, 0.17, 0.17]) + 2).astype(np.float32)
+def _colours_at(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+    at = np.clip(np.round(points).astype(int), 0, (photo.shape[1] - 1, photo.shape[0] - 1))
+    return photo[at[:, 1], at[:, 0], :3].astype(np.float32)
 
 
-def _inside(upper: np.ndarray, lower: np.ndarray, patch: Patch) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel of the patch how far across (-1 to 1) and how far down (0 to 1) it lies in the opening."""
-    along = upper[-1] - upper[0]
-    wide = float(np.linalg.norm(along))
-    along = along / wide
-    down = np.array([-along[1], along[0]])
-    x, y = patch.grid()
-    x, y = x - upper[0, 0], y - upper[0, 1]
-    across = x * along[0] + y * along[1]
-    deep = x * down[0] + y * down[1]
-    top, bottom = (_height_at(rim - upper[0], along, down, across) for rim in (upper, lower))
-    share = np.clip((deep - top) / np.maximum(bottom - top, 0.5), 0, 1)
-    return np.clip(2 * across / wide - 1, -1, 1), share
+class _Place:
+    """Where each pixel of a patch lies in the opening between two rims (N, 2).
 
+    Attributes:
+        across: -1 at the left corner to 1 at the right.
+        down: 0 at the upper rim to 1 at the lower.
+        below_upper, above_lower: distances to the rims, pixels.
+    """
 
-def _height_at(rim: np.ndarray, along: np.ndarray, down: np.ndarray, across: np.ndarray) -> np.ndarray:
-    at, height = rim @ along, rim @ down
-    order = np.argsort(at)
-    return np.interp(across, at[order], height[order])
+    def __init__(self, upper: np.ndarray, lower: np.ndarray, patch: Patch) -> None:
+        along = upper[-1] - upper[0]
+        wide = float(np.linalg.norm(along))
+        self._corner, self._along = upper[0], along / wide
+        self._down = np.array([-self._along[1], self._along[0]])
+        x, y = patch.grid()
+        x, y = x - upper[0, 0], y - upper[0, 1]
+        self._right = x * self._along[0] + y * self._along[1]
+        self._deep = x * self._down[0] + y * self._down[1]
+        self.across = np.clip(2 * self._right / wide - 1, -1, 1)
+        self.below_upper, self.above_lower = -self.height_over(upper), self.height_over(lower)
+        whole = np.maximum(self.below_upper + self.above_lower, 0.5)
+        self.down = np.clip(self.below_upper / whole, 0, 1)
+
+    def height_over(self, line: np.ndarray) -> np.ndarray:
+        """How far each pixel lies above a line (N, 2) across the mouth, pixels."""
+        at, height = (line - self._corner) @ self._along, (line - self._corner) @ self._down
+        order = np.argsort(at)
+        return np.interp(self._right, at[order], height[order]) - self._deep

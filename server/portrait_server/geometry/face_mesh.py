@@ -13,25 +13,25 @@ from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATIO
 VERTEX_COUNT: Final = 468  # without the irises
 
 # fmt: off
-OVAL: Final = (
+OVAL: Final[tuple[int, ...]] = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )
 """The face's outline, clockwise in the picture from the middle of the forehead."""
 
-EYES: Final = (
+EYES: Final[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] = (
     ((33, 246, 161, 160, 159, 158, 157, 173, 133), (33, 7, 163, 144, 145, 153, 154, 155, 133)),
     ((362, 398, 384, 385, 386, 387, 388, 466, 263), (362, 382, 381, 380, 374, 373, 390, 249, 263)),
 )
 """Upper and lower lid of the eye at the picture's left, then of the other, corner to corner, left to right."""
 
-UPPER_LIP: Final = (
+UPPER_LIP: Final[tuple[tuple[int, ...], ...]] = (
     (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
     (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
     (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
     (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308),
 )
-LOWER_LIP: Final = (
+LOWER_LIP: Final[tuple[tuple[int, ...], ...]] = (
     (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291),
     (76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306),
     (62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292),
@@ -41,6 +41,7 @@ LOWER_LIP: Final = (
 # fmt: on
 
 MOUTH: Final = (UPPER_LIP[-1], LOWER_LIP[-1])
+"""Upper and lower rim of the mouth's opening, corner to corner, left to right."""
 
 # Loops of three edges of the tesselation (around the nostrils' wings) that are no triangles.
 _NO_TRIANGLES = {(49, 64, 129), (279, 294, 358)}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from portrait_shared.landmarks import STABLE
@@ -19,6 +20,7 @@ _RINGS = (1.07, 1.16, 1.28, 1.43, 1.6, 1.8, 2.05, 2.35, 2.7, 3.1)
 # Where the head's pose starts and stops carrying a ring: up and sideways (hair), and down (neck, shoulders).
 _CARRIED_HAIR = (1.6, 3.1)
 _CARRIED_NECK = (1.05, 2.4)
+_PUPIL_STAND_INS = (159, 386)  # mid upper lids: the mesh here is without irises
 _EXPRESSION_ENDS = 1.6
 _SKULL_DEPTH = 1.0  # how far behind the outline the back of the head lies, in half face widths
 _SKULL_REACH = 0.35  # in how many rings' multiples it gets there
@@ -67,7 +69,7 @@ class HeadMesh:
     def _solid_points(self) -> np.ndarray:
         if has_depth(self.points):
             return self.points
-        return np.column_stack([self.points[:, :2], self.vertices[list(MESH_VERTICES[:68]) + [159, 386], 2]])
+        return np.column_stack([self.points[:, :2], self.vertices[[*MESH_VERTICES[:68], *_PUPIL_STAND_INS], 2]])
 
 
 def build_head_mesh(points: np.ndarray, mesh: np.ndarray, width: int, height: int) -> HeadMesh:
@@ -128,7 +130,7 @@ def _ring_triangles() -> np.ndarray:
     count = len(OVAL)
     rows = [np.array(OVAL)] + [VERTEX_COUNT + i * count + np.arange(count) for i in range(len(_RINGS))]
     triangles = []
-    for inner, outer in zip(rows, rows[1:], strict=False):
+    for inner, outer in pairwise(rows):
         a, b = inner, np.roll(inner, -1)
         c, d = outer, np.roll(outer, -1)
         triangles += [np.column_stack([a, c, d]), np.column_stack([a, d, b])]
