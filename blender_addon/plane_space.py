@@ -53,4 +53,5 @@ class PlaneSpace:
 
 def snap(points: np.ndarray) -> np.ndarray:
     """Points as float32 on the grid of 1/1024 pixel."""
-    return (np.round(np.asarray(points, np.float64) * SNAP_PER_PIXEL) / SNAP_PER_PIXEL).astype(np.float32)
+    with np.errstate(over="ignore"):  # a point at infinity is refused later, by name
+        return (np.round(np.asarray(points, np.float64) * SNAP_PER_PIXEL) / SNAP_PER_PIXEL).astype(np.float32)

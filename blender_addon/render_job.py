@@ -15,6 +15,7 @@ from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.references import ReferenceImage
 from portrait_shared.rendering import store_frames
+from portrait_shared.track import validate_points
 
 from . import image_plane, photo, problems, sequencer, server
 from .job import Job, State
@@ -103,13 +104,16 @@ class RenderJob(Job):
                     break
         finally:
             samples.close()
-        return len(self._rows) == len(self._frames)
+        if len(self._rows) < len(self._frames):
+            return False
+        self._track = np.stack([self._rows[frame] for frame in self._frames])
+        validate_points(self._track, self._frames[0])
+        return True
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         handle = client.prepare([ReferenceImage(self._image, self._points)], engine=self._engine)
-        points = np.stack([self._rows[frame] for frame in self._frames])
         for number, path in store_frames(
-            client, handle, points, self._frames, self._folder, size=self._size, matte=self._matte, cancelled=cancelled
+            client, handle, self._track, self._frames, self._folder, size=self._size, matte=self._matte, cancelled=cancelled
         ):
             post(FrameStored(number, path))
 

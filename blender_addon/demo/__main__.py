@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Builds the demo in Blender without a window: ``python -m blender_addon.demo --photo PHOTO --blend FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import blender_addon
+import bpy
+import numpy as np
+from blender_addon import image_plane
+from blender_addon.animation import write_keys
+from blender_addon.demo import performance
+from blender_addon.plane_space import PlaneSpace
+from blender_addon.properties import portraits_of
+from blender_addon.rig import BONE_AXES, HEAD_BONE, rest_points
+from portrait_shared.landmarks import NAMES
+
+_CAMERA_DISTANCE_METRES = 6.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photo", type=Path, required=True)
+    parser.add_argument("--blend", type=Path, required=True)
+    asked = parser.parse_args()
+    blender_addon.register()
+    try:
+        return _build(asked.photo, asked.blend)
+    except RuntimeError as error:  # how Blender passes on what an operator reports
+        print(str(error).strip(), file=sys.stderr)
+        return 1
+    finally:
+        blender_addon.unregister()
+
+
+def _build(photo: Path, blend: Path) -> int:
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.render.fps, scene.frame_start, scene.frame_end = performance.FPS, performance.FIRST, performance.LAST
+    image_plane.use_own_colors(scene)
+    print(f"Finding the face on {photo} …", flush=True)
+    bpy.ops.portrait.add(filepath=str(photo))
+    portrait = portraits_of(scene).active
+    animate(portrait.rig, portrait.space)
+    _add_camera(scene, portrait)
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    print(f"Rendering frames {scene.frame_start} to {scene.frame_end} …", flush=True)
+    started = time.monotonic()
+    if bpy.ops.portrait.render() != {"FINISHED"}:
+        return 1
+    seconds = time.monotonic() - started
+    print(f"{scene.frame_end - scene.frame_start + 1} frames in {seconds:.1f} s")
+    scene.frame_set(scene.frame_start)
+    bpy.ops.wm.save_mainfile()
+    return 0
+
+
+def animate(rig: bpy.types.Object, space: PlaneSpace) -> None:
+    """Keys the performance onto a rig: eased keys on the head control and on the points that move."""
+    keys = performance.point_keys(rest_points(rig, space))
+    frames = np.array(list(keys))
+    # An offset has no origin: the mapping's difference between two points leaves only its turn and scale.
+    origin = space.to_local(np.zeros(3))
+    moves = np.array([(space.to_local(offsets) - origin) @ BONE_AXES.T for offsets in keys.values()])
+    curves = {
+        (name, "location"): (frames, moves[:, index]) for index, name in enumerate(NAMES) if np.any(moves[:, index])
+    }
+    head = performance.head_keys()
+    turns = np.array([(pitch, yaw, -roll) for _, (yaw, pitch, roll) in head])
+    curves[HEAD_BONE, "rotation_euler"] = (np.array([frame for frame, _ in head]), turns)
+    write_keys(rig, "Demo performance", curves)
+
+
+def _add_camera(scene: bpy.types.Scene, portrait: bpy.types.PropertyGroup) -> None:
+    """A camera that sees the plane and nothing else, so that the scene can be rendered as it is."""
+    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    camera.data.type = "ORTHO"
+    camera.data.ortho_scale = 2 * max(portrait.space.half_size)
+    camera.location = portrait.plane.location
+    camera.location.y -= _CAMERA_DISTANCE_METRES
+    camera.rotation_euler = (np.pi / 2, 0, 0)
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.resolution_x, scene.render.resolution_y = portrait.size
+
+
+if __name__ == "__main__":
+    sys.exit(main())

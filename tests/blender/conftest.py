@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A Blender with the extension registered, an empty scene, a small portrait, and a real photo."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+WIDTH, HEIGHT = 96, 64
+_ASTRONAUT = "import sys, skimage.data, PIL.Image; PIL.Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])"
+
+
+def face_points(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """(70, 3) pixels: a plain face with depth, upright in the middle of the picture."""
+    unit, x, y = height / 4, width / 2, height / 2
+    points = np.zeros((70, 3))
+    turn = np.linspace(-1, 1, 17)
+    points[:17] = np.column_stack((turn, 1.4 * (1 - turn**2) - 0.2, 0.9 * turn**2 - 0.3))
+    side = np.linspace(-0.75, -0.15, 5)
+    points[17:22] = np.column_stack((side, -0.55 - 0.1 * np.sin(np.linspace(0, np.pi, 5)), np.full(5, -0.3)))
+    points[22:27] = (points[17:22] * (-1, 1, 1))[::-1]
+    points[27:31] = np.column_stack((np.zeros(4), np.linspace(-0.35, 0.25, 4), np.linspace(-0.45, -0.75, 4)))
+    points[31:36] = np.column_stack((np.linspace(-0.2, 0.2, 5), np.full(5, 0.38), np.full(5, -0.5)))
+    around = np.linspace(np.pi, 3 * np.pi, 6, endpoint=False)
+    points[36:42] = np.column_stack((-0.42 + 0.17 * np.cos(around), -0.3 + 0.08 * np.sin(around), np.full(6, -0.3)))
+    points[42:48] = np.column_stack((0.42 + 0.17 * np.cos(around), -0.3 + 0.08 * np.sin(around), np.full(6, -0.3)))
+    around = np.linspace(np.pi, 3 * np.pi, 12, endpoint=False)
+    points[48:60] = np.column_stack((0.35 * np.cos(around), 0.7 + 0.14 * np.sin(around), np.full(12, -0.5)))
+    around = np.linspace(np.pi, 3 * np.pi, 8, endpoint=False)
+    points[60:68] = np.column_stack((0.28 * np.cos(around), 0.7 + 0.05 * np.sin(around), np.full(8, -0.48)))
+    points[68], points[69] = (-0.42, -0.3, -0.3), (0.42, -0.3, -0.3)
+    return (points * unit + (x, y, 0)).astype(np.float32)
+
+
+def photo_pixels(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """(height, width, 3) uint8: smooth colours over the whole range."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack((x * 255 // (width - 1), y * 255 // (height - 1), (x + y) * 255 // (width + height - 2)), 2).astype(
+        np.uint8
+    )
+
+
+def write_png(path: Path, pixels: np.ndarray) -> Path:
+    """Writes (H, W, 3 or 4) uint8 with Blender's own writer."""
+    import bpy
+
+    height, width = pixels.shape[:2]
+    rgba = np.full((height, width, 4), 255, np.uint8)
+    rgba[..., : pixels.shape[2]] = pixels
+    image = bpy.data.images.new("writer", width, height, alpha=pixels.shape[2] == 4)
+    image.pixels.foreach_set((rgba[::-1].astype(np.float32) / 255).ravel())
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save()
+    bpy.data.images.remove(image)
+    return path
+
+
+@pytest.fixture(scope="session")
+def addon() -> Iterator[Any]:
+    pytest.importorskip("bpy")
+    import blender_addon
+
+    blender_addon.register()
+    yield blender_addon
+    blender_addon.unregister()
+
+
+@pytest.fixture
+def scene(addon: Any) -> Iterator[Any]:
+    """An empty file's scene."""
+    import bpy
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    yield bpy.context.scene
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+@pytest.fixture
+def face() -> np.ndarray:
+    return face_points()
+
+
+@pytest.fixture
+def photo() -> np.ndarray:
+    return photo_pixels()
+
+
+@pytest.fixture
+def write() -> Callable[[Path, np.ndarray], Path]:
+    return write_png
+
+
+@pytest.fixture
+def photo_file(tmp_path: Path, scene: Any) -> Path:
+    return write_png(tmp_path / "pictures" / "anna.png", photo_pixels())
+
+
+@pytest.fixture
+def portrait(scene: Any, photo_file: Path) -> Any:
+    """A portrait with a rig on known landmarks, in a .blend that is saved."""
+    import bpy
+
+    from blender_addon import portrait_parts
+
+    bpy.ops.wm.save_as_mainfile(filepath=str(photo_file.parents[1] / "scene.blend"))
+    made = portrait_parts.add(bpy.context.scene, str(photo_file))
+    portrait_parts.attach_rig(bpy.context, made, face_points())
+    return made
+
+
+@pytest.fixture
+def needs_server(addon: Any) -> Iterator[None]:
+    if importlib.util.find_spec("portrait_server") is None and "TALKING_PORTRAITS_SERVER" not in os.environ:
+        pytest.skip("no server: portrait_server is not installed here and TALKING_PORTRAITS_SERVER is not set")
+    yield
+    from blender_addon import job_queue, server
+
+    job_queue.abandon_all()
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def astronaut_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eileen Collins, 512 x 512, from scikit-image: this Python's, or that of the main environment."""
+    path = tmp_path_factory.mktemp("photos") / "astronaut.png"
+    python = sys.executable if importlib.util.find_spec("skimage") else os.environ.get("TALKING_PORTRAITS_BUILD_PYTHON")
+    if python is None:
+        pytest.skip("no photo: scikit-image is not installed here and TALKING_PORTRAITS_BUILD_PYTHON is not set")
+    subprocess.run([python, "-c", _ASTRONAUT, str(path)], check=True)
+    return path
