@@ -21,6 +21,8 @@ _DEFAULT_FPS = Fraction(25)
 _MAX_FPS = 240
 # A longer gap between two frames is a fault of the file's clock, not a picture that stood still.
 _LONGEST_STILL_SECONDS = 10
+# FFmpeg also draws text files, and playlists that name other files or addresses: neither is a video here.
+_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,gif,dv,wav,mp3,aac,flac"
 _REMEDY = "Convert it to H.264 in an .mp4 file, for example with ffmpeg or in Blender's sequencer."
 
 log = logging.getLogger(__name__)
@@ -39,7 +41,9 @@ class VideoReader:
         self._path = Path(path)
         check_file(self._path)
         try:
-            container = av.open(str(self._path))
+            container = av.open(
+                str(self._path), options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
+            )
         except (av.FFmpegError, ValueError) as error:
             raise _bad_video(self._path, f"it is neither a picture nor a video ({error})") from error
         assert isinstance(container, InputContainer)
@@ -70,14 +74,16 @@ class VideoReader:
         """
         shown: np.ndarray | None = None
         count = 0
-        shift: int | None = None
+        origin: float | None = None
         for frame in self._decoded():
-            position = count if frame.time is None else round(Fraction(frame.time) * self._rate)
-            if shift is None or position + shift - count > _LONGEST_STILL_SECONDS * self._rate:
-                shift = count - position
-            repeats = position + shift - count
+            time = frame.time
+            if time is None:
+                time = count / self.fps + (origin or 0.0)
+            if origin is None or (time - origin) - count / self.fps > _LONGEST_STILL_SECONDS:
+                origin = time - count / self.fps
+            repeats = round((time - origin) * self.fps) - count
             if repeats < 0:
-                continue  # more frames than the average rate holds; the next one replaces it
+                continue  # more frames than the average rate holds
             while shown is not None and repeats > 0:
                 yield shown
                 count, repeats = count + 1, repeats - 1
