@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A portrait's parts: lost ones come back with their keys, a moved photo is found again, files survive a reload."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from portrait_shared.errors import ErrorCode, PortraitError
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import image_plane, portrait_parts, rig  # noqa: E402
+from blender_addon import photo as photo_module  # noqa: E402
+from blender_addon.portrait_parts import check_plane  # noqa: E402
+from blender_addon.problems import Fix, SceneError  # noqa: E402
+from blender_addon.sampling import check_rig, sample  # noqa: E402
+
+
+def delete(*objects: Any) -> None:
+    """As the Delete key does."""
+    for item in bpy.context.view_layer.objects:
+        item.select_set(item in objects)
+    bpy.ops.object.delete()
+
+
+def rebuild(portrait: Any) -> list[str]:
+    return portrait_parts.rebuild(bpy.context, bpy.context.scene, portrait)
+
+
+def key_the_chin(portrait: Any) -> np.ndarray:
+    bone = portrait.rig.pose.bones["jaw_09"]
+    bone.keyframe_insert("location", frame=1)
+    bone.location[1] = -0.2
+    bone.keyframe_insert("location", frame=5)
+    return sample(bpy.context.scene, portrait.rig, portrait.space, [1, 5]).points
+
+
+def test_a_portrait_survives_saving_and_loading(portrait: Any, face: np.ndarray) -> None:
+    points = key_the_chin(portrait)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    loaded = bpy.context.scene.talking_portraits.active
+    np.testing.assert_array_equal(sample(bpy.context.scene, loaded.rig, loaded.space, [1, 5]).points, points)
+    np.testing.assert_array_equal(loaded.detected_points, face)
+    assert photo_module.check(loaded.photo, tuple(loaded.size)) == loaded.photo
+
+
+def test_nothing_missing_nothing_mended(portrait: Any) -> None:
+    assert rebuild(portrait) == []
+
+
+def test_a_deleted_plane_is_told_and_comes_back(portrait: Any) -> None:
+    scene = bpy.context.scene
+    delete(portrait.plane)
+    with pytest.raises(SceneError) as caught:
+        check_plane(scene, portrait)
+    assert caught.value.fix is Fix.REBUILD
+    assert rebuild(portrait) == ["plane"]
+    check_plane(scene, portrait)
+    check_rig(scene, portrait.rig)
+
+
+def test_a_plane_removed_by_a_script_comes_back_with_the_rig_on_it(portrait: Any) -> None:
+    points = key_the_chin(portrait)
+    bpy.data.objects.remove(portrait.plane)
+    assert rebuild(portrait) == ["plane", "rig's parent"]
+    np.testing.assert_array_equal(sample(bpy.context.scene, portrait.rig, portrait.space, [1, 5]).points, points)
+
+
+def test_a_deleted_rig_comes_back_with_its_keys(portrait: Any) -> None:
+    scene, points = bpy.context.scene, key_the_chin(portrait)
+    delete(portrait.rig)
+    with pytest.raises(SceneError) as caught:
+        check_rig(scene, portrait.rig)
+    assert caught.value.fix is Fix.REBUILD
+    assert rebuild(portrait) == ["rig"]
+    np.testing.assert_array_equal(sample(scene, portrait.rig, portrait.space, [1, 5]).points, points)
+
+
+def test_a_rig_removed_by_a_script_is_built_anew(portrait: Any, face: np.ndarray) -> None:
+    bpy.data.objects.remove(portrait.rig)
+    with pytest.raises(SceneError):
+        check_rig(bpy.context.scene, portrait.rig)
+    assert rebuild(portrait) == ["rig"]
+    np.testing.assert_allclose(rig.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
+
+
+@pytest.mark.parametrize("names", [["jaw_09"], ["head"], ["left_pupil", "head"]])
+def test_deleted_bones_come_back_in_place(portrait: Any, face: np.ndarray, names: list[str]) -> None:
+    bpy.context.view_layer.objects.active = portrait.rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    for name in names:
+        portrait.rig.data.edit_bones.remove(portrait.rig.data.edit_bones[name])
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert rig.missing_bones(portrait.rig) == sorted(names, key=lambda name: name != "head")
+    assert rebuild(portrait) == [f"{len(names)} bones"]
+    portrait.rig.pose.bones["head"].rotation_euler[1] = 0.3
+    np.testing.assert_allclose(rig.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
+    posed = sample(bpy.context.scene, portrait.rig, portrait.space, [1]).points[0]
+    assert (np.abs(posed - face).max(axis=1) > 0.1).all(), "every point hangs on the head again"
+
+
+def test_a_lost_material_comes_back(portrait: Any) -> None:
+    portrait.plane.data.materials.clear()
+    with pytest.raises(SceneError) as caught:
+        check_plane(bpy.context.scene, portrait)
+    assert caught.value.fix is Fix.REBUILD
+    assert rebuild(portrait) == ["material"]
+    assert image_plane.texture_node(portrait.plane).image == portrait.photo
+
+
+def test_a_moved_photo_is_told_and_found_again(portrait: Any, photo_file: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere.png"
+    shutil.move(photo_file, moved)
+    with pytest.raises(SceneError) as caught:
+        photo_module.check(portrait.photo, tuple(portrait.size))
+    assert caught.value.code is ErrorCode.FILE_MISSING and caught.value.fix is Fix.RELOCATE_PHOTO
+    assert portrait_parts.relocate(portrait, str(moved)) is True
+    assert image_plane.texture_node(portrait.plane).image == portrait.photo
+    photo_module.check(portrait.photo, tuple(portrait.size))
+
+
+def test_another_picture_of_that_size_is_taken_and_told(portrait: Any, photo: np.ndarray, tmp_path: Path, write: Any) -> None:
+    assert portrait_parts.relocate(portrait, str(write(tmp_path / "other.png", photo[::-1]))) is False
+
+
+def test_a_picture_of_another_size_is_refused(portrait: Any, photo: np.ndarray, photo_file: Path, write: Any) -> None:
+    write(photo_file, photo[:32])
+    with pytest.raises(SceneError, match="96x32") as caught:
+        photo_module.check(portrait.photo, tuple(portrait.size))
+    assert caught.value.code is ErrorCode.SIZE_MISMATCH
+    before, images = portrait.photo, len(bpy.data.images)
+    with pytest.raises(PortraitError):
+        portrait_parts.relocate(portrait, str(photo_file))
+    assert portrait.photo == before and len(bpy.data.images) == images
+
+
+def test_a_packed_photo_needs_no_file(portrait: Any, photo: np.ndarray, photo_file: Path) -> None:
+    portrait.photo.pack()
+    photo_file.unlink()
+    np.testing.assert_array_equal(photo_module.pixels(photo_module.check(portrait.photo, (96, 64))), photo)
+
+
+def test_frames_go_beside_a_saved_file_only(portrait: Any, scene: Any) -> None:
+    assert portrait.folder() == Path(bpy.data.filepath).parent.resolve() / "portrait_frames" / "anna"
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    unsaved = bpy.context.scene.talking_portraits.add("anna")
+    with pytest.raises(SceneError) as caught:
+        unsaved.folder()
+    assert caught.value.fix is Fix.SAVE
+
+
+def test_portraits_of_one_name_get_folders_of_their_own(portrait: Any, photo_file: Path) -> None:
+    second = portrait_parts.add(bpy.context.scene, str(photo_file))
+    first = bpy.context.scene.talking_portraits.items[0]
+    assert first.name != second.name and first.folder() != second.folder() and first.uid != second.uid
+
+
+def test_an_empty_range_is_told(portrait: Any) -> None:
+    portrait.use_scene_range, portrait.frame_start, portrait.frame_end = False, 10, 9
+    with pytest.raises(PortraitError, match="10 to 9"):
+        portrait.frames(bpy.context.scene)
+
+
+def test_removing_leaves_nothing_behind(portrait: Any) -> None:
+    bpy.ops.portrait.remove()
+    scene = bpy.context.scene
+    assert not scene.talking_portraits.items and not scene.objects
+    assert bpy.ops.portrait.render.poll() is False
