@@ -33,7 +33,7 @@ class DetectJob(Job):
         scene, portrait = self.portrait()
         portrait_parts.check_plane(scene, portrait)
         self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
-        self._face = portrait.face if portrait.face >= 0 else None
+        self._face = portrait.face or None
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         detection = client.detect(np.ascontiguousarray(self._image[..., :3]), face=self._face)

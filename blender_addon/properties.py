@@ -38,7 +38,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     photo_digest: StringProperty(options={"HIDDEN"})
     size: IntVectorProperty(name="Size", description="Size of the photo, pixels", size=2, min=0)
     detected: CollectionProperty(type=PORTRAIT_PG_point)
-    face: IntProperty(options={"HIDDEN"}, default=-1)
+    face: IntProperty(options={"HIDDEN"}, default=0)
     engine: StringProperty(
         name="Engine",
         description="What draws the frames; empty for the server's own choice",

@@ -27,8 +27,8 @@ class PORTRAIT_OT_add(bpy.types.Operator):
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
     face: IntProperty(
         name="Face",
-        description="Which face of the picture, from 0 in order of size; -1 for the largest",
-        default=-1, min=-1,
+        description="Which face of the picture, from 1 at its left; 0 for the largest",
+        default=0, min=0,
     )  # fmt: skip
     without_waiting: BoolProperty(
         description="Return before the face is found", default=False, options={"HIDDEN", "SKIP_SAVE"}
@@ -59,7 +59,7 @@ class PORTRAIT_OT_add(bpy.types.Operator):
             error = job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled.")
             return report(self, error)
         if job.face_count > 1:
-            self.report({"INFO"}, f"{job.face_count} faces found; {'the largest' if self.face < 0 else 'one'} is used")
+            self.report({"INFO"}, f"{job.face_count} faces found; {f'number {self.face} from the left' if self.face else 'the largest'} is used")
         return {"FINISHED"}
 
 
@@ -69,7 +69,7 @@ class PORTRAIT_OT_find_face(NeedsPortrait, bpy.types.Operator):
     bl_idname = "portrait.find_face"
     bl_label = "Find Face"
 
-    face: IntProperty(name="Face", description="From 0 in order of size; -1 for the largest", default=-1, min=-1)
+    face: IntProperty(name="Face", description="From 1 at the picture's left; 0 for the largest", default=0, min=0)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         portrait = active_portrait(context)

@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a picture's file to frames on the plane and the strip, with the real server, and all that can go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import read_digest
+from portrait_shared.landmarks import INDEX_OF
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import compat, image_plane, job_queue, portrait_parts, problems, sequencer, server  # noqa: E402
+from blender_addon.detect_job import DetectJob  # noqa: E402
+from blender_addon.job import Job, State  # noqa: E402
+from blender_addon.problems import Fix  # noqa: E402
+from blender_addon.properties import frames_in  # noqa: E402
+from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.rig import rest_points  # noqa: E402
+
+
+def plan() -> server.Launch:
+    return server.launch_plan(bpy.context)
+
+
+@pytest.fixture
+def acting(portrait: Any) -> Any:
+    """The small portrait with three frames to render, the chin dropping."""
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 4, 6
+    bone = portrait.rig.pose.bones["jaw_09"]
+    bone.keyframe_insert("location", frame=4)
+    bone.location[1] = -0.15
+    bone.keyframe_insert("location", frame=6)
+    return portrait
+
+
+@pytest.fixture
+def eileen(needs_server: None, scene: Any, astronaut_file: Path, tmp_path: Path) -> Any:
+    """A portrait whose face the server found, in a saved file."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "eileen.blend"))
+    assert bpy.ops.portrait.add(filepath=str(astronaut_file)) == {"FINISHED"}
+    return bpy.context.scene.talking_portraits.active
+
+
+def test_add_portrait_finds_the_face(eileen: Any) -> None:
+    points = rest_points(eileen.rig, eileen.space)
+    assert tuple(eileen.size) == (512, 512)
+    # Her eyes and mouth in scikit-image's picture, by eye.
+    np.testing.assert_allclose(points[INDEX_OF["right_pupil"], :2], (204, 112), atol=12)
+    np.testing.assert_allclose(points[INDEX_OF["left_pupil"], :2], (251, 112), atol=12)
+    assert 138 < points[INDEX_OF["inner_lip_63"], 1] < 158
+    assert points[INDEX_OF["nose_bridge_31"], 2] < points[[0, 16], 2].min() - 20, "depth: the nose is in front"
+    assert server.health().state is server.State.RUNNING and "warp" in server.engine_names()
+    assert server.log_tail()
+
+
+def test_render_fills_folder_plane_and_strip(eileen: Any) -> None:
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 4, 6
+    head = eileen.rig.pose.bones["head"]
+    head.keyframe_insert("rotation_euler", frame=4)
+    head.rotation_euler[1] = 0.3
+    head.keyframe_insert("rotation_euler", frame=6)
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    folder = eileen.folder()
+    assert frames_in(folder) == [4, 5, 6]
+    node = image_plane.texture_node(eileen.plane)
+    assert node.image.source == "SEQUENCE" and Path(bpy.path.abspath(node.image.filepath)).parent == folder
+    strip = sequencer.find_strip(scene, eileen.uid)
+    assert compat.strip_range(strip) == range(4, 7)
+    assert pixels_of(folder / "0004.png").shape == (512, 512, 4)
+    assert np.abs(pixels_of(folder / "0006.png") - pixels_of(folder / "0004.png")).max() > 0.2, "her head turned"
+
+
+def pixels_of(path: Path) -> np.ndarray:
+    image = bpy.data.images.load(str(path), check_existing=False)
+    values = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+    image.pixels.foreach_get(values)
+    values = values.reshape(image.size[1], image.size[0], 4)
+    bpy.data.images.remove(image)
+    return values
+
+
+def test_only_frames_whose_keys_changed_are_rendered_again(needs_server: None, acting: Any) -> None:
+    bpy.ops.portrait.render()
+    folder = acting.folder()
+    before = {n: ((folder / f"{n:04d}.png").stat().st_mtime_ns, read_digest(folder / f"{n:04d}.png")) for n in (4, 5, 6)}
+    bone = acting.rig.pose.bones["outer_lip_58"]
+    bone.location = (0, 0, 0)
+    bone.keyframe_insert("location", frame=5)
+    bone.location = (0, -0.1, 0)
+    bone.keyframe_insert("location", frame=6)
+    bpy.ops.portrait.render()
+    after = {n: ((folder / f"{n:04d}.png").stat().st_mtime_ns, read_digest(folder / f"{n:04d}.png")) for n in (4, 5, 6)}
+    assert after[4] == before[4] and after[5] == before[5]
+    assert after[6][1] != before[6][1]
+
+
+def test_resolution_and_cut_out(needs_server: None, acting: Any) -> None:
+    acting.resolution_percentage, acting.matte = 50, True
+    bpy.ops.portrait.render()
+    pixels = pixels_of(acting.folder() / "0004.png")
+    assert pixels.shape == (32, 48, 4)
+    strip = sequencer.find_strip(bpy.context.scene, acting.uid)
+    assert sequencer.settings_of(strip)["resolution_percentage"] == 50
+
+
+def drive(job: Job, until: Any = lambda job: False, seconds: float = 60.0) -> None:
+    """Ticks as Blender's timer does, until the job ended or `until` holds."""
+    deadline = time.monotonic() + seconds
+    while job.active and not until(job):
+        assert time.monotonic() < deadline, f"the job hangs: {job.note}"
+        if job_queue._on_timer() is None:
+            break
+        time.sleep(0.01)
+
+
+def test_the_timer_drives_queued_jobs_one_after_another(needs_server: None, acting: Any) -> None:
+    first, second = RenderJob(acting.uid, plan()), RenderJob(acting.uid, plan(), frames=range(7, 9))
+    job_queue.submit(first)
+    job_queue.submit(second)
+    drive(first, lambda job: bool(job.stored))
+    assert second.state is State.QUEUED
+    drive(second)
+    assert (first.state, second.state) == (State.DONE, State.DONE)
+    assert frames_in(acting.folder()) == [4, 5, 6, 7, 8]
+    assert compat.strip_range(sequencer.find_strip(bpy.context.scene, acting.uid)) == range(4, 9)
+
+
+def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: None, acting: Any) -> None:
+    job = RenderJob(acting.uid, plan(), frames=range(1, 400))
+    job_queue.submit(job)
+    drive(job, lambda job: len(job.stored) >= 3)
+    bpy.ops.portrait.cancel()
+    drive(job)
+    assert job.state is State.CANCELLED and problems.last(acting.uid) is None
+    kept = frames_in(acting.folder())
+    assert 3 <= len(kept) < 399 and not list(acting.folder().glob("*.partial"))
+    again = RenderJob(acting.uid, plan(), frames=kept)
+    job_queue.run(again)
+    assert again.state is State.DONE
+
+
+def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None, acting: Any) -> None:
+    scene = bpy.context.scene
+    job = RenderJob(acting.uid, plan(), frames=range(1, 40))
+    job_queue.submit(job)
+    drive(job, lambda job: sequencer.find_strip(scene, job.uid) is not None)
+    compat.strips_of(scene.sequence_editor).remove(sequencer.find_strip(scene, acting.uid))
+    bpy.data.objects.remove(acting.plane)
+    drive(job)
+    assert job.state is State.DONE and frames_in(acting.folder()) == list(range(1, 40))
+    assert problems.last(acting.uid).fix is Fix.REBUILD
+    assert compat.strip_range(sequencer.find_strip(scene, acting.uid)) == range(1, 40)
+
+
+def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, acting: Any) -> None:
+    job = RenderJob(acting.uid, plan(), frames=range(1, 200))
+    job_queue.submit(job)
+    drive(job, lambda job: bool(job.stored))
+    bpy.ops.portrait.remove()
+    drive(job)
+    assert job.state is State.CANCELLED
+
+
+def test_loading_another_file_ends_the_jobs(needs_server: None, acting: Any) -> None:
+    job = RenderJob(acting.uid, plan(), frames=range(1, 200))
+    job_queue.submit(job)
+    drive(job, lambda job: bool(job.stored))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert job.state is State.CANCELLED and job_queue.current() is None
+
+
+def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, acting: Any) -> None:
+    job = RenderJob(acting.uid, plan(), frames=range(1, 100))
+    job_queue.submit(job)
+    drive(job, lambda job: len(job.stored) >= 5)
+    stored = max(job.stored)
+    bpy.ops.wm.save_mainfile()
+    uid, blend = job.uid, bpy.data.filepath
+    job_queue.abandon_all()
+    bpy.ops.wm.open_mainfile(filepath=blend)
+    assert compat.strip_range(sequencer.find_strip(bpy.context.scene, uid))[-1] >= stored
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_server_is_started_again(needs_server: None, acting: Any) -> None:
+    job = RenderJob(acting.uid, plan(), frames=range(1, 120))
+    job_queue.submit(job)
+    drive(job, lambda job: len(job.stored) >= 3)
+    os.kill(server.health().info.pid, signal.SIGKILL)
+    drive(job)
+    assert job.state is State.DONE and frames_in(acting.folder()) == list(range(1, 120))
+
+
+def failure(action: Any) -> str:
+    """What an operator says when a script calls it and it fails."""
+    with pytest.raises(RuntimeError) as caught:
+        action()
+    return str(caught.value)
+
+
+def test_a_picture_without_a_face_leaves_the_scene_as_it_was(needs_server: None, scene: Any, photo_file: Path) -> None:
+    said = failure(lambda: bpy.ops.portrait.add(filepath=str(photo_file)))
+    assert "face" in said.lower()
+    assert problems.last("").code is ErrorCode.NO_FACE
+    assert not bpy.context.scene.talking_portraits.items and not bpy.context.scene.objects
+
+
+def test_without_waiting_the_plane_stays_and_the_problem_is_kept(needs_server: None, scene: Any, photo_file: Path) -> None:
+    bpy.ops.portrait.add(filepath=str(photo_file), without_waiting=True)
+    portrait = bpy.context.scene.talking_portraits.active
+    job = job_queue.active_of(portrait.uid)
+    drive(job)
+    assert job.state is State.FAILED and problems.last(portrait.uid).code is ErrorCode.NO_FACE
+    assert portrait.plane is not None and portrait.rig is None
+    assert not bpy.ops.portrait.render.poll()
+
+
+def test_a_face_that_is_not_there(needs_server: None, scene: Any, astronaut_file: Path) -> None:
+    failure(lambda: bpy.ops.portrait.add(filepath=str(astronaut_file), face=3))
+    assert problems.last("").code is ErrorCode.NO_SUCH_FACE
+
+
+def test_an_engine_that_does_not_exist(needs_server: None, acting: Any) -> None:
+    acting.engine = "oil paint"
+    assert "oil paint" in failure(bpy.ops.portrait.render)
+    assert problems.last(acting.uid).code is ErrorCode.UNKNOWN_ENGINE
+
+
+def test_an_unsaved_file_says_so_before_anything_is_rendered(scene: Any, photo_file: Path, face: np.ndarray) -> None:
+    portrait = portrait_parts.add(scene, str(photo_file))
+    portrait_parts.attach_rig(bpy.context, portrait, face)
+    failure(bpy.ops.portrait.render)
+    assert problems.last(portrait.uid).fix is Fix.SAVE
+
+
+@pytest.mark.parametrize(
+    ("damage", "fix"),
+    [
+        (lambda p: bpy.data.objects.remove(p.plane), Fix.REBUILD),
+        (lambda p: bpy.data.objects.remove(p.rig), Fix.REBUILD),
+        (lambda p: setattr(p.rig.data.bones["jaw_01"], "name", "x"), Fix.REBUILD),
+        (lambda p: Path(bpy.path.abspath(p.photo.filepath)).unlink(), Fix.RELOCATE_PHOTO),
+        (lambda p: bpy.data.images.remove(p.photo), Fix.RELOCATE_PHOTO),
+    ],
+    ids=["plane", "rig", "bone", "photo moved", "photo removed"],
+)
+def test_what_is_missing_is_told_with_its_fix(acting: Any, damage: Any, fix: Fix) -> None:
+    damage(acting)
+    failure(bpy.ops.portrait.render)
+    problem = problems.last(acting.uid)
+    assert problem.fix is fix and problem.remedy
+
+
+def test_an_output_folder_that_cannot_be_written(needs_server: None, acting: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    acting.output_folder = str(tmp_path / "file" / "frames")
+    failure(bpy.ops.portrait.render)
+    problem = problems.last(acting.uid)
+    assert problem.code is ErrorCode.OUTPUT_NOT_WRITABLE and problem.fix is Fix.CHOOSE_FOLDER
+    bpy.ops.portrait.choose_folder(directory=str(tmp_path / "elsewhere"))
+    assert problems.last(acting.uid) is None
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+
+
+def test_a_command_that_does_not_exist(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", "/no/such/portrait")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/no/such/cache")
+    server.stop()
+    failure(bpy.ops.portrait.render)
+    assert problems.last(acting.uid).code is ErrorCode.SERVER_UNAVAILABLE
+    assert problems.last(acting.uid).fix is Fix.START_SERVER
+    assert server.health().state is server.State.FAILED
+
+
+def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/no/such/cache")
+    server.stop()
+    job = DetectJob(acting.uid, server.launch_plan(bpy.context, may_start=False))
+    job_queue.run(job)
+    assert job.state is State.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
+
+
+def test_start_and_stop(needs_server: None, scene: Any) -> None:
+    assert not bpy.ops.portrait.stop_server.poll()
+    assert bpy.ops.portrait.start_server() == {"FINISHED"}
+    pid = server.health().info.pid
+    assert server.owns_process() and "Running" in server.health().line
+    assert bpy.ops.portrait.stop_server() == {"FINISHED"}
+    assert not server.owns_process() and server.health().state is server.State.STOPPED
+    with pytest.raises(OSError):
+        os.kill(pid, 0)
+
+
+def test_redo_takes_the_strips_settings(needs_server: None, acting: Any) -> None:
+    acting.resolution_percentage = 50
+    bpy.ops.portrait.render()
+    acting.resolution_percentage = 100
+    scene = bpy.context.scene
+    scene.sequence_editor.active_strip = sequencer.find_strip(scene, acting.uid)
+    assert bpy.ops.portrait.redo_strip() == {"FINISHED"}
+    assert acting.resolution_percentage == 50 and tuple(acting.frames(scene)) == (4, 5, 6)
+
+
+def test_errors_have_words_and_a_fix_that_exists() -> None:
+    for fix in Fix:
+        area, name = fix.value[0].split(".")
+        assert getattr(getattr(bpy.ops, area), name).get_rna_type()
+    problem = problems.keep("x", PortraitError(ErrorCode.DISK_FULL, "Full.", "Make room."))
+    assert problem.fix is Fix.CHOOSE_FOLDER and problems.last("x") == problem
+    problems.forget("x")
+    assert problems.last("x") is None
