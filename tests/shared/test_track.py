@@ -283,10 +283,11 @@ def test_folders_that_cannot_be_written_to(tmp_path: Path) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder.npz"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_read_only_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
+        if os.access(tmp_path, os.W_OK):
+            pytest.skip("this user may write anywhere")
         with pytest.raises(PortraitError) as caught:
             LandmarkTrack(some_points(), (320, 240)).save(tmp_path / "track.npz")
         assert caught.value.code is ErrorCode.OUTPUT_NOT_WRITABLE
