@@ -3,28 +3,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
-from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.base import Detector
 from portrait_server.detectors.pupils import with_pupils
 from portrait_server.detectors.registry import (
-    FACE_ALIGNMENT_WEIGHTS,
     create_detector,
-    default_detector_name,
-    detector_names,
-    missing_face_alignment_weights,
 )
-from portrait_server.detectors.selection import same_person, select_face
 from portrait_server.images import read_image
-from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import GROUPS
 
 from tests.paths import portraits, real_clips
@@ -195,109 +185,6 @@ def test_paintings_have_faces_too(detector: Detector) -> None:
         assert len(detector.detect(read_image(path))) == 1, path.name
 
 
-def test_nothing_of_mediapipes_start_reaches_the_terminal(tmp_path: Path) -> None:
-    script = (
-        "import os, sys, skimage.data\n"
-        "from portrait_server.detectors.registry import create_detector\n"
-        "detector = create_detector('mediapipe')\n"
-        "assert detector.detect(skimage.data.astronaut())\n"
-        "os.write(2, b'a real error\\n')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
-    assert done.stderr == "a real error\n"
-
-
-def test_unknown_lines_of_native_code_get_through() -> None:
-    script = (
-        "import os\n"
-        "from portrait_server.detectors.native_log import without_harmless_lines\n"
-        "with without_harmless_lines():\n"
-        "    os.write(2, b'W0000 inference_feedback_manager.cc:114] noise\\nE0000 graph failed\\n')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stderr == "E0000 graph failed\n"
-
-
-def test_the_registry_loads_no_detector() -> None:
-    script = (
-        "import sys, portrait_server.detectors.registry as registry\n"
-        "registry.detector_names(), registry.default_detector_name()\n"
-        "print([name for name in ('mediapipe', 'torch', 'face_alignment', 'cv2') if name in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "[]\n"
-
-
-def test_unknown_detectors_are_refused_with_the_known_ones() -> None:
-    with pytest.raises(PortraitError) as caught:
-        create_detector("dlib")
-    assert caught.value.code is ErrorCode.UNKNOWN_DETECTOR
-    assert all(name in caught.value.remedy for name in detector_names())
-
-
-def test_the_default_follows_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert default_detector_name() == "mediapipe"
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    for name in FACE_ALIGNMENT_WEIGHTS:
-        assert default_detector_name() == "mediapipe"
-        (folder / name).touch()
-    assert missing_face_alignment_weights() == []
-    assert default_detector_name() == "face-alignment"
-
-
-def test_the_weights_folder_and_files_are_the_packages_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torch_hub = pytest.importorskip("torch.hub")
-    api = pytest.importorskip("face_alignment.api")
-    from face_alignment.detection.sfd.sfd_detector import models_urls
-
-    urls = [models_urls["s3fd"], api.models_urls["3DFAN-4"], api.models_urls["depth"]]
-    assert {url.rsplit("/", 1)[1] for url in urls} == set(FACE_ALIGNMENT_WEIGHTS)
-    for variables in ({}, {"XDG_CACHE_HOME": str(tmp_path / "cache")}, {"TORCH_HOME": str(tmp_path / "torch")}):
-        for name in ("XDG_CACHE_HOME", "TORCH_HOME"):
-            monkeypatch.delenv(name, raising=False)
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        expected = Path(torch_hub.get_dir()) / "checkpoints"
-        assert [path.parent for path in missing_face_alignment_weights()] in ([], [expected] * 3)
-
-
-def weights_missing(environment: dict[str, str]) -> str:
-    """What a new process says that asks for face-alignment."""
-    script = (
-        "from portrait_server.detectors.registry import create_detector\n"
-        "from portrait_shared.errors import PortraitError\n"
-        "try:\n    create_detector('face-alignment')\n"
-        "except PortraitError as error:\n    print(error.code, error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, env={**os.environ, **environment}
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_face_alignment_without_weights_and_without_a_network(tmp_path: Path) -> None:
-    """A proxy that nobody listens on is as good as no network, on any machine."""
-    nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
-    said = weights_missing({"TORCH_HOME": str(tmp_path), "no_proxy": "", "NO_PROXY": "", **nowhere})
-    assert "weights_missing " in said
-    assert "--detector mediapipe" in said
-    assert str(tmp_path / "hub" / "checkpoints") in said
-    assert all(name in said for name in FACE_ALIGNMENT_WEIGHTS)
-
-
-def test_face_alignment_with_damaged_weights(tmp_path: Path) -> None:
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
-    for name in FACE_ALIGNMENT_WEIGHTS:
-        (folder / name).write_bytes(b"<html>not weights</html>" * 10)
-    said = weights_missing({"TORCH_HOME": str(tmp_path)})
-    assert said.startswith("weights_missing ")
-    assert "damaged" in said
-
-
 def test_estimated_pupils_are_near_measured_ones(photo: np.ndarray, points: np.ndarray) -> None:
     estimated = with_pupils(photo, points[:68])
     assert estimated.shape == (70, 3)
@@ -328,42 +215,3 @@ def test_the_pupil_of_a_closed_eye_is_its_middle() -> None:
         face[eye, 0], face[eye, 1] = (20, 40, 60, 80, 60, 40), (50, 49, 49, 50, 51, 51)
     estimated = with_pupils(np.zeros((100, 100, 3), np.uint8), face)
     np.testing.assert_allclose(estimated[68:, :2], [[50, 50], [50, 50]])
-
-
-def face_at(x: float, y: float = 100, size: float = 50) -> DetectedFace:
-    generator = np.random.default_rng(0)
-    points = generator.uniform(-0.5, 0.5, (70, 3)) * size + (x, y, 0)
-    return DetectedFace(points.astype(np.float32))
-
-
-def test_the_largest_face_is_the_default_and_numbers_count_from_the_left() -> None:
-    right, left, middle = face_at(500, size=80), face_at(100), face_at(300, size=120)
-    faces = [middle, right, left]
-    assert select_face(faces) is middle
-    assert [select_face(faces, number) for number in (1, 2, 3)] == [left, middle, right]
-
-
-@pytest.mark.parametrize("number", [0, -1, 4])
-def test_a_number_without_a_face_is_refused_with_the_places(number: int) -> None:
-    with pytest.raises(PortraitError) as caught:
-        select_face([face_at(500), face_at(100), face_at(300)], number)
-    assert caught.value.code is ErrorCode.NO_SUCH_FACE
-    places = [caught.value.message.index(place) for place in ("1 at (10", "2 at (30", "3 at (50")]
-    assert places == sorted(places)
-    assert "1 to 3" in caught.value.remedy
-
-
-def test_no_face_is_refused() -> None:
-    with pytest.raises(PortraitError, match=r"No face was found in a\.png") as caught:
-        select_face([], where="a.png")
-    assert caught.value.code is ErrorCode.NO_FACE
-
-
-def test_the_same_person_is_the_nearest_not_the_largest() -> None:
-    last, moved, larger = face_at(100), face_at(115), face_at(140, size=90)
-    assert same_person(last, [larger, moved]) is moved
-    assert same_person(last, [face_at(300)]) is None
-    assert same_person(last, [face_at(100, size=200)]) is None
-    assert same_person(last, [], 3) is None
-    assert same_person(last, [face_at(160)]) is None
-    assert same_person(last, [face_at(160)], lost_frames=10) is not None
