@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From keyframes in Blender to pixels on the disk: the frames move with the landmarks, and stay the same person."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+import pytest
+import skimage.data
+from portrait_server.detectors.registry import create_detector
+from portrait_server.images import read_image
+from portrait_shared.frame_files import read_digest
+from portrait_shared.track import LandmarkTrack
+
+_SCENE = """
+import sys
+from pathlib import Path
+import bpy, blender_addon
+from blender_addon.animation import write_keys
+from blender_addon.properties import portraits_of
+from blender_addon.rig import HEAD_BONE
+from blender_addon.sampling import sample
+import numpy as np
+
+photo, blend, track = sys.argv[1:]
+blender_addon.register()
+bpy.ops.wm.read_factory_settings(use_empty=True)
+scene = bpy.context.scene
+scene.frame_start, scene.frame_end = 1, 9
+bpy.ops.portrait.add(filepath=photo)
+portrait = portraits_of(scene).active
+frames = np.array([1, 5, 9])
+drop = -0.16 * portrait.space.metres_per_pixel * 100
+down = np.array([(0, 0, 0), (0, drop, 0), (0, 0, 0)])
+curves = {(name, "location"): (frames, down) for name in
+          ("outer_lip_57", "outer_lip_58", "outer_lip_59", "inner_lip_66", "inner_lip_67", "inner_lip_68", "jaw_08", "jaw_09", "jaw_10")}
+curves[HEAD_BONE, "rotation_euler"] = (frames, np.array([(0, 0, 0), (0, 0.3, 0), (0.1, -0.3, 0.1)]))
+write_keys(portrait.rig, "test", curves)
+bpy.ops.wm.save_as_mainfile(filepath=blend)
+assert bpy.ops.portrait.render() == {"FINISHED"}
+sample(scene, portrait.rig, portrait.space, range(1, 10)).save(track)
+blender_addon.unregister()
+"""
+
+
+@pytest.fixture(scope="module")
+def performed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], LandmarkTrack, np.ndarray]:
+    """Frames rendered from a keyed rig, the rig's own landmarks, and the photo."""
+    folder = tmp_path_factory.mktemp("performed")
+    photo = skimage.data.astronaut()[:288, 80:368]
+    cv2.imwrite(str(folder / "photo.png"), photo[..., ::-1])
+    script = folder / "scene.py"
+    script.write_text(_SCENE)
+    command = [sys.executable, str(script), str(folder / "photo.png"), str(folder / "s.blend"), str(folder / "track.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    frames = sorted((folder / "portrait_frames").glob("*/*.png"))
+    return frames, LandmarkTrack.load(folder / "track.npz"), photo
+
+
+def test_every_frame_is_there_and_valid(performed: tuple[list[Path], LandmarkTrack, np.ndarray]) -> None:
+    frames, track, _ = performed
+    assert [frame.name for frame in frames] == [f"{number:04d}.png" for number in track.frame_numbers]
+    assert all(read_digest(frame) for frame in frames)
+
+
+def test_the_frames_move_with_the_landmarks(performed: tuple[list[Path], LandmarkTrack, np.ndarray]) -> None:
+    """A detector that looks at the rendered pixels finds the landmarks where the rig had them."""
+    frames, track, _ = performed
+    detector = create_detector("mediapipe")
+    seen = np.array([detector.detect(read_image(frame))[0].points for frame in frames])
+    unit = np.linalg.norm(track.points[0, 45, :2] - track.points[0, 36, :2])
+    moved = (track.points - track.points[0])[..., :2]
+    seen_moved = (seen - seen[0])[..., :2]
+    assert np.linalg.norm(moved, axis=2).max() > 0.3 * unit, "the performance must be a large one to prove anything"
+    error = np.linalg.norm(moved - seen_moved, axis=2).mean() / unit
+    still = np.linalg.norm(moved, axis=2).mean() / unit  # what frames that do not move would score
+    assert error < 0.05 and error < 0.3 * still, f"error {error:.3f}, of frames that stand still {still:.3f}"
+    opening = seen[:, 66, 1] - seen[:, 62, 1]
+    assert opening[4] - opening[0] > 0.1 * unit, "the mouth opens"
+
+
+def test_the_person_stays_the_same(performed: tuple[list[Path], LandmarkTrack, np.ndarray]) -> None:
+    """dlib's descriptor, below whose distance of 0.6 two pictures show one person (its author's threshold)."""
+    frames, track, photo = performed
+    package = importlib.util.find_spec("face_recognition_models")
+    assert package is not None and package.origin is not None, "face-recognition-models is a requirement of the tests"
+    models = Path(package.origin).parent / "models"  # importing the package needs an old setuptools
+    describe = dlib.face_recognition_model_v1(str(models / "dlib_face_recognition_resnet_model_v1.dat"))
+    shape = dlib.shape_predictor(str(models / "shape_predictor_68_face_landmarks.dat"))
+
+    def descriptor(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+        (x0, y0), (x1, y1) = points[:68, :2].min(0), points[:68, :2].max(0)
+        image = np.ascontiguousarray(image)
+        found = shape(image, dlib.rectangle(int(x0), int(y0), int(x1), int(y1)))
+        return np.array(describe.compute_face_descriptor(image, found))
+
+    own = descriptor(photo, track.points[0])
+    distances = [
+        np.linalg.norm(descriptor(read_image(frame)[..., :3], points) - own)
+        for frame, points in zip(frames, track.points, strict=True)
+    ]
+    assert max(distances) < 0.5, f"distances {np.round(distances, 2)}"
