@@ -108,10 +108,7 @@ class Door:
     def close(self, linger_ms: int) -> None:
         """Delivers what is under way within `linger_ms` and closes."""
         self._socket.disable_monitor()
-        if self._doorkeeper is not None:
-            self._doorkeeper.socket.close()
-        self._socket.close(linger_ms)
-        self._context.term()
+        self._context.destroy(linger_ms)
         if self._folder is not None:
             (self._folder / "socket").unlink(missing_ok=True)
             self._folder.rmdir()

@@ -249,6 +249,7 @@ class Service:
                 detail = f" {job.total - job.sent} of {job.total} frames are handed back."
                 log.info("%s:%s", session.name, detail)
                 self._fail(job, stopping_error(detail))
+            self._send(session, Error.of(0, stopping_error()))
         hangs = self._engine.busy > 0
         self._engine.stop(0.0 if hangs else 1.0)
         self._helpers.stop(0.0 if hangs else 1.0)

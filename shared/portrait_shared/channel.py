@@ -19,6 +19,9 @@ HEARTBEAT_SECONDS = 2
 HEARTBEAT_TIMEOUT_SECONDS = 30
 """libzmq's own threads exchange these, so a program that is busy for minutes still counts as alive."""
 
+_NEVER_MS = 3_600_000
+"""Not -1, with which libzmq throws away what has arrived as soon as the server is gone."""
+
 _LOSS_EVENTS = (
     zmq.EVENT_DISCONNECTED
     | zmq.EVENT_CLOSED
@@ -51,7 +54,7 @@ class Channel:
         self._socket = self._context.socket(zmq.DEALER)
         for option, value in (
             (zmq.LINGER, 0),
-            (zmq.RECONNECT_IVL, -1),
+            (zmq.RECONNECT_IVL, _NEVER_MS),
             (zmq.MAXMSGSIZE, MAX_PART_BYTES),
             (zmq.HEARTBEAT_IVL, HEARTBEAT_SECONDS * 1000),
             (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_SECONDS * 1000),

@@ -90,12 +90,16 @@ class Link:
 
         Raises:
             ServerLost: the connection broke, or the server has been silent for too long.
+            PortraitError: SERVER_STOPPING, where it says farewell.
         """
         assert self.channel is not None
         message = self.channel.receive(min(timeout_s, _BEAT_SECONDS))
         now = time.monotonic()
         if isinstance(message, Error) and message.code == ErrorCode.SERVER_LOST:
             raise ServerLost(message.message)
+        if isinstance(message, Error) and message.request == 0 and message.code == ErrorCode.SERVER_STOPPING:
+            self._disconnect()  # its farewell: it will not come back by itself
+            raise message.as_exception()
         if message is not None:
             self._beat_at = None
         elif self._beat_at is None:
@@ -137,7 +141,7 @@ class Link:
     def _locate(self, timeout_s: float) -> Connection | None:
         if isinstance(self._target, ServerProcess):
             return self._locate_own(self._target, timeout_s)
-        if self._lost_at is None or self._target.file is None:
+        if self._target.file is None:
             return self._target
         return Connection.load(self._target.file)  # the server that took the lost one's place has written it anew
 
@@ -158,18 +162,25 @@ class Link:
         """One try came to nothing: raises where there is no point in another."""
         self._disconnect()
         if self._lost_at is None:
+            at = f" at {self._target.address}" if isinstance(self._target, Connection) else ""
             raise PortraitError(
-                ErrorCode.SERVER_UNAVAILABLE, f"No server answers: {error.message}",
-                error.remedy or "Start the server with `portrait serve`.",
-            ) from error  # fmt: skip
+                ErrorCode.SERVER_UNAVAILABLE,
+                f"No server answers{at}." if isinstance(error, ServerLost) else error.message,
+                "Start the server." if isinstance(error, ServerLost) else error.remedy,
+            ) from error
         if isinstance(self._target, ServerProcess):
             self._count_crash()
         elif time.monotonic() - self._lost_at > RECONNECT_SECONDS:
-            raise ServerLost(f"The server was lost and did not come back in {RECONNECT_SECONDS:.0f} s.") from error
+            raise _lost_for_good(f"The server was lost and did not come back in {RECONNECT_SECONDS:.0f} s.") from error
 
     def _count_crash(self) -> None:
         if time.monotonic() - self._started_at > STABLE_SECONDS:
             self._crashes = 0
         self._crashes += 1
         if self._crashes > self._restarts:
-            raise ServerLost(f"The server ended {self._crashes} times in a row.")
+            raise _lost_for_good(f"The server ended {self._crashes} times in a row.")
+
+
+def _lost_for_good(message: str) -> PortraitError:
+    """Not a `ServerLost`, which is a reason to try again."""
+    return PortraitError(ErrorCode.SERVER_LOST, message, "Start the server again; its log says more.")
