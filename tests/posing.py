@@ -20,7 +20,7 @@ def face_size(points: np.ndarray) -> float:
 def turned(points: np.ndarray, yaw: float = 0, pitch: float = 0, roll: float = 0) -> np.ndarray:
     """The head turned about its neck, degrees.
 
-    Positive yaw turns it to the picture's left, positive pitch up, positive roll clockwise. Needs depth (70, 3).
+    Positive yaw turns it to the picture's left, positive pitch down, positive roll clockwise. Needs depth (70, 3).
     """
     x, y, z = np.radians([pitch, yaw, roll])
     about_x = np.array([[1, 0, 0], [0, np.cos(x), -np.sin(x)], [0, np.sin(x), np.cos(x)]])

@@ -10,14 +10,15 @@ from portrait_server.engines.warp_mouth import MouthLayer
 from portrait_server.engines.warp_opening import patch_around
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import EYES, MOUTH
-from portrait_server.geometry.head_mesh import HeadMesh, smoothstep
-from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.pose import Pose, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets
 
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
 _STRIP_ROWS = 256
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: the motion by which the photo's own edge is given up
+_FOLD_PIXELS = 2.5  # a motion that changes by more than this in one pixel is a fold
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
 _LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
@@ -101,6 +102,7 @@ class _Field:
             offsets = self.offsets_in(rows)
             person[rows] = _remapped(scene.person, offsets, 0, rows.start)
             alpha[rows] = _remapped(scene.matte, offsets, 0, rows.start)
+            _soften_folds(person[rows], alpha[rows], offsets)
         if self.coarse.shape[:2] != (height, width):
             for upper, lower in (*EYES, MOUTH):
                 self._refine(scene, person, self._mesh[1][[*upper, *lower]])
@@ -130,6 +132,21 @@ class _Field:
         share = (at - above).astype(np.float32)[:, None, None]
         lines = self.coarse[above] * (1 - share) + self.coarse[np.minimum(above + 1, cells - 1)] * share
         return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def _soften_folds(person: np.ndarray, alpha: np.ndarray, offsets: np.ndarray) -> None:
+    """Where near skin hides what lies behind it the motion jumps from pixel to pixel: smooth that edge, in place."""
+    jump = np.zeros(alpha.shape, np.uint8)
+    for axis in (0, 1):
+        step = np.abs(np.diff(offsets, axis=axis)).max(-1) > _FOLD_PIXELS
+        before, after = [slice(None)] * 2, [slice(None)] * 2
+        before[axis], after[axis] = slice(None, -1), slice(1, None)
+        jump[tuple(before)] |= step
+        jump[tuple(after)] |= step
+    if jump.any():
+        share = cv2.blur(jump * np.uint8(255), (3, 3))
+        person[...] = blend(cv2.GaussianBlur(person, (5, 5), 1.0), person, share)
+        alpha[...] = blend(cv2.GaussianBlur(alpha, (5, 5), 1.0)[..., None], alpha[..., None], share)[..., 0]
 
 
 def _remapped(image: np.ndarray, offsets: np.ndarray, x: int, y: int) -> np.ndarray:

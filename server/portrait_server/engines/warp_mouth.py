@@ -14,7 +14,8 @@ import numpy as np
 
 from portrait_server.engines.warp_opening import Patch, mix, opening_mask, patch_around
 from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
-from portrait_server.geometry.head_mesh import HeadMesh, smoothstep
+from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.pose import smoothstep
 
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
 _CHEEKS = (50, 101, 205, 280, 330, 425)

@@ -11,8 +11,8 @@ from portrait_shared.landmarks import STABLE
 
 from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT, opening_triangles, skin_triangles
-from portrait_server.geometry.pose import Pose, fit_pose
-from portrait_server.geometry.reference_mesh import has_depth
+from portrait_server.geometry.pose import Pose, fit_pose, smoothstep
+from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
 
 # Rings as multiples of the face's outline; the last one never moves.
@@ -22,7 +22,7 @@ _CARRIED_HAIR = (1.6, 3.1)
 _CARRIED_NECK = (1.05, 2.4)
 _PUPIL_STAND_INS = (159, 386)  # mid upper lids: the mesh here is without irises
 _EXPRESSION_ENDS = 1.6
-_SKULL_DEPTH = 1.0  # how far behind the outline the back of the head lies, in half face widths
+_SKULL_DEPTH = 0.9  # how far behind the outline the back of the head lies, in half face widths
 _SKULL_REACH = 0.35  # in how many rings' multiples it gets there
 _PINNED = 0.25  # a strip along the picture's edge, in half face widths, that keeps its place
 
@@ -33,7 +33,8 @@ class HeadMesh:
 
     Attributes:
         points: (70, 3) the landmarks.
-        vertices: (V, 3) the face mesh's 468, then the rings around it.
+        vertices: (V, 3) the face mesh's 468, then the rings around it; flattened where the photo shows no skin.
+        depth: (V,) of the vertices, not flattened: what hides what.
         triangles: (T, 3) skin and rings; `openings` (U, 3) close eyes and mouth.
         follow: (V,) 0 to 1, how far the head's pose carries each vertex.
         spread: (V, 70) how the landmarks' own motion moves each vertex.
@@ -42,6 +43,7 @@ class HeadMesh:
 
     points: np.ndarray
     vertices: np.ndarray
+    depth: np.ndarray
     triangles: np.ndarray
     openings: np.ndarray
     follow: np.ndarray
@@ -60,10 +62,11 @@ class HeadMesh:
         return pose.apply(self._solid_points())[:, :2]
 
     def moved(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
-        """All vertices (V, 3), carried by the pose and the landmarks' own motion (70, 2)."""
+        """All vertices (V, 3), carried by the pose and the landmarks' own motion (70, 2); z tells what hides what."""
         carried = pose.apply(self.vertices)
         moved = self.vertices + self.follow[:, None] * (carried - self.vertices)
         moved[:, :2] += self.spread @ motion
+        moved[:, 2] += pose.scale * pose.rotation[2, 2] * (self.depth - self.vertices[:, 2])
         return moved
 
     def _solid_points(self) -> np.ndarray:
@@ -80,7 +83,8 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, width: int, height: in
         mesh: (478, 3) pixels, the face's dense mesh.
         width, height: the picture's, pixels.
     """
-    face = mesh[:VERTEX_COUNT]
+    face = mesh[:VERTEX_COUNT].copy()
+    face[:, 2] = visible_depth(mesh)
     rings, carried, expressive = _rings(face, width, height)
     vertices = np.concatenate([face, rings])
     spread = spread_weights(vertices)
@@ -88,6 +92,7 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, width: int, height: in
     return HeadMesh(
         points=np.asarray(points, float),
         vertices=vertices,
+        depth=np.concatenate([mesh[:VERTEX_COUNT, 2], rings[:, 2]]),
         triangles=np.concatenate([skin_triangles(), _ring_triangles()]),
         openings=opening_triangles(),
         follow=np.concatenate([np.ones(VERTEX_COUNT), carried]),
@@ -104,7 +109,8 @@ def _rings(face: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.nd
     half_width = np.linalg.norm(face[454, :2] - face[234, :2]) / 2 + 1e-6
     down = face[152, :2] - face[10, :2]
     down /= np.linalg.norm(down) + 1e-6
-    downwards = np.clip(arm @ down / (np.linalg.norm(arm, axis=1) + 1e-6), 0, 1)
+    outwards = arm / (np.linalg.norm(arm, axis=1, keepdims=True) + 1e-6)
+    downwards = smoothstep((outwards @ down + 0.15) / 0.75)
     depth = oval[:, 2]
     vertices, carried, expressive = [], [], []
     for ring in _RINGS:
@@ -118,12 +124,6 @@ def _rings(face: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.nd
         carried.append(free * (1 - smoothstep((ring - starts) / (ends - starts))))
         expressive.append(free * (1 - smoothstep((ring - 1) / (_EXPRESSION_ENDS - 1))))
     return np.concatenate(vertices), np.concatenate(carried), np.concatenate(expressive)
-
-
-def smoothstep(x: np.ndarray | float) -> np.ndarray:
-    """0 below 0, 1 above 1, smooth between."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def _ring_triangles() -> np.ndarray:

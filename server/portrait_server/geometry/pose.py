@@ -102,3 +102,9 @@ def _gauss_newton(turned: np.ndarray, gap: np.ndarray, weights: np.ndarray) -> n
     # A little damping keeps flat or few points from turning wildly.
     system += 1e-6 * np.trace(system) * np.eye(len(system))
     return np.linalg.solve(system, heavy.T @ gap.reshape(-1))
+
+
+def smoothstep(x: np.ndarray | float) -> np.ndarray:
+    """0 below 0, 1 above 1, smooth between."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)

@@ -10,7 +10,8 @@ import numpy as np
 
 _SHIFT = 4  # fractional bits of the polygons' corners
 _FAR_CELLS = 1 << 14
-_SQUEEZED = 0.2  # of its share of area, below which a triangle's inner detail is given up
+_TIGHT = 0.7  # share of its area that a triangle keeps, below which its rim needs care
+_SQUEEZED = 0.2  # and below which its inner detail is given up
 
 
 @dataclass(frozen=True)
@@ -57,17 +58,32 @@ def backward_offsets(
     fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
     for number, triangle in enumerate(fixed, 1):
         cv2.fillConvexPoly(ids, triangle, number, cv2.LINE_8, _SHIFT)
-    return _offsets(ids, window, _affine(source[triangles], target[triangles], step))
+    share = _share(source[triangles], target[triangles])
+    offsets = _offsets(ids, window, _affine(source[triangles], target[triangles], share))
+    _hold_within(offsets, ids, share, source[triangles] - target[triangles])
+    return offsets
 
 
-def _affine(source: np.ndarray, target: np.ndarray, step: np.ndarray) -> np.ndarray:
+def _share(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Each triangle's area after the move (T,), against before and what is usual here; at most 1 where it grew."""
+    share = np.abs(_area(target)) / np.maximum(np.abs(_area(source)), 1e-9)
+    return share / (np.clip(np.median(share), 1e-3, 1.0) if len(share) else 1.0)
+
+
+def _hold_within(offsets: np.ndarray, ids: np.ndarray, share: np.ndarray, corners: np.ndarray) -> None:
+    """Pixels that a squeezed triangle covers only by rounding must not look further than its corners do."""
+    squeezed = np.concatenate([[False], share < _TIGHT])[ids]
+    if squeezed.any():
+        at = ids[squeezed] - 1
+        offsets[squeezed] = np.clip(offsets[squeezed], corners.min(1)[at], corners.max(1)[at])
+
+
+def _affine(source: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.ndarray:
     """For each triangle the offset as a linear function of the pixel: (T + 1, 2, 3), the first one nought."""
     ends = np.stack([target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]], -1)
     starts = np.stack([source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]], -1)
-    share = np.abs(np.linalg.det(ends)) / np.maximum(np.abs(np.linalg.det(starts)), 1e-9)
-    usual = np.clip(np.median(share), 1e-3, 1.0) if len(share) else 1.0
     # A sliver's inverse is so steep that the pixel beside it would come from far away: soften those alone.
-    limit = np.where(share < _SQUEEZED * usual, (starts**2).sum((1, 2)) / 64, 1e-9)
+    limit = np.where(share < _SQUEEZED, (starts**2).sum((1, 2)) / 64, 1e-9)
     square = ends @ ends.transpose(0, 2, 1) + limit[:, None, None] * np.eye(2)
     slope = starts @ ends.transpose(0, 2, 1) @ np.linalg.inv(square) - np.eye(2)
     middle = target.mean(1)

@@ -7,11 +7,13 @@ import numpy as np
 from portrait_shared.landmarks import STABLE
 
 from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
-from portrait_server.geometry.face_mesh import VERTEX_COUNT, neutral_mesh
-from portrait_server.geometry.pose import fit_pose
+from portrait_server.geometry.face_mesh import VERTEX_COUNT, neutral_mesh, skin_triangles
+from portrait_server.geometry.pose import fit_pose, smoothstep
 from portrait_server.geometry.spread import spread_weights
 
 _SAME_FACE = 0.25  # mean distance of landmarks, in face sizes
+# Cosine between skin and line of sight below which the photo shows too little of the skin to stretch it.
+_HARDLY_SEEN, _WELL_SEEN = -0.05, 0.15
 
 
 def mesh_near(points: np.ndarray, found: np.ndarray | None) -> np.ndarray:
@@ -29,6 +31,37 @@ def mesh_near(points: np.ndarray, found: np.ndarray | None) -> np.ndarray:
         anchors = np.array(MESH_VERTICES)[list(STABLE)]
         mesh[:, 2] += np.median(points[list(STABLE), 2] - mesh[anchors, 2])
     return mesh
+
+
+def visible_depth(mesh: np.ndarray) -> np.ndarray:
+    """The depth (468,) of a mesh (478, 3), flattened where the photo does not show the skin.
+
+    Skin that faces sideways or away has no pixels of its own: turned into view it would show a second eye or
+    a smear. With the depth of the seen skin around it, it stays where it was, hidden or thin.
+    """
+    face = mesh[:VERTEX_COUNT]
+    facing = _facing(face)
+    seen = facing > _WELL_SEEN
+    centres, depth = face[seen], face[seen, 2]
+    if len(centres) < 50:
+        return face[:, 2].copy()
+    distance = np.linalg.norm(face[:, None, :2] - centres[None, :, :2], axis=2)
+    size = np.ptp(face[:, :2], axis=0).max()
+    nearest = 1 / (distance**2 + (0.02 * size) ** 2) ** 2
+    flat = (nearest @ depth) / nearest.sum(1)
+    share = smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
+    return flat + share * (face[:, 2] - flat)
+
+
+def _facing(face: np.ndarray) -> np.ndarray:
+    """The cosine (V,) between each vertex's skin and the line of sight; below 0 it faces away."""
+    triangles = skin_triangles()
+    a, b, c = (face[triangles[:, i]] for i in range(3))
+    normals = np.cross(b - a, c - a)
+    total = np.zeros_like(face)
+    for corner in range(3):
+        np.add.at(total, triangles[:, corner], normals)
+    return total[:, 2] / np.maximum(np.linalg.norm(total, axis=1), 1e-9)
 
 
 def is_face_of(mesh: np.ndarray, points: np.ndarray) -> bool:
