@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real servers in processes of their own, and what tests send them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.connection import Connection
+from portrait_shared.launcher import ServerProcess
+
+COMMAND = [sys.executable, str(Path(__file__).with_name("serve_with_test_engines.py"))]
+START_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[ServerProcess]:
+    """A server that all tests share which do not harm it."""
+    server = ServerProcess(COMMAND, device="cpu")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[ServerProcess]:
+    """A server of the test's own, to be stopped and killed; not yet started."""
+    server = ServerProcess(COMMAND, device="cpu")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(shared_server: ServerProcess) -> Iterator[Client]:
+    with Client(shared_server.connection, name="test") as client:
+        yield client
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Runs `portrait serve` with arguments; ends what is still running."""
+    started = []
+
+    def start(*arguments: object, wait_for: Path | None = None) -> subprocess.Popen[bytes]:
+        log = ["--log-file", str(tmp_path / f"{len(started)}.log")]
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--device", "cpu", *log, *map(str, arguments)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        started.append(process)
+        if wait_for is not None:
+            wait_until(lambda: wait_for.exists() or process.poll() is not None)
+            assert process.poll() is None, process.communicate()[0].decode()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
+    """Waits for a condition; fails where it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    return wait_until
+
+
+def grey_picture(level: int = 10, side: int = 64) -> np.ndarray:
+    return np.full((side, side, 3), level, np.uint8)
+
+
+def painted_points(count: int, side: int = 64) -> np.ndarray:
+    """(count, 70, 3) points whose first coordinate tells the frame: `PaintEngine` makes it a colour."""
+    points = np.full((count, 70, 3), side / 2, np.float32)
+    points[:, 0, 0] = np.arange(count) % 200
+    points[:, 0, 1] = 0
+    return points
+
+
+@pytest.fixture
+def paint() -> Callable[..., tuple[PortraitHandle, np.ndarray]]:
+    """Prepares a portrait of a test engine: (handle, points of `count` frames)."""
+
+    def prepare(
+        client: Client, engine: str = "paint", count: int = 20, level: int = 10
+    ) -> tuple[PortraitHandle, np.ndarray]:
+        points = painted_points(count)
+        return client.prepare([ReferenceImage(grey_picture(level), points[0])], engine=engine), points
+
+    return prepare
+
+
+@pytest.fixture
+def load_connection() -> Callable[[Path], Connection]:
+    return Connection.load

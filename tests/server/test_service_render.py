@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real server over a real socket: rendering, credit, fairness, cancelling, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import read_digest
+from portrait_shared.launcher import ServerProcess
+from portrait_shared.messages import Error, Render
+from skimage.data import astronaut
+
+Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def photo() -> np.ndarray:
+    return astronaut()[:400:2, 100:400:2].copy()
+
+
+@pytest.fixture
+def second_client(shared_server: ServerProcess) -> Iterator[Client]:
+    with Client(shared_server.connection, name="second") as client:
+        yield client
+
+
+def job_of(client: Client, name: str) -> dict[str, int] | None:
+    return next((job for job in client.stats()["jobs"] if job["client"] == name), None)
+
+
+def test_a_photo_is_detected_prepared_and_moved_by_its_landmarks(client: Client, photo: np.ndarray, tmp_path) -> None:
+    portrait = client.prepare([ReferenceImage(photo)])
+    assert portrait.points.shape == (70, 3) and portrait.size == (150, 200)
+    assert (portrait.points[:68, 0] > 0).all() and (portrait.points[:68, 0] < 150).all()
+    points = np.repeat(portrait.points[None], 3, axis=0)
+    points[1, 60:68, 1] += 4
+    points[2, :, 0] += 3
+    raw = list(client.render(portrait, points, [5, 7, 6], encoding="raw"))
+    assert [frame.number for frame in raw] == [5, 7, 6]
+    assert all(frame.data.shape == (200, 150, 3) for frame in raw)
+    assert not np.array_equal(raw[0].data, raw[1].data) and not np.array_equal(raw[0].data, raw[2].data)
+    assert [frame.digest for frame in raw] == [client.frame_digest(portrait, row) for row in points]
+    for frame, row in zip(client.render(portrait, points, [5, 7, 6]), points, strict=True):
+        (tmp_path / "frame.png").write_bytes(frame.data)
+        assert read_digest(tmp_path / "frame.png") == client.frame_digest(portrait, row)
+
+
+def test_size_matte_and_two_dimensional_points(client: Client, paint: Paint) -> None:
+    portrait, points = paint(client)
+    frames = list(client.render(portrait, points[:, :, :2], range(20), size=(30, 50), matte=True, encoding="raw"))
+    assert [int(frame.data[0, 0, 0]) for frame in frames] == list(range(10, 30))
+    assert frames[0].data.shape == (50, 30, 4)
+
+
+def test_an_image_is_sent_once(client: Client, second_client: Client, photo: np.ndarray) -> None:
+    photo = photo[::-1].copy()
+    points = np.random.default_rng(0).uniform(0, 150, (70, 3)).astype(np.float32)
+    before = client.stats()["images_received"]
+    client.prepare([ReferenceImage(photo, points)], engine="paint")
+    second_client.prepare([ReferenceImage(photo, points + 1)], engine="paint")
+    assert client.stats()["images_received"] == before + 1
+
+
+def test_a_slow_reader_holds_the_server_to_its_window(
+    client: Client, second_client: Client, paint: Paint, eventually: Callable
+) -> None:
+    portrait, points = paint(client, count=60)
+    stream = client.render(portrait, points, range(60), encoding="raw", window=5)
+    seen = [next(stream) for _ in range(3)]
+    eventually(lambda: job_of(second_client, "test")["sent"] >= 6)
+    for _ in range(3):  # whatever the engine could still draw, it has by the time these come back
+        second_client.echo(through_engine=True)
+    job = job_of(second_client, "test")
+    assert job["sent"] <= 3 + 5 and job["outstanding"] <= 5 and job["peak_outstanding"] <= 5
+    seen += list(stream)
+    assert [frame.number for frame in seen] == list(range(60))
+
+
+def test_a_fast_reader_keeps_batches_full(client: Client, paint: Paint) -> None:
+    portrait, points = paint(client, "slow", count=40)
+    before = client.stats()
+    assert len(list(client.render(portrait, points, range(40), encoding="raw"))) == 40
+    after = client.stats()
+    assert after["largest_batch"] == portrait.batch_size
+    assert after["batches"] - before["batches"] <= 13  # 10 full ones
+
+
+def test_two_clients_are_served_in_turn(
+    client: Client, second_client: Client, paint: Paint, eventually: Callable
+) -> None:
+    portrait, points = paint(client, "slow", count=120)
+    first = client.render(portrait, points, range(120), encoding="raw", window=120)
+    next(first)
+    other, other_points = paint(second_client, "slow", count=40, level=20)
+    second = second_client.render(other, other_points, range(40), encoding="raw", window=120)
+    next(second)
+    lead = job_of(client, "test")["sent"] - job_of(client, "second")["sent"]
+    frames = [next(second) for _ in range(38)]
+    job = job_of(client, "test")
+    assert abs(job["sent"] - lead - 39) <= 12  # batches of four, two of them under way
+    assert all(frame.data[0, 0, 0] == frame.number + 20 for frame in frames)
+    first.cancel()
+
+
+def test_two_streams_of_one_client_can_be_read_by_turns(client: Client, paint: Paint) -> None:
+    portrait, points = paint(client, count=30)
+    one = client.render(portrait, points, range(30), encoding="raw")
+    two = client.render(portrait, points[::-1], range(30), encoding="raw")
+    for frame_of_one, frame_of_two in zip(one, two, strict=True):
+        assert client.echo() > 0
+        assert frame_of_one.data[0, 0, 0] == 10 + frame_of_one.number
+        assert frame_of_two.data[0, 0, 0] == 39 - frame_of_two.number
+
+
+def test_a_cancelled_render_ends_and_frees_its_place(client: Client, paint: Paint, eventually: Callable) -> None:
+    portrait, points = paint(client, "slow", count=100)
+    stream = client.render(portrait, points, range(100))
+    next(stream)
+    stream.cancel()
+    stream.cancel()
+    assert list(stream) == [] and stream.state == "cancelled" and stream.done == 1
+    eventually(lambda: job_of(client, "test") is None)
+    assert len(list(client.render(portrait, points[:3], range(3)))) == 3
+
+
+def test_a_stream_with_a_time_out_returns_none_when_nothing_is_there_yet(client: Client, paint: Paint) -> None:
+    portrait, points = paint(client, "slow", count=8)
+    stream = client.render(portrait, points, range(8))
+    answers = []
+    while stream.done < stream.total:
+        answers.append(stream.next(0.001))
+    assert answers[0] is None and sum(frame is not None for frame in answers) == 8
+    assert stream.next(0.1) is None and stream.state == "done"
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [(0, ErrorCode.INTERNAL), (1, ErrorCode.INTERNAL), (2, ErrorCode.IMAGE_TOO_LARGE)]
+)
+def test_a_failing_engine_is_an_error_and_the_server_lives_on(
+    client: Client, paint: Paint, failure: int, code: ErrorCode
+) -> None:
+    portrait, points = paint(client, "failing")
+    points[:, 0, 1] = failure
+    with pytest.raises(PortraitError) as caught:
+        list(client.render(portrait, points, range(20)))
+    assert caught.value.code == code
+    if failure == 1:
+        assert client.server.log in caught.value.remedy
+    assert len(list(client.render(*paint(client), range(20)))) == 20
+
+
+def test_what_does_not_exist_is_named(client: Client, photo: np.ndarray, paint: Paint) -> None:
+    with pytest.raises(PortraitError, match="no engine named 'nothing'") as caught:
+        paint(client, "nothing")
+    assert caught.value.code == ErrorCode.UNKNOWN_ENGINE and "warp" in caught.value.remedy
+    with pytest.raises(PortraitError, match="no detector named 'nobody'") as caught:
+        client.detect(photo, detector="nobody")
+    assert caught.value.code == ErrorCode.UNKNOWN_DETECTOR
+    with pytest.raises(PortraitError) as caught:
+        client.detect(np.full((80, 80, 3), 128, np.uint8))
+    assert caught.value.code == ErrorCode.NO_FACE
+    with pytest.raises(PortraitError) as caught:
+        client.detect(photo, face=9)
+    assert caught.value.code == ErrorCode.NO_SUCH_FACE
+
+
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "is not finite"), (1e6, "lies far outside")])
+def test_bad_points_are_named_by_client_and_server(client: Client, paint: Paint, value: float, words: str) -> None:
+    portrait, points = paint(client)
+    points[4, 33, 1] = value
+    with pytest.raises(PortraitError, match=f"Frame 104, point 33 .*{words}") as caught:
+        client.render(portrait, points, range(100, 120))
+    assert caught.value.code == ErrorCode.BAD_POINTS
+    request = Render(
+        client.new_request(), portrait.portrait_id, portrait.size, False, "raw", 4,
+        np.arange(100, 120, dtype="<i4"), points,
+    )  # fmt: skip
+    client.send(request)
+    while not isinstance(answer := client.pump(1.0), Error):
+        pass
+    assert answer.request == request.request and answer.code == "bad_points"
+    assert "Frame 104, point 33" in answer.message and words in answer.message
+
+
+def test_a_portrait_that_the_server_does_not_hold_is_prepared_again(
+    client: Client, server: ServerProcess, paint: Paint
+) -> None:
+    portrait, points = paint(client)
+    expected = [frame.data for frame in client.render(portrait, points, range(20))]
+    with Client(server) as other:
+        assert [frame.data for frame in other.render(portrait, points, range(20))] == expected
