@@ -36,7 +36,9 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="blender --command portrait", description="Talking Portraits without a window")
+    parser = argparse.ArgumentParser(
+        prog="blender --command portrait", description="Talking Portraits without a window"
+    )
     render = parser.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
         "render", help="render the frames of a .blend's portraits"
     )

@@ -150,8 +150,9 @@ def _sequence(first: Path, shown: bpy.types.Image | None) -> bpy.types.Image:
     """The image sequence of a folder: the one already shown if it is that, else a new one."""
     path = str(first)
     if shown is not None and shown.source == "SEQUENCE":
-        if Path(bpy.path.abspath(shown.filepath)).parent == first.parent:
-            if bpy.path.abspath(shown.filepath) != path:
+        current = Path(bpy.path.abspath(shown.filepath))
+        if current.parent == first.parent:
+            if current != first:
                 shown.filepath = path
             return shown
     image = bpy.data.images.load(path)

@@ -15,7 +15,6 @@ from typing import Final
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-
 COMMAND_VARIABLE: Final = "TALKING_PORTRAITS_SERVER"
 
 

@@ -11,7 +11,15 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.props import BoolProperty, CollectionProperty, FloatVectorProperty, IntProperty, IntVectorProperty, PointerProperty, StringProperty  # fmt: skip
+from bpy.props import (  # fmt: skip
+    BoolProperty,
+    CollectionProperty,
+    FloatVectorProperty,
+    IntProperty,
+    IntVectorProperty,
+    PointerProperty,
+    StringProperty,
+)
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from . import server

@@ -113,7 +113,14 @@ class RenderJob(Job):
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         handle = client.prepare([ReferenceImage(self._image, self._points)], engine=self._engine)
         for number, path in store_frames(
-            client, handle, self._track, self._frames, self._folder, size=self._size, matte=self._matte, cancelled=cancelled
+            client,
+            handle,
+            self._track,
+            self._frames,
+            self._folder,
+            size=self._size,
+            matte=self._matte,
+            cancelled=cancelled,
         ):
             post(FrameStored(number, path))
 

@@ -62,9 +62,7 @@ def show_frames(
 
 def settings_of(strip: Any) -> dict[str, str | int | bool]:
     """What `show_frames` kept on the strip, so that it can be made again."""
-    return {
-        key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)
-    }
+    return {key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)}
 
 
 def _new_strip(scene: bpy.types.Scene, name: str, folder: Path, start: int, element: str) -> Any:

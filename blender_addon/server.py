@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +20,8 @@ from portrait_shared.references import ServerInfo
 from . import preferences
 from .problems import Fix, SceneError
 
+_START_TIMEOUT_SECONDS = 60.0
+_START_LOOK_SECONDS = 0.2
 _STOP_TIMEOUT_SECONDS = 10.0
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
@@ -81,12 +85,30 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
     )
 
 
-def acquire(launch: Launch) -> Connection | ServerProcess:
+def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Connection | ServerProcess:
     """A server to talk to: this Blender's own, else one the user runs, else a new one. Called by workers.
 
     Raises:
-        PortraitError: SERVER_UNAVAILABLE, NOT_ALLOWED.
+        PortraitError: SERVER_UNAVAILABLE, NOT_ALLOWED, CANCELLED.
     """
+    target = _find_or_launch(launch)
+    if isinstance(target, Connection):
+        return target
+    deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+    while target.wait_ready(_START_LOOK_SECONDS) is None:
+        if cancelled():
+            raise PortraitError(ErrorCode.CANCELLED, "Cancelled while the server started.")
+        if time.monotonic() > deadline:
+            target.kill()
+            raise PortraitError(
+                ErrorCode.SERVER_UNAVAILABLE,
+                f"The server did not get ready within {_START_TIMEOUT_SECONDS:.0f} s.",
+                "Look at its log.",
+            )
+    return target
+
+
+def _find_or_launch(launch: Launch) -> Connection | ServerProcess:
     global _process, _health
     with _lock:
         if _process is not None and _process.alive:
@@ -109,6 +131,10 @@ def acquire(launch: Launch) -> Connection | ServerProcess:
         if _process is not None:
             _process.stop(0.0)  # ended by itself: only its folder is left to remove
         _process = ServerProcess(launch.command, device=launch.device)
+        try:
+            _process.launch()  # here and not by the client, which stops what it started when it closes
+        except PortraitError as error:
+            raise SceneError(error.message, error.remedy, Fix.PREFERENCES, error.code) from error
         return _process
 
 

@@ -54,7 +54,7 @@ class Worker(threading.Thread):
             ErrorCode.INTERNAL, "The worker stopped by an error of its own.", "See Blender's console, and report it."
         )
         try:
-            with Client(server.acquire(self._launch), name="Blender") as client:
+            with Client(server.acquire(self._launch, self.cancel.is_set), name="Blender") as client:
                 self.events.put(Connected(client.connect()))
                 self._task(client, self.events.put, self.cancel.is_set)
             error = None

@@ -59,7 +59,10 @@ class PORTRAIT_OT_add(bpy.types.Operator):
             error = job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled.")
             return report(self, error)
         if job.face_count > 1:
-            self.report({"INFO"}, f"{job.face_count} faces found; {f'number {self.face} from the left' if self.face else 'the largest'} is used")
+            self.report(
+                {"INFO"},
+                f"{job.face_count} faces found; {f'number {self.face} from the left' if self.face else 'the largest'} is used",
+            )
         return {"FINISHED"}
 
 

@@ -136,7 +136,8 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, uid: st
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
     """A sentence over as many lines as the sidebar's width asks for."""
     width = context.region.width if context.region is not None else 260
-    characters = max(18, int(width / (7 * context.preferences.system.ui_scale)) - 6)
+    scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
+    characters = max(18, int(width / (7 * scale)) - 6)
     column = layout.column(align=True)
     for number, line in enumerate(textwrap.wrap(text, characters)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1")

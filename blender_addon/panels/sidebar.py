@@ -12,7 +12,10 @@ from . import sections
 class PORTRAIT_UL_portraits(bpy.types.UIList):
     """The scene's portraits."""
 
-    def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:  # noqa: ANN001
+    def draw_item(
+        self, context: bpy.types.Context, layout: bpy.types.UILayout, data: bpy.types.AnyType,
+        item: bpy.types.AnyType, icon: int, active_data: bpy.types.AnyType, active_property: str,
+    ) -> None:  # fmt: skip
         layout.prop(item, "name", text="", emboss=False, icon="USER")
 
 

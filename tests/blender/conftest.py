@@ -69,8 +69,11 @@ def write_png(path: Path, pixels: np.ndarray) -> Path:
 
 
 @pytest.fixture(scope="session")
-def addon() -> Iterator[Any]:
+def addon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The extension, registered; a server that it starts lives until the end."""
     pytest.importorskip("bpy")
+    # A server that the developer runs is not the one to test.
+    os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
     import blender_addon
 
     blender_addon.register()
@@ -126,10 +129,9 @@ def needs_server(addon: Any) -> Iterator[None]:
     if importlib.util.find_spec("portrait_server") is None and "TALKING_PORTRAITS_SERVER" not in os.environ:
         pytest.skip("no server: portrait_server is not installed here and TALKING_PORTRAITS_SERVER is not set")
     yield
-    from blender_addon import job_queue, server
+    from blender_addon import job_queue
 
     job_queue.abandon_all()
-    server.stop()
 
 
 @pytest.fixture(scope="session")

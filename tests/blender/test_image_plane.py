@@ -23,7 +23,10 @@ def render(scene: Any, plane: Any, size: tuple[int, int], folder: Path, frame: i
     x, z = plane.dimensions[0] / 2, plane.dimensions[2] / 2
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     camera.data.type, camera.data.ortho_scale = "ORTHO", 2 * max(x, z)
-    camera.location, camera.rotation_euler = (*plane.location[:1], plane.location[1] - 3, plane.location[2]), (np.pi / 2, 0, 0)
+    camera.location, camera.rotation_euler = (
+        (*plane.location[:1], plane.location[1] - 3, plane.location[2]),
+        (np.pi / 2, 0, 0),
+    )
     scene.collection.objects.link(camera)
     scene.camera = camera
     settings = scene.render
@@ -66,7 +69,9 @@ def test_agx_alters_the_colours_and_is_detected(portrait: Any, photo: np.ndarray
     assert np.abs(rendered[..., :3].astype(int) - photo).max() > 20, "the warning would be for nothing"
 
 
-def test_a_transparent_photo_lets_what_is_behind_through(scene: Any, photo: np.ndarray, tmp_path: Path, write: Any) -> None:
+def test_a_transparent_photo_lets_what_is_behind_through(
+    scene: Any, photo: np.ndarray, tmp_path: Path, write: Any
+) -> None:
     alpha = np.zeros((64, 96, 1), np.uint8)
     alpha[:, 48:] = 255
     made = portrait_parts.add(scene, str(write(tmp_path / "cut.png", np.concatenate((photo, alpha), 2))))
@@ -126,7 +131,6 @@ def test_pixels_are_those_of_the_file(scene: Any, photo: np.ndarray, tmp_path: P
     rgba = np.concatenate((photo, alpha), 2)
     image = photo_module.load(str(write(tmp_path / "b.png", rgba)))
     np.testing.assert_array_equal(photo_module.pixels(image), rgba)
-
 
 
 def test_sixteen_bits_become_display_colours(scene: Any, photo: np.ndarray, tmp_path: Path) -> None:

@@ -92,7 +92,9 @@ def pixels_of(path: Path) -> np.ndarray:
 def test_only_frames_whose_keys_changed_are_rendered_again(needs_server: None, acting: Any) -> None:
     bpy.ops.portrait.render()
     folder = acting.folder()
-    before = {n: ((folder / f"{n:04d}.png").stat().st_mtime_ns, read_digest(folder / f"{n:04d}.png")) for n in (4, 5, 6)}
+    before = {
+        n: ((folder / f"{n:04d}.png").stat().st_mtime_ns, read_digest(folder / f"{n:04d}.png")) for n in (4, 5, 6)
+    }
     bone = acting.rig.pose.bones["outer_lip_58"]
     bone.location = (0, 0, 0)
     bone.keyframe_insert("location", frame=5)
@@ -215,7 +217,9 @@ def test_a_picture_without_a_face_leaves_the_scene_as_it_was(needs_server: None,
     assert not bpy.context.scene.talking_portraits.items and not bpy.context.scene.objects
 
 
-def test_without_waiting_the_plane_stays_and_the_problem_is_kept(needs_server: None, scene: Any, photo_file: Path) -> None:
+def test_without_waiting_the_plane_stays_and_the_problem_is_kept(
+    needs_server: None, scene: Any, photo_file: Path
+) -> None:
     bpy.ops.portrait.add(filepath=str(photo_file), without_waiting=True)
     portrait = bpy.context.scene.talking_portraits.active
     job = job_queue.active_of(portrait.uid)
@@ -231,8 +235,8 @@ def test_a_face_that_is_not_there(needs_server: None, scene: Any, astronaut_file
 
 
 def test_an_engine_that_does_not_exist(needs_server: None, acting: Any) -> None:
-    acting.engine = "oil paint"
-    assert "oil paint" in failure(bpy.ops.portrait.render)
+    acting.engine = "oil_paint"
+    assert "oil_paint" in failure(bpy.ops.portrait.render)
     assert problems.last(acting.uid).code is ErrorCode.UNKNOWN_ENGINE
 
 
@@ -279,7 +283,7 @@ def test_a_command_that_does_not_exist(acting: Any, monkeypatch: pytest.MonkeyPa
     server.stop()
     failure(bpy.ops.portrait.render)
     assert problems.last(acting.uid).code is ErrorCode.SERVER_UNAVAILABLE
-    assert problems.last(acting.uid).fix is Fix.START_SERVER
+    assert problems.last(acting.uid).fix is Fix.PREFERENCES
     assert server.health().state is server.State.FAILED
 
 
@@ -290,9 +294,11 @@ def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.Monke
     job = DetectJob(acting.uid, server.launch_plan(bpy.context, may_start=False))
     job_queue.run(job)
     assert job.state is State.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
+    assert problems.last(acting.uid).fix is Fix.START_SERVER
 
 
 def test_start_and_stop(needs_server: None, scene: Any) -> None:
+    server.stop()
     assert not bpy.ops.portrait.stop_server.poll()
     assert bpy.ops.portrait.start_server() == {"FINISHED"}
     pid = server.health().info.pid

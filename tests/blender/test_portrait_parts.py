@@ -124,7 +124,9 @@ def test_a_moved_photo_is_told_and_found_again(portrait: Any, photo_file: Path, 
     photo_module.check(portrait.photo, tuple(portrait.size))
 
 
-def test_another_picture_of_that_size_is_taken_and_told(portrait: Any, photo: np.ndarray, tmp_path: Path, write: Any) -> None:
+def test_another_picture_of_that_size_is_taken_and_told(
+    portrait: Any, photo: np.ndarray, tmp_path: Path, write: Any
+) -> None:
     assert portrait_parts.relocate(portrait, str(write(tmp_path / "other.png", photo[::-1]))) is False
 
 
