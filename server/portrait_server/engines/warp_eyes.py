@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import Patch, mix, opening_mask, patch_around
+from portrait_server.engines.warp_opening import Patch, drawn_back, mix, opening_mask, patch_around
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -63,15 +63,10 @@ class EyeLayer:
         # Steeper than |gaze| over this distance, and the white beside the iris would fold.
         away = max(iris, 1.8 * float(np.linalg.norm(gaze)))
         share = (1 - smoothstep((reach - 1.1 * iris) / away)).astype(np.float32)
-        back = np.linalg.inv(carry)
-        x = x - middle[0] - gaze[0] * share
-        y = y - middle[1] - gaze[1] * share
-        from_x = back[0, 0] * x + back[0, 1] * y + self.corners[:, 0].mean() - self.patch.x
-        from_y = back[1, 0] * x + back[1, 1] * y + self.corners[:, 1].mean() - self.patch.y
-        seen = cv2.remap(
-            self.texture, from_x.astype(np.float32), from_y.astype(np.float32), cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+        from_x, from_y = drawn_back(carry, x - middle[0] - gaze[0] * share, y - middle[1] - gaze[1] * share)
+        from_x += np.float32(self.corners[:, 0].mean() - self.patch.x)
+        from_y += np.float32(self.corners[:, 1].mean() - self.patch.y)
+        seen = cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
         mix(frame, patch, seen.astype(np.float32), opening_mask(upper, lower, patch, wide / 150))
 
 

@@ -18,7 +18,7 @@ _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
 _STRIP_ROWS = 256
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: the motion by which the photo's own edge is given up
-_FOLD_PIXELS = 2.5  # a motion that changes by more than this in one pixel is a fold
+_FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
 _LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
@@ -87,6 +87,7 @@ class _Field:
         self._mesh = (source, moved, depth, triangles)
         step = max(1.0, max(self.size) / _FIELD_CELLS)
         self.coarse = self._offsets(0, 0, *self.size, step)
+        self.as_fine_as_the_frame = self.coarse.shape[:0:-1] == self.size
 
     def _offsets(self, x: int, y: int, width: int, height: int, step: float) -> np.ndarray:
         columns, rows = max(1, round(width / step)), max(1, round(height / step))
@@ -96,14 +97,13 @@ class _Field:
 
     def carry(self, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """The person's colours (H, W, C) and matte (H, W) uint8, moved."""
-        width, height = self.size
         person, alpha = np.empty_like(scene.person), np.empty_like(scene.matte)
         for rows in self.strips():
-            offsets = self.offsets_in(rows)
-            person[rows] = _remapped(scene.person, offsets, 0, rows.start)
-            alpha[rows] = _remapped(scene.matte, offsets, 0, rows.start)
-            _soften_folds(person[rows], alpha[rows], offsets)
-        if self.coarse.shape[:2] != (height, width):
+            from_x, from_y = (self.fine(plane, rows) for plane in self.coarse)
+            _look_from(from_x, from_y, 0, rows.start)
+            person[rows] = _remapped(scene.person, from_x, from_y)
+            alpha[rows] = _remapped(scene.matte, from_x, from_y)
+        if not self.as_fine_as_the_frame:
             for upper, lower in (*EYES, MOUTH):
                 self._refine(scene, person, self._mesh[1][[*upper, *lower]])
         return person, alpha
@@ -114,59 +114,78 @@ class _Field:
             return
         step = max(1.0, max(patch.width, patch.height) / _DETAIL_CELLS)
         offsets = self._offsets(patch.x, patch.y, patch.width, patch.height, step)
-        offsets = cv2.resize(offsets, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR)
-        person[patch.slices] = _remapped(scene.person, offsets, patch.x, patch.y)
+        size = (patch.width, patch.height)
+        from_x, from_y = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in offsets)
+        _look_from(from_x, from_y, patch.x, patch.y)
+        person[patch.slices] = _remapped(scene.person, from_x, from_y)
 
     def strips(self) -> list[slice]:
         height = self.size[1]
         return [slice(y, min(y + _STRIP_ROWS, height)) for y in range(0, height, _STRIP_ROWS)]
 
-    def offsets_in(self, rows: slice) -> np.ndarray:
-        """The motion (rows, W, 2) float32 at every pixel of a strip."""
+    def fine(self, plane: np.ndarray, rows: slice) -> np.ndarray:
+        """A plane of the coarse grid, at every pixel of a strip of the frame: (rows, W) of its own."""
+        if self.as_fine_as_the_frame:
+            return plane[rows].copy()
         width, height = self.size
-        if self.coarse.shape[:2] == (height, width):
-            return self.coarse[rows]
-        cells = self.coarse.shape[0]
+        cells = len(plane)
         at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
         above = np.floor(at).astype(int)
-        share = (at - above).astype(np.float32)[:, None, None]
-        lines = self.coarse[above] * (1 - share) + self.coarse[np.minimum(above + 1, cells - 1)] * share
+        share = (at - above).astype(np.float32)[:, None]
+        lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
         return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
 
+    def stillness(self) -> np.ndarray:
+        """1 where nothing moves to 0 where it does, on the coarse grid: (rows, columns) float32."""
+        still = _STILL_PIXELS * max(self.size) / 512
+        distance = np.maximum(np.abs(self.coarse[0]), np.abs(self.coarse[1]))
+        return (1 - smoothstep(distance / still)).astype(np.float32)
 
-def _soften_folds(person: np.ndarray, alpha: np.ndarray, offsets: np.ndarray) -> None:
-    """Where near skin hides what lies behind it the motion jumps from pixel to pixel: smooth that edge, in place."""
-    jump = np.zeros(alpha.shape, np.uint8)
-    for axis in (0, 1):
-        step = np.abs(np.diff(offsets, axis=axis)).max(-1) > _FOLD_PIXELS
-        before, after = [slice(None)] * 2, [slice(None)] * 2
-        before[axis], after[axis] = slice(None, -1), slice(1, None)
-        jump[tuple(before)] |= step
-        jump[tuple(after)] |= step
-    if jump.any():
-        share = cv2.blur(jump * np.uint8(255), (3, 3))
-        person[...] = blend(cv2.GaussianBlur(person, (5, 5), 1.0), person, share)
-        alpha[...] = blend(cv2.GaussianBlur(alpha, (5, 5), 1.0)[..., None], alpha[..., None], share)[..., 0]
+    def folds(self) -> np.ndarray | None:
+        """1 where near skin hides what lies behind it and the motion jumps, else 0, on the coarse grid; or None."""
+        jump = np.zeros(self.coarse.shape[1:], np.float32)
+        limit = _FOLD_SLOPE * self.size[0] / jump.shape[1]
+        for plane in self.coarse:
+            across, down = np.abs(np.diff(plane, axis=1)) > limit, np.abs(np.diff(plane, axis=0)) > limit
+            jump[:, 1:][across] = jump[:, :-1][across] = 1
+            jump[1:][down] = jump[:-1][down] = 1
+        return cv2.blur(jump, (3, 3)) if jump.any() else None
 
 
-def _remapped(image: np.ndarray, offsets: np.ndarray, x: int, y: int) -> np.ndarray:
-    rows, columns = offsets.shape[:2]
-    from_x = offsets[..., 0] + np.arange(x, x + columns, dtype=np.float32)
-    from_y = offsets[..., 1] + np.arange(y, y + rows, dtype=np.float32)[:, None]
+def _look_from(offset_x: np.ndarray, offset_y: np.ndarray, x: int, y: int) -> None:
+    """Offsets of a patch at (x, y) made positions, in place."""
+    rows, columns = offset_x.shape
+    offset_x += np.arange(x, x + columns, dtype=np.float32)
+    offset_y += np.arange(y, y + rows, dtype=np.float32)[:, None]
+
+
+def _remapped(image: np.ndarray, from_x: np.ndarray, from_y: np.ndarray) -> np.ndarray:
     return cv2.remap(image, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _soften(image: np.ndarray, share: np.ndarray) -> None:
+    """Smooths the image (rows, W[, C]) uint8 in place, by a share (rows, W) float32."""
+    at = np.argwhere(share > 0)
+    if len(at) == 0:
+        return
+    (top, left), (bottom, right) = at.min(0), at.max(0) + 1
+    part, share = image[top:bottom, left:right], share[top:bottom, left:right]
+    part[...] = cv2.blendLinear(cv2.GaussianBlur(part, (5, 5), 1.0), part, share, 1 - share)
 
 
 def _composite(scene: Scene, person: np.ndarray, alpha: np.ndarray, field: _Field, matte: bool) -> np.ndarray:
     """The moved person over the still background; where nothing moves, the photo itself."""
     height, width, channels = person.shape
     frame = np.empty((height, width, 4 if matte else channels), np.uint8)
-    still = _STILL_PIXELS * max(width, height) / 512
+    stillness, folds = field.stillness(), field.folds()
     for rows in field.strips():
+        if folds is not None:
+            share = field.fine(folds, rows)
+            _soften(person[rows], share)
+            _soften(alpha[rows], share)
         mixed = blend(person[rows], scene.plate[rows], alpha[rows])
-        distance = np.abs(field.offsets_in(rows)).max(-1)
-        calm = np.round(256 * (1 - smoothstep(distance / still))).astype(np.int16)[..., None]
-        rest = (scene.rest[rows].astype(np.int32) * calm) >> 8
-        mixed = np.clip(mixed + rest, 0, 255).astype(np.uint8)
+        calm = np.round(64 * field.fine(stillness, rows)).astype(np.int16)
+        mixed = cv2.add(mixed, (scene.rest[rows] * calm[..., None]) // 64, dtype=cv2.CV_8U)
         frame[rows][..., :3] = mixed[..., :3]
         if matte:
             frame[rows][..., 3] = _times(alpha[rows], person[rows][..., 3]) if channels == 4 else alpha[rows]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import Patch, mix, opening_mask, patch_around
+from portrait_server.engines.warp_opening import Patch, drawn_back, mix, opening_mask, patch_around
 from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import smoothstep
@@ -101,13 +101,12 @@ class MouthLayer:
     def _seen(self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray) -> np.ndarray:
         """The reference's inside: with the upper teeth above; below with the lower, where it may show them."""
         share = smoothstep((down - 0.35) / 0.5) * float(smoothstep((self.openness - _TALL[0]) / (_TALL[1] - _TALL[0])))
-        back = np.linalg.inv(turn) if abs(np.linalg.det(turn)) > 0.05 else np.eye(2)
+        shift = skull + share[..., None] * (jaw - skull)
         x, y = patch.grid()
-        x = x - skull[0] - share * (jaw - skull)[0]
-        y = y - skull[1] - share * (jaw - skull)[1]
-        from_x = back[0, 0] * x + back[0, 1] * y + self.middle[0] - self.patch.x
-        from_y = back[1, 0] * x + back[1, 1] * y + self.middle[1] - self.patch.y
-        return cv2.remap(self.texture, from_x.astype(np.float32), from_y.astype(np.float32), cv2.INTER_LINEAR)
+        from_x, from_y = drawn_back(turn, x - shift[..., 0], y - shift[..., 1])
+        from_x += np.float32(self.middle[0] - self.patch.x)
+        from_y += np.float32(self.middle[1] - self.patch.y)
+        return cv2.remap(self.texture, from_x, from_y, cv2.INTER_LINEAR)
 
 
 def openness(upper: np.ndarray, lower: np.ndarray) -> float:

@@ -66,3 +66,12 @@ def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) 
     region = frame[patch.slices][..., :3]
     mixed = region + (colour - region) * share[..., None]
     region[...] = np.clip(np.round(mixed), 0, 255)
+
+
+def drawn_back(linear: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions x and y undone by a linear map (2, 2); as they are where it is flat. float32."""
+    (a, b), (c, d) = linear
+    area = a * d - b * c
+    if abs(area) < 0.05:
+        return x.astype(np.float32), y.astype(np.float32)
+    return ((d * x - b * y) / area).astype(np.float32), ((a * y - c * x) / area).astype(np.float32)

@@ -15,6 +15,7 @@ from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
 
 _PLATE_PIXELS = 512
+_STRIP_ROWS = 512
 _EDGE = 0.02  # softness of the person's edge, in face sizes
 
 
@@ -84,13 +85,9 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Front over back (H, W, C) uint8 by a matte (H, W) uint8, rounded."""
-    share = matte[..., None].astype(np.uint16)
-    mixed = front * share
-    mixed += back * (255 - share)
-    mixed += 127
-    mixed //= 255
-    return mixed.astype(np.uint8)
+    """Front over back (H, W[, C]) uint8 by a matte (H, W) uint8, rounded."""
+    share = matte * np.float32(1 / 255)
+    return cv2.blendLinear(front, back, share, 1 - share)
 
 
 def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) -> np.ndarray:
@@ -136,15 +133,23 @@ def _filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _own_colours(photo: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:
     """The person's colours without the old background's (Forte, "Approximate Fast Foreground", 2021)."""
+    own = photo.copy()
+    edge = cv2.dilate(((alpha > 0.01) & (alpha < 0.995)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    for top in range(0, len(photo), _STRIP_ROWS):
+        # Strips with a rim as wide as the blur: a huge photo is never held in float as a whole.
+        first, last = max(0, top - radius), top + _STRIP_ROWS + radius
+        rows = slice(top, top + _STRIP_ROWS)
+        if edge[rows].any():
+            strip = _without_background(photo[first:last, :, :3].astype(np.float32), alpha[first:last], radius)
+            strip = strip[top - first : top - first + _STRIP_ROWS]
+            own[rows, :, :3] = np.where(edge[rows, :, None] > 0, strip, photo[rows, :, :3])
+    return own
+
+
+def _without_background(colour: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:
     box = (2 * radius + 1, 2 * radius + 1)
-    colour = photo.astype(np.float32)
     front, back = alpha[..., None], 1 - alpha[..., None]
     own = cv2.blur(colour * front, box) / np.maximum(cv2.blur(alpha, box), 1e-3)[..., None]
     behind = cv2.blur(colour * back, box) / np.maximum(cv2.blur(1 - alpha, box), 1e-3)[..., None]
-    own = own + front * (colour - front * own - back * behind)
-    own = np.where(front > 0.995, colour, np.clip(own, 0, 255))
-    far = alpha < 0.01
-    if photo.shape[2] == 4:
-        own[..., 3] = photo[..., 3]
-    own[far] = colour[far]
-    return np.round(own).astype(np.uint8)
+    own += front * (colour - front * own - back * behind)
+    return np.clip(np.round(own), 0, 255).astype(np.uint8)

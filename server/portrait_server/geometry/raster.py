@@ -43,7 +43,7 @@ def backward_offsets(
         triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
 
     Returns:
-        (rows, columns, 2) float32.
+        (2, rows, columns) float32: along x, along y.
     """
     origin, step = np.array([window.x, window.y]), np.array([window.step_x, window.step_y])
     cells = np.clip((target - origin) / step, -_FAR_CELLS, _FAR_CELLS)
@@ -75,7 +75,9 @@ def _hold_within(offsets: np.ndarray, ids: np.ndarray, share: np.ndarray, corner
     squeezed = np.concatenate([[False], share < _TIGHT])[ids]
     if squeezed.any():
         at = ids[squeezed] - 1
-        offsets[squeezed] = np.clip(offsets[squeezed], corners.min(1)[at], corners.max(1)[at])
+        low, high = corners.min(1), corners.max(1)
+        for axis, plane in enumerate(offsets):
+            plane[squeezed] = np.clip(plane[squeezed], low[at, axis], high[at, axis])
 
 
 def _affine(source: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -85,7 +87,7 @@ def _affine(source: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.nda
     # A sliver's inverse is so steep that the pixel beside it would come from far away: soften those alone.
     limit = np.where(share < _SQUEEZED, (starts**2).sum((1, 2)) / 64, 1e-9)
     square = ends @ ends.transpose(0, 2, 1) + limit[:, None, None] * np.eye(2)
-    slope = starts @ ends.transpose(0, 2, 1) @ np.linalg.inv(square) - np.eye(2)
+    slope = starts @ ends.transpose(0, 2, 1) @ _inverse(square) - np.eye(2)
     middle = target.mean(1)
     constant = source.mean(1) - middle - (slope @ middle[..., None])[..., 0]
     table = np.zeros((len(source) + 1, 2, 3), np.float32)
@@ -93,18 +95,24 @@ def _affine(source: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.nda
     return table
 
 
+def _inverse(matrices: np.ndarray) -> np.ndarray:
+    """Of each (2, 2): by hand, as the library's is slow on many small ones."""
+    (a, b), (c, d) = matrices[:, 0].T, matrices[:, 1].T
+    return np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None]
+
+
 def _offsets(ids: np.ndarray, window: Window, table: np.ndarray) -> np.ndarray:
     x = (window.x + window.step_x * np.arange(window.columns)).astype(np.float32)
     y = (window.y + window.step_y * np.arange(window.rows)).astype(np.float32)[:, None]
     flat = table.reshape(-1, 6)
-    offsets = np.empty((*ids.shape, 2), np.float32)
+    offsets = np.empty((2, *ids.shape), np.float32)
     for axis in range(2):
         a, b, c = (flat[:, 3 * axis + i].take(ids) for i in range(3))
         a *= x
         b *= y
         a += b
         a += c
-        offsets[..., axis] = a
+        offsets[axis] = a
     return offsets
 
 
