@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Servers that are killed, stopped, started twice; clients that die: nothing is lost and nothing hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.connection import Connection
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.launcher import ServerProcess, find_server
+from skimage.data import astronaut
+
+Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
+Serve = Callable[..., subprocess.Popen[bytes]]
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals or file modes")
+
+
+@pytest.mark.parametrize("encoding", ["png", "raw"])
+def test_a_server_killed_in_the_middle_changes_nothing(server: ServerProcess, encoding: str) -> None:
+    photo = astronaut()[:400:2, 100:400:2].copy()
+    with Client(server) as client:
+        portrait = client.prepare([ReferenceImage(photo)])
+        points = np.repeat(portrait.points[None], 30, axis=0)
+        points[:, 48:68, 1] += np.linspace(0, 6, 30, dtype=np.float32)[:, None]
+        undisturbed = list(client.render(portrait, points, range(30), encoding=encoding))
+        pids, disturbed = set(), []
+        for frame in client.render(portrait, points, range(30), encoding=encoding, window=4):
+            disturbed.append(frame)
+            pids.add(server.pid)
+            if frame.number in (3, 11, 20):
+                server.kill()
+        pids.add(server.pid)
+    assert len(pids) == 4
+    assert [frame.number for frame in disturbed] == list(range(30))
+    for before, after in zip(undisturbed, disturbed, strict=True):
+        assert before.digest == after.digest and bytes(memoryview(before.data)) == bytes(memoryview(after.data))
+
+
+def test_requests_survive_a_killed_server_too(server: ServerProcess, paint: Paint) -> None:
+    with Client(server) as client:
+        portrait, _ = paint(client)
+        server.kill()
+        assert client.echo() > 0
+        server.kill()
+        assert paint(client)[0].portrait_id == portrait.portrait_id
+
+
+def test_a_server_that_always_dies_is_given_up(server: ServerProcess, paint: Paint) -> None:
+    with Client(server, restarts=2) as client:
+        portrait, points = paint(client, "slow")
+        starts = set()
+        with pytest.raises(PortraitError, match="ended 3 times in a row") as caught:
+            stream = client.render(portrait, points, range(20), window=1)
+            while True:
+                if stream.next(0.01) is not None:
+                    starts.add(server.pid)
+                    server.kill()
+        assert caught.value.code == ErrorCode.SERVER_LOST and len(starts) == 3
+
+
+@posix_only
+def test_a_client_with_a_connection_finds_the_server_that_took_over(serve: Serve, paint: Paint, tmp_path: Path) -> None:
+    file = tmp_path / "private" / "connection.json"
+    first = serve("--connection-file", file, wait_for=file)
+    with Client(Connection.load(file)) as client:
+        portrait, points = paint(client, "slow", count=30)
+        undisturbed = [frame.data for frame in client.render(portrait, points, range(30))]
+        disturbed = []
+        for frame in client.render(portrait, points, range(30)):
+            disturbed.append(frame.data)
+            if frame.number == 9:
+                first.kill()
+                first.wait()
+                assert find_server(file) is None  # the file is there, the server is not
+                serve("--connection-file", file)
+        assert disturbed == undisturbed
+        assert client.server.pid == Connection.load(file).pid != first.pid
+
+
+@posix_only
+@pytest.mark.parametrize("way", ["message", "signal"])
+def test_a_stopping_server_delivers_what_is_in_hand_and_hands_back_the_rest(
+    serve: Serve, paint: Paint, tmp_path: Path, way: str
+) -> None:
+    file = tmp_path / "private" / "connection.json"
+    process = serve("--connection-file", file, wait_for=file)
+    with Client(Connection.load(file)) as client, Client(Connection.load(file)) as other:
+        portrait, points = paint(client, "slow", count=200)
+        stream = client.render(portrait, points, range(200))
+        got = [next(stream)]
+        other.shutdown() if way == "message" else process.terminate()
+        with pytest.raises(PortraitError, match=r"\d+ of 200 frames are handed back") as caught:
+            for frame in stream:
+                got.append(frame)
+        assert caught.value.code == ErrorCode.SERVER_STOPPING
+        assert f" {200 - len(got)} of 200" in caught.value.message  # each frame is delivered or handed back
+        with pytest.raises(PortraitError) as refused:
+            paint(other)
+        assert refused.value.code in (ErrorCode.SERVER_STOPPING, ErrorCode.SERVER_UNAVAILABLE)
+        assert process.wait(15) == 0
+    assert not file.exists() and find_server(file) is None
+
+
+@posix_only
+def test_the_jobs_of_a_dead_client_are_freed(
+    shared_server: ServerProcess, client: Client, eventually: Callable, tmp_path: Path
+) -> None:
+    shared_server.connection.save(tmp_path / "connection.json")
+    program = textwrap.dedent("""
+        import sys, time, numpy as np
+        from portrait_shared.client import Client, ReferenceImage
+        from portrait_shared.connection import Connection
+        client = Client(Connection.load(sys.argv[1]), name="doomed")
+        points = np.full((500, 70, 3), 30, np.float32)
+        portrait = client.prepare([ReferenceImage(np.zeros((64, 64, 3), np.uint8), points[0])], engine="slow")
+        stream = client.render(portrait, points, range(500), window=3)
+        next(stream)
+        print("rendering", flush=True)
+        time.sleep(600)
+    """)
+    doomed = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "connection.json")], stdout=subprocess.PIPE
+    )  # fmt: skip
+    assert doomed.stdout is not None and doomed.stdout.readline() == b"rendering\n"
+
+    def jobs() -> list[str]:
+        return [job["client"] for job in client.stats()["jobs"]]
+
+    assert "doomed" in jobs()
+    doomed.send_signal(signal.SIGSTOP)  # busy, not dead: it is kept
+    for _ in range(5):
+        client.echo(through_engine=True)
+    assert "doomed" in jobs()
+    doomed.kill()
+    doomed.communicate()
+    eventually(lambda: "doomed" not in jobs())
+
+
+@posix_only
+def test_the_connection_file_is_its_owners_alone(shared_server: ServerProcess, tmp_path: Path) -> None:
+    connection = shared_server.connection
+    assert connection.file is not None
+    assert stat.S_IMODE(connection.file.stat().st_mode) == 0o600
+    socket = Path(connection.address.removeprefix("ipc://"))
+    assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(socket.stat().st_mode) & 0o077 == 0
+    copy = tmp_path / "copy.json"
+    connection.save(copy)
+    copy.chmod(0o644)
+    with pytest.raises(PortraitError, match="not this user's alone") as caught:
+        find_server(copy)
+    assert caught.value.code == ErrorCode.NOT_ALLOWED
+
+
+def test_a_second_server_on_the_same_file_says_so(serve: Serve, shared_server: ServerProcess) -> None:
+    file = shared_server.connection.file
+    second = serve("--connection-file", file)
+    output = second.communicate(timeout=60)[0].decode()
+    assert second.returncode == 3 and "already running" in output
+    assert find_server(file) == shared_server.connection
+
+
+def test_a_long_path_for_the_connection_file_works(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / ("long" * 30) / "connection.json"
+    process = serve("--connection-file", file, wait_for=file)
+    with Client(Connection.load(file)) as client:
+        assert client.echo() > 0
+        address = client.server and Connection.load(file).address
+        client.shutdown()
+    process.wait(15)
+    assert not Path(address.removeprefix("ipc://")).parent.exists() or "long" in address
+
+
+def test_a_server_ends_with_the_program_that_started_it(serve: Serve, tmp_path: Path) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    file = tmp_path / "connection.json"
+    process = serve("--connection-file", file, "--parent-pid", parent.pid, wait_for=file)
+    assert process.poll() is None
+    parent.communicate()
+    assert process.wait(20) == 0 and not file.exists()
+
+
+def test_a_command_that_is_no_server_says_what_it_said() -> None:
+    server = ServerProcess([sys.executable, "-c", "import sys; sys.exit('no such thing')"])
+    with pytest.raises(PortraitError, match="ended while it started") as caught, Client(server) as client:
+        client.connect()
+    assert caught.value.code == ErrorCode.SERVER_UNAVAILABLE and "no such thing" in caught.value.remedy
+    with pytest.raises(PortraitError, match="Cannot start /nowhere/portrait"):
+        ServerProcess(["/nowhere/portrait"]).start()
+
+
+def test_a_connection_without_a_server_fails_at_once(tmp_path: Path) -> None:
+    with pytest.raises(PortraitError) as caught, Client(Connection(f"ipc://{tmp_path}/none", 1, "0", 1)) as client:
+        client.connect()
+    assert caught.value.code == ErrorCode.SERVER_UNAVAILABLE
+    assert find_server(tmp_path / "none.json") is None
+    (tmp_path / "broken.json").write_text(json.dumps({"address": "http://x"}))
+    os.chmod(tmp_path / "broken.json", 0o600)
+    assert find_server(tmp_path / "broken.json") is None
