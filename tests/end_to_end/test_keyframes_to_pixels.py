@@ -57,7 +57,13 @@ def performed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Lan
     cv2.imwrite(str(folder / "photo.png"), photo[..., ::-1])
     script = folder / "scene.py"
     script.write_text(_SCENE)
-    command = [sys.executable, str(script), str(folder / "photo.png"), str(folder / "s.blend"), str(folder / "track.npz")]
+    command = [
+        sys.executable,
+        str(script),
+        str(folder / "photo.png"),
+        str(folder / "s.blend"),
+        str(folder / "track.npz"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     frames = sorted((folder / "portrait_frames").glob("*/*.png"))
