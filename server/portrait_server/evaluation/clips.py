@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real clips to judge an engine by: folders of frames with a landmark track, or videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.track import LandmarkTrack
+
+from portrait_server.detectors.registry import create_detector
+from portrait_server.images import is_picture, opaque, read_image
+from portrait_server.landmarks_command import track_of_video
+from portrait_server.video import VideoReader
+
+TRACK_NAME = "track.npz"
+_VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts")
+_LAYOUT = (
+    f"Give a folder with one folder for each clip, in which the frames 0001.png … and {TRACK_NAME} lie, or with videos."
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames of one person, all of one size, and their landmarks.
+
+    Attributes:
+        name: what the report calls it.
+        frames: (H, W, 3) uint8 RGB each.
+        points: (T, 70, 2 or 3) float32 pixels.
+    """
+
+    name: str
+    frames: Sequence[np.ndarray]
+    points: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.frames) != len(self.points):
+            raise _bad_clip(self.name, f"it has {len(self.frames)} frames and landmarks for {len(self.points)}")
+        if len(self.frames) < 2:
+            raise _bad_clip(self.name, "one frame is the reference, so at least two with a face are needed")
+        inside = ((self.points[:, :68, :2] >= 0) & (self.points[:, :68, :2] <= np.array(self.size) - 1)).all(2).any(1)
+        if not inside.all():
+            raise _bad_clip(self.name, f"no landmark of its frame {np.argmin(inside) + 1} lies in the picture")
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), pixels."""
+        height, width = self.frames[0].shape[:2]
+        return width, height
+
+
+def find_clips(path: Path) -> list[Path]:
+    """The clips at a path: it is one, or a folder of some. In the order of their names.
+
+    Raises:
+        PortraitError: FILE_MISSING where there is nothing, or no clip.
+    """
+    if not path.exists():
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no folder or video {path}.", "Check the path.")
+    if path.is_file() or (path / TRACK_NAME).exists():
+        return [path]
+    found = [entry for entry in sorted(path.iterdir()) if _is_clip(entry)]
+    if not found:
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no clip in {path}.", _LAYOUT)
+    return found
+
+
+def load_clip(path: Path, most_frames: int) -> Clip:
+    """A clip's frames in which the face was seen, at most so many, spread over all of them.
+
+    Raises:
+        PortraitError: a track or a frame that cannot be read or do not fit each other; fewer than two frames; a
+            video without a face.
+    """
+    track = _track_of(path)
+    seen = np.asarray(track.extra.get("detected", np.ones(len(track), bool)), bool)
+    if seen.shape != (len(track),):
+        raise _bad_clip(path, f"`detected` of its track has shape {seen.shape}; ({len(track)},) is needed")
+    numbers = spread(np.flatnonzero(seen), most_frames)
+    frames = list(_frames_of(path, numbers.tolist(), len(track)))
+    for number, frame in zip(numbers, frames, strict=False):
+        if (frame.shape[1], frame.shape[0]) != track.size:
+            raise PortraitError(
+                ErrorCode.SIZE_MISMATCH,
+                f"{path}: frame {number + 1} has {frame.shape[1]}x{frame.shape[0]} pixels, "
+                f"its track was made for {track.size[0]}x{track.size[1]}.",
+                "Use the frames that the track was made for.",
+            )
+    return Clip(path.stem if path.is_file() else path.name, frames, track.points[numbers])
+
+
+def spread(items: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the items, the first among them, evenly apart."""
+    count = min(most, len(items))
+    return items[np.arange(count) * len(items) // max(count, 1)]
+
+
+def _track_of(path: Path) -> LandmarkTrack:
+    if path.is_dir():
+        return LandmarkTrack.load(path / TRACK_NAME)
+    with closing(create_detector()) as detector:
+        return track_of_video(path, detector, None)
+
+
+def _frames_of(path: Path, numbers: Sequence[int], count: int) -> Iterator[np.ndarray]:
+    """The frames of the given numbers, which rise, of a clip whose track has so many."""
+    if path.is_dir():
+        pictures = _pictures(path)
+        if len(pictures) != count:
+            raise _bad_clip(path, f"it has {len(pictures)} pictures, but its track has {count} frames")
+        yield from (opaque(read_image(pictures[number])) for number in numbers)
+        return
+    with VideoReader(path) as video:
+        yield from (frame for number, frame in enumerate(video) if number in numbers)
+
+
+def _is_clip(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    return (path / TRACK_NAME).exists() if path.is_dir() else path.suffix.lower() in _VIDEO_SUFFIXES
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """The folder's pictures, by number where all their names are numbers, else by name."""
+    found = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name != TRACK_NAME)
+    pictures = [entry for entry in found if entry.is_file() and is_picture(entry)]
+    if all(picture.stem.isdecimal() for picture in pictures):
+        return sorted(pictures, key=lambda picture: int(picture.stem))
+    return pictures
+
+
+def _bad_clip(clip: Path | str, why: str) -> PortraitError:
+    return PortraitError(ErrorCode.BAD_TRACK, f"The clip {clip} cannot be used: {why}.", _LAYOUT)
