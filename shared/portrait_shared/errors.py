@@ -13,6 +13,7 @@ class ErrorCode(StrEnum):
     IMAGE_TOO_LARGE = "image_too_large"
     NO_FACE = "no_face"
     NO_SUCH_FACE = "no_such_face"
+    BAD_CONFIGURATION = "bad_configuration"
     BAD_TRACK = "bad_track"
     BAD_POINTS = "bad_points"
     SIZE_MISMATCH = "size_mismatch"

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One batch on the training device, pictures as floats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What `corpora.loader` makes, ready for the networks: every picture and mask float32 from 0 to 1.
+
+    Attributes:
+        references: (B, K, 3, S, S). reference_points: (B, K, 70, 3) pixels. reference_mattes: (B, K, 1, S, S).
+        target: (B, 3, S, S). target_points: (B, 70, 3). identity: (B,) int64.
+        matte, visibility, color_weight: (B, 1, S, S). flow: (B, S, S, 2) pixels of the first reference, NaN where
+            unknown. has_matte, has_flow: (B, 1, 1, 1), 1 or 0: whether the sample says so at all.
+    """
+
+    references: Tensor
+    reference_points: Tensor
+    reference_mattes: Tensor
+    target: Tensor
+    target_points: Tensor
+    identity: Tensor
+    matte: Tensor
+    visibility: Tensor
+    color_weight: Tensor
+    flow: Tensor
+    has_matte: Tensor
+    has_flow: Tensor
+
+    @property
+    def side(self) -> int:
+        """S, pixels."""
+        return self.target.shape[-1]
+
+    @classmethod
+    def of(cls, loaded: dict[str, Tensor], device: torch.device) -> Batch:
+        """The loader's batch on `device`."""
+        return cls(**{field.name: _prepared(loaded[field.name], device) for field in fields(cls)})
+
+    def with_references(self, count: int) -> Batch:
+        """The same with the first `count` references only."""
+        kept = {name: getattr(self, name)[:, :count] for name in ("references", "reference_points", "reference_mattes")}
+        return Batch(**{field.name: kept.get(field.name, getattr(self, field.name)) for field in fields(self)})
+
+    def rows(self, start: int, stop: int) -> Batch:
+        """Samples `start` to `stop` of the batch."""
+        return Batch(**{field.name: getattr(self, field.name)[start:stop] for field in fields(self)})
+
+
+def _prepared(value: Tensor, device: torch.device) -> Tensor:
+    value = value.to(device, non_blocking=True)
+    if value.dtype == torch.bool:
+        return value.float().view(-1, 1, 1, 1)
+    return value.float() / 255 if value.dtype == torch.uint8 else value

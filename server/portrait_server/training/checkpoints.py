@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checkpoints on disk: a folder each, of safetensors and JSON, there whole or not at all.
+
+No pickle is written or read: a checkpoint from a stranger can be wrong, but it cannot run code.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from portrait_shared.errors import ErrorCode, PortraitError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+_TENSORS, _STATE, _PREFIX = "tensors.safetensors", "state.json", "checkpoint-"
+_REMEDY = "Delete that checkpoint's folder: the run then goes on from the one before."
+
+
+def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any], keep: int) -> Path:
+    """Writes a checkpoint, then deletes old ones: the first and the newest `keep` stay.
+
+    Raises:
+        PortraitError: DISK_FULL, OUTPUT_NOT_WRITABLE.
+    """
+    path = folder / f"{_PREFIX}{step:08d}"
+    partial = path.with_suffix(".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial / _TENSORS)
+        (partial / _STATE).write_text(json.dumps(state, indent=1), "utf-8")
+        for written in (partial / _TENSORS, partial / _STATE):
+            with written.open("rb+") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        code = ErrorCode.DISK_FULL if error.errno == errno.ENOSPC else ErrorCode.OUTPUT_NOT_WRITABLE
+        raise PortraitError(
+            code, f"No checkpoint can be written to {folder}: {error.strerror}.", "Make room, or choose another folder."
+        ) from error
+    for old in find(folder)[1:-keep]:
+        shutil.rmtree(old)
+    return path
+
+
+def find(folder: Path) -> list[Path]:
+    """The whole checkpoints of a run, oldest first."""
+    return sorted(p for p in folder.glob(f"{_PREFIX}*") if p.name[len(_PREFIX) :].isdigit())
+
+
+def read(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A checkpoint's tensors and state.
+
+    Raises:
+        PortraitError: BAD_WEIGHTS where the folder is damaged.
+    """
+    try:
+        return load_file(path / _TENSORS, device=str(device)), json.loads((path / _STATE).read_text("utf-8"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise PortraitError(ErrorCode.BAD_WEIGHTS, f"{path} is no whole checkpoint: {error}.", _REMEDY) from error
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Adam's memory, one tensor a name: `PARAMETER.WHAT`."""
+    return {
+        f"{number}.{name}": tensor
+        for number, memory in optimiser.state_dict()["state"].items()
+        for name, tensor in memory.items()
+    }
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Puts back what `optimiser_tensors` took out."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, what = name.split(".")
+        state.setdefault(int(number), {})[what] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})

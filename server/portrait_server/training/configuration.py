@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a training run is told: the tables and keys of its TOML file (`configuration_file` reads it)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """Which family member is trained, and at what size.
+
+    Attributes:
+        configuration: a name that `networks.configurations.build` knows.
+        side: S, pixels of the aligned frame.
+        overrides: what `build` is given beside the name.
+    """
+
+    configuration: str
+    side: int = 256
+    overrides: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CorpusChoice:
+    """One source of samples.
+
+    Attributes:
+        kind: `videos`, `reposed` or `rendered`.
+        path: its folder or file; relative to the configuration file.
+        weight: how often it is drawn, against the others.
+        held_out: how many of its identities are never trained on, but measured.
+    """
+
+    kind: str
+    path: Path
+    weight: float = 1.0
+    held_out: int = 0
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a step sees.
+
+    Attributes:
+        corpora: where the samples come from.
+        batch_size: samples of a step, on each device.
+        references: K; with `vary_references` a step shows its networks 1 to K of them.
+        workers: processes that make samples.
+    """
+
+    corpora: tuple[CorpusChoice, ...]
+    batch_size: int
+    references: int = 8
+    vary_references: bool = True
+    workers: int = 2
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Adam's settings. Rates are per step; `clip` bounds the norm of each network's gradient."""
+
+    generator_rate: float
+    discriminator_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    warm_up_steps: int = 0
+    clip: float = 1.0
+    ema: float = 0.999
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each loss counts for; 0 leaves it uncomputed. See `losses`."""
+
+    pixel: float = 0.0
+    gradient: float = 0.0
+    pyramid: float = 0.0
+    warped: float = 0.0
+    flow: float = 0.0
+    visibility: float = 0.0
+    matte: float = 0.0
+    vgg19: float = 0.0
+    vggface: float = 0.0
+    adversarial: float = 0.0
+    feature_matching: float = 0.0
+    embedding_match: float = 0.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some steps with the same losses; stages follow one another.
+
+    Attributes:
+        discriminator_steps: how often the discriminator learns for each of the generator's steps; 0 leaves it out.
+        rate_end: what the learning rates have come down to at the stage's end, as a fraction (a straight line).
+    """
+
+    name: str
+    steps: int
+    weights: Weights
+    discriminator_steps: int = 0
+    rate_end: float = 1.0
+
+
+@dataclass(frozen=True)
+class Regions:
+    """How much more than the rest the middle of the mouth and of the eyes count in pixel-wise losses."""
+
+    mouth: float = 0.0
+    eyes: float = 0.0
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """When the run looks at itself, and what stays on disk.
+
+    Attributes:
+        minutes: between checkpoints; the first comes after one minute at most, and is always kept.
+        last: how many of the newest checkpoints stay.
+        measure_every: steps between measurements on held-out identities.
+        measure_samples: how many held-out samples a measurement takes.
+        sheet_every: steps between sample sheets.
+    """
+
+    minutes: float = 10.0
+    last: int = 3
+    measure_every: int = 500
+    measure_samples: int = 64
+    sheet_every: int = 500
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A whole run."""
+
+    name: str
+    network: NetworkChoice
+    data: Data
+    optimiser: Optimiser
+    stages: tuple[Stage, ...]
+    seed: int = 1
+    regions: Regions = Regions()
+    content: dict[str, Path] = field(default_factory=dict)
+    keeping: Keeping = Keeping()
+
+    @property
+    def steps(self) -> int:
+        """How many steps all stages take."""
+        return sum(stage.steps for stage in self.stages)
+
+    def stage_at(self, step: int) -> tuple[Stage, float]:
+        """The stage that step `step` (from 0) belongs to, and how much of it is over, 0 to 1."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step / stage.steps
+            step -= stage.steps
+        return self.stages[-1], 1.0

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the generator and the discriminator are trained to make small.
+
+Images are (B, C, S, S) float32 from 0 to 1; weights and masks (B, 1, S, S) float32; every loss is a
+scalar. The adversarial losses, feature matching and the embedding match are those of Zakharov et al.,
+ICCV 2019; the others stand in for the perceptual ones where nobody has VGG weights (`perceptual`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from portrait_shared.landmarks import GROUPS
+from torch import Tensor
+
+_LEAST_REGION_RADIUS = 0.03  # of the side: a closed eye still has some lid to look at
+
+
+def discriminator_hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's loss: real scores should pass 1, fake ones should stay below −1."""
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def generator_hinge(fake: Tensor) -> Tensor:
+    """The generator's loss: its pictures should score high."""
+    return -fake.mean()
+
+
+def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Mean L1 between the discriminator's features of the real and of the made picture, mean of its layers."""
+    return torch.stack([F.l1_loss(f, r.detach()) for r, f in zip(real, fake, strict=True)]).mean()
+
+
+def embedding_match(columns: Tensor, embeddings: Tensor) -> Tensor:
+    """Mean |Wᵢ − ê| over the embedding's channels: (B, N) and (B, N). Wᵢ belongs to the discriminator and stays."""
+    return F.l1_loss(embeddings, columns.detach())
+
+
+def pixel(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute difference."""
+    return weighted_mean((image - target).abs().mean(1, keepdim=True), weight)
+
+
+def gradient(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute difference of the pictures' finite differences, across plus down."""
+    difference = image - target
+    across = (difference[..., :, 1:] - difference[..., :, :-1]).abs().mean(1, keepdim=True)
+    down = (difference[..., 1:, :] - difference[..., :-1, :]).abs().mean(1, keepdim=True)
+    return weighted_mean(across, weight[..., :, 1:]) + weighted_mean(down, weight[..., 1:, :])
+
+
+def pyramid(image: Tensor, target: Tensor, weight: Tensor, levels: int = 4) -> Tensor:
+    """Mean weighted L1 over the bands of a Laplacian pyramid, its smallest Gaussian level among them.
+
+    Every band counts the same, so that fine texture, which has little contrast, is worth as much as shading.
+    """
+    band, terms = image - target, []  # the pyramid is linear: the bands of a difference are the bands' differences
+    for _ in range(levels):
+        smaller = _halve(band)
+        larger = F.interpolate(smaller, size=band.shape[-2:], mode="bilinear", align_corners=False)
+        terms.append(weighted_mean((band - larger).abs().mean(1, keepdim=True), weight))
+        band, weight = smaller, F.avg_pool2d(weight, 2)
+    terms.append(weighted_mean(band.abs().mean(1, keepdim=True), weight))
+    return torch.stack(terms).mean()
+
+
+def matte(made: Tensor, exact: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute difference of alpha; `weight` is 0 for samples that have no matte."""
+    return weighted_mean((made - exact).abs(), weight)
+
+
+def flow(made: Tensor, exact: Tensor) -> Tensor:
+    """Mean |Δx| + |Δy| where the exact flow is known, as a fraction of the side.
+
+    Args:
+        made: (B, S, S, 2) positions in the reference, pixels.
+        exact: the same; NaN where nothing is known.
+    """
+    known = torch.isfinite(exact).all(-1, keepdim=True)
+    off = (made - torch.where(known, exact, made)).abs().sum(-1, keepdim=True)
+    return weighted_mean(off, known.float()) / made.shape[1]
+
+
+def visibility(made: Tensor, exact: Tensor, weight: Tensor) -> Tensor:
+    """Weighted cross-entropy of the probability that the reference shows a pixel."""
+    made = made.clamp(1e-4, 1 - 1e-4)
+    return weighted_mean(F.binary_cross_entropy(made, exact, reduction="none"), weight)
+
+
+def region_weights(points: Tensor, side: int, mouth: float, eyes: float) -> Tensor:
+    """1 everywhere, rising to 1 + `mouth` and 1 + `eyes` at the middle of the mouth and of each eye.
+
+    Args:
+        points: (B, 70, 2 or 3) pixels of a square frame of `side` pixels.
+
+    Returns:
+        (B, 1, side, side); a region falls to 1/e of its extra weight at the ellipse around its landmarks.
+    """
+    weight = torch.ones(len(points), 1, side, side, device=points.device)
+    for name, extra in (("outer_lip", mouth), ("right_eye", eyes), ("left_eye", eyes)):
+        weight = weight + extra * _ellipse(points[:, list(GROUPS[name]), :2], side)
+    return weight
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Σ w·v / Σ w, and 0 where no pixel has any weight."""
+    return (values * weight).sum() / weight.sum().clamp_min(1e-6)
+
+
+def _ellipse(points: Tensor, side: int) -> Tensor:
+    """(B, 1, side, side): exp(−r²), r being 1 at the edge of an ellipse half as large again as the points' box."""
+    low, high = points.amin(1), points.amax(1)
+    middle, radius = (low + high) / 2, ((high - low) * 0.75).clamp_min(side * _LEAST_REGION_RADIUS)
+    at = torch.arange(side, device=points.device, dtype=points.dtype)
+    x = ((at[None] - middle[:, :1]) / radius[:, :1])[:, None, None, :]
+    y = ((at[None] - middle[:, 1:]) / radius[:, 1:])[:, None, :, None]
+    return torch.exp(-(x * x) - (y * y))
+
+
+def _halve(image: Tensor) -> Tensor:
+    """Half the size after a 4-tap binomial blur, whose taps lie evenly about each pair of pixels."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device=image.device, dtype=image.dtype) / 8
+    channels = image.shape[1]
+    kernel = (taps[:, None] * taps[None]).expand(channels, 1, 4, 4)
+    return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), kernel, stride=2, groups=channels)

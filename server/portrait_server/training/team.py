@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The processes that train together, one a GPU, as `torchrun` starts them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from portrait_server.device import resolve_device
+from torch import Tensor, nn
+
+
+class Team:
+    """This process's place among its peers. A run without `torchrun` is a team of one.
+
+    The networks' gradients are averaged in one message for each optimiser's step. Two optimisers that take
+    turns with each other's networks frozen are what DistributedDataParallel's hooks do not expect.
+
+    Attributes:
+        rank: 0 writes the files. size: how many there are. device: where this one computes.
+    """
+
+    def __init__(self, device: str) -> None:
+        """Args: device: `auto`, `cpu` or `cuda`. Raises: PortraitError: DEVICE_UNAVAILABLE."""
+        self.size = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        chosen = resolve_device(device)
+        if chosen == "cuda":
+            chosen = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+            torch.cuda.set_device(chosen)
+        self.device = torch.device(chosen)
+        if self.size > 1:
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replaces every gradient by its mean over the team."""
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if self.size == 1 or not gradients:
+            return
+        together = torch.cat([g.flatten() for g in gradients])
+        dist.all_reduce(together)
+        together /= self.size
+        for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Gives everyone the first process's values."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor.data, 0)
+
+    def any(self, happened: bool) -> bool:
+        """Whether it happened to anyone."""
+        if self.size == 1:
+            return happened
+        flag = torch.tensor(float(happened), device=self.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
+
+    def close(self) -> None:
+        """Leaves the team."""
+        if self.size > 1:
+            dist.destroy_process_group()
