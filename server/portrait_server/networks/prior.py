@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The motion that geometry alone tells, in the aligned frame: for every target pixel, where the reference shows it.
+
+A mean head is laid on both sets of landmarks; its points, carried from target to reference, are joined by a
+linear radial spline. Batched and without weights: the same function in training and at work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from portrait_shared.landmarks import GROUPS, STABLE
+
+from portrait_server.detectors.mesh import MESH_VERTICES
+from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT, neutral_mesh, skin_triangles
+from portrait_server.geometry.spread import spread_weights
+
+_MESH_POINTS = 64  # of the mean face, beside the landmarks
+# Rings around the face as multiples of its outline, as in geometry.head_mesh; the last two keep their place.
+_RINGS = (1.16, 1.43, 1.8, 2.35, 3.2, 4.4)
+_RING_STEP = 2  # every second point of the outline
+_CARRIED_HAIR, _CARRIED_NECK = (1.6, 3.1), (1.05, 2.4)
+_EXPRESSION_ENDS = 1.6
+_SKULL_DEPTH, _SKULL_REACH = 0.7, 0.35
+_SMOOTH = 1e-3  # in sides of the frame: two points in one place must not fight
+_HIDDEN_SMOOTH = 0.5  # and so much more for skin that faces away and lies under what is seen
+_HARDLY_SEEN, _WELL_SEEN = 0.1, 0.35
+CELLS = 128  # grid on which the spline is computed
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The mean head: what is the same for every face.
+
+    Attributes:
+        landmarks: (70, 3); `points` (N, 3) further ones, on face and rings.
+        spread: (N, 70) how the landmarks' own motion moves the points.
+        normals: (70 + N, 3) of the skin, nought where it has none or must always be heeded.
+        follow: (70 + N,) how far the head carries each point.
+    """
+
+    landmarks: torch.Tensor
+    points: torch.Tensor
+    spread: torch.Tensor
+    normals: torch.Tensor
+    follow: torch.Tensor
+
+    def to(self, device: torch.device) -> _Head:
+        return _Head(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A spline from target to reference, in sides of the frame.
+
+    Attributes:
+        centres: (B, N, 2) in the target.
+        weights: (B, N + 1, 2 K) for K references; the last row is a constant.
+        still: (B, K, 2, 3) the way of what does not move with the head.
+    """
+
+    centres: torch.Tensor
+    weights: torch.Tensor
+    still: torch.Tensor
+
+    def on_grid(self, columns: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Positions in the references for the target's grid.
+
+        Args:
+            columns: (W,) x of the grid's columns, sides of the frame; rows: (H,) y of its rows.
+
+        Returns:
+            (B, K, H, W, 2) sides of the frame.
+        """
+        batch, count = self.still.shape[:2]
+        x = (columns - self.centres[..., :1]) ** 2  # (B, N, W)
+        y = (rows - self.centres[..., 1:]) ** 2  # (B, N, H)
+        kernel = -(x[:, :, None, :] + y[..., None]).sqrt_().flatten(2)  # (B, N, H W)
+        offset = self.weights[:, :-1].transpose(1, 2) @ kernel + self.weights[:, -1:].transpose(1, 2)
+        offset = offset.view(batch, count, 2, len(rows), len(columns)).permute(0, 1, 3, 4, 2)
+        grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
+        return offset + _affine(self.still[:, :, None, None], grid)
+
+
+@torch.no_grad()
+def prior_flow(
+    reference_points: torch.Tensor, target_points: torch.Tensor, side: int, still: torch.Tensor | None = None
+) -> torch.Tensor:
+    """For each target pixel its position in the reference, both aligned.
+
+    Args:
+        reference_points, target_points: (B, 70, 3) pixels of the aligned frame.
+        side: of the frame.
+        still: (B, 2, 3) target pixels to reference pixels for what does not move with the head, where both
+            frames were cut from one picture; where it stays in the aligned frame itself, None.
+
+    Returns:
+        (B, side, side, 2) float32 x and y, pixels.
+    """
+    motion = fit_motion(reference_points[:, None], target_points, side, None if still is None else still[:, None])
+    return flow_pixels(motion, side)[:, 0]
+
+
+@torch.no_grad()
+def flow_pixels(motion: Motion, side: int) -> torch.Tensor:
+    """The motion (B, K, side, side, 2) at every pixel, in pixels; computed on at most `CELLS` cells a side."""
+    cells = min(side, CELLS)
+    at = (torch.arange(cells, device=motion.centres.device, dtype=torch.float32) + 0.5) / cells
+    positions = motion.on_grid(at, at)
+    if cells != side:
+        offset = positions - torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
+        offset = F.interpolate(offset.flatten(0, 1).permute(0, 3, 1, 2), size=(side, side), mode="bilinear")
+        fine = (torch.arange(side, device=at.device, dtype=torch.float32) + 0.5) / side
+        grid = torch.stack(torch.meshgrid(fine, fine, indexing="xy"), -1)
+        positions = offset.permute(0, 2, 3, 1).unflatten(0, positions.shape[:2]) + grid
+    return positions * side - 0.5
+
+
+@torch.no_grad()
+def fit_motion(
+    reference_points: torch.Tensor, target_points: torch.Tensor, side: int, still: torch.Tensor | None = None
+) -> Motion:
+    """The spline for several references of one target.
+
+    Args:
+        reference_points: (B, K, 70, 3) and target_points: (B, 70, 3), pixels of the aligned frame.
+        side: of the frame.
+        still: (B, K, 2, 3), pixels; see `prior_flow`.
+    """
+    with torch.autocast(reference_points.device.type, enabled=False):
+        batch, count = reference_points.shape[:2]
+        head = _head().to(reference_points.device)
+        half = torch.tensor([0.5, 0.5, 0.0], device=reference_points.device)
+        both = (torch.cat([target_points[:, None], reference_points], 1).float() + half) / side
+        placed, facing = _place(head, both.flatten(0, 1))
+        placed = placed.unflatten(0, (batch, count + 1))
+        centres, carried = placed[:, 0, :, :2], placed[:, 1:, :, :2]
+        hidden = 1 - _smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
+        hidden = hidden.unflatten(0, (batch, count + 1))
+        way = _still_units(still, batch, count, side, centres)
+        rest = _affine(way[:, :, None], centres[:, None])
+        goals = head.follow[:, None] * (carried - rest)  # (B, K, N, 2), less what stays
+        smooth = _SMOOTH + _HIDDEN_SMOOTH * torch.maximum(hidden[:, :1], hidden[:, 1:])  # (B, K, N)
+        weights = _solve(centres, goals, smooth)
+        return Motion(centres, weights, way)
+
+
+def _still_units(
+    still: torch.Tensor | None, batch: int, count: int, side: int, like: torch.Tensor
+) -> torch.Tensor:
+    if still is None:
+        return torch.eye(2, 3, device=like.device).expand(batch, count, 2, 3)
+    still = still.to(like)
+    # Pixel x is (x + 1/2) / side: the linear part stays, the shift is measured from there.
+    linear, shift = still[..., :2], still[..., 2]
+    shift = (shift + 0.5 - 0.5 * linear.sum(-1)) / side
+    return torch.cat([linear, shift[..., None]], -1)
+
+
+def _affine(matrix: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Affines (..., 2, 3) of positions (..., 2)."""
+    x, y = at[..., :1], at[..., 1:]
+    return matrix[..., 0] * x + matrix[..., 1] * y + matrix[..., 2]
+
+
+def _solve(centres: torch.Tensor, goals: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
+    """Weights (B, N + 1, 2 K) of the splines through goals (B, K, N, 2) at centres (B, N, 2)."""
+    batch, count, number = smooth.shape
+    x, y = centres.unbind(-1)
+    kernel = -((x[:, :, None] - x[:, None]) ** 2 + (y[:, :, None] - y[:, None]) ** 2).sqrt()
+    system = kernel.new_ones(batch, count, number + 1, number + 1)
+    system[..., :-1, :-1] = kernel[:, None] + torch.diag_embed(smooth)
+    system[..., -1, -1] = 0
+    goals = F.pad(goals, (0, 0, 0, 1))
+    weights = torch.linalg.solve(system, goals)  # (B, K, N + 1, 2)
+    return weights.permute(0, 2, 1, 3).flatten(2)
+
+
+def _place(head: _Head, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The mean head laid on landmarks (B, 70, 3): all points (B, 70 + N, 3) and how far they face the eye (B, 70 + N)."""
+    stable = list(STABLE)
+    rotation, scale, shift = _similarity(head.landmarks[stable], points[:, stable])
+    turn = scale[:, None, None] * rotation.transpose(1, 2)
+    posed = torch.cat([head.landmarks, head.points]) @ turn + shift[:, None]
+    landmarks, others = posed[:, : len(head.landmarks)], posed[:, len(head.landmarks) :]
+    others = others + head.spread @ (points - landmarks)
+    facing = -(head.normals @ rotation.transpose(1, 2))[..., 2]
+    facing = torch.where(head.normals.abs().sum(-1) > 0, facing, torch.ones_like(facing))
+    return torch.cat([points, others], 1), facing
+
+
+def _similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rotations (B, 3, 3), scales (B,), shifts (B, 3) that best carry source (N, 3) to targets (B, N, 3) (Umeyama)."""
+    middle, goal = source.mean(0), target.mean(1)
+    a, b = source - middle, target - goal[:, None]
+    left, stretch, right = torch.linalg.svd(b.transpose(1, 2) @ a)
+    sign = torch.ones_like(stretch)
+    sign[:, 2] = torch.sign(torch.linalg.det(left @ right))
+    rotation = left * sign[:, None] @ right
+    scale = (stretch * sign).sum(-1) / (a**2).sum()
+    shift = goal - scale[:, None] * (rotation @ middle)
+    return rotation, scale, shift
+
+
+def _smoothstep(x: torch.Tensor) -> torch.Tensor:
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
+
+
+@cache
+def _head() -> _Head:
+    mesh = neutral_mesh()
+    landmarks = mesh[list(MESH_VERTICES)]
+    face = mesh[:VERTEX_COUNT]
+    chosen = _spread_out(face, landmarks, _MESH_POINTS)
+    rings, follow, expressive = _rings(face)
+    spread = spread_weights(np.concatenate([face, rings]))
+    spread[VERTEX_COUNT:] *= expressive[:, None]
+    normals = np.zeros((len(landmarks) + len(chosen) + len(rings), 3))
+    skin = _normals(face)
+    jaw = list(GROUPS["jaw"])
+    normals[jaw] = skin[[MESH_VERTICES[i] for i in jaw]]
+    normals[len(landmarks) : len(landmarks) + len(chosen)] = skin[chosen]
+    arrays = (
+        landmarks,
+        np.concatenate([face[chosen], rings]),
+        np.concatenate([spread[chosen], spread[VERTEX_COUNT:]]),
+        normals,
+        np.concatenate([np.ones(len(landmarks) + len(chosen)), follow]),
+    )
+    return _Head(*(torch.tensor(array, dtype=torch.float32) for array in arrays))
+
+
+def _spread_out(face: np.ndarray, landmarks: np.ndarray, count: int) -> list[int]:
+    """Vertices each as far as can be from the landmarks and from one another."""
+    distance = np.linalg.norm(face[:, None] - landmarks[None], axis=2).min(1)
+    chosen = []
+    for _ in range(count):
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(face - face[chosen[-1]], axis=1))
+    return chosen
+
+
+def _rings(face: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (R, 3) around the mean face, how far the head carries them (R,), how far expression does (R,)."""
+    oval = face[list(OVAL)][::_RING_STEP]
+    centre = (oval[:, :2].min(0) + oval[:, :2].max(0)) / 2
+    arm = oval[:, :2] - centre
+    half_width = np.linalg.norm(face[454, :2] - face[234, :2]) / 2
+    downwards = _smoothstep_array((arm[:, 1] / np.linalg.norm(arm, axis=1) + 0.15) / 0.75)
+    points, follow, expressive = [], [], []
+    for ring in _RINGS:
+        behind = _SKULL_DEPTH * half_width * (1 - np.exp((1 - ring) / _SKULL_REACH))
+        points.append(np.column_stack([centre + ring * arm, oval[:, 2] + behind]))
+        starts = _CARRIED_HAIR[0] + downwards * (_CARRIED_NECK[0] - _CARRIED_HAIR[0])
+        ends = _CARRIED_HAIR[1] + downwards * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
+        follow.append(1 - _smoothstep_array((ring - starts) / (ends - starts)))
+        expressive.append(np.full(len(oval), 1 - _smoothstep_array((ring - 1) / (_EXPRESSION_ENDS - 1))))
+    return np.concatenate(points), np.concatenate(follow), np.concatenate(expressive)
+
+
+def _smoothstep_array(x: np.ndarray | float) -> np.ndarray:
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
+
+
+def _normals(face: np.ndarray) -> np.ndarray:
+    """Unit normals (V, 3) of the mean face's skin, towards the eye where z is negative."""
+    triangles = skin_triangles()
+    a, b, c = (face[triangles[:, i]] for i in range(3))
+    total = np.zeros_like(face)
+    for corner in range(3):
+        np.add.at(total, triangles[:, corner], np.cross(b - a, c - a))
+    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    return total if total[1, 2] < 0 else -total
