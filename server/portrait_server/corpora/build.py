@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures and videos to shards: detect, crop, landmarks, matte. An interrupted build goes on where it stopped."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+from tqdm import tqdm
+
+from portrait_server.corpora.shards import SUFFIX, Face, Shard, write_shard
+from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
+from portrait_server.matte import person_matte
+from portrait_server.networks.alignment import aligned_transform
+
+# What an interruption loses at most is a shard's work, a minute or two.
+_FACES_PER_SHARD: Final = 256
+_ALIGNED_SIDE: Final = 320  # pixels of the aligned frame that are kept of larger pictures
+_LEAST_SIDE: Final = 96
+_AROUND: Final = 1.5  # side of what is kept, in aligned frames: what a turn of the head brings in
+
+
+class Source(ABC):
+    """A kind of files that faces are taken from.
+
+    Attributes:
+        folder: where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @abstractmethod
+    def find(self) -> list[str]:
+        """The files, relative to the folder, in order."""
+
+    @abstractmethod
+    def faces(self, name: str, detector: Detector) -> Iterator[tuple[int, Face]]:
+        """(number of the frame, face) of one file.
+
+        Raises:
+            PortraitError: where it cannot be used; the file is then skipped, and the reason kept.
+        """
+
+
+def build(source: Source, output: Path) -> int:
+    """Adds to the folder `output` what it does not hold yet; returns how many faces it holds then.
+
+    Raises:
+        PortraitError: FILE_MISSING where there is nothing to read; OUTPUT_NOT_WRITABLE; BAD_IMAGE for a
+            damaged shard.
+    """
+    names = source.find()
+    if not names:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"There is nothing to read in {source.folder}.", "Choose another folder."
+        )
+    shards = _resume(output)
+    done = {name for shard in shards for name in (*shard.sources, *shard.skipped)}
+    count = sum(map(len, shards))
+    number = 1 + max((int(shard.path.stem) for shard in shards), default=-1)
+    faces: list[tuple[int, int, Face]] = []
+    sources: list[str] = []
+    skipped: dict[str, str] = {}
+    with closing(MediaPipeDetector()) as detector, tqdm(total=len(names), unit="file", desc="Corpus") as progress:
+        progress.update(len(names) - len(left := [name for name in names if name not in done]))
+        for name in left:
+            try:
+                found = [(len(sources), frame, face) for frame, face in source.faces(name, detector)]
+                faces += found
+                sources.append(name)
+            except PortraitError as error:
+                skipped[name] = error.message
+            progress.update()
+            if len(faces) >= _FACES_PER_SHARD or len(skipped) >= _FACES_PER_SHARD:
+                write_shard(output / f"{number:05d}{SUFFIX}", faces, sources, skipped)
+                number, count = number + 1, count + len(faces)
+                faces, sources, skipped = [], [], {}
+    if sources or skipped:
+        write_shard(output / f"{number:05d}{SUFFIX}", faces, sources, skipped)
+    return count + len(faces)
+
+
+def _resume(output: Path) -> list[Shard]:
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for partial in output.glob(f"*{SUFFIX}.partial"):
+            partial.unlink()
+    except OSError as error:
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {output}: {error.strerror}.", "Choose another folder."
+        ) from error
+    return [Shard(path) for path in sorted(output.glob(f"*{SUFFIX}"))]
+
+
+def cut(image: np.ndarray, found: DetectedFace) -> Face:
+    """The picture around one face, shrunk where it is larger than training needs, and its matte.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        PortraitError: NO_FACE where the detector found no dense mesh, or the face is too small to learn from.
+    """
+    if found.mesh478 is None:
+        raise PortraitError(ErrorCode.NO_FACE, "The face has no dense mesh.")
+    back = cv2.invertAffineTransform(aligned_transform(found.points, _ALIGNED_SIDE))
+    middle = back @ np.array([_ALIGNED_SIDE / 2, _ALIGNED_SIDE / 2, 1])
+    side = float(np.linalg.norm(back[:, 0])) * _ALIGNED_SIDE
+    if side < _LEAST_SIDE:
+        raise PortraitError(ErrorCode.NO_FACE, f"The face is too small: its aligned frame is {side:.0f} pixels a side.")
+    low = np.maximum(np.floor(middle - side * _AROUND / 2), 0).astype(int)
+    high = np.minimum(np.ceil(middle + side * _AROUND / 2), image.shape[1::-1]).astype(int)
+    kept = np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
+    matte = person_matte(kept)
+    shift = np.array([*low, 0], np.float32)
+    points, mesh = found.points - shift, found.mesh478 - shift
+    scale = min(1.0, _ALIGNED_SIDE / side)
+    if scale < 1:
+        size = (round(kept.shape[1] * scale), round(kept.shape[0] * scale))
+        scales = np.array([size[0] / kept.shape[1], size[1] / kept.shape[0], scale], np.float32)
+        kept = cv2.resize(kept, size, interpolation=cv2.INTER_AREA)
+        matte = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
+        # Positions count from the middle of the first pixel.
+        half = np.array([0.5, 0.5, 0], np.float32)
+        points, mesh = (points + half) * scales - half, (mesh + half) * scales - half
+    return Face(
+        kept, points.astype(np.float32), mesh.astype(np.float32), np.round(255 * np.clip(matte, 0, 1)).astype(np.uint8)
+    )

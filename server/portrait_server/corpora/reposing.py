@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A photograph warped to another pose and expression, with the exact way between the two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from portrait_shared.landmarks import GROUPS
+
+from portrait_server.corpora.shards import Face
+from portrait_server.detectors.mesh import MESH_VERTICES
+from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.pose import Pose, smoothstep
+from portrait_server.geometry.raster import Window, backward_offsets
+from portrait_server.networks.alignment import aligned_transform, transform_points
+
+_IRIS: Final = 0.2  # its radius in eye widths
+_SAME_PLACE: Final = 1.5  # pixels: how near the way there and back must end for a point to count as seen
+
+
+@dataclass(frozen=True)
+class Warped:
+    """A photograph in another pose, in its own aligned frame.
+
+    Attributes:
+        image: (S, S, 3) uint8.
+        matte: (S, S) uint8.
+        points: (70, 3) float32 pixels of the aligned frame.
+        flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in `image`.
+        visibility: (S, S) uint8, 255 where `image` shows what the photograph shows there.
+    """
+
+    image: np.ndarray
+    matte: np.ndarray
+    points: np.ndarray
+    flow: np.ndarray
+    visibility: np.ndarray
+
+
+def warp(
+    face: Face, head: HeadMesh, pose: Pose, expression: np.ndarray, shake: np.ndarray, matrix: np.ndarray, side: int
+) -> Warped:
+    """The photograph with another expression, then in another pose.
+
+    Args:
+        head: the geometry of `face`, in its pixels.
+        expression: (70, 3) the landmarks before the pose carries them, pixels of the photograph.
+        shake: (70, 3) what a detector gets wrong there.
+        matrix: (2, 3) from the photograph to its own aligned frame.
+        side: of both aligned frames, pixels.
+    """
+    goal = pose.apply(expression)
+    vertices = head.moved(pose, goal[:, :2] - head.posed_points(pose))
+    points = goal.copy()
+    # Where the picture went, which need not be exactly where it was asked to.
+    points[:68, :2] = vertices[list(MESH_VERTICES[:68]), :2]
+    there = aligned_transform(points + shake, side)
+    from_photo = cv2.invertAffineTransform(matrix)
+    to_photo = cv2.invertAffineTransform(there)
+    triangles = np.concatenate([head.triangles, head.openings])
+    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+
+    before, after = (transform_points(matrix, array[:, :2]) for array in (head.vertices, vertices))
+    moved = _places(after, before, head.depth, triangles, grid)
+    flow = _transformed(there, _transformed(from_photo, moved))
+    before, after = (transform_points(there, array[:, :2]) for array in (head.vertices, vertices))
+    origin = _transformed(to_photo, _places(before, after, vertices[:, 2], triangles, grid))
+
+    in_frame = transform_points(there, points[:, :2])
+    gaze = transform_points(there, goal[68:, :2]) - transform_points(there, pose.apply(head.points)[68:, :2])
+    starts = _values(flow, transform_points(matrix, head.points[68:, :2]))
+    shift = np.zeros_like(grid)
+    for eye, start, turn in zip(("right_eye", "left_eye"), starts, gaze, strict=True):
+        shift += _eye_shift(in_frame[list(GROUPS[eye])], start, turn, side)
+    points[68:, :2] = transform_points(to_photo, starts + _values(shift, starts + gaze))
+    origin = _values(origin, grid - shift)
+    flow = flow + _values(shift, flow + _values(shift, flow))
+
+    there_and_back = _values(_transformed(matrix, origin), flow)
+    inside = ((flow >= 0) & (flow <= side - 1)).all(-1)
+    visible = inside & (np.linalg.norm(there_and_back - grid, axis=2) < _SAME_PLACE * max(1.0, side / 256))
+    image, matte = _sampled(face, origin, float(np.linalg.norm(to_photo[:, 0])))
+    return Warped(
+        image, matte, transform_points(there, points + shake).astype(np.float32), flow, visible.astype(np.uint8) * 255
+    )
+
+
+def _places(
+    source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray, grid: np.ndarray
+) -> np.ndarray:
+    """Where the content of each pixel (S, S, 2) comes from."""
+    window = Window(0, 0, 1, 1, grid.shape[1], grid.shape[0])
+    return np.ascontiguousarray(grid + np.moveaxis(backward_offsets(window, source, target, depth, triangles), 0, -1))
+
+
+def _eye_shift(eye: np.ndarray, pupil: np.ndarray, gaze: np.ndarray, side: int) -> np.ndarray:
+    """How far (side, side, 2) the eyeball's picture moves between the lids.
+
+    Args:
+        eye: (6, 2) the lids; pupil (2,) before the move, gaze (2,) the pupil's move; pixels of the frame.
+    """
+    wide = float(np.linalg.norm(eye[3] - eye[0]))
+    opening = np.zeros((side, side), np.float32)
+    cv2.fillConvexPoly(
+        opening, np.round(cv2.convexHull(eye.astype(np.float32)) * 16).astype(np.int32), 1.0, cv2.LINE_AA, 4
+    )
+    opening = cv2.GaussianBlur(opening, (0, 0), max(0.03 * wide, 0.4))
+    columns, rows = np.arange(side) - (pupil + gaze)[0], np.arange(side)[:, None] - (pupil + gaze)[1]
+    # Steeper than |gaze| over this distance, and the white beside the iris would fold.
+    away = max(_IRIS * wide, 1.8 * float(np.linalg.norm(gaze)), 1e-3)
+    share = 1 - smoothstep((np.hypot(columns, rows) - 1.1 * _IRIS * wide) / away)
+    return ((opening * share)[..., None] * gaze).astype(np.float32)
+
+
+def _sampled(face: Face, origin: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """The photograph and its matte at positions (S, S, 2) that lie `step` pixels apart."""
+    image, matte = face.image, face.matte
+    if step > 1.2:
+        size = (max(1, round(image.shape[1] / step)), max(1, round(image.shape[0] / step)))
+        scale = np.array([size[0] / image.shape[1], size[1] / image.shape[0]], np.float32)
+        origin = (origin + 0.5) * scale - 0.5
+        image, matte = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (image, matte))
+    image = cv2.remap(image, origin, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return image, cv2.remap(matte, origin, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _transformed(matrix: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """A picture of positions (S, S, 2) float32 under an affine map (2, 3)."""
+    return cv2.transform(positions, matrix.astype(np.float64))
+
+
+def _values(field: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """A field (S, S, 2) read at positions (…, 2), continued at its border."""
+    at = positions.astype(np.float32).reshape(-1, positions.shape[-2], 2)
+    return cv2.remap(field, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(positions.shape)

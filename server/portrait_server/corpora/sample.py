@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a network learns from: references and a target of one person, and the corpora that draw them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from portrait_shared.landmarks import LANDMARK_COUNT, MIRROR
+
+
+@dataclass(frozen=True)
+class Sample:
+    """K references and one target of the same person, each in its own aligned frame of S pixels a side.
+
+    Attributes:
+        references: (K, S, S, 3) uint8 RGB.
+        reference_points: (K, 70, 3) float32, pixels of the aligned frame.
+        target: (S, S, 3) uint8 RGB.
+        target_points: (70, 3) float32.
+        identity: the person's or video's number in its corpus, 0 to ``identities - 1``.
+        matte: (S, S) uint8, how far each pixel of the target shows the person.
+        reference_mattes: (K, S, S) uint8.
+        flow: (S, S, 2) float32, for each target pixel the position (x, y) in the first reference, pixels; NaN
+            where there is none.
+        visibility: (S, S) uint8, 255 where the first reference shows what the target shows there.
+        color_weight: (S, S) uint8, 0 where the target's colour is no example of a real one; None means all is.
+    """
+
+    references: np.ndarray
+    reference_points: np.ndarray
+    target: np.ndarray
+    target_points: np.ndarray
+    identity: int
+    matte: np.ndarray | None = None
+    reference_mattes: np.ndarray | None = None
+    flow: np.ndarray | None = None
+    visibility: np.ndarray | None = None
+    color_weight: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError where shapes or types do not fit together."""
+        count, side = self.references.shape[:2]
+        shapes = {
+            "references": (np.uint8, (count, side, side, 3)),
+            "reference_points": (np.float32, (count, LANDMARK_COUNT, 3)),
+            "target": (np.uint8, (side, side, 3)),
+            "target_points": (np.float32, (LANDMARK_COUNT, 3)),
+            "matte": (np.uint8, (side, side)),
+            "reference_mattes": (np.uint8, (count, side, side)),
+            "flow": (np.float32, (side, side, 2)),
+            "visibility": (np.uint8, (side, side)),
+            "color_weight": (np.uint8, (side, side)),
+        }
+        for name, (dtype, shape) in shapes.items():
+            value = getattr(self, name)
+            if value is not None and (value.dtype != dtype or value.shape != shape):
+                raise ValueError(f"{name} is {value.dtype} {value.shape}, not {np.dtype(dtype)} {shape}")
+        if count < 1:
+            raise ValueError("a sample has at least one reference")
+        if self.identity < 0:
+            raise ValueError("an identity is a number from 0")
+
+    def mirrored(self) -> Sample:
+        """The same with left and right exchanged, points and flow included."""
+        last = self.target.shape[1] - 1
+        flow = self.flow
+        if flow is not None:
+            flow = np.stack([last - flow[:, ::-1, 0], flow[:, ::-1, 1]], -1)
+        flipped = {
+            name: None if value is None else np.ascontiguousarray(value[..., ::-1])
+            for name, value in (
+                ("matte", self.matte),
+                ("reference_mattes", self.reference_mattes),
+                ("visibility", self.visibility),
+                ("color_weight", self.color_weight),
+            )
+        }
+        return replace(
+            self,
+            references=np.ascontiguousarray(self.references[:, :, ::-1]),
+            reference_points=_mirrored_points(self.reference_points, last),
+            target=np.ascontiguousarray(self.target[:, ::-1]),
+            target_points=_mirrored_points(self.target_points, last),
+            flow=flow,
+            **flipped,
+        )
+
+
+def _mirrored_points(points: np.ndarray, last: int) -> np.ndarray:
+    mirrored = points[..., list(MIRROR), :].copy()
+    mirrored[..., 0] = last - mirrored[..., 0]
+    return mirrored
+
+
+class Corpus(ABC):
+    """A source of samples. Safe to copy into worker processes; a sample depends on the generator alone.
+
+    Attributes:
+        identities: how many people or videos there are.
+    """
+
+    identities: int
+
+    @abstractmethod
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        """Draws one sample.
+
+        Args:
+            rng: all chance comes from here.
+            references: K, at least 1.
+            side: S, pixels.
+
+        Raises:
+            PortraitError: BAD_IMAGE where what is on disk is damaged.
+        """
+
+
+class Mixture(Corpus):
+    """Several corpora, each drawn as often as its weight says; identities are numbered one corpus after another."""
+
+    def __init__(self, corpora: Sequence[Corpus], weights: Sequence[float]) -> None:
+        """Raises: ValueError for no corpora, or weights that are not one positive number for each."""
+        if not corpora or len(corpora) != len(weights) or min(weights) <= 0:
+            raise ValueError("a mixture wants one positive weight for each of its corpora")
+        self._corpora = tuple(corpora)
+        self._shares = np.asarray(weights, float) / np.sum(weights)
+        self._first = np.concatenate([[0], np.cumsum([corpus.identities for corpus in corpora])])
+        self.identities = int(self._first[-1])
+
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        number = int(rng.choice(len(self._corpora), p=self._shares))
+        drawn = self._corpora[number].sample(rng, references, side)
+        return replace(drawn, identity=drawn.identity + int(self._first[number]))
