@@ -149,9 +149,7 @@ def fit_motion(
         return Motion(centres, weights, way)
 
 
-def _still_units(
-    still: torch.Tensor | None, batch: int, count: int, side: int, like: torch.Tensor
-) -> torch.Tensor:
+def _still_units(still: torch.Tensor | None, batch: int, count: int, side: int, like: torch.Tensor) -> torch.Tensor:
     if still is None:
         return torch.eye(2, 3, device=like.device).expand(batch, count, 2, 3)
     still = still.to(like)

@@ -65,9 +65,9 @@ def _to_segments(start: torch.Tensor, end: torch.Tensor, axis: torch.Tensor) -> 
     along = end - start
     length = (along**2).sum(-1).clamp_min(1e-6)
     x, y = axis - start[..., :1], axis - start[..., 1:]  # (B, N, S)
-    share = (x * (along[..., :1] / length[..., None]))[:, :, None, :] + (
-        y * (along[..., 1:] / length[..., None])
-    )[..., None]  # (B, N, S, S)
+    share = (x * (along[..., :1] / length[..., None]))[:, :, None, :] + (y * (along[..., 1:] / length[..., None]))[
+        ..., None
+    ]  # (B, N, S, S)
     share.clamp_(0, 1)
     across = (x[:, :, None, :] - share * along[..., 0, None, None]) ** 2
     across += (y[..., None] - share * along[..., 1, None, None]) ** 2

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the networks are built from. B batch, C channels, H and W pixels; AdaIN after Huang and Belongie, 2017."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+def conv(inward: int, outward: int, size: int = 3, *, spectral: bool) -> nn.Conv2d:
+    """A convolution that keeps height and width; with `spectral`, of spectral norm 1 (Miyato et al., 2018)."""
+    layer = nn.Conv2d(inward, outward, size, padding=size // 2)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)
+    return spectral_norm(layer) if spectral else layer
+
+
+def normalized(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Instance-normalised x (B, C, H, W), scaled and shifted by (B or 1, C, 1, 1)."""
+    variance, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
+    scale = scale * (variance + 1e-5).rsqrt()
+    return torch.addcmul((shift - scale * mean).to(x.dtype), x, scale.to(x.dtype))
+
+
+class InstanceNorm(nn.Module):
+    """Normalises each channel of each picture, then scales and shifts it by what is learnt."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1, channels, 1, 1))
+        self.shift = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return normalized(x, self.scale, self.shift)
+
+
+class AdaIN(nn.Module):
+    """Instance norm whose scale and shift are read from the style.
+
+    Attributes:
+        start: where in the style this layer's 2 C numbers begin; set by `assign_styles`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.start = 0
+
+    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        mine = style[:, self.start : self.start + 2 * self.channels, None, None].float()
+        # 1 is added: a style of nought leaves the picture as it is instead of erasing it.
+        return normalized(x, 1 + mine[:, : self.channels], mine[:, self.channels :])
+
+
+def assign_styles(module: nn.Module) -> int:
+    """Gives each AdaIN layer of a network its part of the style; returns the style's length."""
+    length = 0
+    for layer in module.modules():
+        if isinstance(layer, AdaIN):
+            layer.start = length
+            length += 2 * layer.channels
+    return length
+
+
+class SelfAttention(nn.Module):
+    """Every place looks at every other (Zhang et al., SAGAN, 2019); nothing at the start, as gamma is 0."""
+
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        inner = max(1, channels // 8)
+        self.query = conv(channels, inner, 1, spectral=spectral)
+        self.key = conv(channels, inner, 1, spectral=spectral)
+        self.value = conv(channels, channels, 1, spectral=spectral)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        query, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
+        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, H W, C)
+        return x + self.gamma * seen.transpose(1, 2).view_as(x)
+
+
+class ResidualDown(nn.Module):
+    """(B, C, H, W) -> (B, C', H / 2, W / 2). Norms where `norm`; `first` reads a picture and starts without ReLU."""
+
+    def __init__(self, inward: int, outward: int, *, spectral: bool, norm: bool = False, first: bool = False) -> None:
+        super().__init__()
+        self.first = first
+        self.norm1 = InstanceNorm(inward) if norm and not first else nn.Identity()
+        self.conv1 = conv(inward, outward, spectral=spectral)
+        self.norm2 = InstanceNorm(outward) if norm else nn.Identity()
+        self.conv2 = conv(outward, outward, spectral=spectral)
+        self.short = conv(inward, outward, 1, spectral=spectral)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x if self.first else F.relu(self.norm1(x))
+        y = self.conv2(F.relu(self.norm2(self.conv1(y))))
+        # The two averages commute with the 1x1 convolution: fewer pixels to convolve.
+        return F.avg_pool2d(y, 2) + self.short(F.avg_pool2d(x, 2))
+
+
+class ResidualUp(nn.Module):
+    """(B, C, H, W) -> (B, C', 2 H, 2 W), styled."""
+
+    def __init__(self, inward: int, outward: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.norm1 = AdaIN(inward)
+        self.conv1 = conv(inward, outward, spectral=spectral)
+        self.norm2 = AdaIN(outward)
+        self.conv2 = conv(outward, outward, spectral=spectral)
+        self.short = conv(inward, outward, 1, spectral=spectral)
+
+    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        y = doubled(F.relu(self.norm1(x, style)))
+        y = self.conv2(F.relu(self.norm2(self.conv1(y), style)))
+        return y + doubled(self.short(x))
+
+
+class Residual(nn.Module):
+    """(B, C, H, W) -> the same, without norms."""
+
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.conv1 = conv(channels, channels, spectral=spectral)
+        self.conv2 = conv(channels, channels, spectral=spectral)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+
+
+class StyledResidual(nn.Module):
+    """(B, C, H, W) -> the same, styled."""
+
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = AdaIN(channels), AdaIN(channels)
+        self.conv1 = conv(channels, channels, spectral=spectral)
+        self.conv2 = conv(channels, channels, spectral=spectral)
+
+    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        y = self.conv1(F.relu(self.norm1(x, style)))
+        return x + self.conv2(F.relu(self.norm2(y, style)))
+
+
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) -> (B, C, 2 H, 2 W), each pixel four times."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")

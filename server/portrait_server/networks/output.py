@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes into a generator of either configuration, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class References:
+    """K pictures of each person, aligned.
+
+    Attributes:
+        images: (B, K, 3, S, S), 0 to 1.
+        points: (B, K, 70, 3) pixels of the aligned frame.
+        mattes: (B, K, 1, S, S), 0 to 1, the person; None where unknown.
+        still: (B, K, 2, 3) target pixels to reference pixels for what does not move with the head, where both
+            were cut from one picture; None where they were not.
+    """
+
+    images: torch.Tensor
+    points: torch.Tensor
+    mattes: torch.Tensor | None = None
+    still: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """A generated picture, S pixels a side, and for the warping generator how it came about.
+
+    Attributes:
+        image: (B, 3, S, S), 0 to 1 but for training's sake not clamped.
+        matte: (B, 1, S, S), 0 to 1, the person.
+        warped: (B, 3, S, S), what the references show, carried over and merged.
+        mask: (B, 1, S, S), 0 to 1, where colours are generated: image = warped + mask * (color - warped).
+        color: (B, 3, S, S), what is generated there.
+        flow: (B, K, S, S, 2), for each target pixel its position in each reference, pixels.
+        visibility: (B, K, 1, S, S) logits: whether each reference shows it.
+        merge: (B, K, 1, S, S), each reference's share; they add up to 1.
+        warped_matte: (B, 1, S, S), the references' mattes, carried over and merged.
+    """
+
+    image: torch.Tensor
+    matte: torch.Tensor | None = None
+    warped: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+    color: torch.Tensor | None = None
+    flow: torch.Tensor | None = None
+    visibility: torch.Tensor | None = None
+    merge: torch.Tensor | None = None
+    warped_matte: torch.Tensor | None = None

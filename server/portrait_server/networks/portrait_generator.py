@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The generator that copies: moves the references' pixels, merges them by what each shows, mends the rest.
+
+An untrained one draws what `prior` alone would: every output layer starts at nought.
+Shapes: B batch, K references, S side of the aligned frame, w width, E embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from portrait_server.networks import raster
+from portrait_server.networks.blocks import Residual, StyledResidual, assign_styles, conv
+from portrait_server.networks.output import Output, References
+from portrait_server.networks.prior import fit_motion, flow_pixels
+
+_LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
+_MASK_AT_START = -3.0  # logit: nearly closed, but open enough to learn
+_CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
+_UNKNOWN_MATTE = 0.5
+_NEARNESS = 40.0  # how fast a reference loses its say with its distance, in sides of the frame
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is known of the references before there is a target; computed once for a portrait.
+
+    Attributes:
+        references: the pictures themselves.
+        half: (B K, w / 2, S / 2, S / 2), quarter: (B K, 3 w / 2, S / 4, S / 4), eighth: (B K, 3 w, S / 8, S / 8).
+    """
+
+    references: References
+    half: torch.Tensor
+    quarter: torch.Tensor
+    eighth: torch.Tensor
+
+
+class ReferenceEncoder(nn.Module):
+    """Pictures and mattes (B K, 4, S, S) to a pyramid of features that can be carried along the flow."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.start2, self.body2 = conv(16, width // 2, spectral=False), Residual(width // 2, spectral=False)
+        self.start4 = conv(2 * width, 3 * width // 2, 1, spectral=False)
+        self.body4 = Residual(3 * width // 2, spectral=False)
+        self.start8 = conv(6 * width, 3 * width, 1, spectral=False)
+        self.body8 = Residual(3 * width, spectral=False)
+
+    def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        half = self.body2(self.start2(F.pixel_unshuffle(pictures, 2)))
+        quarter = self.body4(self.start4(F.pixel_unshuffle(half, 2)))
+        eighth = self.body8(self.start8(F.pixel_unshuffle(quarter, 2)))
+        return half, quarter, eighth
+
+
+class MotionNetwork(nn.Module):
+    """What the prior lacks: (B K, 3 w / 2 + 8, S / 4, S / 4) -> residual flow (., 2, ., .) and visibility (., 1, ., .)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        small, middle, large = 3 * width // 2, 2 * width, 3 * width
+        self.start = conv(small + 2 * raster.CHANNELS + 2, small, spectral=False)
+        self.top = Residual(small, spectral=False)
+        self.down1, self.body1 = conv(small, middle, spectral=False), Residual(middle, spectral=False)
+        self.down2, self.body2 = conv(middle, large, spectral=False), Residual(large, spectral=False)
+        self.bottom = Residual(large, spectral=False)
+        self.up1, self.join1 = conv(large, middle, 1, spectral=False), Residual(middle, spectral=False)
+        self.up2, self.join2 = conv(middle, small, 1, spectral=False), Residual(small, spectral=False)
+        self.end = conv(small, 3, spectral=False)
+        nn.init.zeros_(self.end.weight)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        top = self.top(self.start(x))  # (B K, 3 w / 2, S / 4, S / 4)
+        middle = self.body1(self.down1(F.avg_pool2d(top, 2)))  # (B K, 2 w, S / 8, S / 8)
+        low = self.bottom(self.body2(self.down2(F.avg_pool2d(middle, 2))))  # (B K, 3 w, S / 16, S / 16)
+        middle = self.join1(middle + _enlarged(self.up1(low), 2))
+        top = self.join2(top + _enlarged(self.up2(middle), 2))
+        end = self.end(F.relu(top)).float()
+        return end[:, :2], end[:, 2:]
+
+
+class RefinementNetwork(nn.Module):
+    """A U-Net, styled on its way up: what is carried over (S / 2, S / 4, S / 8) -> 5 channels at S."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        w1, w2, w3, w4 = width, 2 * width, 4 * width, 6 * width
+        self.start = conv(16 + width // 2 + 1, w1, spectral=False)
+        self.body1 = Residual(w1, spectral=False)
+        self.down2, self.body2 = conv(w1, w2, spectral=False), Residual(w2, spectral=False)
+        self.join2 = conv(3 * width // 2 + raster.CHANNELS, w2, 1, spectral=False)
+        self.down3, self.body3 = conv(w2, w3, spectral=False), Residual(w3, spectral=False)
+        self.join3 = conv(3 * width, w3, 1, spectral=False)
+        self.down4 = conv(w3, w4, spectral=False)
+        self.bottom = nn.ModuleList(StyledResidual(w4, spectral=False) for _ in range(2))
+        self.up3, self.styled3 = conv(w4, w3, 1, spectral=False), StyledResidual(w3, spectral=False)
+        self.up2, self.styled2 = conv(w3, w2, 1, spectral=False), StyledResidual(w2, spectral=False)
+        self.up1, self.styled1 = conv(w2, w1, 1, spectral=False), StyledResidual(w1, spectral=False)
+        self.end = conv(w1, 5 * 4, spectral=False)
+        nn.init.zeros_(self.end.weight)
+
+    def forward(
+        self, half: torch.Tensor, quarter: torch.Tensor, eighth: torch.Tensor, style: torch.Tensor
+    ) -> torch.Tensor:
+        x1 = self.body1(self.start(half))  # (B, w, S / 2, S / 2)
+        x2 = self.body2(self.down2(F.avg_pool2d(x1, 2)) + self.join2(quarter))  # (B, 2 w, S / 4, S / 4)
+        x3 = self.body3(self.down3(F.avg_pool2d(x2, 2)) + self.join3(eighth))  # (B, 4 w, S / 8, S / 8)
+        x = self.down4(F.avg_pool2d(x3, 2))  # (B, 6 w, S / 16, S / 16)
+        for block in self.bottom:
+            x = block(x, style)
+        x = self.styled3(x3 + _enlarged(self.up3(x), 2), style)
+        x = self.styled2(x2 + _enlarged(self.up2(x), 2), style)
+        x = self.styled1(x1 + _enlarged(self.up1(x), 2), style)
+        return F.pixel_shuffle(self.end(F.relu(x)).float(), 2)  # (B, 5, S, S)
+
+
+class PortraitGenerator(nn.Module):
+    """Flow from landmarks, several references merged, refinement in the person's style, a matte.
+
+    Args:
+        side: of the aligned frame, pixels; a multiple of 16.
+        width: w.
+        embedding: E, length of a person's embedding.
+    """
+
+    def __init__(self, side: int, width: int, embedding: int) -> None:
+        super().__init__()
+        self.side = side
+        self.encoder = ReferenceEncoder(width)
+        self.motion = MotionNetwork(width)
+        self.refinement = RefinementNetwork(width)
+        self.nearness = nn.Parameter(torch.tensor(_NEARNESS))
+        self.project = nn.Linear(embedding, assign_styles(self), bias=False)
+        """P: a plain matrix from embedding to the scales and shifts of every AdaIN layer."""
+        nn.init.normal_(self.project.weight, std=0.02)
+
+    def style(self, embedding: torch.Tensor) -> torch.Tensor:
+        """P e: embeddings (B, E) -> styles (B, style length)."""
+        return self.project(embedding)
+
+    def forward(self, references: References, target_points: torch.Tensor, style: torch.Tensor) -> Output:
+        """Pictures of the aligned frame.
+
+        Args:
+            references: of the same B people.
+            target_points: (B, 70, 3) pixels of the aligned frame.
+            style: (B, style length), from `style` or tuned to a person.
+        """
+        return self.draw(self.encode(references), target_points, style)
+
+    def encode(self, references: References) -> Features:
+        """The references' features."""
+        images = references.images.flatten(0, 1)
+        mattes = _mattes(references).flatten(0, 1)
+        half, quarter, eighth = self.encoder(torch.cat([images * 2 - 1, mattes * 2 - 1], 1))
+        return Features(references, half, quarter, eighth)
+
+    def draw(self, features: Features, target_points: torch.Tensor, style: torch.Tensor) -> Output:
+        """As `forward`, from features made before."""
+        references = features.references
+        batch, count = references.images.shape[:2]
+        flow, visibility, distance, drawn = self._flow(features, target_points)
+        logits = visibility.unflatten(0, (batch, count)) - self.nearness * distance
+        merge = _to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
+
+        pictures = torch.cat([references.images, _mattes(references)], 2).flatten(0, 1)
+        carried = _merged(_sampled(pictures, flow), merge)  # (B, 4, S, S)
+        half, quarter, eighth = (
+            _merged(_sampled(part, _shrunk(flow, self.side // part.shape[-1])), merge)
+            for part in (features.half, features.quarter, features.eighth)
+        )
+        seen = _merged(_to_side(torch.sigmoid(visibility), self.side), merge)  # (B, 1, S, S)
+        made = self.refinement(
+            torch.cat([F.pixel_unshuffle(carried * 2 - 1, 2), half, F.avg_pool2d(seen, 2)], 1),
+            torch.cat([quarter, drawn], 1),
+            eighth,
+            style,
+        )
+        return self._output(carried, made, flow, visibility, merge)
+
+    def _flow(
+        self, features: Features, target_points: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), how far the prior had to go
+        (B, K, 1, S / 4, S / 4) in sides, target raster (B, 3, S / 4, S / 4)."""
+        references = features.references
+        batch, count = references.images.shape[:2]
+        small = self.side // 4
+        prior = flow_pixels(fit_motion(references.points, target_points, self.side, references.still), self.side)
+        prior = prior.flatten(0, 1)
+        coarse = _shrunk(prior, 4)  # (B K, S / 4, S / 4, 2)
+        offset = ((coarse - _grid(small, coarse)) / small).permute(0, 3, 1, 2)
+        drawn = raster.rasterize(target_points, small, self.side)
+        before = raster.rasterize(references.points.flatten(0, 1), small, self.side)
+        seen = torch.cat(
+            [
+                _sampled(features.quarter, coarse),
+                _sampled(before, coarse),
+                drawn.repeat_interleave(count, 0),
+                offset * 8,
+            ],
+            1,
+        )
+        residual, visibility = self.motion(seen)
+        residual = _to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side)
+        distance = offset.norm(dim=1, keepdim=True).unflatten(0, (batch, count))
+        return prior + residual.permute(0, 2, 3, 1), visibility, distance, drawn
+
+    def _output(
+        self,
+        carried: torch.Tensor,
+        made: torch.Tensor,
+        flow: torch.Tensor,
+        visibility: torch.Tensor,
+        merge: torch.Tensor,
+    ) -> Output:
+        batch, count = merge.shape[:2]
+        warped, warped_matte = carried[:, :3], carried[:, 3:]
+        color = warped + made[:, :3]
+        mask = torch.sigmoid(made[:, 3:4] + _MASK_AT_START)
+        matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + made[:, 4:])
+        return Output(
+            image=warped + mask * made[:, :3], matte=matte, warped=warped, mask=mask, color=color,
+            flow=flow.unflatten(0, (batch, count)),
+            visibility=_to_side(visibility, self.side).unflatten(0, (batch, count)),
+            merge=merge, warped_matte=warped_matte,
+        )  # fmt: skip
+
+
+def _mattes(references: References) -> torch.Tensor:
+    if references.mattes is not None:
+        return references.mattes
+    return torch.full_like(references.images[:, :, :1], _UNKNOWN_MATTE)
+
+
+def _merged(parts: torch.Tensor, merge: torch.Tensor) -> torch.Tensor:
+    """Parts (B K, C, s, s) of the references by their shares (B, K, 1, S, S): (B, C, s, s)."""
+    batch, count = merge.shape[:2]
+    if count == 1:
+        return parts
+    step = merge.shape[-1] // parts.shape[-1]
+    shares = merge if step == 1 else F.avg_pool2d(merge.flatten(0, 1), step).unflatten(0, (batch, count))
+    return (parts.unflatten(0, (batch, count)) * shares.to(parts.dtype)).sum(1)
+
+
+def _sampled(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """A picture (N, C, s, s) at positions (N, s', s', 2) in its pixels, its border continued outwards."""
+    grid = (flow * 2 + 1) / picture.shape[-1] - 1
+    return F.grid_sample(picture, grid.to(picture.dtype), padding_mode="border", align_corners=False)
+
+
+def _shrunk(flow: torch.Tensor, step: int) -> torch.Tensor:
+    """Flow (N, S, S, 2) between frames `step` times as small, in their pixels."""
+    if step == 1:
+        return flow
+    mean = F.avg_pool2d(flow.permute(0, 3, 1, 2), step).permute(0, 2, 3, 1)
+    return (mean + 0.5) / step - 0.5
+
+
+def _grid(side: int, like: torch.Tensor) -> torch.Tensor:
+    axis = torch.arange(side, device=like.device, dtype=like.dtype)
+    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+
+
+def _to_side(x: torch.Tensor, side: int) -> torch.Tensor:
+    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def _enlarged(x: torch.Tensor, factor: int) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
