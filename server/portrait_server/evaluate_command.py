@@ -140,7 +140,7 @@ def _about(engine: Engine, device: str, asked: argparse.Namespace) -> dict[str, 
         "device": device,
         "references": asked.references,
         "most_frames": asked.frames,
-        "personal": str(asked.personal) if asked.personal else None,
+        "personal": asked.personal.name if asked.personal else None,
     }
 
 

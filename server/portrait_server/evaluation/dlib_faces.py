@@ -17,9 +17,11 @@ _PACKAGES: Final = {"dlib": "dlib-bin", "face_recognition_models": "face_recogni
 
 @dataclass(frozen=True)
 class DlibFace:
-    """Attributes:
-    descriptor: (128,); one person's are less than 0.6 apart by dlib's own threshold.
-    landmarks: (68, 2) pixels.
+    """One look at a face.
+
+    Attributes:
+        descriptor: (128,); one person's are less than 0.6 apart by dlib's own threshold.
+        landmarks: (68, 2) pixels.
     """
 
     descriptor: np.ndarray
@@ -30,7 +32,7 @@ def why_missing() -> str | None:
     """What has to be installed before `DlibFaces` can be made; None where nothing has."""
     absent = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
-        return f"{' and '.join(absent)} not installed (pip install {' '.join(absent)})"
+        return f"{' and '.join(absent)} not installed (pip install {' '.join(absent)}, or the extra `evaluation`)"
     missing = [name for name in (_LANDMARKS, _DESCRIPTOR) if not (_models() / name).is_file()]
     return f"face_recognition_models lacks {missing[0]}" if missing else None
 
