@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -42,9 +44,7 @@ class Generator(nn.Module):
         self.down_attention = SelfAttention(widths[2], spectral=spectral)
         self.bottom = nn.ModuleList(StyledResidual(widths[3], spectral=spectral) for _ in range(_BOTTLENECK_BLOCKS))
         up = [*reversed(widths), width]
-        self.up = nn.ModuleList(
-            ResidualUp(inward, outward, spectral=spectral) for inward, outward in zip(up, up[1:], strict=False)
-        )
+        self.up = nn.ModuleList(ResidualUp(inward, outward, spectral=spectral) for inward, outward in pairwise(up))
         self.up_attention = SelfAttention(up[2], spectral=spectral)
         self.norm = AdaIN(width)
         self.color = conv(width, 3, spectral=spectral)

@@ -16,14 +16,11 @@ class References:
         images: (B, K, 3, S, S), 0 to 1.
         points: (B, K, 70, 3) pixels of the aligned frame.
         mattes: (B, K, 1, S, S), 0 to 1, the person; None where unknown.
-        still: (B, K, 2, 3) target pixels to reference pixels for what does not move with the head, where both
-            were cut from one picture; None where they were not.
     """
 
     images: torch.Tensor
     points: torch.Tensor
     mattes: torch.Tensor | None = None
-    still: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -191,7 +191,7 @@ class PortraitGenerator(nn.Module):
         references = features.references
         batch, count = references.images.shape[:2]
         small = self.side // 4
-        prior = flow_pixels(fit_motion(references.points, target_points, self.side, references.still), self.side)
+        prior = flow_pixels(fit_motion(references.points, target_points, self.side), self.side)
         prior = prior.flatten(0, 1)
         coarse = _shrunk(prior, 4)  # (B K, S / 4, S / 4, 2)
         offset = ((coarse - _grid(small, coarse)) / small).permute(0, 3, 1, 2)

@@ -29,6 +29,9 @@ _SKULL_DEPTH, _SKULL_REACH = 0.7, 0.35
 _SMOOTH = 1e-3  # in sides of the frame: two points in one place must not fight
 _HIDDEN_SMOOTH = 0.5  # and so much more for skin that faces away and lies under what is seen
 _HARDLY_SEEN, _WELL_SEEN = 0.1, 0.35
+# Rims that meet, upper and lower: were they to cross, however little, the picture would fold over between them.
+_UPPER_RIMS, _LOWER_RIMS = [37, 38, 43, 44, 61, 62, 63], [41, 40, 47, 46, 67, 66, 65]
+_LEAST_OPENING = 0.003  # in sides of the frame
 CELLS = 128  # grid on which the spline is computed
 
 
@@ -60,49 +63,40 @@ class Motion:
     Attributes:
         centres: (B, N, 2) in the target.
         weights: (B, N + 1, 2 K) for K references; the last row is a constant.
-        still: (B, K, 2, 3) the way of what does not move with the head.
     """
 
     centres: torch.Tensor
     weights: torch.Tensor
-    still: torch.Tensor
 
-    def on_grid(self, columns: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Positions in the references for the target's grid.
+    def offsets(self, columns: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """How far from the target's grid its content lies in the references.
 
         Args:
-            columns: (W,) x of the grid's columns, sides of the frame; rows: (H,) y of its rows.
+            columns: (W,) x of the grid's columns, sides of the frame; rows: (H,) y of its rows. They may lie
+                outside the frame.
 
         Returns:
             (B, K, H, W, 2) sides of the frame.
         """
-        batch, count = self.still.shape[:2]
         x = (columns - self.centres[..., :1]) ** 2  # (B, N, W)
         y = (rows - self.centres[..., 1:]) ** 2  # (B, N, H)
         kernel = -(x[:, :, None, :] + y[..., None]).sqrt_().flatten(2)  # (B, N, H W)
         offset = self.weights[:, :-1].transpose(1, 2) @ kernel + self.weights[:, -1:].transpose(1, 2)
-        offset = offset.view(batch, count, 2, len(rows), len(columns)).permute(0, 1, 3, 4, 2)
-        grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)
-        return offset + _affine(self.still[:, :, None, None], grid)
+        return offset.unflatten(1, (-1, 2)).unflatten(3, (len(rows), len(columns))).permute(0, 1, 3, 4, 2)
 
 
 @torch.no_grad()
-def prior_flow(
-    reference_points: torch.Tensor, target_points: torch.Tensor, side: int, still: torch.Tensor | None = None
-) -> torch.Tensor:
+def prior_flow(reference_points: torch.Tensor, target_points: torch.Tensor, side: int) -> torch.Tensor:
     """For each target pixel its position in the reference, both aligned.
 
     Args:
         reference_points, target_points: (B, 70, 3) pixels of the aligned frame.
         side: of the frame.
-        still: (B, 2, 3) target pixels to reference pixels for what does not move with the head, where both
-            frames were cut from one picture; where it stays in the aligned frame itself, None.
 
     Returns:
         (B, side, side, 2) float32 x and y, pixels.
     """
-    motion = fit_motion(reference_points[:, None], target_points, side, None if still is None else still[:, None])
-    return flow_pixels(motion, side)[:, 0]
+    return flow_pixels(fit_motion(reference_points[:, None], target_points, side), side)[:, 0]
 
 
 @torch.no_grad()
@@ -110,59 +104,47 @@ def flow_pixels(motion: Motion, side: int) -> torch.Tensor:
     """The motion (B, K, side, side, 2) at every pixel, in pixels; computed on at most `CELLS` cells a side."""
     cells = min(side, CELLS)
     at = (torch.arange(cells, device=motion.centres.device, dtype=torch.float32) + 0.5) / cells
-    positions = motion.on_grid(at, at)
+    offset = motion.offsets(at, at) * side
     if cells != side:
-        offset = positions - torch.stack(torch.meshgrid(at, at, indexing="xy"), -1)
+        batch = len(offset)
         offset = F.interpolate(offset.flatten(0, 1).permute(0, 3, 1, 2), size=(side, side), mode="bilinear")
-        fine = (torch.arange(side, device=at.device, dtype=torch.float32) + 0.5) / side
-        grid = torch.stack(torch.meshgrid(fine, fine, indexing="xy"), -1)
-        positions = offset.permute(0, 2, 3, 1).unflatten(0, positions.shape[:2]) + grid
-    return positions * side - 0.5
+        offset = offset.permute(0, 2, 3, 1).unflatten(0, (batch, -1))
+    axis = torch.arange(side, device=at.device, dtype=torch.float32)
+    return offset + torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
 
 
 @torch.no_grad()
-def fit_motion(
-    reference_points: torch.Tensor, target_points: torch.Tensor, side: int, still: torch.Tensor | None = None
-) -> Motion:
+def fit_motion(reference_points: torch.Tensor, target_points: torch.Tensor, side: int) -> Motion:
     """The spline for several references of one target.
 
     Args:
         reference_points: (B, K, 70, 3) and target_points: (B, 70, 3), pixels of the aligned frame.
         side: of the frame.
-        still: (B, K, 2, 3), pixels; see `prior_flow`.
     """
     with torch.autocast(reference_points.device.type, enabled=False):
         batch, count = reference_points.shape[:2]
         head = _head().to(reference_points.device)
         half = torch.tensor([0.5, 0.5, 0.0], device=reference_points.device)
         both = (torch.cat([target_points[:, None], reference_points], 1).float() + half) / side
-        placed, facing = _place(head, both.flatten(0, 1))
+        placed, facing = _place(head, _uncrossed(both.flatten(0, 1)))
         placed = placed.unflatten(0, (batch, count + 1))
         centres, carried = placed[:, 0, :, :2], placed[:, 1:, :, :2]
         hidden = 1 - _smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
         hidden = hidden.unflatten(0, (batch, count + 1))
-        way = _still_units(still, batch, count, side, centres)
-        rest = _affine(way[:, :, None], centres[:, None])
-        goals = head.follow[:, None] * (carried - rest)  # (B, K, N, 2), less what stays
+        goals = head.follow[:, None] * (carried - centres[:, None])  # (B, K, N, 2)
         smooth = _SMOOTH + _HIDDEN_SMOOTH * torch.maximum(hidden[:, :1], hidden[:, 1:])  # (B, K, N)
         weights = _solve(centres, goals, smooth)
-        return Motion(centres, weights, way)
+        return Motion(centres, weights)
 
 
-def _still_units(still: torch.Tensor | None, batch: int, count: int, side: int, like: torch.Tensor) -> torch.Tensor:
-    if still is None:
-        return torch.eye(2, 3, device=like.device).expand(batch, count, 2, 3)
-    still = still.to(like)
-    # Pixel x is (x + 1/2) / side: the linear part stays, the shift is measured from there.
-    linear, shift = still[..., :2], still[..., 2]
-    shift = (shift + 0.5 - 0.5 * linear.sum(-1)) / side
-    return torch.cat([linear, shift[..., None]], -1)
-
-
-def _affine(matrix: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    """Affines (..., 2, 3) of positions (..., 2)."""
-    x, y = at[..., :1], at[..., 1:]
-    return matrix[..., 0] * x + matrix[..., 1] * y + matrix[..., 2]
+def _uncrossed(points: torch.Tensor) -> torch.Tensor:
+    """Points (B, 70, 3), sides of the frame, with upper rims above lower ones."""
+    points = points.clone()
+    missing = _LEAST_OPENING - (points[:, _LOWER_RIMS, 1] - points[:, _UPPER_RIMS, 1])
+    half = missing.clamp_min(0) / 2
+    points[:, _UPPER_RIMS, 1] -= half
+    points[:, _LOWER_RIMS, 1] += half
+    return points
 
 
 def _solve(centres: torch.Tensor, goals: torch.Tensor, smooth: torch.Tensor) -> torch.Tensor:
