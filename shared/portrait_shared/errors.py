@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     UNKNOWN_ENGINE = "unknown_engine"
     UNKNOWN_DETECTOR = "unknown_detector"
     WEIGHTS_MISSING = "weights_missing"
+    BAD_WEIGHTS = "bad_weights"
     UNKNOWN_REFERENCE = "unknown_reference"
     UNKNOWN_PORTRAIT = "unknown_portrait"
     DEVICE_UNAVAILABLE = "device_unavailable"
