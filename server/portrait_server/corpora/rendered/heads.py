@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Samples of rendered heads: flow, visibility, matte and landmarks are exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from portrait_server.corpora.augment import degraded, random_colors, tremble
+from portrait_server.corpora.rendered.head_model import HeadModel, Part
+from portrait_server.corpora.rendered.performance import random_performance
+from portrait_server.corpora.rendered.person import Person, Posed
+from portrait_server.corpora.rendered.regions import Regions, regions_of
+from portrait_server.corpora.rendered.renderer import Drawn, Light, Renderer, camera_matrix
+from portrait_server.corpora.rendered.surroundings import CANVAS, random_background, random_light
+from portrait_server.corpora.sample import Corpus, Sample
+from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
+
+_PEOPLE: Final = 20_000
+_DEPTH_TOLERANCE: Final = 0.35  # centimetres
+_HEAD_PIXELS: Final = 9.0  # pixels of the made-up photograph a centimetre: a head of about 250
+_EYE_MARGIN: Final = 0.02  # sides of the frame
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """One picture of a person: the pose, and the camera that draws it in its aligned frame."""
+
+    posed: Posed
+    points: np.ndarray
+    matrix: np.ndarray
+    background: np.ndarray
+    camera: np.ndarray
+
+
+class RenderedHeads(Corpus):
+    """Made-up people, drawn on the fly.
+
+    The eyes' colours are marked as no example (`color_weight`): a painted eyeball is not yet a real one.
+    """
+
+    identities = _PEOPLE
+
+    def __init__(self, model: HeadModel, *, augmented: bool = True) -> None:
+        """Args: augmented: change colours, degrade references, mirror, and let landmarks tremble."""
+        self._model = model
+        self._augmented = augmented
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer()
+
+    @cached_property
+    def _regions(self) -> Regions:
+        return regions_of(self._model)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # An OpenGL context belongs to one process.
+        return {name: value for name, value in self.__dict__.items() if name != "_renderer"}
+
+    def person(self, identity: int) -> Person:
+        """The person with the given number."""
+        rng = np.random.default_rng((2019, identity))
+        return Person(self._model, self._regions, None, rng)
+
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        identity = int(rng.integers(self.identities))
+        person = self.person(identity)
+        light = random_light(rng)
+        background = random_background(rng)
+        distance = rng.uniform(70, 220)
+        still = rng.random() < 0.8
+        shots = [self._shot(person, distance, still, side, rng) for _ in range(references + 1)]
+        target, *others = shots
+        drawn = [self._renderer.picture(person, shot.posed, shot.camera, light, side) for shot in shots]
+        pictures = [_over(one, background, shot, side) for one, shot in zip(drawn, shots, strict=True)]
+        flow, visibility, part = self._way(person, target, others[0], drawn[1], side)
+        if self._augmented:
+            colors = random_colors(rng)
+            pictures = [colors.apply(picture) for picture in pictures]
+            pictures[1:] = [degraded(picture, rng) for picture in pictures[1:]]
+        mattes = [np.round(255 * one.alpha).astype(np.uint8) for one in drawn]
+        sample = Sample(
+            references=np.stack(pictures[1:]),
+            reference_points=np.stack([shot.points for shot in others]),
+            target=pictures[0],
+            target_points=target.points,
+            identity=identity,
+            matte=mattes[0],
+            reference_mattes=np.stack(mattes[1:]),
+            flow=flow,
+            visibility=visibility,
+            color_weight=_away_from_eyes(part, side),
+        )
+        return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
+
+    def _shot(self, person: Person, distance: float, still: bool, side: int, rng: np.random.Generator) -> _Shot:
+        posed = person.posed(random_performance(rng), distance)
+        focal = _HEAD_PIXELS * distance
+        middle = np.full(2, CANVAS / 2)
+        landmarks = posed.landmarks
+        pixels = np.column_stack(
+            [landmarks[:, :2] / landmarks[:, 2:] * focal + middle, (landmarks[:, 2] - distance) * _HEAD_PIXELS]
+        )
+        seen = pixels + tremble(pixels, rng) if self._augmented else pixels
+        matrix = aligned_transform(seen, side)
+        background = np.float32([[1, 0, 0], [0, 1, 0]])
+        if not still:
+            background[:, 2] = rng.normal(0, 12, 2)
+        return _Shot(
+            posed,
+            transform_points(matrix, seen).astype(np.float32),
+            matrix,
+            compose(matrix, background),
+            camera_matrix(focal, middle, matrix, side),
+        )
+
+    def _way(
+        self, person: Person, target: _Shot, reference: _Shot, drawn: Drawn, side: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Flow (S, S, 2), visibility (S, S) uint8, and the part (S, S) that each pixel of the target shows."""
+        draw = self._renderer.places
+        place = draw(person, target.posed, reference.posed, target.camera, reference.camera, side)
+        depths = draw(person, reference.posed, reference.posed, reference.camera, reference.camera, side)
+        somebody = place[..., 3] > 0
+        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+        behind = cv2.transform(grid, compose(reference.background, inverse(target.background)))
+        flow = np.where(somebody[..., None], place[..., :2], behind).astype(np.float32)
+        inside = ((flow > -0.5) & (flow < side - 0.5)).all(-1)
+        nearest = np.where(depths[..., 3] > 0, depths[..., 2], np.float32(1e4))
+        # The nearest surface within a pixel, and the farthest: a slope has both.
+        at = flow.clip(-2, side + 1)
+        there = cv2.remap(nearest, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        farther = cv2.remap(
+            cv2.dilate(np.where(nearest > 9e3, -1, nearest), np.ones((3, 3))), at, None, cv2.INTER_NEAREST,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        slope = np.minimum(farther - there, 1.0).clip(0)
+        same = place[..., 2] <= there + slope + _DEPTH_TOLERANCE
+        alpha = cv2.remap(drawn.alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        visible = inside & np.where(somebody, same & (there < 9e3), alpha < 0.5)
+        return flow, visible.astype(np.uint8) * 255, place[..., 3].astype(np.int16) - 1
+
+
+def _over(drawn: Drawn, background: np.ndarray, shot: _Shot, side: int) -> np.ndarray:
+    behind = crop(background, shot.background, side).astype(np.float32)
+    return np.round(drawn.color + behind * (1 - drawn.alpha[..., None])).clip(0, 255).astype(np.uint8)
+
+
+def _away_from_eyes(part: np.ndarray, side: int) -> np.ndarray:
+    """(S, S) uint8, 0 at eyeballs and lashes and just around them."""
+    eyes = np.isin(part, (Part.EYE, Part.LASHES)).astype(np.uint8)
+    reach = max(1, round(_EYE_MARGIN * side))
+    eyes = cv2.dilate(eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2))
+    return 255 - cv2.GaussianBlur(eyes * 255, (0, 0), reach / 2)

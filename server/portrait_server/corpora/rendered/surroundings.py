@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chance light, and what stands behind a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+
+from portrait_server.corpora.rendered.renderer import Light
+
+CANVAS: Final = 512  # pixels a side of the made-up photograph
+
+
+def random_light(rng: np.random.Generator) -> Light:
+    """A key, a fill and a rim, warm or cold; sometimes hard and from the side."""
+    key = _way(rng.uniform(-1.1, 1.1), rng.uniform(-0.2, 0.9))
+    fill = _way(-np.sign(key[0]) * rng.uniform(0.2, 1.3), rng.uniform(-0.3, 0.5))
+    rim = _way(rng.choice([-1, 1]) * rng.uniform(1.7, 2.6), rng.uniform(0, 0.8))
+    strength = np.array([rng.uniform(0.5, 1.3), rng.uniform(0.05, 0.5), rng.choice([0, 0, 0.5]) * rng.uniform(0.4, 1)])
+    tints = np.exp(rng.normal(0, [0.10, 0.02, 0.12], (3, 3)))
+    around = rng.uniform(0.12, 0.5)
+    colors = strength[:, None] * tints
+    exposure = rng.uniform(0.85, 1.25) / max(0.3, around + strength[0] * 0.6 + strength[1] * 0.4)
+    warm = np.exp(rng.normal(0, [0.08, 0.02, 0.10]))
+    return Light(
+        np.stack([key, fill, rim]), colors, around * warm, around * rng.uniform(0.4, 0.9) * warm[::-1], exposure
+    )
+
+
+def random_background(rng: np.random.Generator, photographs: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """(CANVAS, CANVAS, 3) uint8: a backdrop, shapes out of focus, or a photograph."""
+    chance = rng.random()
+    if photographs and chance < 0.5:
+        picture = photographs[int(rng.integers(len(photographs)))]
+        grown = cv2.resize(picture, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
+        return _blurred(grown, float(np.exp(rng.uniform(0.5, 3.3))))
+    first, second = (rng.integers(0, 256, 3) * rng.uniform(0.3, 1) for _ in range(2))
+    y, x = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32) / CANVAS
+    way = rng.normal(0, 1, 2)
+    share = np.clip(0.5 + way[0] * (x - 0.5) + way[1] * (y - 0.5), 0, 1)[..., None]
+    picture = (1 - share) * first + share * second
+    if chance < 0.75:
+        for _ in range(int(rng.integers(3, 25))):
+            low = rng.integers(-60, CANVAS, 2)
+            high = low + rng.integers(10, 300, 2)
+            color = tuple(float(value) for value in rng.integers(0, 256, 3))
+            cv2.rectangle(picture, tuple(map(int, low)), tuple(map(int, high)), color, -1)
+        picture = _blurred(picture, float(np.exp(rng.uniform(-0.5, 3))))
+    cloud = rng.normal(0, rng.uniform(0, 45), (rng.integers(3, 40),) * 2 + (1,)).astype(np.float32)
+    picture = picture + cv2.resize(cloud, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)[..., None]
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """A wide blur, done on fewer pixels."""
+    step = max(1, int(sigma / 2))
+    small = cv2.resize(picture, (CANVAS // step,) * 2, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    return cv2.resize(small, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
+
+
+def _way(yaw: float, height: float) -> np.ndarray:
+    """Towards a light: x right, y down, z away from the camera."""
+    return np.array([np.sin(yaw) * np.cos(height), -np.sin(height), -np.cos(yaw) * np.cos(height)])
