@@ -14,7 +14,7 @@ from portrait_server.corpora.augment import degraded, random_colors, tremble
 from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.reposing import warp
 from portrait_server.corpora.sample import Corpus, Sample
-from portrait_server.corpora.shards import Face, open_shards
+from portrait_server.corpora.shards import Face, Faces
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.networks.alignment import aligned_transform, crop, transform_points
 
@@ -28,15 +28,13 @@ class ReposedPhotos(Corpus):
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
         """
-        self._shards = open_shards(folder)
-        self._first = np.cumsum([0, *map(len, self._shards)])
+        self._faces = Faces(folder)
         self._augmented = augmented
-        self.identities = int(self._first[-1])
+        self.identities = len(self._faces)
 
     def face(self, identity: int) -> Face:
         """The photograph with the given number."""
-        shard = int(np.searchsorted(self._first, identity, side="right")) - 1
-        return self._shards[shard].read(identity - int(self._first[shard]))
+        return self._faces.read(identity)
 
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
         identity = int(rng.integers(self.identities))

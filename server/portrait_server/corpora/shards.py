@@ -146,6 +146,23 @@ class Shard:
         return Shard, (self.path,)
 
 
+class Faces:
+    """All faces of a folder of shards, numbered from 0."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises: PortraitError: FILE_MISSING where there is no shard; BAD_IMAGE for a damaged one."""
+        self._shards = open_shards(folder)
+        self._first = np.cumsum([0, *map(len, self._shards)])
+
+    def __len__(self) -> int:
+        return int(self._first[-1])
+
+    def read(self, number: int) -> Face:
+        """Raises: PortraitError: BAD_IMAGE naming the shard and the record where it is damaged."""
+        shard = int(np.searchsorted(self._first, number, side="right")) - 1
+        return self._shards[shard].read(number - int(self._first[shard]))
+
+
 def open_shards(folder: Path) -> list[Shard]:
     """A folder's shards in order of their names.
 

@@ -70,11 +70,11 @@ def long_hair(rng: np.random.Generator) -> Piece:
 def torso(rng: np.random.Generator) -> Piece:
     """Neck's foot, shoulders and chest."""
     rows, columns = 26, 48
-    y = np.linspace(-13.5, -52, rows)[:, None]
+    y = np.linspace(-12.8, -52, rows)[:, None]
     angle = np.linspace(-np.pi, np.pi, columns)[None]
     slope, broad = rng.uniform(5.5, 10.0), rng.uniform(17, 24)
-    out = smoothstep((-14.5 - y) / slope) ** 0.7
-    wide = 6.6 + (broad - 6.6) * out
+    out = smoothstep((-13.2 - y) / slope) ** 0.7
+    wide = 6.9 + (broad - 6.9) * out
     deep = 6.2 + rng.uniform(4, 7) * smoothstep((-14 - y) / 14)
     c, s = np.cos(angle), np.sin(angle)
     x, z = wide * np.sign(s) * np.abs(s) ** 0.85, -2.2 + deep * np.sign(c) * np.abs(c) ** 0.8

@@ -52,6 +52,8 @@ _ICT_LANDMARKS: Final = (
 )
 # fmt: on
 _ICT_VERTICES: Final = 26719
+_ICT_NECK_ENDS: Final = -15.5
+_ICT_SHOULDERS: Final = 6.4, -9.5  # further from the middle than this, and lower
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,10 @@ class HeadModel:
         parts = np.empty(_ICT_VERTICES, np.uint8)
         for part, first, last in _ICT_PARTS:
             parts[first : last + 1] = part
+        # The bust is dressed: what is below the neck gives way to shoulders of its own.
+        x, y, _ = vertices.T
+        bust = (y < _ICT_NECK_ENDS) | (y < _ICT_SHOULDERS[1]) & (np.abs(x) > _ICT_SHOULDERS[0])
+        parts[bust & (parts == Part.SKIN)] = Part.UNSEEN
         seen = (parts[triangles] != Part.UNSEEN).all(1)
         return cls(vertices, triangles[seen], parts, identity, expressions, names, np.array(_ICT_LANDMARKS), _ICT_EYES)
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +16,17 @@ from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person, Posed
 from portrait_server.corpora.rendered.regions import Regions, regions_of
-from portrait_server.corpora.rendered.renderer import Drawn, Light, Renderer, camera_matrix
+from portrait_server.corpora.rendered.renderer import Drawn, Renderer, camera_matrix
+from portrait_server.corpora.rendered.skins import Fit, fit_head, skin_from
 from portrait_server.corpora.rendered.surroundings import CANVAS, random_background, random_light
 from portrait_server.corpora.sample import Corpus, Sample
+from portrait_server.corpora.shards import Face, Faces
 from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 
 _PEOPLE: Final = 20_000
-_DEPTH_TOLERANCE: Final = 0.35  # centimetres
+_PHOTOGRAPHED: Final = 0.75  # share of people with a photograph as skin
+_DEPTH_TOLERANCE: Final = 0.2  # centimetres
+_STEEPEST: Final = 0.8  # centimetres from pixel to pixel, beyond which there is a gap between
 _HEAD_PIXELS: Final = 9.0  # pixels of the made-up photograph a centimetre: a head of about 250
 _EYE_MARGIN: Final = 0.02  # sides of the frame
 
@@ -47,9 +50,18 @@ class RenderedHeads(Corpus):
 
     identities = _PEOPLE
 
-    def __init__(self, model: HeadModel, *, augmented: bool = True) -> None:
-        """Args: augmented: change colours, degrade references, mirror, and let landmarks tremble."""
+    def __init__(self, model: HeadModel, photographs: Path | None = None, *, augmented: bool = True) -> None:
+        """
+        Args:
+            photographs: shards of portraits (`portrait corpus build photos`): skin for most heads, and backgrounds.
+            augmented: change colours, degrade references, mirror, and let landmarks tremble.
+
+        Raises:
+            PortraitError: FILE_MISSING, BAD_IMAGE.
+        """
         self._model = model
+        self._photographs = None if photographs is None else Faces(photographs)
+        self._fits: dict[int, Fit] = {}
         self._augmented = augmented
 
     @cached_property
@@ -67,13 +79,24 @@ class RenderedHeads(Corpus):
     def person(self, identity: int) -> Person:
         """The person with the given number."""
         rng = np.random.default_rng((2019, identity))
-        return Person(self._model, self._regions, None, rng)
+        skin = None
+        if self._photographs is not None and rng.random() < _PHOTOGRAPHED:
+            number = int(rng.integers(len(self._photographs)))
+            face = self._photographs.read(number)
+            skin = skin_from(face, self._fit(number, face), self._model, self._regions)
+        return Person(self._model, self._regions, skin, rng)
+
+    def _fit(self, number: int, face: Face) -> Fit:
+        # Small, and slow to find: one for each photograph is kept.
+        if number not in self._fits:
+            self._fits[number] = fit_head(self._model, face.points)
+        return self._fits[number]
 
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
         identity = int(rng.integers(self.identities))
         person = self.person(identity)
         light = random_light(rng)
-        background = random_background(rng)
+        background = random_background(rng, self._photograph(rng))
         distance = rng.uniform(70, 220)
         still = rng.random() < 0.8
         shots = [self._shot(person, distance, still, side, rng) for _ in range(references + 1)]
@@ -100,6 +123,11 @@ class RenderedHeads(Corpus):
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
+    def _photograph(self, rng: np.random.Generator) -> np.ndarray | None:
+        if self._photographs is None or rng.random() < 0.5:
+            return None
+        return self._photographs.read(int(rng.integers(len(self._photographs)))).image
+
     def _shot(self, person: Person, distance: float, still: bool, side: int, rng: np.random.Generator) -> _Shot:
         posed = person.posed(random_performance(rng), distance)
         focal = _HEAD_PIXELS * distance
@@ -125,26 +153,22 @@ class RenderedHeads(Corpus):
         self, person: Person, target: _Shot, reference: _Shot, drawn: Drawn, side: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow (S, S, 2), visibility (S, S) uint8, and the part (S, S) that each pixel of the target shows."""
-        draw = self._renderer.places
-        place = draw(person, target.posed, reference.posed, target.camera, reference.camera, side)
-        depths = draw(person, reference.posed, reference.posed, reference.camera, reference.camera, side)
+        place = self._renderer.places(person, target.posed, reference.posed, target.camera, reference.camera, side)
         somebody = place[..., 3] > 0
         grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
         behind = cv2.transform(grid, compose(reference.background, inverse(target.background)))
         flow = np.where(somebody[..., None], place[..., :2], behind).astype(np.float32)
         inside = ((flow > -0.5) & (flow < side - 0.5)).all(-1)
-        nearest = np.where(depths[..., 3] > 0, depths[..., 2], np.float32(1e4))
-        # The nearest surface within a pixel, and the farthest: a slope has both.
         at = flow.clip(-2, side + 1)
-        there = cv2.remap(nearest, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-        farther = cv2.remap(
-            cv2.dilate(np.where(nearest > 9e3, -1, nearest), np.ones((3, 3))), at, None, cv2.INTER_NEAREST,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        slope = np.minimum(farther - there, 1.0).clip(0)
-        same = place[..., 2] <= there + slope + _DEPTH_TOLERANCE
+        # A slope spans depths between neighbours, and so does each of its pixels.
+        spread = cv2.dilate(drawn.farthest, np.ones((3, 3))) - cv2.erode(drawn.nearest, np.ones((3, 3)))
+        nearest, slope = (
+            cv2.remap(field, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            for field in (drawn.nearest, spread)
+        )
+        same = place[..., 2] <= nearest + slope.clip(0, _STEEPEST) + _DEPTH_TOLERANCE
         alpha = cv2.remap(drawn.alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        visible = inside & np.where(somebody, same & (there < 9e3), alpha < 0.5)
+        visible = inside & np.where(somebody, same & (alpha > 0.5), alpha < 0.5)
         return flow, visible.astype(np.uint8) * 255, place[..., 3].astype(np.int16) - 1
 
 

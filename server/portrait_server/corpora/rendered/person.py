@@ -65,7 +65,7 @@ class Person:
     def __init__(self, model: HeadModel, regions: Regions, skin: Skin | None, rng: np.random.Generator) -> None:
         self._model = model
         own = np.clip(rng.normal(0, 1, len(model.identity)), -2.5, 2.5)
-        self._shape = model.shaped(own if skin is None else skin.identity + 0.25 * own[: len(skin.identity)])
+        self._shape = model.shaped(own if skin is None else _blended(skin.identity, own))
         hair = rng.random()
         pieces = [torso(rng)]
         if hair > 0.08:
@@ -93,6 +93,8 @@ class Person:
             self.photo[: self._count], self.trust[: self._count] = skin.places, skin.trust
         self.eye_middles = model.eye_centres
         self.triangles = _joined(model.triangles, pieces, self._count)
+        if rng.random() < 0.7:
+            self.triangles = self.triangles[self.part[self.triangles[:, 0]] != Part.LASHES]
         self._around = _corners_of(self.triangles, len(self.rest))
         self._eye_centres = [sphere_centre(self._shape[first : last + 1]) for first, last in model.eyes]
 
@@ -128,7 +130,7 @@ class Person:
                 np.polyval(np.polyfit(*landmarks[list(lids[number]), :2].T, 2), x)
                 for lids in (_UPPER_LIDS, _LOWER_LIDS)
             )
-            shade[first : last + 1, 0] = (0.30 + 0.70 * smoothstep((above - y + 0.05) / _LIGHT)) * (
+            shade[first : last + 1, 0] = (0.45 + 0.55 * smoothstep((above - y + 0.08) / _LIGHT)) * (
                 0.7 + 0.3 * smoothstep((y - below + 0.05) / _DARK)
             )
             shade[first : last + 1, 1] = np.exp(-(((y - below - 0.03) / 0.07) ** 2))
@@ -147,6 +149,13 @@ class Person:
             faces[:, i] = u[:, j] * v[:, k] - u[:, k] * v[:, j]
         total = self._around @ faces
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+
+
+def _blended(fitted: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """A fitted shape, a little varied; what the fit leaves out stays as it was drawn."""
+    shape = own.copy()
+    shape[: len(fitted)] = fitted + 0.25 * own[: len(fitted)]
+    return shape
 
 
 def _joined(head: np.ndarray, pieces: list[Piece], count: int) -> np.ndarray:
@@ -173,6 +182,8 @@ def _look(rng: np.random.Generator, skin: Skin | None) -> dict[str, object]:
         color = skin.color
     darkness = float(np.clip(1.2 - 1.6 * color.mean(), 0, 1))
     hair = _HAIR[0 if rng.random() < darkness else rng.integers(len(_HAIR))] * np.exp(rng.normal(0, 0.2, 3) * 0.4)
+    if skin is not None:
+        hair = skin.hair
     iris = _IRIS[0 if rng.random() < darkness else rng.integers(len(_IRIS))] * np.exp(rng.normal(0, 0.15, 3))
     lip = color * np.array([0.95, 0.52, 0.52]) + np.array([0.05, 0.005, 0.01])
     if rng.random() < 0.15:

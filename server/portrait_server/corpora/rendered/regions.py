@@ -14,7 +14,7 @@ from portrait_server.geometry.pose import smoothstep
 
 _LIP_RIM = 0.12
 _BROW = 0.42  # half its height at the thickest
-_NECK = (-19.0, -9.0)  # between these heights the neck turns with the head more and more
+_NECK = (-17.0, -8.5)  # between these heights the neck turns with the head more and more
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def regions_of(model: HeadModel) -> Regions:
         (tints * skin[:, None]).astype(np.float32),
         np.where(skin, _scalp(vertices, points), -9).astype(np.float32),
         np.where(skin, smoothstep((y - _NECK[0]) / (_NECK[1] - _NECK[0])), 1.0).astype(np.float32),
-        np.where(skin, 1 - 0.5 * neck, 1).astype(np.float32),
+        np.where(skin, 1 - 0.3 * neck, 1).astype(np.float32),
     )
 
 

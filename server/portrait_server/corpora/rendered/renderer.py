@@ -12,9 +12,9 @@ import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.corpora.rendered.person import Person, Posed
-from portrait_server.corpora.rendered.shaders import LOOK, PLACES, VERTEX
+from portrait_server.corpora.rendered.shaders import LOOKS, PLACES, SOLID, VERTEX, look
 
-_FINER: Final = 2  # the picture is drawn so many times larger, then averaged
+_FINER: Final = 2  # the picture is drawn twice as large, then averaged
 _NEAR, _FAR = 5.0, 400.0
 _NOISE_CELLS: Final = 64
 _FIXED: Final = "3f 4f 1f 2f 1f", ("rest", "tints", "part", "photo", "trust")
@@ -38,10 +38,13 @@ class Drawn:
 
     Attributes:
         color: (S, S, 3) float32, 0 to 255, already weighed by `alpha`; alpha (S, S) float32, 0 to 1.
+        nearest, farthest: (S, S) float32, depth within each pixel, centimetres; far beyond the person where nobody is.
     """
 
     color: np.ndarray
     alpha: np.ndarray
+    nearest: np.ndarray
+    farthest: np.ndarray
 
 
 class Renderer:
@@ -57,11 +60,12 @@ class Renderer:
             raise _no_opengl("the package moderngl is not installed") from error
         try:
             self._context = moderngl.create_context(standalone=True, backend="egl")
-        except Exception as error:  # noqa: BLE001 - glcontext raises bare Exception
+        except Exception as error:
             raise _no_opengl(str(error)) from error
         gl: Any = self._context
         gl.enable(moderngl.DEPTH_TEST)
-        self._look = gl.program(vertex_shader=VERTEX, fragment_shader=LOOK)
+        gl.front_face = "cw"  # rows are drawn from the bottom up, which mirrors the picture
+        self._looks = {name: gl.program(vertex_shader=VERTEX, fragment_shader=look(name)) for name in LOOKS}
         self._places = gl.program(vertex_shader=VERTEX, fragment_shader=PLACES)
         grain = np.random.default_rng(7).integers(0, 256, (_NOISE_CELLS,) * 3 + (4,), np.uint8)
         self._noise = gl.texture3d((_NOISE_CELLS,) * 3, 4, grain.tobytes())
@@ -72,29 +76,36 @@ class Renderer:
         """Args: camera: (4, 4) from `camera_matrix`."""
         self._prepare(person, side)
         self._moving.write(_packed(posed.vertices, posed.normals, posed.shade))
-        look = self._look
-        _set(look, person.look)
-        _set(
-            look,
-            {
-                "camera": camera.T.astype("f4").tobytes(),
-                "light_way": light.ways.astype("f4").tobytes(),
-                "light_color": light.colors.astype("f4").tobytes(),
-                "ambient_sky": tuple(light.sky),
-                "ambient_ground": tuple(light.ground),
-                "exposure": light.exposure,
-                "eye_middle": person.eye_middles.astype("f4").tobytes(),
-            },
-        )
+        values = {
+            **person.look,
+            "camera": camera.T.astype("f4").tobytes(),
+            "light_way": light.ways.astype("f4").tobytes(),
+            "light_color": light.colors.astype("f4").tobytes(),
+            "ambient_sky": tuple(light.sky),
+            "ambient_ground": tuple(light.ground),
+            "exposure": light.exposure,
+            "eye_middle": person.eye_middles.astype("f4").tobytes(),
+            "noise": 0,
+            "photograph": 1,
+        }
         self._fine.use()
         self._fine.clear(0, 0, 0, 0)
         self._noise.use(0)
         self._photo.use(1)
-        self._look_array.render()
+        for name, array in self._look_arrays.items():
+            _set(self._looks[name], values)
+            if name in SOLID:
+                self._context.enable(self._context.CULL_FACE)
+            array.render()
+            self._context.disable(self._context.CULL_FACE)
         fine = side * _FINER
         pixels = np.frombuffer(self._fine.read(components=4, alignment=1), np.uint8).reshape(fine, fine, 4)
         pixels = cv2.resize(pixels.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-        return Drawn(pixels[..., :3], pixels[..., 3] / 255)
+        depth = np.frombuffer(self._depth.read(alignment=1), np.float32).reshape(fine, fine)
+        depth = 2 * _FAR * _NEAR / (_FAR + _NEAR - (2 * depth - 1) * (_FAR - _NEAR))
+        rows = np.minimum(depth[::2], depth[1::2]), np.maximum(depth[::2], depth[1::2])
+        nearest, farthest = np.minimum(rows[0][:, ::2], rows[0][:, 1::2]), np.maximum(rows[1][:, ::2], rows[1][:, 1::2])
+        return Drawn(pixels[..., :3], pixels[..., 3] / 255, nearest, farthest)
 
     def places(
         self, person: Person, posed: Posed, other: Posed, camera: np.ndarray, other_camera: np.ndarray, side: int
@@ -132,7 +143,8 @@ class Renderer:
                         attachment.release()
                     buffer.release()
             fine = (side * _FINER,) * 2
-            self._fine = gl.framebuffer([gl.texture(fine, 4)], gl.depth_renderbuffer(fine))
+            self._depth = gl.depth_texture(fine)
+            self._fine = gl.framebuffer([gl.texture(fine, 4)], self._depth)
             self._plain = gl.framebuffer([gl.texture((side, side), 4, dtype="f4")], gl.depth_renderbuffer((side, side)))
             self._side = side
         if person is not self._person:
@@ -141,15 +153,7 @@ class Renderer:
     def _upload(self, person: Person) -> None:
         gl: Any = self._context
         if self._person is not None:
-            for thing in (
-                self._look_array,
-                self._places_array,
-                self._fixed,
-                self._moving,
-                self._other,
-                self._index,
-                self._photo,
-            ):
+            for thing in self._uploaded:
                 thing.release()
         skin = person.skin
         photo = np.zeros((2, 2, 3), np.uint8) if skin is None else skin.image
@@ -157,17 +161,24 @@ class Renderer:
         self._fixed = gl.buffer(_packed(person.rest, person.tints, person.part, person.photo, person.trust))
         self._moving = gl.buffer(reserve=len(person.rest) * 8 * 4)
         self._other = gl.buffer(reserve=len(person.rest) * 3 * 4)
-        self._index = gl.buffer(np.ascontiguousarray(person.triangles, np.int32).tobytes())
-        shared = [(self._fixed, *_attributes(_FIXED, self._look)), (self._moving, *_attributes(_MOVING, self._look))]
-        self._look_array = gl.vertex_array(self._look, shared, self._index)
-        shared = [
-            (self._fixed, *_attributes(_FIXED, self._places)),
-            (self._moving, *_attributes(_MOVING, self._places)),
-        ]
-        self._places_array = gl.vertex_array(self._places, [*shared, (self._other, "3f", "other")], self._index)
-        _set(self._look, {"noise": 0, "photograph": 1})
+        index = gl.buffer(np.ascontiguousarray(person.triangles, np.int32).tobytes())
+        self._uploaded = [self._photo, self._fixed, self._moving, self._other, index]
+        part = person.part[person.triangles[:, 0]]
+        self._look_arrays = {}
+        for name, parts in LOOKS.items():
+            chosen = person.triangles[np.isin(part, parts)]
+            if len(chosen):
+                own = gl.buffer(np.ascontiguousarray(chosen, np.int32).tobytes())
+                self._look_arrays[name] = gl.vertex_array(self._looks[name], self._shared(self._looks[name]), own)
+                self._uploaded += [own, self._look_arrays[name]]
+        layout = [*self._shared(self._places), (self._other, "3f", "other")]
+        self._places_array = gl.vertex_array(self._places, layout, index)
+        self._uploaded.append(self._places_array)
         _set(self._places, {"noise": 0})
         self._person = person
+
+    def _shared(self, program: Any) -> list[tuple[Any, ...]]:
+        return [(self._fixed, *_attributes(_FIXED, program)), (self._moving, *_attributes(_MOVING, program))]
 
 
 def camera_matrix(focal: float, middle: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from portrait_server.corpora.rendered.head_model import Part
+
 VERTEX: Final = """
 #version 330
 uniform mat4 camera;
@@ -38,14 +40,13 @@ vec4 grain(vec3 p) { return texture(noise, p); }
 vec3 strands() { return vec3(atan(v_rest.x, -v_rest.z) * hair_grain.x, v_rest.y * hair_grain.y, length(v_rest) * 0.05); }
 bool cut() {
     if (v_part == HAIR) return v_tints.x < 0.15 + 0.7 * grain(strands()).r;
-    if (v_part == LASHES) return fract(atan(v_rest.x - sign(v_rest.x) * 3.12, v_rest.z - 7.0) * 22.0) > 0.45;
+    if (v_part == LASHES) return fract(atan(v_rest.x - sign(v_rest.x) * 3.12, v_rest.z - 7.0) * 45.0) > 0.35;
     return false;
 }
 """
 
-LOOK: Final = (
-    "#version 330\n"
-    + _CUT
+_LOOK: Final = (
+    _CUT
     + """
 uniform sampler2D photograph;
 uniform vec3 ambient_sky, ambient_ground, light_way[3], light_color[3];
@@ -65,28 +66,28 @@ vec3 lit(vec3 albedo, vec3 n, vec3 wrap, float gloss, float sharp) {
         // Light creeps around skin, red furthest.
         sum += albedo * light_color[i] * clamp((vec3(c) + wrap) / (1.0 + wrap), 0.0, 1.0);
         vec3 h = normalize(light_way[i] + view);
-        float fresnel = 0.3 + 0.7 * pow(1.0 - max(dot(view, h), 0.0), 4.0);
+        float edge = 1.0 - max(dot(view, h), 0.0), fresnel = 0.3 + 0.7 * edge * edge * edge;
         sum += light_color[i] * gloss * fresnel * pow(max(dot(n, h), 0.0), sharp) * step(0.0, c);
     }
     return sum;
 }
 
 vec3 skin_color(vec3 n) {
-    vec4 fine = grain(v_rest * 0.35), mid = grain(v_rest * 0.09), wide = grain(v_rest * 0.025);
-    vec3 made = skin * (1.0 + skin_look.x * ((fine.r - 0.5) * 0.5 + (mid.g - 0.5) * 0.5 + (wide.b - 0.5) * 0.6));
-    made = mix(made, made * blood, clamp(v_tints.y * (0.5 + 0.7 * mid.b) , 0.0, 1.0));
-    made *= 1.0 - skin_look.y * smoothstep(0.66, 0.74, grain(v_rest * 0.22).a) * (0.4 + v_tints.y);
-    made = mix(made, lip * (0.75 + 0.5 * grain(v_rest * vec3(0.9, 0.12, 0.3)).r), smoothstep(0.25, 0.75, v_tints.x));
-    float bristle = grain(v_rest * vec3(1.2, 0.5, 1.2)).g;
-    made = mix(made, hair * 0.6, skin_look.w * v_tints.w * smoothstep(0.3, 0.75, bristle));
-    float brow = smoothstep(0.25, 0.8, v_tints.z + 0.5 * (grain(v_rest * vec3(0.45, 0.7, 0.4)).b - 0.5));
+    vec4 fine = grain(v_rest * 0.31), mid = grain(v_rest * 0.07), wide = grain(v_rest * 0.012);
+    vec3 made = skin * (1.0 + skin_look.x * ((fine.r - 0.5) * 0.4 + (mid.g - 0.5) * 0.35 + (wide.b - 0.5) * 0.5));
+    made = mix(made, made * blood, clamp(v_tints.y * (0.4 + 0.5 * mid.b + 0.5 * wide.g), 0.0, 1.0));
+    made *= 1.0 - skin_look.y * smoothstep(0.68, 0.8, mid.a) * (0.4 + v_tints.y);
+    float lips = smoothstep(0.25, 0.75, v_tints.x);
+    made = mix(made, lip * (0.8 + 0.4 * fine.b), lips);
+    made = mix(made, hair * 0.6, skin_look.w * v_tints.w * smoothstep(0.2, 0.8, fine.g));
+    float brow = smoothstep(0.25, 0.85, v_tints.z + 0.35 * (mid.b - 0.5) + 0.35 * (fine.a - 0.5));
     made = mix(made, hair * 0.7 + 0.01, 0.85 * brow);
-    vec3 seen = pow(texture(photograph, v_photo).rgb, vec3(2.2));
-    vec3 albedo = mix(made, seen, v_trust);
-    vec3 shine = lit(albedo, n, mix(vec3(0.35, 0.18, 0.12), vec3(1.6), 0.6 * v_trust),
-                     skin_look.z * (0.6 + 0.8 * fine.g) * (1.0 - 0.9 * v_trust), 18.0);
-    float wet = smoothstep(0.3, 0.8, v_tints.x) * (1.0 - v_trust);
-    return (shine + wet * lit(vec3(0.0), n, vec3(0.1), 0.10, 60.0)) * v_shade.x;
+    vec3 seen = texture(photograph, v_photo).rgb;
+    vec3 albedo = mix(made, seen * seen, v_trust);
+    // A photograph has its own light: little is added to it.
+    vec3 wrap = mix(vec3(0.35, 0.18, 0.12), vec3(1.8), v_trust);
+    float gloss = (skin_look.z * (0.6 + 0.8 * fine.g) + 0.12 * lips) * (1.0 - 0.9 * v_trust);
+    return lit(albedo, n, wrap, gloss, 16.0 + 30.0 * lips) * v_shade.x;
 }
 
 vec3 eye_color(vec3 n) {
@@ -122,27 +123,55 @@ vec3 cloth_color(vec3 n) {
     return lit(made, n, vec3(0.25), 0.0, 10.0) * v_shade.x;
 }
 
+vec3 inside_color(vec3 n) {
+    vec4 wet = grain(v_rest * 0.45);
+    vec3 flesh = lip * vec3(1.0, 0.75, 0.75) * (0.7 + 0.6 * wet.g);
+    bool enamel = v_part == TEETH;
+    return lit(enamel ? tooth * (0.9 + 0.2 * wet.r) : flesh, n, vec3(0.3), enamel ? 0.12 : 0.08, 45.0) * v_shade.x;
+}
+
+vec3 hair_color(vec3 n) {
+    vec4 strand = grain(strands()), lock = grain(strands() * vec3(0.22, 0.5, 1.0) + 0.37);
+    vec3 made = hair * (0.25 + 1.1 * strand.g * (0.4 + lock.r));
+    return lit(made, n, vec3(0.25), 0.03 + 0.10 * strand.b * lock.g, 14.0) * v_shade.x;
+}
+
+vec3 other_color(vec3 n) {
+    return v_part == GLASSES ? lit(v_tints.rgb, n, vec3(0.0), 0.5, 60.0) : hair * 0.3;
+}
+
 void main() {
+#ifdef CUT
     if (cut()) discard;
-    vec3 n = normalize(v_normal);
-    vec3 c;
-    if (v_part == SKIN) c = skin_color(n);
-    else if (v_part == EYE) c = eye_color(n);
-    else if (v_part == TEETH) c = lit(tooth * (0.9 + 0.2 * grain(v_rest * 0.4).r), n, vec3(0.3), 0.12, 50.0) * v_shade.x;
-    else if (v_part == MOUTH || v_part == GUMS)
-        c = lit(lip * vec3(1.0, 0.75, 0.75) * (0.7 + 0.6 * grain(v_rest * 0.5).g), n, vec3(0.2), 0.08, 40.0) * v_shade.x;
-    else if (v_part == CLOTH) c = cloth_color(n);
-    else if (v_part == HAIR) {
-        vec4 strand = grain(strands() * vec3(1.0, 1.0, 1.0));
-        vec4 lock = grain(strands() * vec3(0.22, 0.5, 1.0) + 0.37);
-        c = lit(hair * (0.25 + 1.1 * strand.g * (0.4 + lock.r)), n, vec3(0.25), 0.03 + 0.10 * strand.b * lock.g, 14.0) * v_shade.x;
-    }
-    else if (v_part == GLASSES) c = lit(v_tints.rgb, n, vec3(0.0), 0.5, 60.0);
-    else c = hair * 0.15;
-    color = vec4(pow(clamp(c * exposure, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);
+#endif
+    vec3 light = max(LOOK_OF(normalize(v_normal)) * exposure, 0.0);
+    // As film does, bright parts are compressed rather than clipped.
+    vec3 bright = max(light - 0.5, 0.0);
+    color = vec4(sqrt(min(light, 0.5) + 0.5 * bright / (bright + 0.5)), 1.0);
 }
 """
 )
+
+LOOKS: Final = {
+    "skin_color": (Part.SKIN,),
+    "eye_color": (Part.EYE,),
+    "inside_color": (Part.MOUTH, Part.GUMS, Part.TEETH),
+    "hair_color": (Part.HAIR,),
+    "cloth_color": (Part.CLOTH,),
+    "other_color": (Part.LASHES, Part.GLASSES),
+}
+"""Which parts each function colours. A program for each: on a CPU, OpenGL pays for both sides of a branch."""
+
+SOLID: Final = ("skin_color", "eye_color", "inside_color")
+"""Those without holes, whose inner sides are never seen."""
+
+
+def look(function: str) -> str:
+    """The fragment shader of one of `LOOKS`."""
+    # A shader that may cut pixels away is run even where something nearer hides them.
+    cut = "" if function in SOLID else "#define CUT\n"
+    return f"#version 330\n#define LOOK_OF {function}\n{cut}" + _LOOK
+
 
 PLACES: Final = (
     "#version 330\n"

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 
 from portrait_server.corpora.rendered.renderer import Light
 
-CANVAS: Final = 512  # pixels a side of the made-up photograph
+CANVAS: Final = 448  # pixels a side of the made-up photograph
 
 
 def random_light(rng: np.random.Generator) -> Light:
@@ -30,26 +29,25 @@ def random_light(rng: np.random.Generator) -> Light:
     )
 
 
-def random_background(rng: np.random.Generator, photographs: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """(CANVAS, CANVAS, 3) uint8: a backdrop, shapes out of focus, or a photograph."""
-    chance = rng.random()
-    if photographs and chance < 0.5:
-        picture = photographs[int(rng.integers(len(photographs)))]
-        grown = cv2.resize(picture, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
-        return _blurred(grown, float(np.exp(rng.uniform(0.5, 3.3))))
+def random_background(rng: np.random.Generator, photograph: np.ndarray | None = None) -> np.ndarray:
+    """(CANVAS, CANVAS, 3) uint8: a photograph out of focus if there is one, else a backdrop or shapes."""
+    if photograph is not None:
+        grown = cv2.resize(photograph, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR)
+        return _blurred(grown, float(np.exp(rng.uniform(1.2, 3.3))))
     first, second = (rng.integers(0, 256, 3) * rng.uniform(0.3, 1) for _ in range(2))
     y, x = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32) / CANVAS
     way = rng.normal(0, 1, 2)
     share = np.clip(0.5 + way[0] * (x - 0.5) + way[1] * (y - 0.5), 0, 1)[..., None]
     picture = (1 - share) * first + share * second
-    if chance < 0.75:
+    if rng.random() < 0.6:
         for _ in range(int(rng.integers(3, 25))):
             low = rng.integers(-60, CANVAS, 2)
             high = low + rng.integers(10, 300, 2)
             color = tuple(float(value) for value in rng.integers(0, 256, 3))
             cv2.rectangle(picture, tuple(map(int, low)), tuple(map(int, high)), color, -1)
         picture = _blurred(picture, float(np.exp(rng.uniform(-0.5, 3))))
-    cloud = rng.normal(0, rng.uniform(0, 45), (rng.integers(3, 40),) * 2 + (1,)).astype(np.float32)
+    cells = int(np.exp(rng.uniform(1, 4)))
+    cloud = rng.normal(0, rng.choice([0, 8, 30]) * rng.random(), (cells, cells)).astype(np.float32)
     picture = picture + cv2.resize(cloud, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)[..., None]
     return np.clip(picture, 0, 255).astype(np.uint8)
 
