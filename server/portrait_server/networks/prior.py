@@ -156,8 +156,15 @@ def _solve(centres: torch.Tensor, goals: torch.Tensor, smooth: torch.Tensor) -> 
     system[..., :-1, :-1] = kernel[:, None] + torch.diag_embed(smooth)
     system[..., -1, -1] = 0
     goals = F.pad(goals, (0, 0, 0, 1))
-    weights = torch.linalg.solve(system, goals)  # (B, K, N + 1, 2)
+    weights = _solved(system, goals)  # (B, K, N + 1, 2)
     return weights.permute(0, 2, 1, 3).flatten(2)
+
+
+def _solved(system: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
+    if system.is_cuda:
+        return torch.linalg.solve(system, goals)
+    # MKL's LU in torch 2.13 fails or hangs for several systems of over 150 rows on more than one thread.
+    return torch.from_numpy(np.linalg.solve(system.numpy(), goals.numpy()))
 
 
 def _place(head: _Head, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,11 +15,14 @@ class NetworkChoice:
     Attributes:
         configuration: a name that `networks.configurations.build` knows.
         side: S, pixels of the aligned frame.
+        columns: whether the discriminator has a column for each person, as in the paper. Where there is one
+            picture of each it would learn the pictures by heart: then one column serves all.
         overrides: what `build` is given beside the name.
     """
 
     configuration: str
     side: int = 256
+    columns: bool = True
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
@@ -31,13 +34,11 @@ class CorpusChoice:
         kind: `videos`, `reposed` or `rendered`.
         path: its folder or file; relative to the configuration file.
         weight: how often it is drawn, against the others.
-        held_out: how many of its identities are never trained on, but measured.
     """
 
     kind: str
     path: Path
     weight: float = 1.0
-    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Data:
 
     Attributes:
         corpora: where the samples come from.
+        held_out: people that are never trained on, but measured.
         batch_size: samples of a step, on each device.
         references: K; with `vary_references` a step shows its networks 1 to K of them.
         workers: processes that make samples.
     """
 
     corpora: tuple[CorpusChoice, ...]
+    held_out: tuple[CorpusChoice, ...]
     batch_size: int
     references: int = 8
     vary_references: bool = True

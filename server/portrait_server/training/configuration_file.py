@@ -117,9 +117,10 @@ def _check(c: Configuration) -> None:
         raise _bad("optimiser.ema", "must be from 0 to below 1")
     if c.data.references > 32:
         raise _bad("data.references", "must be 32 at most")
-    for i, corpus in enumerate(c.data.corpora):
-        if corpus.kind not in _CORPUS_KINDS:
-            raise _bad(f"data.corpora[{i}].kind", f"must be one of {', '.join(_CORPUS_KINDS)}")
+    for name, corpora in (("corpora", c.data.corpora), ("held_out", c.data.held_out)):
+        for i, corpus in enumerate(corpora):
+            if corpus.kind not in _CORPUS_KINDS:
+                raise _bad(f"data.{name}[{i}].kind", f"must be one of {', '.join(_CORPUS_KINDS)}")
     for name in c.content:
         if name not in _CONTENT_NETWORKS:
             raise _bad(f"content.{name}", f"is not known; known are {', '.join(_CONTENT_NETWORKS)}")

@@ -84,9 +84,8 @@ def flow(made: Tensor, exact: Tensor) -> Tensor:
 
 
 def visibility(made: Tensor, exact: Tensor, weight: Tensor) -> Tensor:
-    """Weighted cross-entropy of the probability that the reference shows a pixel."""
-    made = made.clamp(1e-4, 1 - 1e-4)
-    return weighted_mean(F.binary_cross_entropy(made, exact, reduction="none"), weight)
+    """Weighted cross-entropy of the logits that the reference shows a pixel, and whether it does (0 or 1)."""
+    return weighted_mean(F.binary_cross_entropy_with_logits(made, exact, reduction="none"), weight)
 
 
 def region_weights(points: Tensor, side: int, mouth: float, eyes: float) -> Tensor:

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that learns, and one step of learning: networks, their running mean, discriminator, optimisers."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from portrait_server.networks.configurations import Networks, build
+from portrait_server.networks.output import Output, References
+from portrait_server.training import losses
+from portrait_server.training.batch import Batch
+from portrait_server.training.checkpoints import load_optimiser, optimiser_tensors
+from portrait_server.training.configuration import Configuration, Stage
+from portrait_server.training.objective import adversarial_terms, reconstruction_terms, total
+from portrait_server.training.perceptual import ContentLoss
+from portrait_server.training.precision import autocast
+from portrait_server.training.team import Team
+
+
+class NotFinite(Exception):
+    """A step's gradient overflowed; nothing was learnt from it, but the networks may be beyond mending."""
+
+
+class Learner:
+    """What a run trains.
+
+    Attributes:
+        networks: embedder and generator, as they learn.
+        average: the same, the running mean of their weights: what is measured and shipped.
+        discriminator: None where no stage asks for one.
+    """
+
+    def __init__(self, configuration: Configuration, identities: int, team: Team) -> None:
+        """Everything new, and the same in every process of the team.
+
+        Raises:
+            PortraitError: WEIGHTS_MISSING for a content network without its file.
+        """
+        torch.manual_seed(configuration.seed)
+        self._configuration, self._team = configuration, team
+        chosen = configuration.network
+        self.networks = build(chosen.configuration, side=chosen.side, **chosen.overrides).to(team.device)
+        self.average: Networks = copy.deepcopy(self.networks).requires_grad_(False).eval()
+        judged = any(stage.discriminator_steps for stage in configuration.stages)
+        columns = identities if chosen.columns else 1
+        self.discriminator = self.networks.new_discriminator(columns) if judged else None
+        self._content = {name: ContentLoss(name, path).to(team.device) for name, path in configuration.content.items()}
+        betas = configuration.optimiser.betas
+        self._optimisers = {"networks": torch.optim.Adam(self.networks.parameters(), betas=betas)}
+        if self.discriminator is not None:
+            self._optimisers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), betas=betas)
+        team.share(self.tensors().values())
+
+    def step(self, batch: Batch, step: int) -> dict[str, float]:
+        """Learns from one batch; `step` counts from 0.
+
+        Returns:
+            every term of the losses, weighted, and the norms of the gradients before clipping.
+
+        Raises:
+            NotFinite: a gradient was; nothing was learnt from it.
+        """
+        stage, done = self._configuration.stage_at(step)
+        self._set_rates(stage, done, step)
+        figures: dict[str, Tensor] = {}
+        with autocast(self._team.device):
+            output, embeddings = self._draw(batch)
+        terms = reconstruction_terms(
+            output, batch, stage.weights, self._configuration.regions, self._content
+        )
+        if self.discriminator is not None and stage.discriminator_steps:
+            for _ in range(stage.discriminator_steps):
+                figures |= self._teach_discriminator(self.discriminator, batch, output.image.detach())
+            terms |= self._judged(self.discriminator, batch, output, embeddings, stage)
+        figures |= terms
+        figures["gradient_norm"] = self._learn("networks", self.networks, total(terms))
+        self._follow(step)
+        return {name: float(value) for name, value in figures.items()}
+
+    @torch.no_grad()
+    def draw(self, batch: Batch) -> Output:
+        """What the averaged networks make of a batch."""
+        with autocast(self._team.device):
+            return self.average(references_of(batch), batch.target_points)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds, by name; not copies."""
+        modules = {"networks": self.networks, "average": self.average, "discriminator": self.discriminator}
+        held = {
+            f"{part}/{name}": tensor
+            for part, module in modules.items()
+            if module is not None
+            for name, tensor in module.state_dict().items()
+        }
+        for part, optimiser in self._optimisers.items():
+            held |= {f"{part}-adam/{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
+        return held
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Puts back what `tensors` gave. Raises: RuntimeError or KeyError where the shapes or names are of other networks."""
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, rest = name.split("/", 1)
+            parts.setdefault(part, {})[rest] = tensor
+        self.networks.load_state_dict(parts["networks"])
+        self.average.load_state_dict(parts["average"])
+        if self.discriminator is not None:
+            self.discriminator.load_state_dict(parts["discriminator"])
+        for part, optimiser in self._optimisers.items():
+            load_optimiser(optimiser, parts.get(f"{part}-adam", {}))
+
+    def _draw(self, batch: Batch) -> tuple[Output, Tensor]:
+        references = references_of(batch)
+        embeddings = self.networks.embedder(references.images, references.points)
+        style = self.networks.generator.style(embeddings)
+        return self.networks.generator(references, batch.target_points, style), embeddings
+
+    def _teach_discriminator(self, judge: nn.Module, batch: Batch, fake: Tensor) -> dict[str, Tensor]:
+        people = self._columns(batch)
+        with autocast(self._team.device):
+            on_real = judge(batch.target, batch.target_points, people).scores
+            on_fake = judge(fake, batch.target_points, people).scores
+        loss = losses.discriminator_hinge(on_real.float(), on_fake.float())
+        norm = self._learn("discriminator", judge, loss)
+        return {"discriminator": loss.detach(), "discriminator_gradient_norm": norm}
+
+    def _judged(
+        self, judge: nn.Module, batch: Batch, output: Output, embeddings: Tensor, stage: Stage
+    ) -> dict[str, Tensor]:
+        people = self._columns(batch)
+        with _frozen(judge), autocast(self._team.device):
+            fake = judge(output.image, batch.target_points, people)
+            with torch.no_grad():
+                real = judge(batch.target, batch.target_points, people)
+        return adversarial_terms(fake, real, judge.people[people], embeddings, stage.weights)
+
+    def _columns(self, batch: Batch) -> Tensor:
+        return batch.identity if self._configuration.network.columns else torch.zeros_like(batch.identity)
+
+    def _learn(self, part: str, module: nn.Module, loss: Tensor) -> Tensor:
+        optimiser = self._optimisers[part]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._team.average_gradients(module.parameters())
+        norm = nn.utils.clip_grad_norm_(module.parameters(), self._configuration.optimiser.clip)
+        if not torch.isfinite(norm):
+            raise NotFinite(f"the gradient of the {part} at a loss of {float(loss)}")
+        optimiser.step()
+        return norm
+
+    def _set_rates(self, stage: Stage, done: float, step: int) -> None:
+        settings = self._configuration.optimiser
+        share = (1 + done * (stage.rate_end - 1)) * min(1.0, (step + 1) / max(1, settings.warm_up_steps))
+        rates = {"networks": settings.generator_rate, "discriminator": settings.discriminator_rate}
+        for part, optimiser in self._optimisers.items():
+            for group in optimiser.param_groups:
+                group["lr"] = rates[part] * share
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        # A young mean must forget fast: what it began with is noise.
+        keep = min(self._configuration.optimiser.ema, (1 + step) / (10 + step))
+        for mean, now in zip(self.average.parameters(), self.networks.parameters(), strict=True):
+            mean.lerp_(now, 1 - keep)
+        for mean, now in zip(self.average.buffers(), self.networks.buffers(), strict=True):
+            mean.copy_(now)
+
+
+def references_of(batch: Batch) -> References:
+    """The batch's references as the networks take them; a matte that a sample lacks is a half everywhere."""
+    known = batch.has_matte[:, None]
+    mattes = known * batch.reference_mattes + (1 - known) * 0.5
+    return References(batch.references, batch.reference_points, mattes)
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        module.requires_grad_(True)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The generator's whole loss: each term of a stage, named, on one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from portrait_server.networks.discriminator import Judgement
+from portrait_server.networks.output import Output
+from portrait_server.training import losses
+from portrait_server.training.batch import Batch
+from portrait_server.training.configuration import Regions, Weights
+from portrait_server.training.perceptual import ContentLoss
+
+
+def reconstruction_terms(
+    output: Output, batch: Batch, weights: Weights, regions: Regions, content: Mapping[str, ContentLoss]
+) -> dict[str, Tensor]:
+    """The terms that compare with the target, already weighted; those of weight 0 are left out.
+
+    A generator that has no flow, matte or visibility has no such term either.
+    """
+    image = output.image.float()
+    where = batch.color_weight * losses.region_weights(batch.target_points, batch.side, regions.mouth, regions.eyes)
+    terms: dict[str, Tensor] = {}
+    if weights.pixel:
+        terms["pixel"] = losses.pixel(image, batch.target, where)
+    if weights.gradient:
+        terms["gradient"] = losses.gradient(image, batch.target, where)
+    if weights.pyramid:
+        terms["pyramid"] = losses.pyramid(image, batch.target, where)
+    if weights.warped and output.warped is not None:
+        terms["warped"] = losses.pixel(output.warped.float(), batch.target, where)
+    if weights.matte and output.matte is not None:
+        terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte.expand_as(batch.matte))
+    if weights.flow and output.flow is not None:
+        terms["flow"] = losses.flow(output.flow[:, 0].float(), batch.flow)
+    if weights.visibility and output.visibility is not None:
+        seen = output.visibility[:, 0].float()
+        terms["visibility"] = losses.visibility(seen, batch.visibility, batch.has_flow.expand_as(batch.visibility))
+    for name, network in content.items():
+        if getattr(weights, name):
+            terms[name] = network(image, batch.target)
+    return {name: getattr(weights, name) * term for name, term in terms.items()}
+
+
+def adversarial_terms(
+    fake: Judgement, real: Judgement, columns: Tensor, embeddings: Tensor, weights: Weights
+) -> dict[str, Tensor]:
+    """The terms that ask the discriminator, already weighted; those of weight 0 are left out.
+
+    Args:
+        columns: (B, E), the discriminator's Wᵢ of each sample.
+        embeddings: (B, E), ê.
+    """
+    terms: dict[str, Tensor] = {}
+    if weights.adversarial:
+        terms["adversarial"] = losses.generator_hinge(fake.scores.float())
+    if weights.feature_matching:
+        terms["feature_matching"] = losses.feature_matching(
+            [f.float() for f in real.features], [f.float() for f in fake.features]
+        )
+    if weights.embedding_match:
+        terms["embedding_match"] = losses.embedding_match(columns.float(), embeddings.float())
+    return {name: getattr(weights, name) * term for name, term in terms.items()}
+
+
+def total(terms: Mapping[str, Tensor]) -> Tensor:
+    """Their sum."""
+    return torch.stack(list(terms.values())).sum()

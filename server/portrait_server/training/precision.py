@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""bfloat16 where the device computes in it."""
+
+from __future__ import annotations
+
+import torch
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """A context in which convolutions and matrix products run in bfloat16, on GPUs that can.
+
+    CPUs stay at float32: the memory traffic of the casts costs what the arithmetic gains.
+    """
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
