@@ -10,6 +10,12 @@ from typing import Final
 
 import cv2
 import numpy as np
+from portrait_shared.landmarks import STABLE
+
+from portrait_server.detectors.mesh import MESH_VERTICES
+from portrait_server.geometry.face_mesh import neutral_mesh
+from portrait_server.geometry.pose import fit_pose
+from portrait_server.geometry.reference_mesh import has_depth
 
 # Where the middle of the eyes and of the mouth come to lie, in sides of the frame. The scorer's head box is about
 # 3.4 times as large as the distance between them, so the whole head and some shoulder are inside.
@@ -90,3 +96,13 @@ def crop(image: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
         ratio = np.array([width / small[0], height / small[1]])
         matrix = compose(matrix, np.column_stack([np.diag(ratio), ratio / 2 - 0.5]))
     return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def with_depth(points: np.ndarray) -> np.ndarray:
+    """Points (70, 3) float32: those without a depth get a mean face's, turned as they are."""
+    if has_depth(points):
+        return np.asarray(points, np.float32)
+    stable = list(STABLE)
+    landmarks = neutral_mesh()[list(MESH_VERTICES)] * float(np.ptp(points[:68, :2], axis=0).max())
+    posed = fit_pose(landmarks[stable], points[stable, :2]).apply(landmarks)
+    return np.column_stack([points[:, :2], posed[:, 2]]).astype(np.float32)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from portrait_server.networks.prior import Motion
+
 
 @dataclass(frozen=True)
 class References:
@@ -21,6 +23,13 @@ class References:
     images: torch.Tensor
     points: torch.Tensor
     mattes: torch.Tensor | None = None
+
+    def only(self, number: int) -> References:
+        """One of the K, as K = 1."""
+        part = slice(number, number + 1)
+        return References(
+            self.images[:, part], self.points[:, part], None if self.mattes is None else self.mattes[:, part]
+        )
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Output:
         visibility: (B, K, 1, S, S) logits: whether each reference shows it.
         merge: (B, K, 1, S, S), each reference's share; they add up to 1.
         warped_matte: (B, 1, S, S), the references' mattes, carried over and merged.
+        prior: the motion that the landmarks alone tell; it goes on outside the frame.
     """
 
     image: torch.Tensor
@@ -48,3 +58,4 @@ class Output:
     visibility: torch.Tensor | None = None
     merge: torch.Tensor | None = None
     warped_matte: torch.Tensor | None = None
+    prior: Motion | None = None

@@ -7,6 +7,7 @@ Shapes: B batch, K references, S side of the aligned frame, w width, E embedding
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from torch import nn
 from portrait_server.networks import raster
 from portrait_server.networks.blocks import Residual, StyledResidual, assign_styles, conv
 from portrait_server.networks.output import Output, References
-from portrait_server.networks.prior import fit_motion, flow_pixels
+from portrait_server.networks.prior import Motion, fit_motion, flow_pixels
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
 _MASK_AT_START = -3.0  # logit: nearly closed, but open enough to learn
@@ -38,6 +39,22 @@ class Features:
     half: torch.Tensor
     quarter: torch.Tensor
     eighth: torch.Tensor
+
+    @classmethod
+    def joined(cls, references: References, parts: Sequence[Features]) -> Features:
+        """Of one person (B = 1), from those of each reference."""
+        pyramid = ([getattr(part, name) for part in parts] for name in ("half", "quarter", "eighth"))
+        return cls(references, *(torch.cat(level) for level in pyramid))
+
+    def repeated(self, batch: int) -> Features:
+        """Of one person (B = 1), the same for a batch of targets."""
+        images, points, mattes = self.references.images, self.references.points, self.references.mattes
+        references = References(
+            images.expand(batch, -1, -1, -1, -1),
+            points.expand(batch, -1, -1, -1),
+            None if mattes is None else mattes.expand(batch, -1, -1, -1, -1),
+        )
+        return Features(references, *(part.repeat(batch, 1, 1, 1) for part in (self.half, self.quarter, self.eighth)))
 
 
 class ReferenceEncoder(nn.Module):
@@ -164,7 +181,8 @@ class PortraitGenerator(nn.Module):
         """As `forward`, from features made before."""
         references = features.references
         batch, count = references.images.shape[:2]
-        flow, visibility, distance, drawn = self._flow(features, target_points)
+        motion = fit_motion(references.points, target_points, self.side)
+        flow, visibility, distance, drawn = self._flow(features, target_points, motion)
         logits = visibility.unflatten(0, (batch, count)) - self.nearness * distance
         merge = _to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
@@ -181,17 +199,17 @@ class PortraitGenerator(nn.Module):
             eighth,
             style,
         )
-        return self._output(carried, made, flow, visibility, merge)
+        return self._output(carried, made, flow, visibility, merge, motion)
 
     def _flow(
-        self, features: Features, target_points: torch.Tensor
+        self, features: Features, target_points: torch.Tensor, motion: Motion
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), how far the prior had to go
         (B, K, 1, S / 4, S / 4) in sides, target raster (B, 3, S / 4, S / 4)."""
         references = features.references
         batch, count = references.images.shape[:2]
         small = self.side // 4
-        prior = flow_pixels(fit_motion(references.points, target_points, self.side), self.side)
+        prior = flow_pixels(motion, self.side)
         prior = prior.flatten(0, 1)
         coarse = _shrunk(prior, 4)  # (B K, S / 4, S / 4, 2)
         offset = ((coarse - _grid(small, coarse)) / small).permute(0, 3, 1, 2)
@@ -218,6 +236,7 @@ class PortraitGenerator(nn.Module):
         flow: torch.Tensor,
         visibility: torch.Tensor,
         merge: torch.Tensor,
+        motion: Motion,
     ) -> Output:
         batch, count = merge.shape[:2]
         warped, warped_matte = carried[:, :3], carried[:, 3:]
@@ -228,7 +247,7 @@ class PortraitGenerator(nn.Module):
             image=warped + mask * made[:, :3], matte=matte, warped=warped, mask=mask, color=color,
             flow=flow.unflatten(0, (batch, count)),
             visibility=_to_side(visibility, self.side).unflatten(0, (batch, count)),
-            merge=merge, warped_matte=warped_matte,
+            merge=merge, warped_matte=warped_matte, prior=motion,
         )  # fmt: skip
 
 

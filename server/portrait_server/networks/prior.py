@@ -161,7 +161,7 @@ def _solve(centres: torch.Tensor, goals: torch.Tensor, smooth: torch.Tensor) -> 
 
 
 def _solved(system: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
-    if system.is_cuda:
+    if system.is_cuda or torch.get_num_threads() == 1:
         return torch.linalg.solve(system, goals)
     # MKL's LU in torch 2.13 fails or hangs for several systems of over 150 rows on more than one thread.
     return torch.from_numpy(np.linalg.solve(system.numpy(), goals.numpy()))

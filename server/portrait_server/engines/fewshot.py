@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine with weights: the `portrait` generator moves, merges and mends what 1 to 32 photographs show."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from threading import Barrier
+from typing import Final
+
+import numpy as np
+import torch
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.fewshot_frame import Drawing, Layers, draw_frame, unpacked
+from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, within_reach
+from portrait_server.engines.warp_scene import resized
+from portrait_server.networks.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
+from portrait_server.networks.output import References
+from portrait_server.networks.portrait_generator import Features
+from portrait_server.networks.weights_file import load
+
+WEIGHTS_VARIABLE: Final = "TALKING_PORTRAITS_WEIGHTS"
+MOST_REFERENCES: Final = 32
+_CODE_VERSION = 1
+_SIZES_KEPT = 2
+_GPU_BATCH = 8  # pictures warped at once: frames times references
+_GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
+_MOST_WORKERS = 4
+
+
+def weights_path() -> Path:
+    """The file that the environment names, else the one that ships."""
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    return Path(named) if named else Path(str(resources.files("portrait_server"))) / "weights" / "portrait.safetensors"
+
+
+@dataclass
+class FewshotPortrait:
+    """What the engine keeps of its references.
+
+    Attributes:
+        photos: each reference with its matte; the first one's pixels are the portrait's.
+        matrices: (K, 2, 3) from each photo to the aligned frame.
+        features, style: what the networks make of them.
+        layers: what frames are drawn from, at the sizes last asked for.
+    """
+
+    photos: list[WarpPortrait]
+    matrices: np.ndarray
+    features: Features
+    style: torch.Tensor
+    layers: OrderedDict[tuple[int, int], Layers] = field(default_factory=OrderedDict)
+
+    def at(self, size: tuple[int, int]) -> Layers:
+        """The layers at (width, height) pixels."""
+        if size not in self.layers:
+            self.layers[size] = self._built(size)
+            if len(self.layers) > _SIZES_KEPT:
+                self.layers.popitem(last=False)
+        self.layers.move_to_end(size)
+        return self.layers[size]
+
+    def _built(self, size: tuple[int, int]) -> Layers:
+        scene = self.photos[0].scene(size)
+        finest = scale_of(self.matrices[0]) / float(scene.scale.max())
+        others, matrices = [], [_for_scaled(self.matrices[0], scene.scale)]
+        for photo, matrix in zip(self.photos[1:], self.matrices[1:], strict=True):
+            height, width = photo.image.shape[:2]
+            # No finer than the frame will show it: what is drawn smaller than it is would shimmer.
+            shrink = min(1.0, scale_of(matrix) / finest)
+            small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+            others.append(resized(photo.image[..., :3], small))
+            matrices.append(_for_scaled(matrix, np.array([small[0] / width, small[1] / height])))
+        return Layers(scene, np.stack(matrices), others)
+
+
+class FewshotEngine(Engine):
+    """Used from one thread at a time. On a CPU frames are drawn one by one, on a GPU in batches of one size."""
+
+    name = "fewshot"
+
+    def __init__(self, device: str = "cpu", weights: Path | None = None) -> None:
+        """Loads the weights.
+
+        Raises:
+            PortraitError: WEIGHTS_MISSING, BAD_WEIGHTS.
+        """
+        path = weights or weights_path()
+        try:
+            self.networks, info = load(path, device)
+        except PortraitError as error:
+            if error.code is ErrorCode.WEIGHTS_MISSING:
+                raise PortraitError(
+                    error.code, f"The engine fewshot needs weights: there is no file {path}.",
+                    f"Use the engine warp, or train weights with `portrait train` and set {WEIGHTS_VARIABLE} to their file.",
+                ) from error  # fmt: skip
+            raise
+        if not info.configuration.copies:
+            raise PortraitError(
+                ErrorCode.BAD_WEIGHTS,
+                f"{path} holds the configuration {info.configuration.name!r}; the engine draws with `portrait`.",
+                "Train with the configuration `portrait`.",
+            )
+        self.device = torch.device(device)
+        self.side = info.configuration.side
+        self.fingerprint = f"fewshot-{_CODE_VERSION}-{self.device.type}-{info.checksum[:16]}"
+        self.batch_size = 4 if self.device.type == "cpu" else 16
+        # A tenth faster on a CPU, and what a GPU's convolutions want.
+        self.networks = self.networks.to(memory_format=torch.channels_last)
+        self._warp = WarpEngine("cpu")
+        self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
+
+    def prepare(self, references: Sequence[Reference]) -> FewshotPortrait:
+        if not 1 <= len(references) <= MOST_REFERENCES:
+            raise PortraitError(
+                ErrorCode.BAD_IMAGE, f"A portrait is made of 1 to {MOST_REFERENCES} references, not {len(references)}.",
+                "Choose the sharpest, in different poses and with different expressions.",
+            )  # fmt: skip
+        photos = [self._warp.prepare([reference]) for reference in references]
+        placed = [with_depth(checked_points(reference.points)) for reference in references]
+        matrices = np.stack([aligned_transform(points, self.side) for points in placed])
+        points = np.stack([transform_points(m, p) for m, p in zip(matrices, placed, strict=True)])
+        images, mattes = [], []
+        for photo, matrix in zip(photos, matrices, strict=True):
+            images.append(crop(np.ascontiguousarray(photo.image[..., :3]), matrix, self.side))
+            mattes.append(crop(np.round(photo.matte * 255).astype(np.uint8), matrix, self.side))
+        aligned = References(
+            images=self._tensor(np.stack(images)).permute(0, 3, 1, 2)[None] / 255,
+            points=self._tensor(points)[None],
+            mattes=self._tensor(np.stack(mattes))[None, :, None] / 255,
+        )
+        features, style = self._workers.submit(self._encoded, aligned).result()
+        return FewshotPortrait(photos, matrices, features, style)
+
+    @torch.inference_mode()
+    def _encoded(self, aligned: References) -> tuple[Features, torch.Tensor]:
+        """One reference at a time, so that 32 take no more memory than one."""
+        embeddings, parts = [], []
+        for number in range(aligned.images.shape[1]):
+            one = aligned.only(number)
+            embeddings.append(self.networks.embedder(one.images, one.points))
+            parts.append(self.networks.generator.encode(one))
+        style = self.networks.generator.style(torch.stack(embeddings).mean(0))
+        return Features.joined(aligned, parts), style
+
+    def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+        layers = portrait.at((int(size[0]), int(size[1])))
+        height, width = portrait.photos[0].image.shape[:2]
+        rows = [with_depth(within_reach(checked_points(row), width, height)) for row in points]
+        matrices = [aligned_transform(row, self.side) for row in rows]
+        aligned = np.stack([transform_points(m, row) for m, row in zip(matrices, rows, strict=True)])
+        to_aligned = [_for_scaled(matrix, layers.scene.scale) for matrix in matrices]
+        batch = 1 if self.device.type == "cpu" else max(1, _GPU_BATCH // len(portrait.photos))
+
+        def drawn(start: int) -> list[np.ndarray]:
+            drawings = self._drawings(portrait, aligned[start : start + batch], batch)
+            return [draw_frame(layers, m, d, matte) for m, d in zip(to_aligned[start:], drawings, strict=False)]
+
+        chunks = self._workers.map(drawn, range(0, len(points), batch))
+        return np.stack([frame for chunk in chunks for frame in chunk])
+
+    def _drawings(self, portrait: FewshotPortrait, points: np.ndarray, batch: int) -> list[Drawing]:
+        """What the network draws for at most `batch` targets (N, 70, 3) in the aligned frame."""
+        # Always as many: another number may be summed up in another order.
+        target = self._tensor(np.concatenate([points, np.repeat(points[-1:], batch - len(points), 0)]))
+        with torch.inference_mode():
+            features = portrait.features.repeated(batch)
+            output = self.networks.generator.draw(features, target, portrait.style.expand(batch, -1))
+            return unpacked(output, self.side, len(points))
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, torch.float32)
+
+
+def _for_scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The affine (2, 3) float64 from a picture resized by `scale` (2,) that does what `matrix` does from the picture."""
+    back = 1 / scale
+    linear = matrix[:, :2].astype(float) * back
+    return np.column_stack([linear, matrix[:, 2] + matrix[:, :2].astype(float) @ (back / 2 - 0.5)])
+
+
+def _single_threaded(workers: int) -> ThreadPoolExecutor:
+    """Threads whose torch does not start further ones.
+
+    Frames side by side need no barriers. Threads inside one frame wait for one another at every layer: on cores
+    that something else uses too (Blender, say) that took seventeen times as long as a single thread.
+    """
+    usual = torch.get_num_threads()
+    count = min(workers, os.cpu_count() or 1)
+    started = Barrier(count + 1)
+
+    def start() -> None:
+        torch.set_num_threads(1)
+        started.wait()
+
+    pool = ThreadPoolExecutor(count, "fewshot", start)
+    for _ in range(count):
+        pool.submit(int)
+    started.wait()
+    torch.set_num_threads(usual)
+    return pool
