@@ -57,14 +57,14 @@ def find(folder: Path) -> list[Path]:
     return sorted(p for p in folder.glob(f"{_PREFIX}*") if p.name[len(_PREFIX) :].isdigit())
 
 
-def read(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A checkpoint's tensors and state.
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A checkpoint's tensors, in main memory, and its state.
 
     Raises:
         PortraitError: BAD_WEIGHTS where the folder is damaged.
     """
     try:
-        return load_file(path / _TENSORS, device=str(device)), json.loads((path / _STATE).read_text("utf-8"))
+        return load_file(path / _TENSORS), json.loads((path / _STATE).read_text("utf-8"))
     except (SafetensorError, OSError, ValueError) as error:
         raise PortraitError(ErrorCode.BAD_WEIGHTS, f"{path} is no whole checkpoint: {error}.", _REMEDY) from error
 

@@ -136,9 +136,16 @@ class Keeping:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A whole run."""
+    """A whole run.
+
+    Attributes:
+        licence: of the weights, an SPDX expression; whoever owns the samples decides.
+        seed: of weights and samples.
+        content: the weight files of VGG networks, by name; see `perceptual`.
+    """
 
     name: str
+    licence: str
     network: NetworkChoice
     data: Data
     optimiser: Optimiser

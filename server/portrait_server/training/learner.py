@@ -70,9 +70,7 @@ class Learner:
         figures: dict[str, Tensor] = {}
         with autocast(self._team.device):
             output, embeddings = self._draw(batch)
-        terms = reconstruction_terms(
-            output, batch, stage.weights, self._configuration.regions, self._content
-        )
+        terms = reconstruction_terms(output, batch, stage.weights, self._configuration.regions, self._content)
         if self.discriminator is not None and stage.discriminator_steps:
             for _ in range(stage.discriminator_steps):
                 figures |= self._teach_discriminator(self.discriminator, batch, output.image.detach())
@@ -80,7 +78,7 @@ class Learner:
         figures |= terms
         figures["gradient_norm"] = self._learn("networks", self.networks, total(terms))
         self._follow(step)
-        return {name: float(value) for name, value in figures.items()}
+        return {name: float(value.detach()) for name, value in figures.items()}
 
     @torch.no_grad()
     def draw(self, batch: Batch) -> Output:

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
-from portrait_server.device import resolve_device
 from torch import Tensor, nn
+
+from portrait_server.device import resolve_device
 
 
 class Team:
