@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from threading import Barrier
 from typing import Final
@@ -26,19 +25,12 @@ from portrait_server.networks.output import References
 from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
-WEIGHTS_VARIABLE: Final = "TALKING_PORTRAITS_WEIGHTS"
 MOST_REFERENCES: Final = 32
 _CODE_VERSION = 1
 _SIZES_KEPT = 2
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
 _MOST_WORKERS = 4
-
-
-def weights_path() -> Path:
-    """The file that the environment names, else the one that ships."""
-    named = os.environ.get(WEIGHTS_VARIABLE)
-    return Path(named) if named else Path(str(resources.files("portrait_server"))) / "weights" / "portrait.safetensors"
 
 
 @dataclass
@@ -86,26 +78,17 @@ class FewshotEngine(Engine):
 
     name = "fewshot"
 
-    def __init__(self, device: str = "cpu", weights: Path | None = None) -> None:
+    def __init__(self, device: str, weights: Path) -> None:
         """Loads the weights.
 
         Raises:
             PortraitError: WEIGHTS_MISSING, BAD_WEIGHTS.
         """
-        path = weights or weights_path()
-        try:
-            self.networks, info = load(path, device)
-        except PortraitError as error:
-            if error.code is ErrorCode.WEIGHTS_MISSING:
-                raise PortraitError(
-                    error.code, f"The engine fewshot needs weights: there is no file {path}.",
-                    f"Use the engine warp, or train weights with `portrait train` and set {WEIGHTS_VARIABLE} to their file.",
-                ) from error  # fmt: skip
-            raise
+        self.networks, info = load(weights, device)
         if not info.configuration.copies:
             raise PortraitError(
                 ErrorCode.BAD_WEIGHTS,
-                f"{path} holds the configuration {info.configuration.name!r}; the engine draws with `portrait`.",
+                f"{weights} holds the configuration {info.configuration.name!r}; the engine draws with `portrait`.",
                 "Train with the configuration `portrait`.",
             )
         self.device = torch.device(device)

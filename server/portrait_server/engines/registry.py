@@ -17,7 +17,16 @@ def _warp(device: str) -> Engine:
     return WarpEngine(device)
 
 
-ENGINES: dict[str, Callable[[str], Engine]] = {"warp": _warp}
+def _fewshot(device: str) -> Engine:
+    from portrait_server.engines.fewshot_weights import find_weights
+
+    weights = find_weights()  # first: without them there is no need to load torch
+    from portrait_server.engines.fewshot import FewshotEngine
+
+    return FewshotEngine(device, weights)
+
+
+ENGINES: dict[str, Callable[[str], Engine]] = {"warp": _warp, "fewshot": _fewshot}
 DEFAULT_ENGINE: Final = "warp"
 
 

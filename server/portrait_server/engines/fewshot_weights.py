@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the weights of the engine fewshot lie. Importing this does not load torch, which takes seconds."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from portrait_shared.errors import ErrorCode, PortraitError
+
+WEIGHTS_VARIABLE: Final = "TALKING_PORTRAITS_WEIGHTS"
+
+
+def find_weights() -> Path:
+    """The file that the environment names, else the one that ships.
+
+    Raises:
+        PortraitError: WEIGHTS_MISSING.
+    """
+    named = os.environ.get(WEIGHTS_VARIABLE)
+    shipped = Path(str(resources.files("portrait_server"))) / "weights" / "portrait.safetensors"
+    path = Path(named) if named else shipped
+    if not path.is_file():
+        raise PortraitError(
+            ErrorCode.WEIGHTS_MISSING, f"The engine fewshot needs weights: there is no file {path}.",
+            f"Use the engine warp, or train weights with `portrait train` and set {WEIGHTS_VARIABLE} to their file.",
+        )  # fmt: skip
+    return path
