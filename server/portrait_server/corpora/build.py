@@ -6,6 +6,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -50,8 +51,21 @@ class Source(ABC):
         """
 
 
-def build(source: Source, output: Path) -> int:
-    """Adds to the folder `output` what it does not hold yet; returns how many faces it holds then.
+@dataclass(frozen=True)
+class Built:
+    """What a folder of shards holds.
+
+    Attributes:
+        faces: how many; `sources` files they are from; `skipped` files without a usable face, and why.
+    """
+
+    faces: int
+    sources: int
+    skipped: dict[str, str]
+
+
+def build(source: Source, output: Path) -> Built:
+    """Adds to the folder `output` what it does not hold yet.
 
     Raises:
         PortraitError: FILE_MISSING where there is nothing to read; OUTPUT_NOT_WRITABLE; BAD_IMAGE for a
@@ -62,33 +76,54 @@ def build(source: Source, output: Path) -> int:
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"There is nothing to read in {source.folder}.", "Choose another folder."
         )
-    shards = _resume(output)
-    done = {name for shard in shards for name in (*shard.sources, *shard.skipped)}
-    count = sum(map(len, shards))
-    number = 1 + max((int(shard.path.stem) for shard in shards), default=-1)
-    faces: list[tuple[int, int, Face]] = []
-    sources: list[str] = []
-    skipped: dict[str, str] = {}
+    number, done = _resume(output)
+    left = [name for name in names if name not in done]
+    batch = _Batch()
     with closing(MediaPipeDetector()) as detector, tqdm(total=len(names), unit="file", desc="Corpus") as progress:
-        progress.update(len(names) - len(left := [name for name in names if name not in done]))
+        progress.update(len(names) - len(left))
         for name in left:
             try:
-                found = [(len(sources), frame, face) for frame, face in source.faces(name, detector)]
-                faces += found
-                sources.append(name)
+                # Complete before it counts: a clip may fail half way through.
+                batch.add(name, list(source.faces(name, detector)))
             except PortraitError as error:
-                skipped[name] = error.message
+                batch.skipped[name] = error.message
             progress.update()
-            if len(faces) >= _FACES_PER_SHARD or len(skipped) >= _FACES_PER_SHARD:
-                write_shard(output / f"{number:05d}{SUFFIX}", faces, sources, skipped)
-                number, count = number + 1, count + len(faces)
-                faces, sources, skipped = [], [], {}
-    if sources or skipped:
-        write_shard(output / f"{number:05d}{SUFFIX}", faces, sources, skipped)
-    return count + len(faces)
+            if batch.full:
+                batch.write(output / f"{number:05d}{SUFFIX}")
+                number, batch = number + 1, _Batch()
+    if batch.sources or batch.skipped:
+        batch.write(output / f"{number:05d}{SUFFIX}")
+    return _summary(output)
 
 
-def _resume(output: Path) -> list[Shard]:
+class _Batch:
+    """What goes into the next shard."""
+
+    def __init__(self) -> None:
+        self.faces: list[tuple[int, int, Face]] = []
+        self.sources: list[str] = []
+        self.skipped: dict[str, str] = {}
+
+    @property
+    def full(self) -> bool:
+        return max(len(self.faces), len(self.skipped)) >= _FACES_PER_SHARD
+
+    def add(self, name: str, faces: list[tuple[int, Face]]) -> None:
+        self.faces += [(len(self.sources), frame, face) for frame, face in faces]
+        self.sources.append(name)
+
+    def write(self, path: Path) -> None:
+        write_shard(path, self.faces, self.sources, self.skipped)
+
+
+def _summary(output: Path) -> Built:
+    shards = [Shard(path) for path in sorted(output.glob(f"*{SUFFIX}"))]
+    skipped = {name: why for shard in shards for name, why in shard.skipped.items()}
+    return Built(sum(map(len, shards)), sum(len(shard.sources) for shard in shards), skipped)
+
+
+def _resume(output: Path) -> tuple[int, set[str]]:
+    """The number of the next shard, and the files that need no more work."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         for partial in output.glob(f"*{SUFFIX}.partial"):
@@ -97,7 +132,9 @@ def _resume(output: Path) -> list[Shard]:
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {output}: {error.strerror}.", "Choose another folder."
         ) from error
-    return [Shard(path) for path in sorted(output.glob(f"*{SUFFIX}"))]
+    shards = [Shard(path) for path in sorted(output.glob(f"*{SUFFIX}"))]
+    done = {name for shard in shards for name in (*shard.sources, *shard.skipped)}
+    return 1 + max((int(shard.path.stem) for shard in shards if shard.path.stem.isdigit()), default=-1), done
 
 
 def cut(image: np.ndarray, found: DetectedFace) -> Face:

@@ -69,24 +69,22 @@ class Sample:
         flow = self.flow
         if flow is not None:
             flow = np.stack([last - flow[:, ::-1, 0], flow[:, ::-1, 1]], -1)
-        flipped = {
-            name: None if value is None else np.ascontiguousarray(value[..., ::-1])
-            for name, value in (
-                ("matte", self.matte),
-                ("reference_mattes", self.reference_mattes),
-                ("visibility", self.visibility),
-                ("color_weight", self.color_weight),
-            )
-        }
-        return replace(
-            self,
+        return Sample(
             references=np.ascontiguousarray(self.references[:, :, ::-1]),
             reference_points=_mirrored_points(self.reference_points, last),
             target=np.ascontiguousarray(self.target[:, ::-1]),
             target_points=_mirrored_points(self.target_points, last),
+            identity=self.identity,
+            matte=_mirrored_plane(self.matte),
+            reference_mattes=_mirrored_plane(self.reference_mattes),
             flow=flow,
-            **flipped,
+            visibility=_mirrored_plane(self.visibility),
+            color_weight=_mirrored_plane(self.color_weight),
         )
+
+
+def _mirrored_plane(plane: np.ndarray | None) -> np.ndarray | None:
+    return None if plane is None else np.ascontiguousarray(plane[..., ::-1])
 
 
 def _mirrored_points(points: np.ndarray, last: int) -> np.ndarray:

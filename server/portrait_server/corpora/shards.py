@@ -169,14 +169,14 @@ def open_shards(folder: Path) -> list[Shard]:
     Raises:
         PortraitError: FILE_MISSING where there is none; BAD_IMAGE for a damaged one.
     """
-    paths = sorted(folder.glob(f"*{SUFFIX}"))
-    if not paths:
+    shards = [Shard(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    if not any(map(len, shards)):
         raise PortraitError(
             ErrorCode.FILE_MISSING,
-            f"There are no shards in {folder}.",
+            f"There are no shards with faces in {folder}.",
             "Make them with `portrait corpus build`.",
         )
-    return [Shard(path) for path in paths]
+    return shards
 
 
 def _mapped(path: Path) -> mmap.mmap:

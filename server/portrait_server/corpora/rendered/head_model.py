@@ -53,7 +53,7 @@ _ICT_LANDMARKS: Final = (
 # fmt: on
 _ICT_VERTICES: Final = 26719
 _ICT_NECK_ENDS: Final = -15.5
-_ICT_SHOULDERS: Final = 6.4, -9.5  # further from the middle than this, and lower
+_ICT_SHOULDERS: Final = 7.0, -10.5  # further from the middle than this, and lower
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from portrait_server.networks.alignment import aligned_transform, compose, crop,
 
 _PEOPLE: Final = 20_000
 _PHOTOGRAPHED: Final = 0.75  # share of people with a photograph as skin
-_DEPTH_TOLERANCE: Final = 0.2  # centimetres
-_STEEPEST: Final = 0.8  # centimetres from pixel to pixel, beyond which there is a gap between
+_PIXEL_CENTIMETRES: Final = 40.0  # on the head, of a pixel of a frame with one pixel a side
 _HEAD_PIXELS: Final = 9.0  # pixels of the made-up photograph a centimetre: a head of about 250
 _EYE_MARGIN: Final = 0.02  # sides of the frame
 
@@ -138,7 +137,7 @@ class RenderedHeads(Corpus):
         )
         seen = pixels + tremble(pixels, rng) if self._augmented else pixels
         matrix = aligned_transform(seen, side)
-        background = np.float32([[1, 0, 0], [0, 1, 0]])
+        background = np.eye(2, 3)
         if not still:
             background[:, 2] = rng.normal(0, 12, 2)
         return _Shot(
@@ -153,23 +152,21 @@ class RenderedHeads(Corpus):
         self, person: Person, target: _Shot, reference: _Shot, drawn: Drawn, side: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow (S, S, 2), visibility (S, S) uint8, and the part (S, S) that each pixel of the target shows."""
-        place = self._renderer.places(person, target.posed, reference.posed, target.camera, reference.camera, side)
-        somebody = place[..., 3] > 0
+        draw = self._renderer.places
+        place, surface = draw(person, target.posed, reference.posed, target.camera, reference.camera, side)
+        _, there = draw(person, reference.posed, reference.posed, reference.camera, reference.camera, side)
+        somebody = surface[..., 3] > 0
         grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
         behind = cv2.transform(grid, compose(reference.background, inverse(target.background)))
-        flow = np.where(somebody[..., None], place[..., :2], behind).astype(np.float32)
+        flow = np.where(somebody[..., None], place, behind).astype(np.float32)
         inside = ((flow > -0.5) & (flow < side - 0.5)).all(-1)
         at = flow.clip(-2, side + 1)
-        # A slope spans depths between neighbours, and so does each of its pixels.
-        spread = cv2.dilate(drawn.farthest, np.ones((3, 3))) - cv2.erode(drawn.nearest, np.ones((3, 3)))
-        nearest, slope = (
-            cv2.remap(field, at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-            for field in (drawn.nearest, spread)
-        )
-        same = place[..., 2] <= nearest + slope.clip(0, _STEEPEST) + _DEPTH_TOLERANCE
+        found = cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        part = cv2.remap(there[..., 3], at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        same = np.linalg.norm(found[..., :3] - surface[..., :3], axis=-1) < _PIXEL_CENTIMETRES / side
         alpha = cv2.remap(drawn.alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        visible = inside & np.where(somebody, same & (alpha > 0.5), alpha < 0.5)
-        return flow, visible.astype(np.uint8) * 255, place[..., 3].astype(np.int16) - 1
+        visible = inside & np.where(somebody, same & (part == surface[..., 3]), alpha < 0.5)
+        return flow, visible.astype(np.uint8) * 255, surface[..., 3].astype(np.int16) - 1
 
 
 def _over(drawn: Drawn, background: np.ndarray, shot: _Shot, side: int) -> np.ndarray:

@@ -126,10 +126,7 @@ class Person:
         shade[:, 0] = self._shade
         for number, (first, last) in enumerate(self._model.eyes):
             x, y = head[first : last + 1, 0], head[first : last + 1, 1]
-            above, below = (
-                np.polyval(np.polyfit(*landmarks[list(lids[number]), :2].T, 2), x)
-                for lids in (_UPPER_LIDS, _LOWER_LIDS)
-            )
+            above, below = (_curve(landmarks[list(lids[number]), :2], x) for lids in (_UPPER_LIDS, _LOWER_LIDS))
             shade[first : last + 1, 0] = (0.45 + 0.55 * smoothstep((above - y + 0.08) / _LIGHT)) * (
                 0.7 + 0.3 * smoothstep((y - below + 0.05) / _DARK)
             )
@@ -149,6 +146,11 @@ class Person:
             faces[:, i] = u[:, j] * v[:, k] - u[:, k] * v[:, j]
         total = self._around @ faces
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+
+
+def _curve(points: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The parabola nearest to points (N, 2), at x."""
+    return np.polyval(np.polyfit(points[:, 0], points[:, 1], 2), x)
 
 
 def _blended(fitted: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def regions_of(model: HeadModel) -> Regions:
     )
     below = points[33, 1] - 0.6 - y + 0.12 * (np.abs(x) - 4) ** 2 * (np.abs(x) > 4)
     beard = (
-        smoothstep(below / 0.8) * smoothstep((y - points[8, 1] + 3.0) / 1.5) * smoothstep((z + 0.5) / 2) * (1 - lips)
+        smoothstep(below / 2.5) * smoothstep((y - points[8, 1] + 3.0) / 1.5) * smoothstep((z + 0.5) / 2) * (1 - lips)
     )
     neck = smoothstep((points[8, 1] + 0.2 - y) / 1.5) * smoothstep((points[8, 2] + 0.5 - z) / 2.5)
     tints = np.stack([lips, blush, np.where(front, brows, 0), beard], 1)

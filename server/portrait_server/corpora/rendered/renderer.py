@@ -38,13 +38,10 @@ class Drawn:
 
     Attributes:
         color: (S, S, 3) float32, 0 to 255, already weighed by `alpha`; alpha (S, S) float32, 0 to 1.
-        nearest, farthest: (S, S) float32, depth within each pixel, centimetres; far beyond the person where nobody is.
     """
 
     color: np.ndarray
     alpha: np.ndarray
-    nearest: np.ndarray
-    farthest: np.ndarray
 
 
 class Renderer:
@@ -59,7 +56,7 @@ class Renderer:
         except ImportError as error:
             raise _no_opengl("the package moderngl is not installed") from error
         try:
-            self._context = moderngl.create_context(standalone=True, backend="egl")
+            self._context = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as error:
             raise _no_opengl(str(error)) from error
         gl: Any = self._context
@@ -70,7 +67,10 @@ class Renderer:
         grain = np.random.default_rng(7).integers(0, 256, (_NOISE_CELLS,) * 3 + (4,), np.uint8)
         self._noise = gl.texture3d((_NOISE_CELLS,) * 3, 4, grain.tobytes())
         self._side = 0
+        self._fine: Any = None
+        self._plain: Any = None
         self._person: Person | None = None
+        self._uploaded: list[Any] = []
 
     def picture(self, person: Person, posed: Posed, camera: np.ndarray, light: Light, side: int) -> Drawn:
         """Args: camera: (4, 4) from `camera_matrix`."""
@@ -101,19 +101,16 @@ class Renderer:
         fine = side * _FINER
         pixels = np.frombuffer(self._fine.read(components=4, alignment=1), np.uint8).reshape(fine, fine, 4)
         pixels = cv2.resize(pixels.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-        depth = np.frombuffer(self._depth.read(alignment=1), np.float32).reshape(fine, fine)
-        depth = 2 * _FAR * _NEAR / (_FAR + _NEAR - (2 * depth - 1) * (_FAR - _NEAR))
-        rows = np.minimum(depth[::2], depth[1::2]), np.maximum(depth[::2], depth[1::2])
-        nearest, farthest = np.minimum(rows[0][:, ::2], rows[0][:, 1::2]), np.maximum(rows[1][:, ::2], rows[1][:, 1::2])
-        return Drawn(pixels[..., :3], pixels[..., 3] / 255, nearest, farthest)
+        return Drawn(pixels[..., :3], pixels[..., 3] / 255)
 
     def places(
         self, person: Person, posed: Posed, other: Posed, camera: np.ndarray, other_camera: np.ndarray, side: int
-    ) -> np.ndarray:
-        """Where each pixel of `posed` is in the picture of `other`.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where each pixel of `posed` is in the picture of `other`, and what it shows.
 
         Returns:
-            (S, S, 4) float32: x and y in pixels there, depth there in centimetres, 1 more than its part (0: nobody).
+            (S, S, 2) float32, pixels, and (S, S, 4) float32, the place on the neutral head in centimetres and 1 more
+            than the part; all 0 where nobody is.
         """
         self._prepare(person, side)
         self._moving.write(_packed(posed.vertices, posed.normals, posed.shade))
@@ -131,8 +128,11 @@ class Renderer:
         self._plain.clear(0, 0, 0, 0)
         self._noise.use(0)
         self._places_array.render()
-        read = self._plain.read(components=4, dtype="f4", alignment=1)
-        return np.frombuffer(read, np.float32).reshape(side, side, 4)
+        place, surface = (
+            np.frombuffer(self._plain.read(components=4, attachment=number, dtype="f4", alignment=1), np.float32)
+            for number in range(2)
+        )
+        return place.reshape(side, side, 4)[..., :2], surface.reshape(side, side, 4)
 
     def _prepare(self, person: Person, side: int) -> None:
         gl: Any = self._context
@@ -143,18 +143,17 @@ class Renderer:
                         attachment.release()
                     buffer.release()
             fine = (side * _FINER,) * 2
-            self._depth = gl.depth_texture(fine)
-            self._fine = gl.framebuffer([gl.texture(fine, 4)], self._depth)
-            self._plain = gl.framebuffer([gl.texture((side, side), 4, dtype="f4")], gl.depth_renderbuffer((side, side)))
+            self._fine = gl.framebuffer([gl.texture(fine, 4)], gl.depth_renderbuffer(fine))
+            both = [gl.texture((side, side), 4, dtype="f4") for _ in range(2)]
+            self._plain = gl.framebuffer(both, gl.depth_renderbuffer((side, side)))
             self._side = side
         if person is not self._person:
             self._upload(person)
 
     def _upload(self, person: Person) -> None:
         gl: Any = self._context
-        if self._person is not None:
-            for thing in self._uploaded:
-                thing.release()
+        for thing in self._uploaded:
+            thing.release()
         skin = person.skin
         photo = np.zeros((2, 2, 3), np.uint8) if skin is None else skin.image
         self._photo = gl.texture(photo.shape[1::-1], 3, np.ascontiguousarray(photo).tobytes(), alignment=1)

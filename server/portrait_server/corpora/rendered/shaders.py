@@ -179,12 +179,12 @@ PLACES: Final = (
     + """
 uniform mat4 other_camera;
 uniform float side;
-out vec4 place;
+out vec4 place, surface;
 void main() {
     if (cut()) discard;
     vec4 there = other_camera * vec4(v_other, 1.0);
-    // Pixels of the other picture, the depth there, and 1 more than the part here.
-    place = vec4((there.xy / there.w * 0.5 + 0.5) * side - 0.5, v_other.z, float(v_part) + 1.0);
+    place = vec4((there.xy / there.w * 0.5 + 0.5) * side - 0.5, v_other.z, 1.0);
+    surface = vec4(v_rest, float(v_part) + 1.0);
 }
 """
 )

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Talking videos in VoxCeleb's layout, person/video/clip.mp4: as a source of shards, and as a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.corpora.augment import degraded, random_colors
+from portrait_server.corpora.build import Source, cut
+from portrait_server.corpora.sample import Corpus, Sample
+from portrait_server.corpora.shards import Face, open_shards
+from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.selection import no_face, same_person, select_face
+from portrait_server.networks.alignment import aligned_transform, crop, transform_points
+from portrait_server.video import VideoReader
+
+_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"))
+_FRAMES_PER_CLIP: Final = 24
+_UNKNOWN_LENGTH_STEP: Final = 12  # frames, where a file does not tell how many it has
+
+
+class Videos(Source):
+    """All clips of a folder and the folders within: frames spread evenly over each, one person followed."""
+
+    def find(self) -> list[str]:
+        files = sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        return [path.relative_to(self.folder).as_posix() for path in files]
+
+    def faces(self, name: str, detector: Detector) -> Iterator[tuple[int, Face]]:
+        last: DetectedFace | None = None
+        found: list[tuple[int, Face]] = []
+        with VideoReader(self.folder / name) as video:
+            step = max(1, video.frame_count // _FRAMES_PER_CLIP) if video.frame_count else _UNKNOWN_LENGTH_STEP
+            for number, image in enumerate(video):
+                if number % step or len(found) == _FRAMES_PER_CLIP:
+                    continue
+                faces = detector.detect(image)
+                if not faces:
+                    continue
+                face = select_face(faces) if last is None else same_person(last, faces, step)
+                if face is not None:
+                    last = face
+                    found.append((number, cut(image, face)))
+        if len(found) < 2:
+            raise no_face(f"two frames of {name}") if not found else _too_short(name)
+        yield from found
+
+
+class TalkingVideos(Corpus):
+    """Samples whose references and target are frames of one video; a video is an identity, as in the paper."""
+
+    def __init__(self, folder: Path, *, augmented: bool = True) -> None:
+        """Args: augmented: change colours, degrade references, mirror.
+
+        Raises:
+            PortraitError: FILE_MISSING, BAD_IMAGE.
+        """
+        self._shards = open_shards(folder)
+        self._augmented = augmented
+        names: dict[str, int] = {}
+        videos, places = [], []
+        for number, shard in enumerate(self._shards):
+            # A clip is in one shard, but the clips of one video may be in two.
+            of_source = [names.setdefault(str(PurePosixPath(source).parent), len(names)) for source in shard.sources]
+            videos.append(np.array(of_source, np.int32)[shard.entries["source"]])
+            places.append(np.stack([np.full(len(shard), number), np.arange(len(shard))], 1).astype(np.int32))
+        video, place = np.concatenate(videos), np.concatenate(places)
+        order = np.argsort(video, kind="stable")
+        self._places = place[order]
+        self._first = np.searchsorted(video[order], np.arange(len(names) + 1))
+        self.identities = len(names)
+
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        identity = int(rng.integers(self.identities))
+        frames = np.arange(self._first[identity], self._first[identity + 1])
+        # With fewer frames than references some come twice, but never the target.
+        target = int(rng.choice(frames))
+        rest = frames[frames != target]
+        chosen = [target, *rng.choice(rest, references, replace=len(rest) < references)]
+        faces = [self._shards[shard].read(int(record)) for shard, record in self._places[chosen]]
+        matrices = [aligned_transform(face.points, side) for face in faces]
+        pictures = [crop(face.image, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
+        mattes = [crop(face.matte, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
+        points = [transform_points(matrix, face.points) for face, matrix in zip(faces, matrices, strict=True)]
+        if self._augmented:
+            colors = random_colors(rng)
+            pictures = [colors.apply(picture) for picture in pictures]
+            pictures[1:] = [degraded(picture, rng) for picture in pictures[1:]]
+        sample = Sample(
+            references=np.stack(pictures[1:]),
+            reference_points=np.stack(points[1:]),
+            target=pictures[0],
+            target_points=points[0],
+            identity=identity,
+            matte=mattes[0],
+            reference_mattes=np.stack(mattes[1:]),
+        )
+        return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
+
+
+def _too_short(name: str) -> PortraitError:
+    return PortraitError(ErrorCode.NO_FACE, f"Only one frame of {name} shows a face.")

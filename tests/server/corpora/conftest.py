@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A photograph of a person, a folder of shards made of it, and heads to draw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from portrait_server.corpora.build import build
+from portrait_server.corpora.photos import Photos
+from portrait_server.corpora.rendered.head_model import HeadModel
+from portrait_server.corpora.rendered.renderer import Renderer
+from portrait_shared.errors import PortraitError
+
+from tests.server.corpora.made_up import egg_head
+
+_ICT = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "ict_face_model.npz"
+
+
+@pytest.fixture(scope="session")
+def photo() -> np.ndarray:
+    """(512, 512, 3) uint8 RGB: Eileen Collins, NASA, public domain."""
+    return skimage.data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def photo_folder(photo: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pictures with a face in folders, one without, one damaged."""
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "more").mkdir()
+    Image.fromarray(photo).save(folder / "a.png")
+    Image.fromarray(np.ascontiguousarray(photo[:, ::-1])).save(folder / "more" / "b.png")
+    Image.fromarray(np.full((200, 200, 3), 128, np.uint8)).save(folder / "nobody.png")
+    (folder / "zdamaged.png").write_bytes((folder / "a.png").read_bytes()[:5000])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photo_shards(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("shards")
+    build(Photos(photo_folder), output)
+    return output
+
+
+@pytest.fixture(scope="session", params=["egg", "ict"])
+def head(request: pytest.FixtureRequest) -> HeadModel:
+    """A head model to draw, where there is OpenGL."""
+    try:
+        Renderer()
+    except PortraitError as error:
+        pytest.skip(str(error))
+    if request.param == "egg":
+        return egg_head()
+    if not _ICT.is_file():
+        pytest.skip("the ICT-FaceKit head is not beside the repository")
+    return HeadModel.load(_ICT)
