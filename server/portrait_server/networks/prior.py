@@ -26,12 +26,18 @@ _RING_STEP = 2  # every second point of the outline
 _CARRIED_HAIR, _CARRIED_NECK = (1.6, 3.1), (1.05, 2.4)
 _EXPRESSION_ENDS = 1.6
 _SKULL_DEPTH, _SKULL_REACH = 0.7, 0.35
-_SMOOTH = 1e-3  # in sides of the frame: two points in one place must not fight
+_SMOOTH = 3e-4  # in sides of the frame: two points in one place must not fight
 _HIDDEN_SMOOTH = 0.5  # and so much more for skin that faces away and lies under what is seen
 _HARDLY_SEEN, _WELL_SEEN = 0.1, 0.35
 # Rims that meet, upper and lower: were they to cross, however little, the picture would fold over between them.
 _UPPER_RIMS, _LOWER_RIMS = [37, 38, 43, 44, 61, 62, 63], [41, 40, 47, 46, 67, 66, 65]
 _LEAST_OPENING = 0.003  # in sides of the frame
+# Halfway between their points the rims are held too, or a closing eye would stay open there.
+_RIMS = [list(GROUPS[name]) for name in ("right_eye", "left_eye", "inner_lip")]
+_RIM_STARTS = [point for rim in _RIMS for point in rim]
+_RIM_ENDS = [point for rim in _RIMS for point in (*rim[1:], rim[0])]
+# A gaze keyed without its lids must not hold a closing eye open: pupil, upper and lower lid.
+_PUPILS = ((68, [37, 38], [41, 40]), (69, [43, 44], [47, 46]))
 CELLS = 128  # grid on which the spline is computed
 
 
@@ -128,22 +134,27 @@ def fit_motion(reference_points: torch.Tensor, target_points: torch.Tensor, side
         both = (torch.cat([target_points[:, None], reference_points], 1).float() + half) / side
         placed, facing = _place(head, _uncrossed(both.flatten(0, 1)))
         placed = placed.unflatten(0, (batch, count + 1))
+        placed = torch.cat([placed, (placed[:, :, _RIM_STARTS] + placed[:, :, _RIM_ENDS]) / 2], 2)
+        facing = torch.cat([facing, torch.ones_like(facing[:, : len(_RIM_STARTS)])], 1)
         centres, carried = placed[:, 0, :, :2], placed[:, 1:, :, :2]
         hidden = 1 - _smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
         hidden = hidden.unflatten(0, (batch, count + 1))
-        goals = head.follow[:, None] * (carried - centres[:, None])  # (B, K, N, 2)
+        follow = F.pad(head.follow, (0, len(_RIM_STARTS)), value=1.0)
+        goals = follow[:, None] * (carried - centres[:, None])  # (B, K, N, 2)
         smooth = _SMOOTH + _HIDDEN_SMOOTH * torch.maximum(hidden[:, :1], hidden[:, 1:])  # (B, K, N)
         weights = _solve(centres, goals, smooth)
         return Motion(centres, weights)
 
 
 def _uncrossed(points: torch.Tensor) -> torch.Tensor:
-    """Points (B, 70, 3), sides of the frame, with upper rims above lower ones."""
+    """Points (B, 70, 3), sides of the frame, with upper rims above lower ones and pupils between the lids."""
     points = points.clone()
     missing = _LEAST_OPENING - (points[:, _LOWER_RIMS, 1] - points[:, _UPPER_RIMS, 1])
     half = missing.clamp_min(0) / 2
     points[:, _UPPER_RIMS, 1] -= half
     points[:, _LOWER_RIMS, 1] += half
+    for pupil, upper, lower in _PUPILS:
+        points[:, pupil, 1] = points[:, pupil, 1].clamp(points[:, upper, 1].mean(1), points[:, lower, 1].mean(1))
     return points
 
 
