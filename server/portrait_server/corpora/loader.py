@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -57,7 +58,7 @@ class Loader:
         self._next = start
         with _one_thread_each():
             # Forked processes would inherit locks of torch's and OpenGL's threads.
-            self._rows: Iterator[dict[str, torch.Tensor] | PortraitError] = iter(
+            self._rows: Iterator[dict[str, torch.Tensor] | _Refusal] = iter(
                 DataLoader(
                     self._batches,
                     batch_size=None,
@@ -87,8 +88,8 @@ class Loader:
                 f"A process that makes training samples failed at batch {self._next}: {error}",
                 "Where memory ran out, use fewer workers or smaller batches.",
             ) from error
-        if isinstance(batch, PortraitError):
-            raise batch
+        if isinstance(batch, _Refusal):
+            raise PortraitError(batch.code, batch.message, batch.remedy)
         self._next += 1
         return batch
 
@@ -105,16 +106,25 @@ class Loader:
         self.close()
 
 
-class _Batches(Dataset[dict[str, torch.Tensor] | PortraitError]):
+@dataclass(frozen=True)
+class _Refusal:
+    """A PortraitError on its way from a worker: raised there it would arrive as text, without code and remedy."""
+
+    code: ErrorCode
+    message: str
+    remedy: str
+
+
+class _Batches(Dataset[dict[str, torch.Tensor] | _Refusal]):
     def __init__(self, corpus: Corpus, seed: int, size: int, references: int, side: int) -> None:
         self._arguments = corpus, seed, size, references, side
 
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor] | PortraitError:
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor] | _Refusal:
         corpus, seed, size, references, side = self._arguments
         try:
             return make_batch(corpus, seed, index, size, references, side)
         except PortraitError as error:
-            return error  # raised in a worker it would arrive as text, without its code and remedy
+            return _Refusal(error.code, error.message, error.remedy)
 
 
 class _From:

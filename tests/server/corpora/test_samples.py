@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Samples hold together; a mixture keeps its people apart; batches depend on seed and number alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from portrait_server.corpora.loader import Loader, make_batch
+from portrait_server.corpora.sample import Corpus, Mixture, Sample
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.landmarks import MIRROR
+
+from tests.server.corpora.made_up import Dying, Noise, Refusing
+
+SIDE = 8
+
+
+def full_sample() -> Sample:
+    rng = np.random.default_rng(0)
+    bare = Noise().sample(rng, 2, SIDE)
+    plane = lambda *shape: rng.integers(0, 256, (*shape, SIDE, SIDE)).astype(np.uint8)  # noqa: E731
+    return Sample(
+        bare.references, bare.reference_points, bare.target, bare.target_points, 1,
+        plane(), plane(2), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
+    )  # fmt: skip
+
+
+def load(corpus: Corpus, workers: int, start: int = 0) -> Loader:
+    return Loader(corpus, seed=3, batch_size=2, references=2, side=SIDE, workers=workers, start=start)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(torch.nan_to_num(one[name].float(), -1), torch.nan_to_num(other[name].float(), -1)) for name in one
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("target", np.zeros((SIDE, SIDE + 1, 3), np.uint8)),
+        ("references", np.zeros((2, SIDE, SIDE, 3), np.float32)),
+        ("target_points", np.zeros((68, 3), np.float32)),
+        ("flow", np.zeros((SIDE, SIDE, 2))),
+        ("matte", np.zeros((SIDE, SIDE, 1), np.uint8)),
+        ("identity", -1),
+    ],
+)
+def test_a_sample_that_does_not_fit_together_is_refused(name: str, value: object) -> None:
+    fields = {field: getattr(full_sample(), field) for field in Sample.__dataclass_fields__}
+    with pytest.raises(ValueError, match=name if name != "identity" else "identity"):
+        Sample(**{**fields, name: value})
+
+
+def test_mirrored_twice_is_as_before() -> None:
+    sample = full_sample()
+    again = sample.mirrored().mirrored()
+    for name in Sample.__dataclass_fields__:
+        assert np.allclose(getattr(again, name), getattr(sample, name), atol=1e-5), name
+
+
+def test_mirrored_points_and_flow_follow_the_pictures() -> None:
+    sample = full_sample()
+    mirrored = sample.mirrored()
+    assert np.array_equal(mirrored.target[2, 1], sample.target[2, SIDE - 2])
+    left = sample.target_points[36]
+    assert np.allclose(mirrored.target_points[MIRROR[36]], [SIDE - 1 - left[0], left[1], left[2]])
+    x, y = sample.flow[2, SIDE - 2]
+    assert np.allclose(mirrored.flow[2, 1], [SIDE - 1 - x, y])
+
+
+def test_a_mixture_draws_by_weight_and_numbers_people_one_after_another() -> None:
+    mixture = Mixture([Noise(5), Noise(3)], [3, 1])
+    drawn = [mixture.sample(np.random.default_rng(seed), 1, SIDE).identity for seed in range(400)]
+    assert mixture.identities == 8 and set(drawn) == set(range(8))
+    assert 0.68 < np.mean(np.array(drawn) < 5) < 0.82
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0]])
+def test_a_mixture_wants_a_positive_weight_each(weights: list[float]) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        Mixture([Noise(), Noise()], weights)
+
+
+def test_workers_make_the_same_batches_and_resume_where_asked() -> None:
+    expected = [make_batch(Noise(), 3, index, 2, 2, SIDE) for index in range(6)]
+    with load(Noise(), workers=2) as loader:
+        assert all(same(next(loader), batch) for batch in expected)
+    with load(Noise(), workers=0, start=4) as loader:
+        assert same(next(loader), expected[4]) and same(next(loader), expected[5])
+    assert not same(expected[0], expected[1])
+
+
+def test_a_batch_says_what_its_samples_lack() -> None:
+    batch = make_batch(Noise(), 1, 0, 2, 2, SIDE)
+    assert batch["references"].shape == (2, 2, 3, SIDE, SIDE) and batch["references"].dtype == torch.uint8
+    assert not batch["has_flow"].any() and batch["flow"].isnan().all()
+    assert not batch["has_matte"].any() and (batch["color_weight"] == 255).all()
+    assert batch["reference_mattes"].shape == (2, 2, 1, SIDE, SIDE) and batch["visibility"].shape == (2, 1, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_a_corpus_raises_arrives_whole(workers: int) -> None:
+    with load(Refusing(), workers) as loader, pytest.raises(PortraitError, match=r"00003\.shard") as caught:
+        next(loader)
+    assert caught.value.code == ErrorCode.BAD_IMAGE and caught.value.remedy
+
+
+def test_a_worker_that_dies_is_an_error_and_not_a_wait() -> None:
+    with load(Dying(), workers=1) as loader, pytest.raises(PortraitError, match="batch 0") as caught:
+        next(loader)
+    assert caught.value.code == ErrorCode.INTERNAL
