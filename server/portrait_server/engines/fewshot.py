@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_point
 from portrait_server.engines.warp_scene import resized
 from portrait_server.networks.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
 from portrait_server.networks.output import References
+from portrait_server.networks.personal import apply_personal, load_personal
 from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
@@ -74,7 +77,13 @@ class FewshotPortrait:
 
 
 class FewshotEngine(Engine):
-    """Used from one thread at a time. On a CPU frames are drawn one by one, on a GPU in batches of one size."""
+    """Used from one thread at a time. On a CPU frames are drawn one by one, on a GPU in batches of one size.
+
+    Attributes:
+        networks: embedder and generator.
+        checksum: of their weights, before any tuning.
+        side: of the aligned frame, pixels.
+    """
 
     name = "fewshot"
 
@@ -93,12 +102,31 @@ class FewshotEngine(Engine):
             )
         self.device = torch.device(device)
         self.side = info.configuration.side
+        self.checksum = info.checksum
         self.fingerprint = f"fewshot-{_CODE_VERSION}-{self.device.type}-{info.checksum[:16]}"
         self.batch_size = 4 if self.device.type == "cpu" else 16
         # A tenth faster on a CPU, and what a GPU's convolutions want.
         self.networks = self.networks.to(memory_format=torch.channels_last)
+        self._style: torch.Tensor | None = None
         self._warp = WarpEngine("cpu")
         self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
+
+    def personalized(self, file: Path) -> FewshotEngine:
+        """This engine tuned to one person by a file of `portrait adapt`; itself is left as it was.
+
+        Raises:
+            PortraitError: FILE_MISSING; BAD_WEIGHTS for a damaged file, or one made for other weights.
+        """
+        personal = load_personal(file)
+        if personal.style.shape != (self.networks.generator.project.out_features,):
+            raise PortraitError(
+                ErrorCode.BAD_WEIGHTS, f"{file} was made for other networks.", "Make it again with `portrait adapt`."
+            )
+        tuned = copy.copy(self)
+        tuned.networks = apply_personal(self.networks, personal, self.checksum)
+        tuned._style = personal.style.to(self.device)[None]
+        tuned.fingerprint = f"{self.fingerprint}-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+        return tuned
 
     def prepare(self, references: Sequence[Reference]) -> FewshotPortrait:
         if not 1 <= len(references) <= MOST_REFERENCES:
@@ -125,12 +153,12 @@ class FewshotEngine(Engine):
     @torch.inference_mode()
     def _encoded(self, aligned: References) -> tuple[Features, torch.Tensor]:
         """One reference at a time, so that 32 take no more memory than one."""
-        embeddings, parts = [], []
-        for number in range(aligned.images.shape[1]):
-            one = aligned.only(number)
-            embeddings.append(self.networks.embedder(one.images, one.points))
-            parts.append(self.networks.generator.encode(one))
-        style = self.networks.generator.style(torch.stack(embeddings).mean(0))
+        each = [aligned.only(number) for number in range(aligned.images.shape[1])]
+        parts = [self.networks.generator.encode(one) for one in each]
+        style = self._style
+        if style is None:
+            embeddings = [self.networks.embedder(one.images, one.points) for one in each]
+            style = self.networks.generator.style(torch.stack(embeddings).mean(0))
         return Features.joined(aligned, parts), style
 
     def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:

@@ -23,7 +23,7 @@ _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an 
 _MASK_AT_START = -3.0  # logit: nearly closed, but open enough to learn
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
-_NEARNESS = 40.0  # how fast a reference loses its say with its distance, in sides of the frame
+_NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class PortraitGenerator(nn.Module):
         self.encoder = ReferenceEncoder(width)
         self.motion = MotionNetwork(width)
         self.refinement = RefinementNetwork(width)
-        self.nearness = nn.Parameter(torch.tensor(_NEARNESS))
+        self.nearness = nn.Parameter(torch.ones(()))
         self.project = nn.Linear(embedding, assign_styles(self), bias=False)
         """P: a plain matrix from embedding to the scales and shifts of every AdaIN layer."""
         nn.init.normal_(self.project.weight, std=0.02)
@@ -183,7 +183,7 @@ class PortraitGenerator(nn.Module):
         batch, count = references.images.shape[:2]
         motion = fit_motion(references.points, target_points, self.side)
         flow, visibility, distance, drawn = self._flow(features, target_points, motion)
-        logits = visibility.unflatten(0, (batch, count)) - self.nearness * distance
+        logits = visibility.unflatten(0, (batch, count)) - self.nearness * _NEARNESS * distance
         merge = _to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
         pictures = torch.cat([references.images, _mattes(references)], 2).flatten(0, 1)

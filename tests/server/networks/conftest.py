@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A face to draw, and weights as small as can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from portrait_server.detectors.mesh import MESH_VERTICES
+from portrait_server.detectors.registry import create_detector
+from portrait_server.engines.base import Reference
+from portrait_server.geometry.face_mesh import neutral_mesh
+from portrait_server.networks import weights_file
+from portrait_server.networks.alignment import aligned_transform, transform_points
+from portrait_server.networks.configurations import Networks, build
+
+
+@pytest.fixture(scope="session")
+def face() -> np.ndarray:
+    """A mean face's points (70, 3) in an aligned frame of 256 pixels."""
+    points = neutral_mesh()[list(MESH_VERTICES)] * 400 + 500
+    return transform_points(aligned_transform(points, 256), points)
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Reference:
+    image = skimage.data.astronaut()
+    return Reference(image, create_detector("mediapipe").detect(image)[0].points.astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of tiny weights that do something."""
+    torch.manual_seed(7)
+    networks = build("tiny-portrait")
+    with torch.no_grad():
+        for parameter in networks.parameters():
+            parameter += 0.02 * torch.randn_like(parameter)
+    return _saved(tmp_path_factory, networks)
+
+
+@pytest.fixture(scope="session")
+def quiet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of tiny weights that add nothing to the prior."""
+    torch.manual_seed(7)
+    return _saved(tmp_path_factory, build("tiny-portrait"))
+
+
+def _saved(tmp_path_factory: pytest.TempPathFactory, networks: Networks) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    weights_file.save(path, networks, step=0, licence="CC0-1.0")
+    return path

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine fewshot with tiny weights: the same bytes however it is asked, as sharp as the photo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from portrait_server.engines.base import Reference
+from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
+from portrait_server.networks.personal import Personal, save_personal
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from tests.posing import blinking, face_size, moved, speaking, turned
+
+SIZE = (256, 256)
+
+
+@pytest.fixture(scope="module")
+def engine(weights: Path) -> FewshotEngine:
+    return FewshotEngine("cpu", weights)
+
+
+@pytest.fixture(scope="module")
+def quiet_engine(quiet_weights: Path) -> FewshotEngine:
+    """An engine whose network adds nothing to the prior."""
+    return FewshotEngine("cpu", quiet_weights)
+
+
+@pytest.fixture(scope="module")
+def portrait(engine: FewshotEngine, astronaut: Reference) -> FewshotPortrait:
+    return engine.prepare([astronaut])
+
+
+@pytest.fixture(scope="module")
+def track(astronaut: Reference) -> np.ndarray:
+    points = astronaut.points
+    return np.stack([points, turned(points, yaw=12), blinking(points), speaking(points, 0.1), moved(points, 0.1)])
+
+
+def test_the_same_bytes_whatever_the_batch(engine: FewshotEngine, portrait: FewshotPortrait, track: np.ndarray) -> None:
+    together = engine.render(portrait, track, SIZE, True)
+    assert together.shape == (5, 256, 256, 4) and together.dtype == np.uint8
+    alone = np.concatenate([engine.render(portrait, track[i : i + 1], SIZE, True) for i in range(5)])
+    backwards = engine.render(portrait, track[::-1].copy(), SIZE, True)[::-1]
+    assert np.array_equal(together, alone) and np.array_equal(together, backwards)
+
+
+def test_the_same_bytes_from_another_engine(engine: FewshotEngine, weights: Path, portrait: FewshotPortrait,
+                                            astronaut: Reference, track: np.ndarray) -> None:  # fmt: skip
+    other = FewshotEngine("cpu", weights)
+    assert other.fingerprint == engine.fingerprint
+    again = other.render(other.prepare([astronaut]), track[1:3], SIZE, False)
+    assert np.array_equal(again, engine.render(portrait, track[1:3], SIZE, False))
+
+
+def test_the_fingerprint_follows_the_weights(engine: FewshotEngine, quiet_engine: FewshotEngine) -> None:
+    assert engine.fingerprint != quiet_engine.fingerprint
+
+
+def test_the_weights_reach_the_frames(engine: FewshotEngine, quiet_engine: FewshotEngine, portrait: FewshotPortrait,
+                                      astronaut: Reference, track: np.ndarray) -> None:  # fmt: skip
+    quiet = quiet_engine.render(quiet_engine.prepare([astronaut]), track[1:2], SIZE, False)
+    assert np.abs(engine.render(portrait, track[1:2], SIZE, False).astype(int) - quiet).max() > 8
+
+
+def test_its_own_points_give_the_photo_back(quiet_engine: FewshotEngine, astronaut: Reference) -> None:
+    portrait = quiet_engine.prepare([astronaut])
+    frame = quiet_engine.render(portrait, astronaut.points[None], (512, 512), False)[0]
+    assert np.abs(frame.astype(int) - astronaut.image).max() <= 3
+
+
+def sharpness(frame: np.ndarray, points: np.ndarray) -> float:
+    """Variance of the Laplacian over the face."""
+    inside = np.zeros(frame.shape[:2], np.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(np.round(points[:68, :2]).astype(np.int32)), 1)
+    return float(cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F)[inside > 0].var())
+
+
+def test_a_large_frame_is_as_sharp_as_its_photo(quiet_engine: FewshotEngine, astronaut: Reference) -> None:
+    target = turned(moved(astronaut.points, 0.05), yaw=8)
+    portrait = quiet_engine.prepare([astronaut])
+    frame = quiet_engine.render(portrait, target[None], (512, 512), False)[0]
+    blurred = cv2.resize(cv2.resize(frame, (128, 128), interpolation=cv2.INTER_AREA), (512, 512))
+    photo = sharpness(astronaut.image, astronaut.points)
+    assert sharpness(frame, target) > 0.7 * photo
+    assert sharpness(blurred, target) < 0.3 * photo  # what 64 pixels of network could show
+
+
+def test_the_face_goes_where_the_points_are_and_the_rest_stays(
+    quiet_engine: FewshotEngine, astronaut: Reference
+) -> None:
+    target = moved(astronaut.points, 0.12)
+    step = round(0.12 * face_size(astronaut.points))
+    portrait = quiet_engine.prepare([astronaut])
+    frame = quiet_engine.render(portrait, target[None], (512, 512), False)[0].astype(int)
+    low, high = astronaut.points[17:68, :2].min(0).astype(int), astronaut.points[17:68, :2].max(0).astype(int)
+    before = astronaut.image[low[1] : high[1], low[0] : high[0]].astype(int)
+    after = frame[low[1] : high[1], low[0] + step : high[0] + step]
+    assert np.abs(after - before).mean() < 8
+    far = np.s_[380:, :]
+    assert np.abs(frame[far] - astronaut.image[far]).max() <= 3
+
+
+def test_the_matte_moves_with_the_head(quiet_engine: FewshotEngine, astronaut: Reference) -> None:
+    portrait = quiet_engine.prepare([astronaut])
+    matte = quiet_engine.render(portrait, np.stack([astronaut.points, moved(astronaut.points, 0.3)]), SIZE, True)[
+        ..., 3
+    ]
+    nose = astronaut.points[30, :2] / 2
+    top = round(float(nose[1]) - 0.2 * face_size(astronaut.points))
+    assert (matte[:, round(float(nose[1])), round(float(nose[0]))] > 240).all()
+    columns = (matte[:, top] > 127) * np.arange(256)
+    middle = [row[row > 0].mean() for row in columns]
+    assert middle[1] - middle[0] == pytest.approx(0.3 * face_size(astronaut.points) / 2, rel=0.35)
+
+
+def test_several_references_of_other_sizes_are_merged(
+    quiet_engine: FewshotEngine, astronaut: Reference, track: np.ndarray
+) -> None:
+    small = Reference(
+        cv2.resize(astronaut.image, (300, 300), interpolation=cv2.INTER_AREA), astronaut.points * 300 / 512
+    )
+    dark = Reference((astronaut.image * 0.5).astype(np.uint8), astronaut.points)
+
+    def drawn(references: list[Reference]) -> np.ndarray:
+        return quiet_engine.render(quiet_engine.prepare(references), track[1:2], SIZE, False)[0].astype(int)
+
+    one = drawn([astronaut])
+    assert np.abs(drawn([astronaut, small]) - one).mean() < 1.5
+    x, y = (track[1, 30, :2] / 2).round().astype(int)
+    face = np.s_[y - 10 : y + 10, x - 10 : x + 10]
+    assert drawn([astronaut, dark])[face].mean() == pytest.approx(0.75 * one[face].mean(), rel=0.05)
+
+
+def test_transparency_and_points_without_depth(engine: FewshotEngine, astronaut: Reference, track: np.ndarray) -> None:
+    alpha = np.full((512, 512, 1), 255, np.uint8)
+    alpha[:, :60] = 0
+    portrait = engine.prepare([Reference(np.dstack([astronaut.image, alpha]), astronaut.points[:, :2])])
+    frames = engine.render(portrait, track[:, :, :2], SIZE, False)
+    assert frames.shape == (5, 256, 256, 4)
+    assert frames[:, :, 5, 3].max() == 0 and frames[:, 60, 128, 3].min() > 250
+
+
+def test_a_personal_file_changes_the_frames_and_the_fingerprint(
+    engine: FewshotEngine, astronaut: Reference, track: np.ndarray, tmp_path: Path
+) -> None:
+    before = engine.render(engine.prepare([astronaut]), track[1:2], SIZE, False)
+    style = torch.full((engine.networks.generator.project.out_features,), 0.5)
+    save_personal(tmp_path / "me", Personal(style, {}, engine.checksum))
+    tuned = engine.personalized(tmp_path / "me")
+    assert tuned.fingerprint != engine.fingerprint
+    assert np.abs(tuned.render(tuned.prepare([astronaut]), track[1:2], SIZE, False).astype(int) - before).max() > 1
+    assert np.array_equal(engine.render(engine.prepare([astronaut]), track[1:2], SIZE, False), before)
+
+
+def test_a_personal_file_for_other_weights_is_refused(engine: FewshotEngine, tmp_path: Path) -> None:
+    for style, checksum in ((torch.zeros(3), engine.checksum), (torch.zeros(240), "0" * 64)):
+        save_personal(tmp_path / "me", Personal(style, {}, checksum))
+        with pytest.raises(PortraitError) as caught:
+            engine.personalized(tmp_path / "me")
+        assert caught.value.code is ErrorCode.BAD_WEIGHTS
+
+
+def test_wild_points_do_no_harm(engine: FewshotEngine, portrait: FewshotPortrait, astronaut: Reference) -> None:
+    points = astronaut.points
+    wild = np.stack([points + 5000, points * 30, points * [-1, 1, 1], points * [1, -1, 1], np.round(points / 90) * 90])
+    frames = engine.render(portrait, wild.astype(np.float32), SIZE, True)
+    assert frames.shape == (5, 256, 256, 4)
+
+
+def test_too_many_references_and_bad_points_are_refused(engine: FewshotEngine, portrait: FewshotPortrait,
+                                                        astronaut: Reference) -> None:  # fmt: skip
+    for references in ([], [astronaut] * (MOST_REFERENCES + 1)):
+        with pytest.raises(PortraitError) as caught:
+            engine.prepare(references)
+        assert caught.value.code is ErrorCode.BAD_IMAGE
+    with pytest.raises(PortraitError) as caught:
+        engine.render(portrait, np.full((1, 70, 3), np.nan, np.float32), SIZE, False)
+    assert caught.value.code is ErrorCode.BAD_POINTS

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shapes, gradients and promises of the networks, tiny; the sizes of the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from portrait_server.networks.configurations import CONFIGURATIONS, Networks, build
+from portrait_server.networks.output import Output, References
+from portrait_server.networks.prior import prior_flow
+from torch import nn
+
+from tests.posing import speaking, turned
+
+SIDE, BATCH, COUNT = 64, 2, 3
+TINY = ["tiny-portrait", "tiny-zakharov2019"]
+
+
+def new(name: str, *, stirred: bool = False) -> Networks:
+    torch.manual_seed(7)
+    networks = build(name)
+    if stirred:
+        with torch.no_grad():
+            for parameter in networks.parameters():
+                parameter += 0.02 * torch.randn_like(parameter)
+    return networks
+
+
+@pytest.fixture
+def small(face: np.ndarray) -> np.ndarray:
+    """Points (70, 3) in an aligned frame of SIDE pixels."""
+    half = np.array([0.5, 0.5, 0])
+    return ((face + half) * SIDE / 256 - half).astype(np.float32)
+
+
+@pytest.fixture
+def references(small: np.ndarray) -> References:
+    torch.manual_seed(1)
+    points = np.stack([small, turned(small, yaw=10), speaking(small, 0.1)])
+    images = nn.functional.interpolate(torch.rand(BATCH * COUNT, 3, 16, 16), size=SIDE, mode="bicubic").clamp(0, 1)
+    return References(
+        images.view(BATCH, COUNT, 3, SIDE, SIDE),
+        torch.from_numpy(points).expand(BATCH, -1, -1, -1),
+        (images[:, :1] > 0.5).float().view(BATCH, COUNT, 1, SIDE, SIDE),
+    )
+
+
+@pytest.fixture
+def target(small: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.stack([turned(small, yaw=-8), speaking(small, 0.05)]))
+
+
+def millions(module: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in module.parameters()) / 1e6
+
+
+def convolutions(module: nn.Module) -> list[nn.Conv2d]:
+    return [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+
+
+def test_the_papers_sizes() -> None:
+    networks = build("zakharov2019")
+    assert millions(networks.embedder) == pytest.approx(15, abs=1)
+    assert millions(networks.generator) == pytest.approx(38, abs=1)
+    assert millions(networks.new_discriminator(1)) == pytest.approx(20, abs=1)
+    assert networks.generator.project.bias is None
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_spectral_norm_is_on_every_convolution_it_should_be_on(name: str) -> None:
+    networks = build(name)
+    parts = [networks.new_discriminator(3)]
+    parts += [networks.embedder, networks.generator] if networks.configuration.spectral else []
+    for layer in (layer for part in parts for layer in convolutions(part)):
+        assert nn.utils.parametrize.is_parametrized(layer, "weight")
+
+
+def test_a_spectral_norm_is_one() -> None:
+    discriminator = build("tiny-zakharov2019").new_discriminator(3)
+    for layer in convolutions(discriminator):
+        for _ in range(60):
+            weight = layer.weight  # each look in training mode is a step of the power iteration
+        assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_shapes_and_gradients(name: str, references: References, target: torch.Tensor) -> None:
+    networks = new(name, stirred=True)
+    output = networks(references, target)
+    assert output.image.shape == (BATCH, 3, SIDE, SIDE)
+    loss = output.image.square().mean()
+    if networks.configuration.copies:
+        shapes = {
+            "matte": (BATCH, 1, SIDE, SIDE), "warped": (BATCH, 3, SIDE, SIDE), "mask": (BATCH, 1, SIDE, SIDE),
+            "color": (BATCH, 3, SIDE, SIDE), "flow": (BATCH, COUNT, SIDE, SIDE, 2),
+            "visibility": (BATCH, COUNT, 1, SIDE, SIDE), "merge": (BATCH, COUNT, 1, SIDE, SIDE),
+        }  # fmt: skip
+        assert {field: tuple(getattr(output, field).shape) for field in shapes} == shapes
+        loss = loss + output.matte.mean() + 1e-3 * output.flow.mean() + output.visibility.mean()
+    loss.backward()
+    for part, parameter in networks.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), part
+        # An attention's gamma is stirred away from 0 too, so nothing is cut off.
+        assert parameter.grad.abs().max() > 0 or "conv2.bias" in part, part
+
+
+def test_the_discriminator_scores_each_picture_and_learns(references: References, target: torch.Tensor) -> None:
+    discriminator = build("tiny-portrait").new_discriminator(5)
+    judged = discriminator(references.images[:, 0], target, torch.tensor([4, 0]))
+    assert judged.scores.shape == (BATCH,) and len(judged.features) == 7
+    judged.scores.sum().backward()
+    rows = discriminator.people.grad.abs().sum(1)
+    assert (rows > 0).tolist() == [True, False, False, False, True]
+
+
+def test_a_personal_discriminator_starts_from_the_embedding(references: References, target: torch.Tensor) -> None:
+    discriminator = build("tiny-portrait").new_discriminator(5).eval()
+    embedding = torch.randn(16)
+    with torch.no_grad():
+        discriminator.people[3] = embedding
+        before = discriminator(references.images[:, 0], target, torch.tensor([3, 3])).scores
+        discriminator.become_personal(embedding)
+        after = discriminator(references.images[:, 0], target, torch.tensor([0, 0])).scores
+    assert torch.allclose(before, after, atol=1e-5)
+
+
+def test_untrained_it_draws_the_prior_alone(references: References, target: torch.Tensor) -> None:
+    one = references.only(0)
+    with torch.no_grad():
+        output: Output = new("tiny-portrait")(one, target)
+    assert torch.equal(output.image, output.warped)
+    assert (output.flow[:, 0] - prior_flow(one.points[:, 0], target, SIDE)).abs().max() < 1e-4
+    grid = (output.flow[:, 0] * 2 + 1) / SIDE - 1
+    expected = nn.functional.grid_sample(one.images[:, 0], grid, padding_mode="border", align_corners=False)
+    assert (output.image - expected).abs().max() < 1e-5
+    assert (output.matte - output.warped_matte).abs().max() < 2e-3
+    assert output.mask.max() < 0.06
+
+
+def test_the_reference_itself_comes_back(references: References) -> None:
+    one = references.only(0)
+    with torch.no_grad():
+        output = new("tiny-portrait")(one, one.points[:, 0])
+    assert (output.image - one.images[:, 0]).abs().max() < 1e-3
+
+
+def test_the_order_of_the_references_does_not_matter(references: References, target: torch.Tensor) -> None:
+    networks = new("tiny-portrait", stirred=True)
+    order = [2, 0, 1]
+    assert references.mattes is not None
+    shuffled = References(references.images[:, order], references.points[:, order], references.mattes[:, order])
+    with torch.no_grad():
+        first, second = networks(references, target), networks(shuffled, target)
+    assert (first.image - second.image).abs().max() < 1e-4
+    assert (first.matte - second.matte).abs().max() < 1e-4
+    assert torch.allclose(first.merge.sum(1), torch.ones(BATCH, 1, SIDE, SIDE), atol=1e-5)
+
+
+def test_an_open_mouth_is_taken_from_the_reference_that_shows_one(references: References, small: np.ndarray) -> None:
+    mouth_open = torch.from_numpy(np.stack([speaking(small, 0.1)] * BATCH))
+    with torch.no_grad():
+        merge = new("tiny-portrait")(references, mouth_open).merge
+    x, y = small[66, :2].round().astype(int)
+    assert (merge[:, 2, 0, y, x] > 0.7).all()
+
+
+def test_the_style_reaches_the_picture(references: References, target: torch.Tensor) -> None:
+    for name in TINY:
+        networks = new(name, stirred=True)
+        style = networks.generator.style(networks.embedder(references.images, references.points))
+        with torch.no_grad():
+            change = (
+                networks.generator(references, target, style + 1).image
+                - networks.generator(references, target, style).image
+            )
+        assert change.abs().max() > 1e-3, name
+
+
+def test_unknown_configurations_are_refused() -> None:
+    with pytest.raises(ValueError, match="portrait"):
+        build("stylegan")
+
+
+def test_nothing_reads_a_pickle() -> None:
+    folder = Path(__import__("portrait_server").__file__).parent
+    found = [p.name for p in folder.rglob("*.py") if "torch.load(" in p.read_text("utf-8")]
+    assert not found

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Weight files: what is written is read, and whatever else lies there is refused in words."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from portrait_server.engines.fewshot import FewshotEngine
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
+from portrait_server.engines.registry import create_engine
+from portrait_server.networks import weights_file
+from portrait_server.networks.configurations import Networks, build
+from portrait_shared.errors import ErrorCode, PortraitError
+from safetensors.torch import save_file
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    for name in ("tiny-portrait", "tiny-zakharov2019"):
+        networks = build(name)
+        path = tmp_path / f"{name}.safetensors"
+        written = weights_file.save(path, networks, step=12, licence="CC0-1.0")
+        loaded, info = weights_file.load(path)
+        assert info == written == weights_file.read_info(path)
+        assert (info.step, info.licence, info.configuration) == (12, "CC0-1.0", networks.configuration)
+        state = networks.state_dict()
+        assert all(torch.equal(tensor, state[key]) for key, tensor in loaded.state_dict().items())
+        assert not loaded.training
+
+
+def test_the_checksum_tells_weights_apart(tmp_path: Path) -> None:
+    networks = build("tiny-portrait")
+    first = weights_file.save(tmp_path / "a", networks, step=1, licence="CC0-1.0")
+    with torch.no_grad():
+        networks.generator.nearness += 1
+    second = weights_file.save(tmp_path / "b", networks, step=1, licence="CC0-1.0")
+    assert first.checksum != second.checksum
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-5000] ^= 0x40
+    path.write_bytes(data)
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"\x89PNG\r\n" * 500)
+
+
+def pickled(path: Path) -> None:
+    path.write_bytes(pickle.dumps({"weights": list(range(100))}))
+
+
+def foreign(path: Path) -> None:
+    save_file({"weight": torch.ones(3)}, path, {"format": "pt"})
+
+
+def with_header(change: Callable[[dict[str, str]], None]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        data = path.read_bytes()
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        change(header["__metadata__"])
+        text = json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+    return spoil
+
+
+def newer(metadata: dict[str, str]) -> None:
+    metadata["version"] = "2"
+
+
+def another_width(metadata: dict[str, str]) -> None:
+    metadata["configuration"] = json.dumps(json.loads(metadata["configuration"]) | {"width": 16})
+
+
+def enormous(metadata: dict[str, str]) -> None:
+    metadata["configuration"] = json.dumps(json.loads(metadata["configuration"]) | {"width": 10**9})
+
+
+def wrong_kind(metadata: dict[str, str]) -> None:
+    metadata["configuration"] = json.dumps(json.loads(metadata["configuration"]) | {"side": "64"})
+
+
+def no_step(metadata: dict[str, str]) -> None:
+    del metadata["step"]
+
+
+def not_finite(path: Path) -> None:
+    networks: Networks = build("tiny-portrait")
+    with torch.no_grad():
+        networks.generator.nearness.fill_(float("nan"))
+    weights_file.save(path, networks, step=1, licence="CC0-1.0")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [truncated, emptied, flipped, garbage, pickled, foreign, not_finite,
+     *(pytest.param(with_header(change), id=change.__name__) for change in (newer, another_width, enormous, wrong_kind, no_step))],
+)  # fmt: skip
+def test_what_cannot_be_used_is_refused_in_words(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    path = tmp_path / "weights.safetensors"
+    weights_file.save(path, build("tiny-portrait"), step=1, licence="CC0-1.0")
+    spoil(path)
+    with pytest.raises(PortraitError) as caught:
+        FewshotEngine("cpu", path)
+    assert caught.value.code is ErrorCode.BAD_WEIGHTS
+    assert str(path) in caught.value.message and caught.value.remedy
+
+
+def test_missing_weights_are_told_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none.safetensors"))
+    with pytest.raises(PortraitError) as caught:
+        create_engine("fewshot", "cpu")
+    assert caught.value.code is ErrorCode.WEIGHTS_MISSING
+    assert "warp" in caught.value.remedy and "portrait train" in caught.value.remedy
+
+
+def test_the_environment_names_the_weights(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
+    assert find_weights() == weights
+    assert create_engine("fewshot", "cpu").name == "fewshot"
+
+
+def test_the_other_configurations_weights_are_refused(tmp_path: Path) -> None:
+    weights_file.save(tmp_path / "w", build("tiny-zakharov2019"), step=1, licence="CC0-1.0")
+    with pytest.raises(PortraitError) as caught:
+        FewshotEngine("cpu", tmp_path / "w")
+    assert caught.value.code is ErrorCode.BAD_WEIGHTS
