@@ -12,7 +12,7 @@ import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.corpora.rendered.person import Person, Posed
-from portrait_server.corpora.rendered.shaders import LOOKS, PLACES, SOLID, VERTEX, look
+from portrait_server.corpora.rendered.shaders import LOOKS, SOLID, VERTEX, look, places
 
 _FINER: Final = 2  # the picture is drawn twice as large, then averaged
 _NEAR, _FAR = 5.0, 400.0
@@ -63,7 +63,7 @@ class Renderer:
         gl.enable(moderngl.DEPTH_TEST)
         gl.front_face = "cw"  # rows are drawn from the bottom up, which mirrors the picture
         self._looks = {name: gl.program(vertex_shader=VERTEX, fragment_shader=look(name)) for name in LOOKS}
-        self._places = gl.program(vertex_shader=VERTEX, fragment_shader=PLACES)
+        self._places = [gl.program(vertex_shader=VERTEX, fragment_shader=places(cut)) for cut in (False, True)]
         grain = np.random.default_rng(7).integers(0, 256, (_NOISE_CELLS,) * 3 + (4,), np.uint8)
         self._noise = gl.texture3d((_NOISE_CELLS,) * 3, 4, grain.tobytes())
         self._side = 0
@@ -94,10 +94,7 @@ class Renderer:
         self._photo.use(1)
         for name, array in self._look_arrays.items():
             _set(self._looks[name], values)
-            if name in SOLID:
-                self._context.enable(self._context.CULL_FACE)
-            array.render()
-            self._context.disable(self._context.CULL_FACE)
+            self._render(array, name in SOLID)
         fine = side * _FINER
         pixels = np.frombuffer(self._fine.read(components=4, alignment=1), np.uint8).reshape(fine, fine, 4)
         pixels = cv2.resize(pixels.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
@@ -115,19 +112,19 @@ class Renderer:
         self._prepare(person, side)
         self._moving.write(_packed(posed.vertices, posed.normals, posed.shade))
         self._other.write(np.ascontiguousarray(other.vertices, np.float32))
-        _set(
-            self._places,
-            {
-                "camera": camera.T.astype("f4").tobytes(),
-                "other_camera": other_camera.T.astype("f4").tobytes(),
-                "side": float(side),
-                "hair_grain": person.look["hair_grain"],
-            },
-        )
+        values = {
+            "camera": camera.T.astype("f4").tobytes(),
+            "other_camera": other_camera.T.astype("f4").tobytes(),
+            "side": float(side),
+            "hair_grain": person.look["hair_grain"],
+            "noise": 0,
+        }
         self._plain.use()
         self._plain.clear(0, 0, 0, 0)
         self._noise.use(0)
-        self._places_array.render()
+        for program, array, solid in zip(self._places, self._places_arrays, (True, False), strict=True):
+            _set(program, values)
+            self._render(array, solid)
         place, surface = (
             np.frombuffer(self._plain.read(components=4, attachment=number, dtype="f4", alignment=1), np.float32)
             for number in range(2)
@@ -160,8 +157,7 @@ class Renderer:
         self._fixed = gl.buffer(_packed(person.rest, person.tints, person.part, person.photo, person.trust))
         self._moving = gl.buffer(reserve=len(person.rest) * 8 * 4)
         self._other = gl.buffer(reserve=len(person.rest) * 3 * 4)
-        index = gl.buffer(np.ascontiguousarray(person.triangles, np.int32).tobytes())
-        self._uploaded = [self._photo, self._fixed, self._moving, self._other, index]
+        self._uploaded = [self._photo, self._fixed, self._moving, self._other]
         part = person.part[person.triangles[:, 0]]
         self._look_arrays = {}
         for name, parts in LOOKS.items():
@@ -170,11 +166,22 @@ class Renderer:
                 own = gl.buffer(np.ascontiguousarray(chosen, np.int32).tobytes())
                 self._look_arrays[name] = gl.vertex_array(self._looks[name], self._shared(self._looks[name]), own)
                 self._uploaded += [own, self._look_arrays[name]]
-        layout = [*self._shared(self._places), (self._other, "3f", "other")]
-        self._places_array = gl.vertex_array(self._places, layout, index)
-        self._uploaded.append(self._places_array)
-        _set(self._places, {"noise": 0})
+        self._places_arrays = []
+        solid = np.isin(part, [kind for name in SOLID for kind in LOOKS[name]])
+        for program, chosen in zip(self._places, (solid, ~solid), strict=True):
+            own = gl.buffer(np.ascontiguousarray(person.triangles[chosen], np.int32).tobytes())
+            array = gl.vertex_array(program, [*self._shared(program), (self._other, "3f", "other")], own)
+            self._places_arrays.append(array)
+            self._uploaded += [own, array]
         self._person = person
+
+    def _render(self, array: Any, solid: bool) -> None:
+        """Draws; of solid parts only what faces the camera."""
+        gl: Any = self._context
+        if solid:
+            gl.enable(gl.CULL_FACE)
+        array.render()
+        gl.disable(gl.CULL_FACE)
 
     def _shared(self, program: Any) -> list[tuple[Any, ...]]:
         return [(self._fixed, *_attributes(_FIXED, program)), (self._moving, *_attributes(_MOVING, program))]

@@ -153,14 +153,17 @@ void main() {
 )
 
 LOOKS: Final = {
-    "skin_color": (Part.SKIN,),
-    "eye_color": (Part.EYE,),
-    "inside_color": (Part.MOUTH, Part.GUMS, Part.TEETH),
     "hair_color": (Part.HAIR,),
     "cloth_color": (Part.CLOTH,),
     "other_color": (Part.LASHES, Part.GLASSES),
+    "skin_color": (Part.SKIN,),
+    "eye_color": (Part.EYE,),
+    "inside_color": (Part.MOUTH, Part.GUMS, Part.TEETH),
 }
-"""Which parts each function colours. A program for each: on a CPU, OpenGL pays for both sides of a branch."""
+"""Which parts each function colours, what hides others first.
+
+A program for each: on a CPU, OpenGL pays for both sides of a branch.
+"""
 
 SOLID: Final = ("skin_color", "eye_color", "inside_color")
 """Those without holes, whose inner sides are never seen."""
@@ -173,18 +176,24 @@ def look(function: str) -> str:
     return f"#version 330\n#define LOOK_OF {function}\n{cut}" + _LOOK
 
 
-PLACES: Final = (
-    "#version 330\n"
-    + _CUT
+_PLACES: Final = (
+    _CUT
     + """
 uniform mat4 other_camera;
 uniform float side;
 out vec4 place, surface;
 void main() {
+#ifdef CUT
     if (cut()) discard;
+#endif
     vec4 there = other_camera * vec4(v_other, 1.0);
     place = vec4((there.xy / there.w * 0.5 + 0.5) * side - 0.5, v_other.z, 1.0);
     surface = vec4(v_rest, float(v_part) + 1.0);
 }
 """
 )
+
+
+def places(cut: bool) -> str:
+    """The fragment shader that tells where a pixel is elsewhere, of parts with or without holes."""
+    return "#version 330\n" + ("#define CUT\n" if cut else "") + _PLACES
