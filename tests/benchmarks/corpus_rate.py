@@ -8,6 +8,9 @@ never the bottleneck where the ratio is above 1 divided by the workers for each 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +66,10 @@ def taken_in(corpus: Corpus, side: int) -> float:
 
 
 def main() -> None:
+    # Read where numpy is loaded, so too late for this process: its threads would count as one core's work.
+    one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        sys.exit(subprocess.call([sys.executable, *sys.argv], env={**os.environ, **one}))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--portraits", type=Path, help="shards of portraits")
     parser.add_argument("--videos", type=Path, help="shards of videos")

@@ -53,7 +53,8 @@ _ICT_LANDMARKS: Final = (
 # fmt: on
 _ICT_VERTICES: Final = 26719
 _ICT_NECK_ENDS: Final = -15.5
-_ICT_SHOULDERS: Final = 7.0, -10.5  # further from the middle than this, and lower
+_ICT_SHOULDERS: Final = -9.5  # below this height the neck is made straight, and so wide to each side:
+_ICT_NECK_WIDTH: Final = 6.3
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,11 @@ class HeadModel:
             parts[first : last + 1] = part
         # The bust is dressed: what is below the neck gives way to shoulders of its own.
         x, y, _ = vertices.T
-        bust = (y < _ICT_NECK_ENDS) | (y < _ICT_SHOULDERS[1]) & (np.abs(x) > _ICT_SHOULDERS[0])
-        parts[bust & (parts == Part.SKIN)] = Part.UNSEEN
+        parts[(y < _ICT_NECK_ENDS) & (parts == Part.SKIN)] = Part.UNSEEN
+        reach = _ICT_NECK_WIDTH + 2 * np.maximum(y - _ICT_SHOULDERS, 0)
+        shoulders = np.abs(x) > reach
+        vertices[shoulders, 0] = np.copysign(reach, x)[shoulders]
+        identity[:, shoulders, 0] = 0
         seen = (parts[triangles] != Part.UNSEEN).all(1)
         return cls(vertices, triangles[seen], parts, identity, expressions, names, np.array(_ICT_LANDMARKS), _ICT_EYES)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.regions import Regions
@@ -65,7 +64,7 @@ def fit_head(model: HeadModel, points: np.ndarray) -> Fit:
     modes = modes.astype(float)
     neutral = model.vertices[model.landmarks].astype(float)
     shapes = min(_SHAPES, len(model.identity))
-    low = np.concatenate([np.full(shapes, -3.0), np.full(len(modes) - shapes, -1e-6)])
+    low = np.concatenate([np.full(shapes, -3.0), np.zeros(len(modes) - shapes)])
     high = np.concatenate([np.full(shapes, 3.0), np.ones(len(modes) - shapes)])
     stiff = np.concatenate([np.full(shapes, _STIFF_SHAPE), np.full(len(modes) - shapes, _STIFF_EXPRESSION)])
     say = np.ones((68, 3))
@@ -75,11 +74,8 @@ def fit_head(model: HeadModel, points: np.ndarray) -> Fit:
     for _ in range(_ROUNDS):
         rotation, scale, shift = _similarity(neutral + np.tensordot(found, modes, 1), goal, say[:, 0])
         gap = (goal - shift) @ rotation / scale - neutral
-        rows = (modes * say).reshape(len(modes), -1).T
-        system = np.concatenate([rows, np.diag(stiff)])
-        found = lsq_linear(
-            system, np.concatenate([(gap * say).reshape(-1), np.zeros(len(modes))]), (low, high), max_iter=20
-        ).x
+        rows = (modes * say).reshape(len(modes), -1)
+        found = _bounded(rows @ rows.T + np.diag(stiff**2), rows @ (gap * say).reshape(-1), low, high)
     return Fit(found[:shapes], found[shapes:], rotation, scale, shift)
 
 
@@ -108,6 +104,15 @@ def skin_from(face: Face, fit: Fit, model: HeadModel, regions: Regions) -> Skin:
     color = np.median(linear[cheeks], 0) if cheeks.any() else np.full(3, 0.3)
     hair = np.median(linear[crown], 0) if crown.sum() > 5 else color * 0.3
     return Skin(face.image, places.astype(np.float32), trust.astype(np.float32), fit.identity, color, hair)
+
+
+def _bounded(system: np.ndarray, goal: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Nearly the least squares within bounds: what leaves them is held there, and the rest solved again."""
+    found = np.clip(np.linalg.solve(system, goal), low, high)
+    free = (found > low) & (found < high)
+    rest = goal[free] - system[np.ix_(free, ~free)] @ found[~free]
+    found[free] = np.clip(np.linalg.solve(system[np.ix_(free, free)], rest), low[free], high[free])
+    return found
 
 
 def _similarity(source: np.ndarray, goal: np.ndarray, say: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
