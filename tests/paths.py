@@ -18,6 +18,12 @@ def portraits() -> Path | None:
     return _folder("portraits")
 
 
+def head_model() -> Path | None:
+    """ICT-FaceKit's head as arrays."""
+    path = (_DATA / "ict_face_model.npz").resolve()
+    return path if path.is_file() else None
+
+
 def _folder(name: str) -> Path | None:
     folder = (_DATA / name).resolve()
     return folder if folder.is_dir() else None

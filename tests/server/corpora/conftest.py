@@ -15,9 +15,8 @@ from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_shared.errors import PortraitError
 
+from tests.paths import head_model
 from tests.server.corpora.made_up import egg_head
-
-_ICT = Path(__file__).resolve().parents[3] / ".." / "shared" / "data" / "ict_face_model.npz"
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +53,7 @@ def head(request: pytest.FixtureRequest) -> HeadModel:
         pytest.skip(str(error))
     if request.param == "egg":
         return egg_head()
-    if not _ICT.is_file():
+    path = head_model()
+    if path is None:
         pytest.skip("the ICT-FaceKit head is not beside the repository")
-    return HeadModel.load(_ICT)
+    return HeadModel.load(path)
