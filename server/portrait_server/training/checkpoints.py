@@ -19,7 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from portrait_server.networks.configurations import Networks
+from portrait_server.networks.discriminator import ProjectionDiscriminator
+
 _TENSORS, _STATE, _PREFIX = "tensors.safetensors", "state.json", "checkpoint-"
+_JUDGE = "discriminator/"
 _REMEDY = "Delete that checkpoint's folder: the run then goes on from the one before."
 
 
@@ -85,3 +89,28 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
         number, what = name.split(".")
         state.setdefault(int(number), {})[what] = tensor
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def newest_discriminator(folder: Path, networks: Networks) -> ProjectionDiscriminator:
+    """The discriminator of a run's newest checkpoint.
+
+    Raises:
+        PortraitError: FILE_MISSING where the run has none; BAD_WEIGHTS where it is not one for these networks.
+    """
+    found = find(folder)
+    tensors = read(found[-1])[0] if found else {}
+    held = {name.removeprefix(_JUDGE): tensor for name, tensor in tensors.items() if name.startswith(_JUDGE)}
+    if not held:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"{folder} holds no discriminator.", "Name a run of `portrait train` that has one."
+        )
+    judge = networks.new_discriminator(len(held["people"]))
+    try:
+        judge.load_state_dict(held)
+    except RuntimeError as error:
+        raise PortraitError(
+            ErrorCode.BAD_WEIGHTS,
+            f"The discriminator in {folder} is for other networks.",
+            "Name the run that made them.",
+        ) from error
+    return judge.eval()

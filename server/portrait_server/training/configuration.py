@@ -34,11 +34,13 @@ class CorpusChoice:
         kind: `videos`, `reposed` or `rendered`.
         path: its folder or file; relative to the configuration file.
         weight: how often it is drawn, against the others.
+        photographs: shards of portraits that rendered heads take their skin and backgrounds from.
     """
 
     kind: str
     path: Path
     weight: float = 1.0
+    photographs: Path | None = None
 
 
 @dataclass(frozen=True)

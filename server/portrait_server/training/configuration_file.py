@@ -82,7 +82,7 @@ def _value(kind: Any, value: Any, at: str, folder: Path) -> Any:
         return {
             k: v if arguments[1] is Any else _value(arguments[1], v, _join(at, k), folder) for k, v in value.items()
         }
-    if kind is Path:
+    if kind in (Path, Path | None):
         if not isinstance(value, str) or not value:
             raise _bad(at, "must be a path, in quotes")
         return folder / Path(value).expanduser()

@@ -131,7 +131,7 @@ class Learner:
         self, judge: nn.Module, batch: Batch, output: Output, embeddings: Tensor, stage: Stage
     ) -> dict[str, Tensor]:
         people = self._columns(batch)
-        with _frozen(judge), autocast(self._team.device):
+        with frozen(judge), autocast(self._team.device):
             fake = judge(output.image, batch.target_points, people)
             with torch.no_grad():
                 real = judge(batch.target, batch.target_points, people)
@@ -141,6 +141,8 @@ class Learner:
         return batch.identity if self._configuration.network.columns else torch.zeros_like(batch.identity)
 
     def _learn(self, part: str, module: nn.Module, loss: Tensor) -> Tensor:
+        if self._team.any(not torch.isfinite(loss)):  # before going backwards: sampling at NaN would crash there
+            raise NotFinite(f"a loss of {float(loss.detach())} of the {part}")
         optimiser = self._optimisers[part]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -177,7 +179,7 @@ def references_of(batch: Batch) -> References:
 
 
 @contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
+def frozen(module: nn.Module) -> Iterator[None]:
     module.requires_grad_(False)
     try:
         yield

@@ -5,8 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from portrait_server.corpora.rendered.head_model import HeadModel
+from portrait_server.corpora.rendered.heads import RenderedHeads
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.sample import Corpus, Mixture
+from portrait_server.corpora.videos import TalkingVideos
 from portrait_server.training.configuration import CorpusChoice
 
 
@@ -16,7 +19,9 @@ def open_corpus(choice: CorpusChoice) -> Corpus:
     Raises:
         PortraitError: FILE_MISSING, BAD_IMAGE where what it reads is not there or damaged.
     """
-    return ReposedPhotos(choice.path)
+    if choice.kind == "rendered":
+        return RenderedHeads(HeadModel.load(choice.path), choice.photographs)
+    return ReposedPhotos(choice.path) if choice.kind == "reposed" else TalkingVideos(choice.path)
 
 
 def open_mixture(choices: Sequence[CorpusChoice]) -> Corpus:

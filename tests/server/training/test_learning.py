@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""That learning works: one person by heart, and tuning that helps or leaves things as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from portrait_server.corpora.reposed import ReposedPhotos
+from portrait_server.corpora.shards import Face, write_shard
+from portrait_server.detectors.base import Detector
+from portrait_server.detectors.registry import create_detector
+from portrait_server.networks.configurations import Networks, build
+from portrait_server.networks.personal import apply_personal, load_personal, save_personal
+from portrait_server.training.adaptation import Effort, adapt
+from portrait_server.training.batch import Batch
+from portrait_server.training.configuration import Configuration
+from portrait_server.training.learner import Learner, references_of
+from portrait_server.training.measurement import HeldOut
+from portrait_server.training.team import Team
+from portrait_shared.errors import ErrorCode, PortraitError
+
+CPU = torch.device("cpu")
+CHECKSUM = "0" * 64
+
+
+@pytest.fixture
+def detector() -> Iterator[Detector]:
+    made = create_detector("mediapipe")
+    yield made
+    made.close()
+
+
+def test_a_tiny_model_learns_one_person_by_heart(
+    tiny: Callable[..., Configuration], face: Face, tmp_path: Path
+) -> None:
+    """The paper's generator has no pixels to copy: what it draws well, it has learnt. 24 dB in 400 steps of four."""
+    write_shard(tmp_path / "0.shard", [(0, 0, face)], ["a"], {})
+    samples = HeldOut(ReposedPhotos(tmp_path, augmented=False), 4, 64, CPU)
+    made = tiny("tiny-zakharov2019")
+    stage = dataclasses.replace(made.stages[0], steps=400)
+    rates = dataclasses.replace(made.optimiser, generator_rate=5e-3, ema=0.9)
+    learner = Learner(dataclasses.replace(made, stages=(stage,), optimiser=rates), 1, Team("cpu"))
+    batch = samples.first()
+    before = samples.measure(lambda b: learner.draw(b).image)["psnr"]
+    for step in range(400):
+        learner.step(batch, step)
+    after = samples.measure(lambda b: learner.draw(b).image)["psnr"]
+    assert before < 15 and after > 24
+
+
+def _drawn(networks: Networks, style: torch.Tensor, batch: Batch) -> torch.Tensor:
+    with torch.no_grad():
+        return networks.generator(references_of(batch), batch.target_points, style.expand(len(batch.target), -1)).image
+
+
+@pytest.mark.parametrize("network", ["tiny-portrait", "tiny-zakharov2019"])
+def test_tuning_improves_the_held_out_error(network: str, face: Face, detector: Detector, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    networks = build(network).eval()
+    weights = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
+    seen: list[int] = []
+    effort = Effort(steps=60, batch_size=2, rate=5e-3, measured=4)
+    progress = lambda step, steps, figures: seen.append(step)  # noqa: E731
+    tuned = adapt(networks, CHECKSUM, [face], detector, effort=effort, progress=progress)
+    assert seen[0] == 0 and seen[-1] <= 60
+    assert tuned.kept and tuned.after["score"] < tuned.before["score"]
+    assert all(tuned.after[name] <= tuned.before[name] for name in ("mouth", "eyes", "landmarks"))
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in networks.state_dict().items())
+
+    path = tmp_path / "her.safetensors"
+    save_personal(path, tuned.personal)
+    personal = load_personal(path)
+    mine = apply_personal(networks, personal, CHECKSUM)
+    samples = HeldOut(_reposed(tmp_path, face), 8, 64, CPU)
+    plain = networks.generator.style(networks.embedder(*_reference(samples.first())))
+    before = samples.measure(lambda b: _drawn(networks, plain[:1], b))["score"]
+    after = samples.measure(lambda b: _drawn(mine, personal.style, b))["score"]
+    assert after < before
+
+
+def test_tuning_that_makes_things_worse_is_not_kept(face: Face, detector: Detector) -> None:
+    torch.manual_seed(1)
+    networks = build("tiny-portrait").eval()
+    tuned = adapt(networks, CHECKSUM, [face], detector, effort=Effort(steps=6, measure_every=2, rate=50.0, measured=4))
+    assert not tuned.kept and tuned.after == tuned.before and tuned.personal.changes == {}
+
+
+def test_the_paper_s_tuning_asks_the_discriminator(face: Face, detector: Detector) -> None:
+    torch.manual_seed(1)
+    networks = build("tiny-zakharov2019").eval()
+    judge = networks.new_discriminator(3)
+    people = judge.people.detach().clone()
+    effort = Effort(steps=4, batch_size=2, measure_every=4, measured=2)
+    plain = adapt(networks, CHECKSUM, [face], detector, effort=effort)
+    judged = adapt(networks, CHECKSUM, [face], detector, effort=effort, discriminator=judge)
+    assert torch.equal(judge.people, people)
+    assert judged.after != plain.after or judged.kept != plain.kept
+
+
+def test_several_photographs_hold_one_in_five_out(face: Face, detector: Detector) -> None:
+    torch.manual_seed(1)
+    faces = [dataclasses.replace(face, image=np.roll(face.image, shift, 2)) for shift in range(5)]
+    effort = Effort(steps=2, batch_size=2, measure_every=2, measured=4)
+    assert set(adapt(build("tiny-portrait").eval(), CHECKSUM, faces, detector, effort=effort).before) >= {"landmarks"}
+
+
+def test_cancelled_and_too_many(face: Face, detector: Detector) -> None:
+    networks = build("tiny-portrait").eval()
+    with pytest.raises(PortraitError) as raised:
+        adapt(networks, CHECKSUM, [face], detector, cancelled=lambda: True, effort=Effort(measured=2))
+    assert raised.value.code == ErrorCode.CANCELLED
+    for faces in ([], [face] * 33):
+        with pytest.raises(PortraitError) as raised:
+            adapt(networks, CHECKSUM, faces, detector)
+        assert raised.value.code == ErrorCode.BAD_IMAGE
+
+
+def test_personal_files_of_other_weights_and_none_at_all(face: Face, detector: Detector, tmp_path: Path) -> None:
+    networks = build("tiny-portrait").eval()
+    effort = Effort(steps=1, measure_every=1, measured=2)
+    path = tmp_path / "her.safetensors"
+    save_personal(path, adapt(networks, CHECKSUM, [face], detector, effort=effort).personal)
+    with pytest.raises(PortraitError, match="other weights") as raised:
+        apply_personal(networks, load_personal(path), "1" * 64)
+    assert raised.value.code == ErrorCode.BAD_WEIGHTS
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(PortraitError) as raised:
+        load_personal(path)
+    assert raised.value.code == ErrorCode.BAD_WEIGHTS
+    with pytest.raises(PortraitError) as raised:
+        load_personal(tmp_path / "none.safetensors")
+    assert raised.value.code == ErrorCode.FILE_MISSING
+
+
+def _reposed(folder: Path, face: Face) -> ReposedPhotos:
+    write_shard(folder / "0.shard", [(0, 0, face)], ["a"], {})
+    return ReposedPhotos(folder, augmented=False)
+
+
+def _reference(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    return batch.references, batch.reference_points

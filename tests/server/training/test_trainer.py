@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs: exact resume, roll-back, what stays on disk, several processes, and that something is learnt."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from portrait_server.networks import weights_file
+from portrait_server.training import checkpoints
+from portrait_server.training.configuration import Configuration
+from portrait_server.training.team import Team
+from portrait_server.training.trainer import Trainer
+from portrait_shared.errors import ErrorCode, PortraitError
+
+Tiny = Callable[..., Configuration]
+
+
+def after(steps: int, trainer: Trainer) -> Callable[[], bool]:
+    return lambda: trainer.progress.step >= steps
+
+
+def events(folder: Path, event: str) -> list[dict[str, Any]]:
+    lines = (folder / "log.jsonl").read_text("utf-8").splitlines()
+    return [line for line in map(json.loads, lines) if line["event"] == event]
+
+
+@pytest.mark.parametrize("network", ["tiny-portrait", "tiny-zakharov2019"])
+def test_resume_is_exact(tiny: Tiny, tmp_path: Path, network: str) -> None:
+    straight = Trainer(tiny(network), tmp_path / "straight", Team("cpu"), resume=False)
+    straight.run()
+    first = Trainer(tiny(network), tmp_path / "halves", Team("cpu"), resume=False)
+    first.run(stop=after(5, first))
+    second = Trainer(tiny(network), tmp_path / "halves", Team("cpu"), resume=True)
+    assert second.progress.step == 5
+    second.run()
+    expected, found = straight.learner.tensors(), second.learner.tensors()
+    assert expected.keys() == found.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+    assert second.progress.step == 10
+
+
+def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, tmp_path: Path) -> None:
+    trainer = Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
+    trainer.run()
+    networks, info = weights_file.load(tmp_path / "last.safetensors")
+    assert info.step == 10 and info.configuration.name == "tiny-portrait"
+    average = trainer.learner.average.state_dict()
+    assert all(torch.equal(tensor, average[name]) for name, tensor in networks.state_dict().items())
+    assert len(list((tmp_path / "samples").glob("*.png"))) == 2
+    assert any((tmp_path / "tensorboard").iterdir())
+    measured = [line for line in events(tmp_path, "held_out_" + next(iter(trainer._held_out)))]
+    assert [line["step"] for line in measured] == [0, 10]
+    assert not list(tmp_path.glob("**/*.p*kl")) and not list(tmp_path.glob("**/*.pt"))
+
+
+def test_time_runs_out(tiny: Tiny, tmp_path: Path) -> None:
+    progress = Trainer(tiny(), tmp_path, Team("cpu"), resume=False).run(minutes=0)
+    assert progress.step == 1 and [p.name for p in checkpoints.find(tmp_path)] == ["checkpoint-00000001"]
+
+
+def test_networks_that_blow_up_go_back(tiny: Tiny, tmp_path: Path) -> None:
+    trainer = Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
+    poisoned: list[int] = []
+
+    def poison() -> bool:
+        if trainer.progress.step == 3 and not poisoned:
+            poisoned.append(3)
+            for parameter in trainer.learner.networks.generator.parameters():
+                parameter.data.fill_(torch.nan)
+        return False
+
+    progress = trainer.run(stop=poison)
+    assert progress.step == 10 and progress.rollbacks == 1 and progress.batch == 14
+    assert events(tmp_path, "rollback")[0]["back_to"] == 0
+    assert all(torch.isfinite(p).all() for p in trainer.learner.networks.parameters())
+
+
+def test_networks_that_stay_broken_end_the_run(tiny: Tiny, tmp_path: Path) -> None:
+    rates = dataclasses.replace(tiny().optimiser, generator_rate=float("inf"))
+    with pytest.raises(PortraitError) as raised:
+        Trainer(tiny(optimiser=rates), tmp_path, Team("cpu"), resume=False).run()
+    assert raised.value.code == ErrorCode.INTERNAL
+
+
+def test_a_folder_with_a_run_is_not_started_over(tiny: Tiny, tmp_path: Path) -> None:
+    Trainer(tiny(), tmp_path, Team("cpu"), resume=False).run(minutes=0)
+    with pytest.raises(PortraitError, match="--resume|a run already"):
+        Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
+    with pytest.raises(PortraitError, match="no checkpoint"):
+        Trainer(tiny(), tmp_path / "empty", Team("cpu"), resume=True)
+    with pytest.raises(PortraitError) as raised:
+        Trainer(tiny("tiny-zakharov2019"), tmp_path, Team("cpu"), resume=True)
+    assert raised.value.code == ErrorCode.BAD_WEIGHTS
+
+
+_PEER = """
+import sys, torch
+from pathlib import Path
+from dataclasses import replace
+from portrait_server.training.configuration_file import CONFIGS, load
+from portrait_server.training.team import Team
+from portrait_server.training.trainer import Trainer
+torch.set_num_threads(1)
+team, (corpus, output) = Team("cpu"), map(Path, sys.argv[1:])
+weight = torch.nn.Parameter(torch.zeros(2))
+weight.grad = torch.tensor([1.0, 3.0]) * (team.rank + 1)
+team.average_gradients([weight])
+assert weight.grad.tolist() == [1.5, 4.5], weight.grad
+made = load(CONFIGS / "tiny.toml")
+here = tuple(replace(choice, path=corpus) for choice in made.data.corpora)
+made = replace(made, data=replace(made.data, corpora=here, held_out=here))
+trainer = Trainer(made, output, team, resume=False)
+trainer.run(stop=lambda: trainer.progress.step >= 6)
+total = {name: tensor.double().sum().item() for name, tensor in trainer.learner.tensors().items()}
+(output / f"rank-{team.rank}.txt").write_text(repr(total))
+team.close()
+"""
+
+
+def test_two_processes_average_their_gradients(corpus: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    peers = []
+    for rank in ("0", "1"):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        command = [sys.executable, "-c", _PEER, str(corpus), str(tmp_path)]
+        peers.append(subprocess.Popen(command, env=os.environ | place, stderr=subprocess.PIPE, text=True))
+    for peer in peers:
+        _, said = peer.communicate(timeout=200)
+        assert peer.returncode == 0, said
+    first, second = ((tmp_path / f"rank-{rank}.txt").read_text() for rank in (0, 1))
+    assert first == second
+    assert len(checkpoints.find(tmp_path)) == 1
