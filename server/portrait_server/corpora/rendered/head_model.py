@@ -22,11 +22,10 @@ class Part(IntEnum):
     GUMS = 2
     TEETH = 3
     EYE = 4
-    LASHES = 5
-    HAIR = 6
-    CLOTH = 7
-    GLASSES = 8
-    UNSEEN = 9
+    HAIR = 5
+    CLOTH = 6
+    GLASSES = 7
+    UNSEEN = 8
 
 
 # First and last vertex of each part of the ICT "light" head, centimetres, y up, z towards the viewer.
@@ -39,8 +38,7 @@ _ICT_PARTS: Final = (
     (Part.EYE, 21451, 22220),
     (Part.UNSEEN, 22221, 23020),  # inner eyeball: the outer one is painted
     (Part.EYE, 23021, 23790),
-    (Part.UNSEEN, 23791, 25350),
-    (Part.LASHES, 25351, 26718),
+    (Part.UNSEEN, 23791, 26718),  # the other, fluid and lashes: stripes of hair at this size make eyes look drawn
 )
 _ICT_EYES: Final = ((23021, 23790), (21451, 22220))  # the one at the picture's left first
 # fmt: off

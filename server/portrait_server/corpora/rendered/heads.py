@@ -25,6 +25,7 @@ from portrait_server.networks.alignment import aligned_transform, compose, crop,
 
 _PEOPLE: Final = 20_000
 _PHOTOGRAPHED: Final = 0.75  # share of people with a photograph as skin
+_LEAST_COLOR: Final = 0.15  # how far a skin's channels differ, against the strongest
 _PIXEL_CENTIMETRES: Final = 40.0  # on the head, of a pixel of a frame with one pixel a side
 _HEAD_PIXELS: Final = 9.0  # pixels of the made-up photograph a centimetre: a head of about 250
 _EYE_MARGIN: Final = 0.02  # sides of the frame
@@ -83,6 +84,8 @@ class RenderedHeads(Corpus):
             number = int(rng.integers(len(self._photographs)))
             face = self._photographs.read(number)
             skin = skin_from(face, self._fit(number, face), self._model, self._regions)
+            # A photograph without colours would meet coloured eyes and lips.
+            skin = skin if np.ptp(skin.color) > _LEAST_COLOR * skin.color.max() else None
         return Person(self._model, self._regions, skin, rng)
 
     def _fit(self, number: int, face: Face) -> Fit:
@@ -175,8 +178,8 @@ def _over(drawn: Drawn, background: np.ndarray, shot: _Shot, side: int) -> np.nd
 
 
 def _away_from_eyes(part: np.ndarray, side: int) -> np.ndarray:
-    """(S, S) uint8, 0 at eyeballs and lashes and just around them."""
-    eyes = np.isin(part, (Part.EYE, Part.LASHES)).astype(np.uint8)
+    """(S, S) uint8, 0 at eyeballs and just around them."""
+    eyes = (part == Part.EYE).astype(np.uint8)
     reach = max(1, round(_EYE_MARGIN * side))
     eyes = cv2.dilate(eyes, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2))
     return 255 - cv2.GaussianBlur(eyes * 255, (0, 0), reach / 2)

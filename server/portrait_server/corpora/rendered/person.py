@@ -93,8 +93,6 @@ class Person:
             self.photo[: self._count], self.trust[: self._count] = skin.places, skin.trust
         self.eye_middles = model.eye_centres
         self.triangles = _joined(model.triangles, pieces, self._count)
-        if rng.random() < 0.7:
-            self.triangles = self.triangles[self.part[self.triangles[:, 0]] != Part.LASHES]
         self._around = _corners_of(self.triangles, len(self.rest))
         self._eye_centres = [sphere_centre(self._shape[first : last + 1]) for first, last in model.eyes]
 
@@ -188,7 +186,7 @@ def _look(rng: np.random.Generator, skin: Skin | None) -> dict[str, object]:
         hair = skin.hair
     iris = _IRIS[0 if rng.random() < darkness else rng.integers(len(_IRIS))] * np.exp(rng.normal(0, 0.15, 3))
     lip = color * np.array([0.95, 0.52, 0.52]) + np.array([0.05, 0.005, 0.01])
-    if rng.random() < 0.15:
+    if skin is None and rng.random() < 0.15:
         lip = np.array([0.45, 0.05, 0.07]) * np.exp(rng.normal(0, 0.3, 3))
     cloth = np.exp(rng.normal(-2.2, 1.0)) * np.exp(rng.normal(0, 0.35, 3))
     return {

@@ -35,14 +35,10 @@ in vec2 v_shade, v_photo;
 in float v_trust;
 flat in int v_part;
 in vec4 v_tints;
-const int SKIN = 0, MOUTH = 1, GUMS = 2, TEETH = 3, EYE = 4, LASHES = 5, HAIR = 6, CLOTH = 7, GLASSES = 8;
+const int SKIN = 0, MOUTH = 1, GUMS = 2, TEETH = 3, EYE = 4, HAIR = 5, CLOTH = 6, GLASSES = 7;
 vec4 grain(vec3 p) { return texture(noise, p); }
 vec3 strands() { return vec3(atan(v_rest.x, -v_rest.z) * hair_grain.x, v_rest.y * hair_grain.y, length(v_rest) * 0.05); }
-bool cut() {
-    if (v_part == HAIR) return v_tints.x < 0.15 + 0.7 * grain(strands()).r;
-    if (v_part == LASHES) return fract(atan(v_rest.x - sign(v_rest.x) * 3.12, v_rest.z - 7.0) * 45.0) > 0.35;
-    return false;
-}
+bool cut() { return v_part == HAIR && v_tints.x < 0.15 + 0.7 * grain(strands()).r; }
 """
 
 _LOOK: Final = (
@@ -136,9 +132,7 @@ vec3 hair_color(vec3 n) {
     return lit(made, n, vec3(0.25), 0.03 + 0.10 * strand.b * lock.g, 14.0) * v_shade.x;
 }
 
-vec3 other_color(vec3 n) {
-    return v_part == GLASSES ? lit(v_tints.rgb, n, vec3(0.0), 0.5, 60.0) : hair * 0.3;
-}
+vec3 rim_color(vec3 n) { return lit(v_tints.rgb, n, vec3(0.0), 0.5, 60.0); }
 
 void main() {
 #ifdef CUT
@@ -155,7 +149,7 @@ void main() {
 LOOKS: Final = {
     "hair_color": (Part.HAIR,),
     "cloth_color": (Part.CLOTH,),
-    "other_color": (Part.LASHES, Part.GLASSES),
+    "rim_color": (Part.GLASSES,),
     "skin_color": (Part.SKIN,),
     "eye_color": (Part.EYE,),
     "inside_color": (Part.MOUTH, Part.GUMS, Part.TEETH),
