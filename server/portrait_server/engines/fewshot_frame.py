@@ -25,6 +25,10 @@ _RIM = 0.06  # of the aligned frame: there the network's drawing gives way to wh
 _STILL_HAIR, _STILL_NECK = (0.45, 0.9), (0.32, 0.72)
 _SLOPE = 1.6  # a stretch in which motion ends is at least so many times as long as the motion
 _LEAST_SHARE = 0.02
+# Further references show the head alone, so far around its middle in the aligned frame: shoulders were elsewhere in
+# each photo.
+_HEAD_MIDDLE, _HEAD_ENDS = 0.48, (0.36, 0.48)
+_PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the first: beyond its edge it shows nothing
 
 
 @dataclass(frozen=True)
@@ -215,14 +219,15 @@ def _mend(
 
     color = person[region][..., :3].astype(np.float32)
     shown = color.copy()
+    head = share * _head(len(share))
     for number, other in enumerate(layers.others, 1):
-        part = drawing.merge[number] * share
+        part = drawing.merge[number] * head
         if part.max() < _LEAST_SHARE:
             continue
         source = _through(_inverse(layers.matrices[number]), drawing.flow[number]).astype(np.float32)
         at = laid(source)
         seen = cv2.remap(other, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        color += laid(part)[..., None] * (seen - shown)
+        color += (laid(part) * _within(at, other))[..., None] * (seen - shown)
     # A mask half open recolours; only one that is open takes the photo's fine detail away.
     detail = (laid(drawing.mask * share) ** 2)[..., None]
     color += 255 * laid((drawing.mask * share)[..., None] * (drawing.color - drawing.warped))
@@ -230,6 +235,19 @@ def _mend(
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
     matte = alpha[region] + 255 * laid(drawing.matte_change * share)
     alpha[region] = np.clip(np.round(matte), 0, 255)
+
+
+def _head(side: int) -> np.ndarray:
+    """1 where the head is, 0 on the shoulders: (side, side) float32."""
+    axis = (np.arange(side, dtype=np.float32) + 0.5) / side
+    distance = np.hypot(axis - 0.5, axis[:, None] - _HEAD_MIDDLE)
+    return 1 - smoothstep((distance - _HEAD_ENDS[0]) / (_HEAD_ENDS[1] - _HEAD_ENDS[0])).astype(np.float32)
+
+
+def _within(at: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """1 at positions (h, w, 2) well inside a photo, 0 outside: (h, w) float32."""
+    last = np.array([photo.shape[1] - 1, photo.shape[0] - 1], np.float32)
+    return np.clip(np.minimum(at, last - at).min(-1) / _PHOTO_RIM, 0, 1)
 
 
 def _composite(scene: Scene, person: np.ndarray, alpha: np.ndarray, offsets: np.ndarray, matte: bool) -> np.ndarray:

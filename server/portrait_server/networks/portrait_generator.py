@@ -16,6 +16,7 @@ from torch import nn
 
 from portrait_server.networks import raster
 from portrait_server.networks.blocks import Residual, StyledResidual, assign_styles, conv
+from portrait_server.networks.flow import enlarged, pixel_grid, sampled, shrunk, stretched, to_side
 from portrait_server.networks.output import Output, References
 from portrait_server.networks.prior import Motion, fit_motion, flow_pixels
 
@@ -24,6 +25,7 @@ _MASK_AT_START = -3.0  # logit: nearly closed, but open enough to learn
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
+_STRETCH = 0.04  # what counts as so far away: a closed eye drawn out into an open one is no eye
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,8 @@ class MotionNetwork(nn.Module):
         top = self.top(self.start(x))  # (B K, 3 w / 2, S / 4, S / 4)
         middle = self.body1(self.down1(F.avg_pool2d(top, 2)))  # (B K, 2 w, S / 8, S / 8)
         low = self.bottom(self.body2(self.down2(F.avg_pool2d(middle, 2))))  # (B K, 3 w, S / 16, S / 16)
-        middle = self.join1(middle + _enlarged(self.up1(low), 2))
-        top = self.join2(top + _enlarged(self.up2(middle), 2))
+        middle = self.join1(middle + enlarged(self.up1(low), 2))
+        top = self.join2(top + enlarged(self.up2(middle), 2))
         end = self.end(F.relu(top)).float()
         return end[:, :2], end[:, 2:]
 
@@ -130,9 +132,9 @@ class RefinementNetwork(nn.Module):
         x = self.down4(F.avg_pool2d(x3, 2))  # (B, 6 w, S / 16, S / 16)
         for block in self.bottom:
             x = block(x, style)
-        x = self.styled3(x3 + _enlarged(self.up3(x), 2), style)
-        x = self.styled2(x2 + _enlarged(self.up2(x), 2), style)
-        x = self.styled1(x1 + _enlarged(self.up1(x), 2), style)
+        x = self.styled3(x3 + enlarged(self.up3(x), 2), style)
+        x = self.styled2(x2 + enlarged(self.up2(x), 2), style)
+        x = self.styled1(x1 + enlarged(self.up1(x), 2), style)
         return F.pixel_shuffle(self.end(F.relu(x)).float(), 2)  # (B, 5, S, S)
 
 
@@ -184,15 +186,15 @@ class PortraitGenerator(nn.Module):
         motion = fit_motion(references.points, target_points, self.side)
         flow, visibility, distance, drawn = self._flow(features, target_points, motion)
         logits = visibility.unflatten(0, (batch, count)) - self.nearness * _NEARNESS * distance
-        merge = _to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
+        merge = to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
         pictures = torch.cat([references.images, _mattes(references)], 2).flatten(0, 1)
-        carried = _merged(_sampled(pictures, flow), merge)  # (B, 4, S, S)
+        carried = _merged(sampled(pictures, flow), merge)  # (B, 4, S, S)
         half, quarter, eighth = (
-            _merged(_sampled(part, _shrunk(flow, self.side // part.shape[-1])), merge)
+            _merged(sampled(part, shrunk(flow, self.side // part.shape[-1])), merge)
             for part in (features.half, features.quarter, features.eighth)
         )
-        seen = _merged(_to_side(torch.sigmoid(visibility), self.side), merge)  # (B, 1, S, S)
+        seen = _merged(to_side(torch.sigmoid(visibility), self.side), merge)  # (B, 1, S, S)
         made = self.refinement(
             torch.cat([F.pixel_unshuffle(carried * 2 - 1, 2), half, F.avg_pool2d(seen, 2)], 1),
             torch.cat([quarter, drawn], 1),
@@ -204,29 +206,30 @@ class PortraitGenerator(nn.Module):
     def _flow(
         self, features: Features, target_points: torch.Tensor, motion: Motion
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), how far the prior had to go
-        (B, K, 1, S / 4, S / 4) in sides, target raster (B, 3, S / 4, S / 4)."""
+        """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), how far from the target each
+        reference is (B, K, 1, S / 4, S / 4) in sides, target raster (B, 3, S / 4, S / 4)."""
         references = features.references
         batch, count = references.images.shape[:2]
         small = self.side // 4
         prior = flow_pixels(motion, self.side)
         prior = prior.flatten(0, 1)
-        coarse = _shrunk(prior, 4)  # (B K, S / 4, S / 4, 2)
-        offset = ((coarse - _grid(small, coarse)) / small).permute(0, 3, 1, 2)
+        coarse = shrunk(prior, 4)  # (B K, S / 4, S / 4, 2)
+        offset = ((coarse - pixel_grid(small, coarse)) / small).permute(0, 3, 1, 2)
         drawn = raster.rasterize(target_points, small, self.side)
         before = raster.rasterize(references.points.flatten(0, 1), small, self.side)
         seen = torch.cat(
             [
-                _sampled(features.quarter, coarse),
-                _sampled(before, coarse),
+                sampled(features.quarter, coarse),
+                sampled(before, coarse),
                 drawn.repeat_interleave(count, 0),
                 offset * 8,
             ],
             1,
         )
         residual, visibility = self.motion(seen)
-        residual = _to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side)
-        distance = offset.norm(dim=1, keepdim=True).unflatten(0, (batch, count))
+        residual = to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side)
+        distance = offset.norm(dim=1, keepdim=True) + _STRETCH * stretched(coarse)
+        distance = distance.unflatten(0, (batch, count))
         return prior + residual.permute(0, 2, 3, 1), visibility, distance, drawn
 
     def _output(
@@ -246,7 +249,7 @@ class PortraitGenerator(nn.Module):
         return Output(
             image=warped + mask * made[:, :3], matte=matte, warped=warped, mask=mask, color=color,
             flow=flow.unflatten(0, (batch, count)),
-            visibility=_to_side(visibility, self.side).unflatten(0, (batch, count)),
+            visibility=to_side(visibility, self.side).unflatten(0, (batch, count)),
             merge=merge, warped_matte=warped_matte, prior=motion,
         )  # fmt: skip
 
@@ -265,30 +268,3 @@ def _merged(parts: torch.Tensor, merge: torch.Tensor) -> torch.Tensor:
     step = merge.shape[-1] // parts.shape[-1]
     shares = merge if step == 1 else F.avg_pool2d(merge.flatten(0, 1), step).unflatten(0, (batch, count))
     return (parts.unflatten(0, (batch, count)) * shares.to(parts.dtype)).sum(1)
-
-
-def _sampled(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """A picture (N, C, s, s) at positions (N, s', s', 2) in its pixels, its border continued outwards."""
-    grid = (flow * 2 + 1) / picture.shape[-1] - 1
-    return F.grid_sample(picture, grid.to(picture.dtype), padding_mode="border", align_corners=False)
-
-
-def _shrunk(flow: torch.Tensor, step: int) -> torch.Tensor:
-    """Flow (N, S, S, 2) between frames `step` times as small, in their pixels."""
-    if step == 1:
-        return flow
-    mean = F.avg_pool2d(flow.permute(0, 3, 1, 2), step).permute(0, 2, 3, 1)
-    return (mean + 0.5) / step - 0.5
-
-
-def _grid(side: int, like: torch.Tensor) -> torch.Tensor:
-    axis = torch.arange(side, device=like.device, dtype=like.dtype)
-    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
-
-
-def _to_side(x: torch.Tensor, side: int) -> torch.Tensor:
-    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
-
-
-def _enlarged(x: torch.Tensor, factor: int) -> torch.Tensor:
-    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)

@@ -13,7 +13,7 @@ from portrait_server.networks.output import Output, References
 from portrait_server.networks.prior import prior_flow
 from torch import nn
 
-from tests.posing import speaking, turned
+from tests.posing import blinking, speaking, turned
 
 SIDE, BATCH, COUNT = 64, 2, 3
 TINY = ["tiny-portrait", "tiny-zakharov2019"]
@@ -165,6 +165,15 @@ def test_an_open_mouth_is_taken_from_the_reference_that_shows_one(references: Re
         merge = new("tiny-portrait")(references, mouth_open).merge
     x, y = small[66, :2].round().astype(int)
     assert (merge[:, 2, 0, y, x] > 0.7).all()
+
+
+def test_an_open_eye_is_not_taken_from_a_closed_one(references: References, small: np.ndarray) -> None:
+    points = torch.from_numpy(np.stack([blinking(small, sides=("right",)), turned(small, yaw=4), small + 0.5]))
+    target = torch.from_numpy(np.stack([small] * BATCH))
+    with torch.no_grad():
+        merge = new("tiny-portrait")(References(references.images, points.expand(BATCH, -1, -1, -1)), target).merge
+    x, y = small[68, :2].round().astype(int)
+    assert (merge[:, 0, 0, y, x] < 0.1).all()
 
 
 def test_the_style_reaches_the_picture(references: References, target: torch.Tensor) -> None:

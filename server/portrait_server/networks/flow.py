@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Flow fields: for each pixel the position (x, y) where another picture shows it. N pictures, s and S pixels a side."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+
+def sampled(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
+    """A picture (N, C, s, s) at positions (N, s', s', 2) in its pixels, its border continued outwards."""
+    grid = (flow * 2 + 1) / picture.shape[-1] - 1
+    return F.grid_sample(picture, grid.to(picture.dtype), padding_mode="border", align_corners=False)
+
+
+def shrunk(flow: torch.Tensor, step: int) -> torch.Tensor:
+    """Flow (N, S, S, 2) between frames `step` times as small, in their pixels."""
+    if step == 1:
+        return flow
+    mean = F.avg_pool2d(flow.permute(0, 3, 1, 2), step).permute(0, 2, 3, 1)
+    return (mean + 0.5) / step - 0.5
+
+
+def stretched(flow: torch.Tensor) -> torch.Tensor:
+    """How much of what the target shows flow (N, s, s, 2) draws out of next to nothing: (N, 1, s, s), 0 to 1."""
+    down, right = torch.gradient(flow, dim=(1, 2))
+    area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
+    return (1 - area).clamp(0, 1)[:, None]
+
+
+def pixel_grid(side: int, like: torch.Tensor) -> torch.Tensor:
+    axis = torch.arange(side, device=like.device, dtype=like.dtype)
+    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+
+
+def to_side(x: torch.Tensor, side: int) -> torch.Tensor:
+    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+
+
+def enlarged(x: torch.Tensor, factor: int) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=float(factor), mode="bilinear", align_corners=False)
