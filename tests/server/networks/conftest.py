@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,15 @@ from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.networks import weights_file
 from portrait_server.networks.alignment import aligned_transform, transform_points
 from portrait_server.networks.configurations import Networks, build
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny networks gain nothing from threads, and lose much where other tests use the cores."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture(scope="session")
