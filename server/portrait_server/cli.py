@@ -17,6 +17,10 @@ _COMMANDS = {
     "landmarks": ("landmarks_command", "find the 70 landmarks of a photo or of each frame of a video"),
     "serve": ("serve_command", "run the server that Blender and other programs connect to"),
     "demo": ("demo_command", "animate a real portrait in Blender without a window, and show the result"),
+    "adapt": ("adapt_command", "tune the few-shot generator to a person, from 1 to 32 photos"),
+    "evaluate": ("evaluate_command", "judge an engine on real clips: errors, identity, flicker, speed"),
+    "corpus": ("corpus_command", "make a training corpus from portraits or talking videos"),
+    "train": ("train_command", "train the few-shot generator"),
     "doctor": ("doctor", "check this machine and say what is missing"),
 }
 
