@@ -154,8 +154,8 @@ def test_the_order_of_the_references_does_not_matter(references: References, tar
     shuffled = References(references.images[:, order], references.points[:, order], references.mattes[:, order])
     with torch.no_grad():
         first, second = networks(references, target), networks(shuffled, target)
-    assert (first.image - second.image).abs().max() < 1e-4
-    assert (first.matte - second.matte).abs().max() < 1e-4
+    assert (first.image - second.image).abs().max() < 1e-3
+    assert (first.matte - second.matte).abs().max() < 1e-3
     assert torch.allclose(first.merge.sum(1), torch.ones(BATCH, 1, SIDE, SIDE), atol=1e-5)
 
 
