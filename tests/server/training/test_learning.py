@@ -38,16 +38,16 @@ def detector() -> Iterator[Detector]:
 def test_a_tiny_model_learns_one_person_by_heart(
     tiny: Callable[..., Configuration], face: Face, tmp_path: Path
 ) -> None:
-    """The paper's generator has no pixels to copy: what it draws well, it has learnt. 24 dB in 400 steps of four."""
+    """The paper's generator has no pixels to copy: what it draws well, it has learnt. 24 dB in 250 steps of four samples."""
     write_shard(tmp_path / "0.shard", [(0, 0, face)], ["a"], {})
     samples = HeldOut(ReposedPhotos(tmp_path, augmented=False), 4, 64, CPU)
     made = tiny("tiny-zakharov2019")
-    stage = dataclasses.replace(made.stages[0], steps=400)
+    stage = dataclasses.replace(made.stages[0], steps=250)
     rates = dataclasses.replace(made.optimiser, generator_rate=5e-3, ema=0.9)
     learner = Learner(dataclasses.replace(made, stages=(stage,), optimiser=rates), 1, Team("cpu"))
     batch = samples.first()
     before = samples.measure(lambda b: learner.draw(b).image)["psnr"]
-    for step in range(400):
+    for step in range(250):
         learner.step(batch, step)
     after = samples.measure(lambda b: learner.draw(b).image)["psnr"]
     assert before < 15 and after > 24
@@ -64,19 +64,20 @@ def test_tuning_improves_the_held_out_error(network: str, face: Face, detector: 
     networks = build(network).eval()
     weights = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
     seen: list[int] = []
-    effort = Effort(steps=60, batch_size=2, rate=5e-3, measured=4)
+    effort = Effort(steps=80, rate=5e-3, measure_every=10, patience=8)
     progress = lambda step, steps, figures: seen.append(step)  # noqa: E731
     tuned = adapt(networks, CHECKSUM, [face], detector, effort=effort, progress=progress)
-    assert seen[0] == 0 and seen[-1] <= 60
+    assert seen[0] == 0 and seen[-1] <= 80
     assert tuned.kept and tuned.after["score"] < tuned.before["score"]
-    assert all(tuned.after[name] <= tuned.before[name] for name in ("mouth", "eyes", "landmarks"))
+    assert all(tuned.after[name] <= 1.02 * tuned.before[name] for name in ("mouth", "eyes"))
+    assert tuned.after["landmarks"] <= tuned.before["landmarks"] + 5e-4
     assert all(torch.equal(tensor, weights[name]) for name, tensor in networks.state_dict().items())
 
     path = tmp_path / "her.safetensors"
     save_personal(path, tuned.personal)
     personal = load_personal(path)
     mine = apply_personal(networks, personal, CHECKSUM)
-    samples = HeldOut(_reposed(tmp_path, face), 8, 64, CPU)
+    samples = HeldOut(_reposed(tmp_path, face), 16, 64, CPU)
     plain = networks.generator.style(networks.embedder(*_reference(samples.first())))
     before = samples.measure(lambda b: _drawn(networks, plain[:1], b))["score"]
     after = samples.measure(lambda b: _drawn(mine, personal.style, b))["score"]
@@ -95,11 +96,12 @@ def test_the_paper_s_tuning_asks_the_discriminator(face: Face, detector: Detecto
     networks = build("tiny-zakharov2019").eval()
     judge = networks.new_discriminator(3)
     people = judge.people.detach().clone()
-    effort = Effort(steps=4, batch_size=2, measure_every=4, measured=2)
+    effort = Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=2)
     plain = adapt(networks, CHECKSUM, [face], detector, effort=effort)
     judged = adapt(networks, CHECKSUM, [face], detector, effort=effort, discriminator=judge)
     assert torch.equal(judge.people, people)
-    assert judged.after != plain.after or judged.kept != plain.kept
+    assert plain.kept and judged.kept
+    assert not torch.equal(judged.personal.style, plain.personal.style)
 
 
 def test_several_photographs_hold_one_in_five_out(face: Face, detector: Detector) -> None:

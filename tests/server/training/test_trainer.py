@@ -95,7 +95,7 @@ def test_networks_that_stay_broken_end_the_run(tiny: Tiny, tmp_path: Path) -> No
 
 def test_a_folder_with_a_run_is_not_started_over(tiny: Tiny, tmp_path: Path) -> None:
     Trainer(tiny(), tmp_path, Team("cpu"), resume=False).run(minutes=0)
-    with pytest.raises(PortraitError, match="--resume|a run already"):
+    with pytest.raises(PortraitError, match="a run already"):
         Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
     with pytest.raises(PortraitError, match="no checkpoint"):
         Trainer(tiny(), tmp_path / "empty", Team("cpu"), resume=True)
