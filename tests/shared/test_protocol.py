@@ -114,7 +114,7 @@ def test_buffers_are_not_copied_and_none_is_left_over(message: Message) -> None:
             decode([*parts[:-1], parts[-1][:-1]])
 
 
-def header(message: Message, **changes: object) -> list[bytes]:
+def header(message: Message, /, **changes: object) -> list[bytes]:
     """The message with some of its header's fields replaced."""
     parts = as_sent(message)
     fields = {**msgpack.unpackb(parts[0]), **changes}
