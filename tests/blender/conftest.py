@@ -22,6 +22,24 @@ WIDTH, HEIGHT = 96, 64
 _ASTRONAUT = "import sys, skimage.data, PIL.Image; PIL.Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The bpy modules of Blender 4 crash when Python ends after a class with a property was registered."""
+    bpy = sys.modules.get("bpy")
+    if bpy is not None and bpy.app.version < (5, 0, 0) and _exit_status is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_status)
+
+
+_exit_status: int | None = None
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    global _exit_status
+    _exit_status = int(exitstatus)
+
+
 def face_points(width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """(70, 3) pixels: a plain face with depth, upright in the middle of the picture."""
     unit, x, y = height / 4, width / 2, height / 2

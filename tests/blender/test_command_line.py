@@ -60,8 +60,10 @@ def test_chunks_of_a_farm_give_the_same_files(
 
 def test_in_a_process_of_its_own(needs_server: None, blend: Path) -> None:
     script = (
-        "import sys, bpy, blender_addon; blender_addon.register()\n"
-        "from blender_addon.command_line import main; sys.exit(main(sys.argv[1:]))"
+        "import os, sys, bpy, blender_addon; blender_addon.register()\n"
+        "from blender_addon.command_line import main; status = main(sys.argv[1:])\n"
+        "from blender_addon import server; server.stop(); sys.stdout.flush()\n"
+        "os._exit(status)"  # see conftest.pytest_unconfigure
     )
     command = [sys.executable, "-c", script, "render", "--blend", str(blend), "--save"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
