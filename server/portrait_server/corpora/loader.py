@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import queue
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +16,16 @@ import cv2
 import numpy as np
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
-from torch.utils.data import DataLoader, Dataset
 
 from portrait_server.corpora.sample import Corpus, Sample
 
+_Order = tuple[Corpus, int, int, int, int]  # corpus, seed, batch size, references, side
+
+_AHEAD = 2
+_PATIENCE_SECONDS = 1.0
+_ENDLESS = sys.maxsize
 # One core a worker: libraries that start threads of their own would fight over the cores.
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LP_NUM_THREADS")}
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
 def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int, side: int) -> dict[str, torch.Tensor]:
@@ -38,7 +46,7 @@ def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int
 class Loader:
     """Iterates over batches `start`, `start + 1`, … for ever. Close it, or use it as a context manager.
 
-    Memory is bounded: each worker holds at most two batches that nobody has asked for yet.
+    Memory is bounded: each worker is ahead by at most `_AHEAD` batches that nobody has asked for yet.
     """
 
     def __init__(
@@ -53,23 +61,25 @@ class Loader:
         start: int = 0,
         pin_memory: bool = False,
     ) -> None:
-        """Args: workers: processes; 0 makes each batch in this one when it is asked for."""
-        self._batches = _Batches(corpus, seed, batch_size, references, side)
-        self._next = start
+        """
+        Args:
+            workers: processes; 0 makes each batch in this one when it is asked for.
+            pin_memory: put batches where a GPU can fetch them by itself.
+        """
+        self._order = corpus, seed, batch_size, references, side
+        self._start = self._next = start
+        self._pin_memory = pin_memory
+        self._workers = []
+        # Forked processes would inherit locks of torch's and OpenGL's threads.
+        context = torch.multiprocessing.get_context("spawn")
         with _one_thread_each():
-            # Forked processes would inherit locks of torch's and OpenGL's threads.
-            self._rows: Iterator[dict[str, torch.Tensor] | _Refusal] = iter(
-                DataLoader(
-                    self._batches,
-                    batch_size=None,
-                    sampler=_From(start),
-                    num_workers=workers,
-                    prefetch_factor=2 if workers else None,
-                    multiprocessing_context="spawn" if workers else None,
-                    worker_init_fn=_set_up_worker if workers else None,
-                    pin_memory=pin_memory,
+            for worker in range(workers):
+                finished = context.Queue(_AHEAD)
+                process = context.Process(
+                    target=_work, args=(self._order, range(start + worker, _ENDLESS, workers), finished), daemon=True
                 )
-            )
+                process.start()
+                self._workers.append((process, finished))
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         return self
@@ -80,24 +90,39 @@ class Loader:
         Raises:
             PortraitError: what the corpus raised, or INTERNAL where a worker process died.
         """
-        try:
-            batch = next(self._rows)
-        except RuntimeError as error:
-            raise PortraitError(
-                ErrorCode.INTERNAL,
-                f"A process that makes training samples failed at batch {self._next}: {error}",
-                "Where memory ran out, use fewer workers or smaller batches.",
-            ) from error
+        batch = self._received() if self._workers else _batch_or_refusal(self._order, self._next)
         if isinstance(batch, _Refusal):
             raise PortraitError(batch.code, batch.message, batch.remedy)
         self._next += 1
-        return batch
+        return {name: value.pin_memory() for name, value in batch.items()} if self._pin_memory else batch
+
+    def _received(self) -> dict[str, torch.Tensor] | _Refusal:
+        process, finished = self._workers[(self._next - self._start) % len(self._workers)]
+        while True:
+            # Asked for before the wait: what a process made before it ended is still in the queue.
+            alive = process.is_alive()
+            try:
+                return finished.get(timeout=_PATIENCE_SECONDS)
+            except queue.Empty:
+                if not alive:
+                    raise self._died(process.exitcode) from None
+            except (OSError, EOFError) as error:  # it ended before its batch was fetched
+                raise self._died(process.exitcode) from error
+
+    def _died(self, status: int | None) -> PortraitError:
+        return PortraitError(
+            ErrorCode.INTERNAL,
+            f"A process that makes training samples ended with status {status}, at batch {self._next}.",
+            "Where memory ran out, use fewer workers or smaller batches.",
+        )
 
     def close(self) -> None:
-        """Ends the worker processes."""
-        stop = getattr(self._rows, "_shutdown_workers", None)
-        if stop is not None:
-            stop()
+        """Ends the worker processes at once: nothing that they hold is worth waiting for."""
+        for process, _ in self._workers:
+            process.kill()
+        for process, finished in self._workers:
+            process.join()
+            finished.close()
 
     def __enter__(self) -> Loader:
         return self
@@ -108,41 +133,36 @@ class Loader:
 
 @dataclass(frozen=True)
 class _Refusal:
-    """A PortraitError on its way from a worker: raised there it would arrive as text, without code and remedy."""
+    """A PortraitError on its way from a worker."""
 
     code: ErrorCode
     message: str
     remedy: str
 
 
-class _Batches(Dataset[dict[str, torch.Tensor] | _Refusal]):
-    def __init__(self, corpus: Corpus, seed: int, size: int, references: int, side: int) -> None:
-        self._arguments = corpus, seed, size, references, side
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor] | _Refusal:
-        corpus, seed, size, references, side = self._arguments
-        try:
-            return make_batch(corpus, seed, index, size, references, side)
-        except PortraitError as error:
-            return _Refusal(error.code, error.message, error.remedy)
+def _batch_or_refusal(order: _Order, index: int) -> dict[str, torch.Tensor] | _Refusal:
+    corpus, seed, size, references, side = order
+    try:
+        return make_batch(corpus, seed, index, size, references, side)
+    except PortraitError as error:
+        return _Refusal(error.code, error.message, error.remedy)
 
 
-class _From:
-    """The whole numbers from `start`."""
-
-    def __init__(self, start: int) -> None:
-        self._start = start
-
-    def __iter__(self) -> Iterator[int]:
-        number = self._start
-        while True:
-            yield number
-            number += 1
-
-
-def _set_up_worker(_: int) -> None:
+def _work(order: _Order, indices: range, finished: multiprocessing.Queue[dict[str, torch.Tensor] | _Refusal]) -> None:
+    # Ctrl+C reaches every process of the terminal; the one that trains says when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    for index in indices:
+        batch = _batch_or_refusal(order, index)
+        while True:
+            try:
+                finished.put(batch, timeout=_PATIENCE_SECONDS)
+                break
+            except queue.Full:
+                if parent is not None and not parent.is_alive():
+                    return
 
 
 @contextmanager

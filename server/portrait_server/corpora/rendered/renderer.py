@@ -50,7 +50,7 @@ class Renderer:
     def __init__(self) -> None:
         """Raises: PortraitError: DEVICE_UNAVAILABLE where there is no OpenGL without a window."""
         # A software renderer would start threads for every core, in every worker process.
-        os.environ.setdefault("LP_NUM_THREADS", "1")
+        os.environ.setdefault("LP_NUM_THREADS", "0")
         try:
             import moderngl
         except ImportError as error:
