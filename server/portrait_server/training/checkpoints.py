@@ -39,7 +39,7 @@ def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, 
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial / _TENSORS)
-        (partial / _STATE).write_text(json.dumps(state, indent=1), "utf-8")
+        (partial / _STATE).write_text(json.dumps(state, indent=1, default=str), "utf-8")
         for written in (partial / _TENSORS, partial / _STATE):
             with written.open("rb+") as file:
                 os.fsync(file.fileno())

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor
 from tqdm import tqdm
@@ -218,7 +217,10 @@ class Trainer:
 
     def _save(self) -> None:
         if self._team.rank == 0:
-            state = {"progress": dataclasses.asdict(self.progress), "configuration": _described(self._configuration)}
+            state = {
+                "progress": dataclasses.asdict(self.progress),
+                "configuration": dataclasses.asdict(self._configuration),
+            }
             keep = self._configuration.keeping.last
             checkpoints.write(self._output, self.progress.step, self.learner.tensors(), state, keep)
             self._write_weights("last")
@@ -256,7 +258,3 @@ class Trainer:
     def _bar(self) -> tqdm:
         hidden = True if self._team.rank else None  # None: shown on a terminal alone
         return tqdm(total=self._configuration.steps, initial=self.progress.step, unit="step", disable=hidden)
-
-
-def _described(configuration: Configuration) -> dict[str, Any]:
-    return torch.utils._pytree.tree_map(str, dataclasses.asdict(configuration))

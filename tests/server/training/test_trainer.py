@@ -50,7 +50,7 @@ def test_resume_is_exact(tiny: Tiny, tmp_path: Path, network: str) -> None:
     assert second.progress.step == 10
 
 
-def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, corpus: Path, tmp_path: Path) -> None:
     trainer = Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
     trainer.run()
     networks, info = weights_file.load(tmp_path / "last.safetensors")
@@ -59,7 +59,7 @@ def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, tmp_path: Path) -> 
     assert all(torch.equal(tensor, average[name]) for name, tensor in networks.state_dict().items())
     assert len(list((tmp_path / "samples").glob("*.png"))) == 2
     assert any((tmp_path / "tensorboard").iterdir())
-    measured = [line for line in events(tmp_path, "held_out_" + next(iter(trainer._held_out)))]
+    measured = events(tmp_path, f"held_out_{corpus.stem}")
     assert [line["step"] for line in measured] == [0, 10]
     assert not list(tmp_path.glob("**/*.p*kl")) and not list(tmp_path.glob("**/*.pt"))
 
