@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait render` as a script or a farm uses it: what it writes, what it refuses, and what it survives."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+from portrait_server.cli import main
+from portrait_server.images import read_image
+from portrait_shared.frame_files import read_digest
+from portrait_shared.launcher import ServerProcess
+from portrait_shared.track import LandmarkTrack
+
+_SIDE = 160
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A photo, and a track of 24 frames that starts at 7."""
+    folder = tmp_path_factory.mktemp("material")
+    photo = cv2.resize(skimage.data.astronaut()[:256, 96:352], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(folder / "photo.png"), photo[..., ::-1])
+    assert (
+        main(["landmarks", str(folder / "photo.png"), "--output", str(folder / "photo.npz"), "--detector", "mediapipe"])
+        == 0
+    )
+    rest = LandmarkTrack.load(folder / "photo.npz")
+    points = np.repeat(rest.points, 24, axis=0)
+    points[:, :, 0] += 6 * np.sin(np.linspace(0, 3, 24))[:, None]
+    LandmarkTrack(points, rest.size, 24, start=7).save(folder / "track.npz")
+    return folder / "photo.png", folder / "track.npz"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """Arguments that use one server for many tests."""
+    file = tmp_path_factory.mktemp("server") / "connection.json"
+    process = ServerProcess([sys.executable, "-m", "portrait_server"], connection_file=file, device="cpu")
+    process.start()
+    yield ["--connect", str(file)]
+    process.stop(10)
+
+
+def render(photo: Path, track: Path, output: Path, *more: str) -> int:
+    return main(["render", "--reference", str(photo), "--track", str(track), "--output", str(output), *more])
+
+
+def test_it_writes_numbered_frames_of_the_tracks_size(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert render(*material, tmp_path / "out", "--frames", "9-11,20", *server) == 0
+    names = ["0009.png", "0010.png", "0011.png", "0020.png"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert capsys.readouterr().out.splitlines()[-4:] == [f"Saved: {tmp_path / 'out' / name}" for name in names]
+    assert read_image(tmp_path / "out" / "0009.png").shape == (_SIDE, _SIDE, 3)
+
+
+def test_a_rerun_skips_valid_frames_and_mends_others(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert render(*material, out, "--frames", "7-12", *server) == 0
+    first = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
+    (out / "0008.png").write_bytes(first["0008.png"][0][:1000])
+    (out / "0009.png").unlink()
+    capsys.readouterr()
+    assert render(*material, out, "--frames", "7-12", *server) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {name: data for name, (data, _) in first.items()}
+    renewed = {path.name for path in out.iterdir() if path.stat().st_mtime_ns != first[path.name][1]}
+    assert renewed == {"0008.png", "0009.png"}
+    assert len(re.findall("Saved: ", capsys.readouterr().out)) == 6
+
+
+def test_size_matte_and_chunks(material: tuple[Path, Path], server: list[str], tmp_path: Path) -> None:
+    assert render(*material, tmp_path / "matte", "--frames", "7", "--size", "96", "--matte", *server) == 0
+    cut_out = read_image(tmp_path / "matte" / "0007.png")
+    assert cut_out.shape == (96, 96, 4) and cut_out[..., 3].min() == 0 and cut_out[..., 3].max() == 255
+    for chunk in ("7-9", "10", "11-12"):
+        assert render(*material, tmp_path / "chunks", "--frames", chunk, *server) == 0
+    assert render(*material, tmp_path / "whole", "--frames", "7-12", *server) == 0
+    for frame in (tmp_path / "whole").iterdir():
+        assert frame.read_bytes() == (tmp_path / "chunks" / frame.name).read_bytes()
+
+
+def _pictures(photo: Path, folder: Path) -> dict[str, Path]:
+    """The photo in every kind that people have."""
+    image = Image.open(photo)
+    made = {name: folder / f"{name}.{kind}" for name, kind in (
+        ("grey", "png"), ("palette", "png"), ("transparent", "png"), ("cmyk", "jpg"), ("rotated", "jpg"), ("deep", "png"),
+    )}  # fmt: skip
+    image.convert("L").save(made["grey"])
+    image.convert("P").save(made["palette"])
+    with_alpha = image.convert("RGBA")
+    with_alpha.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, _SIDE).astype(np.uint8), (_SIDE, 1))))
+    with_alpha.save(made["transparent"])
+    image.convert("CMYK").save(made["cmyk"], quality=95)
+    turned = Image.Exif()
+    turned[0x0112] = 6  # shown a quarter turn clockwise
+    image.rotate(90, expand=True).save(made["rotated"], exif=turned, quality=95)
+    cv2.imwrite(str(made["deep"]), cv2.imread(str(photo)).astype(np.uint16) * 257)
+    return made
+
+
+def test_every_kind_of_picture_renders(material: tuple[Path, Path], server: list[str], tmp_path: Path) -> None:
+    plain = read_image(material[0]).astype(int)
+    for name, picture in _pictures(material[0], tmp_path).items():
+        assert render(picture, material[1], tmp_path / name, "--frames", "7", *server) == 0, name
+        frame = read_image(tmp_path / name / "0007.png")
+        assert frame.shape[:2] == (_SIDE, _SIDE) and frame.shape[2] == (4 if name == "transparent" else 3)
+        if name in ("deep", "rotated"):  # the same picture, and upright
+            assert np.abs(frame[..., :3].astype(int) - plain).mean() < 4, name
+
+
+_REFUSED = {
+    "no face": "no_face.png",
+    "unreadable": "text.png",
+    "missing": "nowhere.png",
+    "another size": "small.png",
+}
+
+
+@pytest.mark.parametrize("what", sorted(_REFUSED))
+def test_pictures_that_cannot_be_used(
+    what: str, material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (_SIDE, _SIDE), "teal").save(tmp_path / "no_face.png")
+    Image.open(material[0]).resize((64, 64)).save(tmp_path / "small.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    assert render(tmp_path / _REFUSED[what], material[1], tmp_path / "out", *server) == 1
+    said = capsys.readouterr()
+    assert "Saved" not in said.out and "Traceback" not in said.err
+    words = {"no face": "face", "unreadable": "text.png", "missing": "nowhere.png", "another size": "64x64"}
+    assert words[what] in said.err
+
+
+@pytest.mark.parametrize("what", ["nan", "shape", "empty", "far", "not a track"])
+def test_tracks_that_cannot_be_used(
+    what: str, material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track = LandmarkTrack.load(material[1])
+    points = track.points.copy()
+    bad = tmp_path / "bad.npz"
+    if what == "nan":
+        points[3, 5, 1] = np.nan
+    elif what == "shape":
+        points = points[:, :68]
+    elif what == "empty":
+        points = points[:0]
+    elif what == "far":
+        points[3, 5] = 1e7
+    np.savez(bad, points=points, size=np.array(track.size), start=7)
+    if what == "not a track":
+        bad.write_bytes(b"PK\x03\x04 nothing")
+    assert render(material[0], bad, tmp_path / "out", *server) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    if what in ("nan", "far"):
+        assert "rame 10" in said and "jaw_06" in said, "frame and point are named"
+    assert not list((tmp_path / "out").glob("*.png"))
+
+
+def test_names_that_do_not_exist_and_servers_that_are_not_there(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert render(*material, tmp_path / "out", "--engine", "crystal-ball", *server) == 1
+    assert "crystal-ball" in (said := capsys.readouterr().err) and "warp" in said
+    assert render(*material, tmp_path / "out", "--frames", "1-3", *server) == 1
+    assert "frames 7 to 30" in capsys.readouterr().err
+    assert render(*material, tmp_path / "out", "--connect", str(tmp_path / "none.json")) == 1
+    assert "portrait serve" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert render(*material, tmp_path / "file", *server) == 1
+    assert "folder" in capsys.readouterr().err
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds the server's process through Linux's /proc")
+def test_a_killed_server_and_an_interrupted_command_change_nothing(material: tuple[Path, Path], tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "portrait_server",
+        "render",
+        "--reference",
+        str(material[0]),
+        "--track",
+        str(material[1]),
+    ]
+    command += ["--size", "1024", "--output"]
+    subprocess.run([*command, str(tmp_path / "calm")], check=True, capture_output=True, timeout=120)
+
+    disturbed = subprocess.Popen(
+        [*command, str(tmp_path / "rough")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert disturbed.stdout is not None
+    disturbed.stdout.readline()
+    servers = [pid for pid in _children(disturbed.pid) if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert servers, "the command's own server is its child"
+    os.kill(servers[0], signal.SIGKILL)
+    output, errors = disturbed.communicate(timeout=120)
+    assert disturbed.returncode == 0, errors
+    assert output.count("Saved: ") == 23
+
+    interrupted = subprocess.Popen(
+        [*command, str(tmp_path / "cut")], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert interrupted.stdout is not None
+    interrupted.stdout.readline()
+    time.sleep(0.2)
+    interrupted.send_signal(signal.SIGINT)
+    interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130
+    there = [path for path in (tmp_path / "cut").iterdir()]
+    assert 0 < len(there) < 24 and all(read_digest(path) for path in there), (
+        "what is there is whole, nothing else is left"
+    )
+    subprocess.run([*command, str(tmp_path / "cut")], check=True, capture_output=True, timeout=120)
+
+    for frame in (tmp_path / "calm").iterdir():
+        for other in ("rough", "cut"):
+            assert frame.read_bytes() == (tmp_path / other / frame.name).read_bytes(), (other, frame.name)
