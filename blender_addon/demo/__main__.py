@@ -8,16 +8,17 @@ import sys
 import time
 from pathlib import Path
 
-import blender_addon
 import bpy
 import numpy as np
+from portrait_shared.landmarks import NAMES
+
+import blender_addon
 from blender_addon import image_plane
 from blender_addon.animation import write_keys
 from blender_addon.demo import performance
 from blender_addon.plane_space import PlaneSpace
 from blender_addon.properties import portraits_of
 from blender_addon.rig import BONE_AXES, HEAD_BONE, rest_points
-from portrait_shared.landmarks import NAMES
 
 _CAMERA_DISTANCE_METRES = 6.0
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 
@@ -91,7 +92,7 @@ def _eased(curve: list[tuple[int, float]], frame: int) -> float:
     """The curve's value, flat at each key as an animator's auto-clamped handles make it."""
     if frame <= curve[0][0]:
         return curve[0][1]
-    for (before, low), (after, high) in zip(curve, curve[1:], strict=False):
+    for (before, low), (after, high) in itertools.pairwise(curve):
         if frame <= after:
             t = (frame - before) / (after - before)
             return low + (high - low) * t * t * (3 - 2 * t)

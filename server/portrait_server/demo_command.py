@@ -20,8 +20,12 @@ _SHEET_CELLS = 24
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the results (default: demo)")
-    parser.add_argument("--photo", type=Path, help="a photo of your own (default: the astronaut that scikit-image ships)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo"), metavar="DIR", help="folder for the results (default: demo)"
+    )
+    parser.add_argument(
+        "--photo", type=Path, help="a photo of your own (default: the astronaut that scikit-image ships)"
+    )
 
 
 def run(asked: argparse.Namespace) -> int:
