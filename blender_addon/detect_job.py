@@ -33,7 +33,7 @@ class DetectJob(Job):
         scene, portrait = self.portrait()
         portrait_parts.check_plane(scene, portrait)
         self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
-        self._face = portrait.face or None
+        self._face = portrait.face
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         detection = client.detect(np.ascontiguousarray(self._image[..., :3]), face=self._face)
@@ -50,3 +50,6 @@ class DetectJob(Job):
         with bpy.context.temp_override(scene=scene, view_layer=layer):
             portrait_parts.attach_rig(bpy.context, portrait, event.points)
         self.note = f"Face found by {event.detector}"
+        if event.face_count > 1:
+            which = f"number {self._face} from the left" if self._face else "the largest"
+            self.note = f"{event.face_count} faces found; {which} is used"

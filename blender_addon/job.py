@@ -146,7 +146,7 @@ class Job(ABC):
         if self._worker is not None:
             self._worker.cancel.set()
         if error is None:
-            self.state, self.note = State.DONE, "Done"
+            self.state = State.DONE
         elif error.code is ErrorCode.CANCELLED:
             self.state, self.note = State.CANCELLED, "Cancelled"
         else:

@@ -46,7 +46,9 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     photo_digest: StringProperty(options={"HIDDEN"})
     size: IntVectorProperty(name="Size", description="Size of the photo, pixels", size=2, min=0)
     detected: CollectionProperty(type=PORTRAIT_PG_point)
-    face: IntProperty(options={"HIDDEN"}, default=0)
+    face: IntProperty(
+        name="Face", description="Which face of the photo, from 1 at its left; 0 for the largest", default=0, min=0
+    )
     engine: StringProperty(
         name="Engine",
         description="What draws the frames; empty for the server's own choice",

@@ -131,7 +131,6 @@ def _dress(rig: bpy.types.Object, name: str) -> None:
         # Yaw outermost, then pitch, then roll: a turned head still nods about its own ear-to-ear axis.
         pose_bone.rotation_mode = "ZXY"
         pose_bone.custom_shape = rig_shapes.head_shape()
-        bone.show_wire = True
         rig_shapes.color_bone(bone, rig_shapes.HEAD_COLOR)
         _bone_collection(rig.data, HEAD_BONE).assign(bone)
         return

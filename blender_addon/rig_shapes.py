@@ -21,10 +21,13 @@ GROUP_COLORS: Final[dict[str, tuple[float, float, float]]] = {
     "right_pupil": (0.55, 0.95, 0.95),
     "left_pupil": (0.98, 0.70, 0.55),
 }
-HEAD_COLOR: Final = (0.95, 0.95, 0.95)
+HEAD_COLOR: Final = (1.0, 0.50, 0.05)
 
 _POINT_SHAPE = "WGT-portrait_point"
 _HEAD_SHAPE = "WGT-portrait_head"
+_HALO_SEGMENTS, _HALO_SIDES = 40, 8
+_HALO_RADIUS, _HALO_TUBE, _HALO_HEIGHT = 0.6, 0.03, 1.3  # of the face's width
+_HALO_LEAN_DEGREES = 18
 
 
 def point_shape() -> bpy.types.Object:
@@ -35,19 +38,37 @@ def point_shape() -> bpy.types.Object:
 
 
 def head_shape() -> bpy.types.Object:
-    """A halo above the crown and a pointer to the front, in units of the face's width; drawn as lines.
+    """A solid halo above the crown with an arrow to the front, in units of the face's width.
 
-    In the bone's own axes: x is the picture's right, y up, z towards the viewer.
+    In the bone's own axes: x is the picture's right, y up, z towards the viewer. It leans to the viewer, so that
+    it is a ring and not a line from the front, where it is easy to see and to pick.
     """
-    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    halo = [(0.62 * np.sin(a), 1.05, 0.62 * np.cos(a)) for a in turn]
-    edges = [(i, (i + 1) % len(halo)) for i in range(len(halo))]
-    first = len(halo)
-    pointer = [(-0.14, 1.05, 0.68), (0, 1.05, 0.92), (0.14, 1.05, 0.68)]
-    edges += [(first, first + 1), (first + 1, first + 2), (first + 2, first)]
-    cross = [(-0.08, 0, 0), (0.08, 0, 0), (0, -0.08, 0), (0, 0.08, 0), (0, 0, -0.08), (0, 0, 0.08)]
-    edges += [(first + 3 + i, first + 4 + i) for i in (0, 2, 4)]
-    return _shape(_HEAD_SHAPE, halo + pointer + cross, edges, [])
+    along = np.linspace(0, 2 * np.pi, _HALO_SEGMENTS, endpoint=False)
+    around = np.linspace(0, 2 * np.pi, _HALO_SIDES, endpoint=False)
+    reach = _HALO_RADIUS + _HALO_TUBE * np.cos(around)
+    ring = np.stack(
+        (
+            np.outer(np.sin(along), reach),
+            np.broadcast_to(_HALO_TUBE * np.sin(around), (_HALO_SEGMENTS, _HALO_SIDES)),
+            np.outer(np.cos(along), reach),
+        ),
+        axis=2,
+    ).reshape(-1, 3)
+    faces: list[tuple[int, ...]] = []
+    for segment in range(_HALO_SEGMENTS):
+        for side in range(_HALO_SIDES):
+            after, above = (segment + 1) % _HALO_SEGMENTS, (side + 1) % _HALO_SIDES
+            corners = ((segment, side), (after, side), (after, above), (segment, above))
+            faces.append(tuple(a * _HALO_SIDES + b for a, b in corners))
+    arrow = _HALO_RADIUS * np.array([(-0.24, 0, 1.1), (0.24, 0, 1.1), (0, 0, 1.5), (0, 0.07, 1.1), (0, -0.07, 1.1)])
+    first = len(ring)
+    faces += [
+        tuple(first + corner for corner in face) for face in ((0, 2, 3), (3, 2, 1), (1, 2, 4), (4, 2, 0), (0, 3, 1, 4))
+    ]
+    x, y, z = np.concatenate((ring, arrow)).T
+    lean = np.radians(_HALO_LEAN_DEGREES)
+    y, z = y * np.cos(lean) - z * np.sin(lean), y * np.sin(lean) + z * np.cos(lean)
+    return _shape(_HEAD_SHAPE, np.column_stack((x, y + _HALO_HEIGHT, z)).tolist(), [], faces)
 
 
 def color_bone(bone: bpy.types.Bone, color: tuple[float, float, float]) -> None:

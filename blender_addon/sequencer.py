@@ -51,6 +51,8 @@ def show_frames(
     elif (shift := there[0] - strip.get(_FIRST_KEY, there[0])) != 0:
         # By the difference, so that a strip the user moved in time keeps its offset.
         compat.set_strip_start(strip, compat.strip_start(strip) + shift)
+    # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
+    strip.invalidate_cache("RAW")
     strip.directory = _directory(folder)
     _set_elements(strip, names)
     strip[PORTRAIT_KEY], strip[_FIRST_KEY] = portrait_uid, there[0]
@@ -68,7 +70,10 @@ def settings_of(strip: Any) -> dict[str, str | int | bool]:
 def _new_strip(scene: bpy.types.Scene, name: str, folder: Path, start: int, element: str) -> Any:
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
-    return strips.new_image(name, _directory(folder) + element, _free_channel(strips), start, fit_method="FIT")
+    strip = strips.new_image(name, _directory(folder) + element, _free_channel(strips), start, fit_method="FIT")
+    if editor.active_strip is None:
+        editor.active_strip = strip
+    return strip
 
 
 def _element_names(folder: Path, there: list[int]) -> list[str]:

@@ -26,10 +26,8 @@ class PORTRAIT_OT_add(bpy.types.Operator):
     filepath: StringProperty(name="Picture", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
     face: IntProperty(
-        name="Face",
-        description="Which face of the picture, from 1 at its left; 0 for the largest",
-        default=0, min=0,
-    )  # fmt: skip
+        name="Face", description="Which face of the photo, from 1 at its left; 0 for the largest", default=0, min=0
+    )
     without_waiting: BoolProperty(
         description="Return before the face is found", default=False, options={"HIDDEN", "SKIP_SAVE"}
     )
@@ -59,10 +57,7 @@ class PORTRAIT_OT_add(bpy.types.Operator):
             error = job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled.")
             return report(self, error)
         if job.face_count > 1:
-            self.report(
-                {"INFO"},
-                f"{job.face_count} faces found; {f'number {self.face} from the left' if self.face else 'the largest'} is used",
-            )
+            self.report({"INFO"}, job.note)
         return {"FINISHED"}
 
 
@@ -72,7 +67,9 @@ class PORTRAIT_OT_find_face(NeedsPortrait, bpy.types.Operator):
     bl_idname = "portrait.find_face"
     bl_label = "Find Face"
 
-    face: IntProperty(name="Face", description="From 1 at the picture's left; 0 for the largest", default=0, min=0)
+    face: IntProperty(
+        name="Face", description="Which face of the photo, from 1 at its left; 0 for the largest", default=0, min=0
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         portrait = active_portrait(context)

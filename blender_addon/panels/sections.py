@@ -44,7 +44,9 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     draw_job(layout, portrait)
     draw_problem(layout, context, portrait.uid)
     if portrait.detected_points is None:
-        layout.operator("portrait.find_face", icon="VIEWZOOM")
+        row = layout.row(align=True)
+        row.prop(portrait, "face")
+        row.operator("portrait.find_face", icon="VIEWZOOM").face = portrait.face
         return
     row = layout.row(align=True)
     row.operator("portrait.pose", icon="POSE_HLT")

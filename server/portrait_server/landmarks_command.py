@@ -34,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--face",
         type=int,
         metavar="N",
-        help="which of several faces, counted from the picture's left, 1 first; in a video, in the first frame with "
-        "faces; the largest by default",
+        help="which of several faces, counted from the picture's left, 1 first; 0, the default, for the largest; "
+        "in a video, in the first frame with faces",
     )
     parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
 

@@ -90,10 +90,11 @@ class Client:
         return info
 
     def detect(self, image: np.ndarray, *, detector: str | None = None, face: int | None = None) -> Detection:
-        """Finds a face: the largest, or number `face`, from 1 at the picture's left.
+        """Finds a face and its landmarks.
 
         Args:
             image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+            face: which of several, counted from 1 at the picture's left; 0 or None for the largest.
 
         Raises:
             PortraitError: NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR, WEIGHTS_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE.

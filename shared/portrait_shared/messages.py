@@ -151,7 +151,11 @@ class OfferReference(Message, kind="reference"):
 
 @dataclass(frozen=True, eq=False)
 class Detect(Message, kind="detect"):
-    """Asks for the landmarks of a reference. Answered by `Detected`."""
+    """Asks for the landmarks of a reference. Answered by `Detected`.
+
+    Attributes:
+        face: counted from 1 at the picture's left; 0 or None for the largest.
+    """
 
     reference: str = checked(digest)
     detector: str | None = checked(optional(name), None)

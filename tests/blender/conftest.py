@@ -143,6 +143,20 @@ def portrait(scene: Any, photo_file: Path) -> Any:
 
 
 @pytest.fixture
+def acting(portrait: Any) -> Any:
+    """The small portrait with three frames to render, the chin dropping."""
+    import bpy
+
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 4, 6
+    bone = portrait.rig.pose.bones["jaw_09"]
+    bone.keyframe_insert("location", frame=4)
+    bone.location[1] = -0.15
+    bone.keyframe_insert("location", frame=6)
+    return portrait
+
+
+@pytest.fixture
 def needs_server(addon: Any) -> Iterator[None]:
     if importlib.util.find_spec("portrait_server") is None and "TALKING_PORTRAITS_SERVER" not in os.environ:
         pytest.skip("no server: portrait_server is not installed here and TALKING_PORTRAITS_SERVER is not set")

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode
 from portrait_shared.frame_files import read_digest
 from portrait_shared.landmarks import INDEX_OF
 
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import compat, image_plane, job_queue, portrait_parts, problems, sequencer, server  # noqa: E402
-from blender_addon.detect_job import DetectJob  # noqa: E402
+from blender_addon import photo as photo_module  # noqa: E402
 from blender_addon.job import Job, State  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from blender_addon.properties import frames_in  # noqa: E402
@@ -28,18 +28,6 @@ from blender_addon.rig import rest_points  # noqa: E402
 
 def plan() -> server.Launch:
     return server.launch_plan(bpy.context)
-
-
-@pytest.fixture
-def acting(portrait: Any) -> Any:
-    """The small portrait with three frames to render, the chin dropping."""
-    scene = bpy.context.scene
-    scene.frame_start, scene.frame_end = 4, 6
-    bone = portrait.rig.pose.bones["jaw_09"]
-    bone.keyframe_insert("location", frame=4)
-    bone.location[1] = -0.15
-    bone.keyframe_insert("location", frame=6)
-    return portrait
 
 
 @pytest.fixture
@@ -203,20 +191,6 @@ def test_a_killed_server_is_started_again(needs_server: None, acting: Any) -> No
     assert job.state is State.DONE and frames_in(acting.folder()) == list(range(1, 120))
 
 
-def failure(action: Any) -> str:
-    """What an operator says when a script calls it and it fails."""
-    with pytest.raises(RuntimeError) as caught:
-        action()
-    return str(caught.value)
-
-
-def test_a_picture_without_a_face_leaves_the_scene_as_it_was(needs_server: None, scene: Any, photo_file: Path) -> None:
-    said = failure(lambda: bpy.ops.portrait.add(filepath=str(photo_file)))
-    assert "face" in said.lower()
-    assert problems.last("").code is ErrorCode.NO_FACE
-    assert not bpy.context.scene.talking_portraits.items and not bpy.context.scene.objects
-
-
 def test_without_waiting_the_plane_stays_and_the_problem_is_kept(
     needs_server: None, scene: Any, photo_file: Path
 ) -> None:
@@ -227,74 +201,6 @@ def test_without_waiting_the_plane_stays_and_the_problem_is_kept(
     assert job.state is State.FAILED and problems.last(portrait.uid).code is ErrorCode.NO_FACE
     assert portrait.plane is not None and portrait.rig is None
     assert not bpy.ops.portrait.render.poll()
-
-
-def test_a_face_that_is_not_there(needs_server: None, scene: Any, astronaut_file: Path) -> None:
-    failure(lambda: bpy.ops.portrait.add(filepath=str(astronaut_file), face=3))
-    assert problems.last("").code is ErrorCode.NO_SUCH_FACE
-
-
-def test_an_engine_that_does_not_exist(needs_server: None, acting: Any) -> None:
-    acting.engine = "oil_paint"
-    assert "oil_paint" in failure(bpy.ops.portrait.render)
-    assert problems.last(acting.uid).code is ErrorCode.UNKNOWN_ENGINE
-
-
-def test_an_unsaved_file_says_so_before_anything_is_rendered(scene: Any, photo_file: Path, face: np.ndarray) -> None:
-    portrait = portrait_parts.add(scene, str(photo_file))
-    portrait_parts.attach_rig(bpy.context, portrait, face)
-    failure(bpy.ops.portrait.render)
-    assert problems.last(portrait.uid).fix is Fix.SAVE
-
-
-@pytest.mark.parametrize(
-    ("damage", "fix"),
-    [
-        (lambda p: bpy.data.objects.remove(p.plane), Fix.REBUILD),
-        (lambda p: bpy.data.objects.remove(p.rig), Fix.REBUILD),
-        (lambda p: setattr(p.rig.data.bones["jaw_01"], "name", "x"), Fix.REBUILD),
-        (lambda p: Path(bpy.path.abspath(p.photo.filepath)).unlink(), Fix.RELOCATE_PHOTO),
-        (lambda p: bpy.data.images.remove(p.photo), Fix.RELOCATE_PHOTO),
-    ],
-    ids=["plane", "rig", "bone", "photo moved", "photo removed"],
-)
-def test_what_is_missing_is_told_with_its_fix(acting: Any, damage: Any, fix: Fix) -> None:
-    damage(acting)
-    failure(bpy.ops.portrait.render)
-    problem = problems.last(acting.uid)
-    assert problem.fix is fix and problem.remedy
-
-
-def test_an_output_folder_that_cannot_be_written(needs_server: None, acting: Any, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    acting.output_folder = str(tmp_path / "file" / "frames")
-    failure(bpy.ops.portrait.render)
-    problem = problems.last(acting.uid)
-    assert problem.code is ErrorCode.OUTPUT_NOT_WRITABLE and problem.fix is Fix.CHOOSE_FOLDER
-    bpy.ops.portrait.choose_folder(directory=str(tmp_path / "elsewhere"))
-    assert problems.last(acting.uid) is None
-    assert bpy.ops.portrait.render() == {"FINISHED"}
-
-
-def test_a_command_that_does_not_exist(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", "/no/such/portrait")
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/no/such/cache")
-    server.stop()
-    failure(bpy.ops.portrait.render)
-    assert problems.last(acting.uid).code is ErrorCode.SERVER_UNAVAILABLE
-    assert problems.last(acting.uid).fix is Fix.PREFERENCES
-    assert server.health().state is server.State.FAILED
-
-
-def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/no/such/cache")
-    server.stop()
-    job = DetectJob(acting.uid, server.launch_plan(bpy.context, may_start=False))
-    job_queue.run(job)
-    assert job.state is State.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
-    assert problems.last(acting.uid).fix is Fix.START_SERVER
 
 
 def test_start_and_stop(needs_server: None, scene: Any) -> None:
@@ -319,11 +225,31 @@ def test_redo_takes_the_strips_settings(needs_server: None, acting: Any) -> None
     assert acting.resolution_percentage == 50 and tuple(acting.frames(scene)) == (4, 5, 6)
 
 
-def test_errors_have_words_and_a_fix_that_exists() -> None:
-    for fix in Fix:
-        area, name = fix.value[0].split(".")
-        assert getattr(getattr(bpy.ops, area), name).get_rna_type()
-    problem = problems.keep("x", PortraitError(ErrorCode.DISK_FULL, "Full.", "Make room."))
-    assert problem.fix is Fix.CHOOSE_FOLDER and problems.last("x") == problem
-    problems.forget("x")
-    assert problems.last("x") is None
+@pytest.fixture
+def couple_file(astronaut_file: Path, tmp_path: Path, write: Any) -> Path:
+    """Eileen twice: at two thirds of her size on the left, whole on the right; 864 x 512."""
+    image = bpy.data.images.load(str(astronaut_file))
+    large = photo_module.pixels(image)
+    bpy.data.images.remove(image)
+    kept = np.arange(2 * 176) * 512 // (2 * 176)
+    small = np.full((512, 352, 3), 90, np.uint8)
+    small[:352] = large[kept][:, kept]
+    return write(tmp_path / "couple.png", np.hstack((small, large)))
+
+
+@pytest.mark.parametrize(
+    ("face", "nose_x"), [(0, 352 + 228), (1, 157), (2, 352 + 228)], ids=["largest", "left", "right"]
+)
+def test_of_two_faces_the_largest_or_the_one_counted_from_the_left(
+    needs_server: None, couple_file: Path, face: int, nose_x: int
+) -> None:
+    assert bpy.ops.portrait.add(filepath=str(couple_file), face=face) == {"FINISHED"}
+    portrait = bpy.context.scene.talking_portraits.active
+    assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(nose_x, abs=8)
+    assert "2 faces found" in job_queue.last_of(portrait.uid).note
+
+
+def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, couple_file: Path) -> None:
+    portrait = portrait_parts.add(bpy.context.scene, str(couple_file))
+    assert bpy.ops.portrait.find_face(face=1) == {"FINISHED"}
+    assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(157, abs=8)

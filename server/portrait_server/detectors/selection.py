@@ -17,14 +17,14 @@ _MAX_SIZE_RATIO = 2.0
 
 
 def select_face(faces: Sequence[DetectedFace], face: int | None = None, where: str = "the picture") -> DetectedFace:
-    """The largest face, or the one with the given number: 1 is the face furthest to the picture's left.
+    """The largest face (0 or None), or the one with the given number: 1 is the face furthest to the picture's left.
 
     Raises:
         PortraitError: NO_FACE, NO_SUCH_FACE; the latter says where each face is.
     """
     if not faces:
         raise no_face(where)
-    if face is None:
+    if not face:
         return max(faces, key=lambda candidate: candidate.area)
     from_left = sorted(faces, key=lambda candidate: _centre(candidate)[0])
     if not 1 <= face <= len(from_left):
@@ -32,7 +32,7 @@ def select_face(faces: Sequence[DetectedFace], face: int | None = None, where: s
         raise PortraitError(
             ErrorCode.NO_SUCH_FACE,
             f"There is no face {face} in {where}; {len(faces)} found, counted from the left: {places}.",
-            f"Choose a number from 1 to {len(faces)}, or leave it out for the largest face.",
+            f"Choose a number from 1 to {len(faces)}, or 0 for the largest face.",
         )
     return from_left[face - 1]
 

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of the extension and cannot be done: each is told with its remedy, and nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from portrait_shared.errors import ErrorCode, PortraitError
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import job_queue, portrait_parts, problems, server  # noqa: E402
+from blender_addon.detect_job import DetectJob  # noqa: E402
+from blender_addon.job import State  # noqa: E402
+from blender_addon.problems import Fix  # noqa: E402
+
+
+def failure(action: Any) -> str:
+    """What an operator says when a script calls it and it fails."""
+    with pytest.raises(RuntimeError) as caught:
+        action()
+    return str(caught.value)
+
+
+def test_a_picture_without_a_face_leaves_the_scene_as_it_was(needs_server: None, scene: Any, photo_file: Path) -> None:
+    said = failure(lambda: bpy.ops.portrait.add(filepath=str(photo_file)))
+    assert "face" in said.lower()
+    assert problems.last("").code is ErrorCode.NO_FACE
+    assert not bpy.context.scene.talking_portraits.items and not bpy.context.scene.objects
+
+
+def test_a_face_that_is_not_there(needs_server: None, scene: Any, astronaut_file: Path) -> None:
+    failure(lambda: bpy.ops.portrait.add(filepath=str(astronaut_file), face=3))
+    assert problems.last("").code is ErrorCode.NO_SUCH_FACE
+
+
+def test_an_engine_that_does_not_exist(needs_server: None, acting: Any) -> None:
+    acting.engine = "oil_paint"
+    assert "oil_paint" in failure(bpy.ops.portrait.render)
+    assert problems.last(acting.uid).code is ErrorCode.UNKNOWN_ENGINE
+
+
+def test_an_unsaved_file_says_so_before_anything_is_rendered(scene: Any, photo_file: Path, face: np.ndarray) -> None:
+    portrait = portrait_parts.add(scene, str(photo_file))
+    portrait_parts.attach_rig(bpy.context, portrait, face)
+    failure(bpy.ops.portrait.render)
+    assert problems.last(portrait.uid).fix is Fix.SAVE
+
+
+@pytest.mark.parametrize(
+    ("damage", "fix"),
+    [
+        (lambda p: bpy.data.objects.remove(p.plane), Fix.REBUILD),
+        (lambda p: bpy.data.objects.remove(p.rig), Fix.REBUILD),
+        (lambda p: setattr(p.rig.data.bones["jaw_01"], "name", "x"), Fix.REBUILD),
+        (lambda p: Path(bpy.path.abspath(p.photo.filepath)).unlink(), Fix.RELOCATE_PHOTO),
+        (lambda p: bpy.data.images.remove(p.photo), Fix.RELOCATE_PHOTO),
+    ],
+    ids=["plane", "rig", "bone", "photo moved", "photo removed"],
+)
+def test_what_is_missing_is_told_with_its_fix(acting: Any, damage: Any, fix: Fix) -> None:
+    damage(acting)
+    failure(bpy.ops.portrait.render)
+    problem = problems.last(acting.uid)
+    assert problem.fix is fix and problem.remedy
+
+
+def test_an_output_folder_that_cannot_be_written(needs_server: None, acting: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    acting.output_folder = str(tmp_path / "file" / "frames")
+    failure(bpy.ops.portrait.render)
+    problem = problems.last(acting.uid)
+    assert problem.code is ErrorCode.OUTPUT_NOT_WRITABLE and problem.fix is Fix.CHOOSE_FOLDER
+    bpy.ops.portrait.choose_folder(directory=str(tmp_path / "elsewhere"))
+    assert problems.last(acting.uid) is None
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+
+
+def test_a_command_that_does_not_exist(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", "/no/such/portrait")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/no/such/cache")
+    server.stop()
+    failure(bpy.ops.portrait.render)
+    assert problems.last(acting.uid).code is ErrorCode.SERVER_UNAVAILABLE
+    assert problems.last(acting.uid).fix is Fix.PREFERENCES
+    assert server.health().state is server.State.FAILED
+
+
+def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/no/such/runtime")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/no/such/cache")
+    server.stop()
+    job = DetectJob(acting.uid, server.launch_plan(bpy.context, may_start=False))
+    job_queue.run(job)
+    assert job.state is State.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
+    assert problems.last(acting.uid).fix is Fix.START_SERVER
+
+
+def test_errors_have_words_and_a_fix_that_exists() -> None:
+    for fix in Fix:
+        area, name = fix.value[0].split(".")
+        assert getattr(getattr(bpy.ops, area), name).get_rna_type()
+    problem = problems.keep("x", PortraitError(ErrorCode.DISK_FULL, "Full.", "Make room."))
+    assert problem.fix is Fix.CHOOSE_FOLDER and problems.last("x") == problem
+    problems.forget("x")
+    assert problems.last("x") is None
