@@ -27,7 +27,7 @@ HERE = {("Linux", "x86_64"): "linux-x64", ("Darwin", "arm64"): "macos-arm64", ("
 )
 
 INSTALL = """
-import importlib.util, sys
+import importlib.util, os, sys
 sys.path.append(sys.argv[2])
 for name in ("zmq", "msgpack", "portrait_shared"):
     assert importlib.util.find_spec(name) is None, f"{name} is there before the extension: the test shows nothing"
