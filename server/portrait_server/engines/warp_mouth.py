@@ -25,6 +25,7 @@ _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
 # Where the front teeth end, below the line along which the lips meet, in mouth widths of about 50 mm: the upper
 # ones 2 mm under the lip at rest, the lower ones just behind them.
 _UPPER_TEETH_END, _LOWER_TEETH_START = 0.05, 0.02
+_LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])  # where lips meet, of their colour
 _TEETH_SHARE = 0.6  # how much of the teeth's light shows: they lie in the lips' shade
 
 
@@ -33,7 +34,8 @@ class MouthLayer:
     """The inside of the reference's mouth, in pixels of the frame.
 
     Attributes:
-        texture: (h, w, 4) float32, the inside's colour and how far it is known, 0 to 1.
+        texture: (h, w, 3) float32, the inside's colour.
+        known: (h, w) float32, 0 to 1: where it is the inside; `rimmed` with the lips' edges around it.
         patch: where it lies in the reference.
         middle: (2,) of the opening.
         rest: (11, 2) the line along which the lips meet.
@@ -42,6 +44,8 @@ class MouthLayer:
     """
 
     texture: np.ndarray
+    known: np.ndarray
+    rimmed: np.ndarray
     patch: Patch
     middle: np.ndarray
     rest: np.ndarray
@@ -66,23 +70,36 @@ class MouthLayer:
             turn: (2, 2) how the head's pose carries small distances in the picture.
             skull, jaw: (2,) where the middle of the opening goes if it goes with the upper teeth, or the lower.
         """
-        patch = patch_around(np.concatenate([upper, lower]), 3, (frame.shape[1], frame.shape[0]))
         wide = float(np.linalg.norm(upper[-1] - upper[0]))
+        patch = patch_around(np.concatenate([upper, lower]), 3 + wide / 10, (frame.shape[1], frame.shape[0]))
         if patch is None or wide < 2:
             return
         now = openness(upper, lower)
+        place = _Place(upper, lower, patch)
         shows = float(smoothstep((self.openness - _CLOSED) / (_OPEN - _CLOSED)))
         strength = max(shows, float(smoothstep((now - self.openness) / _NEWLY_OPEN)))
-        if strength == 0 or now <= 0:
-            return
-        place = _Place(upper, lower, patch)
-        colour = self._made_up(place, wide, (self.rest - self.middle) @ turn.T, skull, jaw)
-        if shows > 0:
-            seen = self._seen(patch, turn, skull, jaw, place.down)
-            colour += (seen[..., :3] - colour) * seen[..., 3:] * shows
-        # Soft by the width of a lip's wet edge, as long as the opening is wide enough for it.
-        softness = wide / 60 * float(smoothstep(now / 0.15)) + wide / 200
-        mix(frame, patch, colour, strength * opening_mask(upper, lower, patch, softness))
+        if strength > 0 and now > 0:
+            colour = self._made_up(place, wide, (self.rest - self.middle) @ turn.T, skull, jaw)
+            if shows > 0:
+                changed = float(smoothstep(abs(now - self.openness) / _NEWLY_OPEN))
+                seen, known = self._seen(patch, turn, skull, jaw, place.down, changed)
+                colour += (seen - colour) * known[..., None] * shows
+            # Soft by the width of a lip's wet edge, as long as the opening is wide enough for it.
+            softness = wide / 60 * float(smoothstep(now / 0.15)) + wide / 200
+            mix(frame, patch, colour, strength * opening_mask(upper, lower, patch, softness))
+        self._seal(frame, patch, place, (upper + lower) / 2, wide, shows * _closed(now, self.openness))
+
+    def _seal(
+        self, frame: np.ndarray, patch: Patch, place: _Place, line: np.ndarray, wide: float, share: float
+    ) -> None:
+        """Where parted lips meet, the shade between lips covers the rim of teeth that the outline missed."""
+        if share > 0:
+            above = place.height_over(line)
+            # The missed rim is the lower lip's: smiling, it hangs from the teeth's ends.
+            rim = np.exp(-((above / np.where(above > 0, wide / 18, wide / 12)) ** 4))
+            line_itself = np.exp(-((above / (wide / 30)) ** 2))[..., None]
+            lips = self.lip * (_LIP_EDGE + line_itself * (_LIP_LINE - _LIP_EDGE))
+            mix(frame, patch, lips, 0.9 * rim * (1 - place.across**6) * share)
 
     def _made_up(self, place: _Place, wide: float, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> np.ndarray:
         """What a mouth shows that the photo kept shut: (height, width, 3) float32."""
@@ -98,15 +115,27 @@ class MouthLayer:
         share = _TEETH_SHARE * np.clip(bare, 0, 1) * curved
         return (colour + (self.teeth - colour) * share[..., None]).astype(np.float32)
 
-    def _seen(self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray) -> np.ndarray:
-        """The reference's inside: with the upper teeth above; below with the lower, where it may show them."""
+    def _seen(
+        self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray, changed: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The reference's inside and where it is known: with the upper teeth above; below with the lower, if any."""
         share = smoothstep((down - 0.35) / 0.5) * float(smoothstep((self.openness - _TALL[0]) / (_TALL[1] - _TALL[0])))
         shift = skull + share[..., None] * (jaw - skull)
         x, y = patch.grid()
         from_x, from_y = drawn_back(turn, x - shift[..., 0], y - shift[..., 1])
         from_x += np.float32(self.middle[0] - self.patch.x)
         from_y += np.float32(self.middle[1] - self.patch.y)
-        return cv2.remap(self.texture, from_x, from_y, cv2.INTER_LINEAR)
+        # The lips' edges belong to the picture of an unchanged mouth; beside parted teeth they would be ghosts.
+        known = self.rimmed + changed * (self.known - self.rimmed)
+        return (
+            cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
+            cv2.remap(known, from_x, from_y, cv2.INTER_LINEAR),
+        )
+
+
+def _closed(now: float, before: float) -> float:
+    """0 as open as a third of before, 1 shut."""
+    return 1 - float(smoothstep(now / max(0.35 * before, 1e-6)))
 
 
 def openness(upper: np.ndarray, lower: np.ndarray) -> float:
@@ -125,15 +154,17 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
     patch = patch_around(np.concatenate([upper, lower]), 0.3 * wide + 3, (photo.shape[1], photo.shape[0]))
     patch = patch or Patch(0, 0, 1, 1)
     colour = photo[patch.slices][..., :3].astype(np.float32)
-    known = opening_mask(upper, lower, patch, 0)
+    opening = opening_mask(upper, lower, patch, 0)
     rim = max(1, round(wide / 60))
-    known = cv2.erode(known, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
-    known = cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80))
+    known = cv2.erode(opening, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
+    wider = 2 * round(2 + wide / 20) + 1
     lips = mesh.vertices[[*UPPER_LIP[1], *LOWER_LIP[1]], :2] * scale
     lip = _colours_at(photo, lips)
     skin = _colours_at(photo, mesh.vertices[list(_CHEEKS), :2] * scale)
     return MouthLayer(
-        texture=np.dstack([colour, known]),
+        texture=colour,
+        known=cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80)),
+        rimmed=cv2.dilate(opening, np.ones((wider, wider), np.uint8)),
         patch=patch,
         middle=(upper.mean(0) + lower.mean(0)) / 2,
         rest=(upper + lower) / 2,
