@@ -19,7 +19,7 @@ _DETAIL_CELLS = 256  # as much again for each opening
 _STRIP_ROWS = 256
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: the motion by which the photo's own edge is given up
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
-_FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame
+_FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame; half as much in cells of a coarser grid
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
 _LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
@@ -164,10 +164,10 @@ def _remapped(image: np.ndarray, from_x: np.ndarray, from_y: np.ndarray) -> np.n
     return cv2.remap(image, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray) -> None:
+def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray, cell: float) -> None:
     """Smooths colours (rows, W, C) and matte (rows, W) uint8 in place, by a share (rows, W) float32.
 
-    Near skin ends at a pixel's border, in steps. Colours count by their matte: a cheek takes on nothing of the
+    Near skin ends at the border of a cell of the grid (pixels), in steps. Colours count by their matte: a cheek takes on nothing of the
     background beside it.
     """
     at = np.argwhere(share > 0)
@@ -176,8 +176,10 @@ def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray) -> N
     (top, left), (bottom, right) = at.min(0), at.max(0) + 1
     region = slice(top, bottom), slice(left, right)
     weight = alpha[region].astype(np.float32) + 1
-    smooth = cv2.GaussianBlur(weight, (7, 7), _FOLD_SOFTNESS)
-    own = cv2.GaussianBlur(person[region] * weight[..., None], (7, 7), _FOLD_SOFTNESS) / smooth[..., None]
+    sigma = _FOLD_SOFTNESS * max(1.0, cell / 2)
+    box = (2 * int(np.ceil(2.5 * sigma)) + 1,) * 2
+    smooth = cv2.GaussianBlur(weight, box, sigma)
+    own = cv2.GaussianBlur(person[region] * weight[..., None], box, sigma) / smooth[..., None]
     for image, softer in ((person[region], own), (alpha[region], smooth - 1)):
         part = share[region] if image.ndim == 2 else share[region][..., None]
         image[...] = np.round(np.clip(image + part * (softer - image), 0, 255))
@@ -190,7 +192,7 @@ def _composite(scene: Scene, person: np.ndarray, alpha: np.ndarray, field: _Fiel
     stillness, folds = field.stillness(), field.folds()
     for rows in field.strips():
         if folds is not None:
-            _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows))
+            _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), width / folds.shape[1])
         mixed = blend(person[rows], scene.plate[rows], alpha[rows])
         calm = np.round(64 * field.fine(stillness, rows)).astype(np.int16)
         mixed = cv2.add(mixed, (scene.rest[rows] * calm[..., None]) // 64, dtype=cv2.CV_8U)
