@@ -253,3 +253,21 @@ def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, coup
     portrait = portrait_parts.add(bpy.context.scene, str(couple_file))
     assert bpy.ops.portrait.find_face(face=1) == {"FINISHED"}
     assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(157, abs=8)
+
+
+def test_undo_meanwhile_loses_no_frames(needs_server: None, acting: Any) -> None:
+    """Undo makes all of Blender's objects anew: a job that held one would crash."""
+    uid = acting.uid
+    bpy.ops.ed.undo_push(message="Start")
+    acting.plane.location[0] = 3
+    bpy.ops.ed.undo_push(message="Move")
+    job = RenderJob(uid, plan(), frames=range(1, 60))
+    job_queue.submit(job)
+    drive(job, lambda job: len(job.stored) >= 3)
+    bpy.ops.ed.undo()
+    portrait = bpy.context.scene.talking_portraits.by_uid(uid)
+    assert portrait.plane.location[0] == 0, "it was undone"
+    drive(job)
+    assert job.state is State.DONE and problems.last(uid) is None
+    assert compat.strip_range(sequencer.find_strip(bpy.context.scene, uid)) == range(1, 60)
+    assert image_plane.texture_node(portrait.plane).image.source == "SEQUENCE"
