@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import zmq
+from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol import pack
 
 bpy = pytest.importorskip("bpy")
 
@@ -16,6 +21,7 @@ from blender_addon import job_queue, portrait_parts, problems, server  # noqa: E
 from blender_addon.detect_job import DetectJob  # noqa: E402
 from blender_addon.job import State  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
+from blender_addon.properties import frames_in  # noqa: E402
 
 
 def failure(action: Any) -> str:
@@ -108,3 +114,59 @@ def test_errors_have_words_and_a_fix_that_exists() -> None:
     assert problem.fix is Fix.CHOOSE_FOLDER and problems.last("x") == problem
     problems.forget("x")
     assert problems.last("x") is None
+
+
+def test_a_server_of_another_version(acting: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    server.stop()
+    router = zmq.Context.instance().socket(zmq.ROUTER)
+    router.bind(f"ipc://{tmp_path}/socket")
+    Connection(f"ipc://{tmp_path}/socket", 99, "9.0", 1).save(default_connection_file())
+
+    def answer() -> None:
+        routing, *_ = router.recv_multipart()
+        router.send_multipart([routing, pack("welcome", 1, {"new": 1}, version=99)])
+        router.close()
+
+    other = threading.Thread(target=answer)
+    other.start()
+    failure(bpy.ops.portrait.render)
+    other.join()
+    problem = problems.last(acting.uid)
+    assert problem.code is ErrorCode.VERSION_MISMATCH and "99" in problem.message and "Update" in problem.remedy
+    assert server.health().state is server.State.FAILED and not frames_in(acting.folder())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to play a full disk")
+def test_a_full_disk_keeps_the_frames_that_are_there(needs_server: None, acting: Any) -> None:
+    bpy.ops.portrait.render()
+    kept = {file.name: file.read_bytes() for file in acting.folder().iterdir()}
+    acting.frame_start, acting.frame_end, acting.use_scene_range = 4, 8, False
+    (acting.folder() / f".0008.png.{os.getpid()}.partial").symlink_to("/dev/full")
+    failure(bpy.ops.portrait.render)
+    problem = problems.last(acting.uid)
+    assert problem.code is ErrorCode.DISK_FULL and problem.fix is Fix.CHOOSE_FOLDER
+    assert {name: (acting.folder() / name).read_bytes() for name in kept} == kept
+    assert frames_in(acting.folder())[:4] == [4, 5, 6, 7]
+    assert bpy.ops.portrait.render() == {"FINISHED"}, "the place that the failed frame took is free again"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_read_only_folder(needs_server: None, acting: Any) -> None:
+    acting.folder().mkdir(parents=True)
+    acting.folder().chmod(0o500)
+    if os.access(acting.folder(), os.W_OK):
+        acting.folder().chmod(0o700)
+        pytest.skip("this user may write anywhere")
+    failure(bpy.ops.portrait.render)
+    assert problems.last(acting.uid).code is ErrorCode.OUTPUT_NOT_WRITABLE
+    acting.folder().chmod(0o700)
+
+
+def test_a_picture_that_cannot_be_read_adds_nothing(scene: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0 not a picture")
+    assert "a.jpg" in failure(lambda: bpy.ops.portrait.add(filepath=str(tmp_path / "a.jpg")))
+    assert problems.last("").code is ErrorCode.BAD_IMAGE
+    failure(lambda: bpy.ops.portrait.add(filepath=str(tmp_path / "nobody.png")))
+    assert problems.last("").code is ErrorCode.FILE_MISSING
+    assert not bpy.context.scene.talking_portraits.items and not bpy.data.images and not bpy.data.objects
