@@ -26,7 +26,9 @@ class ConstantEngine(Engine):
         self, portrait: dict[tuple[int, ...], np.ndarray], points: np.ndarray, size: tuple[int, int], matte: bool
     ) -> np.ndarray:
         shape = (len(points), size[1], size[0], 4 if matte else 3)
-        return portrait.setdefault(shape, np.random.default_rng(0).integers(0, 255, shape, np.uint8))
+        if shape not in portrait:
+            portrait[shape] = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+        return portrait[shape]
 
 
 ENGINES["constant"] = lambda _: ConstantEngine()
