@@ -30,10 +30,11 @@ _PACE_FRAMES = 24
 
 @dataclass(frozen=True)
 class FrameStored:
-    """A frame's file is there."""
+    """A frame's file is there, since `at` (time.monotonic)."""
 
     number: int
     path: Path
+    at: float
 
 
 class RenderJob(Job):
@@ -122,15 +123,14 @@ class RenderJob(Job):
             matte=self._matte,
             cancelled=cancelled,
         ):
-            post(FrameStored(number, path))
+            post(FrameStored(number, path, time.monotonic()))
 
     def handle(self, event: FrameStored) -> None:
-        now = time.monotonic()
-        self._arrivals.append(now)
+        self._arrivals.append(event.at)
         self.stored[event.number] = event.path
         left = self.seconds_left
         self.note = f"Frame {len(self.stored)} of {self.total}" + (f", {left:.0f} s left" if left is not None else "")
-        if now - self._shown_at > _SHOW_INTERVAL_SECONDS:
+        if time.monotonic() - self._shown_at > _SHOW_INTERVAL_SECONDS:
             self.show()
             self._shown_at = time.monotonic()
 

@@ -141,7 +141,7 @@ def _find_or_launch(launch: Launch) -> Connection | ServerProcess:
 def connected(info: ServerInfo) -> None:
     """A worker reached the server."""
     global _health
-    _health = replace(_health, state=State.RUNNING, info=info, problem="")
+    _health = Health(State.RUNNING, info, log_file=info.log)
 
 
 def failed(error: PortraitError) -> None:
@@ -156,6 +156,8 @@ def health() -> Health:
     global _health
     if _health.state is State.RUNNING and _process is not None and not _process.alive:
         _health = Health(State.FAILED, problem="The server ended; it starts again when it is needed")
+    if _health.info is not None and _process is not None and _process.pid not in (None, _health.info.pid):
+        _health = replace(_health, info=replace(_health.info, pid=_process.pid))  # a client restarted it
     return _health
 
 

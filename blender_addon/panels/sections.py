@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from typing import Final
 
@@ -14,6 +15,7 @@ from ..problems import Fix
 from ..properties import PORTRAIT_PG_portrait
 
 _LOG_LINES: Final = 12
+_LOG_HEAD: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\S* (?:INFO )?([A-Z]+ )?[\w.]+: ")
 _HEALTH_ICONS = {
     server.State.RUNNING: "CHECKMARK",
     server.State.STARTING: "SORTTIME",
@@ -112,8 +114,12 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if lines:
         column = layout.box().column(align=True)
         column.scale_y = 0.7
-        for line in lines:
+        # The time and the words alone: a sidebar is narrow.
+        wrapped = [part for line in lines for part in _wrapped(context, _LOG_HEAD.sub(r"\1 \2", line))]
+        for line in wrapped[-_LOG_LINES:]:
             column.label(text=line)
+    if health.log_file:
+        layout.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = health.log_file
 
 
 def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, uid: str) -> None:
@@ -137,9 +143,12 @@ def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, uid: st
 
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
     """A sentence over as many lines as the sidebar's width asks for."""
+    column = layout.column(align=True)
+    for number, line in enumerate(_wrapped(context, text)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1")
+
+
+def _wrapped(context: bpy.types.Context, text: str) -> list[str]:
     width = context.region.width if context.region is not None else 260
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
-    characters = max(18, int(width / (7 * scale)) - 6)
-    column = layout.column(align=True)
-    for number, line in enumerate(textwrap.wrap(text, characters)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1")
+    return textwrap.wrap(text, max(18, int(width / (7 * scale)) - 6))

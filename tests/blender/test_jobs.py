@@ -186,8 +186,10 @@ def test_a_killed_server_is_started_again(needs_server: None, acting: Any) -> No
     job = RenderJob(acting.uid, plan(), frames=range(1, 120))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
-    os.kill(server.health().info.pid, signal.SIGKILL)
+    killed = server.health().info.pid
+    os.kill(killed, signal.SIGKILL)
     drive(job)
+    assert server.health().info.pid != killed
     assert job.state is State.DONE and frames_in(acting.folder()) == list(range(1, 120))
 
 

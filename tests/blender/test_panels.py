@@ -129,6 +129,9 @@ def test_the_servers_state_is_one_line(scene: Any, needs_server: None) -> None:
     bpy.ops.portrait.start_server()
     text = drawn()
     assert "Running on" in text and "portrait.stop_server" in text
+    assert "wm.path_open" in text and "renders freed" in text.replace("\n", " "), (
+        "the end of its log, and the way to all of it"
+    )
 
 
 def test_several_portraits_make_a_list(portrait: Any, photo_file: Path, face: np.ndarray) -> None:
