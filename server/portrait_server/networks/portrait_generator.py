@@ -159,8 +159,12 @@ class PortraitGenerator(nn.Module):
         nn.init.normal_(self.project.weight, std=0.02)
 
     def style(self, embedding: torch.Tensor) -> torch.Tensor:
-        """P e: embeddings (B, E) -> styles (B, style length)."""
-        return self.project(embedding)
+        """P e / |e|: embeddings (B, E) -> styles (B, style length).
+
+        Embeddings are sums over places, and grow large; unscaled, their styles drive every refined value below 0
+        within some hundred steps, and the network paints nothing ever after.
+        """
+        return self.project(F.normalize(embedding, dim=1))
 
     def forward(self, references: References, target_points: torch.Tensor, style: torch.Tensor) -> Output:
         """Pictures of the aligned frame.
