@@ -53,6 +53,9 @@ def show_frames(
         compat.set_strip_start(strip, compat.strip_start(strip) + shift)
     # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
     strip.invalidate_cache("RAW")
+    # Blender leaves the size of an appended element to chance, and crashes when it paints a frame that was deleted
+    # from the disk in that size.
+    scene.sequence_editor.show_missing_media = False
     strip.directory = _directory(folder)
     _set_elements(strip, names)
     strip[PORTRAIT_KEY], strip[_FIRST_KEY] = portrait_uid, there[0]
