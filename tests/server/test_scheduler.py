@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns, batches and credit of the scheduler; what the stores keep and forget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.portraits import Portrait, Store, array_bytes
+from portrait_server.scheduler import Scheduler
+from portrait_server.sessions import RenderJob, Session
+from portrait_server.tasks import Batch, Errand
+from portrait_shared.messages import Echoed, Render, RenderedFrame
+
+PORTRAIT = Portrait("a" * 64, WarpEngine(), None, (64, 64))
+
+
+def job(session: Session, request: int = 1, frames: int = 20, window: int = 8, side: int = 64) -> RenderJob:
+    points = np.zeros((frames, 70, 3), "<f4")
+    numbers = np.arange(frames, dtype="<i4")
+    message = Render(request, "a" * 64, (side, side), False, "raw", window, numbers, points)
+    return RenderJob(session, message, PORTRAIT)
+
+
+def taken(scheduler: Scheduler, full_only: bool = False) -> tuple[str, int, range] | None:
+    batch = scheduler.next(full_only)
+    assert batch is None or isinstance(batch, Batch)
+    return None if batch is None else (batch.job.session.name, batch.job.request, batch.indices)
+
+
+def test_clients_take_turns_and_so_do_the_jobs_of_each() -> None:
+    scheduler, anne, ben = Scheduler(), Session(b"a", "anne"), Session(b"b", "ben")
+    for session, request in ((anne, 1), (anne, 2), (ben, 3)):
+        scheduler.add(session, job(session, request))
+    order = [taken(scheduler) for _ in range(6)]
+    assert [entry[:2] for entry in order if entry] == [
+        ("anne", 1), ("ben", 3), ("anne", 2), ("ben", 3), ("anne", 1), ("anne", 2),
+    ]  # fmt: skip
+    assert order[0][2] == range(0, 4) and order[4][2] == range(4, 8)
+    assert taken(scheduler) is None  # everybody's credit is used up
+
+
+def test_credit_is_never_exceeded_and_a_busy_engine_waits_for_full_batches() -> None:
+    scheduler, anne = Scheduler(), Session(b"a", "anne")
+    render = job(anne, frames=20, window=8)
+    scheduler.add(anne, render)
+    assert taken(scheduler)[2] == range(0, 4) and taken(scheduler)[2] == range(4, 8)
+    render.grant(3)
+    assert taken(scheduler, full_only=True) is None
+    assert render.outstanding == 5
+    render.grant(1)
+    assert taken(scheduler, full_only=True)[2] == range(8, 12)
+    render.grant(2)
+    assert taken(scheduler)[2] == range(12, 14)
+    assert render.peak_outstanding == 8 and render.credit == 0
+
+
+def test_a_window_smaller_than_a_batch_does_not_starve() -> None:
+    scheduler, anne = Scheduler(), Session(b"a", "anne")
+    render = job(anne, frames=3, window=1)
+    scheduler.add(anne, render)
+    for index in range(3):
+        assert taken(scheduler, full_only=True)[2] == range(index, index + 1)
+        assert taken(scheduler, full_only=True) is None
+        render.grant(1)
+    assert taken(scheduler) is None
+
+
+def test_huge_frames_get_less_credit_than_was_asked_for() -> None:
+    render = job(Session(b"a", "anne"), frames=100, window=100, side=8000)
+    assert render.credit == 4  # of 256 MB each
+    render.take(4)
+    render.grant(100)
+    assert render.credit == 4
+
+
+def test_an_errand_is_done_once_and_in_turn() -> None:
+    scheduler, anne, ben = Scheduler(), Session(b"a", "anne"), Session(b"b", "ben")
+    scheduler.add(anne, job(anne))
+    errand = Errand(ben, 7, lambda: None, lambda _: Echoed(7))
+    assert scheduler.add(ben, errand) == 1
+    assert taken(scheduler) is not None
+    assert scheduler.next(full_only=True) is errand
+    scheduler.remove(anne)
+    assert scheduler.next(False) is None and scheduler.clear() == []
+
+
+def test_frames_leave_in_the_order_asked_for() -> None:
+    render = job(Session(b"a", "anne"), frames=4)
+    frames = [RenderedFrame(1, number, "a" * 64, b"png") for number in range(4)]
+    assert render.finish(2, frames[2]) == [] and render.finish(1, frames[1]) == []
+    assert render.finish(0, frames[0]) == frames[:3]
+    assert render.finish(3, frames[3]) == frames[3:] and render.sent == render.total
+
+
+def test_a_store_forgets_the_oldest_and_never_what_is_pinned_or_new() -> None:
+    store: Store[str] = Store(100)
+    for key in "abc":
+        store.put(key, key.upper(), 40)
+    assert store.get("a") is None and store.held_bytes == 80
+    assert store.get("b") == "B"
+    store.pin("c")
+    store.pin("c")
+    store.put("d", "D", 90)
+    assert store.get("b") is None and store.get("c") == "C" and store.get("d") == "D"
+    store.unpin("c")
+    assert store.get("c") == "C"
+    store.get("d")
+    store.unpin("c")
+    assert store.get("c") is None and store.held_bytes == 90 and len(store) == 1
+    store.put("e", "E", 1000)
+    assert store.get("e") == "E" and len(store) == 1
+
+
+def test_the_arrays_of_a_portrait_are_counted_once() -> None:
+    @dataclass
+    class Prepared:
+        mesh: np.ndarray
+        layers: list[dict[str, np.ndarray]]
+        name: str = "x"
+
+    mesh = np.zeros(10, np.float32)
+    assert array_bytes(Prepared(mesh, [{"a": np.zeros(5, np.uint8), "again": mesh}])) == 45
+    assert array_bytes(None) == 0
