@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zmq
 from portrait_shared import __version__
-from portrait_shared.connection import Connection, write_private
+from portrait_shared.connection import Connection, read_private, write_private
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol import PROTOCOL_VERSION
 from zmq.utils import z85
@@ -48,18 +49,20 @@ class KeyRing:
             PortraitError: FILE_MISSING, NOT_ALLOWED.
         """
         try:
-            values: Any = json.loads(path.read_bytes()[:_MAX_FILE_BYTES])
+            values: Any = json.loads(read_private(path, _MAX_FILE_BYTES))
             server = values["server_public_key"], values["server_secret_key"]
             clients = values["client_public_keys"]
             if not isinstance(clients, list) or not all(
                 isinstance(key, str) and len(key) == _KEY_CHARACTERS for key in (*server, *clients)
             ):
                 raise ValueError(f"keys are texts of {_KEY_CHARACTERS} characters")
+            for key in (*server, *clients):
+                z85.decode(key)
         except OSError as error:
             raise PortraitError(
                 ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror}.", "Make one with --new-keys."
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, struct.error) as error:
             raise PortraitError(
                 ErrorCode.NOT_ALLOWED, f"{path} is not a file of keys ({error}).", "Make one with --new-keys."
             ) from error

@@ -49,7 +49,7 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
     if sys.platform == "win32":
         return Endpoint("tcp://127.0.0.1:*")
     limit = _MACOS_SOCKET_PATH_BYTES if sys.platform == "darwin" else _SOCKET_PATH_BYTES
-    beside = connection_file.with_suffix(".socket").absolute()
+    beside = connection_file.with_name(f"{connection_file.name}.socket").absolute()
     if _is_private(beside.parent) and len(os.fsencode(beside)) <= limit:
         beside.unlink(missing_ok=True)  # a killed server's; ours is the only one on this connection file
         return Endpoint(f"ipc://{beside}")

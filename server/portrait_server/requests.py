@@ -121,6 +121,7 @@ class Requests:
         if not job.ended:
             job.ended = True
             job.session.jobs.pop(job.request, None)
+            self._scheduler.drop(job)
             self._portraits.unpin(job.portrait.portrait_id)
 
     def end_session(self, session: Session) -> None:
@@ -216,12 +217,17 @@ class Requests:
             return answer
         references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]
 
-        def keep(value: Any) -> Message:
+        def prepare() -> tuple[Any, int]:
+            value = engine.prepare(references)
+            return value, array_bytes(value)
+
+        def keep(prepared: tuple[Any, int]) -> Message:
+            value, held_bytes = prepared
             size = images[0].shape[1], images[0].shape[0]
-            self._portraits.put(portrait_id, Portrait(portrait_id, engine, value, size), array_bytes(value))
+            self._portraits.put(portrait_id, Portrait(portrait_id, engine, value, size), held_bytes)
             return answer
 
-        return self._queue(session, message.request, lambda: engine.prepare(references), keep)
+        return self._queue(session, message.request, prepare, keep)
 
     def _render(self, session: Session, message: Render) -> Answer:
         portrait = self._portraits.get(message.portrait)

@@ -25,6 +25,12 @@ class Scheduler:
         """Forgets all that a client has asked for."""
         self._queues.pop(session, None)
 
+    def drop(self, job: RenderJob) -> None:
+        """Forgets one render, and the points that it holds, wherever it waits."""
+        queue = self._queues.get(job.session)
+        if queue is not None and job in queue:
+            queue.remove(job)
+
     def clear(self) -> list[Errand | RenderJob]:
         """Forgets everything; returns it."""
         work = [item for queue in self._queues.values() for item in queue]
@@ -52,8 +58,6 @@ def _take(queue: deque[Errand | RenderJob], full_only: bool) -> Errand | Batch |
         work = queue.popleft()
         if isinstance(work, Errand):
             return work
-        if work.ended or not work.to_draw:
-            continue
         count = work.drawable(full_only)
         batch = Batch(work, work.take(count)) if count else None
         if work.to_draw:

@@ -60,10 +60,6 @@ class Channel:
             (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_SECONDS * 1000),
         ):
             self._socket.setsockopt(option, value)
-        if connection.server_public_key and connection.client_public_key and connection.client_secret_key:
-            self._socket.curve_serverkey = connection.server_public_key.encode()
-            self._socket.curve_publickey = connection.client_public_key.encode()
-            self._socket.curve_secretkey = connection.client_secret_key.encode()
         self._monitor = self._socket.get_monitor_socket(_LOSS_EVENTS)
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
@@ -71,6 +67,10 @@ class Channel:
         self.last_heard = time.monotonic()
         self._greeted = False
         try:
+            if connection.server_public_key and connection.client_public_key and connection.client_secret_key:
+                self._socket.curve_serverkey = connection.server_public_key.encode()
+                self._socket.curve_publickey = connection.client_public_key.encode()
+                self._socket.curve_secretkey = connection.client_secret_key.encode()
             self._socket.connect(connection.address)
         except zmq.ZMQError as error:
             self.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any, Final, Literal, Self, TypeVar
@@ -217,10 +218,8 @@ class Client:
         if job is None or self._streams.pop(job, None) is None:
             return
         if self.link.channel is not None and generation == self.link.generation:
-            try:
+            with contextlib.suppress(ServerLost):  # the job ends with the connection; whoever asks next mends that
                 self.link.channel.send(Cancel(self.new_request(), job))
-            except ServerLost:
-                self.link.lost()
 
     def send(self, message: Message) -> None:
         self.link.connect().send(message)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -68,14 +69,11 @@ class Connection:
         """
         path = Path(path)
         try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+            content = read_private(path, _MAX_FILE_BYTES + 1)
         except OSError as error:
             raise PortraitError(
                 ErrorCode.SERVER_UNAVAILABLE, f"There is no server at {path} ({error.strerror}).", "Start the server."
             ) from error
-        with open(descriptor, "rb") as file:
-            _check_private(path, os.fstat(descriptor))
-            content = file.read(_MAX_FILE_BYTES + 1)
         try:
             if len(content) > _MAX_FILE_BYTES:
                 raise ValueError("too long")
@@ -98,6 +96,24 @@ class Connection:
         values = asdict(self)
         del values["file"]
         write_private(Path(path), json.dumps(values, indent=1).encode())
+
+
+def read_private(path: Path, limit: int) -> bytes:
+    """Up to `limit` bytes of a file that must be its owner's alone, and no link, folder or pipe.
+
+    Raises:
+        OSError: it cannot be read.
+        PortraitError: NOT_ALLOWED where others may read or write it, or it belongs to somebody else.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a file")
+        _check_private(path, status)
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -143,5 +159,5 @@ def _check_private(path: Path, status: os.stat_result) -> None:
         raise PortraitError(
             ErrorCode.NOT_ALLOWED,
             f"{path} is not this user's alone (owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}).",
-            "Delete it and start the server again.",
+            "Others may know its keys: delete it, and start the server or make the keys again.",
         )

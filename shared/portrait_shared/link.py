@@ -42,6 +42,7 @@ class Link:
         self._candidate: Channel | None = None
         self._candidate_since = 0.0
         self._started_at = 0.0
+        self._process_id: int | None = None
         self._lost_at: float | None = None
         self._started_it = False
         self._beat_at: float | None = None
@@ -79,8 +80,9 @@ class Link:
         """
         self._lost_at = time.monotonic()
         self._disconnect()
-        if isinstance(self._target, ServerProcess) and self._target.wanted:
-            # A process of ours whose connection broke is ending, or of no use any more.
+        if isinstance(self._target, ServerProcess) and self._target.wanted and self._target.pid == self._process_id:
+            # A process of ours whose connection broke is ending, or of no use any more; unless it is
+            # already the next one, started by another client of the same `ServerProcess`.
             if not self._target.wait_ended(_EXIT_SECONDS):
                 self._target.kill()
             self._count_crash()
@@ -135,6 +137,8 @@ class Link:
             return False
         self.channel, self._candidate = self._candidate, None
         self.generation += 1
+        if isinstance(self._target, ServerProcess):
+            self._process_id = self._target.pid
         self._lost_at = self._beat_at = None
         return True
 

@@ -143,6 +143,8 @@ class RenderStream:
             error, self._error = self._error, None
             self.cancel()
             raise error
+        if self._inbox and self._client.link.channel is None:
+            return self._hand_out()  # what has arrived needs no server
         if self._client.link.step(deadline - time.monotonic()):
             self._ask()
             if not self._inbox:
@@ -185,8 +187,11 @@ class RenderStream:
         )  # fmt: skip
 
     def _grant(self) -> None:
-        if self._owed and self._job is not None and self._missing:
-            self._client.send(Credit(self._client.new_request(), self._job, self._owed))
+        link = self._client.link
+        if self._owed and self._job is not None and self._missing and self._generation == link.generation:
+            if link.channel is None:
+                return  # asking the next server brings credit of its own
+            link.channel.send(Credit(self._client.new_request(), self._job, self._owed))
         self._owed = 0
 
     def _checked(self, message: RenderedFrame) -> Frame:

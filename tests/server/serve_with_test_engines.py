@@ -50,7 +50,23 @@ class FailingEngine(PaintEngine):
         return failures[int(points[0, 0, 1])]()
 
 
+class Unmeasurable:
+    @property
+    def nbytes(self) -> int:
+        raise OverflowError("no number holds it")
+
+
+class UnmeasurableEngine(PaintEngine):
+    """Prepares what cannot even be measured."""
+
+    name = "unmeasurable"
+
+    def prepare(self, references: Sequence[Reference]) -> Unmeasurable:
+        return Unmeasurable()
+
+
 ENGINES.update(paint=lambda _: PaintEngine(), slow=lambda _: SlowEngine(), failing=lambda _: FailingEngine())
+ENGINES["unmeasurable"] = lambda _: UnmeasurableEngine()
 
 if __name__ == "__main__":
     sys.exit(main())

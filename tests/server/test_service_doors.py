@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import msgpack
 import numpy as np
 import pytest
 import zmq
+from portrait_server.authentication import KeyRing, write_new_keys
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
 from portrait_shared.digest import image_digest
@@ -110,6 +113,24 @@ def test_made_keys_let_another_machines_client_in(serve: Serve, tmp_path: Path) 
         with Client(Connection.load(way)) as client:
             assert client.echo() > 0
     assert (keys.stat().st_mode & 0o077) == 0
+
+
+def test_keys_that_others_can_read_or_that_are_none_are_refused(tmp_path: Path) -> None:
+    keys = tmp_path / "studio.json"
+    write_new_keys(keys, "tcp://127.0.0.1:5")
+    content = keys.read_text()
+    for bad in ("#", " "):
+        values = {**json.loads(content), "client_public_keys": [bad * 40]}
+        keys.write_text(json.dumps(values))
+        with pytest.raises(PortraitError, match="not a file of keys") as caught:
+            KeyRing.load(keys)
+        assert caught.value.code == ErrorCode.NOT_ALLOWED
+    keys.write_text(content)
+    assert KeyRing.load(keys).server_public_key == json.loads(content)["server_public_key"]
+    if sys.platform != "win32":
+        keys.chmod(0o644)
+        with pytest.raises(PortraitError, match="not this user's alone"):
+            KeyRing.load(keys)
 
 
 def test_a_client_of_another_version_is_told_so(shared_server: ServerProcess, context: zmq.Context) -> None:

@@ -19,6 +19,7 @@ from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess, find_server
+from portrait_shared.messages import Echo
 from skimage.data import astronaut
 
 Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
@@ -208,3 +209,42 @@ def test_a_connection_without_a_server_fails_at_once(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text(json.dumps({"address": "http://x"}))
     os.chmod(tmp_path / "broken.json", 0o600)
     assert find_server(tmp_path / "broken.json") is None
+
+
+def test_two_clients_of_one_process_start_it_again_once(server: ServerProcess) -> None:
+    with Client(server) as one, Client(server) as other:
+        one.echo()
+        other.echo()
+        server.kill()
+        one.echo()
+        pid = server.pid
+        other.echo()
+        assert server.pid == pid
+        assert one.echo() > 0
+
+
+@posix_only
+def test_a_client_whose_server_takes_nothing_lets_go_of_it(server: ServerProcess, paint: Paint) -> None:
+    client = Client(server, restarts=0)
+    portrait, points = paint(client, "slow", count=40)
+    stream = client.render(portrait, points, range(40))
+    next(stream)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    with pytest.raises(PortraitError, match="does not take messages"):
+        for _ in range(1_000_000):
+            client.send(Echo(client.new_request()))
+    stream.cancel()
+    assert list(stream) == []
+    server.kill()
+    client.close()
+    assert not server.wanted
+
+
+@posix_only
+def test_connection_files_side_by_side_have_sockets_of_their_own(serve: Serve, tmp_path: Path) -> None:
+    files = [tmp_path / "private" / "one", tmp_path / "private" / "one.json"]
+    for file in files:
+        serve("--connection-file", file, wait_for=file)
+    one, other = (find_server(file) for file in files)
+    assert one is not None and other is not None and one.address != other.address

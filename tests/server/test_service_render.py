@@ -193,3 +193,25 @@ def test_a_portrait_that_the_server_does_not_hold_is_prepared_again(
     expected = [frame.data for frame in client.render(portrait, points, range(20))]
     with Client(server) as other:
         assert [frame.data for frame in other.render(portrait, points, range(20))] == expected
+
+
+def test_a_portrait_that_cannot_be_kept_is_an_error_and_the_server_lives_on(client: Client, paint: Paint) -> None:
+    with pytest.raises(PortraitError, match="OverflowError") as caught:
+        paint(client, "unmeasurable")
+    assert caught.value.code == ErrorCode.INTERNAL
+    assert client.echo(through_engine=True) > 0
+
+
+def test_frames_that_have_arrived_need_no_server(server: ServerProcess, paint: Paint, eventually: Callable) -> None:
+    with Client(server) as client:
+        portrait, points = paint(client, count=20)
+        stream = client.render(portrait, points, range(20), window=8)
+        next(stream)
+        eventually(lambda: client.stats()["jobs"][0]["sent"] >= 8)  # its answer comes after the frames
+        server.kill()
+        server.stop()  # no client starts it again
+        with pytest.raises(PortraitError, match="was stopped"):
+            client.echo()
+        assert [stream.next(0.0).number for _ in range(7)] == list(range(1, 8))
+        with pytest.raises(PortraitError, match="was stopped"):
+            next(stream)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_shared.bounds import check_frame_points
+from portrait_shared.channel import Channel
 from portrait_shared.client import ReferenceImage
 from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.digest import frame_digest, image_digest, portrait_digest
@@ -149,6 +150,21 @@ def test_a_connection_file_that_others_can_read_or_that_is_a_link_is_refused(tmp
     with pytest.raises(PortraitError) as caught:
         Connection.load(file)
     assert caught.value.code == ErrorCode.NOT_ALLOWED
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX pipes")
+def test_a_folder_or_a_pipe_is_no_connection_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(PortraitError) as caught:
+            Connection.load(path)
+        assert caught.value.code == ErrorCode.SERVER_UNAVAILABLE
+
+
+def test_keys_that_are_none_reach_no_server() -> None:
+    with pytest.raises(PortraitError) as caught:
+        Channel(Connection("tcp://127.0.0.1:1", 1, "0", 1, " " * 40, " " * 40, " " * 40))
+    assert caught.value.code == ErrorCode.SERVER_LOST
 
 
 def test_the_default_connection_file_is_in_a_folder_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
