@@ -25,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    # torch is not loaded yet. Threads that spin for one another starve whatever else the cores do: two busy cores
-    # took fifty times as long for a step.
+    # Before torch is loaded: threads that spin for one another starve whatever else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     """Trains; returns the exit status. Ctrl-C and SIGTERM end the run with a checkpoint."""
     from portrait_server.training.configuration_file import load
