@@ -129,7 +129,7 @@ def test_the_servers_state_is_one_line(scene: Any, needs_server: None) -> None:
     bpy.ops.portrait.start_server()
     text = drawn()
     assert "Running on" in text and "portrait.stop_server" in text
-    assert "wm.path_open" in text and "renders freed" in text.replace("\n", " "), (
+    assert "wm.path_open" in text and "has come" in text.replace("\n", " "), (
         "the end of its log, and the way to all of it"
     )
 

@@ -59,7 +59,7 @@ class WarpEngine(Engine):
     """
 
     name = "warp"
-    fingerprint = "warp-2"
+    fingerprint = "warp-3"
     batch_size = 4
 
     def __init__(self, device: str = "cpu") -> None:

@@ -15,7 +15,8 @@ from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import smoothstep
 
 _IRIS = 0.2  # its radius in eye widths: 11.7 mm across, in an opening of 30 mm
-_SHUT = 0.06  # height over width, below which the photo shows no eyeball
+_SHUT = 0.13  # height over width, below which the photo shows no eyeball: a mesh leaves shut lids about 0.1 apart
+_NEWLY_OPEN = 0.1  # growth of that height by which a made-up eyeball must show
 _FARTHEST_GAZE = 0.45  # in eye widths
 _PUPILS = (68, 69)
 
@@ -30,6 +31,7 @@ class EyeLayer:
         corners: (2, 2) the eye's, left to right.
         pupil: (2,).
         iris: its radius.
+        height: of the opening over its width.
     """
 
     texture: np.ndarray
@@ -37,6 +39,7 @@ class EyeLayer:
     corners: np.ndarray
     pupil: np.ndarray
     iris: float
+    height: float
 
     def draw(
         self, frame: np.ndarray, upper: np.ndarray, lower: np.ndarray, turn: np.ndarray, pupil: np.ndarray
@@ -53,6 +56,9 @@ class EyeLayer:
         wide = float(np.linalg.norm(upper[-1] - upper[0]))
         if patch is None or wide < 2:
             return
+        # A slit at rest stays the photo's own: what is made up for it shows only as the lids part.
+        grown = _height(upper, lower) - self.height
+        strength = float(smoothstep(grown / _NEWLY_OPEN)) if self.height < _SHUT else 1.0
         carry, middle = _carry(self.corners, upper[[0, -1]], turn)
         start = carry @ (self.pupil - self.corners.mean(0)) + middle
         gaze = pupil - start
@@ -67,11 +73,11 @@ class EyeLayer:
         from_x += np.float32(self.corners[:, 0].mean() - self.patch.x)
         from_y += np.float32(self.corners[:, 1].mean() - self.patch.y)
         seen = cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        mix(frame, patch, seen.astype(np.float32), opening_mask(upper, lower, patch, wide / 150))
+        mix(frame, patch, seen.astype(np.float32), strength * opening_mask(upper, lower, patch, wide / 150))
 
 
 def build_eyes(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[EyeLayer, ...]:
-    """Both eyeballs of a reference (H, W, 3 or 4) uint8; an eye outside the picture is left out."""
+    """Both eyeballs of a reference (H, W, 3 or 4) uint8."""
     layers = []
     for (upper, lower), number in zip(EYES, _PUPILS, strict=True):
         rims = [mesh.vertices[list(rim), :2] * scale for rim in (upper, lower)]
@@ -88,14 +94,20 @@ def _eyeball(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray, pupil: np.
     colour = photo[patch.slices].astype(np.float32)
     iris = _IRIS * wide
     opening = opening_mask(upper, lower, patch, 0)
-    high = float(np.linalg.norm(lower[1:-1] - upper[1:-1], axis=1).max())
+    height = _height(upper, lower)
     x, y = patch.grid()
     reach = np.hypot(x - pupil[0], y - pupil[1])
-    if high < _SHUT * wide or opening.sum() < 4:
+    if height < _SHUT or opening.sum() < 4:
         texture = _made_up(colour, reach / max(iris, 0.5))
     else:
-        texture = _completed(colour, opening, reach, pupil - (patch.x, patch.y), iris, high)
-    return EyeLayer(np.clip(np.round(texture), 0, 255).astype(np.uint8), patch, corners, pupil, iris)
+        texture = _completed(colour, opening, reach, pupil - (patch.x, patch.y), iris, height * wide)
+    return EyeLayer(np.clip(np.round(texture), 0, 255).astype(np.uint8), patch, corners, pupil, iris, height)
+
+
+def _height(upper: np.ndarray, lower: np.ndarray) -> float:
+    """Height of the opening between two lids (9, 2), over its width."""
+    wide = float(np.linalg.norm(upper[-1] - upper[0]))
+    return float(np.linalg.norm(lower[1:-1] - upper[1:-1], axis=1).max()) / max(wide, 1e-6)
 
 
 def _completed(
