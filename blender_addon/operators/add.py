@@ -36,6 +36,7 @@ class PORTRAIT_OT_add(bpy.types.Operator):
         if not has_window(context):
             return self.execute(context)
         self.without_waiting = True
+        self.filepath = ""  # Blender proposes the .blend's own name
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

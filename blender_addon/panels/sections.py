@@ -85,7 +85,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         pair.prop(portrait, "frame_end")
     column.prop(portrait, "resolution_percentage")
     column.prop(portrait, "matte")
-    column.prop(portrait, "engine")
+    column.prop(portrait, "engine", placeholder="automatic")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     row = layout.row()
     row.scale_y = 1.4

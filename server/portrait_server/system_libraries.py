@@ -17,6 +17,7 @@ DEBIAN_PACKAGE_OF = {
     "libXi.so.6": "libxi6",
     "libXxf86vm.so.1": "libxxf86vm1",
     "libxkbcommon.so.0": "libxkbcommon0",
+    "libgomp.so.1": "libgomp1",
     "libSM.so.6": "libsm6",
     "libICE.so.6": "libice6",
 }
