@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait demo`: the scene, the frames, a movie that moves, and the contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from portrait_server.cli import main
+from portrait_server.images import read_image
+from portrait_shared.frame_files import read_digest
+
+
+def test_the_demo_makes_all_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--output", str(tmp_path)]) == 0
+    named = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
+    assert Path(named["Scene"]).stat().st_size > 0
+    frames = sorted(Path(named["Frames"]).iterdir())
+    assert [frame.name for frame in frames] == [f"{number:04d}.png" for number in range(1, 145)]
+    assert all(read_digest(frame) for frame in frames)
+    with av.open(named["Movie"]) as movie:
+        assert "Synthetic" in movie.metadata["comment"]
+        pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in movie.decode(video=0)]
+    assert len(pictures) == 144
+    assert np.abs(pictures[59] - pictures[0]).mean() > 1, "the head turns"
+    assert np.abs(pictures[59][-60:] - pictures[0][-60:]).mean() < 1, "the rest of the picture stays still"
+    assert read_image(Path(named["Contact sheet"])).shape == (4 * 256, 6 * 256, 3)

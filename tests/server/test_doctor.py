@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait doctor` names what is missing and its remedy."""
+
+from __future__ import annotations
+
+import pytest
+from portrait_server import system_libraries
+from portrait_server.cli import main
+
+
+def test_a_sound_machine_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    said = capsys.readouterr().out
+    for what in ("Python", "System libraries", "GPU", "Detectors", "bpy", "Blender", "Disk", "Server: "):
+        assert what in said
+    assert "engines" in said and "warp" in said, "the server was really asked"
+
+
+def test_a_missing_library_is_named_with_its_package(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(system_libraries.DEBIAN_PACKAGE_OF, "libnowhere.so.7", "libnowhere7")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert main(["doctor", "--no-server"]) == 1
+    said = capsys.readouterr().out
+    assert "libnowhere.so.7" in said and "apt-get install libnowhere7" in said
