@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +13,14 @@ import numpy as np
 from bpy.props import (  # fmt: skip
     BoolProperty,
     CollectionProperty,
+    EnumProperty,
     FloatVectorProperty,
     IntProperty,
     IntVectorProperty,
     PointerProperty,
     StringProperty,
 )
+from portrait_shared.frame_files import frames_in as frames_in
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from . import server
@@ -27,7 +28,6 @@ from .plane_space import PlaneSpace
 from .problems import Fix, SceneError
 
 DEFAULT_FOLDER = "//portrait_frames"
-_FRAME_FILE = re.compile(r"-?\d{4,}\.png")
 
 
 class PORTRAIT_PG_point(bpy.types.PropertyGroup):
@@ -71,6 +71,16 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     matte: BoolProperty(
         name="Cut Out", description="Render the person alone, with a transparent background", default=False
     )
+    preview_size: EnumProperty(
+        name="Preview Size",
+        description="Longer side of the live preview's picture; smaller follows faster",
+        items=(
+            ("256", "256", "Fastest: 256 pixels"),
+            ("512", "512", "512 pixels"),
+            ("FULL", "Full", "As large as the rendered frames"),
+        ),
+    )
+    rendered_with: StringProperty(options={"HIDDEN"})  # engine and fingerprint of the last render, a line each
 
     @property
     def space(self) -> PlaneSpace:
@@ -119,6 +129,15 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
             raise SceneError(f"The frame range {first} to {last} is empty.", "Set an end that is not before the start.")
         return range(first, last + 1)
 
+    @property
+    def preview_frame_size(self) -> tuple[int, int]:
+        """(width, height) of the live preview's picture, pixels: never larger than the rendered frames."""
+        width, height = self.frame_size
+        if self.preview_size == "FULL" or max(width, height) <= int(self.preview_size):
+            return width, height
+        share = int(self.preview_size) / max(width, height)
+        return max(1, round(width * share)), max(1, round(height * share))
+
     def folder(self) -> Path:
         """Where the frames go, an absolute path.
 
@@ -140,6 +159,11 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
 
     items: CollectionProperty(type=PORTRAIT_PG_portrait)
     active_index: IntProperty(name="Portrait", default=0)
+    show_states: BoolProperty(
+        name="Frame States",
+        description="Show in timeline, dope sheet and sequencer which frames are done, stale, failed or missing",
+        default=True,
+    )
 
     @property
     def active(self) -> PORTRAIT_PG_portrait | None:
@@ -155,13 +179,6 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
 
     def by_uid(self, uid: str) -> PORTRAIT_PG_portrait | None:
         return next((item for item in self.items if item.uid == uid), None)
-
-
-def frames_in(folder: Path) -> list[int]:
-    """Numbers of the frame files that lie in a folder, in order."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(file.stem) for file in folder.iterdir() if _FRAME_FILE.fullmatch(file.name))
 
 
 def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:

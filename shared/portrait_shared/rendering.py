@@ -10,7 +10,14 @@ import numpy as np
 
 from portrait_shared.client import Client, PortraitHandle
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frame_path, missing_frames, prepare_folder, write_frame
+from portrait_shared.frame_files import (
+    copy_equal_frames,
+    frame_path,
+    marked_png,
+    missing_frames,
+    prepare_folder,
+    write_frame,
+)
 
 _CANCEL_CHECK_SECONDS = 0.2
 
@@ -24,12 +31,14 @@ def store_frames(
     *,
     size: tuple[int, int] | None = None,
     matte: bool = False,
+    again: bool = False,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[int, Path]]:
     """Brings a folder up to date with the landmarks, one frame after another.
 
-    Frames that are there with the digest asked for are not rendered again. Each file is written whole or
-    not at all, so that an interrupted run loses only the frame in hand.
+    Frames that are there with the digest asked for are not rendered again, nor are those that lie in the folder
+    under another number; frames that are alike are rendered once. Each file is written whole or not at all, so that
+    an interrupted run loses only the frame in hand.
 
     Args:
         client: connected.
@@ -39,11 +48,12 @@ def store_frames(
         folder: where the frames go; made if need be.
         size: (width, height) of the frames; the portrait's own by default.
         matte: whether the frames carry the person's alpha.
+        again: renders all frames, valid or not; those that are alike still once.
         cancelled: asked between frames.
 
     Yields:
         (frame number, path) of every frame, once its file is there: first those that are still valid,
-        then each rendered one as it arrives.
+        then those that were copied, then each rendered one as it arrives.
 
     Raises:
         PortraitError: CANCELLED, or what went wrong.
@@ -52,13 +62,23 @@ def store_frames(
     size = portrait.size if size is None else size
     row_of = {number: row for row, number in enumerate(frames)}
     digests = {number: client.frame_digest(portrait, points[row], size, matte) for number, row in row_of.items()}
-    missing = missing_frames(folder, digests)
+    missing = sorted(digests) if again else missing_frames(folder, digests)
     for number in sorted(row_of.keys() - set(missing)):
         yield number, frame_path(folder, number)
+    if not again and missing:
+        copied = copy_equal_frames(folder, {number: digests[number] for number in missing})
+        for number in copied:
+            yield number, frame_path(folder, number)
+        missing = sorted(set(missing) - set(copied))
     if not missing:
         return
-    rows = np.array([row_of[number] for number in missing])
-    stream = client.render(portrait, points[rows], missing, size=size, matte=matte, encoding="png")
+    alike: dict[str, list[int]] = {}
+    for number in missing:
+        alike.setdefault(digests[number], []).append(number)
+    drawn = [numbers[0] for numbers in alike.values()]
+    photo = portrait.references[0].digest
+    rows = np.array([row_of[number] for number in drawn])
+    stream = client.render(portrait, points[rows], drawn, size=size, matte=matte, encoding="png")
     try:
         while stream.done < stream.total:
             if cancelled():
@@ -67,8 +87,9 @@ def store_frames(
                 )
             frame = stream.next(_CANCEL_CHECK_SECONDS)
             if frame is not None:
-                path = frame_path(folder, frame.number)
-                write_frame(path, bytes(frame.data))
-                yield frame.number, path
+                data = marked_png(bytes(frame.data), photo)
+                for number in alike[frame.digest]:
+                    write_frame(frame_path(folder, number), data)
+                    yield number, frame_path(folder, number)
     finally:
         stream.cancel()
