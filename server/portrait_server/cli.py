@@ -15,6 +15,7 @@ from portrait_shared.errors import PortraitError
 _COMMANDS = {
     "render": ("render_command", "render frames from a photo and a landmark track"),
     "landmarks": ("landmarks_command", "find the 70 landmarks of a photo or of each frame of a video"),
+    "visemes": ("speech.visemes_command", "hear speech and write timed mouth shapes"),
     "serve": ("serve_command", "run the server that Blender and other programs connect to"),
     "demo": ("demo_command", "animate a real portrait in Blender without a window, and show the result"),
     "adapt": ("adapt_command", "tune the few-shot generator to a person, from 1 to 32 photos"),

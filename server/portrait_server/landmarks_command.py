@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,11 @@ from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.registry import create_detector, detector_names
 from portrait_server.detectors.selection import no_face, same_person, select_face
 from portrait_server.images import is_picture, opaque, read_image
+from portrait_server.shots import ShotCuts
 from portrait_server.smoothing import smooth
 from portrait_server.video import VideoReader
+
+_PROGRESS_FRAMES = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "in a video, in the first frame with faces",
     )
     parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
+    parser.add_argument(
+        "--from", dest="start", type=float, default=0.0, metavar="SECONDS", help="video: where to begin"
+    )
+    parser.add_argument("--to", dest="end", type=float, metavar="SECONDS", help="video: where to end")
+    parser.add_argument("--progress", action="store_true", help="print lines of the form `Progress: 3/100`")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
         PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
             WEIGHTS_MISSING, OUTPUT_NOT_WRITABLE; nothing is written then.
     """
-    _check_writable(args.output)
+    check_writable(args.output)
     picture = read_image(args.input) if _is_picture_or_missing(args.input) else None
     with closing(create_detector(args.detector)) as detector:
         if picture is not None:
             track = track_of_photo(opaque(picture), detector, args.face, str(args.input))
         else:
-            track = track_of_video(args.input, detector, args.face, smoothed=args.smooth)
+            part = VideoPart(args.start, args.end, _tell if args.progress else None)
+            track = track_of_video(args.input, detector, args.face, smoothed=args.smooth, part=part)
         found = int(track.extra["detected"].sum())
         frames = "1 picture" if picture is not None else f"{found} of {len(track)} frames"
         track.save(args.output)
@@ -81,35 +92,75 @@ def track_of_photo(
     return _track([found], image.shape, fps=25.0)
 
 
-def track_of_video(path: Path, detector: Detector, face: int | None, *, smoothed: bool = False) -> LandmarkTrack:
+@dataclass(frozen=True)
+class VideoPart:
+    """What of a video is looked at, and who is told how far it is.
+
+    Attributes:
+        start, end: seconds from the video's beginning; to its end where None.
+        progress: told (frames done, frames to expect).
+    """
+
+    start: float = 0.0
+    end: float | None = None
+    progress: Callable[[int, int], None] | None = None
+
+
+def track_of_video(
+    path: Path, detector: Detector, face: int | None, *, smoothed: bool = False, part: VideoPart = VideoPart()
+) -> LandmarkTrack:
     """One person's track: followed from frame to frame, interpolated where they are not seen.
 
-    The extra array `detected` (T,) bool marks the frames in which the face was seen.
+    Extra arrays, one value a frame: `detected` bool, whether the face was seen; `cuts` bool, whether a new shot begins
+    here; `faces` int32, how many faces there are. A smoothed track keeps the points as they were found in `unsmoothed`.
+    The track's first frame is the video's frame at `part.start`, and its `start` counts from 1 in the whole video.
 
     Raises:
         PortraitError: FILE_MISSING, BAD_IMAGE, NO_FACE, NO_SUCH_FACE.
     """
     person: list[DetectedFace | None] = []
+    counts: list[int] = []
+    shots = ShotCuts()
     last: DetectedFace | None = None
     lost_frames = 0
     shape: tuple[int, ...] = ()
     with VideoReader(path) as video:
-        for image in tqdm(video, total=video.frame_count or None, unit="frame", desc="Landmarks"):
+        first = max(0, round(part.start * video.fps))
+        count = None if part.end is None else max(1, round(part.end * video.fps) - first)
+        expected = count or max(video.frame_count - first, 0)
+        images = itertools.islice(video, first, None if count is None else first + count)
+        for image in tqdm(images, total=expected or None, unit="frame", desc="Landmarks", disable=bool(part.progress)):
             shape = image.shape
+            cut = shots.begins(image)
             faces = detector.detect_next(image)
+            counts.append(len(faces))
             if last is not None:
                 seen = same_person(last, faces, lost_frames)
+                if seen is None and faces and shots.since(lost_frames):
+                    seen = select_face(faces)  # after a cut the same person may be anywhere
             else:
-                seen = select_face(faces, face, f"the first frame with faces, {len(person) + 1}") if faces else None
+                where = f"the first frame with faces, {len(person) + 1}"
+                seen = select_face(faces, face, where) if faces else None
             lost_frames = 0 if seen else lost_frames + 1
             last = seen or last
             person.append(seen)
+            if part.progress and (cut or len(person) % _PROGRESS_FRAMES == 0):
+                part.progress(len(person), max(expected, len(person)))
     if last is None:
-        raise no_face(f"any frame of {path}")
+        raise no_face(f"any frame of {path}" if person else f"{path}, which has no frames in the part asked for")
     track = _track(person, shape, video.fps)
+    extra = {**track.extra, "cuts": np.array(shots.flags), "faces": np.array(counts, np.int32)}
+    points = track.points
     if smoothed:
-        return LandmarkTrack(smooth(track.points, track.fps), track.size, track.fps, extra=track.extra)
-    return track
+        extra["unsmoothed"] = points
+        bounds = [0, *np.flatnonzero(shots.flags).tolist(), len(points)]
+        shots_points = [points[a:b] for a, b in itertools.pairwise(bounds) if b > a]
+        points = np.concatenate([smooth(shot, track.fps) for shot in shots_points])
+    return LandmarkTrack(points, track.size, track.fps, first + 1, extra=extra)
+
+
+def _tell(done: int, expected: int) -> None:
+    print(f"Progress: {done}/{expected}", flush=True)
 
 
 def _track(person: Sequence[DetectedFace | None], shape: tuple[int, ...], fps: float) -> LandmarkTrack:
@@ -133,7 +184,7 @@ def _fill(values: np.ndarray, detected: np.ndarray) -> np.ndarray:
     return filled.reshape(len(detected), *values.shape[1:]).astype(np.float32)
 
 
-def _check_writable(output: Path) -> None:
+def check_writable(output: Path) -> None:
     """Refuses an impossible output before minutes of work."""
     reason = None
     if output.is_dir():
