@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import job_queue, problems
+from . import job_queue, live_preview, problems
 from .render_job import RenderJob
 
 
@@ -24,7 +24,11 @@ def _before_save(*_: object) -> None:
         job.show()
 
 
-_HANDLERS = ((bpy.app.handlers.load_pre, _before_load), (bpy.app.handlers.save_pre, _before_save))
+_HANDLERS = (
+    (bpy.app.handlers.load_pre, _before_load),
+    (bpy.app.handlers.save_pre, _before_save),
+    *live_preview.HANDLERS,
+)
 
 
 def register() -> None:
@@ -35,6 +39,7 @@ def register() -> None:
 
 def unregister() -> None:
     job_queue.abandon_all()
+    live_preview.stop_all()
     for handlers, handler in _HANDLERS:
         if handler in handlers:
             handlers.remove(handler)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import bpy
+import numpy as np
 from portrait_shared.frame_files import frame_path
 
 from . import compat
@@ -15,6 +16,8 @@ from .plane_space import PlaneSpace
 from .problems import Fix, SceneError
 
 TEXTURE_NODE: Final = "Portrait"
+_PREVIEW_KEY: Final = "talking_portrait_preview"
+_BEFORE_KEY: Final = "talking_portrait_before"
 _NEVER = 1_048_574  # the last frame a scene can have: a sequence that starts there holds its first picture
 
 
@@ -63,6 +66,56 @@ def show_frames(plane: bpy.types.Object, folder: Path, numbers: Iterable[int]) -
     user.frame_duration = max(last - first, 1)
     image.reload()
     return image
+
+
+def show_preview(plane: bpy.types.Object, uid: str, pixels: np.ndarray) -> None:
+    """Puts a live picture on the plane; what was there waits until `end_preview`.
+
+    Args:
+        uid: the portrait's.
+        pixels: (H, W, 4) float32, display colours with straight alpha, the lowest row first, as Blender holds them.
+    """
+    node = texture_node(plane)
+    height, width = pixels.shape[:2]
+    image = next((image for image in bpy.data.images if image.get(_PREVIEW_KEY) == uid), None)
+    if image is None:
+        image = bpy.data.images.new(f"{plane.name} preview", width, height, alpha=True)
+        image[_PREVIEW_KEY] = uid
+    elif tuple(image.size) != (width, height):
+        image.scale(width, height)
+    if node.image != image:
+        if not is_preview(node.image):
+            image[_BEFORE_KEY] = node.image
+        node.image = image
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+
+
+def end_preview(plane: bpy.types.Object, photo: bpy.types.Image | None) -> None:
+    """Puts back what the live picture has replaced; the photo where that is not there any more."""
+    node = texture_node(plane)
+    if is_preview(node.image):
+        node.image = node.image.get(_BEFORE_KEY) or photo
+
+
+def shows_preview(plane: bpy.types.Object) -> bool:
+    return is_preview(texture_node(plane).image)
+
+
+def covered_by_preview(plane: bpy.types.Object) -> bpy.types.Image | None:
+    """What the plane would show without its live picture."""
+    image = texture_node(plane).image
+    return image.get(_BEFORE_KEY) if is_preview(image) else image
+
+
+def is_preview(image: bpy.types.Image | None) -> bool:
+    return image is not None and _PREVIEW_KEY in image
+
+
+def remove_preview(uid: str) -> None:
+    """Frees the live picture of a portrait; no plane may show it any more."""
+    for image in [image for image in bpy.data.images if image.get(_PREVIEW_KEY) == uid]:
+        bpy.data.images.remove(image)
 
 
 def texture_node(plane: bpy.types.Object | None) -> bpy.types.ShaderNodeTexImage:

@@ -45,19 +45,26 @@ def sample_rows(
     The scene's frame and the pose, keyed or not, come back when the iterator ends or is closed.
     """
     check_rig(scene, rig)
-    layer = _view_layer(scene)
+    layer = view_layer(scene)
     with _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
-        order = [rig.pose.bones.find(name) for name in NAMES]
-        heads = np.empty(len(rig.pose.bones) * 3, np.float32)
         for frame in frames:
             scene.frame_set(frame)
-            posed = rig.evaluated_get(layer.depsgraph)
-            posed.pose.bones.foreach_get("head", heads)
-            local = heads.reshape(-1, 3)[order].astype(np.float64)
-            # The rig's own transform counts, the plane's does not: moving the picture moves no point in it.
-            to_plane = np.array(posed.matrix_parent_inverse @ posed.matrix_basis, np.float64)
-            local = local @ to_plane[:3, :3].T + to_plane[:3, 3]
-            yield frame, snap(space.to_pixels(local))
+            yield frame, _points(rig, layer, space)
+
+
+def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
+    """The points as the rig stands at this moment, keyed or not, (70, 3) float32 pixels.
+
+    Fast, and changes nothing: neither the frame nor the pose. A rig that the layer does not evaluate, because it is
+    disabled or in a collection that is, is taken as it was last evaluated.
+    """
+    layer.depsgraph.update()
+    return _points(rig, layer, space)
+
+
+def is_evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
+    """Whether changes of the rig reach `sample_now`."""
+    return not rig.hide_viewport and not _outside(scene, layer, rig)
 
 
 def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
@@ -75,7 +82,20 @@ def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
     check_bones(rig)
 
 
-def _view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
+def _points(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
+    order = [rig.pose.bones.find(name) for name in NAMES]
+    heads = np.empty(len(rig.pose.bones) * 3, np.float32)
+    posed = rig.evaluated_get(layer.depsgraph)
+    posed.pose.bones.foreach_get("head", heads)
+    local = heads.reshape(-1, 3)[order].astype(np.float64)
+    # The rig's own transform counts, the plane's does not: moving the picture moves no point in it.
+    to_plane = np.array(posed.matrix_parent_inverse @ posed.matrix_basis, np.float64)
+    local = local @ to_plane[:3, :3].T + to_plane[:3, 3]
+    return snap(space.to_pixels(local))
+
+
+def view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
+    """The layer in which the scene is sampled: the one that the user sees, where there is one."""
     current = bpy.context.view_layer
     return current if current is not None and bpy.context.scene == scene else scene.view_layers[0]
 
@@ -116,16 +136,22 @@ def _reached(branch: bpy.types.LayerCollection, rig: bpy.types.Object) -> Iterat
 
 @contextmanager
 def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[None]:
-    """Changing the frame throws unkeyed poses away; this puts them back."""
+    """Changing the frame throws unkeyed poses and slider values away; this puts them back."""
     frame, subframe = scene.frame_current, scene.frame_subframe
     count = len(rig.pose.bones)
     pose = {channel: np.empty(count * width, np.float32) for channel, width in _POSE_CHANNELS.items()}
     for channel, values in pose.items():
         rig.pose.bones.foreach_get(channel, values)
+    sliders = [(owner, {key: owner[key] for key in owner.keys() if isinstance(owner[key], (bool, int, float))})
+               for owner in (rig, rig.data, *rig.pose.bones) if owner.keys()]  # fmt: skip
     try:
         yield
     finally:
         scene.frame_set(frame, subframe=subframe)
         for channel, values in pose.items():
             rig.pose.bones.foreach_set(channel, values)
+        for owner, values in sliders:
+            for key, value in values.items():
+                if owner.get(key) != value:
+                    owner[key] = value
         rig.update_tag()

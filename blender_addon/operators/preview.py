@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns the live preview on and off."""
+
+from __future__ import annotations
+
+import bpy
+from portrait_shared.errors import PortraitError
+
+from .. import job_queue, live_preview, server
+from ..portrait_parts import check_plane
+from ..sampling import check_rig
+from .common import NeedsPortrait, active_portrait, report, scene_of
+
+
+class PORTRAIT_OT_preview(NeedsPortrait, bpy.types.Operator):
+    """Let the plane follow the rig while you drag a control or scrub; rendered frames stay as they are"""
+
+    bl_idname = "portrait.preview"
+    bl_label = "Live Preview"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        portrait = active_portrait(context)
+        if portrait.detected_points is None:
+            cls.poll_message_set("The portrait has no face yet")
+            return False
+        if bpy.app.background:
+            cls.poll_message_set("The live preview needs Blender's window")
+            return False
+        if live_preview.of(portrait.uid) is None and job_queue.active_of(portrait.uid) is not None:
+            cls.poll_message_set("The portrait is being worked on")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        if live_preview.of(portrait.uid) is not None:
+            live_preview.stop(portrait.uid)
+            return {"FINISHED"}
+        try:
+            check_plane(scene_of(context), portrait)
+            check_rig(scene_of(context), portrait.rig)
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        live_preview.start(portrait.uid, server.launch_plan(context))
+        return {"FINISHED"}
+
+
+CLASSES = (PORTRAIT_OT_preview,)
