@@ -37,7 +37,7 @@ def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int
         target_points (B, 70, 3) float32, identity (B,) int64,
         matte (B, 1, S, S) and reference_mattes (B, K, 1, S, S), 0 where has_matte (B,) bool is false,
         flow (B, S, S, 2) float32, all NaN, and visibility (B, 1, S, S), all 0, where has_flow (B,) bool is false,
-        color_weight (B, 1, S, S).
+        draft (B, 4, S, S), all 0 where has_draft (B,) bool is false, color_weight (B, 1, S, S).
     """
     samples = [corpus.sample(np.random.default_rng((seed, index, row)), references, side) for row in range(size)]
     return _collate(samples)
@@ -187,6 +187,8 @@ def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
     nowhere = np.full((side, side, 2), np.nan, np.float32)
     full = np.full((side, side), 255, np.uint8)
     has_matte = [sample.matte is not None and sample.reference_mattes is not None for sample in samples]
+    has_draft = [sample.draft is not None for sample in samples]
+    no_draft = np.zeros((side, side, 4), np.uint8)
     has_flow = [sample.flow is not None and sample.visibility is not None for sample in samples]
     planes = {
         "matte": [_or(sample.matte, blank, known) for sample, known in zip(samples, has_matte, strict=True)],
@@ -202,6 +204,8 @@ def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         "target": _channels_first([sample.target for sample in samples]),
         "target_points": torch.from_numpy(np.stack([sample.target_points for sample in samples])),
         "identity": torch.tensor([sample.identity for sample in samples]),
+        "draft": _channels_first([no_draft if sample.draft is None else sample.draft for sample in samples]),
+        "has_draft": torch.tensor(has_draft),
         "has_matte": torch.tensor(has_matte),
         "has_flow": torch.tensor(has_flow),
         "flow": torch.from_numpy(
@@ -216,5 +220,5 @@ def _or(value: np.ndarray | None, otherwise: np.ndarray, known: bool) -> np.ndar
 
 
 def _channels_first(pictures: Sequence[np.ndarray]) -> torch.Tensor:
-    """(…, H, W, 3) pictures to (B, …, 3, H, W)."""
+    """(…, H, W, C) pictures to (B, …, C, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(pictures), -1, -3)))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from portrait_server.corpora.augment import degraded, random_colors, tremble
+from portrait_server.corpora.draft import draw_draft
 from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.reposing import warp
 from portrait_server.corpora.sample import Corpus, Sample
@@ -53,16 +54,18 @@ class ReposedPhotos(Corpus):
             colors = random_colors(rng)
             target = colors.apply(target)
             pictures = [degraded(colors.apply(picture), rng) for picture in pictures]
+        first, placed = warped[0], transform_points(matrix, seen).astype(np.float32)
         sample = Sample(
             references=np.stack(pictures),
             reference_points=np.stack([reference.points for reference in warped]),
             target=target,
-            target_points=transform_points(matrix, seen).astype(np.float32),
+            target_points=placed,
             identity=identity,
             matte=crop(face.matte, matrix, side),
             reference_mattes=np.stack([reference.matte for reference in warped]),
-            flow=warped[0].flow,
-            visibility=warped[0].visibility,
+            draft=draw_draft(pictures[0], first.matte, first.points, first.mesh, placed),
+            flow=warped[-1].flow,
+            visibility=warped[-1].visibility,
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 

@@ -12,6 +12,7 @@ from portrait_shared.landmarks import GROUPS
 
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.mesh import MESH_VERTICES
+from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets
@@ -28,7 +29,7 @@ class Warped:
     Attributes:
         image: (S, S, 3) uint8.
         matte: (S, S) uint8.
-        points: (70, 3) float32 pixels of the aligned frame.
+        points: (70, 3) float32 and mesh (468, 3) pixels of the aligned frame.
         flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in `image`.
         visibility: (S, S) uint8, 255 where `image` shows what the photograph shows there.
     """
@@ -36,6 +37,7 @@ class Warped:
     image: np.ndarray
     matte: np.ndarray
     points: np.ndarray
+    mesh: np.ndarray
     flow: np.ndarray
     visibility: np.ndarray
 
@@ -84,8 +86,9 @@ def warp(
     visible = inside & (np.linalg.norm(there_and_back - grid, axis=2) < _SAME_PLACE * max(1.0, side / 256))
     image, matte = _sampled(face, origin, float(np.linalg.norm(to_photo[:, 0])))
     return Warped(
-        image, matte, transform_points(there, points + shake).astype(np.float32), flow, visible.astype(np.uint8) * 255
-    )
+        image=image, matte=matte, points=transform_points(there, points + shake).astype(np.float32),
+        mesh=transform_points(there, vertices[:VERTEX_COUNT]), flow=flow, visibility=visible.astype(np.uint8) * 255,
+    )  # fmt: skip
 
 
 def _places(

@@ -23,9 +23,10 @@ class Sample:
         identity: the person's or video's number in its corpus, 0 to ``identities - 1``.
         matte: (S, S) uint8, how far each pixel of the target shows the person.
         reference_mattes: (K, S, S) uint8.
-        flow: (S, S, 2) float32, for each target pixel the position (x, y) in the first reference, pixels; NaN
+        draft: (S, S, 4) uint8, the first reference and its matte moved to the target's landmarks by geometry alone.
+        flow: (S, S, 2) float32, for each target pixel the position (x, y) in the last reference, pixels; NaN
             where there is none.
-        visibility: (S, S) uint8, 255 where the first reference shows what the target shows there.
+        visibility: (S, S) uint8, 255 where the last reference shows what the target shows there.
         color_weight: (S, S) uint8, 0 where the target's colour is no example of a real one; None means all is.
     """
 
@@ -36,6 +37,7 @@ class Sample:
     identity: int
     matte: np.ndarray | None = None
     reference_mattes: np.ndarray | None = None
+    draft: np.ndarray | None = None
     flow: np.ndarray | None = None
     visibility: np.ndarray | None = None
     color_weight: np.ndarray | None = None
@@ -50,6 +52,7 @@ class Sample:
             "target_points": (np.float32, (LANDMARK_COUNT, 3)),
             "matte": (np.uint8, (side, side)),
             "reference_mattes": (np.uint8, (count, side, side)),
+            "draft": (np.uint8, (side, side, 4)),
             "flow": (np.float32, (side, side, 2)),
             "visibility": (np.uint8, (side, side)),
             "color_weight": (np.uint8, (side, side)),
@@ -77,6 +80,7 @@ class Sample:
             identity=self.identity,
             matte=_mirrored_plane(self.matte),
             reference_mattes=_mirrored_plane(self.reference_mattes),
+            draft=None if self.draft is None else np.ascontiguousarray(self.draft[:, ::-1]),
             flow=flow,
             visibility=_mirrored_plane(self.visibility),
             color_weight=_mirrored_plane(self.color_weight),

@@ -12,6 +12,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.corpora.augment import degraded, random_colors
 from portrait_server.corpora.build import Source, cut
+from portrait_server.corpora.draft import draw_draft
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, open_shards
 from portrait_server.detectors.base import DetectedFace, Detector
@@ -87,6 +88,7 @@ class TalkingVideos(Corpus):
         pictures = [crop(face.image, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
         mattes = [crop(face.matte, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
         points = [transform_points(matrix, face.points) for face, matrix in zip(faces, matrices, strict=True)]
+        mesh = transform_points(matrices[1], faces[1].mesh)
         if self._augmented:
             colors = random_colors(rng)
             pictures = [colors.apply(picture) for picture in pictures]
@@ -99,6 +101,7 @@ class TalkingVideos(Corpus):
             identity=identity,
             matte=mattes[0],
             reference_mattes=np.stack(mattes[1:]),
+            draft=draw_draft(pictures[1], mattes[1], points[1], mesh, points[0]),
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine with weights: the `portrait` generator moves, merges and mends what 1 to 32 photographs show."""
+"""The engine with weights: the `portrait` generator mends the warp's draft, from what 1 to 32 photographs show."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,19 +16,21 @@ from typing import Final
 import numpy as np
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import PersonalFile
 
 from portrait_server.engines.base import Engine, Reference
-from portrait_server.engines.fewshot_frame import Drawing, Layers, draw_frame, unpacked
-from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, within_reach
+from portrait_server.engines.fewshot_frame import Layers, aligned_draft, mended, unpacked
+from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
+from portrait_server.engines.warp_frame import composite, move
 from portrait_server.engines.warp_scene import resized
 from portrait_server.networks.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
 from portrait_server.networks.output import References
-from portrait_server.networks.personal import apply_personal, load_personal
+from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
 MOST_REFERENCES: Final = 32
-_CODE_VERSION = 1
+_CODE_VERSION = 2
 _SIZES_KEPT = 2
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
@@ -111,21 +112,17 @@ class FewshotEngine(Engine):
         self._warp = WarpEngine("cpu")
         self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
 
-    def personalized(self, file: Path) -> FewshotEngine:
+    def personalized(self, file: PersonalFile) -> FewshotEngine:
         """This engine tuned to one person by a file of `portrait adapt`; itself is left as it was.
 
         Raises:
-            PortraitError: FILE_MISSING; BAD_WEIGHTS for a damaged file, or one made for other weights.
+            PortraitError: BAD_WEIGHTS for a damaged file, or one made for other weights.
         """
-        personal = load_personal(file)
-        if personal.style.shape != (self.networks.generator.project.out_features,):
-            raise PortraitError(
-                ErrorCode.BAD_WEIGHTS, f"{file} was made for other networks.", "Make it again with `portrait adapt`."
-            )
+        personal = from_file(file)
         tuned = copy.copy(self)
         tuned.networks = apply_personal(self.networks, personal, self.checksum)
         tuned._style = personal.style.to(self.device)[None]
-        tuned.fingerprint = f"{self.fingerprint}-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+        tuned.fingerprint = f"{self.fingerprint}-{file.digest[:16]}"
         return tuned
 
     def prepare(self, references: Sequence[Reference]) -> FewshotPortrait:
@@ -164,27 +161,47 @@ class FewshotEngine(Engine):
     def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         layers = portrait.at((int(size[0]), int(size[1])))
         height, width = portrait.photos[0].image.shape[:2]
-        rows = [with_depth(within_reach(checked_points(row), width, height)) for row in points]
-        matrices = [aligned_transform(row, self.side) for row in rows]
-        aligned = np.stack([transform_points(m, row) for m, row in zip(matrices, rows, strict=True)])
-        to_aligned = [_for_scaled(matrix, layers.scene.scale) for matrix in matrices]
+        checked = [checked_points(row) for row in points]
+        rows = [with_depth(within_reach(row, width, height)) for row in checked]
         batch = 1 if self.device.type == "cpu" else max(1, _GPU_BATCH // len(portrait.photos))
 
         def drawn(start: int) -> list[np.ndarray]:
-            drawings = self._drawings(portrait, aligned[start : start + batch], batch)
-            return [draw_frame(layers, m, d, matte) for m, d in zip(to_aligned[start:], drawings, strict=False)]
+            return self._drawn(portrait, layers, rows[start : start + batch], batch, matte)
 
         chunks = self._workers.map(drawn, range(0, len(points), batch))
-        return np.stack([frame for chunk in chunks for frame in chunk])
+        frames = [frame for chunk in chunks for frame in chunk]
+        for number, row in enumerate(checked):
+            if portrait.photos[0].is_at_rest(row):
+                frames[number] = unmoved(layers.scene, matte)
+        return np.stack(frames)
 
-    def _drawings(self, portrait: FewshotPortrait, points: np.ndarray, batch: int) -> list[Drawing]:
-        """What the network draws for at most `batch` targets (N, 70, 3) in the aligned frame."""
+    def _drawn(
+        self, portrait: FewshotPortrait, layers: Layers, rows: list[np.ndarray], batch: int, matte: bool
+    ) -> list[np.ndarray]:
+        """Frames of at most `batch` targets (70, 3), pixels of the first reference."""
+        scene = layers.scene
+        matrices = [aligned_transform(row, self.side) for row in rows]
+        aligned = np.stack([transform_points(matrix, row) for matrix, row in zip(matrices, rows, strict=True)])
+        to_aligned = [_for_scaled(matrix, scene.scale) for matrix in matrices]
+        drafts = [move(scene, row) for row in rows]
+        pictures = np.stack(
+            [aligned_draft(scene, draft, m, self.side) for draft, m in zip(drafts, to_aligned, strict=True)]
+        )
         # Always as many: another number may be summed up in another order.
-        target = self._tensor(np.concatenate([points, np.repeat(points[-1:], batch - len(points), 0)]))
+        missing = batch - len(rows)
         with torch.inference_mode():
-            features = portrait.features.repeated(batch)
-            output = self.networks.generator.draw(features, target, portrait.style.expand(batch, -1))
-            return unpacked(output, self.side, len(points))
+            output = self.networks.generator.draw(
+                portrait.features.repeated(batch),
+                self._tensor(np.concatenate([aligned, np.repeat(aligned[-1:], missing, 0)])),
+                portrait.style.expand(batch, -1),
+                self._tensor(np.concatenate([pictures, np.repeat(pictures[-1:], missing, 0)])).permute(0, 3, 1, 2)
+                / 255,
+            )
+            drawings = unpacked(output, len(rows))
+        return [
+            composite(scene, mended(layers, draft, matrix, drawing), matte)
+            for draft, matrix, drawing in zip(drafts, to_aligned, drawings, strict=True)
+        ]
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, torch.float32)

@@ -51,6 +51,10 @@ class WarpPortrait:
         self.scenes.move_to_end(size)
         return self.scenes[size]
 
+    def is_at_rest(self, points: np.ndarray) -> bool:
+        """Whether points (70, 2 or 3) float32 are the reference's own."""
+        return np.array_equal(points, self.mesh.points[:, : points.shape[1]].astype(np.float32))
+
 
 class WarpEngine(Engine):
     """Moves a photograph's pixels by the difference between its landmarks and the target's.
@@ -92,8 +96,8 @@ class WarpEngine(Engine):
         frames = []
         for row in points:
             row = checked_points(row)
-            if np.array_equal(row, portrait.mesh.points[:, : row.shape[1]].astype(np.float32)):
-                frames.append(_unmoved(scene, matte))
+            if portrait.is_at_rest(row):
+                frames.append(unmoved(scene, matte))
             else:
                 frames.append(draw_frame(scene, within_reach(row, width, height), matte))
         return np.stack(frames)
@@ -140,7 +144,8 @@ def _with_depth(points: np.ndarray) -> np.ndarray:
     return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])
 
 
-def _unmoved(scene: Scene, matte: bool) -> np.ndarray:
+def unmoved(scene: Scene, matte: bool) -> np.ndarray:
+    """The photo itself, as a frame (H, W, 3 or 4)."""
     if not matte:
         return scene.photo
     return np.dstack([scene.photo[..., :3], scene.matte])

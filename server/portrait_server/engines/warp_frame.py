@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -28,8 +30,27 @@ _LID_SHUT, _LID_FREE = 0.3, 0.6
 _LID_LEAST = 0.15  # height over width, below which the photo's own eye is no measure of open
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A person who was moved, before the background lies behind.
+
+    Attributes:
+        person: (H, W, 3 or 4) uint8 colours, eyes and mouth drawn in. alpha: (H, W) uint8 matte.
+        field: the motion that brought them there.
+    """
+
+    person: np.ndarray
+    alpha: np.ndarray
+    field: Field
+
+
 def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
     """A frame (H, W, 3 or 4) uint8 for target points (70, 2 or 3) in pixels of the reference."""
+    return composite(scene, move(scene, target), matte)
+
+
+def move(scene: Scene, target: np.ndarray) -> Moved:
+    """The person of a scene at target points (70, 2 or 3) in pixels of the reference."""
     mesh = scene.mesh
     pose = mesh.pose_of(target)
     posed = mesh.posed_points(pose)
@@ -37,7 +58,7 @@ def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
     vertices = mesh.moved(pose, goal - posed)
     source, moved = mesh.vertices[:, :2] * scene.scale, vertices[:, :2] * scene.scale
     triangles = np.concatenate([mesh.triangles, mesh.openings])
-    field = _Field(scene, source, moved, vertices[:, 2], triangles)
+    field = Field(scene, source, moved, vertices[:, 2], triangles)
     person, alpha = field.carry(scene)
     turn = np.diag(scene.scale) @ (pose.scale * pose.rotation[:2, :2]) @ np.diag(1 / scene.scale)
     for eye, (upper, lower), pupil, closed in zip(scene.eyes, EYES, goal[68:] * scene.scale, shut, strict=True):
@@ -45,7 +66,7 @@ def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
             eye.draw(person, moved[list(upper)], moved[list(lower)], turn, pupil)
     skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
     scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
-    return _composite(scene, person, alpha, field, matte)
+    return Moved(person, alpha, field)
 
 
 def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, list[bool]]:
@@ -78,7 +99,7 @@ def _teeth(
     return skull * scale, (carried + motion[list(_CHIN)].mean(0)) * scale
 
 
-class _Field:
+class Field:
     """The motion of a frame: drawn on a coarse grid, and finely at the openings."""
 
     def __init__(
@@ -185,8 +206,9 @@ def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray, cell
         image[...] = np.round(np.clip(image + part * (softer - image), 0, 255))
 
 
-def _composite(scene: Scene, person: np.ndarray, alpha: np.ndarray, field: _Field, matte: bool) -> np.ndarray:
+def composite(scene: Scene, moved: Moved, matte: bool) -> np.ndarray:
     """The moved person over the still background; where nothing moves, the photo itself."""
+    person, alpha, field = moved.person, moved.alpha, moved.field
     height, width, channels = person.shape
     frame = np.empty((height, width, 4 if matte else channels), np.uint8)
     stillness, folds = field.stillness(), field.folds()

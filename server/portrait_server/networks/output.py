@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import torch
 
-from portrait_server.networks.prior import Motion
-
 
 @dataclass(frozen=True)
 class References:
@@ -18,14 +16,23 @@ class References:
         images: (B, K, 3, S, S), 0 to 1.
         points: (B, K, 70, 3) pixels of the aligned frame.
         mattes: (B, K, 1, S, S), 0 to 1, the person; None where unknown.
+        draft: (B, 4, S, S), 0 to 1, the first reference and its matte, already moved to the target by a finer geometry
+            (`corpora.draft`); None where the networks shall carry it like the others.
     """
 
     images: torch.Tensor
     points: torch.Tensor
     mattes: torch.Tensor | None = None
+    draft: torch.Tensor | None = None
+
+    def with_first(self, draft: torch.Tensor) -> References:
+        """The same with a draft (B, 4, S, S) in the first one's place; its points stay those it was moved from."""
+        images = torch.cat([draft[:, None, :3], self.images[:, 1:]], 1)
+        mattes = None if self.mattes is None else torch.cat([draft[:, None, 3:], self.mattes[:, 1:]], 1)
+        return References(images, self.points, mattes, draft)
 
     def only(self, number: int) -> References:
-        """One of the K, as K = 1."""
+        """One of the K, as K = 1, without a draft."""
         part = slice(number, number + 1)
         return References(
             self.images[:, part], self.points[:, part], None if self.mattes is None else self.mattes[:, part]
@@ -42,11 +49,11 @@ class Output:
         warped: (B, 3, S, S), what the references show, carried over and merged.
         mask: (B, 1, S, S), 0 to 1, where colours are generated: image = warped + mask * (color - warped).
         color: (B, 3, S, S), what is generated there.
-        flow: (B, K, S, S, 2), for each target pixel its position in each reference, pixels.
+        flow: (B, K, S, S, 2), for each target pixel its position in each reference, pixels; in the draft where
+            there is one, for the first.
         visibility: (B, K, 1, S, S) logits: whether each reference shows it.
         merge: (B, K, 1, S, S), each reference's share; they add up to 1.
         warped_matte: (B, 1, S, S), the references' mattes, carried over and merged.
-        prior: the motion that the landmarks alone tell; it goes on outside the frame.
     """
 
     image: torch.Tensor
@@ -58,4 +65,3 @@ class Output:
     visibility: torch.Tensor | None = None
     merge: torch.Tensor | None = None
     warped_matte: torch.Tensor | None = None
-    prior: Motion | None = None

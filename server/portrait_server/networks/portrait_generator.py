@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The generator that copies: moves the references' pixels, merges them by what each shows, mends the rest.
 
-An untrained one draws what `prior` alone would: every output layer starts at nought.
+The first reference may come as a draft, already where the target is; what it lacks is then what is learnt.
+An untrained one draws what draft and `prior` alone would: every output layer starts at nought.
 Shapes: B batch, K references, S side of the aligned frame, w width, E embedding.
 """
 
@@ -18,10 +19,10 @@ from portrait_server.networks import raster
 from portrait_server.networks.blocks import Residual, StyledResidual, assign_styles, conv
 from portrait_server.networks.flow import enlarged, pixel_grid, sampled, shrunk, stretched, to_side
 from portrait_server.networks.output import Output, References
-from portrait_server.networks.prior import Motion, fit_motion, flow_pixels
+from portrait_server.networks.prior import fit_motion, flow_pixels
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
-_MASK_AT_START = -3.0  # logit: nearly closed, but open enough to learn
+_MASK_AT_START = -1.0  # logit: more closed than open, but open enough to learn
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
@@ -57,6 +58,15 @@ class Features:
             None if mattes is None else mattes.expand(batch, -1, -1, -1, -1),
         )
         return Features(references, *(part.repeat(batch, 1, 1, 1) for part in (self.half, self.quarter, self.eighth)))
+
+    def with_first(self, draft: torch.Tensor, first: Sequence[torch.Tensor]) -> Features:
+        """The same with a draft (B, 4, S, S) in the first one's place, and its features: a half, a quarter, an eighth."""
+        batch, count = self.references.images.shape[:2]
+        parts = []
+        for own, other in zip((self.half, self.quarter, self.eighth), first, strict=True):
+            rest = own.unflatten(0, (batch, count))[:, 1:]
+            parts.append(torch.cat([other[:, None], rest], 1).flatten(0, 1))
+        return Features(self.references.with_first(draft), *parts)
 
 
 class ReferenceEncoder(nn.Module):
@@ -174,7 +184,9 @@ class PortraitGenerator(nn.Module):
             target_points: (B, 70, 3) pixels of the aligned frame.
             style: (B, style length), from `style` or tuned to a person.
         """
-        return self.draw(self.encode(references), target_points, style)
+        if references.draft is not None:
+            references = references.with_first(references.draft)
+        return self._drawn(self.encode(references), target_points, style)
 
     def encode(self, references: References) -> Features:
         """The references' features."""
@@ -183,12 +195,18 @@ class PortraitGenerator(nn.Module):
         half, quarter, eighth = self.encoder(torch.cat([images * 2 - 1, mattes * 2 - 1], 1))
         return Features(references, half, quarter, eighth)
 
-    def draw(self, features: Features, target_points: torch.Tensor, style: torch.Tensor) -> Output:
-        """As `forward`, from features made before."""
+    def draw(
+        self, features: Features, target_points: torch.Tensor, style: torch.Tensor, draft: torch.Tensor | None = None
+    ) -> Output:
+        """As `forward`, from features made before there was a draft."""
+        if draft is not None:
+            features = features.with_first(draft, self.encoder(draft * 2 - 1))
+        return self._drawn(features, target_points, style)
+
+    def _drawn(self, features: Features, target_points: torch.Tensor, style: torch.Tensor) -> Output:
         references = features.references
         batch, count = references.images.shape[:2]
-        motion = fit_motion(references.points, target_points, self.side)
-        flow, visibility, distance, drawn = self._flow(features, target_points, motion)
+        flow, visibility, distance, drawn = self._flow(features, target_points)
         logits = visibility.unflatten(0, (batch, count)) - self.nearness * _NEARNESS * distance
         merge = to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
@@ -205,25 +223,31 @@ class PortraitGenerator(nn.Module):
             eighth,
             style,
         )
-        return self._output(carried, made, flow, visibility, merge, motion)
+        return self._output(carried, made, flow, visibility, merge)
 
     def _flow(
-        self, features: Features, target_points: torch.Tensor, motion: Motion
+        self, features: Features, target_points: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), how far from the target each
         reference is (B, K, 1, S / 4, S / 4) in sides, target raster (B, 3, S / 4, S / 4)."""
         references = features.references
         batch, count = references.images.shape[:2]
         small = self.side // 4
-        prior = flow_pixels(motion, self.side)
-        prior = prior.flatten(0, 1)
-        coarse = shrunk(prior, 4)  # (B K, S / 4, S / 4, 2)
+        motion = fit_motion(references.points, target_points, self.side)
+        coarse = flow_pixels(motion, small).flatten(0, 1)  # (B K, S / 4, S / 4, 2)
         offset = ((coarse - pixel_grid(small, coarse)) / small).permute(0, 3, 1, 2)
+        parts = []
+        if references.draft is not None:
+            parts.append(pixel_grid(self.side, coarse).expand(batch, 1, -1, -1, -1))
+            motion = motion.without_first()
+        if len(parts) < count:
+            parts.append(flow_pixels(motion, self.side))
+        start = torch.cat(parts, 1).flatten(0, 1)
         drawn = raster.rasterize(target_points, small, self.side)
         before = raster.rasterize(references.points.flatten(0, 1), small, self.side)
         seen = torch.cat(
             [
-                sampled(features.quarter, coarse),
+                sampled(features.quarter, shrunk(start, 4)),
                 sampled(before, coarse),
                 drawn.repeat_interleave(count, 0),
                 offset * 8,
@@ -234,7 +258,7 @@ class PortraitGenerator(nn.Module):
         residual = to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side)
         distance = offset.norm(dim=1, keepdim=True) + _STRETCH * stretched(coarse)
         distance = distance.unflatten(0, (batch, count))
-        return prior + residual.permute(0, 2, 3, 1), visibility, distance, drawn
+        return start + residual.permute(0, 2, 3, 1), visibility, distance, drawn
 
     def _output(
         self,
@@ -243,7 +267,6 @@ class PortraitGenerator(nn.Module):
         flow: torch.Tensor,
         visibility: torch.Tensor,
         merge: torch.Tensor,
-        motion: Motion,
     ) -> Output:
         batch, count = merge.shape[:2]
         warped, warped_matte = carried[:, :3], carried[:, 3:]
@@ -254,7 +277,7 @@ class PortraitGenerator(nn.Module):
             image=warped + mask * made[:, :3], matte=matte, warped=warped, mask=mask, color=color,
             flow=flow.unflatten(0, (batch, count)),
             visibility=to_side(visibility, self.side).unflatten(0, (batch, count)),
-            merge=merge, warped_matte=warped_matte, prior=motion,
+            merge=merge, warped_matte=warped_matte,
         )  # fmt: skip
 
 

@@ -74,6 +74,10 @@ class Motion:
     centres: torch.Tensor
     weights: torch.Tensor
 
+    def without_first(self) -> Motion:
+        """Of the references but the first one."""
+        return Motion(self.centres, self.weights[..., 2:])
+
     def offsets(self, columns: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """How far from the target's grid its content lies in the references.
 
@@ -86,8 +90,8 @@ class Motion:
         """
         x = (columns - self.centres[..., :1]) ** 2  # (B, N, W)
         y = (rows - self.centres[..., 1:]) ** 2  # (B, N, H)
-        kernel = -(x[:, :, None, :] + y[..., None]).sqrt_().flatten(2)  # (B, N, H W)
-        offset = self.weights[:, :-1].transpose(1, 2) @ kernel + self.weights[:, -1:].transpose(1, 2)
+        distance = (x[:, :, None, :] + y[..., None]).sqrt_().flatten(2)  # (B, N, H W)
+        offset = self.weights[:, -1:].transpose(1, 2) - self.weights[:, :-1].transpose(1, 2) @ distance
         return offset.unflatten(1, (-1, 2)).unflatten(3, (len(rows), len(columns))).permute(0, 1, 3, 4, 2)
 
 

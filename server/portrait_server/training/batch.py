@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -16,8 +17,9 @@ class Batch:
     Attributes:
         references: (B, K, 3, S, S). reference_points: (B, K, 70, 3) pixels. reference_mattes: (B, K, 1, S, S).
         target: (B, 3, S, S). target_points: (B, 70, 3). identity: (B,) int64.
-        matte, visibility, color_weight: (B, 1, S, S). flow: (B, S, S, 2) pixels of the first reference, NaN where
-            unknown. has_matte, has_flow: (B, 1, 1, 1), 1 or 0: whether the sample says so at all.
+        matte, visibility, color_weight: (B, 1, S, S). draft: (B, 4, S, S). flow: (B, S, S, 2) pixels of the last
+            reference, NaN where unknown. has_matte, has_draft, has_flow: (B, 1, 1, 1), 1 or 0: whether the sample
+            says so at all.
     """
 
     references: Tensor
@@ -27,10 +29,12 @@ class Batch:
     target_points: Tensor
     identity: Tensor
     matte: Tensor
+    draft: Tensor
     visibility: Tensor
     color_weight: Tensor
     flow: Tensor
     has_matte: Tensor
+    has_draft: Tensor
     has_flow: Tensor
 
     @property
@@ -44,8 +48,10 @@ class Batch:
         return cls(**{field.name: _prepared(loaded[field.name], device) for field in fields(cls)})
 
     def with_references(self, count: int) -> Batch:
-        """The same with the first `count` references only."""
+        """The same with the first `count` references only; the way to a last one that is gone is not known."""
         kept = {name: getattr(self, name)[:, :count] for name in ("references", "reference_points", "reference_mattes")}
+        if count < self.references.shape[1]:
+            kept |= {"flow": torch.full_like(self.flow, math.nan), "has_flow": torch.zeros_like(self.has_flow)}
         return Batch(**{field.name: kept.get(field.name, getattr(self, field.name)) for field in fields(self)})
 
     def rows(self, start: int, stop: int) -> Batch:

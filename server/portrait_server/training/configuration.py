@@ -53,6 +53,7 @@ class Data:
         batch_size: samples of a step, on each device.
         references: K; with `vary_references` a step shows its networks 1 to K of them.
         workers: processes that make samples.
+        pool: how many samples there are, each made once and kept in the run's folder; 0 for new ones without end.
     """
 
     corpora: tuple[CorpusChoice, ...]
@@ -61,6 +62,7 @@ class Data:
     references: int = 8
     vary_references: bool = True
     workers: int = 2
+    pool: int = 0
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ def _check(c: Configuration) -> None:
         raise _bad("network.side", "must be a multiple of 32")
     if not 0 <= c.optimiser.ema < 1:
         raise _bad("optimiser.ema", "must be from 0 to below 1")
+    if min(c.data.pool, c.data.workers) < 0:
+        raise _bad("data.pool and data.workers", "must not be below 0")
     if c.data.references > 32:
         raise _bad("data.references", "must be 32 at most")
     for name, corpora in (("corpora", c.data.corpora), ("held_out", c.data.held_out)):

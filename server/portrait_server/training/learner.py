@@ -172,10 +172,14 @@ class Learner:
 
 
 def references_of(batch: Batch) -> References:
-    """The batch's references as the networks take them; a matte that a sample lacks is a half everywhere."""
+    """The batch's references as the networks take them; a matte that a sample lacks is a half everywhere.
+
+    Where one sample lacks a draft, none of the batch is used.
+    """
     known = batch.has_matte[:, None]
     mattes = known * batch.reference_mattes + (1 - known) * 0.5
-    return References(batch.references, batch.reference_points, mattes)
+    draft = batch.draft if bool(batch.has_draft.all()) else None
+    return References(batch.references, batch.reference_points, mattes, draft)
 
 
 @contextmanager

@@ -39,10 +39,12 @@ def reconstruction_terms(
         terms["color"] = losses.pixel(output.color.float(), batch.target, where)
     if weights.matte and output.matte is not None:
         terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte.expand_as(batch.matte))
-    if weights.flow and output.flow is not None:
-        terms["flow"] = losses.flow(output.flow[:, 0].float(), batch.flow)
-    if weights.visibility and output.visibility is not None:
-        seen = output.visibility[:, 0].float()
+    # The draft has moved already: from there, no sample knows the way.
+    known = 2 if bool(batch.has_draft.all()) else 1
+    if weights.flow and output.flow is not None and output.flow.shape[1] >= known:
+        terms["flow"] = losses.flow(output.flow[:, -1].float(), batch.flow)
+    if weights.visibility and output.visibility is not None and output.visibility.shape[1] >= known:
+        seen = output.visibility[:, -1].float()
         terms["visibility"] = losses.visibility(seen, batch.visibility, batch.has_flow.expand_as(batch.visibility))
     for name, network in content.items():
         if getattr(weights, name):

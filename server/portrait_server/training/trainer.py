@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from portrait_server.corpora.loader import Loader
+from portrait_server.corpora.pool import Pool
 from portrait_server.networks import weights_file
 from portrait_server.training import checkpoints
 from portrait_server.training.batch import Batch
@@ -79,6 +80,8 @@ class Trainer:
             raise PortraitError(ErrorCode.FILE_MISSING, f"{output} holds no checkpoint.", "Start without --resume.")
         data = configuration.data
         self._corpus = open_mixture(data.corpora)
+        if data.pool:
+            self._corpus = Pool(self._corpus, data.pool, output / "pool")
         self.learner = Learner(configuration, self._corpus.identities, team)
         self.progress = Progress()
         if resume:
@@ -120,6 +123,8 @@ class Trainer:
                 wait = min(keeping.minutes, _FIRST_CHECKPOINT_MINUTES) if first else keeping.minutes
                 if self._team.any(now - saved >= wait * 60):
                     self._save()
+                    if first:  # what later weights are compared with
+                        self._write_weights("first")
                     first, saved = False, time.monotonic()
         self._look()
         self._save()

@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from portrait_server.corpora.draft import draw_draft
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, write_shard
@@ -34,9 +35,11 @@ class Person(Corpus):
         if not others or rng.random() >= _REAL_SHARE:
             return self._reposed.sample(rng, references, side)
         shown = [others[int(i)] for i in rng.integers(len(others), size=references)]
+        mesh = transform_points(aligned_transform(shown[0].points, side), shown[0].mesh)
         images, points, mattes = zip(*(aligned_face(face, side) for face in shown), strict=True)
         image, target_points, matte = aligned_face(target, side)
-        return Sample(np.stack(images), np.stack(points), image, target_points, 0, matte, np.stack(mattes))
+        draft = draw_draft(images[0], mattes[0], points[0], mesh, target_points)
+        return Sample(np.stack(images), np.stack(points), image, target_points, 0, matte, np.stack(mattes), draft)
 
 
 @contextmanager

@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from portrait_server.corpora.loader import Loader, make_batch
+from portrait_server.corpora.pool import Pool
 from portrait_server.corpora.sample import Corpus, Mixture, Sample
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import MIRROR
@@ -22,7 +26,7 @@ def full_sample() -> Sample:
     plane = lambda *shape: rng.integers(0, 256, (*shape, SIDE, SIDE)).astype(np.uint8)  # noqa: E731
     return Sample(
         bare.references, bare.reference_points, bare.target, bare.target_points, 1,
-        plane(), plane(2), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
+        plane(), plane(2), rng.integers(0, 256, (SIDE, SIDE, 4)).astype(np.uint8), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
     )  # fmt: skip
 
 
@@ -42,6 +46,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
         ("target", np.zeros((SIDE, SIDE + 1, 3), np.uint8)),
         ("references", np.zeros((2, SIDE, SIDE, 3), np.float32)),
         ("target_points", np.zeros((68, 3), np.float32)),
+        ("draft", np.zeros((SIDE, SIDE, 3), np.uint8)),
         ("flow", np.zeros((SIDE, SIDE, 2))),
         ("matte", np.zeros((SIDE, SIDE, 1), np.uint8)),
         ("identity", -1),
@@ -64,6 +69,7 @@ def test_mirrored_points_and_flow_follow_the_pictures() -> None:
     sample = full_sample()
     mirrored = sample.mirrored()
     assert np.array_equal(mirrored.target[2, 1], sample.target[2, SIDE - 2])
+    assert np.array_equal(mirrored.draft[2, 1], sample.draft[2, SIDE - 2])
     left = sample.target_points[36]
     assert np.allclose(mirrored.target_points[MIRROR[36]], [SIDE - 1 - left[0], left[1], left[2]])
     x, y = sample.flow[2, SIDE - 2]
@@ -83,6 +89,25 @@ def test_a_mixture_wants_a_positive_weight_each(weights: list[float]) -> None:
         Mixture([Noise(), Noise()], weights)
 
 
+def test_a_pool_makes_each_of_its_samples_once(tmp_path: Path) -> None:
+    folder = tmp_path / "pool"
+    pool = Pool(Noise(), 3, folder)
+    drawn = [pool.sample(np.random.default_rng(seed), 2, SIDE) for seed in range(20)]
+    assert len({sample.target.tobytes() for sample in drawn}) == 3 == len(list(folder.iterdir()))
+    kept = Pool(Refusing(), 3, folder)
+    for seed, sample in enumerate(drawn):
+        again = kept.sample(np.random.default_rng(seed), 2, SIDE)
+        assert all(np.array_equal(getattr(again, f.name), getattr(sample, f.name)) for f in fields(Sample))
+
+
+def test_a_pool_makes_a_damaged_sample_anew(tmp_path: Path) -> None:
+    pool = Pool(Noise(), 1, tmp_path)
+    before = pool.sample(np.random.default_rng(0), 1, SIDE)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-40])
+    assert np.array_equal(pool.sample(np.random.default_rng(1), 1, SIDE).target, before.target)
+
+
 def test_workers_make_the_same_batches_and_resume_where_asked() -> None:
     expected = [make_batch(Noise(), 3, index, 2, 2, SIDE) for index in range(6)]
     with load(Noise(), workers=2) as loader:
@@ -96,6 +121,7 @@ def test_a_batch_says_what_its_samples_lack() -> None:
     batch = make_batch(Noise(), 1, 0, 2, 2, SIDE)
     assert batch["references"].shape == (2, 2, 3, SIDE, SIDE) and batch["references"].dtype == torch.uint8
     assert not batch["has_flow"].any() and batch["flow"].isnan().all()
+    assert not batch["has_draft"].any() and batch["draft"].shape == (2, 4, SIDE, SIDE)
     assert not batch["has_matte"].any() and (batch["color_weight"] == 255).all()
     assert batch["reference_mattes"].shape == (2, 2, 1, SIDE, SIDE) and batch["visibility"].shape == (2, 1, SIDE, SIDE)
 

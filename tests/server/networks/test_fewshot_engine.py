@@ -11,6 +11,7 @@ import pytest
 import torch
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
+from portrait_server.engines.warp import WarpEngine
 from portrait_server.networks.personal import Personal, save_personal
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -26,7 +27,7 @@ def engine(weights: Path) -> FewshotEngine:
 
 @pytest.fixture(scope="module")
 def quiet_engine(quiet_weights: Path) -> FewshotEngine:
-    """An engine whose network adds nothing to the prior."""
+    """An engine whose network adds nothing to the draft."""
     return FewshotEngine("cpu", quiet_weights)
 
 
@@ -65,6 +66,12 @@ def test_the_weights_reach_the_frames(engine: FewshotEngine, quiet_engine: Fewsh
                                       astronaut: Reference, track: np.ndarray) -> None:  # fmt: skip
     quiet = quiet_engine.render(quiet_engine.prepare([astronaut]), track[1:2], SIZE, False)
     assert np.abs(engine.render(portrait, track[1:2], SIZE, False).astype(int) - quiet).max() > 8
+
+
+def test_what_is_mended_is_the_warp(quiet_engine: FewshotEngine, astronaut: Reference, track: np.ndarray) -> None:
+    warp = WarpEngine("cpu")
+    drafts = warp.render(warp.prepare([astronaut]), track, SIZE, True)
+    assert np.array_equal(quiet_engine.render(quiet_engine.prepare([astronaut]), track, SIZE, True), drafts)
 
 
 def test_its_own_points_give_the_photo_back(quiet_engine: FewshotEngine, astronaut: Reference) -> None:

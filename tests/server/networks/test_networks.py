@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,7 +138,20 @@ def test_untrained_it_draws_the_prior_alone(references: References, target: torc
     expected = nn.functional.grid_sample(one.images[:, 0], grid, padding_mode="border", align_corners=False)
     assert (output.image - expected).abs().max() < 1e-5
     assert (output.matte - output.warped_matte).abs().max() < 2e-3
-    assert output.mask.max() < 0.06
+    assert output.mask.max() < 0.3
+
+
+def test_a_draft_is_drawn_as_it_came_while_nothing_is_learnt(references: References, target: torch.Tensor) -> None:
+    draft = torch.rand(len(target), 4, SIDE, SIDE)
+    networks = new("tiny-portrait")
+    with torch.no_grad():
+        one = replace(references.only(0), draft=draft)
+        assert (networks(one, target).image - draft[:, :3]).abs().max() < 1e-5
+        several = networks(replace(references, draft=draft), target)
+        assert (several.merge[:, 0] < 0.999).any(), "the further references have their say"
+        style = networks.generator.style(networks.embedder(references.images, references.points))
+        later = networks.generator.draw(networks.generator.encode(references), target, style, draft)
+    assert torch.allclose(several.image, later.image, atol=1e-5)
 
 
 def test_the_reference_itself_comes_back(references: References) -> None:

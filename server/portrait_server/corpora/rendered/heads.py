@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from portrait_server.corpora.augment import degraded, random_colors, tremble
+from portrait_server.corpora.draft import draw_draft
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person, Posed
@@ -105,7 +106,7 @@ class RenderedHeads(Corpus):
         target, *others = shots
         drawn = [self._renderer.picture(person, shot.posed, shot.camera, light, side) for shot in shots]
         pictures = [_over(one, background, shot, side) for one, shot in zip(drawn, shots, strict=True)]
-        flow, visibility, part = self._way(person, target, others[0], drawn[1], side)
+        flow, visibility, part = self._way(person, target, others[-1], drawn[-1], side)
         if self._augmented:
             colors = random_colors(rng)
             pictures = [colors.apply(picture) for picture in pictures]
@@ -119,6 +120,7 @@ class RenderedHeads(Corpus):
             identity=identity,
             matte=mattes[0],
             reference_mattes=np.stack(mattes[1:]),
+            draft=draw_draft(pictures[1], mattes[1], others[0].points, None, target.points),
             flow=flow,
             visibility=visibility,
             color_weight=_away_from_eyes(part, side),

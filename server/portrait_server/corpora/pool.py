@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A bounded number of samples, each made once and kept on disk: where making one takes longer than learning from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.corpora.sample import Corpus, Sample
+
+_SEED = 83
+
+
+class Pool(Corpus):
+    """Draws from `size` samples of another corpus.
+
+    A sample depends on its number alone, so it makes no difference which process made it, or whether it was there.
+    """
+
+    def __init__(self, corpus: Corpus, size: int, folder: Path) -> None:
+        """
+        Args:
+            folder: of these samples alone; made where it is missing. It may be deleted at any time.
+        """
+        self._corpus, self._size, self._folder = corpus, size, folder
+        self.identities = corpus.identities
+
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        number = int(rng.integers(self._size))
+        path = self._folder / f"{references}-{side}-{number:06d}.npz"
+        if (kept := _read(path)) is not None:
+            return kept
+        made = self._corpus.sample(np.random.default_rng((_SEED, number)), references, side)
+        _write(path, made)
+        return made
+
+
+def _read(path: Path) -> Sample | None:
+    """A kept sample; None where there is none, or only a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            values = {name: arrays[name] for name in arrays.files}
+        return Sample(**(values | {"identity": int(values["identity"])}))
+    except (FileNotFoundError, zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _write(path: Path, sample: Sample) -> None:
+    values = {field.name: getattr(sample, field.name) for field in dataclasses.fields(sample)}
+    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.savez(file, **{name: value for name, value in values.items() if value is not None})
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot keep a sample in {path.parent}: {error}.",
+            "Free some space, or set data.pool to 0.",
+        ) from error  # fmt: skip
