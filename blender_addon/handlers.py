@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import job_queue, live_preview, problems
+from . import frame_band, frame_states, job_queue, live_preview, problems
 from .render_job import RenderJob
 
 
@@ -28,6 +28,7 @@ _HANDLERS = (
     (bpy.app.handlers.load_pre, _before_load),
     (bpy.app.handlers.save_pre, _before_save),
     *live_preview.HANDLERS,
+    *frame_states.HANDLERS,
 )
 
 
@@ -35,9 +36,13 @@ def register() -> None:
     for handlers, handler in _HANDLERS:
         if handler not in handlers:
             handlers.append(handler)
+    frame_states.register()
+    frame_band.register()
 
 
 def unregister() -> None:
+    frame_band.unregister()
+    frame_states.unregister()
     job_queue.abandon_all()
     live_preview.stop_all()
     for handlers, handler in _HANDLERS:

@@ -98,9 +98,9 @@ class LivePreview:
             PortraitError: it cannot go on.
         """
         check_plane(scene, portrait)
-        if not self._put_back and not self._covered and self._last is not None:
-            if not image_plane.shows_preview(portrait.plane):
-                raise _Replaced()
+        expected = self._last is not None and not self._put_back and not self._covered
+        if expected and not image_plane.shows_preview(portrait.plane):
+            raise _Replaced()
         picture = self._newest_picture()
         if self._rests(portrait):
             if not self._covered:

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bpy
 import numpy as np
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import own_frames
 from portrait_shared.references import ReferenceImage
 from portrait_shared.rendering import store_frames
 from portrait_shared.track import validate_points
 
-from . import image_plane, photo, problems, sequencer, server
+from . import image_plane, live_preview, photo, portrait_ids, problems, sequencer, server
+from .frame_keys import frame_keys
 from .job import Job, State
 from .portrait_parts import check_plane
-from .properties import frames_in
+from .problems import Fix, SceneError
+from .properties import PORTRAIT_PG_portrait, portraits_of
 from .rig import rest_points
 from .sampling import check_rig, sample_rows
 
@@ -37,12 +41,26 @@ class FrameStored:
     at: float
 
 
+@dataclass(frozen=True)
+class PortraitReady:
+    """The server has made the portrait ready.
+
+    Attributes:
+        portrait_id: what it calls it.
+        photo: content hash of the photo.
+    """
+
+    portrait_id: str
+    photo: str
+
+
 class RenderJob(Job):
-    """Brings the frames of one portrait up to date.
+    """Brings the frames of one portrait up to date: those that are there and valid are kept.
 
     Args:
         frames: the frames to render; the portrait's own range where None.
         folder: where they go; the portrait's own folder where None.
+        again: renders all of them, valid or not.
 
     Attributes:
         stored: the files that are there, by frame.
@@ -52,12 +70,17 @@ class RenderJob(Job):
     label = "Render"
 
     def __init__(
-        self, uid: str, launch: server.Launch, *, frames: Sequence[int] | None = None, folder: Path | None = None
-    ) -> None:
+        self, uid: str, launch: server.Launch, *, frames: Sequence[int] | None = None, folder: Path | None = None,
+        again: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(uid, launch)
         self.stored: dict[int, Path] = {}
         self.total = 0
-        self._asked_frames, self._asked_folder = frames, folder
+        self._asked_frames, self._asked_folder, self._again = frames, folder, again
+        self._frames: list[int] = []
+        self._sampled: dict[bytes, np.ndarray] = {}
+        self._subject = ""
+        self._others: list[int] = []
         self._rows: dict[int, np.ndarray] = {}
         self._shown_at = 0.0
         self._shown = 0
@@ -66,6 +89,20 @@ class RenderJob(Job):
     @property
     def progress(self) -> float:
         return len(self.stored) / self.total if self.total else 0.0
+
+    @property
+    def asked_frames(self) -> set[int]:
+        return set(self._frames)
+
+    @property
+    def rendering(self) -> bool:
+        """Whether the server works on it: before that the rig is sampled."""
+        return self._worker is not None and self.active
+
+    def take_sampled(self) -> dict[bytes, np.ndarray]:
+        """What was sampled since the last call: (70, 3) points by the frame's key, see `frame_keys`."""
+        sampled, self._sampled = self._sampled, {}
+        return sampled
 
     @property
     def seconds_left(self) -> float | None:
@@ -82,6 +119,9 @@ class RenderJob(Job):
         self.total = len(self._frames)
         check_plane(scene, portrait)
         check_rig(scene, portrait.rig)
+        check_folder(portrait, self._folder)
+        live_preview.stop(self.uid)  # the plane shows the frames as they come
+        self._subject = portrait_ids.subject_of(portrait)
         self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
         self._points = rest_points(portrait.rig, portrait.space)
         self._engine = portrait.engine or None
@@ -98,13 +138,16 @@ class RenderJob(Job):
         check_rig(scene, portrait.rig)
         wanted = [frame for frame in self._frames if frame not in self._rows]
         samples = sample_rows(scene, portrait.rig, portrait.space, wanted)
+        fresh: dict[int, np.ndarray] = {}
         try:
             for frame, row in samples:
-                self._rows[frame] = row
+                fresh[frame] = row
                 if time.monotonic() > deadline:
                     break
         finally:
             samples.close()
+        self._rows.update(fresh)
+        self._sampled.update((key, fresh[frame]) for frame, key in frame_keys(portrait.rig, portrait.space, fresh))
         if len(self._rows) < len(self._frames):
             return False
         self._track = np.stack([self._rows[frame] for frame in self._frames])
@@ -112,7 +155,9 @@ class RenderJob(Job):
         return True
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
-        handle = client.prepare([ReferenceImage(self._image, self._points)], engine=self._engine)
+        reference = ReferenceImage(self._image, self._points)
+        handle = client.prepare([reference], engine=self._engine)
+        post(PortraitReady(handle.portrait_id, reference.digest))
         for number, path in store_frames(
             client,
             handle,
@@ -121,11 +166,16 @@ class RenderJob(Job):
             self._folder,
             size=self._size,
             matte=self._matte,
+            again=self._again,
             cancelled=cancelled,
         ):
             post(FrameStored(number, path, time.monotonic()))
 
-    def handle(self, event: FrameStored) -> None:
+    def handle(self, event: FrameStored | PortraitReady) -> None:
+        if isinstance(event, PortraitReady):
+            portrait_ids.keep(self.portrait()[1], self._subject, event.portrait_id, event.photo)
+            self._others = own_frames(self._folder, event.photo)
+            return
         self._arrivals.append(event.at)
         self.stored[event.number] = event.path
         left = self.seconds_left
@@ -135,12 +185,12 @@ class RenderJob(Job):
             self._shown_at = time.monotonic()
 
     def show(self) -> None:
-        """Lets the plane and the strip show all frames that are in the folder."""
+        """Lets the plane and the strip show all frames of this portrait that are in the folder."""
         if len(self.stored) == self._shown:
             return
         self._shown = len(self.stored)
         scene, portrait = self.portrait()
-        numbers = frames_in(self._folder)
+        numbers = sorted({*self._others, *self.stored})
         try:
             check_plane(scene, portrait)
             image_plane.show_frames(portrait.plane, self._folder, numbers)
@@ -156,3 +206,22 @@ class RenderJob(Job):
             if len(self.stored) != self.total:
                 self.state = State.FAILED
                 self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
+
+
+def check_folder(portrait: PORTRAIT_PG_portrait, folder: Path) -> None:
+    """Raises SCENE where another portrait of the file renders to the same folder: each would replace the other's."""
+    for scene in bpy.data.scenes:
+        for other in portraits_of(scene).items:
+            if other.uid != portrait.uid and _folder_of(other) == folder:
+                raise SceneError(
+                    f"The portraits “{portrait.name}” and “{other.name}” have the same folder for their frames.",
+                    "Choose another folder for one of them.",
+                    Fix.CHOOSE_FOLDER,
+                )
+
+
+def _folder_of(portrait: PORTRAIT_PG_portrait) -> Path | None:
+    try:
+        return portrait.folder()
+    except SceneError:
+        return None  # it hangs on a file that was never saved

@@ -17,6 +17,8 @@ from .rig import check_bones
 
 _POSE_CHANNELS = {"location": 3, "rotation_euler": 3, "rotation_quaternion": 4, "rotation_axis_angle": 4, "scale": 3}
 
+_depth = 0
+
 
 def sample(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Sequence[int]) -> LandmarkTrack:
     """The rig over the frames, as a track that starts at the first of them.
@@ -46,10 +48,15 @@ def sample_rows(
     """
     check_rig(scene, rig)
     layer = view_layer(scene)
-    with _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
+    with _at_work(layer), _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
         for frame in frames:
             scene.frame_set(frame)
             yield frame, _points(rig, layer, space)
+
+
+def is_at_work() -> bool:
+    """Whether changes that Blender tells of come from sampling itself."""
+    return _depth > 0
 
 
 def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
@@ -101,6 +108,18 @@ def view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
 
 
 @contextmanager
+def _at_work(layer: bpy.types.ViewLayer) -> Iterator[None]:
+    """Until Blender has evaluated what was put back."""
+    global _depth
+    _depth += 1
+    try:
+        yield
+        layer.update()
+    finally:
+        _depth -= 1
+
+
+@contextmanager
 def _evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> Iterator[None]:
     """Blender does not evaluate what is disabled or in a disabled collection: enable the rig for a while."""
     hidden = rig.hide_viewport
@@ -142,8 +161,10 @@ def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Itera
     pose = {channel: np.empty(count * width, np.float32) for channel, width in _POSE_CHANNELS.items()}
     for channel, values in pose.items():
         rig.pose.bones.foreach_get(channel, values)
-    sliders = [(owner, {key: owner[key] for key in owner.keys() if isinstance(owner[key], (bool, int, float))})
-               for owner in (rig, rig.data, *rig.pose.bones) if owner.keys()]  # fmt: skip
+    sliders = [
+        (owner, {key: value for key, value in owner.items() if isinstance(value, (bool, int, float))})
+        for owner in (rig, rig.data, *rig.pose.bones)
+    ]
     try:
         yield
     finally:

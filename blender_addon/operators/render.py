@@ -14,12 +14,10 @@ from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
 _LOOK_SECONDS = 0.2
 
 
-class PORTRAIT_OT_render(NeedsPortrait, bpy.types.Operator):
-    """Render the portrait's frames; those that are there and still valid are kept"""
+class _Render(NeedsPortrait):
+    """Begins a render, and looks after it."""
 
-    bl_idname = "portrait.render"
-    bl_label = "Render Portrait"
-
+    _again = False
     _job: Job | None = None
     _timer: bpy.types.Timer | None = None
 
@@ -39,7 +37,7 @@ class PORTRAIT_OT_render(NeedsPortrait, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):
             return self.execute(context)
-        self._job = RenderJob(active_portrait(context).uid, server.launch_plan(context))
+        self._job = self._new_job(context)
         job_queue.submit(self._job)
         manager = context.window_manager
         self._timer = manager.event_timer_add(_LOOK_SECONDS, window=context.window)
@@ -62,9 +60,12 @@ class PORTRAIT_OT_render(NeedsPortrait, bpy.types.Operator):
             self._timer = None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job = RenderJob(active_portrait(context).uid, server.launch_plan(context))
+        job = self._new_job(context)
         job_queue.run(job)
         return self._ended(job)
+
+    def _new_job(self, context: bpy.types.Context) -> RenderJob:
+        return RenderJob(active_portrait(context).uid, server.launch_plan(context), again=self._again)
 
     def _ended(self, job: Job) -> set[str]:
         if job.state is State.DONE:
@@ -74,6 +75,22 @@ class PORTRAIT_OT_render(NeedsPortrait, bpy.types.Operator):
             self.report({"WARNING"}, "Cancelled; render again to go on where it stopped")
             return {"CANCELLED"}
         return report(self, job.error, job.uid)
+
+
+class PORTRAIT_OT_render(_Render, bpy.types.Operator):
+    """Render the portrait's frames that are missing or have changed; those that are still valid are kept"""
+
+    bl_idname = "portrait.render"
+    bl_label = "Render Portrait"
+
+
+class PORTRAIT_OT_render_again(_Render, bpy.types.Operator):
+    """Render all of the portrait's frames anew, also those that are there and valid"""
+
+    bl_idname = "portrait.render_again"
+    bl_label = "Render All Again"
+
+    _again = True
 
 
 class PORTRAIT_OT_cancel(bpy.types.Operator):
@@ -126,4 +143,4 @@ class PORTRAIT_OT_redo_strip(bpy.types.Operator):
         return {"FINISHED"} if job.state is State.DONE else report(self, job.error, portrait.uid)
 
 
-CLASSES = (PORTRAIT_OT_render, PORTRAIT_OT_cancel, PORTRAIT_OT_redo_strip)
+CLASSES = (PORTRAIT_OT_render, PORTRAIT_OT_render_again, PORTRAIT_OT_cancel, PORTRAIT_OT_redo_strip)

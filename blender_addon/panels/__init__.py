@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import bpy
 
-from . import sidebar
+from . import preview_panel, sidebar
+
+_CLASSES = (*sidebar.CLASSES, *preview_panel.CLASSES)
 
 
 def register() -> None:
-    for cls in sidebar.CLASSES:
+    for cls in _CLASSES:
         bpy.utils.register_class(cls)
 
 
 def unregister() -> None:
-    for cls in reversed(sidebar.CLASSES):
+    for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -52,6 +52,12 @@ def frames_in(folder: Path) -> list[int]:
     return sorted(int(file.stem) for file in folder.iterdir() if _FRAME_FILE.fullmatch(file.name))
 
 
+def own_frames(folder: Path, photo: str) -> list[int]:
+    """Those frames of a folder that were made of a photo, or do not tell, in order; damaged ones may be among them."""
+    marks = ((number, glance(frame_path(folder, number))) for number in frames_in(folder))
+    return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
+
+
 def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     """Chunks (type, content) of a PNG file.
 

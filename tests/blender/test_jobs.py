@@ -125,35 +125,44 @@ def test_the_timer_drives_queued_jobs_one_after_another(needs_server: None, acti
     assert compat.strip_range(sequencer.find_strip(bpy.context.scene, acting.uid)) == range(4, 9)
 
 
-def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: None, acting: Any) -> None:
-    job = RenderJob(acting.uid, plan(), frames=range(1, 400))
+@pytest.fixture
+def moving(acting: Any) -> Any:
+    """The small portrait in a long shot without two frames alike: those would be rendered once."""
+    bone = acting.rig.pose.bones["jaw_09"]
+    bone.location[1] = 0.15
+    bone.keyframe_insert("location", frame=500)
+    return acting
+
+
+def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: None, moving: Any) -> None:
+    job = RenderJob(moving.uid, plan(), frames=range(1, 400))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
     bpy.ops.portrait.cancel()
     drive(job)
-    assert job.state is State.CANCELLED and problems.last(acting.uid) is None
-    kept = frames_in(acting.folder())
-    assert 3 <= len(kept) < 399 and not list(acting.folder().glob("*.partial"))
-    again = RenderJob(acting.uid, plan(), frames=kept)
+    assert job.state is State.CANCELLED and problems.last(moving.uid) is None
+    kept = frames_in(moving.folder())
+    assert 3 <= len(kept) < 399 and not list(moving.folder().glob("*.partial"))
+    again = RenderJob(moving.uid, plan(), frames=kept)
     job_queue.run(again)
     assert again.state is State.DONE
 
 
-def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None, acting: Any) -> None:
+def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None, moving: Any) -> None:
     scene = bpy.context.scene
-    job = RenderJob(acting.uid, plan(), frames=range(1, 40))
+    job = RenderJob(moving.uid, plan(), frames=range(1, 40))
     job_queue.submit(job)
     drive(job, lambda job: sequencer.find_strip(scene, job.uid) is not None)
-    compat.strips_of(scene.sequence_editor).remove(sequencer.find_strip(scene, acting.uid))
-    bpy.data.objects.remove(acting.plane)
+    compat.strips_of(scene.sequence_editor).remove(sequencer.find_strip(scene, moving.uid))
+    bpy.data.objects.remove(moving.plane)
     drive(job)
-    assert job.state is State.DONE and frames_in(acting.folder()) == list(range(1, 40))
-    assert problems.last(acting.uid).fix is Fix.REBUILD
-    assert compat.strip_range(sequencer.find_strip(scene, acting.uid)) == range(1, 40)
+    assert job.state is State.DONE and frames_in(moving.folder()) == list(range(1, 40))
+    assert problems.last(moving.uid).fix is Fix.REBUILD
+    assert compat.strip_range(sequencer.find_strip(scene, moving.uid)) == range(1, 40)
 
 
-def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, acting: Any) -> None:
-    job = RenderJob(acting.uid, plan(), frames=range(1, 200))
+def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, moving: Any) -> None:
+    job = RenderJob(moving.uid, plan(), frames=range(1, 200))
     job_queue.submit(job)
     drive(job, lambda job: bool(job.stored))
     bpy.ops.portrait.remove()
@@ -161,16 +170,16 @@ def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, acting: A
     assert job.state is State.CANCELLED
 
 
-def test_loading_another_file_ends_the_jobs(needs_server: None, acting: Any) -> None:
-    job = RenderJob(acting.uid, plan(), frames=range(1, 200))
+def test_loading_another_file_ends_the_jobs(needs_server: None, moving: Any) -> None:
+    job = RenderJob(moving.uid, plan(), frames=range(1, 200))
     job_queue.submit(job)
     drive(job, lambda job: bool(job.stored))
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert job.state is State.CANCELLED and job_queue.current() is None
 
 
-def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, acting: Any) -> None:
-    job = RenderJob(acting.uid, plan(), frames=range(1, 100))
+def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, moving: Any) -> None:
+    job = RenderJob(moving.uid, plan(), frames=range(1, 100))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 5)
     stored = max(job.stored)
@@ -182,15 +191,15 @@ def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, ac
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_server_is_started_again(needs_server: None, acting: Any) -> None:
-    job = RenderJob(acting.uid, plan(), frames=range(1, 120))
+def test_a_killed_server_is_started_again(needs_server: None, moving: Any) -> None:
+    job = RenderJob(moving.uid, plan(), frames=range(1, 120))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
     killed = server.health().info.pid
     os.kill(killed, signal.SIGKILL)
     drive(job)
     assert server.health().info.pid != killed
-    assert job.state is State.DONE and frames_in(acting.folder()) == list(range(1, 120))
+    assert job.state is State.DONE and frames_in(moving.folder()) == list(range(1, 120))
 
 
 def test_without_waiting_the_plane_stays_and_the_problem_is_kept(
@@ -257,11 +266,11 @@ def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, coup
     assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(157, abs=8)
 
 
-def test_undo_meanwhile_loses_no_frames(needs_server: None, acting: Any) -> None:
+def test_undo_meanwhile_loses_no_frames(needs_server: None, moving: Any) -> None:
     """Undo makes all of Blender's objects anew: a job that held one would crash."""
-    uid = acting.uid
+    uid = moving.uid
     bpy.ops.ed.undo_push(message="Start")
-    acting.plane.location[0] = 3
+    moving.plane.location[0] = 3
     bpy.ops.ed.undo_push(message="Move")
     job = RenderJob(uid, plan(), frames=range(1, 60))
     job_queue.submit(job)

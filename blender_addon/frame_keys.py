@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which frames an edit touches, told from the rig's curves: without changing the frame, which costs far more.
+
+A frame's key is a hash of all that can move the rig at that frame. Frames with equal keys have equal points, so
+that only frames whose key is new have to be sampled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import bpy
+import numpy as np
+
+from . import compat
+from .plane_space import PlaneSpace
+from .rig import rest_points
+
+_outside_changes = 0
+_CHANNELS = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
+
+
+def frame_keys(rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Each frame with its key."""
+    curves = [curve for curve in _curves(rig) if not curve.mute]
+    still = hashlib.sha256(rest_points(rig, space).tobytes())
+    still.update(repr((space, _unkeyed(rig, curves))).encode())
+    depends_on_frame = is_moved_from_outside(rig)
+    if depends_on_frame:
+        still.update(str(_outside_changes).encode())
+    for frame in frames:
+        key = still.copy()
+        key.update(np.array([curve.evaluate(frame) for curve in curves], np.float64).tobytes())
+        if depends_on_frame:
+            key.update(str(frame).encode())
+        yield frame, key.digest()
+
+
+def keys_outside(rig: bpy.types.Object, frames: range) -> list[int]:
+    """Frames with keys that are not among those rendered, in order."""
+    found: set[int] = set()
+    for curve in _curves(rig):
+        places = np.empty(2 * len(curve.keyframe_points), np.float32)
+        curve.keyframe_points.foreach_get("co", places)
+        found.update(np.round(places[::2]).astype(int).tolist())
+    return sorted(found - set(frames))
+
+
+def note_change() -> None:
+    """Something in the scene has changed: rigs that it may move get new keys."""
+    global _outside_changes
+    _outside_changes += 1
+
+
+def is_moved_from_outside(rig: bpy.types.Object) -> bool:
+    """Whether more than its own curves moves a rig: constraints and drivers that look at other objects, the NLA."""
+    animation = rig.animation_data
+    if animation is not None and any(not track.mute for track in animation.nla_tracks):
+        return True
+    own = (None, rig, rig.data)
+    constraints = [*rig.constraints, *(constraint for bone in rig.pose.bones for constraint in bone.constraints)]
+    if any(target not in own for constraint in constraints for target in _targets(constraint)):
+        return True
+    return any(_looks_outside(driver.driver, own[1:]) for driver in _drivers(rig))
+
+
+def _looks_outside(driver: bpy.types.Driver, own: tuple[bpy.types.ID, ...]) -> bool:
+    if driver.type == "SCRIPTED" and "frame" in driver.expression:
+        return True
+    return any(
+        not variable.targets or any(target.id not in own for target in variable.targets)
+        for variable in driver.variables
+    )
+
+
+def _curves(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
+    return [*compat.fcurves_of(rig), *compat.fcurves_of(rig.data)]
+
+
+def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
+    owners = (rig, rig.data)
+    return [driver for owner in owners if owner.animation_data for driver in owner.animation_data.drivers]
+
+
+def _unkeyed(rig: bpy.types.Object, curves: list[bpy.types.FCurve]) -> list[tuple[str, tuple]]:
+    """The pose and the sliders that no curve and no driver moves."""
+    moved = {(curve.data_path, curve.array_index) for curve in (*curves, *_drivers(rig))}
+    values = []
+    for prefix, owner in (("", rig), *((bone.path_from_id() + ".", bone) for bone in rig.pose.bones)):
+        for channel in _CHANNELS:
+            path = prefix + channel
+            kept = tuple(0.0 if (path, axis) in moved else value for axis, value in enumerate(getattr(owner, channel)))
+            values.append((path, kept))
+        values.append((prefix + "mode", (owner.rotation_mode,)))
+    for prefix, owner in (("", rig), ("data", rig.data), *((bone.path_from_id(), bone) for bone in rig.pose.bones)):
+        for name, value in owner.items():
+            path = f'{prefix}["{bpy.utils.escape_identifier(name)}"]'
+            if isinstance(value, (bool, int, float)) and (path, 0) not in moved:
+                values.append((path, (value,)))
+    return values
+
+
+def _targets(constraint: bpy.types.Constraint) -> list[bpy.types.ID | None]:
+    return [getattr(constraint, "target", None), *(each.target for each in getattr(constraint, "targets", ()))]

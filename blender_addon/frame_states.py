@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What became of each frame of a portrait: queued, rendering, done, stale, failed or missing.
+
+A frame is done where its file carries the content hash that its landmarks, photo, engine and settings give now.
+That is found out in slices on a timer: the rig's curves tell which frames an edit touches, only those are sampled,
+and a thread looks at the files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import StrEnum
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+from portrait_shared.digest import frame_digest
+from portrait_shared.errors import PortraitError
+from portrait_shared.frame_files import FrameMark, frame_path, frames_in, read_mark
+
+from . import job_queue, portrait_ids, sampling
+from .frame_keys import frame_keys, is_moved_from_outside, keys_outside
+from .frame_keys import note_change as note_outside_change
+from .job import State
+from .properties import PORTRAIT_PG_portrait, portraits_of
+from .render_job import RenderJob
+
+_SLICE_SECONDS: Final = 0.006
+_TICK_SECONDS: Final = 0.1
+_SETTLED_SECONDS: Final = 0.25
+_IDLE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 1.0
+_MOST_ROWS: Final = 20_000
+
+
+class FrameState(StrEnum):
+    QUEUED = "queued"
+    RENDERING = "rendering"
+    DONE = "done"
+    STALE = "stale"
+    FAILED = "failed"
+    MISSING = "missing"
+    CHECKING = "checking"
+
+
+Marks = dict[int, tuple[int, int, FrameMark | None]]
+"""{frame: (time of the last change, size, what the file says of itself)}."""
+
+
+class Watch:
+    """What is known of one portrait's frames.
+
+    Attributes:
+        states: of each frame to be rendered, in order.
+        hint: something to look at that is no error.
+    """
+
+    def __init__(self, uid: str) -> None:
+        self.uid = uid
+        self.states: dict[int, FrameState] = {}
+        self.hint = ""
+        self._keys: dict[int, bytes] = {}
+        self._pass: Iterator[tuple[int, bytes]] | None = None
+        self._passed: dict[int, bytes] = {}
+        self._rows: dict[bytes, np.ndarray] = {}
+        self._marks: Marks = {}
+        self._folder: Path | None = None
+        self._look: Future[Marks] | None = None
+        self._looked_at = 0.0
+        self._failed: set[int] = set()
+        self._job: RenderJob | None = None
+        self._changed = True
+        self._guesses = True
+
+    def note_change(self) -> None:
+        """The rig may move otherwise than it did."""
+        self._changed = True
+
+    def update(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float) -> bool:
+        """Works until about the deadline (time.monotonic); whether any state is another now.
+
+        Raises:
+            PortraitError: the portrait cannot be rendered as it is.
+        """
+        frames = portrait.frames(scene)
+        sampling.check_rig(scene, portrait.rig)
+        self._look_at_files(portrait)
+        if self._changed and time.monotonic() - _changed_at > _SETTLED_SECONDS:
+            self._changed = False
+            self._pass = frame_keys(portrait.rig, portrait.space, frames)
+            self._passed = {}
+            self._guesses = not is_moved_from_outside(portrait.rig)
+            self.hint = _hint(keys_outside(portrait.rig, frames), frames)
+        if set(self._keys) != set(frames) and self._pass is None:
+            self._changed = True
+        self._read_curves(deadline)
+        if self._pass is None and _may_sample():
+            self._sample(scene, portrait, deadline)
+        states = self._states(portrait, frames)
+        changed, self.states = states != self.states, states
+        return changed
+
+    def _read_curves(self, deadline: float) -> None:
+        if self._pass is None:
+            return
+        for frame, key in self._pass:
+            self._passed[frame] = key
+            if time.monotonic() > deadline:
+                return
+        self._keys, self._pass = self._passed, None
+        if len(self._rows) > _MOST_ROWS:
+            used = set(self._keys.values())
+            self._rows = {key: row for key, row in self._rows.items() if key in used}
+
+    def _sample(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
+        unknown = [frame for frame, key in self._keys.items() if key not in self._rows and frame in self._marks]
+        if not unknown or portrait_ids.known(portrait) is None:
+            return
+        samples = sampling.sample_rows(scene, portrait.rig, portrait.space, unknown)
+        try:
+            for frame, row in samples:
+                self._rows[self._keys[frame]] = row
+                if time.monotonic() > deadline:
+                    break
+        finally:
+            samples.close()
+
+    def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
+        folder = portrait.folder()
+        if folder != self._folder:
+            self._folder, self._marks, self._look, self._looked_at = folder, {}, None, 0.0
+        if self._look is not None and self._look.done():
+            self._marks, self._look = self._look.result(), None
+        if self._look is None and time.monotonic() - self._looked_at > _LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._look = _reader.submit(look_at_files, folder, self._marks)
+
+    def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
+        job = self._latest_job()
+        known, size = portrait_ids.known(portrait), portrait.frame_size
+        photo = known.photo if known is not None else portrait.photo_digest
+        states = {}
+        for frame in frames:
+            _, _, mark = self._marks.get(frame, (0, 0, None))
+            if mark is None or (mark.photo and mark.photo != photo):
+                state = FrameState.MISSING
+            elif known is None:
+                state = FrameState.STALE
+            elif (row := self._rows.get(self._keys.get(frame, b""))) is None:
+                # The rig's own curves, changed since the frame was sampled, make other points but for a coincidence.
+                guess = self._guesses and self._keys and self._rows
+                state = FrameState.STALE if guess else FrameState.CHECKING
+            else:
+                fresh = mark.digest == frame_digest(known.portrait_id, row, size, portrait.matte)
+                state = FrameState.DONE if fresh else FrameState.STALE
+            if state is FrameState.DONE:
+                self._failed.discard(frame)
+            states[frame] = FrameState.FAILED if frame in self._failed else state
+        if job is not None and job.active:
+            states.update(_under_way(job, states))
+        return states
+
+    def _latest_job(self) -> RenderJob | None:
+        """The portrait's last render; takes note of what it left undone."""
+        job = job_queue.last_of(self.uid)
+        if not isinstance(job, RenderJob):
+            return self._job
+        if job is not self._job:
+            self._job = job
+            self._failed.clear()
+        self._rows.update(job.take_sampled())
+        if job.state is State.FAILED and not self._failed:
+            self._failed = job.asked_frames - set(job.stored)
+        return job
+
+
+_watches: dict[str, Watch] = {}
+_reader = ThreadPoolExecutor(1, "portrait files")
+_changed_at = 0.0
+
+
+def of(uid: str) -> Watch:
+    """What is known of a portrait's frames."""
+    return _watches.setdefault(uid, Watch(uid))
+
+
+def counts(uid: str) -> dict[FrameState, int]:
+    """How many frames are in each state."""
+    return dict(Counter(of(uid).states.values()))
+
+
+def line(uid: str) -> str:
+    """In words: “48 done, 3 stale, 2 failed”; empty where nothing is known."""
+    found = counts(uid)
+    return ", ".join(f"{found[state]} {state}" for state in FrameState if state in found)
+
+
+def runs(uid: str) -> list[tuple[int, int, FrameState]]:
+    """Stretches of frames in one state: (first, last, state)."""
+    found = []
+    for state, group in groupby(of(uid).states.items(), key=lambda item: item[1]):
+        frames = [frame for frame, _ in group]
+        found.append((frames[0], frames[-1], state))
+    return found
+
+
+def look_at_files(folder: Path, known: Marks) -> Marks:
+    """Reads the frame files that are new or have changed. A damaged one says nothing of itself."""
+    found: Marks = {}
+    for number in frames_in(folder):
+        path = frame_path(folder, number)
+        try:
+            status = path.stat()
+        except OSError:
+            continue
+        before = known.get(number)
+        if before is not None and before[:2] == (status.st_mtime_ns, status.st_size):
+            found[number] = before
+        else:
+            found[number] = (status.st_mtime_ns, status.st_size, read_mark(path))
+    return found
+
+
+def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
+    """Works on all portraits for about that long; whether any state changed. Blender's timer calls it."""
+    deadline = time.monotonic() + budget_seconds
+    changed = False
+    there = set()
+    for scene in bpy.data.scenes:
+        for portrait in portraits_of(scene).items:
+            if portrait.rig is None:
+                continue
+            there.add(portrait.uid)
+            watch = of(portrait.uid)
+            try:
+                changed |= watch.update(scene, portrait, deadline)
+            except PortraitError:  # the panel says why it cannot be rendered
+                changed |= bool(watch.states)
+                watch.states, watch.hint = {}, ""
+    for uid in set(_watches) - there:
+        del _watches[uid]
+    return changed
+
+
+def _under_way(job: RenderJob, states: Mapping[int, FrameState]) -> dict[int, FrameState]:
+    waiting = [frame for frame in sorted(job.asked_frames) if frame not in job.stored]
+    found = {frame: FrameState.QUEUED for frame in waiting if frame in states}
+    if waiting and waiting[0] in found and job.rendering:
+        found[waiting[0]] = FrameState.RENDERING
+    found.update((frame, FrameState.DONE) for frame in job.stored if frame in states)
+    return found
+
+
+def _hint(outside: list[int], frames: range) -> str:
+    if not outside:
+        return ""
+    keys = f"The key at frame {outside[0]} lies" if len(outside) == 1 else (
+        f"Keys at {len(outside)} frames, {outside[0]} to {outside[-1]}, lie"
+    )  # fmt: skip
+    return f"{keys} outside the range {frames[0]} to {frames[-1]}"
+
+
+def _may_sample() -> bool:
+    """Sampling changes the frame for a moment: only while the user does nothing that it could disturb."""
+    if job_queue.current() is not None or time.monotonic() - _changed_at < _IDLE_SECONDS:
+        return False
+    if bpy.app.is_job_running("RENDER"):
+        return False
+    windows = bpy.context.window_manager.windows
+    return not any(window.modal_operators or window.screen.is_animation_playing for window in windows)
+
+
+@persistent
+def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    global _changed_at
+    if sampling.is_at_work():
+        return
+    if depsgraph is None or any(map(depsgraph.id_type_updated, ("OBJECT", "ARMATURE", "ACTION"))):
+        _changed_at = time.monotonic()
+        note_outside_change()
+        for watch in _watches.values():
+            watch.note_change()
+
+
+@persistent
+def _on_frame(*_: object) -> None:
+    global _changed_at
+    if not sampling.is_at_work():
+        _changed_at = time.monotonic()  # scrubbing moves nothing, but must not be disturbed
+
+
+@persistent
+def _before_load(*_: object) -> None:
+    _watches.clear()
+
+
+@persistent
+def _after_undo(scene: bpy.types.Scene, *_: object) -> None:
+    _on_change(scene)
+
+
+HANDLERS: Final = (
+    (bpy.app.handlers.depsgraph_update_post, _on_change),
+    (bpy.app.handlers.frame_change_post, _on_frame),
+    (bpy.app.handlers.undo_post, _after_undo),
+    (bpy.app.handlers.redo_post, _after_undo),
+    (bpy.app.handlers.load_pre, _before_load),
+)
+
+
+def _on_timer() -> float:
+    if pump():
+        job_queue.redraw()
+    return _TICK_SECONDS
+
+
+def register() -> None:
+    if not bpy.app.background:
+        bpy.app.timers.register(_on_timer, first_interval=_TICK_SECONDS, persistent=True)
+
+
+def unregister() -> None:
+    if bpy.app.timers.is_registered(_on_timer):
+        bpy.app.timers.unregister(_on_timer)
+    _watches.clear()

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live preview's switch, and what became of the frames."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import frame_states, live_preview
+from ..operators.common import active_portrait, portraits
+from . import sections
+
+
+def draw_preview(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The switch, its size, and how it is doing."""
+    portrait = active_portrait(context)
+    preview = live_preview.of(portrait.uid)
+    row = layout.row(align=True)
+    row.operator("portrait.preview", icon="PAUSE" if preview is not None else "PLAY",
+                 text="Stop Preview" if preview is not None else "Live Preview", depress=preview is not None)  # fmt: skip
+    row.prop(portrait, "preview_size", text="")
+    if preview is None:
+        return
+    sections.draw_text(layout, context, preview.line, "ERROR" if preview.trouble is not None else "INFO")
+    if preview.trouble is not None and preview.trouble.lost:
+        layout.operator("portrait.start_server", icon="PLAY")
+
+
+def draw_states(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """How many frames are in which state."""
+    portrait = active_portrait(context)
+    line = frame_states.line(portrait.uid)
+    if line:
+        sections.draw_text(layout, context, line, "RENDERLAYERS")
+    if hint := frame_states.of(portrait.uid).hint:
+        sections.draw_text(layout, context, hint, "INFO")
+    layout.prop(portraits(context), "show_states")
+    layout.operator("portrait.render_again", icon="FILE_REFRESH")
+
+
+class _Preview:
+    bl_label = "Preview and Frames"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        portrait = active_portrait(context)
+        return portrait is not None and portrait.detected_points is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_preview(self.layout, context)
+        draw_states(self.layout, context)
+
+
+class PORTRAIT_PT_preview(_Preview, bpy.types.Panel):
+    """The live preview and the frames, in the 3D view."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+
+
+class PORTRAIT_PT_sequencer_preview(_Preview, bpy.types.Panel):
+    """The live preview and the frames, in the sequencer."""
+
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+
+
+CLASSES = (PORTRAIT_PT_preview, PORTRAIT_PT_sequencer_preview)
