@@ -88,6 +88,11 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     if missing:
         rig.add_bones(context, portrait.rig, portrait.space, points, missing)
         mended.append(f"{len(missing)} bones")
+    lost = rig.missing_controls(portrait.rig)
+    if missing or lost:
+        rig.add_controls(context, portrait.rig, portrait.space, points)
+    if lost:
+        mended.append("controls")
     return mended
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The landmark rig: one armature of 70 points under a head control, whose rest pose is the photo's landmarks."""
+"""The landmark rig: one armature of 70 points under a head control, whose rest pose is the photo's landmarks.
+
+Above the points lie the handles of `rig_controls`, and between the two the mechanism of `rig_drivers`.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,20 @@ from typing import Final
 
 import bpy
 import numpy as np
+from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.landmarks import GROUPS, INDEX_OF, NAMES
 
-from . import rig_shapes
+from . import rig_controls, rig_drivers, rig_shapes
 from .plane_space import PlaneSpace, snap
 from .problems import Fix, SceneError
+from .rig_controls import CONTROLS, CONTROLS_COLLECTION, MECHANISM_COLLECTION, POINTS_COLLECTION, RigFrame
 
 HEAD_BONE: Final = "head"
 _POINT_LENGTH_OF_FACE = 0.022
+_SMALL_POINT_LENGTH_OF_FACE = 0.009
+_SMALL_GROUPS = ("right_eye", "left_eye", "right_pupil", "left_pupil", "inner_lip")
+"""Their points lie on pupils and teeth, which an animator has to see."""
+_MECHANISM_SIZE = 0.05
 _UP = np.array((0.0, 0.0, 1.0))
 BONE_AXES: Final = np.array(((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)))
 """Rows are every bone's own x, y, z in the armature's space: right, up, towards the viewer."""
@@ -66,6 +75,7 @@ def build(context: bpy.types.Context, name: str, plane: bpy.types.Object, space:
     rig.show_in_front = True
     rig.lock_location = rig.lock_rotation = rig.lock_scale = (True, True, True)
     add_bones(context, rig, space, points, (HEAD_BONE, *NAMES))
+    add_controls(context, rig, space, points)
     return rig
 
 
@@ -84,15 +94,84 @@ def add_bones(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpa
                     bones[index_name].parent = bones[HEAD_BONE]
         for name in names:
             if name != HEAD_BONE:
-                _add_bone(bones, name, local[INDEX_OF[name]], face * _POINT_LENGTH_OF_FACE)
+                _add_bone(bones, name, local[INDEX_OF[name]], face * _point_length(name))
                 bones[name].parent = bones.get(HEAD_BONE)
     for name in names:
         _dress(rig, name)
 
 
+def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> None:
+    """Gives a rig its handles and its 52 properties, or mends those that it has; keys and values stay.
+
+    Args:
+        points: (70, 3) pixels, the photo's landmarks.
+    """
+    frame = RigFrame.of(snap(points), space)
+    check_bones(rig)
+    with _editing(context, rig):
+        _add_mechanism(rig.data.edit_bones, frame)
+        for control in CONTROLS.values():
+            _add_in_face(rig.data.edit_bones, control.name, frame, frame.place(control), control.size)
+            parent = rig_drivers.ride_bone(control) if control.rides else HEAD_BONE
+            rig.data.edit_bones[control.name].parent = rig.data.edit_bones[parent]
+    rig_drivers.add_properties(rig)
+    controls = _bone_collection(rig.data, CONTROLS_COLLECTION)
+    for control in CONTROLS.values():
+        rig_controls.dress(rig, control, frame.unit)
+        controls.assign(rig.data.bones[control.name])
+    rig_controls.dress_frame(rig)
+    controls.assign(rig.data.bones[rig_controls.FRAME_BONE])
+    hidden = _bone_collection(rig.data, MECHANISM_COLLECTION)
+    for bone in rig.data.bones:
+        if bone.name.startswith(rig_drivers.MECHANISM_PREFIXES) and bone.name != rig_controls.FRAME_BONE:
+            hidden.assign(bone)
+    hidden.is_visible = False
+    rig_drivers.add_drivers(rig, frame)
+
+
+def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
+    """The hidden bones, made anew, between the head and the points."""
+    for bone in list(bones):
+        if bone.name.startswith(rig_drivers.MECHANISM_PREFIXES):
+            bones.remove(bone)
+    head = bones[HEAD_BONE]
+    local = frame.space.to_local(frame.points)
+    for channel in rig_controls.CHANNELS:
+        _add_in_face(bones, rig_drivers.sum_bone(channel), frame, np.array(head.head), _MECHANISM_SIZE)
+    for point in rig_drivers.moved_points(rig_drivers.channel_offsets(frame), frame):
+        parent = head
+        names = [rig_drivers.mover_bone(point)]
+        if point in rig_drivers.GUARDED:
+            names.append(rig_drivers.guard_bone(point))
+        for name in names:
+            bone = _add_in_face(bones, name, frame, local[point], _MECHANISM_SIZE)
+            bone.parent, parent = parent, bone
+        bones[NAMES[point]].parent = parent
+    for control in CONTROLS.values():
+        if control.rides:
+            _add_in_face(
+                bones, rig_drivers.ride_bone(control), frame, frame.place(control), _MECHANISM_SIZE
+            ).parent = head
+    pad = CONTROLS[rig_controls.FRAME_CONTROL]
+    size = rig_controls.FRAME_SIZE
+    _add_in_face(bones, rig_controls.FRAME_BONE, frame, frame.place(pad), size).parent = head
+
+
 def missing_bones(rig: bpy.types.Object) -> list[str]:
     """Standard names that the rig lacks, because their bones were deleted or renamed."""
     return [name for name in (HEAD_BONE, *NAMES) if name not in rig.data.bones]
+
+
+def missing_controls(rig: bpy.types.Object) -> list[str]:
+    """Handles, properties and hidden bones that the rig lacks: deleted, renamed, or never there in an old rig.
+
+    The rig can be sampled without them.
+    """
+    hidden = [rig_drivers.sum_bone(channel) for channel in rig_controls.CHANNELS]
+    hidden += [rig_drivers.guard_bone(point) for point in rig_drivers.GUARDED]
+    bones = [name for name in (*CONTROLS, *hidden) if name not in rig.data.bones]
+    loose = [name for name in NAMES if name in rig.data.bones and rig.data.bones[name].parent is None]
+    return bones + loose + [name for name in (*ARKIT_NAMES, rig_drivers.LIMITS_PROPERTY) if name not in rig]
 
 
 def check_bones(rig: bpy.types.Object) -> None:
@@ -114,6 +193,22 @@ def rest_points(rig: bpy.types.Object, space: PlaneSpace) -> np.ndarray:
     return snap(space.to_pixels(local))
 
 
+def _point_length(name: str) -> float:
+    """Of a point's marker, in widths of the face."""
+    return _SMALL_POINT_LENGTH_OF_FACE if name.startswith(_SMALL_GROUPS) else _POINT_LENGTH_OF_FACE
+
+
+def _add_in_face(bones: bpy.types.ArmatureEditBones, name: str, frame: RigFrame, head: np.ndarray,
+                 size: float) -> bpy.types.EditBone:  # fmt: skip
+    """A bone along the face's own axes; `size` in distances between the outer eye corners."""
+    bone = bones.get(name) or bones.new(name)
+    bone.parent = None
+    bone.head, bone.tail = head, head + size * frame.unit * frame.axes[1]
+    bone.align_roll(frame.axes[2])
+    bone.use_connect = bone.use_deform = False
+    return bone
+
+
 def _add_bone(bones: bpy.types.ArmatureEditBones, name: str, head: np.ndarray, length: float) -> None:
     bone = bones.new(name)
     bone.head = head
@@ -132,14 +227,18 @@ def _dress(rig: bpy.types.Object, name: str) -> None:
         pose_bone.rotation_mode = "ZXY"
         pose_bone.custom_shape = rig_shapes.head_shape()
         rig_shapes.color_bone(bone, rig_shapes.HEAD_COLOR)
-        _bone_collection(rig.data, HEAD_BONE).assign(bone)
+        _bone_collection(rig.data, CONTROLS_COLLECTION).assign(bone)
         return
     group = next(group for group, indices in GROUPS.items() if INDEX_OF[name] in indices)
     pose_bone.rotation_mode = "XYZ"
     pose_bone.custom_shape = rig_shapes.point_shape()
     pose_bone.lock_rotation = pose_bone.lock_scale = (True, True, True)
     rig_shapes.color_bone(bone, rig_shapes.GROUP_COLORS[group])
-    _bone_collection(rig.data, group).assign(bone)
+    points = rig.data.collections.get(POINTS_COLLECTION)
+    if points is None:
+        points = rig.data.collections.new(POINTS_COLLECTION)
+        points.is_visible = False
+    (rig.data.collections_all.get(group) or rig.data.collections.new(group, parent=points)).assign(bone)
 
 
 def _bone_collection(armature: bpy.types.Armature, name: str) -> bpy.types.BoneCollection:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import bpy
@@ -22,6 +23,12 @@ GROUP_COLORS: Final[dict[str, tuple[float, float, float]]] = {
     "left_pupil": (0.98, 0.70, 0.55),
 }
 HEAD_COLOR: Final = (1.0, 0.50, 0.05)
+CONTROL_COLORS: Final[dict[str, tuple[float, float, float]]] = {
+    "right": (0.20, 0.55, 1.00),
+    "left": (1.00, 0.25, 0.25),
+    "middle": (1.00, 0.85, 0.10),
+    "gaze": (0.20, 0.95, 0.85),
+}
 
 _POINT_SHAPE = "WGT-portrait_point"
 _HEAD_SHAPE = "WGT-portrait_head"
@@ -69,6 +76,90 @@ def head_shape() -> bpy.types.Object:
     lean = np.radians(_HALO_LEAN_DEGREES)
     y, z = y * np.cos(lean) - z * np.sin(lean), y * np.sin(lean) + z * np.cos(lean)
     return _shape(_HEAD_SHAPE, np.column_stack((x, y + _HALO_HEIGHT, z)).tolist(), [], faces)
+
+
+def control_shape(name: str) -> bpy.types.Object:
+    """A handle's shape, one of `CONTROL_SHAPES`: flat, facing the viewer, within a circle of about radius 1."""
+    vertices, faces = CONTROL_SHAPES[name]()
+    return _shape(f"WGT-portrait_{name}", vertices, [], faces)
+
+
+_Flat = tuple[list[tuple[float, float, float]], list[tuple[int, ...]]]
+
+
+def _outline(corners: list[tuple[float, float]]) -> _Flat:
+    return [(x, y, 0.0) for x, y in corners], [tuple(range(len(corners)))]
+
+
+def _band(first: float, last: float, inner: float, outer: float, taper: bool = False) -> _Flat:
+    """A part of a ring, between two angles in degrees from the picture's right, counter-clockwise."""
+    angles = np.radians(np.linspace(first, last, _BAND_SEGMENTS))
+    middle, half = (inner + outer) / 2, (outer - inner) / 2
+    width = half * (np.sin(np.linspace(0.12, np.pi - 0.12, _BAND_SEGMENTS)) if taper else np.ones(_BAND_SEGMENTS))
+    rims = [(np.cos(angles) * (middle + way * width), np.sin(angles) * (middle + way * width)) for way in (-1, 1)]
+    vertices = [(float(x), float(y), 0.0) for rim in rims for x, y in zip(*rim, strict=True)]
+    count = _BAND_SEGMENTS
+    return vertices, [(i, i + 1, count + i + 1, count + i) for i in range(count - 1)]
+
+
+def _moved(flat: _Flat, x: float = 0.0, y: float = 0.0, scale: float = 1.0) -> _Flat:
+    return [(scale * a + x, scale * b + y, 0.0) for a, b, _ in flat[0]], flat[1]
+
+
+def _joined(*parts: _Flat) -> _Flat:
+    vertices: list[tuple[float, float, float]] = []
+    faces: list[tuple[int, ...]] = []
+    for some, among in parts:
+        faces += [tuple(len(vertices) + corner for corner in face) for face in among]
+        vertices += some
+    return vertices, faces
+
+
+def _rectangle(left: float, right: float, bottom: float, top: float) -> _Flat:
+    return _outline([(left, bottom), (right, bottom), (right, top), (left, top)])
+
+
+def _ring() -> _Flat:
+    return _band(0, 360, 0.93, 1.0)
+
+
+def _crosshair() -> _Flat:
+    ticks = [_rectangle(-0.06, 0.06, 0.35, 1.2), _rectangle(-0.06, 0.06, -1.2, -0.35),
+             _rectangle(0.35, 1.2, -0.06, 0.06), _rectangle(-1.2, -0.35, -0.06, 0.06)]  # fmt: skip
+    return _joined(_band(0, 360, 0.75, 0.9), *ticks)
+
+
+def _lips_frame() -> _Flat:
+    """A pad with what each edge does: an open ring above, a small one at the right, a line at the left, two below."""
+    edges = [_rectangle(-1, 1, 0.97, 1.0), _rectangle(-1, 1, -1.0, -0.97),
+             _rectangle(-1.0, -0.97, -1, 1), _rectangle(0.97, 1.0, -1, 1)]  # fmt: skip
+    return _joined(
+        *edges,
+        _moved(_band(0, 360, 0.7, 1.0), y=1.32, scale=0.24),
+        _moved(_band(0, 360, 0.5, 1.0), x=1.25, scale=0.13),
+        _rectangle(-1.45, -1.12, -0.03, 0.03),
+        _rectangle(-0.2, 0.2, -1.22, -1.16), _rectangle(-0.2, 0.2, -1.38, -1.32),
+    )  # fmt: skip
+
+
+_BAND_SEGMENTS = 25
+CONTROL_SHAPES: Final[dict[str, Callable[[], _Flat]]] = {
+    "chevron": lambda: _outline([(-1, -0.55), (0, 0.15), (1, -0.55), (1, -0.05), (0, 0.75), (-1, -0.05)]),
+    "upper_arc": lambda: _moved(_band(35, 145, 1.0, 1.3, taper=True), y=-1.15),
+    "lower_arc": lambda: _moved(_band(215, 325, 1.0, 1.3, taper=True), y=1.15),
+    "ring": _ring,
+    "crosshair": _crosshair,
+    "diamond": lambda: _outline([(0, -1), (1, 0), (0, 1), (-1, 0)]),
+    "knob": lambda: _outline([(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 20, endpoint=False)]),
+    "double_arrow": lambda: _outline(
+        [(-1, 0), (-0.6, 0.32), (-0.6, 0.1), (0.6, 0.1), (0.6, 0.32),
+         (1, 0), (0.6, -0.32), (0.6, -0.1), (-0.6, -0.1), (-0.6, -0.32)]
+    ),
+    "jaw": lambda: _joined(
+        _moved(_band(215, 325, 1.05, 1.3), y=1.2), _outline([(-0.28, -0.25), (0, -0.62), (0.28, -0.25)])
+    ),
+    "lips_frame": _lips_frame,
+}  # fmt: skip
 
 
 def color_bone(bone: bpy.types.Bone, color: tuple[float, float, float]) -> None:

@@ -15,6 +15,8 @@ from blender_addon import portrait_parts  # noqa: E402
 from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.plane_space import PlaneSpace, snap  # noqa: E402
+from blender_addon.rig_controls import CONTROLS  # noqa: E402
+from blender_addon.rig_drivers import MECHANISM_PREFIXES  # noqa: E402
 from blender_addon.sampling import sample, sample_rows  # noqa: E402
 
 
@@ -41,19 +43,21 @@ def test_mapping_is_upright_and_near_points_come_towards_the_viewer() -> None:
 
 def test_bones_have_standard_names_under_one_head(portrait: object) -> None:
     bones = portrait.rig.data.bones
-    assert set(bones.keys()) == {"head", *NAMES}
-    assert all(bones[name].parent == bones["head"] for name in NAMES)
+    shown = {bone.name for bone in bones if not bone.name.startswith(MECHANISM_PREFIXES)}
+    assert shown == {"head", *NAMES, *CONTROLS}
+    assert all(bones["head"] in bones[name].parent_recursive for name in (*NAMES, *CONTROLS))
     assert portrait.rig.parent == portrait.plane
     assert portrait.rig.show_in_front
 
 
 def test_every_bone_has_a_shape_a_colour_and_its_groups_collection(portrait: object) -> None:
     for group, indices in GROUPS.items():
-        collection = portrait.rig.data.collections[group]
+        collection = portrait.rig.data.collections_all[group]
         assert {bone.name for bone in collection.bones} == {NAMES[index] for index in indices}
     colors = {tuple(portrait.rig.data.bones[NAMES[i[0]]].color.custom.normal) for i in GROUPS.values()}
     assert len(colors) == len(GROUPS)
-    assert all(bone.custom_shape is not None for bone in portrait.rig.pose.bones)
+    for name in ("head", *NAMES, *CONTROLS):
+        assert portrait.rig.pose.bones[name].custom_shape is not None
 
 
 def test_building_keeps_the_users_mode_and_selection(scene: object, photo_file: object, face: np.ndarray) -> None:
