@@ -60,6 +60,40 @@ def new_fcurves(target: bpy.types.Object, action: bpy.types.Action) -> Any:
     return strip.channelbag(slot, ensure=True)
 
 
+def copied_fcurves(target: bpy.types.Object, name: str) -> Any:
+    """Gives an object a copy of its action, or an empty one; the collection its curves are in, as `new_fcurves`."""
+    animation = target.animation_data
+    before = animation.action if animation is not None else None
+    if before is None or (hasattr(before, "slots") and animation.action_slot is None):
+        return new_fcurves(target, bpy.data.actions.new(name))
+    slot = animation.action_slot.identifier if hasattr(before, "slots") else ""
+    action = before.copy()
+    action.name = name
+    animation.action = action
+    if not slot:
+        return action
+    animation.action_slot = action.slots[slot]
+    for layer in action.layers:
+        for strip in layer.strips:
+            return strip.channelbag(animation.action_slot, ensure=True)
+    strip = (action.layers[0] if len(action.layers) else action.layers.new("Layer")).strips.new(type="KEYFRAME")
+    return strip.channelbag(animation.action_slot, ensure=True)
+
+
+def media_start(strip: Any) -> float:
+    """The scene frame at which a strip's media would begin, were nothing of it trimmed away."""
+    start = strip.content_start if hasattr(strip, "content_start") else strip.frame_start
+    trimmed = getattr(strip, "animation_offset_start", None)
+    if trimmed is None:
+        trimmed = getattr(strip, "content_trim_start", 0)
+    return float(start) - trimmed
+
+
+def sound_delay_seconds(strip: Any) -> float:
+    """How much later a sound strip's sound begins than its media would; known since 4.5."""
+    return float(getattr(strip, "sound_offset", 0.0))
+
+
 def fcurves_of(target: bpy.types.ID) -> list[bpy.types.FCurve]:
     """The F-curves that move `target`."""
     animation = target.animation_data

@@ -65,6 +65,10 @@ class Job(ABC):
         """More work on the main thread until `deadline` (time.monotonic); True once there is no more."""
         return True
 
+    def new_worker(self) -> Worker:
+        """The thread that runs `work`."""
+        return Worker(self.work, self._launch)
+
     @abstractmethod
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         """In the worker's thread."""
@@ -106,7 +110,7 @@ class Job(ABC):
                 if not self.prepared(deadline):
                     return
                 self.note = "Asking the server"
-                self._worker = Worker(self.work, self._launch)
+                self._worker = self.new_worker()
                 self._worker.start()
             self._drain(deadline)
         except PortraitError as error:

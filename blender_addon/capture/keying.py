@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captured controls as few ordinary keys on a portrait's rig."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import bpy
+import numpy as np
+from portrait_shared.blendshapes import shape_offsets
+from portrait_shared.landmarks import NAMES
+
+from ..animation import Curve, bone_path, property_path, replace_range
+from ..plane_space import PlaneSpace
+from ..rig import HEAD_BONE, face_width, rest_points
+from ..sampling import check_rig
+from . import scene_checks
+from .controls import Controls
+from .head_pose import PIXELS_TO_CONTROL
+from .reduce import Keys, evaluate, reduce
+
+CONTROL_GROUP: Final = "Face Controls"
+_MARKER: Final = "No face"
+_CUT_MARKER: Final = "Cut"
+# A weight's tolerance follows from how far it moves a point; these keep it within reason.
+_LEAST_WEIGHT, _MOST_WEIGHT = 0.004, 0.08
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was keyed.
+
+    Attributes:
+        keys, samples: how many keys were set, and how many values they stand for.
+        error: the largest distance of a curve from what was captured, pixels of the portrait.
+        frames: (first, last).
+        notes: what the user should know, in sentences.
+    """
+
+    keys: int
+    samples: int
+    error: float
+    frames: tuple[int, int]
+    notes: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        share = 100 * self.keys / max(self.samples, 1)
+        return (
+            f"Frames {self.frames[0]}–{self.frames[1]}: {self.keys} keys, {share:.0f} % of {self.samples} values, "
+            f"at most {self.error:.2f} px off"
+        )
+
+
+def has_controls(rig: bpy.types.Object) -> bool:
+    """Whether the rig has ARKit's controls: one that an older version made has points alone."""
+    return "jawOpen" in rig
+
+
+def key_controls(
+    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, controls: Controls, tolerance_percent: float,
+    name: str, markers: bool = True,
+) -> Report:  # fmt: skip
+    """Writes a new action; the one before stays in the file.
+
+    Args:
+        tolerance_percent: how far a point may be from what was captured, in hundredths of the face's width.
+        name: of the action.
+        markers: mark frames without a face, and cuts, on the scene's timeline.
+
+    Raises:
+        PortraitError: SCENE for a rig that cannot be keyed; nothing is changed then.
+    """
+    check_rig(scene, rig)
+    scene_checks.check_animation(rig)
+    rest = rest_points(rig, space).astype(np.float64)
+    tolerance = tolerance_percent / 100 * face_width(rest)
+    notes = [*controls.notes, *scene_checks.notes_on_time(scene)]
+    gathered = _Gathered(controls.frames, controls.breaks)
+    offsets = controls.offsets
+    if has_controls(rig):
+        _gather_weights(gathered, controls, rest, tolerance)
+    elif controls.weights:
+        offsets = controls.on_points(rest)
+        notes.append("This rig has no face controls, so its points were keyed.")
+    if offsets is not None:
+        _gather_points(gathered, offsets, space, tolerance)
+    _gather_head(gathered, controls, space, tolerance, face_width(rest))
+    owned = _owned_paths(controls, offsets is not None)
+    first, last = int(controls.frames[0]), int(controls.frames[-1])
+    if controls.angles is not None:
+        rig.pose.bones[HEAD_BONE].rotation_mode = "ZXY"
+    _, locked = replace_range(rig, name, gathered.curves, owned.__contains__, first, last)
+    if locked:
+        notes.append(f"{len(locked)} locked channels were left as they are: {', '.join(locked[:3])}.")
+    _mark(scene, rig, controls, markers)
+    return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
+
+
+class _Gathered:
+    """Curves in the making, and how well they follow."""
+
+    def __init__(self, frames: np.ndarray, breaks: np.ndarray) -> None:
+        self.curves: list[Curve] = []
+        self.error = 0.0
+        self.sample_count = 0
+        self._frames, self._breaks = frames, breaks
+
+    @property
+    def key_count(self) -> int:
+        return sum(len(curve.keys) for curve in self.curves)
+
+    def add(self, path: str, index: int, group: str, values: np.ndarray, tolerance: float, pixels: float) -> None:
+        """Args:
+        tolerance: in the values' unit.
+        pixels: how far one unit moves a point.
+        """
+        keys: Keys = reduce(self._frames, values, tolerance, self._breaks)
+        self.error = max(self.error, float(np.abs(evaluate(keys, self._frames) - values).max()) * pixels)
+        self.sample_count += len(values)
+        self.curves.append(Curve(path, index, group, keys))
+
+
+def _gather_weights(gathered: _Gathered, controls: Controls, rest: np.ndarray, tolerance: float) -> None:
+    shapes = shape_offsets(rest)
+    for name, values in controls.weights.items():
+        reach = float(np.linalg.norm(shapes[name], axis=1).max())
+        allowed = float(np.clip(tolerance / max(reach, 1e-6), _LEAST_WEIGHT, _MOST_WEIGHT))
+        gathered.add(property_path(name), 0, CONTROL_GROUP, values, allowed, reach)
+
+
+def _gather_points(gathered: _Gathered, offsets: np.ndarray, space: PlaneSpace, tolerance: float) -> None:
+    """A point that never goes further than the tolerance gets no keys."""
+    for index, name in enumerate(NAMES):
+        values = offsets[:, index] @ PIXELS_TO_CONTROL.T
+        if np.linalg.norm(values, axis=1).max() <= tolerance:
+            continue
+        for axis in range(3):
+            gathered.add(bone_path(name, "location"), axis, name, values[:, axis] * space.metres_per_pixel,
+                         tolerance * space.metres_per_pixel, 1 / space.metres_per_pixel)  # fmt: skip
+
+
+def _gather_head(gathered: _Gathered, controls: Controls, space: PlaneSpace, tolerance: float, face: float) -> None:
+    if controls.angles is not None:
+        for axis in range(3):  # the chin is about as far from the pivot as the face is wide
+            gathered.add(bone_path(HEAD_BONE, "rotation_euler"), axis, HEAD_BONE, controls.angles[:, axis],
+                         tolerance / face, face)  # fmt: skip
+    if controls.moves is not None:
+        values = controls.moves @ PIXELS_TO_CONTROL.T * space.metres_per_pixel
+        for axis in range(3):
+            gathered.add(bone_path(HEAD_BONE, "location"), axis, HEAD_BONE, values[:, axis],
+                         tolerance * space.metres_per_pixel, 1 / space.metres_per_pixel)  # fmt: skip
+
+
+def _owned_paths(controls: Controls, points: bool) -> set[str]:
+    owned = {property_path(name) for name in controls.owned}
+    if points:
+        owned |= {bone_path(name, "location") for name in NAMES}
+    if controls.angles is not None:
+        owned.add(bone_path(HEAD_BONE, "rotation_euler"))
+    if controls.moves is not None:
+        owned.add(bone_path(HEAD_BONE, "location"))
+    return owned
+
+
+def _mark(scene: bpy.types.Scene, rig: bpy.types.Object, controls: Controls, wanted: bool) -> None:
+    """Markers of an earlier capture of this rig in the same frames go."""
+    first, last = int(controls.frames[0]), int(controls.frames[-1])
+    reach = (min([first, *(a for a, _ in controls.missing)]), max([last, *(b for _, b in controls.missing)]))
+    ending = f"({rig.name})"
+    for marker in list(scene.timeline_markers):
+        ours = marker.name.startswith((_MARKER, _CUT_MARKER)) and marker.name.endswith(ending)
+        if ours and reach[0] <= marker.frame <= reach[1]:
+            scene.timeline_markers.remove(marker)
+    if not wanted:
+        return
+    for a, b in controls.missing:
+        scene.timeline_markers.new(f"{_MARKER} {a}–{b} {ending}" if b > a else f"{_MARKER} {ending}", frame=a)
+    for frame in controls.cuts:
+        scene.timeline_markers.new(f"{_CUT_MARKER} {ending}", frame=frame)

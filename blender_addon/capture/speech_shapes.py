@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Timed visemes to the rig's controls, each shape flowing into the next. Knows nothing of bpy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from portrait_shared.blendshapes import ARKIT_NAMES
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from .controls import Controls
+from .timing import Placement
+
+FORMAT: Final = "talking-portraits visemes 1"
+
+_SHAPES: Final[dict[str, dict[str, float]]] = {
+    "sil": {},
+    "PP": {"mouthPressLeft": 0.55, "mouthPressRight": 0.55, "mouthRollLower": 0.25, "mouthRollUpper": 0.15},
+    "FF": {"jawOpen": 0.06, "mouthRollLower": 0.65, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2},
+    "TH": {"jawOpen": 0.16, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2, "tongueOut": 0.3},
+    "DD": {"jawOpen": 0.12, "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25, "mouthStretchLeft": 0.1, "mouthStretchRight": 0.1},
+    "kk": {"jawOpen": 0.16, "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthStretchLeft": 0.1, "mouthStretchRight": 0.1},
+    "CH": {"jawOpen": 0.1, "mouthFunnel": 0.5, "mouthShrugUpper": 0.2},
+    "SS": {"jawOpen": 0.05, "mouthStretchLeft": 0.3, "mouthStretchRight": 0.3, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
+    "nn": {"jawOpen": 0.14, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
+    "RR": {"jawOpen": 0.12, "mouthFunnel": 0.35, "mouthPucker": 0.2},
+    "aa": {"jawOpen": 0.62, "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthUpperUpLeft": 0.12, "mouthUpperUpRight": 0.12},
+    "E": {"jawOpen": 0.34, "mouthStretchLeft": 0.3, "mouthStretchRight": 0.3, "mouthSmileLeft": 0.15, "mouthSmileRight": 0.15},
+    "ih": {"jawOpen": 0.2, "mouthStretchLeft": 0.25, "mouthStretchRight": 0.25, "mouthSmileLeft": 0.25, "mouthSmileRight": 0.25},
+    "oh": {"jawOpen": 0.42, "mouthFunnel": 0.55, "mouthPucker": 0.15},
+    "ou": {"jawOpen": 0.14, "mouthPucker": 0.75, "mouthFunnel": 0.2},
+}  # fmt: skip
+_USED: Final = tuple(name for name in ARKIT_NAMES if any(name in shape for shape in _SHAPES.values()))
+OWNED: Final = tuple(name for name in ARKIT_NAMES if name.startswith(("jaw", "mouth", "tongue")))
+"""The controls that speech keys; those of eyes and brows stay as they are."""
+
+# Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993): each shape's dominance rises before
+# its phone and falls after it; the mouth is at the mean of all shapes, weighted by their dominance there.
+_DOMINANCE: Final = {"PP": 4.0, "FF": 3.0, "sil": 0.8, "ou": 1.8, "oh": 1.4, "CH": 1.5, "aa": 1.1, "kk": 0.5, "nn": 0.6}
+_USUAL_DOMINANCE = 0.8
+_ATTACK_SECONDS, _RELEASE_SECONDS = 0.05, 0.06
+_REACH = 6.0
+# Lips must meet on a frame that is shown: the eye sees a missed “m” at once.
+_MUST_SHOW: Final = ("PP", "FF")
+_CLOSING: Final = ("mouthPress", "mouthRoll")
+_SOFTEST, _LOUDEST = 0.45, 1.2
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What `portrait visemes` heard.
+
+    Attributes:
+        visemes: (name, start, end) in seconds of the source, in order.
+        start, seconds: the part of the source that was listened to.
+        loudness: (N,) 0 to 1.
+        loudness_fps: values of it a second.
+    """
+
+    visemes: tuple[tuple[str, float, float], ...]
+    start: float
+    seconds: float
+    loudness: np.ndarray
+    loudness_fps: float
+
+    @classmethod
+    def load(cls, path: Path) -> Speech:
+        """Raises: PortraitError: BAD_TRACK for a file that `portrait visemes` did not write."""
+        try:
+            record: Any = json.loads(path.read_text(encoding="utf-8"))
+            if record["format"] != FORMAT:
+                raise ValueError(f"its format is {record['format']!r}")
+            visemes = tuple((str(name), float(a), float(b)) for name, a, b in record["visemes"])
+            values = np.array(record["loudness"]["values"], np.float64)
+            fps, start, seconds = float(record["loudness"]["fps"]), float(record["start"]), float(record["seconds"])
+            if not (fps > 0 and seconds > 0 and np.isfinite(values).all() and all(n in _SHAPES for n, _, _ in visemes)):
+                raise ValueError("a value is out of its range")
+            return cls(visemes, start, seconds, values, fps)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PortraitError(
+                ErrorCode.BAD_TRACK, f"{path.name} is no file of mouth shapes ({error}).",
+                "Write it with `portrait visemes`.",
+            ) from error  # fmt: skip
+
+
+def controls_of_speech(speech: Speech, placement: Placement, strength: float = 1.0) -> Controls:
+    """The mouth on each scene frame of the speech.
+
+    Args:
+        strength: of all shapes; 1 for clear speech.
+
+    Raises:
+        PortraitError: SCENE where the speech meets no frame of the scene.
+    """
+    frames = placement.frames_between(speech.start, speech.start + speech.seconds)
+    times = np.array([placement.seconds_of(frame) for frame in frames])
+    targets = np.array([[_SHAPES[name].get(control, 0.0) for control in _USED] for name, _, _ in speech.visemes])
+    shares = _shares(speech, times, 1 / placement.rate)
+    values = strength * shares @ targets.reshape(len(speech.visemes), len(_USED))
+    clock = speech.start + np.arange(len(speech.loudness)) / speech.loudness_fps
+    loud = np.interp(times, clock, speech.loudness) if len(clock) else np.zeros(len(times))
+    gain = np.stack(
+        [
+            np.ones(len(times)) if name.startswith(_CLOSING) else _SOFTEST + (_LOUDEST - _SOFTEST) * loud
+            for name in _USED
+        ],
+        axis=1,
+    )
+    values = np.clip(values * gain, 0.0, 1.0)
+    weights = {name: values[:, column] for column, name in enumerate(_USED) if values[:, column].max(initial=0) > 0.01}
+    spoken = any(name != "sil" for name, _, _ in speech.visemes)
+    return Controls(frames, weights, OWNED, notes=() if spoken else ("No speech was heard in this sound.",))
+
+
+def _shares(speech: Speech, times: np.ndarray, frame_seconds: float) -> np.ndarray:
+    """Each shape's part of the mouth at each time, (T, V); rows sum to 1 or less."""
+    total = np.full(len(times), 0.02)  # where no phone is near the mouth rests
+    dominances = np.zeros((len(times), len(speech.visemes)))
+    for column, (name, start, end) in enumerate(speech.visemes):
+        middle = (start + end) / 2
+        if name in _MUST_SHOW:
+            nearest = times[np.argmin(np.abs(times - middle))]
+            middle = nearest if abs(nearest - middle) <= frame_seconds else middle
+        half = (end - start) / 2
+        away = times - middle
+        fall = np.where(away < 0, _ATTACK_SECONDS, _RELEASE_SECONDS) + 0.4 * half
+        outside = np.maximum(np.abs(away) - 0.6 * half, 0.0) / fall
+        near = outside < _REACH
+        dominances[near, column] = _DOMINANCE.get(name, _USUAL_DOMINANCE) * np.exp(-(outside[near] ** 2))
+        total += dominances[:, column]
+    return dominances / total[:, None]
