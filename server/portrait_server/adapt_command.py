@@ -7,6 +7,7 @@ import argparse
 import os
 from pathlib import Path
 
+from portrait_shared.frame_files import prepare_folder
 from tqdm import tqdm
 
 from portrait_server.device import DEVICES, resolve_device
@@ -14,9 +15,13 @@ from portrait_server.device import DEVICES, resolve_device
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="1 to 32 photographs of one person")
+    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="1 to 32 photographs of one person, whose face is the largest in each; from five on, one in five only judges")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="NAME", help="the personal file; .safetensors is added"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="NAME",
+        help="the personal file, for `portrait render --personal`; .safetensors is added",
     )
     parser.add_argument(
         "--weights", type=Path, metavar="FILE", help="the networks to tune (default: those that fewshot draws with)"
@@ -35,25 +40,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Tunes and writes the file; returns the exit status."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train_command
-    from portrait_server.corpora.build import cut
     from portrait_server.detectors.registry import create_detector
-    from portrait_server.detectors.selection import select_face
     from portrait_server.engines.fewshot_weights import find_weights
-    from portrait_server.images import opaque, read_image
+    from portrait_server.images import read_image
     from portrait_server.networks import weights_file
-    from portrait_server.networks.personal import save_personal
+    from portrait_server.networks.personal import to_file
     from portrait_server.training.adaptation import adapt
     from portrait_server.training.checkpoints import newest_discriminator
+    from portrait_server.training.photographs import faces_of
 
+    name = arguments.output.name.removesuffix(".safetensors")
+    path = arguments.output.with_name(f"{name}.safetensors")
+    prepare_folder(path.parent)  # an output that cannot be written is better known before minutes of work
     networks, info = weights_file.load(arguments.weights or find_weights(), resolve_device(arguments.device))
     judge = newest_discriminator(arguments.run, networks) if arguments.run else None
     detector = create_detector("mediapipe")
-    bar = tqdm(total=None, unit="step", disable=None)
+    bar = tqdm(total=None, unit="step", desc="Tuning", disable=None)
     try:
-        faces = []
-        for photo in arguments.photos:
-            image = opaque(read_image(photo))
-            faces.append(cut(image, select_face(detector.detect(image), None, photo.name)))
+        faces = faces_of(((photo.name, read_image(photo)) for photo in arguments.photos), detector)
 
         def progress(step: int, steps: int, figures: dict[str, float]) -> None:
             bar.total, bar.n = steps, step
@@ -63,11 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         bar.close()
         detector.close()
-    path = arguments.output.with_name(f"{arguments.output.name.removesuffix('.safetensors')}.safetensors")
-    save_personal(path, tuned.personal)
-    for name, before in tuned.before.items():
-        print(f"{name:10} {before:8.4f} -> {tuned.after[name]:8.4f}")
-    print(
-        f"{path}: {f'tuned in {tuned.step} steps' if tuned.kept else 'nothing was better than the networks as they are'}"
-    )
+    to_file(tuned.personal).save(path)
+    for figure, before in tuned.before.items():
+        print(f"{figure:10} {before:8.4f} -> {tuned.after[figure]:8.4f}")
+    print(f"Tuned in {tuned.step} steps." if tuned.kept else "Nothing was better than the networks as they are.")
+    print(f"Saved: {path}")
     return 0

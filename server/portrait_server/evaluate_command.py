@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import prepare_folder, write_frame
 from tqdm import tqdm
 
+from portrait_server.detectors.registry import create_detector
 from portrait_server.device import DEVICES, resolve_device
 from portrait_server.engines.base import Engine
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
@@ -21,11 +24,14 @@ from portrait_server.evaluation.dlib_faces import DlibFaces, why_missing
 from portrait_server.evaluation.reenactment import Judge, Trial, check_length, scored_numbers
 from portrait_server.evaluation.report import Row, figures_file, table
 from portrait_server.evaluation.sheet import sheet_file, strip
-from portrait_server.evaluation.tuning import personalized
+from portrait_server.evaluation.tuning import ClipTuner, personalized
 
 _MOST_REFERENCES = 32
 _CLIPS_ON_SHEET = 12
 _NEVER_MEASURED = "the real network's weights come with no package, and another network's figure may not bear the name"
+
+EngineFor = Callable[[Clip, int], Engine]
+"""What draws a clip from so many of its frames."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=_frames, default=48, metavar="N",
                         help="the most frames taken of each clip, spread over it (default: 48)")  # fmt: skip
     parser.add_argument("--cross", action="store_true", help="also drive each clip's person by the next clip's motion")
-    parser.add_argument("--personal", type=Path, metavar="FILE",
+    tuning = parser.add_mutually_exclusive_group()
+    tuning.add_argument("--tuned", action="store_true",
+                        help="also score the engine tuned to each clip by the same reference frames, for each of "
+                             "--references; each tuning takes as long as `portrait adapt`")  # fmt: skip
+    tuning.add_argument("--personal", type=Path, metavar="FILE",
                         help="also score the engine tuned by this file of `portrait adapt`")  # fmt: skip
     parser.add_argument("--device", choices=DEVICES, default="auto")
 
@@ -59,20 +69,22 @@ def run(asked: argparse.Namespace) -> int:
         )
     device = resolve_device(asked.device)
     engine = create_engine(asked.engine, device)
-    engines = {False: engine} | ({True: personalized(engine, asked.personal)} if asked.personal else {})
     prepare_folder(asked.output)
     dlib_missing = why_missing()
     faces = None if dlib_missing else DlibFaces()
-    judges = {tuned: Judge(each, faces) for tuned, each in engines.items()}
-
     rows: list[Row] = []
     strips: list[np.ndarray] = []
-    with tqdm(total=len(paths), unit="clip", desc="Evaluating", disable=None) as bar:
+    with contextlib.ExitStack() as open_things:
+        tuner = None
+        if asked.tuned:
+            tuner = ClipTuner(engine, open_things.enter_context(contextlib.closing(create_detector("mediapipe"))))
+        ways = _ways(engine, asked.personal, tuner)
+        trials = len(paths) * len(asked.references) * len(ways)
+        bar = open_things.enter_context(tqdm(total=trials, unit="trial", desc="Evaluating", disable=None))
         for number, (clip, driver) in enumerate(_pairs(paths, asked.frames, asked.references)):
-            found, pictures = _evaluate(judges, clip, driver if asked.cross else None, asked.references)
+            found, pictures = _evaluate(ways, faces, clip, driver if asked.cross else None, asked.references, bar)
             rows += found
             strips += pictures if number < _CLIPS_ON_SHEET else []
-            bar.update()
 
     left_out = {"fid": _NEVER_MEASURED, "lpips": _NEVER_MEASURED}
     if dlib_missing:
@@ -81,13 +93,24 @@ def run(asked: argparse.Namespace) -> int:
     for column, why in left_out.items():
         print(f"Left out: {column}: {why}")
     results = {
-        "figures.json": figures_file(rows, _about(engine, device, asked), left_out),
+        "figures.json": figures_file(rows, _about(engine, device, asked, tuner), left_out),
         "contact_sheet.png": sheet_file(strips),
     }
     for name, data in results.items():
         write_frame(asked.output / name, data)
         print(f"Saved: {asked.output / name}")
     return 0
+
+
+def _ways(engine: Engine, personal: Path | None, tuner: ClipTuner | None) -> dict[bool, EngineFor]:
+    """Feed-forward, and tuned where that is asked for."""
+    ways: dict[bool, EngineFor] = {False: lambda clip, count: engine}
+    if personal is not None:
+        tuned = personalized(engine, personal)
+        ways[True] = lambda clip, count: tuned
+    elif tuner is not None:
+        ways[True] = tuner.tuned
+    return ways
 
 
 def _pairs(paths: Sequence[Path], most_frames: int, references: Sequence[int]) -> Iterator[tuple[Clip, Clip]]:
@@ -107,7 +130,12 @@ def _pairs(paths: Sequence[Path], most_frames: int, references: Sequence[int]) -
 
 
 def _evaluate(
-    judges: dict[bool, Judge], clip: Clip, driver: Clip | None, references: Sequence[int]
+    ways: dict[bool, EngineFor],
+    faces: DlibFaces | None,
+    clip: Clip,
+    driver: Clip | None,
+    references: Sequence[int],
+    bar: tqdm,
 ) -> tuple[list[Row], list[np.ndarray]]:
     """Rows of one clip, and its strips of the sheet."""
     scored = scored_numbers(len(clip), references)
@@ -122,17 +150,19 @@ def _evaluate(
 
     own.append(strip(f"{clip.name}, real", [clip.frames[number] for number in scored]))
     for count in references:
-        for tuned, judge in judges.items():
+        for tuned, engine_for in ways.items():
+            judge = Judge(engine_for(clip, count), faces)
             own.append(note("self", clip, count, tuned, judge.own_motion(clip, count, scored)))
             if driver is not None:
                 result = judge.others_motion(clip, count, driver)
                 if not others:
                     others.append(strip(f"{driver.name}, real", [driver.frames[number] for number in result.numbers]))
                 others.append(note("cross", driver, count, tuned, result))
+            bar.update()
     return rows, own + others
 
 
-def _about(engine: Engine, device: str, asked: argparse.Namespace) -> dict[str, object]:
+def _about(engine: Engine, device: str, asked: argparse.Namespace, tuner: ClipTuner | None) -> dict[str, object]:
     return {
         "version": __version__,
         "engine": engine.name,
@@ -141,6 +171,7 @@ def _about(engine: Engine, device: str, asked: argparse.Namespace) -> dict[str, 
         "references": asked.references,
         "most_frames": asked.frames,
         "personal": asked.personal.name if asked.personal else None,
+        "tunings": [dataclasses.asdict(tuning) for tuning in tuner.tunings] if tuner else [],
     }
 
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from portrait_shared.client import Client, ReferenceImage
+from portrait_shared.client import Client, PersonalFile, ReferenceImage
 from portrait_shared.connection import default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess, find_server
@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=_side, metavar="N", help="longer side of the frames in pixels (default: as the track)"
     )
     parser.add_argument("--engine", metavar="NAME", help="what draws the frames (default: the server's)")
+    parser.add_argument("--personal", type=Path, metavar="FILE",
+                        help="draw with the engine tuned to the person by `portrait adapt`")  # fmt: skip
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto")
     parser.add_argument("--matte", action="store_true", help="write the person's alpha matte as a fourth channel")
     parser.add_argument("--connect", type=Path, nargs="?", const=default_connection_file(), metavar="FILE",
@@ -71,8 +73,9 @@ def run(asked: argparse.Namespace) -> int:
             f"but {asked.reference[0]} has {width}x{height}.",
             "Use the photo that the track was made for, or scale the track's points and size to this photo.",
         )
+    personal = PersonalFile.load(asked.personal) if asked.personal else None
     with _client(asked) as client:
-        portrait = client.prepare(references, engine=asked.engine)
+        portrait = client.prepare(references, engine=asked.engine, personal=personal)
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
             for _, path in store_frames(client, portrait, points, frames, asked.output,

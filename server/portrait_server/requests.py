@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from portrait_shared import __version__
 from portrait_shared.bounds import check_frame_points
-from portrait_shared.digest import image_digest, portrait_digest
+from portrait_shared.digest import portrait_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import (
+    Adapt,
+    Adapted,
     AskStats,
     Cancel,
     Credit,
@@ -23,29 +25,33 @@ from portrait_shared.messages import (
     Echo,
     Echoed,
     Message,
+    OfferPersonal,
     OfferReference,
     Prepare,
     Prepared,
     Progress,
-    ReferenceState,
     Render,
     Shutdown,
     Stats,
     Stopping,
     Welcome,
 )
+from portrait_shared.personal import TunedPerson
 from portrait_shared.protocol import bad_message
 
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_server.detectors.selection import select_face
-from portrait_server.engines.base import Engine, Reference
-from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
+from portrait_server.engines.base import Reference
+from portrait_server.engines.registry import DEFAULT_ENGINE
 from portrait_server.images import opaque
-from portrait_server.portraits import PORTRAIT_BYTES, REFERENCE_BYTES, Portrait, Store, array_bytes
+from portrait_server.loaded_engines import LoadedEngines, tunable
+from portrait_server.portraits import PORTRAIT_BYTES, Portrait, Store, array_bytes
 from portrait_server.scheduler import Scheduler
 from portrait_server.sessions import MAX_PENDING, RenderJob, Session
 from portrait_server.tasks import Errand, Workers
+from portrait_server.tunings import Tunings
+from portrait_server.uploads import Uploads
 
 Answer = Message | None
 
@@ -58,32 +64,26 @@ class Requests:
         counters: totals since the start, for `Stats`.
     """
 
-    def __init__(self, scheduler: Scheduler, helpers: Workers, device: str, log_file: str) -> None:
+    def __init__(self, scheduler: Scheduler, helpers: Workers, tunings: Tunings, device: str, log_file: str) -> None:
         self.stopping = False
         self.sessions: dict[bytes, Session] = {}
-        self.counters = dict.fromkeys(
-            ("frames_drawn", "batches", "largest_batch", "bad_messages", "images_received"), 0
-        )
+        self.counters = dict.fromkeys(("frames_drawn", "batches", "largest_batch", "bad_messages"), 0)
         self._scheduler = scheduler
-        self._helpers = helpers
+        self._uploads = Uploads(helpers)
+        self._tunings = tunings
         self._device = device
         self._log_file = log_file
         self._started = time.monotonic()
-        self._references: Store[np.ndarray] = Store(REFERENCE_BYTES)
         self._portraits: Store[Portrait] = Store(PORTRAIT_BYTES)
         self._detectors: dict[str, Detector] = {}
-        self._engines: dict[str, Engine] = {}
-        self._broken_engines: dict[str, PortraitError] = {}
-        for name in ENGINES:
-            try:
-                self._engines[name] = create_engine(name, device)
-            except PortraitError as error:
-                self._broken_engines[name] = error
+        self._engines = LoadedEngines(device)
         self._handlers: dict[type[Message], Callable[[Session, Any], Answer]] = {
             Echo: self._echo,
             AskStats: self._stats,
             Shutdown: self._shutdown,
-            OfferReference: self._reference,
+            OfferReference: self._uploads.offer_reference,
+            OfferPersonal: self._uploads.offer_personal,
+            Adapt: self._adapt,
             Detect: self._detect,
             Prepare: self._prepare,
             Render: self._render,
@@ -100,7 +100,7 @@ class Requests:
         handler = self._handlers.get(type(message))
         if handler is None:
             raise bad_message(f"A client does not send `{message.type}`.")
-        if isinstance(message, (OfferReference, Detect, Prepare, Render)):
+        if isinstance(message, (OfferReference, OfferPersonal, Adapt, Detect, Prepare, Render)):
             if self.stopping:
                 raise stopping_error()
             if session.pending >= MAX_PENDING:
@@ -110,9 +110,8 @@ class Requests:
         return handler(session, message)
 
     def welcome(self, request: int) -> Welcome:
-        fingerprints = {name: engine.fingerprint for name, engine in self._engines.items()}
         return Welcome(
-            request, __version__, os.getpid(), self._device, fingerprints, DEFAULT_ENGINE,
+            request, __version__, os.getpid(), self._device, self._engines.fingerprints, DEFAULT_ENGINE,
             tuple(detector_names()), default_detector_name(), self._log_file,
         )  # fmt: skip
 
@@ -130,6 +129,7 @@ class Requests:
         self.sessions.pop(session.routing, None)
         for job in list(session.jobs.values()):
             self.end_job(job)
+        self._tunings.end_session(session)
         self._scheduler.remove(session)
 
     def close(self) -> None:
@@ -147,10 +147,13 @@ class Requests:
             **self.counters,
             "uptime_seconds": time.monotonic() - self._started,
             "clients": len(self.sessions),
-            "references": len(self._references),
-            "reference_bytes": self._references.held_bytes,
+            "images_received": self._uploads.images_received,
+            "references": len(self._uploads.references),
+            "reference_bytes": self._uploads.references.held_bytes,
             "portraits": len(self._portraits),
             "portrait_bytes": self._portraits.held_bytes,
+            "personal_files": len(self._uploads.personals),
+            "tunings": self._tunings.count,
         }
         jobs = [
             {
@@ -165,28 +168,18 @@ class Requests:
         self.stopping = True
         return Stopping(message.request)
 
-    def _reference(self, session: Session, message: OfferReference) -> Answer:
-        known = self._references.get(message.digest) is not None
-        if known or message.image is None:
-            return ReferenceState(message.request, known)
-        image = message.image
-        self.counters["images_received"] += 1
+    def _adapt(self, session: Session, message: Adapt) -> Answer:
+        engine = tunable(self._engines.get(message.engine, tuned=True))
+        images = [self._uploads.image(digest) for digest in message.references]
+        return Progress(message.request, "queued", self._tunings.add(session, message.request, images, engine.checksum))
 
-        def verify() -> bool:
-            return image_digest(image) == message.digest
-
-        def keep(genuine: bool) -> Message:
-            if not genuine:
-                raise PortraitError(ErrorCode.BAD_IMAGE, "The image is not the one that was offered.", "Send it again.")
-            self._references.put(message.digest, image, image.nbytes)
-            return ReferenceState(message.request, True)
-
-        session.errands += 1
-        self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
-        return None
+    def adapted(self, request: int, tuned: TunedPerson) -> Adapted:
+        """The answer to `Adapt`. The file is kept, so that the client need not send it back to use it."""
+        self._uploads.keep(tuned.personal)
+        return Adapted(request, tuned.kept, tuned.step, tuned.before, tuned.after, tuned.personal.content)
 
     def _detect(self, session: Session, message: Detect) -> Answer:
-        image = self._reference_image(message.reference)
+        image = self._uploads.image(message.reference)
         name = message.detector or default_detector_name()
         if name not in detector_names():
             raise PortraitError(
@@ -205,26 +198,29 @@ class Requests:
         return self._queue(session, message.request, detect, lambda detected: detected)
 
     def _prepare(self, session: Session, message: Prepare) -> Answer:
-        engine = self._engine(message.engine or DEFAULT_ENGINE)
-        images = [self._reference_image(digest) for digest in message.references]
+        engine = self._engines.get(message.engine, tuned=message.personal is not None)
+        images = [self._uploads.image(digest) for digest in message.references]
+        personal = self._uploads.personal(message.personal)
         for image, points in zip(images, message.points, strict=True):
             check_frame_points(points[np.newaxis], ["of the reference"], (image.shape[1], image.shape[0]))
-        portrait_id = portrait_digest(
-            engine.name, engine.fingerprint, zip(message.references, message.points, strict=True)
-        )
+        fingerprint = engine.fingerprint if personal is None else f"{engine.fingerprint} personal {personal.digest}"
+        portrait_id = portrait_digest(engine.name, fingerprint, zip(message.references, message.points, strict=True))
         answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
         if self._portraits.get(portrait_id) is not None:
             return answer
         references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]
+        size = images[0].shape[1], images[0].shape[0]
 
-        def prepare() -> tuple[Any, int]:
-            value = engine.prepare(references)
-            return value, array_bytes(value)
+        def prepare() -> tuple[Portrait, int]:
+            if personal is None:
+                value = engine.prepare(references)
+                return Portrait(portrait_id, engine, value, size), array_bytes(value)
+            tuned = self._engines.personalized(engine, personal)
+            value = tuned.prepare(references)
+            return Portrait(portrait_id, tuned, value, size), array_bytes([value, tunable(tuned).networks])
 
-        def keep(prepared: tuple[Any, int]) -> Message:
-            value, held_bytes = prepared
-            size = images[0].shape[1], images[0].shape[0]
-            self._portraits.put(portrait_id, Portrait(portrait_id, engine, value, size), held_bytes)
+        def keep(prepared: tuple[Portrait, int]) -> Message:
+            self._portraits.put(portrait_id, *prepared)
             return answer
 
         return self._queue(session, message.request, prepare, keep)
@@ -249,10 +245,13 @@ class Requests:
         return None
 
     def _cancel(self, session: Session, message: Cancel) -> Answer:
-        if (job := session.jobs.get(message.job)) is None:
-            return None
-        self.end_job(job)
-        return Done(job.request, True)
+        if (job := session.jobs.get(message.job)) is not None:
+            self.end_job(job)
+        elif (tuning := session.tunings.get(message.job)) is not None:
+            self._tunings.end(tuning)
+        else:
+            return None  # it has just ended
+        return Done(message.job, True)
 
     def _queue(
         self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message]
@@ -261,24 +260,6 @@ class Requests:
             raise stopping_error()
         session.errands += 1
         return Progress(request, "queued", self._scheduler.add(session, Errand(session, request, run, finish)))
-
-    def _reference_image(self, digest: str) -> np.ndarray:
-        image = self._references.get(digest)
-        if image is None:
-            raise PortraitError(
-                ErrorCode.UNKNOWN_REFERENCE, "The server does not hold this image any more.", "Send it again."
-            )
-        return image
-
-    def _engine(self, name: str) -> Engine:
-        if name in self._broken_engines:
-            raise self._broken_engines[name]
-        if name not in self._engines:
-            raise PortraitError(
-                ErrorCode.UNKNOWN_ENGINE, f"There is no engine named {name!r}.",
-                f"Choose one of: {', '.join(sorted(self._engines))}.",
-            )  # fmt: skip
-        return self._engines[name]
 
 
 def stopping_error(detail: str = "") -> PortraitError:

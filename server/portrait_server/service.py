@@ -18,7 +18,8 @@ from portrait_server.door import Door, Gone
 from portrait_server.requests import Requests, stopping_error
 from portrait_server.scheduler import Scheduler
 from portrait_server.sessions import MAX_SESSIONS, RenderJob, Session
-from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, Outcome, Workers, as_portrait_error
+from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, News, Outcome, Workers, as_portrait_error
+from portrait_server.tunings import TuningJob, Tunings
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,8 @@ class Service:
         self._scheduler = Scheduler()
         self._engine = Workers("engine", 1, self._mailbox, log_file)
         self._helpers = Workers("helper", min(_MAX_HELPERS, os.cpu_count() or 1), self._mailbox, log_file)
-        self._requests = Requests(self._scheduler, self._helpers, device, log_file)
+        self._tunings = Tunings(self._mailbox, log_file, device)
+        self._requests = Requests(self._scheduler, self._helpers, self._tunings, device, log_file)
         self._stop_asked = False
         self._stop_deadline: float | None = None
         self._probes: list[float] = []
@@ -75,7 +77,10 @@ class Service:
                 self._take_message(routing, parts)
             if self._mailbox.reader.fileno() in events:
                 for outcome in self._mailbox.take_all():
-                    self._take_outcome(outcome)
+                    if isinstance(outcome, News):
+                        self._send(outcome.session, outcome.message)
+                    else:
+                        self._take_outcome(outcome)
             self._look_after_clients(self._door.somebody_left(events))
             self._dispatch()
         self._close()
@@ -167,6 +172,8 @@ class Service:
                 self._deliver(task.job, task.index, outcome.value)
         elif isinstance(task, Errand):
             self._take_errand(task, outcome)
+        elif isinstance(task, TuningJob):
+            self._take_tuning(task, outcome)
 
     def _take_batch(self, batch: Batch, outcome: Outcome) -> None:
         job, counters = batch.job, self._requests.counters
@@ -196,6 +203,14 @@ class Service:
             error = refusal
         if error is not None:
             self._send(errand.session, Error.of(errand.request, error))
+
+    def _take_tuning(self, job: TuningJob, outcome: Outcome) -> None:
+        if not self._tunings.returned(job):
+            return
+        if outcome.error is not None:
+            self._send(job.session, Error.of(job.request, outcome.error))
+        elif outcome.value is not None:
+            self._send(job.session, self._requests.adapted(job.request, outcome.value))
 
     def _deliver(self, job: RenderJob, index: int, frame: RenderedFrame) -> None:
         if job.ended:
@@ -233,12 +248,16 @@ class Service:
             self._begin_to_stop(now)
         if self._stop_deadline is None:
             return False
-        return now >= self._stop_deadline or not (self._engine.busy or self._helpers.busy)
+        return now >= self._stop_deadline or not (self._engine.busy or self._helpers.busy or self._tunings.count)
 
     def _begin_to_stop(self, now: float) -> None:
         log.info("Stopping")
         self._requests.stopping = True
         self._stop_deadline = now + _STOP_SECONDS
+        for session in self._requests.sessions.values():
+            for tuning in list(session.tunings.values()):
+                self._tunings.end(tuning)
+                self._send(session, Error.of(tuning.request, stopping_error()))
         for work in self._scheduler.clear():
             if isinstance(work, Errand):
                 self._send(work.session, Error.of(work.request, stopping_error()))
@@ -253,6 +272,7 @@ class Service:
         hangs = self._engine.busy > 0
         self._engine.stop(0.0 if hangs else 1.0)
         self._helpers.stop(0.0 if hangs else 1.0)
+        self._tunings.stop(0.0 if hangs else 1.0)
         if not hangs:
             self._requests.close()
         self._door.close(_LINGER_MS)

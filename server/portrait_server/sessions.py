@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from portrait_shared.digest import frame_digest
 from portrait_shared.messages import MAX_WINDOW, Render, RenderedFrame
 
 from portrait_server.portraits import Portrait
+
+if TYPE_CHECKING:
+    from portrait_server.tunings import TuningJob
 
 MAX_SESSIONS: Final = 256
 MAX_PENDING: Final = 64
@@ -27,6 +30,7 @@ class Session:
         routing: its address on the ROUTER socket.
         name: what it calls itself.
         jobs: its open renders by request id.
+        tunings: its open tunings by request id.
         errands: how many other requests of its wait or are worked on.
         gone: whether it has left; what is still computed for it is thrown away.
     """
@@ -34,12 +38,13 @@ class Session:
     routing: bytes
     name: str
     jobs: dict[int, RenderJob] = field(default_factory=dict)
+    tunings: dict[int, TuningJob] = field(default_factory=dict)
     errands: int = 0
     gone: bool = False
 
     @property
     def pending(self) -> int:
-        return len(self.jobs) + self.errands
+        return len(self.jobs) + len(self.tunings) + self.errands
 
 
 class RenderJob:

@@ -87,6 +87,14 @@ class Outcome:
     error: PortraitError | None
 
 
+@dataclass(frozen=True, eq=False)
+class News:
+    """A message about work that goes on."""
+
+    session: Session
+    message: Message
+
+
 class Mailbox:
     """Where threads leave outcomes for the service; a socket wakes it, so that it can wait for all at once."""
 
@@ -94,10 +102,14 @@ class Mailbox:
         self.reader, self.waker = socket.socketpair()
         self.reader.setblocking(False)
         self.waker.setblocking(False)
-        self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
+        self._outcomes: queue.SimpleQueue[Outcome | News] = queue.SimpleQueue()
 
     def put(self, outcome: Outcome) -> None:
         self._outcomes.put(outcome)
+        self.wake()
+
+    def tell(self, news: News) -> None:
+        self._outcomes.put(news)
         self.wake()
 
     def wake(self) -> None:
@@ -106,12 +118,12 @@ class Mailbox:
         except BlockingIOError:
             return  # it is full of wake-up calls already
 
-    def take_all(self) -> list[Outcome]:
+    def take_all(self) -> list[Outcome | News]:
         try:
             self.reader.recv(4096)
         except BlockingIOError:
             return []
-        outcomes = []
+        outcomes: list[Outcome | News] = []
         while not self._outcomes.empty():
             outcomes.append(self._outcomes.get_nowait())
         return outcomes

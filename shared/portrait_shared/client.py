@@ -3,41 +3,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Literal, Self, TypeVar
+from functools import partial
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 
 from portrait_shared.bounds import check_frame_points
-from portrait_shared.channel import ServerLost
 from portrait_shared.connection import Connection
+from portrait_shared.conversation import Conversation
 from portrait_shared.digest import frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess
-from portrait_shared.link import Link
 from portrait_shared.messages import (
     MAX_FRAMES,
     MAX_WINDOW,
     AskStats,
-    Cancel,
     Detect,
     Detected,
     Echo,
     Echoed,
-    Error,
-    Message,
-    OfferReference,
     Prepare,
     Prepared,
-    Progress,
-    ReferenceState,
     Shutdown,
     Stats,
     Stopping,
 )
-from portrait_shared.protocol import bad_message
+from portrait_shared.personal import PersonalFile, TunedPerson
 from portrait_shared.references import (
     MAX_REFERENCES,
     Detection,
@@ -47,17 +40,25 @@ from portrait_shared.references import (
     ServerInfo,
 )
 from portrait_shared.render_stream import RenderStream
+from portrait_shared.tuning import Tuning
 
-__all__ = ["Client", "Detection", "Frame", "PortraitHandle", "ReferenceImage", "RenderStream", "ServerInfo"]
+__all__ = [
+    "Client",
+    "Detection",
+    "Frame",
+    "PersonalFile",
+    "PortraitHandle",
+    "ReferenceImage",
+    "RenderStream",
+    "ServerInfo",
+    "TunedPerson",
+    "Tuning",
+]
 
-_TRIES: Final = 3
-_WAIT_SECONDS: Final = 1.0
 _LEAST_WINDOW: Final = 8
 
-Answer = TypeVar("Answer", bound=Message)
 
-
-class Client:
+class Client(Conversation):
     """Talks to one server. Used by one thread; every wait is bounded.
 
     Args:
@@ -65,15 +66,10 @@ class Client:
             and starts it again after a crash.
         name: what the server's log calls this client.
         restarts: how many crashes in a row are forgiven; a server that lived 10 s counts as stable.
-
-    Attributes:
-        link: the connection to the server, for `RenderStream`.
     """
 
     def __init__(self, connection: Connection | ServerProcess, *, name: str = "client", restarts: int = 5) -> None:
-        self.link = Link(connection, name, restarts)
-        self._streams: dict[int, RenderStream] = {}
-        self._last_request = 1  # 1 was the hello
+        super().__init__(connection, name, restarts)
 
     @property
     def server(self) -> ServerInfo:
@@ -102,19 +98,40 @@ class Client:
         """
         return self._detect(ReferenceImage(image), detector, face)
 
-    def prepare(self, references: Sequence[ReferenceImage], *, engine: str | None = None) -> PortraitHandle:
+    def adapt(self, photos: Sequence[ReferenceImage], *, engine: str | None = None) -> Tuning:
+        """Tunes an engine to the person on some photos: minutes on a CPU, one tuning after another.
+
+        Args:
+            photos: 1 to 32, with one person's face the largest; their points, where they have some, are not used.
+            engine: the one that can be tuned where None.
+
+        Returns:
+            the tuning, whose `result` waits for what to give `prepare`.
+
+        Raises:
+            PortraitError: BAD_IMAGE for too few or too many photos.
+        """
+        _check_count(photos, "Tuning takes")
+        return Tuning(self, photos, engine)
+
+    def prepare(
+        self,
+        references: Sequence[ReferenceImage],
+        *,
+        engine: str | None = None,
+        personal: PersonalFile | None = None,
+    ) -> PortraitHandle:
         """Makes a portrait ready to be driven. Points that are None are detected on the server.
 
         Args:
             references: 1 to 32; the first one's pixel frame is the portrait's.
+            engine: the server's default where None, or with `personal` the engine that can be tuned.
+            personal: what `adapt`, or `portrait adapt`, has made.
 
         Raises:
-            PortraitError: UNKNOWN_ENGINE, BAD_POINTS, BAD_IMAGE, and those of `detect`.
+            PortraitError: UNKNOWN_ENGINE, BAD_POINTS, BAD_IMAGE, BAD_WEIGHTS, and those of `detect`.
         """
-        if not 1 <= len(references) <= MAX_REFERENCES:
-            raise PortraitError(
-                ErrorCode.BAD_IMAGE, f"A portrait is made of 1 to {MAX_REFERENCES} photos, not {len(references)}."
-            )
+        _check_count(references, "A portrait is made of")
         complete = []
         for reference in references:
             points = self._detect(reference, None, None).points if reference.points is None else reference.points
@@ -122,12 +139,17 @@ class Client:
             complete.append(ReferenceImage(reference.image, points) if reference.points is None else reference)
         points = np.stack([reference.points for reference in complete if reference.points is not None])
         request = Prepare(
-            self.new_request(), engine, tuple(reference.digest for reference in complete), points.astype("<f4")
-        )
-        prepared = self._ask_about(complete, request, Prepared)
+            self.new_request(), engine, tuple(reference.digest for reference in complete), points.astype("<f4"),
+            None if personal is None else personal.digest,
+        )  # fmt: skip
+        uploads = [partial(self.upload_reference, reference) for reference in complete]
+        if personal is not None:
+            uploads.append(partial(self.upload_personal, personal))
+        prepared = self.ask_about(uploads, request, Prepared)
         return PortraitHandle(
-            prepared.portrait, points[0], complete[0].size, prepared.engine, prepared.batch_size, tuple(complete)
-        )
+            prepared.portrait, points[0], complete[0].size, prepared.engine, prepared.batch_size, tuple(complete),
+            personal,
+        )  # fmt: skip
 
     def render(
         self,
@@ -176,17 +198,17 @@ class Client:
         """Round-trip time in seconds, through the server's queue of engine work if asked."""
         self.connect()
         start = time.perf_counter()
-        self._ask(Echo(self.new_request(), through_engine), Echoed)
+        self.ask(Echo(self.new_request(), through_engine), Echoed)
         return time.perf_counter() - start
 
     def stats(self) -> dict[str, Any]:
         """The server's counters, and under ``jobs`` those of each render."""
-        answer = self._ask(AskStats(self.new_request()), Stats)
+        answer = self.ask(AskStats(self.new_request()), Stats)
         return {**answer.counters, "jobs": [dict(job) for job in answer.jobs]}
 
     def shutdown(self) -> None:
         """Asks the server to stop: it finishes the batch in hand and hands the rest back."""
-        self._ask(Shutdown(self.new_request()), Stopping)
+        self.ask(Shutdown(self.new_request()), Stopping)
 
     def close(self) -> None:
         """Lets go of the server; stops it where this client has started it. Never hangs."""
@@ -200,84 +222,14 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # For RenderStream
-
-    def new_request(self) -> int:
-        self._last_request += 1
-        return self._last_request
-
-    def enter(self, stream: RenderStream) -> int:
-        """A new request id, whose messages go to the stream from now on."""
-        self._streams = {job: other for job, other in self._streams.items() if other is not stream}
-        job = self.new_request()
-        self._streams[job] = stream
-        return job
-
-    def leave(self, job: int | None, generation: int) -> None:
-        """Ends a stream's job, on the server too if it is still the one that was asked."""
-        if job is None or self._streams.pop(job, None) is None:
-            return
-        if self.link.channel is not None and generation == self.link.generation:
-            with contextlib.suppress(ServerLost):  # the job ends with the connection; whoever asks next mends that
-                self.link.channel.send(Cancel(self.new_request(), job))
-
-    def send(self, message: Message) -> None:
-        self.link.connect().send(message)
-
-    def pump(self, timeout_s: float) -> Message | None:
-        """Receives one message within about `timeout_s`; a stream's goes to the stream, another is returned."""
-        message = self.link.receive(timeout_s)
-        if message is None:
-            return None
-        stream = self._streams.get(message.request)
-        if stream is None:
-            return message
-        stream.deliver(message)
-        return None
-
     def _detect(self, reference: ReferenceImage, detector: str | None, face: int | None) -> Detection:
         request = Detect(self.new_request(), reference.digest, detector, face)
-        found = self._ask_about([reference], request, Detected)
+        found = self.ask_about([partial(self.upload_reference, reference)], request, Detected)
         return Detection(found.points, found.face_count, found.detector, found.mesh478)
 
-    def _ask_about(self, references: Sequence[ReferenceImage], request: Message, kind: type[Answer]) -> Answer:
-        """Makes sure that the server has the references, then asks; again where it has lost them meanwhile."""
-        for attempt in range(_TRIES):
-            for reference in references:
-                self._upload(reference)
-            try:
-                return self._ask(request, kind)
-            except PortraitError as error:
-                if error.code != ErrorCode.UNKNOWN_REFERENCE or attempt == _TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
 
-    def _upload(self, reference: ReferenceImage) -> None:
-        offer = OfferReference(self.new_request(), reference.digest, reference.size)
-        if not self._ask(offer, ReferenceState).known:
-            handover = OfferReference(self.new_request(), reference.digest, reference.size, reference.image)
-            if not self._ask(handover, ReferenceState).known:
-                raise bad_message("The server did not take the image.")
-
-    def _ask(self, request: Message, kind: type[Answer]) -> Answer:
-        """Sends a request and waits for its answer; asks the server that came back where one was lost."""
-        for attempt in range(_TRIES):
-            try:
-                self.send(request)
-                return self._wait_for(request.request, kind)
-            except ServerLost:
-                self.link.lost()
-                if attempt == _TRIES - 1:
-                    raise
-        raise AssertionError("unreachable")
-
-    def _wait_for(self, request: int, kind: type[Answer]) -> Answer:
-        while True:
-            message = self.pump(_WAIT_SECONDS)
-            if message is None or message.request != request or isinstance(message, Progress):
-                continue
-            if isinstance(message, Error):
-                raise message.as_exception()
-            if not isinstance(message, kind):
-                raise bad_message(f"The server answered with `{message.type}`.")
-            return message
+def _check_count(photos: Sequence[ReferenceImage], what: str) -> None:
+    if not 1 <= len(photos) <= MAX_REFERENCES:
+        raise PortraitError(
+            ErrorCode.BAD_IMAGE, f"{what} 1 to {MAX_REFERENCES} photos, not {len(photos)}.", "Choose the sharpest."
+        )

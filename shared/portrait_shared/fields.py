@@ -99,6 +99,13 @@ def mapping(check_key: Check, check_value: Check, limit: int) -> Check:
     return check
 
 
+def number(value: Any) -> float:
+    """A finite number."""
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return float(value)
+
+
 def scalar(value: Any) -> Any:
     """A number, a short text or a truth value: what counters hold."""
     if type(value) in (int, bool) or (type(value) is float and math.isfinite(value)):
@@ -150,15 +157,16 @@ class Array:
 
 @dataclass(frozen=True)
 class Blob:
-    """Bytes that travel as a raw buffer."""
+    """Bytes that travel as a raw buffer, `limit` at most."""
 
     nullable: bool = False
+    limit: int = MAX_PART_BYTES
 
     def __call__(self, value: Any) -> Any:
         if value is None and self.nullable:
             return None
-        if not isinstance(value, (bytes, memoryview)) or len(value) > MAX_PART_BYTES:
-            raise ValueError(f"must be at most {MAX_PART_BYTES} bytes")
+        if not isinstance(value, (bytes, memoryview)) or len(value) > self.limit:
+            raise ValueError(f"must be at most {self.limit} bytes")
         return value
 
 

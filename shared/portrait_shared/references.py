@@ -12,6 +12,7 @@ import numpy as np
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
+from portrait_shared.personal import PersonalFile
 from portrait_shared.track import MAX_SIDE_PIXELS
 
 MAX_IMAGE_PIXELS = 64_000_000
@@ -117,12 +118,13 @@ class PortraitHandle:
     """References that a server has made ready to be driven.
 
     Attributes:
-        portrait_id: content hash of the references, their points and the engine.
+        portrait_id: content hash of the references, their points, the engine and what tuned it.
         points: (70, 3) float32, points of the first reference.
         size: (width, height) of the first reference, pixels.
         engine: name of the engine.
         batch_size: how many frames the engine likes to draw at once.
         references: what it was made of, all with points: enough to make it again on another server.
+        personal: what tuned the engine to the person, where something did.
     """
 
     portrait_id: str
@@ -131,6 +133,7 @@ class PortraitHandle:
     engine: str
     batch_size: int
     references: Sequence[ReferenceImage] = field(repr=False)
+    personal: PersonalFile | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,9 @@ class RenderStream:
             return
         if self._forgotten:
             self._forgotten = False
-            again = self._client.prepare(self._portrait.references, engine=self._portrait.engine)
+            again = self._client.prepare(
+                self._portrait.references, engine=self._portrait.engine, personal=self._portrait.personal
+            )
             if again.portrait_id != self._portrait.portrait_id:
                 raise PortraitError(
                     ErrorCode.VERSION_MISMATCH, "The server that came back draws with another version of the engine.",

@@ -22,6 +22,7 @@ from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.messages import (
+    Adapt,
     Cancel,
     Credit,
     Detect,
@@ -29,12 +30,13 @@ from portrait_shared.messages import (
     Error,
     Hello,
     Message,
+    OfferPersonal,
     OfferReference,
     Prepare,
     Render,
     decode,
 )
-from portrait_shared.protocol import MAX_HEADER_BYTES, pack, unpack
+from portrait_shared.protocol import MAX_HEADER_BYTES, PROTOCOL_VERSION, pack, unpack
 from skimage.data import astronaut
 
 Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
@@ -189,6 +191,8 @@ def valid_messages(portrait: PortraitHandle, image: np.ndarray) -> list[Message]
         Credit(7, 6, 1),
         Cancel(8, 6),
         Echo(9, True),
+        OfferPersonal(10, digest, b"0123456789"),
+        Adapt(11, "paint", (digest,)),
     ]
 
 
@@ -238,7 +242,12 @@ def spoiled(chance: random.Random, message: Message) -> list[bytes]:
         fields = dict(envelope.fields)
         for _ in range(chance.randint(1, 3)):
             fields[chance.choice([*fields, "extra"])] = anything(chance)
-        header = {"v": 1, "t": envelope.type, "id": chance.choice([envelope.request, 0, 6, -1, 2**60]), **fields}
+        header = {
+            "v": PROTOCOL_VERSION,
+            "t": envelope.type,
+            "id": chance.choice([envelope.request, 0, 6, -1, 2**60]),
+            **fields,
+        }
         parts[0] = msgpack.packb(header)
     return parts
 

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import (
     TYPES,
+    Adapt,
+    Adapted,
+    AdaptProgress,
     AskStats,
     Cancel,
     Credit,
@@ -24,6 +27,7 @@ from portrait_shared.messages import (
     Error,
     Hello,
     Message,
+    OfferPersonal,
     OfferReference,
     Ping,
     Prepare,
@@ -38,7 +42,8 @@ from portrait_shared.messages import (
     Welcome,
     decode,
 )
-from portrait_shared.protocol import MAX_HEADER_BYTES, MAX_PARTS, pack, unpack
+from portrait_shared.personal import MAX_PERSONAL_BYTES
+from portrait_shared.protocol import MAX_HEADER_BYTES, MAX_PARTS, PROTOCOL_VERSION, pack, unpack
 
 A = "a" * 64
 CHANCE = np.random.default_rng(0)
@@ -71,6 +76,13 @@ MESSAGES: list[Message] = [
     Ping(0),
     Stats(9, {"clients": 1, "uptime_seconds": 2.5}, ({"client": "x", "sent": 3},)),
     Stopping(10),
+    Prepare(4, "fewshot", (A,), POINTS[:1], A),
+    OfferPersonal(11, A),
+    OfferPersonal(11, A, b"safetensors"),
+    Adapt(12, None, (A, A)),
+    AdaptProgress(12, 20, 160, 0.125, 31.5),
+    AdaptProgress(12, 0, 160, 0.25),
+    Adapted(12, True, 40, {"score": 0.2, "psnr": 21.0}, {"score": 0.1, "psnr": 25.5}, b"safetensors"),
     Error.of(5, PortraitError(ErrorCode.BAD_POINTS, "Bad.", "Mend it.")),
 ]
 
@@ -156,6 +168,15 @@ def header(message: Message, /, **changes: object) -> list[bytes]:
         (MESSAGES[2], {"image": [2**40, 2**40, 3]}),
         (MESSAGES[19], {"png": None}),
         (MESSAGES[-1], {"code": "no_such_code"}),
+        (Prepare(4, None, (A,), POINTS[:1], A), {"personal": "../me.safetensors"}),
+        (Adapt(1, None, (A,)), {"references": []}),
+        (Adapt(1, None, (A,)), {"references": [A] * 33}),
+        (Adapt(1, None, (A,)), {"references": ["/home/her.jpg"]}),
+        (AdaptProgress(1, 2, 3, 0.5), {"score": float("nan")}),
+        (AdaptProgress(1, 2, 3, 0.5), {"score": True}),
+        (AdaptProgress(1, 2, 3, 0.5), {"steps": 0}),
+        (MESSAGES[-2], {"content": None}),
+        (MESSAGES[-2], {"before": {"score": float("inf")}}),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(message: Message, changes: dict[str, object]) -> None:
@@ -172,6 +193,8 @@ def test_sizes_are_bounded() -> None:
         unpack([as_sent(Echo(1))[0]] + [b""] * MAX_PARTS)
     with pytest.raises(PortraitError, match="parts"):
         unpack([])
+    with pytest.raises(PortraitError, match=f"at most {MAX_PERSONAL_BYTES} bytes"):
+        OfferPersonal(1, A, bytes(MAX_PERSONAL_BYTES + 1))
     with pytest.raises(PortraitError, match="are the limit"):
         pack("stats", 1, {"long": "x" * MAX_HEADER_BYTES})
 
@@ -187,7 +210,7 @@ def test_a_message_that_breaks_the_rules_cannot_be_made() -> None:
 
 def test_another_version_is_told_apart_from_garbage() -> None:
     with pytest.raises(PortraitError) as caught:
-        decode([pack("of the future", 3, {"x": 1}, version=2)])
+        decode([pack("of the future", 3, {"x": 1}, version=PROTOCOL_VERSION + 1)])
     assert caught.value.code == ErrorCode.VERSION_MISMATCH and caught.value.remedy
 
 

@@ -1,36 +1,107 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Personal tuning, where an engine knows it."""
+"""Personal tuning, where an engine knows it: by a given file, or of each clip by its own references."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import PersonalFile
 
+from portrait_server.detectors.base import Detector
 from portrait_server.engines.base import Engine
+from portrait_server.evaluation.clips import Clip
+from portrait_server.evaluation.reenactment import reference_numbers
+from portrait_server.loaded_engines import Tunable, tunable
+
+if TYPE_CHECKING:
+    from portrait_server.corpora.shards import Face
 
 
-@runtime_checkable
-class Tunable(Protocol):
-    """An engine that can be tuned to one person."""
+@dataclass(frozen=True)
+class ClipTuning:
+    """How the tuning to one clip went.
 
-    def personalized(self, file: Path) -> Engine:
-        """This engine with a person's tuning file applied; itself is left as it was."""
+    Attributes:
+        references: reference frames of the clip.
+        photographs: those of them in which the face was found, of which the tuning is.
+        kept, step, before, after: as `training.adaptation.Tuned`.
+        seconds: it took.
+    """
+
+    clip: str
+    references: int
+    photographs: int
+    seconds: float
+    kept: bool
+    step: int
+    before: dict[str, float]
+    after: dict[str, float]
 
 
 def personalized(engine: Engine, file: Path) -> Engine:
     """The engine tuned by a file of `portrait adapt`.
 
     Raises:
-        PortraitError: UNKNOWN_ENGINE for an engine that cannot be tuned; what it raises for a bad file.
+        PortraitError: UNKNOWN_ENGINE for an engine that cannot be tuned; FILE_MISSING; BAD_WEIGHTS.
     """
-    if not isinstance(engine, Tunable):
-        raise PortraitError(
-            ErrorCode.UNKNOWN_ENGINE,
-            f"The engine {engine.name!r} cannot be tuned to a person.",
-            "Choose another with --engine, or leave out --personal.",
+    return tunable(engine).personalized(PersonalFile.load(file))
+
+
+class ClipTuner:
+    """Tunes an engine to clips, by nothing but the frames that are its references.
+
+    Attributes:
+        tunings: how each went.
+    """
+
+    def __init__(self, engine: Engine, detector: Detector) -> None:
+        """Raises: PortraitError: UNKNOWN_ENGINE for an engine that cannot be tuned."""
+        self.tunings: list[ClipTuning] = []
+        self._engine: Tunable = tunable(engine)
+        self._detector = detector
+
+    def tuned(self, clip: Clip, references: int) -> Engine:
+        """The engine tuned to a clip by so many of its frames.
+
+        Raises:
+            PortraitError: NO_FACE where the detector finds one in none of the frames.
+        """
+        from portrait_server.networks.personal import to_file
+        from portrait_server.training.adaptation import adapt
+
+        started = time.perf_counter()
+        faces = [face for number in reference_numbers(len(clip), references) for face in self._found(clip, number)]
+        if not faces:
+            raise PortraitError(
+                ErrorCode.NO_FACE, f"No reference frame of {clip.name} can be tuned to: no face was found in them.",
+                "Use larger frames, or leave out --tuned.",
+            )  # fmt: skip
+        tuned = adapt(self._engine.networks, self._engine.checksum, faces, self._detector)
+        self.tunings.append(
+            ClipTuning(
+                clip.name,
+                references,
+                len(faces),
+                time.perf_counter() - started,
+                tuned.kept,
+                tuned.step,
+                tuned.before,
+                tuned.after,
+            )
         )
-    if not file.is_file():
-        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {file}.", "Make it with `portrait adapt`.")
-    return engine.personalized(file)
+        return self._engine.personalized(to_file(tuned.personal))
+
+    def _found(self, clip: Clip, number: int) -> list[Face]:
+        """The frame's face, where the detector finds one."""
+        from portrait_server.training.photographs import faces_of
+
+        try:
+            return faces_of([(f"frame {number + 1} of {clip.name}", clip.frames[number])], self._detector)
+        except PortraitError as error:
+            if error.code != ErrorCode.NO_FACE:
+                raise
+            return []

@@ -7,23 +7,23 @@ The file is small, and is for one set of weights alone: it names their checksum.
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import write_frame
-from safetensors import SafetensorError, safe_open
+from portrait_shared.personal import PERSONAL_FORMAT, PersonalFile
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from portrait_server.networks.configurations import Networks
 
-FORMAT: Final = "talking-portraits personal"
 FORMAT_VERSION: Final = 1
-_REMEDY = "Make the file again with `portrait adapt`."
+_HIGHEST_RANK = 256
 
 
 class LowRank(nn.Module):
@@ -67,40 +67,37 @@ def add_low_rank(generator: nn.Module, rank: int) -> dict[str, LowRank]:
     return added
 
 
-def save_personal(path: Path, personal: Personal) -> None:
-    """Writes the file, whole or not at all. Raises: PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL."""
+def to_file(personal: Personal) -> PersonalFile:
+    """What is kept on disk and sent."""
     tensors = {"style": personal.style.detach().float().cpu().contiguous()}
     for name, (left, right) in personal.changes.items():
         tensors[f"{name}.left"], tensors[f"{name}.right"] = left.detach().cpu(), right.detach().cpu()
-    header = {"format": FORMAT, "version": str(FORMAT_VERSION), "checksum": personal.checksum}
-    write_frame(path, serialised({name: t.contiguous() for name, t in tensors.items()}, header))
+    header = {"format": PERSONAL_FORMAT, "version": str(FORMAT_VERSION), "checksum": personal.checksum}
+    return PersonalFile(serialised({name: t.contiguous() for name, t in tensors.items()}, header))
 
 
-def load_personal(path: Path) -> Personal:
-    """Reads a file of `save_personal`.
-
-    Raises:
-        PortraitError: FILE_MISSING; BAD_WEIGHTS where it is damaged or something else.
-    """
-    if not path.is_file():
-        raise PortraitError(
-            ErrorCode.FILE_MISSING, f"There is no personal file {path}.", "Make it with `portrait adapt`."
-        )
+def from_file(file: PersonalFile) -> Personal:
+    """Reads what `to_file` made. Raises: PortraitError: BAD_WEIGHTS where it is damaged or something else."""
+    header_bytes = int.from_bytes(file.content[:8], "little")
+    header = json.loads(file.content[8 : 8 + header_bytes])["__metadata__"]
+    if header.get("version") != str(FORMAT_VERSION):
+        raise _bad(f"has format version {header.get('version')!r}; this program reads {FORMAT_VERSION}")
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise PortraitError(ErrorCode.BAD_WEIGHTS, f"{path} is no whole safetensors file: {error}.", _REMEDY) from error
-    if header.get("format") != FORMAT or header.get("version") != str(FORMAT_VERSION):
-        raise PortraitError(ErrorCode.BAD_WEIGHTS, f"{path} is no personal file of this version.", _REMEDY)
-    try:
+        tensors = deserialised(file.content)
         style = tensors.pop("style")
         names = {name.rpartition(".")[0] for name in tensors}
-        changes = {name: (tensors[f"{name}.left"], tensors[f"{name}.right"]) for name in names}
-        return Personal(style, changes, header["checksum"])
-    except KeyError as error:
-        raise PortraitError(ErrorCode.BAD_WEIGHTS, f"{path} lacks {error}.", _REMEDY) from error
+        changes = {name: (tensors.pop(f"{name}.left"), tensors.pop(f"{name}.right")) for name in names}
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise _bad(f"is damaged ({type(error).__name__}: {error})") from error
+    all_tensors = [style, *(tensor for pair in changes.values() for tensor in pair), *tensors.values()]
+    if tensors or not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in all_tensors):
+        raise _bad("holds what tuning never makes")
+    if style.ndim != 1 or not all(
+        left.ndim == right.ndim == 2 and left.shape[1] == len(right) <= _HIGHEST_RANK
+        for left, right in changes.values()
+    ):
+        raise _bad("holds arrays of impossible shapes")
+    return Personal(style, changes, str(header.get("checksum")))
 
 
 def apply_personal(networks: Networks, personal: Personal, checksum: str) -> Networks:
@@ -113,18 +110,29 @@ def apply_personal(networks: Networks, personal: Personal, checksum: str) -> Net
         PortraitError: BAD_WEIGHTS where the file belongs to other weights.
     """
     if personal.checksum != checksum:
-        raise PortraitError(ErrorCode.BAD_WEIGHTS, "The personal file was made for other weights.", _REMEDY)
+        raise _bad("was made for other weights")
+    if personal.style.shape != (networks.generator.project.out_features,):
+        raise _bad("was made for other networks")
     tuned = copy.deepcopy(networks)
     layers = dict(tuned.generator.named_modules())
     for name, (left, right) in personal.changes.items():
         layer = layers.get(name)
-        if not isinstance(layer, nn.Conv2d) or left.shape[0] * right.shape[1] != layer.weight.numel():
-            raise PortraitError(
-                ErrorCode.BAD_WEIGHTS, f"The personal file changes {name}, which is not there.", _REMEDY
-            )
+        if not isinstance(layer, nn.Conv2d) or (len(left), right.shape[1]) != _shape(layer):
+            raise _bad(f"changes {name[:100]}, which is not there")
         change = LowRank(layer.weight.detach(), left.shape[1])
         change.left.data, change.right.data = left.to(layer.weight), right.to(layer.weight)
         parametrize.register_parametrization(layer, "weight", change)
         if len(layer.parametrizations.weight) == 1:
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     return tuned.requires_grad_(False).eval()
+
+
+def _shape(layer: nn.Conv2d) -> tuple[int, int]:
+    """(out, in · kh · kw) of a convolution's weight."""
+    return len(layer.weight), layer.weight[0].numel()
+
+
+def _bad(what: str) -> PortraitError:
+    return PortraitError(
+        ErrorCode.BAD_WEIGHTS, f"The personal file {what}.", "Make the file again with `portrait adapt`."
+    )

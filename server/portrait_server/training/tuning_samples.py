@@ -12,11 +12,15 @@ from typing import Final
 import numpy as np
 
 from portrait_server.corpora.draft import draw_draft
+from portrait_server.corpora.pool import Pool
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.networks.alignment import aligned_transform, crop, transform_points
 
+# Making a sample takes longer than learning from it, and the same ones do as well again.
+_LEAST_SAMPLES: Final = 96
+_SAMPLES_A_PHOTOGRAPH: Final = 12
 _REAL_SHARE: Final = 0.5  # of samples whose references are photographs too, where there are several
 
 
@@ -43,7 +47,7 @@ class Person(Corpus):
 
 
 @contextmanager
-def person_corpora(faces: Sequence[Face]) -> Iterator[tuple[Person, Person]]:
+def person_corpora(faces: Sequence[Face]) -> Iterator[tuple[Corpus, Corpus]]:
     """Samples to learn from and samples to be measured by.
 
     From five photographs on, one in five is left out: nothing is learnt from it, and it is what is measured,
@@ -54,7 +58,9 @@ def person_corpora(faces: Sequence[Face]) -> Iterator[tuple[Person, Person]]:
         reposed = [_reposed(Path(folder) / "learnt", learnt)]
         if left_out:
             reposed.append(_reposed(Path(folder) / "left-out", left_out))
-        yield Person(learnt, learnt, reposed[0]), Person(learnt, left_out or learnt, reposed[-1])
+        size = max(_LEAST_SAMPLES, _SAMPLES_A_PHOTOGRAPH * len(learnt))
+        pool = Pool(Person(learnt, learnt, reposed[0]), size, Path(folder) / "pool")
+        yield pool, Person(learnt, left_out or learnt, reposed[-1])
 
 
 def _reposed(folder: Path, faces: Sequence[Face]) -> ReposedPhotos:

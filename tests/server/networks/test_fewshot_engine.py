@@ -12,7 +12,7 @@ import torch
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.networks.personal import Personal, save_personal
+from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.posing import blinking, face_size, moved, speaking, turned
@@ -153,22 +153,20 @@ def test_transparency_and_points_without_depth(engine: FewshotEngine, astronaut:
 
 
 def test_a_personal_file_changes_the_frames_and_the_fingerprint(
-    engine: FewshotEngine, astronaut: Reference, track: np.ndarray, tmp_path: Path
+    engine: FewshotEngine, astronaut: Reference, track: np.ndarray
 ) -> None:
     before = engine.render(engine.prepare([astronaut]), track[1:2], SIZE, False)
     style = torch.full((engine.networks.generator.project.out_features,), 0.5)
-    save_personal(tmp_path / "me", Personal(style, {}, engine.checksum))
-    tuned = engine.personalized(tmp_path / "me")
+    tuned = engine.personalized(to_file(Personal(style, {}, engine.checksum)))
     assert tuned.fingerprint != engine.fingerprint
     assert np.abs(tuned.render(tuned.prepare([astronaut]), track[1:2], SIZE, False).astype(int) - before).max() > 1
     assert np.array_equal(engine.render(engine.prepare([astronaut]), track[1:2], SIZE, False), before)
 
 
-def test_a_personal_file_for_other_weights_is_refused(engine: FewshotEngine, tmp_path: Path) -> None:
+def test_a_personal_file_for_other_weights_is_refused(engine: FewshotEngine) -> None:
     for style, checksum in ((torch.zeros(3), engine.checksum), (torch.zeros(240), "0" * 64)):
-        save_personal(tmp_path / "me", Personal(style, {}, checksum))
         with pytest.raises(PortraitError) as caught:
-            engine.personalized(tmp_path / "me")
+            engine.personalized(to_file(Personal(style, {}, checksum)))
         assert caught.value.code is ErrorCode.BAD_WEIGHTS
 
 

@@ -15,14 +15,16 @@ from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector
 from portrait_server.networks.configurations import Networks, build
-from portrait_server.networks.personal import apply_personal, load_personal, save_personal
-from portrait_server.training.adaptation import Effort, adapt
+from portrait_server.networks.personal import Personal, apply_personal, from_file, to_file
+from portrait_server.training.adaptation import NO_WORSE, Effort, adapt, no_worse
 from portrait_server.training.batch import Batch
 from portrait_server.training.configuration import Configuration
+from portrait_server.training.landmark_check import LandmarkCheck
 from portrait_server.training.learner import Learner, references_of
 from portrait_server.training.measurement import HeldOut
 from portrait_server.training.team import Team
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import PersonalFile
 
 CPU = torch.device("cpu")
 CHECKSUM = "0" * 64
@@ -69,13 +71,10 @@ def test_tuning_improves_the_held_out_error(network: str, face: Face, detector: 
     tuned = adapt(networks, CHECKSUM, [face], detector, effort=effort, progress=progress)
     assert seen[0] == 0 and seen[-1] <= 50
     assert tuned.kept and tuned.after["score"] < tuned.before["score"]
-    assert all(tuned.after[name] <= 1.02 * tuned.before[name] for name in ("mouth", "eyes"))
-    assert tuned.after["landmarks"] <= tuned.before["landmarks"] + 5e-4
+    assert no_worse(tuned.before, tuned.after)
     assert all(torch.equal(tensor, weights[name]) for name, tensor in networks.state_dict().items())
 
-    path = tmp_path / "her.safetensors"
-    save_personal(path, tuned.personal)
-    personal = load_personal(path)
+    personal = from_file(to_file(tuned.personal))
     mine = apply_personal(networks, personal, CHECKSUM)
     samples = HeldOut(_reposed(tmp_path, face), 16, 64, CPU)
     plain = networks.generator.style(networks.embedder(*_reference(samples.first())))
@@ -122,21 +121,68 @@ def test_cancelled_and_too_many(face: Face, detector: Detector) -> None:
         assert raised.value.code == ErrorCode.BAD_IMAGE
 
 
-def test_personal_files_of_other_weights_and_none_at_all(face: Face, detector: Detector, tmp_path: Path) -> None:
+def test_no_figure_of_what_is_kept_may_rise() -> None:
+    before = {"picture": 0.1, "face": 0.1, "mouth": 0.1, "eyes": 0.1, "landmarks": 0.02, "score": 0.1, "psnr": 20.0}
+    assert set(NO_WORSE) == {"picture", "face", "mouth", "eyes", "landmarks"}
+    assert no_worse(before, before)
+    for name in NO_WORSE:
+        better = {other: figure / 2 for other, figure in before.items()}
+        assert no_worse(before, better)
+        assert not no_worse(before, better | {name: before[name] * 1.01}), name
+
+
+def test_a_better_score_with_one_worse_figure_is_not_kept(
+    face: Face, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tuning that improves everything but lets the landmarks slip by a third of a pixel."""
+    torch.manual_seed(1)
+    networks = build("tiny-zakharov2019").eval()
+    effort = Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=2)
+    assert adapt(networks, CHECKSUM, [face], detector, effort=effort).kept
+    errors = iter([0.02, 0.0213])
+    monkeypatch.setattr(LandmarkCheck, "error", lambda check: next(errors))
+    tuned = adapt(networks, CHECKSUM, [face], detector, effort=effort)
+    assert not tuned.kept and tuned.after == tuned.before and tuned.personal.changes == {}
+
+
+def test_networks_that_draw_nothing_finite_are_refused(face: Face, detector: Detector) -> None:
+    networks = build("tiny-zakharov2019").eval()
+    with torch.no_grad():
+        for parameter in networks.generator.parameters():
+            parameter.fill_(torch.nan)
+    with pytest.raises(PortraitError, match="nothing finite") as raised:
+        adapt(networks, CHECKSUM, [face], detector, effort=Effort(measured=2))
+    assert raised.value.code == ErrorCode.BAD_WEIGHTS
+
+
+def test_personal_files_of_other_weights_and_damaged_ones() -> None:
     networks = build("tiny-portrait").eval()
-    effort = Effort(steps=1, measure_every=1, measured=2)
-    path = tmp_path / "her.safetensors"
-    save_personal(path, adapt(networks, CHECKSUM, [face], detector, effort=effort).personal)
-    with pytest.raises(PortraitError, match="other weights") as raised:
-        apply_personal(networks, load_personal(path), "1" * 64)
+    style = torch.zeros(networks.generator.project.out_features)
+    name = next(name for name, layer in networks.generator.named_modules() if isinstance(layer, torch.nn.Conv2d))
+    out, inward = len(weight := dict(networks.generator.named_parameters())[f"{name}.weight"]), weight[0].numel()
+
+    def applied(personal: Personal) -> None:
+        apply_personal(networks, from_file(to_file(personal)), CHECKSUM)
+
+    change = torch.zeros(out, 2), torch.zeros(2, inward)
+    applied(Personal(style, {name: change}, CHECKSUM))
+    bad = [
+        (Personal(style, {}, "1" * 64), "other weights"),
+        (Personal(style[:-1], {}, CHECKSUM), "other networks"),
+        (Personal(style * torch.nan, {}, CHECKSUM), "never makes"),
+        (Personal(style, {"nothing": change}, CHECKSUM), "not there"),
+        (Personal(style, {name: (change[0], change[1].repeat(2, 1))}, CHECKSUM), "impossible shapes"),
+        (Personal(style, {name: (change[0].T, change[1].T)}, CHECKSUM), "impossible shapes|not there"),
+        (Personal(style, {name: (change[0].double(), change[1])}, CHECKSUM), "never makes"),
+    ]
+    for personal, words in bad:
+        with pytest.raises(PortraitError, match=words) as raised:
+            applied(personal)
+        assert raised.value.code == ErrorCode.BAD_WEIGHTS
+    whole = to_file(Personal(style, {}, CHECKSUM)).content
+    with pytest.raises(PortraitError, match="damaged") as raised:
+        from_file(PersonalFile(whole[:-5]))
     assert raised.value.code == ErrorCode.BAD_WEIGHTS
-    path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(PortraitError) as raised:
-        load_personal(path)
-    assert raised.value.code == ErrorCode.BAD_WEIGHTS
-    with pytest.raises(PortraitError) as raised:
-        load_personal(tmp_path / "none.safetensors")
-    assert raised.value.code == ErrorCode.FILE_MISSING
 
 
 def _reposed(folder: Path, face: Face) -> ReposedPhotos:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engines that a server draws with, as they are and tuned to persons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol, runtime_checkable
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import PersonalFile
+
+from portrait_server.engines.base import Engine
+from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
+
+TUNED_ENGINE: Final = "fewshot"
+"""What a client means that names no engine but a person's tuning."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """An engine that can be tuned to one person.
+
+    Attributes:
+        networks: what tuning changes, before any tuning.
+        checksum: of their weights.
+    """
+
+    name: str
+    networks: Any
+    checksum: str
+
+    def personalized(self, file: PersonalFile) -> Engine:
+        """This engine with a person's tuning applied; itself is left as it was."""
+
+
+def tunable(engine: Engine) -> Tunable:
+    """Raises: PortraitError: UNKNOWN_ENGINE for an engine that cannot be tuned."""
+    if not isinstance(engine, Tunable):
+        raise PortraitError(
+            ErrorCode.UNKNOWN_ENGINE, f"The engine {engine.name!r} cannot be tuned to a person.",
+            f"Choose the engine {TUNED_ENGINE}, or leave the tuning out.",
+        )  # fmt: skip
+    return engine
+
+
+class LoadedEngines:
+    """Every engine there is, loaded where that was possible.
+
+    Attributes:
+        fingerprints: of those that work, by name.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._engines: dict[str, Engine] = {}
+        self._broken: dict[str, PortraitError] = {}
+        for name in ENGINES:
+            try:
+                self._engines[name] = create_engine(name, device)
+            except PortraitError as error:
+                self._broken[name] = error
+        self._newest_tuned: tuple[str, Engine] | None = None
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        return {name: engine.fingerprint for name, engine in self._engines.items()}
+
+    def get(self, name: str | None, *, tuned: bool = False) -> Engine:
+        """An engine by its name; None is the default one, or with `tuned` the one that can be tuned.
+
+        Raises:
+            PortraitError: UNKNOWN_ENGINE; what kept it from being loaded, such as WEIGHTS_MISSING.
+        """
+        name = name or (TUNED_ENGINE if tuned else DEFAULT_ENGINE)
+        if name in self._broken:
+            raise self._broken[name]
+        if name not in self._engines:
+            raise PortraitError(
+                ErrorCode.UNKNOWN_ENGINE, f"There is no engine named {name!r}.",
+                f"Choose one of: {', '.join(sorted(self._engines))}.",
+            )  # fmt: skip
+        if tuned:
+            tunable(self._engines[name])
+        return self._engines[name]
+
+    def personalized(self, engine: Engine, file: PersonalFile) -> Engine:
+        """An engine tuned by a file. Called by the engine's thread alone.
+
+        Raises:
+            PortraitError: BAD_WEIGHTS.
+        """
+        key = f"{engine.fingerprint} {file.digest}"
+        if self._newest_tuned is None or self._newest_tuned[0] != key:
+            # One is kept for the next portrait of the person; the others live as long as their portraits.
+            self._newest_tuned = key, tunable(engine).personalized(file)
+        return self._newest_tuned[1]

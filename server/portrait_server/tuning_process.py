@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The process in which the server tunes: what it takes from the machine, rendering does not lack."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import TunedPerson
+
+_NICENESS = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far tuning has come: as `messages.AdaptProgress`."""
+
+    step: int
+    steps: int
+    score: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result."""
+
+    code: str
+    message: str
+    remedy: str
+
+
+def tune(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: str, folder: Path) -> None:
+    """What the process does: sends `Step`s, then a `TunedPerson` or a `Failure`.
+
+    Args:
+        images: (H, W, 3 or 4) uint8, the photographs.
+        checksum: of the weights that the server draws with.
+        folder: for files that are needed meanwhile.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's: it ends this process
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train_command
+    tempfile.tempdir = str(folder)
+    try:
+        pipe.send(_tuned(pipe, images, checksum, device))
+    except PortraitError as error:
+        pipe.send(Failure(error.code.value, error.message, error.remedy))
+    except MemoryError:
+        pipe.send(Failure(ErrorCode.INTERNAL.value, "Tuning ran out of memory.", "Use fewer or smaller photos."))
+    finally:
+        pipe.close()
+
+
+def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: str) -> TunedPerson:
+    from portrait_server.detectors.registry import create_detector
+    from portrait_server.engines.fewshot_weights import find_weights
+    from portrait_server.networks import weights_file
+    from portrait_server.networks.personal import to_file
+    from portrait_server.training.adaptation import adapt
+    from portrait_server.training.photographs import faces_of
+
+    networks, info = weights_file.load(find_weights(), device)
+    if info.checksum != checksum:
+        raise PortraitError(
+            ErrorCode.BAD_WEIGHTS, "The weights file is another one than when the server was started.",
+            "Start the server again.",
+        )  # fmt: skip
+    server = multiprocessing.parent_process()
+    started: float | None = None
+
+    def progress(step: int, steps: int, figures: dict[str, float]) -> None:
+        nonlocal started
+        now = time.monotonic()
+        started = now if started is None else started
+        pipe.send(Step(step, steps, figures["score"], (now - started) / step * (steps - step) if step else None))
+
+    detector = create_detector("mediapipe")
+    try:
+        faces = faces_of(((f"photo {number}", image) for number, image in enumerate(images, 1)), detector)
+        tuned = adapt(
+            networks, checksum, faces, detector,
+            progress=progress, cancelled=lambda: server is not None and not server.is_alive(),
+        )  # fmt: skip
+    finally:
+        detector.close()
+    return TunedPerson(to_file(tuned.personal), tuned.kept, tuned.step, tuned.before, tuned.after)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What clients have handed over: photographs and personal files, by content."""
+
+from __future__ import annotations
+
+import numpy as np
+from portrait_shared.digest import image_digest
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.messages import Message, OfferPersonal, OfferReference, ReferenceState
+from portrait_shared.personal import PersonalFile
+
+from portrait_server.portraits import PERSONAL_BYTES, REFERENCE_BYTES, Store
+from portrait_server.sessions import Session
+from portrait_server.tasks import Errand, Workers
+
+
+class Uploads:
+    """Used by the service's own thread alone; helpers verify that things are what they were offered as.
+
+    Attributes:
+        references: photographs.
+        personals: personal files.
+        images_received: how many photographs have come.
+    """
+
+    def __init__(self, helpers: Workers) -> None:
+        self.references: Store[np.ndarray] = Store(REFERENCE_BYTES)
+        self.personals: Store[PersonalFile] = Store(PERSONAL_BYTES)
+        self.images_received = 0
+        self._helpers = helpers
+
+    def offer_reference(self, session: Session, message: OfferReference) -> Message | None:
+        """Whether the photograph is there; takes it where it came along, and answers later."""
+        known = self.references.get(message.digest) is not None
+        if known or message.image is None:
+            return ReferenceState(message.request, known)
+        image = message.image
+        self.images_received += 1
+
+        def verify() -> bool:
+            return image_digest(image) == message.digest
+
+        def keep(genuine: bool) -> Message:
+            if not genuine:
+                raise PortraitError(ErrorCode.BAD_IMAGE, "The image is not the one that was offered.", "Send it again.")
+            self.references.put(message.digest, image, image.nbytes)
+            return ReferenceState(message.request, True)
+
+        session.errands += 1
+        self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
+        return None
+
+    def offer_personal(self, session: Session, message: OfferPersonal) -> Message | None:
+        """Whether the personal file is there; takes it where it came along, and answers later."""
+        known = self.personals.get(message.digest) is not None
+        if known or message.content is None:
+            return ReferenceState(message.request, known)
+        content = message.content
+
+        def verify() -> PersonalFile:
+            file = PersonalFile(bytes(content))
+            if file.digest != message.digest:
+                raise PortraitError(
+                    ErrorCode.BAD_WEIGHTS, "The personal file is not the one that was offered.", "Send it again."
+                )
+            return file
+
+        def keep(file: PersonalFile) -> Message:
+            self.keep(file)
+            return ReferenceState(message.request, True)
+
+        session.errands += 1
+        self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
+        return None
+
+    def keep(self, file: PersonalFile) -> None:
+        """Keeps a personal file that is known to be one."""
+        self.personals.put(file.digest, file, len(file.content))
+
+    def image(self, digest: str) -> np.ndarray:
+        """Raises: PortraitError: UNKNOWN_REFERENCE."""
+        image = self.references.get(digest)
+        if image is None:
+            raise _forgotten("image")
+        return image
+
+    def personal(self, digest: str | None) -> PersonalFile | None:
+        """None for None. Raises: PortraitError: UNKNOWN_REFERENCE."""
+        if digest is None:
+            return None
+        file = self.personals.get(digest)
+        if file is None:
+            raise _forgotten("personal file")
+        return file
+
+
+def _forgotten(what: str) -> PortraitError:
+    return PortraitError(
+        ErrorCode.UNKNOWN_REFERENCE, f"The server does not hold this {what} any more.", "Send it again."
+    )

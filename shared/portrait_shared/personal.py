@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A personal file: what tuning to one person has changed, to be rendered with (`Client.prepare`)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import write_frame
+
+PERSONAL_FORMAT: Final = "talking-portraits personal"
+MAX_PERSONAL_BYTES: Final = 64_000_000
+"""Some hundred times what tuning the largest networks makes."""
+_MAX_HEADER_BYTES: Final = 4_000_000
+_LENGTH_BYTES: Final = 8
+
+
+@dataclass(frozen=True, eq=False)
+class PersonalFile:
+    """The content of a personal file: safetensors.
+
+    Raises:
+        PortraitError: BAD_WEIGHTS for anything else. What its tensors hold is checked where they are used.
+    """
+
+    content: bytes
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", bytes(self.content))
+        if (why := _what_is_wrong(self.content)) is not None:
+            raise PortraitError(
+                ErrorCode.BAD_WEIGHTS, f"The personal file {why}.", "Make the file again with `portrait adapt`."
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256, hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @classmethod
+    def load(cls, path: Path) -> PersonalFile:
+        """Raises: PortraitError: FILE_MISSING; BAD_WEIGHTS."""
+        try:
+            with path.open("rb") as file:
+                content = file.read(MAX_PERSONAL_BYTES + 1)
+        except OSError as error:
+            raise PortraitError(
+                ErrorCode.FILE_MISSING, f"The personal file {path} cannot be read: {error.strerror}.",
+                "Make it with `portrait adapt`.",
+            ) from error  # fmt: skip
+        return cls(content)
+
+    def save(self, path: Path) -> None:
+        """Writes the file, whole or not at all. Raises: PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL."""
+        write_frame(path, self.content)
+
+
+@dataclass(frozen=True, eq=False)
+class TunedPerson:
+    """What tuning came to.
+
+    Attributes:
+        personal: what to render with.
+        kept: whether anything was better than no tuning; else `personal` changes next to nothing.
+        step: after which what was kept.
+        before, after: held-out figures: mean absolute errors from 0 to 1 of `picture`, `face`, `mouth` and `eyes`,
+            `score`, the mean of these, and `landmarks`, an error in sides of the frame; `psnr` in decibels.
+    """
+
+    personal: PersonalFile
+    kept: bool
+    step: int
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+
+
+def _what_is_wrong(content: bytes) -> str | None:
+    """Why a content is no safetensors file of ours, None where it looks like one."""
+    if len(content) > MAX_PERSONAL_BYTES:
+        return f"is larger than {MAX_PERSONAL_BYTES // 10**6} MB"
+    header_bytes = int.from_bytes(content[:_LENGTH_BYTES], "little")
+    if not 2 <= header_bytes <= min(_MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES):
+        return "is no whole safetensors file"
+    try:
+        header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + header_bytes])
+    except (ValueError, RecursionError):
+        return "is no safetensors file"
+    about = header.get("__metadata__") if isinstance(header, dict) else None
+    if not isinstance(about, dict) or about.get("format") != PERSONAL_FORMAT:
+        return "was not made by `portrait adapt`"
+    return None
