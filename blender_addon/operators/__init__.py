@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import add, parts, preview, render, server_control
+from . import add, capture, parts, preview, render, server_control
 
-_CLASSES = (*add.CLASSES, *render.CLASSES, *preview.CLASSES, *parts.CLASSES, *server_control.CLASSES)
+_CLASSES = (*add.CLASSES, *render.CLASSES, *preview.CLASSES, *parts.CLASSES, *server_control.CLASSES, *capture.CLASSES)
 
 
 def register() -> None:

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Capture in the background: a video's landmarks, a sound's mouth shapes, then keys on the portrait's rig."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import bpy
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.track import LandmarkTrack
+
+from .. import server
+from ..properties import PORTRAIT_PG_portrait
+from ..rig import rest_points
+from ..sampling import check_rig
+from . import scene_checks
+from .command_job import CommandJob
+from .controls import Controls, VideoOptions, controls_of_video
+from .keying import Report, key_controls
+from .speech_shapes import Speech, controls_of_speech
+from .strips import Source
+
+_KEPT: Final = 4
+_takes: dict[str, VideoTake] = {}
+_reports: dict[str, Report] = {}
+
+
+@dataclass(frozen=True)
+class KeyOptions:
+    """Attributes:
+    tolerance_percent: see `key_controls`.
+    markers: mark frames without a face, and cuts.
+    """
+
+    tolerance_percent: float = 0.5
+    markers: bool = True
+
+
+@dataclass(frozen=True)
+class VideoTake:
+    """A video that has been looked at, kept so that its keys can be made anew with other options."""
+
+    source: Source
+    track: LandmarkTrack
+
+
+def last_take(uid: str) -> VideoTake | None:
+    """The video last captured onto a portrait in this session of Blender."""
+    return _takes.get(uid)
+
+
+def last_report(uid: str) -> Report | None:
+    """What was last keyed onto a portrait in this session of Blender."""
+    return _reports.get(uid)
+
+
+def key_take(
+    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, take: VideoTake, options: VideoOptions, keys: KeyOptions
+) -> Report:
+    """Keys a video's performance onto a portrait; raises PortraitError, and changes nothing then."""
+    check_rig(scene, portrait.rig)
+    rest = rest_points(portrait.rig, portrait.space)
+    controls = controls_of_video(take.track, take.source.placement, rest, scene_checks.scene_fps(scene), options)
+    return key(scene, portrait, controls, take.source.path.stem, keys)
+
+
+def key(
+    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, controls: Controls, name: str, keys: KeyOptions
+) -> Report:
+    """Keys what was captured from the named source."""
+    action_name = f"{portrait.name} {name}"
+    report = key_controls(
+        scene, portrait.rig, portrait.space, controls, keys.tolerance_percent, action_name, keys.markers
+    )
+    _reports[portrait.uid] = report
+    return report
+
+
+class _CaptureJob(CommandJob):
+    """Attributes:
+    report: what was keyed, once it is.
+    """
+
+    def __init__(self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions) -> None:
+        super().__init__(uid, launch)
+        self.report: Report | None = None
+        self._source, self._keys = source, keys
+
+    def begin(self) -> None:
+        super().begin()
+        scene, portrait = self.portrait()
+        check_rig(scene, portrait.rig)
+        scene_checks.check_animation(portrait.rig)
+        self.note = f"Looking at {self._source.path.name}"
+
+    def done(self, report: Report) -> None:
+        self.report = report
+        self.note = report.line
+
+    def _part(self) -> list[str]:
+        words = ["--from", f"{self._source.start:.4f}", "--progress"]
+        return words if self._source.end is None else [*words, "--to", f"{self._source.end:.4f}"]
+
+
+class VideoCaptureJob(_CaptureJob):
+    """Finds the landmarks of a video and keys them."""
+
+    label = "Capture Video"
+
+    def __init__(
+        self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions, options: VideoOptions, face: int = 0
+    ) -> None:
+        super().__init__(uid, launch, source, keys)
+        self._options, self._face = options, face
+
+    def words(self, output: Path) -> Sequence[str]:
+        return ["landmarks", str(self._source.path), "--output", str(output), "--smooth", *self._part(),
+                "--face", str(self._face)]  # fmt: skip
+
+    def load(self, output: Path) -> LandmarkTrack:
+        return LandmarkTrack.load(output)
+
+    def take_up(self, result: LandmarkTrack) -> None:
+        scene, portrait = self.portrait()
+        take = VideoTake(self._source, result)
+        _takes.pop(self.uid, None)
+        _takes[self.uid] = take
+        while len(_takes) > _KEPT:
+            del _takes[next(iter(_takes))]
+        self.done(key_take(scene, portrait, take, self._options, self._keys))
+
+
+class SpeechCaptureJob(_CaptureJob):
+    """Hears the mouth shapes of a sound and keys them."""
+
+    label = "Capture Speech"
+
+    def __init__(
+        self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions, text: str = "", strength: float = 1.0
+    ) -> None:
+        super().__init__(uid, launch, source, keys)
+        self._text, self._strength = text, strength
+
+    def words(self, output: Path) -> Sequence[str]:
+        return ["visemes", str(self._source.path), "--output", str(output), *self._part(), f"--text={self._text}"]
+
+    def load(self, output: Path) -> Speech:
+        return Speech.load(output)
+
+    def take_up(self, result: Speech) -> None:
+        scene, portrait = self.portrait()
+        controls = controls_of_speech(result, self._source.placement, self._strength)
+        if not controls.weights:
+            raise PortraitError(
+                ErrorCode.SCENE, f"No speech was heard in {self._source.path.name}.",
+                "Choose a part in which somebody speaks.",
+            )  # fmt: skip
+        self.done(key(scene, portrait, controls, self._source.path.stem, self._keys))

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which part of a file a strip of the sequencer shows, and on which frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import bpy
+
+from .. import compat
+from ..problems import SceneError
+from .scene_checks import scene_fps
+from .timing import Placement
+
+_PLAIN: Final = "Reset its speed (Strip › Retiming), or capture the file itself."
+_MARGIN_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Source:
+    """A part of a file, in place.
+
+    Attributes:
+        path: of the video or the sound.
+        placement: from its seconds to scene frames.
+        start, end: the part that is looked at, seconds; to the file's end where None.
+    """
+
+    path: Path
+    placement: Placement
+    start: float = 0.0
+    end: float | None = None
+
+
+def source_of_file(scene: bpy.types.Scene, path: str, first_frame: int) -> Source:
+    """A whole file whose beginning lies at a scene frame; raises SCENE where there is no such file."""
+    return Source(_file(path), Placement(float(first_frame), scene_fps(scene)))
+
+
+def active_strip(scene: bpy.types.Scene, kinds: tuple[str, ...]) -> Any | None:
+    """The sequencer's active strip, where it is of one of the kinds."""
+    strip = scene.sequence_editor.active_strip if scene.sequence_editor is not None else None
+    return strip if strip is not None and strip.type in kinds else None
+
+
+def source_of_strip(scene: bpy.types.Scene, strip: Any) -> Source:
+    """What a movie or a sound strip shows: its trim, its place, its own rate against the scene's.
+
+    Raises:
+        PortraitError: SCENE for a missing file, and for a strip whose speed was changed.
+    """
+    if strip.type == "SOUND":
+        return _sound(scene, strip)
+    path = _file(strip.filepath)
+    _check_speed(scene, strip)
+    # A movie plays one of its frames on each frame of the scene, unless Blender fits its rate to the scene's.
+    fps, count = _movie(path)
+    rate = scene_fps(scene)
+    fitted = abs(strip.frame_duration - count * rate / fps) <= abs(strip.frame_duration - count)
+    placement = _placed(strip, compat.media_start(strip), rate if fitted else fps)
+    return _part(path, placement)
+
+
+def _sound(scene: bpy.types.Scene, strip: Any) -> Source:
+    sound = strip.sound
+    if sound is None or sound.packed_file is not None:
+        raise SceneError(
+            f"The sound of the strip “{strip.name}” is packed into the .blend." if sound else "The strip has no sound.",
+            "Unpack it (File › External Data), then try again.",
+        )
+    _check_speed(scene, strip)
+    rate = scene_fps(scene)
+    start = compat.media_start(strip) + compat.sound_delay_seconds(strip) * rate
+    return _part(_file(sound.filepath), _placed(strip, start, rate))
+
+
+def _placed(strip: Any, origin: float, rate: float) -> Placement:
+    shown = compat.strip_range(strip)
+    return Placement(origin, rate, shown.start, shown.stop - 1)
+
+
+def _part(path: Path, placement: Placement) -> Source:
+    """A little more than is shown, so that the ends are smoothed like the middle."""
+    assert placement.first is not None and placement.last is not None
+    start = max(0.0, placement.seconds_of(placement.first) - _MARGIN_SECONDS)
+    return Source(path, placement, start, max(placement.seconds_of(placement.last + 1), start) + _MARGIN_SECONDS)
+
+
+def _check_speed(scene: bpy.types.Scene, strip: Any) -> None:
+    strips = compat.strips_of(scene.sequence_editor)
+    if len(getattr(strip, "retiming_keys", ())) > 0:
+        raise SceneError(f"The speed of the strip “{strip.name}” was changed by retiming.", _PLAIN)
+    if getattr(strip, "use_reverse_frames", False):
+        raise SceneError(f"The strip “{strip.name}” plays backwards.", "Turn Reverse Frames off, or capture the file.")
+    if any(other.type == "SPEED" and other.input_1 == strip for other in strips):
+        raise SceneError(f"A Speed effect lies on the strip “{strip.name}”.", "Remove it, or capture the file itself.")
+
+
+def _movie(path: Path) -> tuple[float, int]:
+    """Frames per second and number of frames, as Blender counts them."""
+    clip = None
+    try:
+        clip = bpy.data.movieclips.load(str(path), check_existing=False)
+        if clip.fps > 0 and clip.frame_duration > 0:
+            return float(clip.fps), int(clip.frame_duration)
+    except RuntimeError:
+        pass
+    finally:
+        if clip is not None:
+            bpy.data.movieclips.remove(clip)
+    raise SceneError(f"Blender cannot read {path.name} as a movie.", "Convert it to H.264 in an .mp4 file.")
+
+
+def _file(path: str) -> Path:
+    found = Path(bpy.path.abspath(path))
+    if not found.is_file():
+        raise SceneError(f"There is no file {found}.", "Locate it, then try again.")
+    return found

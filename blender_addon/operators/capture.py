@@ -1,0 +1,376 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Capture operators: a video, a face recording or speech onto the active portrait, and fewer keys afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from .. import job_queue, problems, server
+from ..capture import cleaning, jobs, scene_checks, strips
+from ..capture.controls import VideoOptions
+from ..capture.keying import Report
+from ..capture.timing import Placement
+from ..importers.live_link import controls_of_recording, read_live_link
+from ..job import State
+from ..sampling import check_rig
+from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
+
+_VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf;*.gif"
+_SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aiff;*.opus;{_VIDEOS}"
+
+
+class NeedsRig(NeedsPortrait):
+    """Operators that key the active portrait's rig."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        portrait = active_portrait(context)
+        if portrait.rig is None:
+            cls.poll_message_set("The portrait has no rig yet: find its face first")
+            return False
+        if job_queue.active_of(portrait.uid) is not None:
+            cls.poll_message_set("The portrait is being worked on")
+            return False
+        return True
+
+
+class KeySettings:
+    """How captured values become keys."""
+
+    tolerance: FloatProperty(
+        name="Tolerance",
+        description="How far a point may be from where it was captured, in parts of the face's width: "
+        "more gives fewer keys",
+        subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
+    )  # fmt: skip
+    markers: BoolProperty(
+        name="Mark Gaps", description="Put markers on the timeline where no face was seen, and at cuts", default=True
+    )
+
+    def key_options(self) -> jobs.KeyOptions:
+        return jobs.KeyOptions(self.tolerance, self.markers)
+
+    def said(self, what: Report) -> set[str]:
+        """Tells what was keyed; what the user should know comes as a warning."""
+        self.report({"INFO"}, what.line)
+        for note in what.notes:
+            self.report({"WARNING"}, note)
+        return {"FINISHED"}
+
+
+class VideoSettings(KeySettings):
+    """How a video's performance becomes the portrait's."""
+
+    neutral: EnumProperty(
+        name="Neutral",
+        description="Which frame shows the performer's face at rest; all others are compared with it",
+        items=(
+            ("FIRST", "First Frame", "The first frame in which the face is seen"),
+            ("AUTO", "Most Neutral", "The frame whose face is most at rest"),
+            ("FRAME", "Chosen Frame", "A frame of the scene"),
+        ),
+    )
+    neutral_frame: IntProperty(
+        name="Neutral Frame", description="The scene's frame that shows the performer's face at rest", default=1
+    )
+    onto: EnumProperty(
+        name="Onto",
+        description="What gets the keys",
+        items=(
+            ("CONTROLS", "Controls and Points", "The face controls, and the points where these do not reach"),
+            ("POINTS", "Points Only", "The 70 points alone"),
+        ),
+    )
+    smoothing: FloatProperty(
+        name="Smoothing", description="How much trembling is taken out; blinks and speech are kept",
+        default=1.0, min=0.0, max=1.0,
+    )  # fmt: skip
+    expression: FloatProperty(
+        name="Expression",
+        description="Strength of the face's motion, 1 as performed",
+        default=1.0,
+        min=0.0,
+        soft_max=2.0,
+        max=5.0,
+    )
+    head: FloatProperty(
+        name="Head",
+        description="Strength of the head's motion, 1 as performed",
+        default=1.0,
+        min=0.0,
+        soft_max=2.0,
+        max=5.0,
+    )
+
+    def video_options(self) -> VideoOptions:
+        return VideoOptions(
+            self.neutral, self.neutral_frame, self.onto == "CONTROLS", self.smoothing, self.expression, self.head
+        )
+
+
+class FromFile:
+    """Operators that ask for a file; in the program's window they go on in the background."""
+
+    without_waiting: BoolProperty(
+        description="Return before the capture is done", default=False, options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        self.without_waiting = True
+        self.filepath = ""  # Blender proposes the .blend's own name
+        if "first_frame" in self.bl_rna.properties and not self.properties.is_property_set("first_frame"):
+            self.first_frame = scene_of(context).frame_current
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+
+class FromStrip:
+    """Operators for the sequencer's active strip."""
+
+    kinds: tuple[str, ...] = ()
+    kind_words = ""
+    without_waiting: BoolProperty(
+        description="Return before the capture is done", default=False, options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if strips.active_strip(scene_of(context), cls.kinds) is None:
+            cls.poll_message_set(f"Make {cls.kind_words} of the sequencer active")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.without_waiting = has_window(context)
+        return self.execute(context)
+
+    def source(self, context: bpy.types.Context) -> strips.Source:
+        scene = scene_of(context)
+        return strips.source_of_strip(scene, strips.active_strip(scene, self.kinds))
+
+
+def _run(operator: Any, context: bpy.types.Context, job: Any) -> set[str]:
+    """In the background, or to the end and with the outcome in words."""
+    if operator.without_waiting:
+        job_queue.submit(job)
+        return {"FINISHED"}
+    job_queue.run(job)
+    if job.state is State.DONE:
+        if has_window(context):
+            bpy.ops.ed.undo_push(message=operator.bl_label)
+        return operator.said(job.report)
+    return report(operator, job.error or PortraitError(ErrorCode.CANCELLED, "Cancelled."), job.uid)
+
+
+class _CaptureVideo(VideoSettings):
+    face: IntProperty(
+        name="Face",
+        description="Which face of the video, from 1 at its left in the first frame with faces; 0 for the largest",
+        default=0, min=0,
+    )  # fmt: skip
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        problems.forget(portrait.uid)
+        try:
+            job = jobs.VideoCaptureJob(
+                portrait.uid, server.launch_plan(context), self.source(context), self.key_options(),
+                self.video_options(), self.face,
+            )  # fmt: skip
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        return _run(self, context, job)
+
+
+class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Operator):
+    """Make the portrait act like the person in a video file; the keys can be edited afterwards"""
+
+    bl_idname = "portrait.capture_video"
+    bl_label = "Capture from Video"
+
+    filepath: StringProperty(name="Video", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default=_VIDEOS, options={"HIDDEN"})
+    first_frame: IntProperty(name="First Frame", description="The scene's frame at which the video begins", default=1)
+
+    def source(self, context: bpy.types.Context) -> strips.Source:
+        return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
+
+
+class PORTRAIT_OT_capture_movie_strip(FromStrip, _CaptureVideo, NeedsRig, bpy.types.Operator):
+    """Make the portrait act like the person in the active movie strip, on the frames where the strip shows them"""
+
+    bl_idname = "portrait.capture_movie_strip"
+    bl_label = "Capture from Strip"
+
+    kinds = ("MOVIE",)
+    kind_words = "a movie strip"
+
+
+class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsRig, bpy.types.Operator):
+    """Key the last captured video again with other settings, without looking at the video anew"""
+
+    bl_idname = "portrait.adjust_capture"
+    bl_label = "Adjust Capture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if jobs.last_take(active_portrait(context).uid) is None:
+            cls.poll_message_set("Capture a video first: what was seen in it is kept until Blender is closed")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        try:
+            take = jobs.last_take(portrait.uid)
+            done = jobs.key_take(scene_of(context), portrait, take, self.video_options(), self.key_options())
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        problems.forget(portrait.uid)
+        return self.said(done)
+
+
+class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
+    """Key the face controls and the head from a recording of Live Link Face (.csv)"""
+
+    bl_idname = "portrait.import_live_link"
+    bl_label = "Import Face Recording"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(name="Recording", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
+    first_frame: IntProperty(
+        name="First Frame", description="The scene's frame at which the recording begins", default=1
+    )
+    unit: EnumProperty(
+        name="Angles",
+        description="What the recording's angles are in",
+        items=(
+            ("RADIANS", "Radians", "As Live Link Face writes them"),
+            ("DEGREES", "Degrees", "As some other programs write them"),
+            ("HALF_TURNS", "Parts of 180°", "From -1 to 1"),
+        ),
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        self.filepath = ""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait, scene = active_portrait(context), scene_of(context)
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            check_rig(scene, portrait.rig)
+            placement = Placement(float(self.first_frame), scene_checks.scene_fps(scene))
+            controls = controls_of_recording(read_live_link(path, self.unit), placement)
+            done = jobs.key(scene, portrait, controls, path.stem, self.key_options())
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        problems.forget(portrait.uid)
+        return self.said(done)
+
+
+class _CaptureSpeech(KeySettings):
+    text: StringProperty(
+        name="Text",
+        description="What is said, in English: the mouth is then far more exact. Leave it empty to recognise the sounds",
+        options={"SKIP_SAVE"},
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How far the mouth opens, 1 for clear speech",
+        default=1.0,
+        min=0.0,
+        soft_max=2.0,
+        max=4.0,
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        problems.forget(portrait.uid)
+        try:
+            job = jobs.SpeechCaptureJob(
+                portrait.uid,
+                server.launch_plan(context),
+                self.source(context),
+                self.key_options(),
+                self.text,
+                self.strength,
+            )
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        return _run(self, context, job)
+
+
+class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.Operator):
+    """Move the portrait's mouth to the speech in a sound file"""
+
+    bl_idname = "portrait.capture_speech"
+    bl_label = "Capture from Sound"
+
+    filepath: StringProperty(name="Sound", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default=_SOUNDS, options={"HIDDEN"})
+    first_frame: IntProperty(name="First Frame", description="The scene's frame at which the sound begins", default=1)
+
+    def source(self, context: bpy.types.Context) -> strips.Source:
+        return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
+
+
+class PORTRAIT_OT_capture_sound_strip(FromStrip, _CaptureSpeech, NeedsRig, bpy.types.Operator):
+    """Move the portrait's mouth to the speech in the active sound strip"""
+
+    bl_idname = "portrait.capture_sound_strip"
+    bl_label = "Capture from Sound Strip"
+
+    kinds = ("SOUND",)
+    kind_words = "a sound strip"
+
+
+class PORTRAIT_OT_clean_keys(NeedsRig, bpy.types.Operator):
+    """Set the rig's keys anew, as few as keep the tolerance; the action of before stays in the file"""
+
+    bl_idname = "portrait.clean_keys"
+    bl_label = "Clean Keys"
+    bl_options = {"REGISTER", "UNDO"}
+
+    tolerance: FloatProperty(
+        name="Tolerance",
+        description="How far a point may move from where it was, in parts of the face's width: more gives fewer keys",
+        subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
+    )  # fmt: skip
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        try:
+            check_rig(scene_of(context), portrait.rig)
+            done = cleaning.clean_keys(portrait.rig, portrait.space, self.tolerance)
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        problems.forget(portrait.uid)
+        self.report({"INFO"}, done.line)
+        for note in done.notes:
+            self.report({"WARNING"}, note)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAIT_OT_capture_video, PORTRAIT_OT_capture_movie_strip, PORTRAIT_OT_adjust_capture,
+    PORTRAIT_OT_import_live_link, PORTRAIT_OT_capture_speech, PORTRAIT_OT_capture_sound_strip, PORTRAIT_OT_clean_keys,
+)  # fmt: skip

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The section “Capture”: where a performance comes from, what became of it, and fewer keys."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..capture import jobs
+from ..operators.common import active_portrait
+from .sections import draw_text
+
+
+def draw_capture(layout: bpy.types.UILayout, context: bpy.types.Context, in_sequencer: bool) -> None:
+    portrait = active_portrait(context)
+    column = layout.column(align=True)
+    if in_sequencer:
+        column.operator("portrait.capture_movie_strip", icon="SEQ_SEQUENCER")
+        column.operator("portrait.capture_sound_strip", icon="SOUND")
+        column.separator()
+    column.operator("portrait.capture_video", icon="FILE_MOVIE")
+    column.operator("portrait.import_live_link", icon="IMPORT")
+    column.operator("portrait.capture_speech", icon="PLAY_SOUND")
+    column = layout.column(align=True)
+    column.operator("portrait.adjust_capture", icon="PREFERENCES")
+    column.operator("portrait.clean_keys", icon="KEYFRAME")
+    done = jobs.last_report(portrait.uid)
+    if done is not None:
+        box = layout.box()
+        draw_text(box, context, done.line, "CHECKMARK")
+        for note in done.notes:
+            draw_text(box, context, note, "INFO")
+
+
+class _Capture:
+    bl_label = "Capture"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        portrait = active_portrait(context)
+        return portrait is not None and portrait.detected_points is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_capture(self.layout, context, self.bl_space_type == "SEQUENCE_EDITOR")
+
+
+class PORTRAIT_PT_capture(_Capture, bpy.types.Panel):
+    """Performances onto the active portrait."""
+
+    bl_space_type = "VIEW_3D"
+
+
+class PORTRAIT_PT_sequencer_capture(_Capture, bpy.types.Panel):
+    """Performances onto the active portrait."""
+
+    bl_space_type = "SEQUENCE_EDITOR"
+
+
+CLASSES = (PORTRAIT_PT_capture, PORTRAIT_PT_sequencer_capture)
