@@ -115,3 +115,8 @@ def select_pose_bone(bone: bpy.types.PoseBone, selected: bool) -> None:
         bone.select = selected
     else:
         bone.bone.select = selected
+
+
+def is_selected(bone: bpy.types.PoseBone) -> bool:
+    """See `select_pose_bone`."""
+    return bone.select if bpy.app.version >= (5, 0, 0) else bone.bone.select

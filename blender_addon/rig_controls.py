@@ -157,7 +157,7 @@ _MIDDLE = (
     Control("mouth", (57, 8), (0, 0, 0), "double_arrow", 0.10, "middle",
             (Pull(_X, 1, 0.12, {"mouthLeft": 1}), Pull(_X, -1, 0.12, {"mouthRight": 1}),
              Pull(_Y, 1, 0.12, {"mouthShrugLower": 1, "mouthShrugUpper": 0.6}))),
-    Control("lips", (12,), (0.30, 0, 0), "knob", 0.055, "middle",
+    Control("lips", (12,), (0.34, 0, 0), "knob", 0.055, "middle",
             (Pull(_Y, 1, 0.15, {"mouthFunnel": 1}), Pull(_Y, -1, 0.15, {"mouthRollUpper": 1, "mouthRollLower": 1}),
              Pull(_X, 1, 0.15, _of_both("mouthPucker")), Pull(_X, -1, 0.15, _of_both("mouthPress"))),
             rides=False),

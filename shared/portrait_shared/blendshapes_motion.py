@@ -233,7 +233,7 @@ ONE_SIDE: Final[dict[str, Motion]] = {
         _move({40: 0.7, 41: 1.0}, up=0.012), _move({31: 1.0}, out=0.01, up=0.008),
         _move({3: 0.6, 4: 1.0, 5: 0.6}, out=0.012),
     ),
-    "mouthFrown": _add(_move(_CORNER, out=0.012, up=-0.06), _move({58: 0.5, 67: 0.5, 57: 0.3, 66: 0.3}, up=0.012)),
+    "mouthFrown": _add(_move(_CORNER, out=0.012, up=-0.075), _move({58: 0.5, 67: 0.5, 57: 0.3, 66: 0.3}, up=0.012)),
     "mouthDimple": _move(_CORNER, out=0.045, up=0.008, forward=-0.03),
     "mouthStretch": _add(_move(_CORNER, out=0.085, up=-0.03), _move({58: 0.5, 59: 0.5, 67: 0.5}, up=-0.015)),
     "mouthPress": _add(

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators for the rig's handles and sliders: upgrade, expressions, mirror, reset, poses as assets."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, StringProperty
+from portrait_shared.errors import PortraitError
+from portrait_shared.expression_library import EXPRESSIONS, VISEMES
+
+from .. import problems, rig, rig_controls_library, rig_controls_pose
+from ..sampling import check_rig
+from .common import active_portrait, has_window, report, scene_of
+
+_LIBRARY = [
+    *((name, name.title(), f"The expression “{name}” on the whole face") for name in EXPRESSIONS),
+    *((name, f"Viseme {name}", f"The mouth's shape for “{name}”; the eyes stay") for name in VISEMES),
+]
+
+
+class _NeedsRig:
+    """Operators for the active portrait's rig."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        portrait = active_portrait(context)
+        if portrait is None or portrait.rig is None:
+            cls.poll_message_set("Add a portrait and find its face first")
+            return False
+        if portrait.rig.library is not None:
+            cls.poll_message_set("The rig is linked: make a library override of it first")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        try:
+            check_rig(scene_of(context), portrait.rig)
+            return self.work(context, portrait)
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+
+
+def _keys_itself(context: bpy.types.Context) -> bool:
+    return context.scene.tool_settings.use_keyframe_insert_auto
+
+
+class PORTRAIT_OT_add_controls(_NeedsRig, bpy.types.Operator):
+    """Give the rig its handles and sliders, or mend them; keys are kept"""
+
+    bl_idname = "portrait.add_controls"
+    bl_label = "Add Controls"
+    bl_options = {"UNDO"}
+
+    def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
+        points = rig.rest_points(portrait.rig, portrait.space)
+        rig.add_controls(context, portrait.rig, portrait.space, points)
+        problems.forget(portrait.uid)
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_apply_expression(_NeedsRig, bpy.types.Operator):
+    """Set the sliders to an expression or a mouth shape of speech; auto keying keys them"""
+
+    bl_idname = "portrait.apply_expression"
+    bl_label = "Expression"
+    bl_options = {"REGISTER", "UNDO"}
+
+    expression: EnumProperty(name="Expression", items=_LIBRARY)
+    amount: FloatProperty(
+        name="Amount", description="How much of it; 0 leaves the face at rest", default=1.0, min=0.0, soft_max=1.0,
+        max=2.0,
+    )  # fmt: skip
+
+    def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
+        weights = rig_controls_pose.library_weights(self.expression)
+        scaled = {name: weight * self.amount for name, weight in weights.items()}
+        rig_controls_pose.set_sliders(portrait.rig, scaled, _keys_itself(context))
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_mirror_pose(_NeedsRig, bpy.types.Operator):
+    """Exchange left and right of the whole pose: sliders, handles, points and the head's turn"""
+
+    bl_idname = "portrait.mirror_pose"
+    bl_label = "Mirror"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
+        rig_controls_pose.mirror(portrait.rig, portrait.space, _keys_itself(context))
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_reset_pose(_NeedsRig, bpy.types.Operator):
+    """Put handles, points and sliders back to the photo; auto keying keys them"""
+
+    bl_idname = "portrait.reset_pose"
+    bl_label = "Reset"
+    bl_options = {"REGISTER", "UNDO"}
+
+    scope: EnumProperty(
+        name="Reset",
+        items=(
+            ("ALL", "All", "Every handle, point and slider"),
+            ("SELECTED", "Selected", "The selected handles and points alone"),
+        ),
+    )
+
+    def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
+        bones = None
+        if self.scope == "SELECTED":
+            bones = rig_controls_pose.selected_bones(portrait.rig)
+            if not bones:
+                self.report({"WARNING"}, "Select handles or points in Pose Mode first")
+                return {"CANCELLED"}
+        rig_controls_pose.reset(portrait.rig, bones, _keys_itself(context))
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_make_pose_library(_NeedsRig, bpy.types.Operator):
+    """Put the shipped expressions and visemes into the asset browser of this file, as poses"""
+
+    bl_idname = "portrait.make_pose_library"
+    bl_label = "Make Pose Library"
+    bl_options = {"UNDO"}
+
+    def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
+        made = rig_controls_library.make_library(portrait.rig, portrait.space)
+        self.report({"INFO"}, f"{len(made)} poses are in the asset browser, under Current File")
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_save_pose(_NeedsRig, bpy.types.Operator):
+    """Put the pose of now, sliders included, into the asset browser of this file"""
+
+    bl_idname = "portrait.save_pose"
+    bl_label = "Save Pose"
+    bl_options = {"UNDO"}
+
+    name: StringProperty(name="Name", description="What the pose is called in the asset browser", default="Pose")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
+        action = rig_controls_library.save_pose(portrait.rig, portrait.space, self.name.strip() or "Pose")
+        self.report({"INFO"}, f"“{action.name}” is in the asset browser, under Current File")
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAIT_OT_add_controls, PORTRAIT_OT_apply_expression, PORTRAIT_OT_mirror_pose, PORTRAIT_OT_reset_pose,
+    PORTRAIT_OT_make_pose_library, PORTRAIT_OT_save_pose,
+)  # fmt: skip

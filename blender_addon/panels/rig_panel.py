@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The section “Rig”: what is shown in the viewport, expressions, mirror and reset, and the sliders by region."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import bpy
+from portrait_shared.blendshapes import ARKIT_NAMES, REGIONS
+
+from .. import rig as rig_module
+from ..operators.common import active_portrait
+from ..rig_controls import CONTROLS_COLLECTION, POINTS_COLLECTION
+from ..rig_drivers import LIMITS_PROPERTY
+from .sections import draw_text
+
+_WORDS = re.compile(r"[A-Z][a-z]*")
+_ALONE = {"tongueOut": "Tongue Out", "cheekPuff": "Puff", "browInnerUp": "Inner Up"}
+
+
+def label_of(name: str) -> str:
+    """ARKit's name without its region and side: “mouthSmileLeft” is “Smile”."""
+    words = _WORDS.findall(name.removesuffix("Left").removesuffix("Right"))
+    return _ALONE.get(name) or " ".join(words) or "Side"
+
+
+def rows_of(region: str) -> list[tuple[str, ...]]:
+    """The region's sliders: (right, left) where there are two, in the picture's order."""
+    rows: list[tuple[str, ...]] = []
+    for name in REGIONS[region]:
+        if name.endswith("Right") and name.removesuffix("Right") + "Left" in ARKIT_NAMES:
+            rows.append((name, name.removesuffix("Right") + "Left"))
+        elif not name.endswith("Left"):
+            rows.append((name,))
+    return rows
+
+
+def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """All but the sliders."""
+    portrait = active_portrait(context)
+    rig = portrait.rig
+    missing = rig_module.missing_controls(rig)
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        draw_text(layout, context, f"The rig lacks controls: {shown}. It renders without them.", "INFO")
+        layout.operator("portrait.add_controls", icon="ARMATURE_DATA")
+    row = layout.row(align=True)
+    for name in (CONTROLS_COLLECTION, POINTS_COLLECTION):
+        collection = rig.data.collections_all.get(name)
+        if collection is not None:
+            row.prop(collection, "is_visible", text=name, toggle=True)
+    if LIMITS_PROPERTY in rig:
+        layout.prop(rig, f'["{LIMITS_PROPERTY}"]', text="Limits")
+    layout.operator_menu_enum("portrait.apply_expression", "expression", text="Expression", icon="USER")
+    row = layout.row(align=True)
+    row.operator("portrait.mirror_pose", icon="MOD_MIRROR")
+    row.operator("portrait.reset_pose", text="Reset").scope = "ALL"
+    row.operator("portrait.reset_pose", text="Selected").scope = "SELECTED"
+    row = layout.row(align=True)
+    row.operator("portrait.save_pose", icon="ASSET_MANAGER")
+    row.operator("portrait.make_pose_library", text="Pose Library")
+
+
+def draw_sliders(layout: bpy.types.UILayout, context: bpy.types.Context, region: str) -> None:
+    """A line for each control; the person's right is at the picture's left, and so is its slider."""
+    rig = active_portrait(context).rig
+    column = layout.column(align=True)
+    for names in rows_of(region):
+        split = column.split(factor=0.34, align=True)
+        split.label(text=label_of(names[0]))
+        row = split.row(align=True)
+        for name in names:
+            if name in rig:
+                side = "Right" if name.endswith("Right") else "Left" if name.endswith("Left") else ""
+                row.prop(rig, f'["{name}"]', text=side, slider=True)
+
+
+def _has_rig(context: bpy.types.Context) -> bool:
+    portrait = active_portrait(context)
+    return portrait is not None and portrait.rig is not None
+
+
+def _drawing_of(region: str) -> Callable[[bpy.types.Panel, bpy.types.Context], None]:
+    return lambda self, context: draw_sliders(self.layout, context, region)
+
+
+def _panels(space: str, prefix: str) -> list[type[bpy.types.Panel]]:
+    """The section and a foldable one for each region, for one editor."""
+    where = {"bl_space_type": space, "bl_region_type": "UI", "bl_category": "Portrait"}
+    poll = classmethod(lambda cls, context: _has_rig(context))
+    parent = f"PORTRAIT_PT_{prefix}rig"
+    section = {
+        "bl_label": "Rig",
+        "bl_parent_id": f"PORTRAIT_PT_{prefix}portraits",
+        "bl_options": {"DEFAULT_CLOSED"},
+        "__doc__": "Handles, sliders and expressions of the active portrait.",
+        "poll": poll,
+        "draw": lambda self, context: draw_rig(self.layout, context),
+    }
+    panels = [type(parent, (bpy.types.Panel,), where | section)]
+    for region in REGIONS:
+        name = f"{parent}_{region.split()[0].lower()}"
+        body = {
+            "bl_label": region,
+            "bl_parent_id": parent,
+            "bl_options": {"DEFAULT_CLOSED"},
+            "__doc__": f"Sliders: {region.lower()}.",
+            "poll": poll,
+            "draw": _drawing_of(region),
+        }
+        panels.append(type(name, (bpy.types.Panel,), where | body))
+    return panels
+
+
+CLASSES = (*_panels("VIEW_3D", ""), *_panels("SEQUENCE_EDITOR", "sequencer_"))

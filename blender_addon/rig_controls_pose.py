@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be done to a whole pose: set an expression, mirror, reset; each keys what it changes if asked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import bpy
+import numpy as np
+from mathutils import Vector
+from portrait_shared.blendshapes import ARKIT_NAMES, MIRRORED_NAMES
+from portrait_shared.expression_library import EXPRESSIONS, VISEMES
+from portrait_shared.landmarks import INDEX_OF, MIRROR, NAMES
+
+from . import compat
+from .plane_space import PlaneSpace
+from .rig import BONE_AXES, HEAD_BONE, rest_points
+from .rig_controls import CONTROLS, RigFrame
+
+_SPEAKING: Final = ("jaw", "mouth", "tongue")
+_ROTATIONS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
+HANDLES: Final = (HEAD_BONE, *CONTROLS, *NAMES)
+"""Every bone that an animator moves."""
+
+
+def library_weights(name: str) -> dict[str, float]:
+    """What a shipped expression or viseme sets each slider to.
+
+    An expression is a whole face; a viseme leaves brows, eyes, cheeks and nose as they are.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    if name in EXPRESSIONS:
+        return {control: EXPRESSIONS[name].get(control, 0.0) for control in ARKIT_NAMES}
+    shape = VISEMES[name]
+    return {control: shape.get(control, 0.0) for control in ARKIT_NAMES if control.startswith(_SPEAKING)}
+
+
+def set_sliders(rig: bpy.types.Object, weights: Mapping[str, float], key: bool = False) -> None:
+    """Sets the named sliders; those that the rig lacks are left out."""
+    for name, weight in weights.items():
+        if name in rig:
+            rig[name] = float(weight)
+            if key:
+                rig.keyframe_insert(f'["{name}"]')
+    rig.update_tag()
+
+
+def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool = False) -> None:
+    """Back to the photo: these bones alone, or without names everything, the sliders too."""
+    for name in HANDLES if bones is None else bones:
+        bone = rig.pose.bones.get(name)
+        if bone is not None and name in HANDLES:
+            _set_pose(bone, Vector(), _turned(bone, (0.0, 0.0, 0.0)), (1.0, 1.0, 1.0), key)
+    if bones is None:
+        set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0), key)
+    rig.update_tag()
+
+
+def selected_bones(rig: bpy.types.Object) -> list[str]:
+    """The handles and points that are selected."""
+    return [name for name in HANDLES if name in rig.pose.bones and compat.is_selected(rig.pose.bones[name])]
+
+
+def mirror(rig: bpy.types.Object, space: PlaneSpace, key: bool = False) -> None:
+    """Exchanges left and right: sliders, handles, the head's turn, and the points' own moves."""
+    set_sliders(rig, {MIRRORED_NAMES[name]: rig[name] for name in ARKIT_NAMES if name in rig}, key)
+    across = np.diag((-1.0, 1.0, 1.0))
+    frame = RigFrame.of(rest_points(rig, space), space)
+    in_face = frame.axes @ BONE_AXES.T  # a point's bone has the picture's axes, the face may lean
+    of_points = in_face.T @ across @ in_face
+    partners = {HEAD_BONE: HEAD_BONE} | {name: _other_side(name) for name in CONTROLS}
+    partners |= {NAMES[index]: NAMES[MIRROR[index]] for index in INDEX_OF.values()}
+    poses = {name: _pose_of(rig.pose.bones[name]) for name in HANDLES if name in rig.pose.bones}
+    for name, (location, rotation, scale) in poses.items():
+        other = rig.pose.bones.get(partners[name])
+        if other is None:
+            continue
+        matrix = of_points if name in INDEX_OF else across
+        angles = rotation
+        if name == HEAD_BONE:
+            *kept, y, z = rotation  # the axis or the quaternion's vector part turns like the angles
+            angles = (*kept, -y, -z)
+        _set_pose(other, Vector(matrix @ np.array(location)), angles, scale, key)
+    rig.update_tag()
+
+
+def _other_side(name: str) -> str:
+    stem, dot, side = name.rpartition(".")
+    return f"{stem}.{'L' if side == 'R' else 'R'}" if dot else name
+
+
+_Pose = tuple[Vector, tuple[float, ...], tuple[float, ...]]
+
+
+def _pose_of(bone: bpy.types.PoseBone) -> _Pose:
+    rotation = getattr(bone, _ROTATIONS.get(bone.rotation_mode, "rotation_euler"))
+    return bone.location.copy(), tuple(rotation), tuple(bone.scale)
+
+
+def _turned(bone: bpy.types.PoseBone, angles: tuple[float, float, float]) -> tuple[float, ...]:
+    """No turn, in the bone's own way of telling it."""
+    if bone.rotation_mode == "QUATERNION":
+        return (1.0, *angles)
+    return (0.0, 0.0, 1.0, 0.0) if bone.rotation_mode == "AXIS_ANGLE" else angles
+
+
+def _set_pose(
+    bone: bpy.types.PoseBone, location: Vector, rotation: tuple[float, ...], scale: tuple[float, ...], key: bool
+) -> None:
+    channel = _ROTATIONS.get(bone.rotation_mode, "rotation_euler")
+    for name, value in (("location", location), (channel, rotation), ("scale", scale)):
+        changed = not np.array_equal(np.float32(value), np.float32(getattr(bone, name)))
+        if changed:
+            setattr(bone, name, value)
+        if key and changed:
+            bone.keyframe_insert(name)
