@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from portrait_server.speech.visemes import SILENCE
 _FRAMES_PER_SECOND = 100
 _UTTERANCE_SECONDS = 15.0
 _CUT_REACH_SECONDS = 4.0
+_INAUDIBLE = 0.02
 # Letters of a word that the dictionary lacks, the longest first: what an English reader might say.
 _LETTERS: Final = {
     "tch": "CH", "sch": "SH", "ch": "CH", "sh": "SH", "th": "TH", "ph": "F", "ng": "NG", "ck": "K", "qu": "K W",
@@ -69,6 +70,7 @@ def _recognised(samples: np.ndarray, progress: Callable[[float], None]) -> list[
         loglevel="FATAL",
     )  # fmt: skip
     phones: list[Phone] = []
+    loud = loudness(samples)
     cuts = utterance_cuts(samples)
     for first, last in itertools.pairwise(cuts):
         decoder.start_utt()
@@ -80,11 +82,19 @@ def _recognised(samples: np.ndarray, progress: Callable[[float], None]) -> list[
             for s in decoder.seg() or ()
         ]
         progress(last / len(samples))
-    return phones
+    return [phone if _heard(phone, loud) else replace(phone, name=SILENCE) for phone in phones]
+
+
+def _heard(phone: Phone, loud: np.ndarray) -> bool:
+    """The recogniser finds phones even where there is no sound at all."""
+    part = loud[int(phone.start * LOUDNESS_FPS) : int(phone.end * LOUDNESS_FPS) + 1]
+    return bool(part.max(initial=0.0) > _INAUDIBLE)
 
 
 def _aligned(samples: np.ndarray, text: str) -> list[Phone]:
-    decoder = _pocketsphinx().Decoder(lm=None, bestpath=False, loglevel="FATAL")
+    # Wide beams: a word said otherwise than the dictionary thinks must not end the search.
+    beams = dict.fromkeys(("beam", "pbeam", "wbeam"), 1e-100)
+    decoder = _pocketsphinx().Decoder(lm=None, bestpath=False, loglevel="FATAL", **beams)
     words = re.findall(r"[a-z']+", text.lower().replace("’", "'"))
     if not words:
         raise _misfit("has no words in it")
