@@ -162,7 +162,7 @@ _MIDDLE = (
              Pull(_X, 1, 0.15, _of_both("mouthPucker")), Pull(_X, -1, 0.15, _of_both("mouthPress"))),
             rides=False),
     Control("jaw", (8,), (0, -0.11, 0), "jaw", 0.16, "middle",
-            (Pull(_Y, -1, 0.29, {"jawOpen": 1}), Pull(_Y, 1, 0.10, {"mouthClose": 1}),
+            (Pull(_Y, -1, 0.29, {"jawOpen": 1}), Pull(_Y, 1, 0.10, {"mouthClose": 0.35}),
              Pull(_X, 1, 0.10, {"jawLeft": 1}), Pull(_X, -1, 0.10, {"jawRight": 1}),
              Pull(_Z, 1, 0.10, {"jawForward": 1}))),
 )  # fmt: skip

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from portrait_shared.landmarks import NAMES
 
 import blender_addon
 from blender_addon import image_plane
-from blender_addon.animation import write_keys
+from blender_addon.animation import property_path, write_keys
 from blender_addon.demo import performance
-from blender_addon.plane_space import PlaneSpace
 from blender_addon.properties import portraits_of
-from blender_addon.rig import BONE_AXES, HEAD_BONE, rest_points
+from blender_addon.rig import HEAD_BONE
 
 _CAMERA_DISTANCE_METRES = 6.0
 
@@ -46,7 +44,7 @@ def _build(photo: Path, blend: Path) -> int:
     print(f"Finding the face on {photo} …", flush=True)
     bpy.ops.portrait.add(filepath=str(photo))
     portrait = portraits_of(scene).active
-    animate(portrait.rig, portrait.space)
+    animate(portrait.rig)
     _add_camera(scene, portrait)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     print(f"Rendering frames {scene.frame_start} to {scene.frame_end} …", flush=True)
@@ -60,20 +58,16 @@ def _build(photo: Path, blend: Path) -> int:
     return 0
 
 
-def animate(rig: bpy.types.Object, space: PlaneSpace) -> None:
-    """Keys the performance onto a rig: eased keys on the head control and on the points that move."""
-    keys = performance.point_keys(rest_points(rig, space))
-    frames = np.array(list(keys))
-    # An offset has no origin: the mapping's difference between two points leaves only its turn and scale.
-    origin = space.to_local(np.zeros(3))
-    moves = np.array([(space.to_local(offsets) - origin) @ BONE_AXES.T for offsets in keys.values()])
-    curves = {
-        (name, "location"): (frames, moves[:, index]) for index, name in enumerate(NAMES) if np.any(moves[:, index])
-    }
+def animate(rig: bpy.types.Object) -> None:
+    """Keys the performance onto a rig: the head control's turns, and the sliders, each on its own keys."""
     head = performance.head_keys()
     turns = np.array([(pitch, yaw, -roll) for _, (yaw, pitch, roll) in head])
-    curves[HEAD_BONE, "rotation_euler"] = (np.array([frame for frame, _ in head]), turns)
-    write_keys(rig, "Demo performance", curves)
+    frames = np.array([frame for frame, _ in head])
+    write_keys(rig, "Demo performance", {(HEAD_BONE, "rotation_euler"): (frames, turns)})
+    for name, keys in performance.slider_keys().items():
+        for frame, weight in keys:
+            rig[name] = weight
+            rig.keyframe_insert(property_path(name), frame=frame, group="Sliders")
 
 
 def _add_camera(scene: bpy.types.Scene, portrait: bpy.types.PropertyGroup) -> None:

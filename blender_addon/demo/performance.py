@@ -3,38 +3,22 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping
 
-import numpy as np
-from portrait_shared.expressions import MOVEMENTS, offsets
+from portrait_shared.expression_library import VISEMES
 
 FPS = 24
 FIRST, LAST = 1, 144
 
-# Mouth shapes as the animators' charts name them, made of the movements of `portrait_shared.expressions`.
-_VISEMES: dict[str, dict[str, float]] = {
-    "rest": {},
-    "MBP": {"lips_press": 1.0},
-    "AI": {"jaw_open": 0.75, "smile": 0.1},
-    "E": {"jaw_open": 0.35, "smile": 0.55},
-    "O": {"jaw_open": 0.5, "pucker": 0.65},
-    "U": {"jaw_open": 0.18, "pucker": 1.0},
-    "L": {"jaw_open": 0.4, "smile": 0.15},
-    "FV": {"jaw_open": 0.08, "smile": 0.2},
-    "etc": {"jaw_open": 0.22, "smile": 0.2},
-}
-
 # (frame, viseme): "Hello. From up here … you all look so small!"
 _SPEECH = (
-    (20, "rest"), (23, "E"), (26, "L"), (30, "O"), (34, "U"), (38, "rest"),
-    (50, "FV"), (53, "AI"), (56, "MBP"), (59, "AI"), (62, "MBP"), (65, "E"), (69, "etc"), (73, "rest"),
-    (80, "U"), (84, "O"), (87, "L"), (90, "etc"), (93, "L"), (97, "U"), (100, "etc"), (103, "O"), (106, "MBP"),
-    (110, "AI"), (114, "L"), (118, "rest"),
+    (20, "sil"), (23, "E"), (26, "DD"), (30, "oh"), (34, "ou"), (38, "sil"),
+    (50, "FF"), (53, "aa"), (56, "PP"), (59, "aa"), (62, "PP"), (65, "E"), (69, "ih"), (73, "sil"),
+    (80, "ou"), (84, "oh"), (87, "DD"), (90, "ih"), (93, "DD"), (97, "ou"), (100, "ih"), (103, "oh"), (106, "PP"),
+    (110, "aa"), (114, "DD"), (118, "sil"),
 )  # fmt: skip
 
-# Acting, each movement's own keys: (frame, strength).
+# Acting, each movement's own keys: (frame, strength). The gaze goes to the picture's left below 0, and down.
 _ACTING: dict[str, tuple[tuple[int, float], ...]] = {
     "gaze_side": ((5, 0), (8, -0.9), (18, -0.9), (21, 0), (40, 0), (43, 0.9), (70, 0.9), (74, 0), (119, 0), (121, -0.3), (144, 0)),
     "gaze_up": ((5, 0), (8, 0.2), (18, 0.2), (21, 0), (40, 0), (43, 0.8), (60, 0.8), (66, -0.6), (72, -0.6), (76, 0), (144, 0)),
@@ -42,6 +26,14 @@ _ACTING: dict[str, tuple[tuple[int, float], ...]] = {
     "brows_lower": ((76, 0), (82, 0.55), (96, 0.5), (102, 0), (144, 0)),
     "smile": ((1, 0), (34, 0.1), (40, 0.55), (48, 0.1), (112, 0.1), (122, 0.9), (134, 0.8), (144, 0)),
 }  # fmt: skip
+# Which half of a movement pulls which sliders.
+_PULLS = (
+    ("gaze_side", -1, ("eyeLookInLeft", "eyeLookOutRight")), ("gaze_side", 1, ("eyeLookOutLeft", "eyeLookInRight")),
+    ("gaze_up", -1, ("eyeLookDownLeft", "eyeLookDownRight")), ("gaze_up", 1, ("eyeLookUpLeft", "eyeLookUpRight")),
+    ("brows_raise", 1, ("browInnerUp", "browOuterUpLeft", "browOuterUpRight")),
+    ("brows_lower", 1, ("browDownLeft", "browDownRight")),
+    ("smile", 1, ("mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft", "cheekSquintRight")),
+)  # fmt: skip
 _BLINKS = (19, 45, 75, 99, 120)  # the frame on which the lids are shut
 
 # The head: (frame, yaw, pitch, roll) in degrees; yaw to the picture's right, pitch down, roll clockwise.
@@ -57,43 +49,17 @@ def head_keys() -> list[tuple[int, tuple[float, float, float]]]:
     return [(frame, (math.radians(yaw), math.radians(pitch), math.radians(roll))) for frame, yaw, pitch, roll in _HEAD]
 
 
-def point_keys(rest: np.ndarray) -> dict[int, np.ndarray]:
-    """Keys of the 70 points: what is added to each on each key frame.
-
-    Args:
-        rest: (70, 3) pixels, the portrait at rest.
-
-    Returns:
-        {frame: (70, 3) offsets in pixels, in the face's own frame at rest}.
-    """
-    curves = _curves()
-    frames = sorted({frame for curve in curves.values() for frame, _ in curve} | {FIRST, LAST})
-    return {frame: offsets(rest, _strengths_at(curves, frame)) for frame in frames}
+def slider_keys() -> dict[str, list[tuple[int, float]]]:
+    """Keys of the rig's sliders: {one of ARKit's names: [(frame, weight)]}."""
+    keys = {name: _clipped(_ACTING[movement], sign) for movement, sign, names in _PULLS for name in names}
+    shut = [key for at in _BLINKS for key in ((at - 3, 0.0), (at, 1.0), (at + 1, 1.0), (at + 5, 0.0))]
+    keys |= {"eyeBlinkLeft": shut, "eyeBlinkRight": shut}
+    spoken = {name for _, viseme in _SPEECH for name in VISEMES[viseme]} - set(keys)
+    for name in sorted(spoken):
+        keys[name] = [(frame, VISEMES[viseme].get(name, 0.0)) for frame, viseme in _SPEECH]
+    return keys
 
 
-def _curves() -> dict[str, list[tuple[int, float]]]:
-    curves = {name: [] for name in MOVEMENTS} | {name: list(keys) for name, keys in _ACTING.items()}
-    for name in ("jaw_open", "pucker", "lips_press"):
-        curves[name] = [(frame, _VISEMES[viseme].get(name, 0.0)) for frame, viseme in _SPEECH]
-    for side in ("blink_right", "blink_left"):
-        keys = [[(shut - 3, 0.0), (shut, 1.0), (shut + 1, 1.0), (shut + 5, 0.0)] for shut in _BLINKS]
-        curves[side] = [key for blink in keys for key in blink]
-    return curves
-
-
-def _strengths_at(curves: Mapping[str, list[tuple[int, float]]], frame: int) -> dict[str, float]:
-    strengths = {name: _eased(curve, frame) for name, curve in curves.items() if curve}
-    speech = [(at, _VISEMES[viseme].get("smile", 0.0)) for at, viseme in _SPEECH]
-    strengths["smile"] = strengths["smile"] + _eased(speech, frame)
-    return strengths
-
-
-def _eased(curve: list[tuple[int, float]], frame: int) -> float:
-    """The curve's value, flat at each key as an animator's auto-clamped handles make it."""
-    if frame <= curve[0][0]:
-        return curve[0][1]
-    for (before, low), (after, high) in itertools.pairwise(curve):
-        if frame <= after:
-            t = (frame - before) / (after - before)
-            return low + (high - low) * t * t * (3 - 2 * t)
-    return curve[-1][1]
+def _clipped(keys: tuple[tuple[int, float], ...], sign: int) -> list[tuple[int, float]]:
+    """The half of a movement that goes one way."""
+    return [(frame, max(0.0, sign * strength)) for frame, strength in keys]

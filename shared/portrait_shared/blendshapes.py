@@ -135,9 +135,9 @@ GUARDS: Final[tuple[Guard, ...]] = (
     Guard(38, 40, _LIDS_MEET_AT, {}, {}),
     Guard(43, 47, _LIDS_MEET_AT, {}, {}),
     Guard(44, 46, _LIDS_MEET_AT, {}, {}),
-    Guard(61, 67, _LIPS_MEET_AT, {50: 1.0, 49: 0.5}, {58: 1.0, 59: 0.5}),
+    Guard(61, 67, _LIPS_MEET_AT, {50: 1.0, 49: 0.5}, {58: 1.0, 59: 0.75}),
     Guard(62, 66, _LIPS_MEET_AT, {51: 1.0}, {57: 1.0}),
-    Guard(63, 65, _LIPS_MEET_AT, {52: 1.0, 53: 0.5}, {56: 1.0, 55: 0.5}),
+    Guard(63, 65, _LIPS_MEET_AT, {52: 1.0, 53: 0.5}, {56: 1.0, 55: 0.75}),
 )
 """Lids and lips: blink and squint may add up, and so may mouthClose without jawOpen."""
 

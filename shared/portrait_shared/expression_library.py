@@ -31,11 +31,11 @@ EXPRESSIONS: Final[Mapping[str, Weights]] = MappingProxyType({
     ),
     "sad": _weights(
         {"mouthFrown": 1.0, "browDown": 0.1, "eyeSquint": 0.25, "eyeLookDown": 0.3, "mouthPress": 0.5},
-        browInnerUp=0.9, mouthShrugLower=0.45, mouthPucker=0.3, mouthClose=0.6,
+        browInnerUp=0.9, mouthShrugLower=0.3, mouthPucker=0.2, mouthClose=0.2,
     ),
     "angry": _weights(
         {"browDown": 1.0, "eyeWide": 0.35, "eyeSquint": 0.35, "noseSneer": 0.4, "mouthPress": 0.9, "mouthFrown": 0.55},
-        mouthRollLower=0.2, mouthPucker=0.3, mouthClose=0.3,
+        mouthRollLower=0.2, mouthPucker=0.3, mouthClose=0.15,
     ),
     "surprised": _weights(
         {"browOuterUp": 1.0, "eyeWide": 1.0}, browInnerUp=0.9, jawOpen=0.5, mouthFunnel=0.35, mouthPucker=0.3,
@@ -61,8 +61,8 @@ EXPRESSIONS: Final[Mapping[str, Weights]] = MappingProxyType({
 
 VISEMES: Final[Mapping[str, Weights]] = MappingProxyType({
     "sil": _weights(),
-    "PP": _weights({"mouthPress": 0.7}, mouthClose=1.0, mouthRollLower=0.3, mouthRollUpper=0.3),
-    "FF": _weights({"mouthUpperUp": 0.3}, jawOpen=0.05, mouthClose=0.6, mouthRollLower=0.8),
+    "PP": _weights({"mouthPress": 0.7}, mouthClose=0.35, mouthRollLower=0.3, mouthRollUpper=0.3),
+    "FF": _weights({"mouthUpperUp": 0.3}, jawOpen=0.05, mouthClose=0.16, mouthRollLower=0.8),
     "TH": _weights({"mouthLowerDown": 0.2, "mouthUpperUp": 0.15}, jawOpen=0.16),
     "DD": _weights({"mouthLowerDown": 0.2, "mouthStretch": 0.1}, jawOpen=0.14),
     "kk": _weights({"mouthLowerDown": 0.15, "mouthUpperUp": 0.15, "mouthStretch": 0.1}, jawOpen=0.2),
@@ -74,6 +74,6 @@ VISEMES: Final[Mapping[str, Weights]] = MappingProxyType({
     "E": _weights({"mouthStretch": 0.35, "mouthDimple": 0.2, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1}, jawOpen=0.3),
     "ih": _weights({"mouthStretch": 0.3, "mouthSmile": 0.15, "mouthLowerDown": 0.15, "mouthUpperUp": 0.1}, jawOpen=0.16),
     "oh": _weights(jawOpen=0.35, mouthFunnel=0.5, mouthPucker=0.45),
-    "ou": _weights(jawOpen=0.1, mouthPucker=1.0, mouthFunnel=0.15, mouthClose=0.4),
+    "ou": _weights(jawOpen=0.1, mouthPucker=1.0, mouthFunnel=0.1, mouthClose=0.25),
 })  # fmt: skip
 """Mouth shapes of speech; `sil` is silence."""

@@ -26,7 +26,7 @@ from blender_addon.animation import write_keys
 from blender_addon.properties import portraits_of
 from blender_addon.rig import HEAD_BONE, rest_points
 from blender_addon.sampling import sample
-from portrait_shared.expressions import offsets
+from portrait_shared.blendshapes import combine
 from portrait_shared.landmarks import NAMES
 import numpy as np
 
@@ -39,7 +39,7 @@ bpy.ops.portrait.add(filepath=photo)
 portrait = portraits_of(scene).active
 frames = np.array([1, 5, 9])
 rest = rest_points(portrait.rig, portrait.space)
-opened = offsets(rest, {"jaw_open": 0.6}) * portrait.space.metres_per_pixel
+opened = combine(rest, {"jawOpen": 0.5}) * portrait.space.metres_per_pixel
 move = np.column_stack((opened[:, 0], -opened[:, 1], -opened[:, 2]))  # right, up, towards the viewer
 still = np.zeros(3)
 curves = {(name, "location"): (frames, np.array([still, move[index], still])) for index, name in enumerate(NAMES)}
