@@ -8,7 +8,9 @@ that only frames whose key is new have to be sampled.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import bpy
 import numpy as np
@@ -16,9 +18,10 @@ import numpy as np
 from . import compat
 from .plane_space import PlaneSpace
 from .rig import rest_points
+from .sampling import POSE_CHANNELS
 
 _outside_changes = 0
-_CHANNELS = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")
+_BONE_PATH = re.compile(r'pose\.bones\["(.+)"\]\.(\w+)')
 
 
 def frame_keys(rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
@@ -83,21 +86,25 @@ def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
     return [driver for owner in owners if owner.animation_data for driver in owner.animation_data.drivers]
 
 
-def _unkeyed(rig: bpy.types.Object, curves: list[bpy.types.FCurve]) -> list[tuple[str, tuple]]:
+def _unkeyed(rig: bpy.types.Object, curves: list[bpy.types.FCurve]) -> list[tuple[str, Any]]:
     """The pose and the sliders that no curve and no driver moves."""
     moved = {(curve.data_path, curve.array_index) for curve in (*curves, *_drivers(rig))}
-    values = []
-    for prefix, owner in (("", rig), *((bone.path_from_id() + ".", bone) for bone in rig.pose.bones)):
-        for channel in _CHANNELS:
-            path = prefix + channel
-            kept = tuple(0.0 if (path, axis) in moved else value for axis, value in enumerate(getattr(owner, channel)))
-            values.append((path, kept))
-        values.append((prefix + "mode", (owner.rotation_mode,)))
-    for prefix, owner in (("", rig), ("data", rig.data), *((bone.path_from_id(), bone) for bone in rig.pose.bones)):
+    bones = rig.pose.bones
+    values: list[tuple[str, Any]] = [("modes", [rig.rotation_mode, *(bone.rotation_mode for bone in bones)])]
+    for channel, width in POSE_CHANNELS.items():
+        pose = np.empty(len(bones) * width, np.float32)
+        bones.foreach_get(channel, pose)
+        for path, axis in moved:
+            found = _BONE_PATH.fullmatch(path)
+            if found is not None and found[2] == channel and (index := bones.find(found[1])) >= 0:
+                pose[index * width + axis] = 0
+        own = [0.0 if (channel, axis) in moved else value for axis, value in enumerate(getattr(rig, channel))]
+        values.append((channel, (own, pose.tobytes())))
+    for prefix, owner in (("", rig), ("data", rig.data), *((f'pose.bones["{bone.name}"]', bone) for bone in bones)):
         for name, value in owner.items():
             path = f'{prefix}["{bpy.utils.escape_identifier(name)}"]'
             if isinstance(value, (bool, int, float)) and (path, 0) not in moved:
-                values.append((path, (value,)))
+                values.append((path, value))
     return values
 
 

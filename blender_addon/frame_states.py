@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bpy
 import numpy as np
@@ -66,7 +66,7 @@ class Watch:
         self.states: dict[int, FrameState] = {}
         self.hint = ""
         self._keys: dict[int, bytes] = {}
-        self._pass: Iterator[tuple[int, bytes]] | None = None
+        self._pass: range | None = None
         self._passed: dict[int, bytes] = {}
         self._rows: dict[bytes, np.ndarray] = {}
         self._marks: Marks = {}
@@ -77,6 +77,7 @@ class Watch:
         self._job: RenderJob | None = None
         self._changed = True
         self._guesses = True
+        self._decided_on: tuple[Any, ...] = ()
 
     def note_change(self) -> None:
         """The rig may move otherwise than it did."""
@@ -93,26 +94,44 @@ class Watch:
         self._look_at_files(portrait)
         if self._changed and time.monotonic() - _changed_at > _SETTLED_SECONDS:
             self._changed = False
-            self._pass = frame_keys(portrait.rig, portrait.space, frames)
+            self._pass = frames
             self._passed = {}
             self._guesses = not is_moved_from_outside(portrait.rig)
             self.hint = _hint(keys_outside(portrait.rig, frames), frames)
         if set(self._keys) != set(frames) and self._pass is None:
             self._changed = True
-        self._read_curves(deadline)
+        self._read_curves(portrait, deadline)
         if self._pass is None and _may_sample():
             self._sample(scene, portrait, deadline)
+        seen = self._seen(portrait, frames)
+        if seen == self._decided_on:
+            return False
         states = self._states(portrait, frames)
+        # Anew next time where deciding has itself learned something.
+        self._decided_on = seen if self._seen(portrait, frames) == seen else ()
         changed, self.states = states != self.states, states
         return changed
 
-    def _read_curves(self, deadline: float) -> None:
+    def _seen(self, portrait: PORTRAIT_PG_portrait, frames: range) -> tuple[Any, ...]:
+        """All that the states depend on: while it stays, so do they."""
+        job = self._latest_job()
+        progress = (id(job), job.state, job.rendering, len(job.stored)) if job is not None else ()
+        return (
+            frames, portrait_ids.known(portrait), portrait.photo_digest, portrait.frame_size, portrait.matte,
+            self._marks, id(self._keys), len(self._rows), len(self._failed), progress,
+        )  # fmt: skip
+
+    def _read_curves(self, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
         if self._pass is None:
             return
-        for frame, key in self._pass:
+        # Curves are gathered anew in each slice: undo makes all of Blender's objects anew in between.
+        waiting = [frame for frame in self._pass if frame not in self._passed]
+        for frame, key in frame_keys(portrait.rig, portrait.space, waiting):
             self._passed[frame] = key
             if time.monotonic() > deadline:
-                return
+                break
+        if len(self._passed) < len(self._pass):
+            return
         self._keys, self._pass = self._passed, None
         if len(self._rows) > _MOST_ROWS:
             used = set(self._keys.values())
@@ -142,7 +161,7 @@ class Watch:
             self._look = _reader.submit(look_at_files, folder, self._marks)
 
     def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
-        job = self._latest_job()
+        job = self._job
         known, size = portrait_ids.known(portrait), portrait.frame_size
         photo = known.photo if known is not None else portrait.photo_digest
         states = {}

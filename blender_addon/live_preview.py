@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import bpy
 import numpy as np
@@ -37,11 +37,23 @@ _previews: dict[str, LivePreview] = {}
 _reasons_to_rest: set[str] = set()
 
 
+class Latency(NamedTuple):
+    """How long a picture took, seconds.
+
+    Attributes:
+        total: from the change until the picture was on the plane.
+        served: the part of it from asking the thread until the picture had come back.
+    """
+
+    total: float
+    served: float
+
+
 class LivePreview:
     """The preview of one portrait. Between ticks it holds names alone, never Blender's objects.
 
     Attributes:
-        latencies: seconds from change to picture, of the last pictures.
+        latencies: of the last pictures.
         trouble: why there are no pictures now, or None.
         shown: number of the request whose picture the plane shows.
         asked: number of the last request.
@@ -49,7 +61,7 @@ class LivePreview:
 
     def __init__(self, uid: str, launch: server.Launch) -> None:
         self.uid = uid
-        self.latencies: deque[float] = deque(maxlen=_KEPT_LATENCIES)
+        self.latencies: deque[Latency] = deque(maxlen=_KEPT_LATENCIES)
         self.trouble: Trouble | None = None
         self.hint = ""
         self.shown = 0
@@ -89,7 +101,7 @@ class LivePreview:
             return "Waiting for the server …"
         if not self.latencies:
             return "Getting the portrait ready …"
-        return f"Follows within {1000 * float(np.median(self.latencies)):.0f} ms"
+        return f"Follows within {1000 * float(np.median([latency.total for latency in self.latencies])):.0f} ms"
 
     def tick(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
         """Takes what came, asks for what changed; whether the plane got a new picture.
@@ -117,7 +129,8 @@ class LivePreview:
             fresh = True
         self._put_back = self._covered = False
         if picture is not None:
-            self.latencies.append(time.monotonic() - picture.ask.changed_at)
+            ask = picture.ask
+            self.latencies.append(Latency(time.monotonic() - ask.changed_at, picture.come_at - ask.asked_at))
         if self._changed_at is not None:
             self._follow(scene, portrait)
         return fresh
@@ -146,7 +159,7 @@ class LivePreview:
         self._row = row
         self.asked += 1
         self._asked_at = time.monotonic()
-        self._worker.ask(Ask(self.asked, subject, row, changed_at))
+        self._worker.ask(Ask(self.asked, subject, row, changed_at, self._asked_at))
 
     def _subject_of(self, portrait: PORTRAIT_PG_portrait) -> Subject:
         """The photo is read only when it, or how it is drawn, has changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Final
@@ -53,20 +54,28 @@ class Ask:
         number: rises with each.
         row: (70, 3) float32 pixels.
         changed_at: when what it shows was changed (time.monotonic).
+        asked_at: when it was asked for.
     """
 
     number: int
     subject: Subject
     row: np.ndarray
     changed_at: float
+    asked_at: float
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """The answer to a request: (H, W, 4) float32, the lowest row first."""
+    """The answer to a request.
+
+    Attributes:
+        pixels: (H, W, 4) float32, the lowest row first.
+        come_at: when it came (time.monotonic).
+    """
 
     ask: Ask
     pixels: np.ndarray
+    come_at: float
 
 
 @dataclass(frozen=True)
@@ -176,7 +185,7 @@ class PreviewWorker(threading.Thread):
     def _receive(self, timeout_s: float, stream: RenderStream, ask: Ask) -> None:
         frame = stream.next(timeout_s)
         if frame is not None:
-            self.events.put(Picture(ask, _as_blender_holds_it(frame.data)))
+            self.events.put(Picture(ask, _as_blender_holds_it(frame.data), time.monotonic()))
         if frame is not None or stream.state in ("done", "cancelled"):
             stream.next(0.0)  # tells the server that the frame was taken
             self._flying.remove((ask, stream))

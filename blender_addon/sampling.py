@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 import bpy
 import numpy as np
@@ -15,7 +16,13 @@ from .plane_space import PlaneSpace, snap
 from .problems import Fix, SceneError
 from .rig import check_bones
 
-_POSE_CHANNELS = {"location": 3, "rotation_euler": 3, "rotation_quaternion": 4, "rotation_axis_angle": 4, "scale": 3}
+POSE_CHANNELS: Final = {
+    "location": 3,
+    "rotation_euler": 3,
+    "rotation_quaternion": 4,
+    "rotation_axis_angle": 4,
+    "scale": 3,
+}
 
 _depth = 0
 
@@ -158,7 +165,7 @@ def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Itera
     """Changing the frame throws unkeyed poses and slider values away; this puts them back."""
     frame, subframe = scene.frame_current, scene.frame_subframe
     count = len(rig.pose.bones)
-    pose = {channel: np.empty(count * width, np.float32) for channel, width in _POSE_CHANNELS.items()}
+    pose = {channel: np.empty(count * width, np.float32) for channel, width in POSE_CHANNELS.items()}
     for channel, values in pose.items():
         rig.pose.bones.foreach_get(channel, values)
     sliders = [

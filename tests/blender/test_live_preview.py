@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live preview, driven as Blender's timer does: the newest request wins, and nothing that happens stops Blender."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import image_plane, job_queue, live_preview, problems, server  # noqa: E402
+from blender_addon.render_job import RenderJob  # noqa: E402
+
+TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test_engines.py"
+
+
+@pytest.fixture
+def preview(needs_server: None, acting: Any) -> Iterator[live_preview.LivePreview]:
+    """The live preview of the small portrait, turned on."""
+    live_preview.start(acting.uid, server.launch_plan(bpy.context))
+    yield live_preview.of(acting.uid)
+    live_preview.stop_all()
+
+
+@pytest.fixture
+def test_engines(needs_server: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Engines whose speed is known, until the end of the test."""
+    pytest.importorskip("portrait_server")
+    server.stop()
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", shlex.join([sys.executable, str(TEST_ENGINES)]))
+    yield
+    live_preview.stop_all()
+    job_queue.abandon_all()
+    server.stop()
+
+
+def pump(until: Callable[[], object], seconds: float = 60.0) -> None:
+    """Ticks as Blender's timer does until something holds."""
+    deadline = time.monotonic() + seconds
+    while not until():
+        assert time.monotonic() < deadline, "it does not come"
+        live_preview.pump()
+        time.sleep(0.005)
+
+
+def drop_chin(portrait: Any, metres: float) -> None:
+    portrait.rig.pose.bones["jaw_09"].location[1] = -metres
+    bpy.context.view_layer.update()
+
+
+def shown(portrait: Any) -> np.ndarray:
+    image = image_plane.texture_node(portrait.plane).image
+    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(image.size[1], image.size[0], 4)
+
+
+def test_the_plane_follows_the_pose_and_the_frame(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    assert image_plane.shows_preview(acting.plane) and shown(acting).shape == (64, 96, 4)
+    first = shown(acting)
+    bpy.context.scene.frame_set(4)
+    pump(lambda: preview.shown == 2)
+    second = shown(acting)
+    assert np.abs(second - first).max() > 0.02, "the chin is up again"
+    drop_chin(acting, 0.1)
+    pump(lambda: preview.shown == 3)
+    assert np.abs(shown(acting) - second).max() > 0.02, "an unkeyed pose counts too"
+    assert len(preview.latencies) == 3 and all(0 < took.served <= took.total for took in preview.latencies)
+
+
+def test_the_preview_shows_what_the_render_will(preview: live_preview.LivePreview, acting: Any) -> None:
+    bpy.context.scene.frame_set(5)
+    acting.preview_size = "FULL"
+    pump(lambda: preview.shown == preview.asked and preview._changed_at is None)
+    seen = shown(acting)
+    bpy.ops.portrait.render()
+    image = bpy.data.images.load(str(acting.folder() / "0005.png"))
+    rendered = np.empty(seen.size, np.float32)
+    image.pixels.foreach_get(rendered)
+    np.testing.assert_allclose(seen.ravel(), rendered, atol=1e-3)
+
+
+def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    scene, frame, pose = bpy.context.scene, bpy.context.scene.frame_current, acting.rig.pose.bones["jaw_09"]
+    pose.location[0] = 0.01
+    bpy.context.view_layer.update()
+    pump(lambda: preview.shown == 2)
+    acting.plane.location[0] = 1.0  # moving the picture moves no point in it
+    bpy.context.view_layer.update()
+    for _ in range(20):
+        live_preview.pump()
+    assert preview.asked == 2
+    assert scene.frame_current == frame and pose.location[0] == pytest.approx(0.01), "sampling changed nothing"
+
+
+def test_its_size_can_be_chosen(preview: live_preview.LivePreview, acting: Any) -> None:
+    acting.resolution_percentage = 50
+    live_preview._on_frame()
+    pump(lambda: image_plane.shows_preview(acting.plane) and shown(acting).shape[:2] == (32, 48))
+    assert acting.preview_frame_size == (48, 32), "never larger than the frames"
+    acting.size = (2048, 1024)
+    acting.resolution_percentage = 100
+    assert acting.preview_frame_size == (256, 128)
+    acting.preview_size = "512"
+    assert acting.preview_frame_size == (512, 256)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot halt a process")
+def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: Any) -> None:
+    acting.engine = "slow"
+    live_preview.start(acting.uid, server.launch_plan(bpy.context))
+    preview = live_preview.of(acting.uid)
+    pump(lambda: preview.shown == 1)
+    os.kill(server.health().info.pid, signal.SIGSTOP)
+    try:
+        for step in range(1, 51):
+            acting.rig.pose.bones["jaw_01"].location[0] = step * 0.004
+            bpy.context.view_layer.update()
+            live_preview.pump()
+            time.sleep(0.002)
+    finally:
+        os.kill(server.health().info.pid, signal.SIGCONT)
+    assert preview.asked == 51 and preview.shown == 1
+    numbers = []
+
+    def last_is_there() -> bool:
+        numbers.append(preview.shown)
+        return preview.shown == 51
+
+    pump(last_is_there)
+    assert numbers == sorted(numbers), "an older picture never replaces a newer one"
+    assert len(set(numbers)) <= 4, "two were under way, and the newest; all others were never drawn"
+    level = shown(acting)[0, 0, 0] * 255
+    assert level == pytest.approx((int(preview._row[0, 0]) + int(shown_photo(acting))) % 256, abs=1)
+
+
+def shown_photo(portrait: Any) -> float:
+    from blender_addon import photo
+
+    return float(photo.pixels(portrait.photo)[0, 0, 0])
+
+
+def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any) -> None:
+    """The preview of another portrait goes on while frames render, and is served between them."""
+    from blender_addon import portrait_parts
+
+    acting.engine = "slow"
+    other = portrait_parts.add(bpy.context.scene, bpy.path.abspath(acting.photo.filepath))
+    portrait_parts.attach_rig(bpy.context, other, acting.detected_points)
+    acting = bpy.context.scene.talking_portraits.items[0]
+    bone = acting.rig.pose.bones["jaw_01"]
+    bone.keyframe_insert("location", frame=1)
+    bone.location[0] = 0.2
+    bone.keyframe_insert("location", frame=300)
+    other.engine = "slow"
+    live_preview.start(other.uid, server.launch_plan(bpy.context))
+    preview = live_preview.of(other.uid)
+    pump(lambda: preview.shown == 1)
+    job = RenderJob(acting.uid, server.launch_plan(bpy.context), frames=range(1, 200))
+    job_queue.submit(job)
+    deadline = time.monotonic() + 60
+    while len(job.stored) < 10:
+        assert time.monotonic() < deadline
+        job_queue._on_timer()
+        live_preview.pump()
+        time.sleep(0.005)
+    waits = []
+    for step in range(1, 5):
+        before = len(job.stored)
+        other.rig.pose.bones["jaw_01"].location[0] = step * 0.01
+        bpy.context.view_layer.update()
+        asked = preview.asked
+        while not asked < preview.asked == preview.shown:
+            assert time.monotonic() < deadline
+            job_queue._on_timer()
+            live_preview.pump()
+            time.sleep(0.005)
+        waits.append(len(job.stored) - before)
+    assert job.active and max(waits) <= 24, "some batches of the render, not all of its frames, come first"
+
+
+def test_frames_that_were_rendered_stay_and_come_back(needs_server: None, acting: Any) -> None:
+    bpy.ops.portrait.render()
+    sequence = image_plane.texture_node(acting.plane).image
+    user = image_plane.texture_node(acting.plane).image_user
+    kept = (user.frame_start, user.frame_duration, user.frame_offset)
+    files = {path: path.read_bytes() for path in acting.folder().iterdir()}
+    live_preview.start(acting.uid, server.launch_plan(bpy.context))
+    preview = live_preview.of(acting.uid)
+    pump(lambda: preview.shown == 1)
+    assert image_plane.covered_by_preview(acting.plane) == sequence
+    live_preview.stop(acting.uid)
+    assert image_plane.texture_node(acting.plane).image == sequence
+    assert (user.frame_start, user.frame_duration, user.frame_offset) == kept
+    assert {path: path.read_bytes() for path in acting.folder().iterdir()} == files
+    assert not [image for image in bpy.data.images if image_plane.is_preview(image)], "nothing is left behind"
+
+
+def test_show_frames_and_a_render_turn_it_off(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    bpy.ops.portrait.show_photo()
+    live_preview.pump()
+    assert live_preview.of(acting.uid) is None
+    assert image_plane.texture_node(acting.plane).image == acting.photo
+    live_preview.start(acting.uid, server.launch_plan(bpy.context))
+    preview = live_preview.of(acting.uid)
+    pump(lambda: preview.shown == 1)
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert live_preview.of(acting.uid) is None
+    assert image_plane.texture_node(acting.plane).image.source == "SEQUENCE"
+
+
+def test_a_portrait_or_a_plane_that_goes_away(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    uid, plane = acting.uid, acting.plane
+    bpy.context.scene.collection.objects.unlink(plane)
+    drop_chin(acting, 0.01)
+    live_preview.pump()
+    assert "deleted" in preview.line, "it says so, and waits"
+    bpy.context.scene.collection.objects.link(plane)
+    live_preview._on_frame()
+    pump(lambda: preview.shown > 1 and preview.trouble is None)
+    bpy.ops.portrait.remove()
+    live_preview.pump()
+    assert live_preview.of(uid) is None
+
+
+def test_undo_and_redo(preview: live_preview.LivePreview, acting: Any) -> None:
+    uid = acting.uid
+    bpy.ops.ed.undo_push(message="Start")
+    pump(lambda: preview.shown == 1)
+    drop_chin(acting, 0.2)
+    bpy.ops.ed.undo_push(message="Chin")
+    pump(lambda: preview.shown == preview.asked > 1)
+    dropped = shown(acting)
+    bpy.ops.ed.undo()
+    portrait = bpy.context.scene.talking_portraits.by_uid(uid)
+    bpy.context.view_layer.update()
+    asked = preview.asked
+    pump(lambda: preview.shown == preview.asked > asked and image_plane.shows_preview(portrait.plane))
+    assert np.abs(shown(portrait) - dropped).max() > 0.02
+    bpy.ops.ed.redo()
+    portrait = bpy.context.scene.talking_portraits.by_uid(uid)
+    bpy.context.view_layer.update()
+    asked = preview.asked
+    pump(lambda: preview.shown == preview.asked > asked and image_plane.shows_preview(portrait.plane))
+    np.testing.assert_allclose(shown(portrait), dropped, atol=1e-3)
+    live_preview.stop(uid)
+    assert image_plane.texture_node(portrait.plane).image == portrait.photo
+    bpy.ops.ed.undo()
+    portrait = bpy.context.scene.talking_portraits.by_uid(uid)
+    assert not image_plane.shows_preview(portrait.plane), "undo brings no picture back that nothing keeps up to date"
+
+
+def test_a_saved_file_has_no_preview(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    uid = acting.uid
+    bpy.ops.wm.save_mainfile()
+    live_preview.pump()
+    assert image_plane.shows_preview(acting.plane), "and it goes on"
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert live_preview.of(uid) is None
+    portrait = bpy.context.scene.talking_portraits.by_uid(uid)
+    assert image_plane.texture_node(portrait.plane).image == portrait.photo
+    assert not [image for image in bpy.data.images if image_plane.is_preview(image)]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_a_killed_server_comes_back(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    killed = server.health().info.pid
+    os.kill(killed, signal.SIGKILL)
+    drop_chin(acting, 0.1)
+    pump(lambda: preview.shown == preview.asked == 2)
+    assert preview.trouble is None
+
+
+def test_a_stopped_server_is_said_and_the_next_one_is_used(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    server.stop()
+    drop_chin(acting, 0.1)
+    pump(lambda: preview.trouble is not None)
+    assert preview.trouble.lost and preview.line
+    assert bpy.ops.portrait.start_server() == {"FINISHED"}
+    pump(lambda: preview.shown == preview.asked == 2)
+    assert preview.trouble is None and problems.last(acting.uid) is None
+
+
+def test_an_engine_that_is_not_there_is_said(preview: live_preview.LivePreview, acting: Any) -> None:
+    pump(lambda: preview.shown == 1)
+    acting.engine = "crystal-ball"
+    live_preview._on_frame()
+    pump(lambda: preview.trouble is not None)
+    assert "crystal-ball" in preview.line and not preview.trouble.lost
+    acting.engine = ""
+    live_preview._on_frame()
+    drop_chin(acting, 0.1)
+    pump(lambda: preview.shown == preview.asked and preview.trouble is None)
+
+
+def test_it_needs_a_window(portrait: Any) -> None:
+    assert not bpy.ops.portrait.preview.poll()
