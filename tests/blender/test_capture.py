@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Captured controls as keys on the rig, what must not be touched, and the strips of the sequencer."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from portrait_shared.errors import PortraitError
+from portrait_shared.landmarks import NAMES
+from portrait_shared.track import LandmarkTrack
+
+bpy = pytest.importorskip("bpy")
+
+from portrait_shared.blendshapes import combine  # noqa: E402
+
+from blender_addon import animation, compat, problems  # noqa: E402
+from blender_addon.capture import cleaning, jobs, keying, strips  # noqa: E402
+from blender_addon.capture.controls import Controls, VideoOptions  # noqa: E402
+from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
+from blender_addon.capture.timing import Placement  # noqa: E402
+from blender_addon.importers.track import import_track  # noqa: E402
+from blender_addon.rig import rest_points  # noqa: E402
+from blender_addon.sampling import sample  # noqa: E402
+from tests.blender.conftest import ROOT  # noqa: E402
+
+FRAMES = np.arange(10, 40)
+
+
+def performed(**more: Any) -> Controls:
+    t = (FRAMES - 10) / 30
+    values: dict[str, Any] = {
+        "weights": {"jawOpen": 0.5 - 0.5 * np.cos(6 * t), "eyeBlinkLeft": np.exp(-(((FRAMES - 25) / 1.5) ** 2))},
+        "owned": ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight"),
+        "angles": np.column_stack((0.1 * t, 0.3 * np.sin(4 * t), 0 * t)),
+        "moves": np.column_stack((3 * t, -2 * t, 0 * t)),
+        "offsets": np.zeros((len(FRAMES), 70, 3)),
+    }
+    values["offsets"][:, 51] = np.column_stack((0 * t, 4 * np.sin(5 * t), 0 * t))
+    return Controls(FRAMES, **(values | more))
+
+
+def key(portrait: Any, controls: Controls | None = None, tolerance: float = 0.5) -> keying.Report:
+    return keying.key_controls(
+        bpy.context.scene, portrait.rig, portrait.space, controls or performed(), tolerance, "captured"
+    )
+
+
+def curve(portrait: Any, path: str, index: int = 0) -> Any:
+    return next(c for c in compat.fcurves_of(portrait.rig) if (c.data_path, c.array_index) == (path, index))
+
+
+def test_keys_give_what_was_captured(portrait: Any) -> None:
+    controls, rest = performed(), rest_points(portrait.rig, portrait.space).astype(float)
+    report = key(portrait, controls, 0.05)
+    still = key(portrait, Controls(FRAMES, controls.weights, controls.owned, offsets=controls.offsets), 0.05)
+    assert still.error < 0.05 and report.frames == (10, 39)
+    portrait.rig.pose.bones["head"].rotation_euler = (0, 0, 0)
+    for fcurve in [c for c in compat.fcurves_of(portrait.rig) if '"head"' in c.data_path]:
+        fcurve.mute = True
+    portrait.rig.pose.bones["head"].location = (0, 0, 0)
+    got = sample(bpy.context.scene, portrait.rig, portrait.space, [int(frame) for frame in FRAMES]).points
+    for row in range(len(FRAMES)):
+        weights = {name: float(values[row]) for name, values in controls.weights.items()}
+        wanted = rest + combine(rest, weights) + controls.offsets[row]
+        assert np.abs(got[row] - wanted)[:, :2].max() < 0.25
+
+
+def test_the_head_turns_as_captured(portrait: Any) -> None:
+    key(portrait, tolerance=0.02)
+    head = portrait.rig.pose.bones["head"]
+    for frame in (10, 20, 39):
+        bpy.context.scene.frame_set(frame)
+        np.testing.assert_allclose(head.rotation_euler, performed().angles[frame - 10], atol=2e-3)
+
+
+def test_blender_evaluates_the_keys_as_we_do(portrait: Any) -> None:
+    frames = np.arange(1, 80)
+    values = np.sin(frames / 6.0) + (frames > 40) * np.cos(frames / 3.0)
+    keys = reduce(frames, values, 0.02, np.array([50]))
+    path = animation.bone_path("jaw_09", "location")
+    animation.replace_range(portrait.rig, "test", [animation.Curve(path, 1, "jaw_09", keys)], lambda path: False, 1, 79)
+    made = curve(portrait, path, 1)
+    asked = np.arange(1, 79, 0.25)
+    np.testing.assert_allclose([made.evaluate(frame) for frame in asked], evaluate(keys, asked), atol=1e-4)
+    assert np.abs(np.array([made.evaluate(frame) for frame in frames]) - values).max() < 0.021
+    assert {point.interpolation for point in made.keyframe_points} == {"BEZIER"}
+
+
+def test_a_larger_tolerance_gives_fewer_keys_and_says_so(portrait: Any) -> None:
+    exact, rough = key(portrait, tolerance=0.05), key(portrait, tolerance=3.0)
+    assert rough.keys < 0.7 * exact.keys and rough.error > exact.error
+    assert f"{rough.keys} keys" in rough.line
+
+
+def test_the_action_of_before_is_kept_and_its_other_keys_go_on(portrait: Any) -> None:
+    rig = portrait.rig
+    rig["browInnerUp"] = 0.0
+    for frame, value in ((5, 0.2), (20, 1.0), (60, 0.4)):
+        rig["browInnerUp"] = value
+        rig.keyframe_insert('["browInnerUp"]', frame=frame)
+        rig["jawOpen"] = value
+        rig.keyframe_insert('["jawOpen"]', frame=frame)
+        rig["eyeBlinkRight"] = value
+        rig.keyframe_insert('["eyeBlinkRight"]', frame=frame)
+    before = rig.animation_data.action
+    key(portrait)
+    after = rig.animation_data.action
+    assert after != before and before.use_fake_user and before.name in bpy.data.actions
+    jaw = [tuple(point.co) for point in curve(portrait, '["jawOpen"]').keyframe_points]
+    assert jaw[0] == (5.0, pytest.approx(0.2)) and jaw[-1] == (60.0, pytest.approx(0.4)) and len(jaw) > 3
+    brow = curve(portrait, '["browInnerUp"]')
+    assert [point.co[0] for point in brow.keyframe_points] == [5.0, 20.0, 60.0], "not captured, not touched"
+    assert curve(portrait, '["eyeBlinkRight"]').evaluate(25) == pytest.approx(0.0), "captured: it stayed at rest"
+    rig.animation_data.action = before
+    if hasattr(before, "slots"):
+        rig.animation_data.action_slot = before.slots[0]
+    assert len(curve(portrait, '["jawOpen"]').keyframe_points) == 3
+
+
+def test_a_second_capture_replaces_the_first(portrait: Any) -> None:
+    key(portrait)
+    first = {c.data_path for c in compat.fcurves_of(portrait.rig)}
+    key(portrait, performed(offsets=np.zeros((30, 70, 3)), weights={}))
+    left = {c.data_path for c in compat.fcurves_of(portrait.rig)}
+    assert '["jawOpen"]' in first and '["jawOpen"]' not in left
+    assert not any("outer_lip" in path for path in left)
+
+
+def test_locked_channels_are_left_alone_and_named(portrait: Any) -> None:
+    rig = portrait.rig
+    rig["jawOpen"] = 0.7
+    rig.keyframe_insert('["jawOpen"]', frame=20)
+    curve(portrait, '["jawOpen"]').lock = True
+    report = key(portrait)
+    assert [tuple(p.co) for p in curve(portrait, '["jawOpen"]').keyframe_points] == [(20.0, pytest.approx(0.7))]
+    assert any("locked" in note and "jawOpen" in note for note in report.notes)
+    assert len(curve(portrait, '["eyeBlinkLeft"]').keyframe_points) > 3
+
+
+def test_an_action_linked_from_another_file_is_copied(portrait: Any, tmp_path: Path) -> None:
+    portrait.rig["jawOpen"] = 0.5
+    portrait.rig.keyframe_insert('["jawOpen"]', frame=80)
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {portrait.rig.animation_data.action}, fake_user=True)
+    slot = getattr(portrait.rig.animation_data, "action_slot", None)
+    identifier = slot.identifier if slot is not None else ""
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (source, target):
+        target.actions = source.actions
+    linked = target.actions[0]
+    portrait.rig.animation_data.action = linked
+    if identifier:
+        portrait.rig.animation_data.action_slot = linked.slots[identifier]
+    with pytest.raises(PortraitError, match="linked"):
+        cleaning.clean_keys(portrait.rig, portrait.space, 0.5)
+    key(portrait)
+    assert portrait.rig.animation_data.action.library is None and linked.library is not None
+    assert curve(portrait, '["jawOpen"]').keyframe_points[-1].co[0] == 80.0
+
+
+def test_a_linked_rig_is_refused(portrait: Any, tmp_path: Path) -> None:
+    name = portrait.rig.name
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {portrait.rig, portrait.plane}, fake_user=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (source, target):
+        target.objects = source.objects
+    linked = next(item for item in target.objects if item.name == name)
+    with pytest.raises(PortraitError, match="linked from") as caught:
+        keying.scene_checks.check_animation(linked)
+    assert "override" in caught.value.remedy
+
+
+def test_tweak_mode_is_refused(portrait: Any) -> None:
+    key(portrait)
+    animation_data = portrait.rig.animation_data
+    action = animation_data.action
+    strip = animation_data.nla_tracks.new().strips.new("take", 10, action)
+    animation_data.action = None
+    strip.select = True
+    try:
+        animation_data.use_tweak_mode = True
+    except (AttributeError, RuntimeError):
+        pytest.skip("this Blender enters tweak mode from its window alone")
+    if not animation_data.use_tweak_mode:
+        pytest.skip("this Blender enters tweak mode from its window alone")
+    count = len(bpy.data.actions)
+    with pytest.raises(PortraitError, match="tweaked"):
+        key(portrait)
+    assert len(bpy.data.actions) == count
+
+
+def test_gaps_and_cuts_are_marked_once(portrait: Any) -> None:
+    scene = bpy.context.scene
+    scene.timeline_markers.new("mine", frame=15)
+    keep = np.r_[0:10, 15:30]
+    controls = performed()
+    gappy = Controls(
+        FRAMES[keep], {n: v[keep] for n, v in controls.weights.items()}, controls.owned, np.array([10]),
+        missing=((20, 24),), cuts=(32,),
+    )  # fmt: skip
+    key(portrait, gappy)
+    key(portrait, gappy)
+    marks = sorted((marker.frame, marker.name) for marker in scene.timeline_markers)
+    assert [frame for frame, _ in marks] == [15, 20, 32] and "No face 20–24" in marks[1][1]
+    assert not [p for p in curve(portrait, '["jawOpen"]').keyframe_points if 20 <= p.co[0] <= 24]
+    key(portrait)
+    assert [marker.name for marker in scene.timeline_markers] == ["mine"]
+
+
+def test_a_stretched_or_stepped_scene_is_told(portrait: Any) -> None:
+    scene = bpy.context.scene
+    assert not key(portrait).notes
+    scene.frame_step, scene.render.frame_map_old, scene.render.frame_map_new = 2, 100, 200
+    notes = " ".join(key(portrait).notes)
+    assert "time remapping 100 to 200" in notes and "every 2 frames" in notes
+    scene.render.fps, scene.render.fps_base = 24, 1.001
+    assert keying.scene_checks.scene_fps(scene) == pytest.approx(23.976, abs=1e-3)
+
+
+def test_a_rig_without_face_controls_gets_them_on_its_points(portrait: Any) -> None:
+    for fcurve in list(portrait.rig.animation_data.drivers) if portrait.rig.animation_data else []:
+        portrait.rig.animation_data.drivers.remove(fcurve)
+    for name in [name for name in portrait.rig.keys() if name[0] != "_"]:  # noqa: SIM118
+        del portrait.rig[name]
+    report = key(portrait, Controls(FRAMES, performed().weights, ("jawOpen",)), 0.05)
+    assert any("no face controls" in note for note in report.notes)
+    rest = rest_points(portrait.rig, portrait.space).astype(float)
+    frame = 10 + int(np.argmax(performed().weights["jawOpen"]))
+    weights = {name: float(values[frame - 10]) for name, values in performed().weights.items()}
+    bpy.context.scene.frame_set(frame)
+    got = sample(bpy.context.scene, portrait.rig, portrait.space, [frame]).points[0]
+    assert np.abs(got - rest - combine(rest, weights))[:, :2].max() < 0.2
+
+
+def test_cleaning_a_dense_import(portrait: Any) -> None:
+    rest = rest_points(portrait.rig, portrait.space).astype(float)
+    rows = [
+        rest + combine(rest, {"jawOpen": 0.5 - 0.5 * np.cos(t / 8), "eyeBlinkLeft": float(t in (20, 21))})
+        for t in range(60)
+    ]
+    track = LandmarkTrack(np.stack(rows), tuple(portrait.size), 24.0)
+    dense = import_track(portrait.rig, portrait.space, track)
+    count = sum(len(c.keyframe_points) for c in compat.fcurves_of(portrait.rig))
+    before = sample(bpy.context.scene, portrait.rig, portrait.space, list(range(1, 61))).points
+    assert bpy.ops.portrait.clean_keys(tolerance=0.5) == {"FINISHED"}
+    after = sample(bpy.context.scene, portrait.rig, portrait.space, list(range(1, 61))).points
+    assert sum(len(c.keyframe_points) for c in compat.fcurves_of(portrait.rig)) < 0.35 * count
+    face = np.linalg.norm(rest[0] - rest[16])
+    assert np.abs(after - before).max() < 3 * 0.005 * face
+    assert portrait.rig.animation_data.action != dense and dense.use_fake_user
+    with pytest.raises(RuntimeError, match="fewer keys"):
+        bpy.ops.portrait.clean_keys(tolerance=0.01)
+
+
+def test_cleaning_without_keys_says_so(portrait: Any) -> None:
+    if portrait.rig.animation_data is not None:
+        portrait.rig.animation_data.action = None
+    with pytest.raises(RuntimeError, match="has no keys"):
+        bpy.ops.portrait.clean_keys()
+    assert problems.last(portrait.uid).remedy
+
+
+def csv(path: Path, without: tuple[str, ...] = ()) -> Path:
+    names = [name for name in ("JawOpen", "EyeBlinkLeft", "HeadYaw", "HeadPitch", "HeadRoll") if name not in without]
+    rows = ["Timecode,BlendShapeCount," + ",".join(names)]
+    for i in range(60):
+        values = {
+            "JawOpen": i / 60,
+            "EyeBlinkLeft": float(20 <= i < 26),
+            "HeadYaw": 0.4,
+            "HeadPitch": 0.1,
+            "HeadRoll": 0,
+        }
+        rows.append(f"10:00:{i // 30:02d}:{i % 30:02d}.000,61," + ",".join(str(values[name]) for name in names))
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_a_face_recording_is_keyed_at_the_scenes_rate(portrait: Any, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    scene.render.fps = 24
+    path = csv(tmp_path / "take.csv")
+    assert bpy.ops.portrait.import_live_link(filepath=str(path), first_frame=101) == {"FINISHED"}
+    scene.frame_set(101 + 24)
+    assert portrait.rig["jawOpen"] == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_allclose(portrait.rig.pose.bones["head"].rotation_euler, (0.1, 0.4, 0.0), atol=1e-3)
+    scene.frame_set(101 + round(23 / 30 * 24))
+    assert portrait.rig["eyeBlinkLeft"] > 0.9
+    report = jobs.last_report(portrait.uid)
+    assert report.frames == (101, 101 + int(59 / 30 * 24)) and any("columns" in note for note in report.notes)
+    # The person's left eye is at the picture's right.
+    points = sample(scene, portrait.rig, portrait.space, [scene.frame_current]).points[0]
+    assert points[47, 1] - points[43, 1] < 0.2 * (points[41, 1] - points[37, 1])
+
+
+def test_recordings_that_are_none_change_nothing(portrait: Any, tmp_path: Path) -> None:
+    count = len(bpy.data.actions)
+    (tmp_path / "bad.csv").write_text("hello")
+    for path, said in ((tmp_path / "bad.csv", "Timecode"), (tmp_path / "absent.csv", "no file")):
+        with pytest.raises(RuntimeError, match=said):
+            bpy.ops.portrait.import_live_link(filepath=str(path))
+    assert len(bpy.data.actions) == count and problems.last(portrait.uid) is not None
+
+
+def test_what_cannot_be_done_says_why(scene: Any) -> None:
+    operators = ("capture_video", "capture_movie_strip", "capture_speech", "capture_sound_strip", "import_live_link",
+                 "adjust_capture", "clean_keys")  # fmt: skip
+    for name in operators:
+        assert not getattr(bpy.ops.portrait, name).poll()
+        with pytest.raises(RuntimeError, match="Add a portrait first"):
+            getattr(bpy.ops.portrait, name)()
+
+
+def test_what_a_portrait_still_lacks_is_said(portrait: Any) -> None:
+    for name, said in (
+        ("capture_movie_strip", "a movie strip"), ("capture_sound_strip", "a sound strip"), ("adjust_capture", "Capture a video first")
+    ):  # fmt: skip
+        with pytest.raises(RuntimeError, match=said):
+            getattr(bpy.ops.portrait, name)()
+    with pytest.raises(RuntimeError, match="no file"):
+        bpy.ops.portrait.capture_video(filepath="/absent.mp4")
+
+
+@pytest.fixture
+def make_video(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a video whose n-th frame is grey 40 + 4 n, with this Python or that of the main environment."""
+    python = sys.executable if importlib.util.find_spec("av") else os.environ.get("TALKING_PORTRAITS_BUILD_PYTHON")
+    if python is None:
+        pytest.skip("no videos: PyAV is not installed here and TALKING_PORTRAITS_BUILD_PYTHON is not set")
+
+    def make(name: str, fps: int, count: int = 40) -> Path:
+        words = (
+            "import sys; sys.path.insert(0, sys.argv[1]); import numpy as np; from pathlib import Path;"
+            "from tests.server.video_files import write_video; write_video(Path(sys.argv[2]),"
+            "[np.full((64, 64, 3), 40 + 4 * n, np.uint8) for n in range(int(sys.argv[4]))], fps=int(sys.argv[3]))"
+        )
+        subprocess.run([python, "-c", words, str(ROOT), str(tmp_path / name), str(fps), str(count)], check=True)
+        return tmp_path / name
+
+    return make
+
+
+def shown_frame(scene: Any, frame: int, file: Path) -> float:
+    """Which frame of the video Blender itself shows at a scene frame."""
+    render = scene.render
+    render.resolution_x = render.resolution_y = 64
+    render.resolution_percentage, render.use_sequencer = 100, True
+    scene.view_settings.view_transform = "Standard"
+    render.filepath, render.image_settings.file_format = str(file), "PNG"
+    scene.frame_set(frame)
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(str(file), check_existing=False)
+    pixels = np.empty(64 * 64 * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return float((pixels.reshape(-1, 4)[:, 0].mean() * 255 - 40) / 4)
+
+
+def movie_strip(scene: Any, path: Path, start: int) -> Any:
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    strip = compat.strips_of(editor).new_movie("clip", str(path), 1, start)
+    editor.active_strip = strip
+    return strip
+
+
+@pytest.mark.parametrize(("fps", "scene_fps"), [(25, 25), (30, 24)])
+def test_a_strip_is_keyed_where_blender_shows_it(
+    scene: Any, make_video: Callable[..., Path], tmp_path: Path, fps: int, scene_fps: int
+) -> None:
+    scene.render.fps = scene_fps
+    path = make_video("clip.mp4", fps)
+    strip = movie_strip(scene, path, 7)
+    strip.frame_offset_start, strip.frame_offset_end = 5, 6
+    source = strips.source_of_strip(scene, strip)
+    shown = compat.strip_range(strip)
+    assert (source.placement.first, source.placement.last) == (shown.start, shown.stop - 1)
+    assert source.path == path and 0 <= source.start < source.placement.seconds_of(shown.start)
+    for frame in (shown.start, shown.start + 9, shown.stop - 1):
+        expected = source.placement.seconds_of(frame) * fps
+        assert shown_frame(scene, frame, tmp_path / "shown.png") == pytest.approx(expected, abs=1.1)
+
+
+def test_strips_with_another_speed_are_refused(scene: Any, make_video: Callable[..., Path]) -> None:
+    strip = movie_strip(scene, make_video("clip.mp4", 25), 1)
+    strip.use_reverse_frames = True
+    with pytest.raises(PortraitError, match="backwards"):
+        strips.source_of_strip(scene, strip)
+    strip.use_reverse_frames = False
+    every = compat.strips_of(scene.sequence_editor)
+    try:
+        every.new_effect("fast", "SPEED", 2, 1, frame_end=30, seq1=strip)
+    except TypeError:  # renamed in 5.0
+        every.new_effect("fast", "SPEED", 2, 1, length=30, input1=strip)
+    with pytest.raises(PortraitError, match="Speed effect"):
+        strips.source_of_strip(scene, strip)
+
+
+def test_a_strip_whose_file_is_gone(scene: Any, make_video: Callable[..., Path]) -> None:
+    path = make_video("clip.mp4", 25)
+    strip = movie_strip(scene, path, 1)
+    path.unlink()
+    with pytest.raises(PortraitError, match="no file"):
+        strips.source_of_strip(scene, strip)
+    path.write_text("hello")
+    with pytest.raises(PortraitError, match="cannot read"):
+        strips.source_of_strip(scene, strip)
+
+
+def test_adjusting_keys_the_same_take_again(portrait: Any) -> None:
+    rest = rest_points(portrait.rig, portrait.space).astype(float)
+    rows = np.stack([rest + combine(rest, {"jawOpen": value}) for value in np.linspace(0, 1, 20)])
+    source = strips.Source(Path("clip.mp4"), Placement(1, 24.0))
+    jobs._takes[portrait.uid] = jobs.VideoTake(source, LandmarkTrack(rows, tuple(portrait.size), 24.0))
+    assert bpy.ops.portrait.adjust_capture(expression=0.5, onto="POINTS") == {"FINISHED"}
+    assert not any("jawOpen" in c.data_path for c in compat.fcurves_of(portrait.rig))
+    bpy.context.scene.frame_set(20)
+    moved = sample(bpy.context.scene, portrait.rig, portrait.space, [20]).points[0] - rest
+    chin = NAMES.index("jaw_09")
+    assert moved[chin, 1] == pytest.approx(0.5 * (rows[-1] - rest)[chin, 1], abs=0.3)
+    assert VideoOptions().controls
+    with pytest.raises(RuntimeError, match="Frame 900"):
+        bpy.ops.portrait.adjust_capture(neutral="FRAME", neutral_frame=900)
