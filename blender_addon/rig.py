@@ -115,7 +115,9 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
             parent = rig_drivers.ride_bone(control) if control.rides else HEAD_BONE
             rig.data.edit_bones[control.name].parent = rig.data.edit_bones[parent]
     rig_drivers.add_properties(rig)
+    _gather_points(rig.data)
     controls = _bone_collection(rig.data, CONTROLS_COLLECTION)
+    controls.assign(rig.data.bones[HEAD_BONE])
     for control in CONTROLS.values():
         rig_controls.dress(rig, control, frame.unit)
         controls.assign(rig.data.bones[control.name])
@@ -227,18 +229,25 @@ def _dress(rig: bpy.types.Object, name: str) -> None:
         pose_bone.rotation_mode = "ZXY"
         pose_bone.custom_shape = rig_shapes.head_shape()
         rig_shapes.color_bone(bone, rig_shapes.HEAD_COLOR)
-        _bone_collection(rig.data, CONTROLS_COLLECTION).assign(bone)
         return
     group = next(group for group, indices in GROUPS.items() if INDEX_OF[name] in indices)
     pose_bone.rotation_mode = "XYZ"
     pose_bone.custom_shape = rig_shapes.point_shape()
     pose_bone.lock_rotation = pose_bone.lock_scale = (True, True, True)
     rig_shapes.color_bone(bone, rig_shapes.GROUP_COLORS[group])
-    points = rig.data.collections.get(POINTS_COLLECTION)
+    (rig.data.collections_all.get(group) or rig.data.collections.new(group)).assign(bone)
+
+
+def _gather_points(armature: bpy.types.Armature) -> None:
+    """The points' collections under one, which starts hidden: the handles come first."""
+    points = armature.collections_all.get(POINTS_COLLECTION)
     if points is None:
-        points = rig.data.collections.new(POINTS_COLLECTION)
+        points = armature.collections.new(POINTS_COLLECTION)
         points.is_visible = False
-    (rig.data.collections_all.get(group) or rig.data.collections.new(group, parent=points)).assign(bone)
+    for group in GROUPS:
+        collection = armature.collections_all.get(group)
+        if collection is not None and collection.parent is None:
+            collection.parent = points
 
 
 def _bone_collection(armature: bpy.types.Armature, name: str) -> bpy.types.BoneCollection:
