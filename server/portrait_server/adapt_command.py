@@ -4,18 +4,24 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from portrait_shared.frame_files import prepare_folder
 from tqdm import tqdm
 
 from portrait_server.device import DEVICES, resolve_device
+from portrait_server.tuning_process import use_half_the_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("photos", type=Path, nargs="+", metavar="PHOTO", help="1 to 32 photographs of one person, whose face is the largest in each; from five on, one in five only judges")
+    parser.add_argument(
+        "photos",
+        type=Path,
+        nargs="+",
+        metavar="PHOTO",
+        help="1 to 32 photographs of one person, whose face is the largest in each; from five on, one in five only judges",
+    )
     parser.add_argument(
         "--output",
         type=Path,
@@ -39,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Tunes and writes the file; returns the exit status."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train_command
+    use_half_the_cores()
     from portrait_server.detectors.registry import create_detector
     from portrait_server.engines.fewshot_weights import find_weights
     from portrait_server.images import read_image

@@ -25,6 +25,7 @@ from portrait_server.evaluation.reenactment import Judge, Trial, check_length, s
 from portrait_server.evaluation.report import Row, figures_file, table
 from portrait_server.evaluation.sheet import sheet_file, strip
 from portrait_server.evaluation.tuning import ClipTuner, personalized
+from portrait_server.tuning_process import use_half_the_cores
 
 _MOST_REFERENCES = 32
 _CLIPS_ON_SHEET = 12
@@ -77,6 +78,7 @@ def run(asked: argparse.Namespace) -> int:
     with contextlib.ExitStack() as open_things:
         tuner = None
         if asked.tuned:
+            use_half_the_cores()
             tuner = ClipTuner(engine, open_things.enter_context(contextlib.closing(create_detector("mediapipe"))))
         ways = _ways(engine, asked.personal, tuner)
         trials = len(paths) * len(asked.references) * len(ways)

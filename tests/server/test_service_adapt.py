@@ -28,7 +28,15 @@ from skimage.data import astronaut
 from tests.posing import speaking, turned
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("serve_with_test_engines.py"))]
-LONG_SECONDS = 240
+LONG_SECONDS = 600
+
+
+@pytest.fixture(scope="module", autouse=True)
+def usual_threads() -> Iterator[None]:
+    """As many threads of torch as before: `portrait adapt` changes it for its process."""
+    usual = torch.get_num_threads()
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def to_file(personal: Personal) -> PersonalFile:
     for name, (left, right) in personal.changes.items():
         tensors[f"{name}.left"], tensors[f"{name}.right"] = left.detach().cpu(), right.detach().cpu()
     header = {"format": PERSONAL_FORMAT, "version": str(FORMAT_VERSION), "checksum": personal.checksum}
-    return PersonalFile(serialised({name: t.contiguous() for name, t in tensors.items()}, header))
+    return PersonalFile(_sorted(serialised({name: t.contiguous() for name, t in tensors.items()}, header)))
 
 
 def from_file(file: PersonalFile) -> Personal:
@@ -125,6 +125,15 @@ def apply_personal(networks: Networks, personal: Personal, checksum: str) -> Net
         if len(layer.parametrizations.weight) == 1:
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     return tuned.requires_grad_(False).eval()
+
+
+def _sorted(content: bytes) -> bytes:
+    """A safetensors file with its header in order: safetensors writes it in a random one, and equal tunings shall
+    have equal hashes."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # as safetensors aligns what follows
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def _shape(layer: nn.Conv2d) -> tuple[int, int]:

@@ -9,11 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import safetensors.numpy
 import skimage.data
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.evaluation.clips import Clip
+from portrait_shared.personal import PersonalFile
 from portrait_shared.track import LandmarkTrack
 
 from tests.posing import moved, turned
@@ -25,6 +27,7 @@ class Still(Engine):
     """The least an engine can do: the reference, whatever is asked for."""
 
     name, fingerprint = "still", "still-1"
+    networks, checksum = None, ""
 
     def prepare(self, references: list[Reference]) -> np.ndarray:
         return references[0].image
@@ -32,9 +35,10 @@ class Still(Engine):
     def render(self, portrait: np.ndarray, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         return np.stack([portrait] * len(points))
 
-    def personalized(self, file: Path) -> Engine:
+    def personalized(self, file: PersonalFile) -> Engine:
         """Tuning that knows the person's clip by heart: the file holds it."""
-        return Perfect(load(file))
+        arrays = safetensors.numpy.load(file.content)
+        return Perfect(Clip("known", list(arrays["frames"]), arrays["points"]))
 
 
 class Perfect(Engine):
@@ -51,11 +55,6 @@ class Perfect(Engine):
     def render(self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         nearest = [np.abs(self._clip.points - row).sum((1, 2)).argmin() for row in points]
         return np.stack([self._clip.frames[number] for number in nearest])
-
-
-def load(file: Path) -> Clip:
-    arrays = np.load(file)
-    return Clip("known", list(arrays["frames"]), arrays["points"])
 
 
 @pytest.fixture(scope="session")

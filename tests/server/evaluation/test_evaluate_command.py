@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable
@@ -12,12 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
+import torch
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.evaluate_command import add_arguments, run
 from portrait_server.evaluation.clips import Clip
 from portrait_server.evaluation.metrics import MOST_PSNR
 from portrait_server.evaluation.report import COLUMNS
 from portrait_server.images import read_image
+from portrait_server.networks import weights_file
+from portrait_server.networks.configurations import build
+from portrait_server.training import adaptation
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import PERSONAL_FORMAT
 
 pytestmark = pytest.mark.usefixtures("engines")
 ERRORS = ("l1", "face", "mouth", "eyes", "id", "lmk", "flicker")
@@ -135,14 +143,47 @@ def test_without_dlib(
 
 
 def test_tuning_has_rows_of_its_own(clip: Clip, save_clip: Callable[..., Path], tmp_path: Path) -> None:
-    np.savez(tmp_path / "person.npz", frames=np.stack(clip.frames), points=clip.points)
+    known = {"frames": np.stack(clip.frames), "points": np.ascontiguousarray(clip.points)}
+    person = tmp_path / "person.safetensors"
+    person.write_bytes(safetensors.numpy.save(known, {"format": PERSONAL_FORMAT}))
     folder = save_clip(clip)
-    words = (folder, "--output", tmp_path, "--references", 1, "--personal", tmp_path / "person.npz")
+    words = (folder, "--output", tmp_path, "--references", 1, "--personal", person)
     before, tuned = evaluate(*words, "--engine", "still")["means"]
     assert (before["tuned"], tuned["tuned"]) == (False, True)
     assert tuned["figures"]["l1"] == 0 < before["figures"]["l1"]
     assert "'warp'" in refusal(ErrorCode.UNKNOWN_ENGINE, *words, "--engine", "warp")
     refusal(ErrorCode.FILE_MISSING, folder, "--output", tmp_path, "--engine", "still", "--personal", tmp_path / "no")
+
+
+def test_tuning_to_each_clip_by_its_references(
+    clip: Clip, save_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks that draw badly draw these clips better after a short tuning, for one reference and for two."""
+    torch.manual_seed(7)
+    networks = build("tiny-portrait")
+    with torch.no_grad():
+        for parameter in networks.parameters():
+            parameter += 0.02 * torch.randn_like(parameter)
+    weights_file.save(tmp_path / "tiny.safetensors", networks, step=0, licence="CC0-1.0")
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "tiny.safetensors"))
+    effort = adaptation.Effort(steps=40, batch_size=2, rate=3e-3, measure_every=20, measured=4)
+    monkeypatch.setattr(adaptation, "adapt", functools.partial(adaptation.adapt, effort=effort))
+    words = (save_clip(clip), "--output", tmp_path, "--references", "1,2", "--engine", "fewshot")
+    found = evaluate(*words, "--tuned")
+    assert [(row["references"], row["tuned"], row["frames"]) for row in found["clips"]] == [
+        (1, False, 7), (1, True, 7), (2, False, 7), (2, True, 7),
+    ]  # fmt: skip
+    for before, tuned in (found["clips"][:2], found["clips"][2:]):
+        assert tuned["figures"]["l1"] < before["figures"]["l1"]
+    assert [(t["clip"], t["references"], t["photographs"], t["kept"]) for t in found["tunings"]] == [
+        ("astronaut", 1, 1, True), ("astronaut", 2, 2, True),
+    ]  # fmt: skip
+    assert all(t["seconds"] > 0 and t["after"]["score"] < t["before"]["score"] for t in found["tunings"])
+    # The real frames, and feed-forward and tuned for each number of references.
+    assert read_image(tmp_path / "contact_sheet.png").shape == (5 * 178, 8 * 160, 3)
+    refusal(ErrorCode.UNKNOWN_ENGINE, *words[:-1], "warp", "--tuned")
+    with pytest.raises(SystemExit):
+        evaluate(*words, "--tuned", "--personal", tmp_path / "her.safetensors")
 
 
 def test_refusals(clip: Clip, save_clip: Callable[..., Path], tmp_path: Path) -> None:

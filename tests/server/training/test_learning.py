@@ -180,6 +180,7 @@ def test_personal_files_of_other_weights_and_damaged_ones() -> None:
             applied(personal)
         assert raised.value.code == ErrorCode.BAD_WEIGHTS
     whole = to_file(Personal(style, {}, CHECKSUM)).content
+    assert all(to_file(Personal(style, {}, CHECKSUM)).content == whole for _ in range(8))
     with pytest.raises(PortraitError, match="damaged") as raised:
         from_file(PersonalFile(whole[:-5]))
     assert raised.value.code == ErrorCode.BAD_WEIGHTS
