@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import bpy
@@ -20,22 +21,40 @@ from .plane_space import PlaneSpace
 from .rig import rest_points
 from .sampling import POSE_CHANNELS
 
-_outside_changes = 0
+_changes = 0
 _BONE_PATH = re.compile(r'pose\.bones\["(.+)"\]\.(\w+)')
 
 
-def frame_keys(rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Each frame with its key."""
-    curves = [curve for curve in _curves(rig) if not curve.mute]
+@dataclass(frozen=True)
+class RigState:
+    """All that moves the rig but its curves, at the time of asking.
+
+    Attributes:
+        digest: hash of the rest pose, the unkeyed pose and the sliders.
+        moved_from_outside: whether more than its own curves moves it.
+    """
+
+    digest: bytes
+    moved_from_outside: bool
+
+
+def rig_state(rig: bpy.types.Object, space: PlaneSpace) -> RigState:
+    """Takes some milliseconds: to be kept until the rig changes."""
     still = hashlib.sha256(rest_points(rig, space).tobytes())
-    still.update(repr((space, _unkeyed(rig, curves))).encode())
-    depends_on_frame = is_moved_from_outside(rig)
-    if depends_on_frame:
-        still.update(str(_outside_changes).encode())
+    still.update(repr((space, _unkeyed(rig))).encode())
+    outside = is_moved_from_outside(rig)
+    if outside:
+        still.update(str(_changes).encode())
+    return RigState(still.digest(), outside)
+
+
+def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
+    """Each frame with its key."""
+    curves = _curves(rig)
     for frame in frames:
-        key = still.copy()
+        key = hashlib.sha256(state.digest)
         key.update(np.array([curve.evaluate(frame) for curve in curves], np.float64).tobytes())
-        if depends_on_frame:
+        if state.moved_from_outside:
             key.update(str(frame).encode())
         yield frame, key.digest()
 
@@ -52,8 +71,13 @@ def keys_outside(rig: bpy.types.Object, frames: range) -> list[int]:
 
 def note_change() -> None:
     """Something in the scene has changed: rigs that it may move get new keys."""
-    global _outside_changes
-    _outside_changes += 1
+    global _changes
+    _changes += 1
+
+
+def changes() -> int:
+    """How many changes were noted."""
+    return _changes
 
 
 def is_moved_from_outside(rig: bpy.types.Object) -> bool:
@@ -78,7 +102,7 @@ def _looks_outside(driver: bpy.types.Driver, own: tuple[bpy.types.ID, ...]) -> b
 
 
 def _curves(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
-    return [*compat.fcurves_of(rig), *compat.fcurves_of(rig.data)]
+    return [curve for owner in (rig, rig.data) for curve in compat.fcurves_of(owner) if not curve.mute]
 
 
 def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
@@ -86,20 +110,22 @@ def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
     return [driver for owner in owners if owner.animation_data for driver in owner.animation_data.drivers]
 
 
-def _unkeyed(rig: bpy.types.Object, curves: list[bpy.types.FCurve]) -> list[tuple[str, Any]]:
+def _unkeyed(rig: bpy.types.Object) -> list[tuple[str, Any]]:
     """The pose and the sliders that no curve and no driver moves."""
-    moved = {(curve.data_path, curve.array_index) for curve in (*curves, *_drivers(rig))}
+    moved = {(curve.data_path, curve.array_index) for curve in (*_curves(rig), *_drivers(rig))}
     bones = rig.pose.bones
     values: list[tuple[str, Any]] = [("modes", [rig.rotation_mode, *(bone.rotation_mode for bone in bones)])]
+    pose = {}
     for channel, width in POSE_CHANNELS.items():
-        pose = np.empty(len(bones) * width, np.float32)
-        bones.foreach_get(channel, pose)
-        for path, axis in moved:
-            found = _BONE_PATH.fullmatch(path)
-            if found is not None and found[2] == channel and (index := bones.find(found[1])) >= 0:
-                pose[index * width + axis] = 0
+        pose[channel] = np.empty(len(bones) * width, np.float32)
+        bones.foreach_get(channel, pose[channel])
         own = [0.0 if (channel, axis) in moved else value for axis, value in enumerate(getattr(rig, channel))]
-        values.append((channel, (own, pose.tobytes())))
+        values.append((channel, own))
+    for path, axis in moved:
+        found = _BONE_PATH.fullmatch(path)
+        if found is not None and found[2] in pose and (index := bones.find(found[1])) >= 0:
+            pose[found[2]][index * POSE_CHANNELS[found[2]] + axis] = 0
+    values.extend((f"bones {channel}", values_of.tobytes()) for channel, values_of in pose.items())
     for prefix, owner in (("", rig), ("data", rig.data), *((f'pose.bones["{bone.name}"]', bone) for bone in bones)):
         for name, value in owner.items():
             path = f'{prefix}["{bpy.utils.escape_identifier(name)}"]'

@@ -25,7 +25,7 @@ from portrait_shared.errors import PortraitError
 from portrait_shared.frame_files import FrameMark, frame_path, frames_in, read_mark
 
 from . import job_queue, portrait_ids, sampling
-from .frame_keys import frame_keys, is_moved_from_outside, keys_outside
+from .frame_keys import RigState, frame_keys, keys_outside, rig_state
 from .frame_keys import note_change as note_outside_change
 from .job import State
 from .properties import PORTRAIT_PG_portrait, portraits_of
@@ -76,7 +76,7 @@ class Watch:
         self._failed: set[int] = set()
         self._job: RenderJob | None = None
         self._changed = True
-        self._guesses = True
+        self._rig: RigState | None = None
         self._decided_on: tuple[Any, ...] = ()
 
     def note_change(self) -> None:
@@ -96,7 +96,7 @@ class Watch:
             self._changed = False
             self._pass = frames
             self._passed = {}
-            self._guesses = not is_moved_from_outside(portrait.rig)
+            self._rig = rig_state(portrait.rig, portrait.space)
             self.hint = _hint(keys_outside(portrait.rig, frames), frames)
         if set(self._keys) != set(frames) and self._pass is None:
             self._changed = True
@@ -122,11 +122,11 @@ class Watch:
         )  # fmt: skip
 
     def _read_curves(self, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
-        if self._pass is None:
+        if self._pass is None or self._rig is None:
             return
         # Curves are gathered anew in each slice: undo makes all of Blender's objects anew in between.
         waiting = [frame for frame in self._pass if frame not in self._passed]
-        for frame, key in frame_keys(portrait.rig, portrait.space, waiting):
+        for frame, key in frame_keys(portrait.rig, self._rig, waiting):
             self._passed[frame] = key
             if time.monotonic() > deadline:
                 break
@@ -173,7 +173,7 @@ class Watch:
                 state = FrameState.STALE
             elif (row := self._rows.get(self._keys.get(frame, b""))) is None:
                 # The rig's own curves, changed since the frame was sampled, make other points but for a coincidence.
-                guess = self._guesses and self._keys and self._rows
+                guess = self._keys and self._rows and self._rig is not None and not self._rig.moved_from_outside
                 state = FrameState.STALE if guess else FrameState.CHECKING
             else:
                 fresh = mark.digest == frame_digest(known.portrait_id, row, size, portrait.matte)

@@ -19,8 +19,7 @@ from portrait_shared.references import ReferenceImage
 from portrait_shared.rendering import store_frames
 from portrait_shared.track import validate_points
 
-from . import image_plane, live_preview, photo, portrait_ids, problems, sequencer, server
-from .frame_keys import frame_keys
+from . import frame_keys, image_plane, live_preview, photo, portrait_ids, problems, sequencer, server
 from .job import Job, State
 from .portrait_parts import check_plane
 from .problems import Fix, SceneError
@@ -121,6 +120,7 @@ class RenderJob(Job):
         check_rig(scene, portrait.rig)
         check_folder(portrait, self._folder)
         live_preview.stop(self.uid)  # the plane shows the frames as they come
+        self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
         self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
         self._points = rest_points(portrait.rig, portrait.space)
@@ -138,20 +138,21 @@ class RenderJob(Job):
         check_rig(scene, portrait.rig)
         wanted = [frame for frame in self._frames if frame not in self._rows]
         samples = sample_rows(scene, portrait.rig, portrait.space, wanted)
-        fresh: dict[int, np.ndarray] = {}
         try:
             for frame, row in samples:
-                fresh[frame] = row
+                self._rows[frame] = row
                 if time.monotonic() > deadline:
                     break
         finally:
             samples.close()
-        self._rows.update(fresh)
-        self._sampled.update((key, fresh[frame]) for frame, key in frame_keys(portrait.rig, portrait.space, fresh))
         if len(self._rows) < len(self._frames):
             return False
         self._track = np.stack([self._rows[frame] for frame in self._frames])
         validate_points(self._track, self._frames[0])
+        if frame_keys.changes() == self._changes:  # else nobody knows which curves the first frames were sampled from
+            state = frame_keys.rig_state(portrait.rig, portrait.space)
+            keys = frame_keys.frame_keys(portrait.rig, state, self._frames)
+            self._sampled = {key: self._rows[frame] for frame, key in keys}
         return True
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
