@@ -16,6 +16,7 @@ from .. import server
 from ..properties import PORTRAIT_PG_portrait
 from ..rig import rest_points
 from ..sampling import check_rig
+from ..worker import Worker
 from . import scene_checks
 from .command_job import CommandJob
 from .controls import Controls, VideoOptions, controls_of_video
@@ -41,10 +42,12 @@ class KeyOptions:
 
 @dataclass(frozen=True)
 class VideoTake:
-    """A video that has been looked at, kept so that its keys can be made anew with other options."""
+    """A video that has been looked at, kept so that its keys can be made anew with other options than the first ones."""
 
     source: Source
     track: LandmarkTrack
+    options: VideoOptions
+    keys: KeyOptions
 
 
 def last_take(uid: str) -> VideoTake | None:
@@ -94,7 +97,10 @@ class _CaptureJob(CommandJob):
         scene, portrait = self.portrait()
         check_rig(scene, portrait.rig)
         scene_checks.check_animation(portrait.rig)
+
+    def new_worker(self) -> Worker:
         self.note = f"Looking at {self._source.path.name}"
+        return super().new_worker()
 
     def done(self, report: Report) -> None:
         self.report = report
@@ -125,7 +131,7 @@ class VideoCaptureJob(_CaptureJob):
 
     def take_up(self, result: LandmarkTrack) -> None:
         scene, portrait = self.portrait()
-        take = VideoTake(self._source, result)
+        take = VideoTake(self._source, result, self._options, self._keys)
         _takes.pop(self.uid, None)
         _takes[self.uid] = take
         while len(_takes) > _KEPT:

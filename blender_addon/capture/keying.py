@@ -89,8 +89,10 @@ def key_controls(
     _gather_head(gathered, controls, space, tolerance, face_width(rest))
     owned = _owned_paths(controls, offsets is not None)
     first, last = int(controls.frames[0]), int(controls.frames[-1])
-    if controls.angles is not None:
-        rig.pose.bones[HEAD_BONE].rotation_mode = "ZXY"
+    head = rig.pose.bones[HEAD_BONE]
+    if controls.angles is not None and head.rotation_mode != "ZXY":
+        notes.append(f"The head control turned by {head.rotation_mode}; it turns by ZXY angles now.")
+        head.rotation_mode = "ZXY"
     _, locked = replace_range(rig, name, gathered.curves, owned.__contains__, first, last)
     if locked:
         notes.append(f"{len(locked)} locked channels were left as they are: {', '.join(locked[:3])}.")

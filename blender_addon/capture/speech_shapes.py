@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Timed visemes to the rig's controls, each shape flowing into the next. Knows nothing of bpy."""
+"""Timed visemes to the rig's controls, each shape flowing into the next."""
 
 from __future__ import annotations
 

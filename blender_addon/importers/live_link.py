@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Face recordings of ARKit: the CSV files of Live Link Face and of programs that write like it. Knows nothing of bpy."""
+"""Face recordings of ARKit: the CSV files of Live Link Face and of programs that write like it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from ..capture.controls import Controls
 from ..capture.timing import Placement
 
+# The angles are right-handed turns in ARKit's face: pitch about x, to the person's own left, yaw about y, up, roll about
+# z, out of the face (Unreal's AppleARKit plug-in turns them back to this). They are the head control's own axes.
 _TIMECODE = re.compile(r"^\s*(\d+):(\d+):(\d+)[:;](\d+)(?:\.(\d+))?\s*$")
 _RATES: Final = (24.0, 25.0, 30.0, 50.0, 60.0, 120.0)
 _HEAD: Final = ("headpitch", "headyaw", "headroll")

@@ -22,6 +22,7 @@ from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
 
 _VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf;*.gif"
 _SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aiff;*.opus;{_VIDEOS}"
+_DIALOG_WIDTH = 360
 
 
 class NeedsRig(NeedsPortrait):
@@ -152,8 +153,10 @@ class FromStrip:
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.without_waiting = has_window(context)
-        return self.execute(context)
+        if not has_window(context):
+            return self.execute(context)
+        self.without_waiting = True
+        return context.window_manager.invoke_props_dialog(self, width=_DIALOG_WIDTH)
 
     def source(self, context: bpy.types.Context) -> strips.Source:
         scene = scene_of(context)
@@ -232,6 +235,16 @@ class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsRig, bpy.types.Operator):
             cls.poll_message_set("Capture a video first: what was seen in it is kept until Blender is closed")
             return False
         return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """Begins with the settings of the capture."""
+        take = jobs.last_take(active_portrait(context).uid)
+        used, keys = take.options, take.keys
+        self.neutral, self.neutral_frame, self.smoothing = used.neutral, used.neutral_frame, used.smoothing
+        self.onto = "CONTROLS" if used.controls else "POINTS"
+        self.expression, self.head = used.expression, used.head
+        self.tolerance, self.markers = keys.tolerance_percent, keys.markers
+        return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         portrait = active_portrait(context)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,11 @@ from blender_addon.capture.controls import Controls, VideoOptions  # noqa: E402
 from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
 from blender_addon.capture.timing import Placement  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
+from blender_addon.panels import capture_panel  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
+from tests.blender.test_panels import CheckedLayout  # noqa: E402
 
 FRAMES = np.arange(10, 40)
 
@@ -415,13 +418,42 @@ def test_adjusting_keys_the_same_take_again(portrait: Any) -> None:
     rest = rest_points(portrait.rig, portrait.space).astype(float)
     rows = np.stack([rest + combine(rest, {"jawOpen": value}) for value in np.linspace(0, 1, 20)])
     source = strips.Source(Path("clip.mp4"), Placement(1, 24.0))
-    jobs._takes[portrait.uid] = jobs.VideoTake(source, LandmarkTrack(rows, tuple(portrait.size), 24.0))
+    track = LandmarkTrack(rows, tuple(portrait.size), 24.0)
+    jobs._takes[portrait.uid] = jobs.VideoTake(source, track, VideoOptions(), jobs.KeyOptions())
     assert bpy.ops.portrait.adjust_capture(expression=0.5, onto="POINTS") == {"FINISHED"}
     assert not any("jawOpen" in c.data_path for c in compat.fcurves_of(portrait.rig))
     bpy.context.scene.frame_set(20)
     moved = sample(bpy.context.scene, portrait.rig, portrait.space, [20]).points[0] - rest
     chin = NAMES.index("jaw_09")
     assert moved[chin, 1] == pytest.approx(0.5 * (rows[-1] - rest)[chin, 1], abs=0.3)
-    assert VideoOptions().controls
     with pytest.raises(RuntimeError, match="Frame 900"):
         bpy.ops.portrait.adjust_capture(neutral="FRAME", neutral_frame=900)
+
+
+def test_one_undo_takes_a_capture_back(portrait: Any, tmp_path: Path) -> None:
+    portrait.rig["jawOpen"] = 0.25
+    portrait.rig.keyframe_insert('["jawOpen"]', frame=1)
+    before = portrait.rig.animation_data.action.name
+    path, name = csv(tmp_path / "take.csv"), portrait.rig.name
+    bpy.ops.ed.undo_push(message="Start")
+    assert bpy.ops.portrait.import_live_link("EXEC_DEFAULT", True, filepath=str(path)) == {"FINISHED"}
+    assert bpy.data.objects[name].animation_data.action.name != before
+    bpy.ops.ed.undo()
+    again = bpy.data.objects[name]
+    assert again.animation_data.action.name == before and len(compat.fcurves_of(again)) == 1
+    assert len(bpy.data.actions) == 1 and not bpy.context.scene.timeline_markers
+
+
+def test_the_panel_offers_capture_and_tells_what_became_of_it(portrait: Any, tmp_path: Path) -> None:
+    def drawn(panel: Any) -> str:
+        seen: list[str] = []
+        assert panel.poll(bpy.context)
+        panel.draw(SimpleNamespace(layout=CheckedLayout(seen), bl_space_type=panel.bl_space_type), bpy.context)
+        return "\n".join(seen)
+
+    view, sequencer = capture_panel.CLASSES
+    assert "portrait.capture_video" in drawn(view) and "movie_strip" not in drawn(view)
+    assert "portrait.capture_movie_strip" in drawn(sequencer) and "sound_strip" in drawn(sequencer)
+    bpy.ops.portrait.import_live_link(filepath=str(csv(tmp_path / "take.csv", ("HeadRoll",))))
+    text = " ".join(drawn(view).split())
+    assert "keys," in text and "columns are not in the file" in text

@@ -12,6 +12,7 @@ import pytest
 import skimage.data
 from PIL import Image
 from portrait_server.landmarks_command import add_arguments, run
+from portrait_server.shots import ShotCuts
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
@@ -198,3 +199,39 @@ def test_a_failure_keeps_the_track_that_was_there(photo: np.ndarray, tmp_path: P
     before = (tmp_path / "a.npz").read_bytes()
     refusal(ErrorCode.NO_FACE, tmp_path / "nobody.png", "--output", tmp_path / "a.npz")
     assert (tmp_path / "a.npz").read_bytes() == before
+
+
+def test_a_part_of_a_video_keeps_its_place_in_time(
+    video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    landmarks(video, "--output", tmp_path / "a.npz")
+    landmarks(video, "--output", tmp_path / "b.npz", "--from", 0.12, "--to", 0.32, "--progress")
+    whole, part = LandmarkTrack.load(tmp_path / "a.npz"), LandmarkTrack.load(tmp_path / "b.npz")
+    assert (part.start, len(part)) == (4, 5)
+    np.testing.assert_allclose(part.points, whole.points[3:8], atol=1.0)
+    assert "Progress: 5/5" in capsys.readouterr().out
+    assert "no frames" in refusal(ErrorCode.NO_FACE, video, "--output", tmp_path / "c.npz", "--from", 60).message
+
+
+def test_cuts_and_faces_are_counted_and_no_shot_smooths_into_the_next(photo: np.ndarray, tmp_path: Path) -> None:
+    small = np.full_like(photo, 30)
+    small[200:456, 40:296] = cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA)
+    path = write_video(tmp_path / "cut.mp4", [photo] * 8 + [small] * 8)
+    landmarks(path, "--output", tmp_path / "a.npz", "--smooth")
+    track = LandmarkTrack.load(tmp_path / "a.npz")
+    assert np.flatnonzero(track.extra["cuts"]).tolist() == [8]
+    assert track.extra["faces"].tolist() == [1] * 16
+    assert track.extra["detected"].all(), "the same person is found again in the new shot"
+    size = np.linalg.norm(track.points[:, 36] - track.points[:, 45], axis=1)
+    assert np.ptp(size[:8]) < 1 and np.ptp(size[8:]) < 1 and size[0] > 1.7 * size[8]
+    np.testing.assert_allclose(track.points, track.extra["unsmoothed"], atol=1.5)
+
+
+def test_motion_is_no_cut() -> None:
+    rng = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(rng.integers(0, 255, (240, 700, 3)).astype(np.uint8), (0, 0), 6)
+    shots = ShotCuts()
+    panned = [shots.begins(np.ascontiguousarray(wall[:, 12 * n : 12 * n + 320])) for n in range(25)]
+    assert not any(panned)
+    assert shots.begins(np.full((240, 320, 3), 240, np.uint8)) and shots.since(0)
+    assert not shots.begins(np.full((240, 320, 3), 236, np.uint8)) and shots.since(1) and not shots.since(0)
