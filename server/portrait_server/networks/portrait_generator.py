@@ -23,6 +23,8 @@ from portrait_server.networks.prior import fit_motion, flow_pixels
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
 _MASK_AT_START = -1.0  # logit: more closed than open, but open enough to learn
+_GROUPS = 4
+_LEAK = 0.2
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
@@ -109,7 +111,7 @@ class MotionNetwork(nn.Module):
         low = self.bottom(self.body2(self.down2(F.avg_pool2d(middle, 2))))  # (B K, 3 w, S / 16, S / 16)
         middle = self.join1(middle + enlarged(self.up1(low), 2))
         top = self.join2(top + enlarged(self.up2(middle), 2))
-        end = self.end(F.relu(top)).float()
+        end = self.end(F.leaky_relu(top, _LEAK)).float()
         return end[:, :2], end[:, 2:]
 
 
@@ -130,6 +132,8 @@ class RefinementNetwork(nn.Module):
         self.up3, self.styled3 = conv(w4, w3, 1, spectral=False), StyledResidual(w3, spectral=False)
         self.up2, self.styled2 = conv(w3, w2, 1, spectral=False), StyledResidual(w2, spectral=False)
         self.up1, self.styled1 = conv(w2, w1, 1, spectral=False), StyledResidual(w1, spectral=False)
+        # Without a norm the trunk, which nothing bounds, drifts below 0 and behind a ReLU, and nothing is ever painted.
+        self.norm = nn.GroupNorm(_GROUPS, w1)
         self.end = conv(w1, 5 * 4, spectral=False)
         nn.init.zeros_(self.end.weight)
 
@@ -145,7 +149,7 @@ class RefinementNetwork(nn.Module):
         x = self.styled3(x3 + enlarged(self.up3(x), 2), style)
         x = self.styled2(x2 + enlarged(self.up2(x), 2), style)
         x = self.styled1(x1 + enlarged(self.up1(x), 2), style)
-        return F.pixel_shuffle(self.end(F.relu(x)).float(), 2)  # (B, 5, S, S)
+        return F.pixel_shuffle(self.end(F.leaky_relu(self.norm(x), _LEAK)).float(), 2)  # (B, 5, S, S)
 
 
 class PortraitGenerator(nn.Module):

@@ -55,6 +55,25 @@ def test_a_tiny_model_learns_one_person_by_heart(
     assert before < 15 and after > 24
 
 
+def test_what_no_reference_shows_is_painted(tiny: Callable[..., Configuration], face: Face, tmp_path: Path) -> None:
+    """Colours that no flow can fetch: the copying generator must paint them. Half of the error in 120 steps."""
+    write_shard(tmp_path / "0.shard", [(0, 0, face)], ["a"], {})
+    samples = HeldOut(ReposedPhotos(tmp_path, augmented=False), 4, 64, CPU)
+    made = tiny("tiny-portrait")
+    stage = dataclasses.replace(made.stages[0], steps=120)
+    rates = dataclasses.replace(made.optimiser, generator_rate=5e-3, ema=0.9)
+    learner = Learner(dataclasses.replace(made, stages=(stage,), optimiser=rates), 1, Team("cpu"))
+    batch = samples.first()
+    negative = dataclasses.replace(batch, target=1 - batch.target)
+    before = float((learner.draw(negative).image - negative.target).abs().mean())
+    for step in range(120):
+        learner.step(negative, step)
+    after = learner.draw(negative)
+    assert float((after.image - negative.target).abs().mean()) < before / 2
+    assert after.color is not None and after.warped is not None
+    assert float((after.color - after.warped).abs().mean()) > before / 2
+
+
 def _drawn(networks: Networks, style: torch.Tensor, batch: Batch) -> torch.Tensor:
     with torch.no_grad():
         return networks.generator(references_of(batch), batch.target_points, style.expand(len(batch.target), -1)).image
