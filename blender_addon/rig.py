@@ -112,8 +112,7 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
         _add_mechanism(rig.data.edit_bones, frame)
         for control in CONTROLS.values():
             _add_in_face(rig.data.edit_bones, control.name, frame, frame.place(control), control.size)
-            parent = rig_drivers.ride_bone(control) if control.rides else HEAD_BONE
-            rig.data.edit_bones[control.name].parent = rig.data.edit_bones[parent]
+            rig.data.edit_bones[control.name].parent = rig.data.edit_bones[rig_drivers.ride_bone(control)]
     rig_drivers.add_properties(rig)
     _gather_points(rig.data)
     controls = _bone_collection(rig.data, CONTROLS_COLLECTION)
@@ -128,6 +127,7 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
         if bone.name.startswith(rig_drivers.MECHANISM_PREFIXES) and bone.name != rig_controls.FRAME_BONE:
             hidden.assign(bone)
     hidden.is_visible = False
+    rig.data.relation_line_position = "HEAD"
     rig_drivers.add_drivers(rig, frame)
 
 
@@ -140,7 +140,8 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
     local = frame.space.to_local(frame.points)
     for channel in rig_controls.CHANNELS:
         _add_in_face(bones, rig_drivers.sum_bone(channel), frame, np.array(head.head), _MECHANISM_SIZE)
-    for point in rig_drivers.moved_points(rig_drivers.channel_offsets(frame), frame):
+    # A hidden bone above each that can be picked, moved or not: Blender then draws no dashed lines to the head.
+    for point in range(len(NAMES)):
         parent = head
         names = [rig_drivers.mover_bone(point)]
         if point in rig_drivers.GUARDED:
@@ -150,10 +151,7 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
             bone.parent, parent = parent, bone
         bones[NAMES[point]].parent = parent
     for control in CONTROLS.values():
-        if control.rides:
-            _add_in_face(
-                bones, rig_drivers.ride_bone(control), frame, frame.place(control), _MECHANISM_SIZE
-            ).parent = head
+        _add_in_face(bones, rig_drivers.ride_bone(control), frame, frame.place(control), _MECHANISM_SIZE).parent = head
     pad = CONTROLS[rig_controls.FRAME_CONTROL]
     size = rig_controls.FRAME_SIZE
     _add_in_face(bones, rig_controls.FRAME_BONE, frame, frame.place(pad), size).parent = head

@@ -8,7 +8,8 @@ Three layers, each a bone of its own, so that every value can be seen and used b
 - ``MCH-guard-<point>``: lids and lips give way before they cross (`portrait_shared.blendshapes.Guard`).
 
 A point's own bone hangs on the last of them: its own keys come on top. All expressions are of the kind that
-Blender evaluates without Python. Handles that ride on the face hang on ``MCH-ride-<handle>``.
+Blender evaluates without Python. A handle hangs on ``MCH-ride-<handle>``, which goes
+along with the face where the handle is one that rides on it.
 """
 
 from __future__ import annotations
@@ -64,12 +65,6 @@ def ride_bone(control: Control) -> str:
 GUARDED: Final = tuple(dict.fromkeys(point for guard in GUARDS for point in guard.moves()))
 
 
-def moved_points(offsets: Mapping[str, np.ndarray], frame: RigFrame) -> list[int]:
-    """Points that any channel moves, and those that a guard needs."""
-    reach = np.max([np.abs(moved).max(axis=1) for moved in offsets.values()], axis=0)
-    return [point for point in range(len(NAMES)) if reach[point] > _LEAST_SHARE * frame.unit or point in GUARDED]
-
-
 def add_properties(rig: bpy.types.Object) -> None:
     """The 52 sliders and the limits' switch; values that are there stay."""
     for name in ARKIT_NAMES:
@@ -96,7 +91,7 @@ def add_drivers(rig: bpy.types.Object, frame: RigFrame) -> None:
     offsets = channel_offsets(frame)
     for channel in CHANNELS:
         _drive_sum(rig, channel, frame.unit)
-    for point in moved_points(offsets, frame):
+    for point in range(len(NAMES)):
         terms = {_weight_path(channel): moved[point] for channel, moved in offsets.items()}
         _drive_location(rig, mover_bone(point), terms, frame.unit)
     for control in CONTROLS.values():

@@ -266,6 +266,7 @@ BOTH_SIDES: Final[dict[str, Motion]] = {
             _narrow(0.28), _move(_ALL_LIPS, forward=0.09),
             _move(_UPPER_EDGE, up=0.045), _move(_UPPER_INNER, up=0.04),
             _move(_LOWER_EDGE, up=-0.055), _move(_LOWER_INNER, up=-0.06),
+            _move({58: 1.0, 67: 1.0, 59: 0.5, 50: 0.5, 61: 0.7}, out=0.022),  # round, not pointed
             _move({8: 1.0, 7: 0.9, 6: 0.6}, up=-0.02),
         ),
         "mouthPucker": _add(
