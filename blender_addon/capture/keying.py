@@ -129,7 +129,7 @@ def _gather_weights(gathered: _Gathered, controls: Controls, rest: np.ndarray, t
     for name, values in controls.weights.items():
         reach = float(np.linalg.norm(shapes[name], axis=1).max())
         allowed = float(np.clip(tolerance / max(reach, 1e-6), _LEAST_WEIGHT, _MOST_WEIGHT))
-        if reach > 0 and values.max() <= allowed:
+        if values.max() <= allowed:
             continue
         gathered.add(property_path(name), 0, CONTROL_GROUP, values, allowed, reach)
 

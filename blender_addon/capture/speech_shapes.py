@@ -19,7 +19,7 @@ FORMAT: Final = "talking-portraits visemes 1"
 
 _SHAPES: Final[dict[str, dict[str, float]]] = {
     "sil": {},
-    "PP": {"mouthPressLeft": 0.55, "mouthPressRight": 0.55, "mouthRollLower": 0.25, "mouthRollUpper": 0.15},
+    "PP": {"mouthPressLeft": 0.95, "mouthPressRight": 0.95, "mouthRollLower": 0.2, "mouthRollUpper": 0.15},
     "FF": {"jawOpen": 0.06, "mouthRollLower": 0.65, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2},
     "TH": {"jawOpen": 0.16, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2, "tongueOut": 0.3},
     "DD": {"jawOpen": 0.12, "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25, "mouthStretchLeft": 0.1, "mouthStretchRight": 0.1},
@@ -40,13 +40,15 @@ OWNED: Final = tuple(name for name in ARKIT_NAMES if name.startswith(("jaw", "mo
 
 # Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993): each shape's dominance rises before
 # its phone and falls after it; the mouth is at the mean of all shapes, weighted by their dominance there.
-_DOMINANCE: Final = {"PP": 4.0, "FF": 3.0, "sil": 0.8, "ou": 1.8, "oh": 1.4, "CH": 1.5, "aa": 1.1, "kk": 0.5, "nn": 0.6}
+_DOMINANCE: Final = {"PP": 3.0, "FF": 2.4, "sil": 0.8, "ou": 1.8, "oh": 1.4, "CH": 1.5, "aa": 1.1, "kk": 0.5, "nn": 0.6}
 _USUAL_DOMINANCE = 0.8
-_ATTACK_SECONDS, _RELEASE_SECONDS = 0.05, 0.06
-_REACH = 6.0
+_ATTACK_SECONDS, _RELEASE_SECONDS = 0.04, 0.04
+_REACH = 4.0
+_REST_DOMINANCE = 0.02  # where no phone is near the mouth rests
 # Lips must meet on a frame that is shown: the eye sees a missed “m” at once.
 _MUST_SHOW: Final = ("PP", "FF")
 _CLOSING: Final = ("mouthPress", "mouthRoll")
+_SURELY_MET = 0.75
 _SOFTEST, _LOUDEST = 0.45, 1.2
 
 
@@ -98,9 +100,8 @@ def controls_of_speech(speech: Speech, placement: Placement, strength: float = 1
     """
     frames = placement.frames_between(speech.start, speech.start + speech.seconds)
     times = np.array([placement.seconds_of(frame) for frame in frames])
-    targets = np.array([[_SHAPES[name].get(control, 0.0) for control in _USED] for name, _, _ in speech.visemes])
-    shares = _shares(speech, times, 1 / placement.rate)
-    values = strength * shares @ targets.reshape(len(speech.visemes), len(_USED))
+    values, meeting = _blend(speech, times, 1 / placement.rate)
+    values *= strength
     clock = speech.start + np.arange(len(speech.loudness)) / speech.loudness_fps
     loud = np.interp(times, clock, speech.loudness) if len(clock) else np.zeros(len(times))
     gain = np.stack(
@@ -112,24 +113,35 @@ def controls_of_speech(speech: Speech, placement: Placement, strength: float = 1
     )
     values = np.clip(values * gain, 0.0, 1.0)
     weights = {name: values[:, column] for column, name in enumerate(_USED) if values[:, column].max(initial=0) > 0.01}
+    if "jawOpen" in weights:  # lips that meet do so however far the jaw is on its way
+        met = np.clip(meeting / _SURELY_MET, 0.0, 1.0)
+        weights["mouthClose"] = weights["jawOpen"] * met
+        for name in ("mouthPressLeft", "mouthPressRight"):
+            weights[name] = min(strength, 1.0) * _SHAPES["PP"][name] * met
     spoken = any(name != "sil" for name, _, _ in speech.visemes)
     return Controls(frames, weights, OWNED, notes=() if spoken else ("No speech was heard in this sound.",))
 
 
-def _shares(speech: Speech, times: np.ndarray, frame_seconds: float) -> np.ndarray:
-    """Each shape's part of the mouth at each time, (T, V); rows sum to 1 or less."""
-    total = np.full(len(times), 0.02)  # where no phone is near the mouth rests
-    dominances = np.zeros((len(times), len(speech.visemes)))
-    for column, (name, start, end) in enumerate(speech.visemes):
-        middle = (start + end) / 2
+def _blend(speech: Speech, times: np.ndarray, frame_seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of all shapes by their dominance.
+
+    Returns:
+        (T, controls used) weights, and (T,) the share of the shapes whose lips meet.
+    """
+    total = np.full(len(times), _REST_DOMINANCE)
+    values, meeting = np.zeros((len(times), len(_USED))), np.zeros(len(times))
+    for name, start, end in speech.visemes:
+        middle, half = (start + end) / 2, (end - start) / 2
         if name in _MUST_SHOW:
             nearest = times[np.argmin(np.abs(times - middle))]
             middle = nearest if abs(nearest - middle) <= frame_seconds else middle
-        half = (end - start) / 2
-        away = times - middle
-        fall = np.where(away < 0, _ATTACK_SECONDS, _RELEASE_SECONDS) + 0.4 * half
-        outside = np.maximum(np.abs(away) - 0.6 * half, 0.0) / fall
-        near = outside < _REACH
-        dominances[near, column] = _DOMINANCE.get(name, _USUAL_DOMINANCE) * np.exp(-(outside[near] ** 2))
-        total += dominances[:, column]
-    return dominances / total[:, None]
+        reach = _REACH * (max(_ATTACK_SECONDS, _RELEASE_SECONDS) + 0.25 * half) + 0.75 * half
+        near = slice(np.searchsorted(times, middle - reach), np.searchsorted(times, middle + reach))
+        away = times[near] - middle
+        fall = np.where(away < 0, _ATTACK_SECONDS, _RELEASE_SECONDS) + 0.25 * half
+        outside = np.maximum(np.abs(away) - 0.75 * half, 0.0) / fall
+        dominance = _DOMINANCE.get(name, _USUAL_DOMINANCE) * np.exp(-(outside**2))
+        total[near] += dominance
+        values[near] += dominance[:, None] * [_SHAPES[name].get(control, 0.0) for control in _USED]
+        meeting[near] += dominance * (name == "PP")
+    return values / total[:, None], meeting / total
