@@ -17,8 +17,8 @@ COLORS: Final = {
     FrameState.DONE: (0.25, 0.70, 0.35, 1.0),
     FrameState.STALE: (0.95, 0.65, 0.15, 1.0),
     FrameState.FAILED: (0.90, 0.20, 0.20, 1.0),
-    FrameState.MISSING: (0.30, 0.30, 0.30, 1.0),
-    FrameState.CHECKING: (0.40, 0.48, 0.42, 1.0),
+    FrameState.MISSING: (0.55, 0.55, 0.55, 1.0),
+    FrameState.CHECKING: (0.40, 0.55, 0.45, 1.0),
 }
 _HEIGHT_PIXELS: Final = 5
 _RULER_PIXELS: Final = 24  # the row of frame numbers above, at a scale of 1

@@ -122,7 +122,7 @@ def read_digest(path: Path) -> str | None:
 
 
 def _mark(chunks: Iterator[tuple[bytes, bytes]]) -> FrameMark | None:
-    texts = {}
+    texts: dict[str, str] = {}
     for kind, content in chunks:
         if kind == b"IDAT":
             break

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,40 @@ write_keys(portrait.rig, "test", curves)
 bpy.ops.wm.save_as_mainfile(filepath=blend)
 assert bpy.ops.portrait.render() == {"FINISHED"}
 sample(scene, portrait.rig, portrait.space, range(1, 10)).save(track)
+blender_addon.unregister()
+"""
+
+
+_EDIT = """
+import sys
+from pathlib import Path
+import bpy, blender_addon
+from blender_addon import command_line
+from blender_addon.properties import portraits_of
+from blender_addon.rig import HEAD_BONE
+
+blend, folder = sys.argv[1:]
+blender_addon.register()
+
+def stamps():
+    return {path.name: path.stat().st_mtime_ns for path in Path(folder).iterdir()}
+
+def renewed(before):
+    return sorted(int(name[:4]) for name, stamp in stamps().items() if before.get(name) != stamp)
+
+whole = ["render", "--blend", blend]
+before = stamps()
+assert command_line.main(whole) == 0 and renewed(before) == [], "the panel's frames are good for the command line"
+head = portraits_of(bpy.context.scene).active.rig.pose.bones[HEAD_BONE]
+for frame, value in ((6, 0.0), (7, 0.02), (8, 0.0)):
+    head.location[0] = value
+    head.keyframe_insert("location", index=0, frame=frame)
+bpy.ops.wm.save_mainfile()
+for chunk in ("1-4", "5-9"):
+    assert command_line.main([*whole, "--frames", chunk]) == 0
+assert renewed(before) == [7], "the only frame that the new keys touch"
+before = stamps()
+assert bpy.ops.portrait.render() == {"FINISHED"} and renewed(before) == [], "and the other way round"
 blender_addon.unregister()
 """
 
@@ -118,3 +153,17 @@ def test_the_person_stays_the_same(performed: tuple[list[Path], LandmarkTrack, n
         for frame, points in zip(frames, track.points, strict=True)
     ]
     assert max(distances) < 0.5, f"distances {np.round(distances, 2)}"
+
+
+def test_panel_command_line_and_chunks_render_only_what_changed(
+    performed: tuple[list[Path], LandmarkTrack, np.ndarray], tmp_path: Path
+) -> None:
+    """On a copy, so that the frames of the other tests stay."""
+    source = performed[0][0].parents[2]
+    copy = tmp_path / "copy"
+    shutil.copytree(source, copy)
+    (copy / "edit.py").write_text(_EDIT)
+    folder = copy / performed[0][0].parent.relative_to(source)
+    command = [sys.executable, str(copy / "edit.py"), str(copy / "s.blend"), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr

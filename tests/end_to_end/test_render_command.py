@@ -19,8 +19,9 @@ import skimage.data
 from PIL import Image
 from portrait_server.cli import main
 from portrait_server.images import read_image
+from portrait_shared.client import Client
 from portrait_shared.frame_files import read_digest
-from portrait_shared.launcher import ServerProcess
+from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.track import LandmarkTrack
 
 _SIDE = 160
@@ -92,6 +93,56 @@ def test_size_matte_and_chunks(material: tuple[Path, Path], server: list[str], t
     assert render(*material, tmp_path / "whole", "--frames", "7-12", *server) == 0
     for frame in (tmp_path / "whole").iterdir():
         assert frame.read_bytes() == (tmp_path / "chunks" / frame.name).read_bytes()
+
+
+def _edited(track: Path, folder: Path, frames: tuple[int, ...], still: bool = False) -> Path:
+    """The track with some frames' points moved; or one in which no frame differs from the first."""
+    before = LandmarkTrack.load(track)
+    points = np.repeat(before.points[:1], len(before), axis=0) if still else before.points.copy()
+    points[[frame - before.start for frame in frames], 48:68, 1] += 2
+    LandmarkTrack(points, before.size, before.fps, start=before.start).save(folder / "edited.npz")
+    return folder / "edited.npz"
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def test_only_what_changed_is_rendered_again_also_in_chunks(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert render(*material, out, "--frames", "7-14", *server) == 0
+    before = _stamps(out)
+    edited = _edited(material[1], tmp_path, (9, 12))
+    for chunk in ("7-9", "10-14"):
+        assert render(material[0], edited, out, "--frames", chunk, *server) == 0
+    after = _stamps(out)
+    assert [name for name in sorted(after) if after[name] != before[name]] == ["0009.png", "0012.png"]
+    assert render(material[0], edited, tmp_path / "whole", "--frames", "7-14", *server) == 0
+    for frame in (tmp_path / "whole").iterdir():
+        assert frame.read_bytes() == (out / frame.name).read_bytes()
+
+
+def test_frames_alike_are_drawn_once_and_moved_ones_not_at_all(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path
+) -> None:
+    def drawn() -> int:
+        with Client(find_server(Path(server[1]))) as client:
+            return client.stats()["frames_drawn"]
+
+    out = tmp_path / "out"
+    still = _edited(material[1], tmp_path, (10,), still=True)
+    start = drawn()
+    assert render(material[0], still, out, "--frames", "7-14", *server) == 0
+    assert drawn() - start == 2 and len(list(out.iterdir())) == 8
+    assert (out / "0007.png").read_bytes() == (out / "0014.png").read_bytes() != (out / "0010.png").read_bytes()
+    there = (out / "0010.png").read_bytes()
+    still = _edited(material[1], tmp_path, (12,), still=True)
+    assert render(material[0], still, out, "--frames", "7-14", *server) == 0
+    assert drawn() - start == 2, "the same pictures at other frames"
+    assert (out / "0012.png").read_bytes() == there and (out / "0010.png").read_bytes() != there
+    assert not list(out.glob(".*"))
 
 
 def _pictures(photo: Path, folder: Path) -> dict[str, Path]:
