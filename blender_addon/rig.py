@@ -18,17 +18,17 @@ from portrait_shared.landmarks import GROUPS, INDEX_OF, NAMES
 from . import rig_controls, rig_drivers, rig_shapes
 from .plane_space import PlaneSpace, snap
 from .problems import Fix, SceneError
-from .rig_controls import CONTROLS, CONTROLS_COLLECTION, MECHANISM_COLLECTION, POINTS_COLLECTION, RigFrame
+from .rig_controls import CONTROLS, CONTROLS_COLLECTION, MECHANISM_COLLECTION, PICTURE_AXES, POINTS_COLLECTION, RigFrame
 
 HEAD_BONE: Final = "head"
 _POINT_LENGTH_OF_FACE = 0.022
 _SMALL_POINT_LENGTH_OF_FACE = 0.009
 _SMALL_GROUPS = ("right_eye", "left_eye", "right_pupil", "left_pupil", "inner_lip")
 """Their points lie on pupils and teeth, which an animator has to see."""
-_MECHANISM_SIZE = 0.05
+_MECHANISM_SIZE = 0.05  # of the distance between the outer eye corners
 _UP = np.array((0.0, 0.0, 1.0))
-BONE_AXES: Final = np.array(((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)))
-"""Rows are every bone's own x, y, z in the armature's space: right, up, towards the viewer."""
+BONE_AXES: Final = PICTURE_AXES
+"""Of the head's bone and of every point's: rows are its own x, y, z in the armature's space."""
 
 
 def head_pivot(points: np.ndarray) -> np.ndarray:
@@ -111,7 +111,13 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
     with _editing(context, rig):
         _add_mechanism(rig.data.edit_bones, frame)
         for control in CONTROLS.values():
-            _add_in_face(rig.data.edit_bones, control.name, frame, frame.place(control), control.size)
+            _add_along(
+                rig.data.edit_bones,
+                control.name,
+                frame.axes_of(control),
+                frame.place(control),
+                control.size * frame.unit,
+            )
             rig.data.edit_bones[control.name].parent = rig.data.edit_bones[rig_drivers.ride_bone(control)]
     rig_drivers.add_properties(rig)
     _gather_points(rig.data)
@@ -136,10 +142,10 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
     for bone in list(bones):
         if bone.name.startswith(rig_drivers.MECHANISM_PREFIXES):
             bones.remove(bone)
-    head = bones[HEAD_BONE]
+    head, size = bones[HEAD_BONE], _MECHANISM_SIZE * frame.unit
     local = frame.space.to_local(frame.points)
     for channel in rig_controls.CHANNELS:
-        _add_in_face(bones, rig_drivers.sum_bone(channel), frame, np.array(head.head), _MECHANISM_SIZE)
+        _add_along(bones, rig_drivers.sum_bone(channel), frame.axes, np.array(head.head), size)
     # A hidden bone above each that can be picked, moved or not: Blender then draws no dashed lines to the head.
     for point in range(len(NAMES)):
         parent = head
@@ -147,14 +153,15 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
         if point in rig_drivers.GUARDED:
             names.append(rig_drivers.guard_bone(point))
         for name in names:
-            bone = _add_in_face(bones, name, frame, local[point], _MECHANISM_SIZE)
+            bone = _add_along(bones, name, frame.axes, local[point], size)
             bone.parent, parent = parent, bone
         bones[NAMES[point]].parent = parent
     for control in CONTROLS.values():
-        _add_in_face(bones, rig_drivers.ride_bone(control), frame, frame.place(control), _MECHANISM_SIZE).parent = head
+        ride = _add_along(bones, rig_drivers.ride_bone(control), frame.axes, frame.place(control), size)
+        ride.parent = head
     pad = CONTROLS[rig_controls.FRAME_CONTROL]
-    size = rig_controls.FRAME_SIZE
-    _add_in_face(bones, rig_controls.FRAME_BONE, frame, frame.place(pad), size).parent = head
+    length = rig_controls.FRAME_SIZE * frame.unit
+    _add_along(bones, rig_controls.FRAME_BONE, frame.axes_of(pad), frame.place(pad), length).parent = head
 
 
 def missing_bones(rig: bpy.types.Object) -> list[str]:
@@ -198,13 +205,13 @@ def _point_length(name: str) -> float:
     return _SMALL_POINT_LENGTH_OF_FACE if name.startswith(_SMALL_GROUPS) else _POINT_LENGTH_OF_FACE
 
 
-def _add_in_face(bones: bpy.types.ArmatureEditBones, name: str, frame: RigFrame, head: np.ndarray,
-                 size: float) -> bpy.types.EditBone:  # fmt: skip
-    """A bone along the face's own axes; `size` in distances between the outer eye corners."""
+def _add_along(bones: bpy.types.ArmatureEditBones, name: str, axes: np.ndarray, head: np.ndarray,
+               length: float) -> bpy.types.EditBone:  # fmt: skip
+    """A bone whose own x, y, z are the rows of `axes`; `length` in metres."""
     bone = bones.get(name) or bones.new(name)
     bone.parent = None
-    bone.head, bone.tail = head, head + size * frame.unit * frame.axes[1]
-    bone.align_roll(frame.axes[2])
+    bone.head, bone.tail = head, head + length * axes[1]
+    bone.align_roll(axes[2])
     bone.use_connect = bone.use_deform = False
     return bone
 

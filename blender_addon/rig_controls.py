@@ -26,6 +26,9 @@ FRAME_BONE: Final = "MCH-lips_frame"
 FRAME_CONTROL: Final = "lips"
 FRAME_SIZE: Final = 0.21
 
+PICTURE_AXES: Final = np.array(((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)))
+"""Rows are right, up and towards the viewer in the armature's space."""
+
 SPLIT: Final = ("browInnerUp", "mouthPucker")
 """Controls of both sides whose halves have handles of their own."""
 
@@ -194,10 +197,14 @@ class RigFrame:
         turned = frame.axes[:, (0, 2, 1)] * (1.0, 1.0, -1.0)  # pixels' down is the plane's -z, away is its y
         return cls(points, space, turned, frame.unit * space.metres_per_pixel)
 
+    def axes_of(self, control: Control) -> np.ndarray:
+        """A handle on the face lies along it; one beside or before it faces the viewer, however the face is turned."""
+        return self.axes if control.rides else PICTURE_AXES
+
     def place(self, control: Control) -> np.ndarray:
         """Where a handle rests, (3,) metres."""
         middle = self.space.to_local(self.points[list(control.anchors)]).mean(0)
-        return middle + self.unit * np.asarray(control.offset) @ self.axes
+        return middle + self.unit * np.asarray(control.offset) @ self.axes_of(control)
 
     def in_face(self, offsets: np.ndarray) -> np.ndarray:
         """Pixels' offsets (..., 3) as metres to the right, up and out of the face."""
