@@ -385,7 +385,8 @@ def test_a_strip_is_keyed_where_blender_shows_it(
     assert source.path == path and 0 <= source.start < source.placement.seconds_of(shown.start)
     for frame in (shown.start, shown.start + 9, shown.stop - 1):
         expected = source.placement.seconds_of(frame) * fps
-        assert shown_frame(scene, frame, tmp_path / "shown.png") == pytest.approx(expected, abs=1.1)
+        # Blender may show the frame before: the file tells its times in thousandths of a second.
+        assert shown_frame(scene, frame, tmp_path / "shown.png") == pytest.approx(expected, abs=1.5)
 
 
 def test_strips_with_another_speed_are_refused(scene: Any, make_video: Callable[..., Path]) -> None:
