@@ -58,7 +58,7 @@ def _draw() -> None:
     region = context.region
     scale = context.preferences.system.ui_scale
     height = _HEIGHT_PIXELS * scale
-    y = region.height - _RULER_PIXELS * scale - height
+    y = max(0.0, region.height - _RULER_PIXELS * scale - height)
     view = region.view2d
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     corners: dict[FrameState, list[tuple[float, float]]] = {}

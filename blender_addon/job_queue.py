@@ -14,10 +14,13 @@ _TICK_SECONDS = 0.05
 _SLICE_SECONDS = 0.03
 _BLOCKING_SLICE_SECONDS = 1.0
 _ABANDON_TIMEOUT_SECONDS = 3.0
+_REDRAW_SECONDS = 0.2
 _KEPT_JOBS = 8
-_DRAWN_AREAS = ("VIEW_3D", "SEQUENCE_EDITOR", "IMAGE_EDITOR")
+_DRAWN_AREAS = ("VIEW_3D", "SEQUENCE_EDITOR", "IMAGE_EDITOR", "DOPESHEET_EDITOR")
 
 _jobs: list[Job] = []
+_drawn_at = 0.0
+_drawn: tuple = ()
 
 
 def submit(job: Job) -> None:
@@ -103,5 +106,15 @@ def _on_timer() -> float | None:
         job.tick(_SLICE_SECONDS)
     if not job.active:
         bpy.ops.ed.undo_push(message=f"{job.label} Portrait")
-    redraw()
+    _redraw_if_changed(job)
     return _TICK_SECONDS if current() is not None else None
+
+
+def _redraw_if_changed(job: Job) -> None:
+    """Not at each tick: a viewport may take longer to draw than a slice of work."""
+    global _drawn, _drawn_at
+    now = (job.uid, job.state, job.note, job.progress)
+    if now != _drawn and (not job.active or time.monotonic() - _drawn_at > _REDRAW_SECONDS):
+        _drawn = now
+        redraw()
+        _drawn_at = time.monotonic()
