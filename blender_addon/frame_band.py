@@ -22,6 +22,7 @@ COLORS: Final = {
 }
 _HEIGHT_PIXELS: Final = 5
 _RULER_PIXELS: Final = 24  # the row of frame numbers above, at a scale of 1
+_CACHE_PIXELS: Final = 6  # below it, the sequencer shows what it holds in memory
 _EDITORS: Final = ("SpaceDopeSheetEditor", "SpaceSequenceEditor")
 
 _handlers: list[tuple[type[bpy.types.Space], Any]] = []
@@ -58,7 +59,8 @@ def _draw() -> None:
     region = context.region
     scale = context.preferences.system.ui_scale
     height = _HEIGHT_PIXELS * scale
-    y = max(0.0, region.height - _RULER_PIXELS * scale - height)
+    above = _RULER_PIXELS + (_CACHE_PIXELS if context.area.type == "SEQUENCE_EDITOR" else 0)
+    y = max(0.0, region.height - above * scale - height)
     view = region.view2d
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     corners: dict[FrameState, list[tuple[float, float]]] = {}
