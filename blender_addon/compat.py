@@ -89,6 +89,11 @@ def media_start(strip: Any) -> float:
     return float(start) - trimmed
 
 
+def media_frames(strip: Any) -> int:
+    """How many scene frames a strip's media takes up, handles aside."""
+    return int(strip.content_duration if hasattr(strip, "content_duration") else strip.frame_duration)
+
+
 def sound_delay_seconds(strip: Any) -> float:
     """How much later a sound strip's sound begins than its media would; known since 4.5."""
     return float(getattr(strip, "sound_offset", 0.0))

@@ -58,7 +58,8 @@ def source_of_strip(scene: bpy.types.Scene, strip: Any) -> Source:
     # A movie plays one of its frames on each frame of the scene, unless Blender fits its rate to the scene's.
     fps, count = _movie(path)
     rate = scene_fps(scene)
-    fitted = abs(strip.frame_duration - count * rate / fps) <= abs(strip.frame_duration - count)
+    length = compat.media_frames(strip)
+    fitted = abs(length - count * rate / fps) <= abs(length - count)
     placement = _placed(strip, compat.media_start(strip), rate if fitted else fps)
     return _part(path, placement)
 
