@@ -138,6 +138,7 @@ class Tuning:
             return
         for photo in self._photos:
             self._client.upload_reference(photo)
+        self.state, self.step, self.steps, self.score, self.seconds_left = "queued", 0, 0, None, None
         self._generation = self._client.link.generation
         self._job = self._client.enter(self)
         self._client.send(Adapt(self._job, self._engine, tuple(photo.digest for photo in self._photos)))

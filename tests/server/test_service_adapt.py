@@ -101,7 +101,7 @@ def from_command(photo_file: Path, weights: Path) -> PersonalFile:
 def until_running(tuning: Tuning, steps: int = 1) -> None:
     for _ in range(LONG_SECONDS):
         assert tuning.next(1.0) is None, "it ended too soon"
-        if tuning.step >= steps:
+        if tuning.state == "running" and tuning.step >= steps:
             return
     raise AssertionError("it never began")
 
@@ -198,6 +198,22 @@ def test_a_server_that_stops_says_so(weights: Path, photo: ReferenceImage, monke
             assert caught.value.code == ErrorCode.SERVER_STOPPING
     finally:
         server.stop()
+
+
+def test_a_tuning_begins_anew_where_the_server_has_crashed(
+    weights: Path, photo: ReferenceImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
+    server = ServerProcess(COMMAND, device="cpu")
+    with Client(server) as client, client.adapt([photo]) as tuning:
+        until_running(tuning, 0)
+        server.kill()
+        for _ in range(LONG_SECONDS):
+            assert tuning.next(1.0) is None
+            if client.link.generation == 2 and tuning.state == "running":
+                break
+        assert client.stats()["tunings"] == 1
+    server.stop()
 
 
 def test_what_cannot_be_tuned_to_is_named(client: Client, photo: ReferenceImage) -> None:
