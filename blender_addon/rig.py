@@ -161,7 +161,8 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
         ride.parent = head
     pad = CONTROLS[rig_controls.FRAME_CONTROL]
     length = rig_controls.FRAME_SIZE * frame.unit
-    _add_along(bones, rig_controls.FRAME_BONE, frame.axes_of(pad), frame.place(pad), length).parent = head
+    edges = _add_along(bones, rig_controls.FRAME_BONE, frame.axes_of(pad), frame.place(pad), length)
+    edges.parent = bones[rig_drivers.ride_bone(pad)]
 
 
 def missing_bones(rig: bpy.types.Object) -> list[str]:

@@ -81,7 +81,14 @@ def head_shape() -> bpy.types.Object:
 def control_shape(name: str) -> bpy.types.Object:
     """A handle's shape, one of `CONTROL_SHAPES`: flat, facing the viewer, within a circle of about radius 1."""
     vertices, faces = CONTROL_SHAPES[name]()
-    return _shape(f"WGT-portrait_{name}", vertices, [], faces)
+    facing = [face if _area(np.array(vertices)[list(face)]) > 0 else face[::-1] for face in faces]
+    return _shape(f"WGT-portrait_{name}", vertices, [], facing)
+
+
+def _area(corners: np.ndarray) -> float:
+    """Above 0 where they run counter-clockwise; Blender fills a handle's shape from that side only."""
+    x, y = corners[:, 0], corners[:, 1]
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
 
 
 _Flat = tuple[list[tuple[float, float, float]], list[tuple[int, ...]]]

@@ -383,6 +383,9 @@ def test_controls_show_first_and_points_on_demand(portrait: Any) -> None:
     assert not collections["Points"].is_visible and not collections["Mechanism"].is_visible
     assert {bone.name for bone in collections["Points"].bones_recursive} == set(NAMES)
     assert {"head", *CONTROLS} <= {bone.name for bone in collections["Controls"].bones}
+    # Blender draws dashed lines from a selected bone to its children where both are shown.
+    hidden = {bone.name for bone in collections["Mechanism"].bones}
+    assert {portrait.rig.data.bones[name].parent.name for name in (*NAMES, *CONTROLS)} <= hidden
 
 
 def test_no_handle_covers_a_pupil_or_the_mouth(portrait: Any) -> None:
