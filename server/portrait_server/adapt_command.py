@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--run",
+        dest="training_run",  # `run` is the command's own function
         type=Path,
         metavar="DIR",
         help="the training run that made the weights: tune against its discriminator too, as the paper does",
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.output.with_name(f"{name}.safetensors")
     prepare_folder(path.parent)  # an output that cannot be written is better known before minutes of work
     networks, info = weights_file.load(arguments.weights or find_weights(), resolve_device(arguments.device))
-    judge = newest_discriminator(arguments.run, networks) if arguments.run else None
+    judge = newest_discriminator(arguments.training_run, networks) if arguments.training_run else None
     detector = create_detector("mediapipe")
     bar = tqdm(total=None, unit="step", desc="Tuning", disable=None)
     try:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -65,8 +67,20 @@ class UnmeasurableEngine(PaintEngine):
         return Unmeasurable()
 
 
+def shorten_tuning() -> None:
+    """Tunes with less effort, for tests that compare what comes of it."""
+    from portrait_server.training import adaptation, tuning_samples
+
+    effort = adaptation.Effort(steps=40, batch_size=2, rate=3e-3, measure_every=20, measured=4)
+    adaptation.adapt = functools.partial(adaptation.adapt, effort=effort)
+    tuning_samples._LEAST_SAMPLES = 32
+
+
 ENGINES.update(paint=lambda _: PaintEngine(), slow=lambda _: SlowEngine(), failing=lambda _: FailingEngine())
 ENGINES["unmeasurable"] = lambda _: UnmeasurableEngine()
+
+if os.environ.get("TALKING_PORTRAITS_TEST_SHORT_TUNING"):  # in the process that tunes, too, which imports this again
+    shorten_tuning()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +14,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from portrait_server import adapt_command
 from portrait_server import render_command as render
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.networks import weights_file
@@ -28,15 +29,8 @@ from skimage.data import astronaut
 from tests.posing import speaking, turned
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("serve_with_test_engines.py"))]
+SHORT_TUNING = "TALKING_PORTRAITS_TEST_SHORT_TUNING"
 LONG_SECONDS = 600
-
-
-@pytest.fixture(scope="module", autouse=True)
-def usual_threads() -> Iterator[None]:
-    """As many threads of torch as before: `portrait adapt` changes it for its process."""
-    usual = torch.get_num_threads()
-    yield
-    torch.set_num_threads(usual)
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +81,24 @@ def photo_file(photo: ReferenceImage, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def from_command(photo_file: Path, weights: Path) -> PersonalFile:
-    """What `portrait adapt` makes of the photo."""
-    parser = argparse.ArgumentParser()
-    adapt_command.add_arguments(parser)
+    """What `portrait adapt` makes of the photo, with less effort than usual."""
     output = photo_file.with_name("me")
-    words = [str(photo_file), "--output", str(output), "--weights", str(weights), "--device", "cpu"]
-    assert adapt_command.run(parser.parse_args(words)) == 0
+    code = "import os, sys, serve_with_test_engines; from portrait_server.cli import main; sys.exit(main())"
+    words = ["adapt", photo_file, "--output", output, "--weights", weights, "--device", "cpu"]
+    environment = {**os.environ, SHORT_TUNING: "1", "PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, "-c", code, *map(str, words)], env=environment, check=True)
     return PersonalFile.load(output.with_name("me.safetensors"))
+
+
+@pytest.fixture
+def short_client(weights: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """A client of a server that tunes with less effort than usual."""
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
+    monkeypatch.setenv(SHORT_TUNING, "1")
+    with Client(ServerProcess(COMMAND, device="cpu")) as client:
+        yield client
 
 
 def until_running(tuning: Tuning, steps: int = 1) -> None:
@@ -108,35 +111,34 @@ def until_running(tuning: Tuning, steps: int = 1) -> None:
 
 @pytest.mark.timeout(LONG_SECONDS)
 def test_tuning_through_the_server_gives_the_bytes_of_the_command_line(
-    client: Client, second_client: Client, photo: ReferenceImage, from_command: PersonalFile,
-    photo_file: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    short_client: Client, client: Client, photo: ReferenceImage, from_command: PersonalFile, photo_file: Path,
+    tmp_path: Path,
 ) -> None:  # fmt: skip
     seen: list[tuple[int, int, float | None, float | None]] = []
 
     def progress(tuning: Tuning) -> None:
         seen.append((tuning.step, tuning.steps, tuning.score, tuning.seconds_left))
 
-    tuned = client.adapt([photo]).result(progress)
+    tuned = short_client.adapt([photo]).result(progress)
     steps = [step for step, *_ in seen]
     assert steps == sorted(steps) and len(set(steps)) > 3 and seen[-1][1] >= seen[-1][0] > 0
     assert seen[-1][2] is not None and 0 < seen[-1][2] < 1 and seen[-1][3] is not None and seen[-1][3] >= 0
     assert tuned.kept and tuned.after["score"] < tuned.before["score"]
     assert tuned.personal.content == from_command.content
 
-    # Rendered through the server that tuned, which keeps the file, and by the command line, which reads it.
-    plain = client.prepare([photo])
-    fewshot = client.prepare(plain.references, engine="fewshot")
+    # Rendered through the server that tuned, which keeps the file, another, and the command line, which reads it.
+    plain = short_client.prepare([photo])
+    fewshot = short_client.prepare(plain.references, engine="fewshot")
     points = np.stack([turned(plain.points, yaw=8), speaking(plain.points, 0.1)])
-    personal = client.prepare(plain.references, personal=tuned.personal)
+    personal = short_client.prepare(plain.references, personal=tuned.personal)
     assert personal.engine == "fewshot" and personal.portrait_id != fewshot.portrait_id
-    pictures = [frame.data for frame in client.render(personal, points, [1, 2])]
-    assert pictures != [frame.data for frame in client.render(fewshot, points, [1, 2])]
-    assert [frame.data for frame in second_client.render(personal, points, [1, 2])] == pictures
+    pictures = [frame.data for frame in short_client.render(personal, points, [1, 2])]
+    assert pictures != [frame.data for frame in short_client.render(fewshot, points, [1, 2])]
+    assert [frame.data for frame in client.render(personal, points, [1, 2])] == pictures
 
     LandmarkTrack(points, (256, 256)).save(tmp_path / "track.npz")
     LandmarkTrack(plain.points[None], (256, 256)).save(tmp_path / "rest.npz")
     from_command.save(tmp_path / "her.safetensors")
-    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
     words = ["--reference", photo_file, "--reference-points", tmp_path / "rest.npz", "--track", tmp_path / "track.npz",
