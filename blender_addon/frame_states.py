@@ -10,197 +10,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from enum import StrEnum
 from itertools import groupby
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
-from portrait_shared.digest import frame_digest
 from portrait_shared.errors import PortraitError
-from portrait_shared.frame_files import FrameMark, frame_path, frames_in, read_mark
 
-from . import job_queue, portrait_ids, sampling
-from .frame_keys import RigState, frame_keys, keys_outside, rig_state
+from . import job_queue, sampling
 from .frame_keys import note_change as note_outside_change
-from .job import State
-from .properties import PORTRAIT_PG_portrait, portraits_of
-from .render_job import RenderJob
+from .frame_watch import FrameState, Watch
+from .properties import portraits_of
 
 _SLICE_SECONDS: Final = 0.006
 _TICK_SECONDS: Final = 0.1
 _SETTLED_SECONDS: Final = 0.25
 _IDLE_SECONDS: Final = 2.0
-_LOOK_SECONDS: Final = 1.0
-_MOST_ROWS: Final = 20_000
-
-
-class FrameState(StrEnum):
-    QUEUED = "queued"
-    RENDERING = "rendering"
-    DONE = "done"
-    STALE = "stale"
-    FAILED = "failed"
-    MISSING = "missing"
-    CHECKING = "checking"
-
-
-Marks = dict[int, tuple[int, int, FrameMark | None]]
-"""{frame: (time of the last change, size, what the file says of itself)}."""
-
-
-class Watch:
-    """What is known of one portrait's frames.
-
-    Attributes:
-        states: of each frame to be rendered, in order.
-        hint: something to look at that is no error.
-    """
-
-    def __init__(self, uid: str) -> None:
-        self.uid = uid
-        self.states: dict[int, FrameState] = {}
-        self.hint = ""
-        self._keys: dict[int, bytes] = {}
-        self._pass: range | None = None
-        self._passed: dict[int, bytes] = {}
-        self._rows: dict[bytes, np.ndarray] = {}
-        self._marks: Marks = {}
-        self._folder: Path | None = None
-        self._look: Future[Marks] | None = None
-        self._looked_at = 0.0
-        self._failed: set[int] = set()
-        self._job: RenderJob | None = None
-        self._changed = True
-        self._rig: RigState | None = None
-        self._decided_on: tuple[Any, ...] = ()
-
-    def note_change(self) -> None:
-        """The rig may move otherwise than it did."""
-        self._changed = True
-
-    def update(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float) -> bool:
-        """Works until about the deadline (time.monotonic); whether any state is another now.
-
-        Raises:
-            PortraitError: the portrait cannot be rendered as it is.
-        """
-        frames = portrait.frames(scene)
-        sampling.check_rig(scene, portrait.rig)
-        self._look_at_files(portrait)
-        if self._changed and time.monotonic() - _changed_at > _SETTLED_SECONDS:
-            self._changed = False
-            self._pass = frames
-            self._passed = {}
-            self._rig = rig_state(portrait.rig, portrait.space)
-            self.hint = _hint(keys_outside(portrait.rig, frames), frames)
-        if set(self._keys) != set(frames) and self._pass is None:
-            self._changed = True
-        self._read_curves(portrait, deadline)
-        if self._pass is None and _may_sample():
-            self._sample(scene, portrait, deadline)
-        seen = self._seen(portrait, frames)
-        if seen == self._decided_on:
-            return False
-        states = self._states(portrait, frames)
-        # Anew next time where deciding has itself learned something.
-        self._decided_on = seen if self._seen(portrait, frames) == seen else ()
-        changed, self.states = states != self.states, states
-        return changed
-
-    def _seen(self, portrait: PORTRAIT_PG_portrait, frames: range) -> tuple[Any, ...]:
-        """All that the states depend on: while it stays, so do they."""
-        job = self._latest_job()
-        progress = (id(job), job.state, job.rendering, len(job.stored)) if job is not None else ()
-        return (
-            frames, portrait_ids.known(portrait), portrait.photo_digest, portrait.frame_size, portrait.matte,
-            self._marks, id(self._keys), len(self._rows), len(self._failed), progress,
-        )  # fmt: skip
-
-    def _read_curves(self, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
-        if self._pass is None or self._rig is None:
-            return
-        # Curves are gathered anew in each slice: undo makes all of Blender's objects anew in between.
-        waiting = [frame for frame in self._pass if frame not in self._passed]
-        for frame, key in frame_keys(portrait.rig, self._rig, waiting):
-            self._passed[frame] = key
-            if time.monotonic() > deadline:
-                break
-        if len(self._passed) < len(self._pass):
-            return
-        self._keys, self._pass = self._passed, None
-        if len(self._rows) > _MOST_ROWS:
-            used = set(self._keys.values())
-            self._rows = {key: row for key, row in self._rows.items() if key in used}
-
-    def _sample(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
-        unknown = [frame for frame, key in self._keys.items() if key not in self._rows and frame in self._marks]
-        if not unknown or portrait_ids.known(portrait) is None:
-            return
-        samples = sampling.sample_rows(scene, portrait.rig, portrait.space, unknown)
-        try:
-            for frame, row in samples:
-                self._rows[self._keys[frame]] = row
-                if time.monotonic() > deadline:
-                    break
-        finally:
-            samples.close()
-
-    def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
-        folder = portrait.folder()
-        if folder != self._folder:
-            self._folder, self._marks, self._look, self._looked_at = folder, {}, None, 0.0
-        if self._look is not None and self._look.done():
-            self._marks, self._look = self._look.result(), None
-        if self._look is None and time.monotonic() - self._looked_at > _LOOK_SECONDS:
-            self._looked_at = time.monotonic()
-            self._look = _reader.submit(look_at_files, folder, self._marks)
-
-    def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
-        job = self._job
-        known, size = portrait_ids.known(portrait), portrait.frame_size
-        photo = known.photo if known is not None else portrait.photo_digest
-        states = {}
-        for frame in frames:
-            _, _, mark = self._marks.get(frame, (0, 0, None))
-            if mark is None or (mark.photo and mark.photo != photo):
-                state = FrameState.MISSING
-            elif known is None:
-                state = FrameState.STALE
-            elif (row := self._rows.get(self._keys.get(frame, b""))) is None:
-                # The rig's own curves, changed since the frame was sampled, make other points but for a coincidence.
-                guess = self._keys and self._rows and self._rig is not None and not self._rig.moved_from_outside
-                state = FrameState.STALE if guess else FrameState.CHECKING
-            else:
-                fresh = mark.digest == frame_digest(known.portrait_id, row, size, portrait.matte)
-                state = FrameState.DONE if fresh else FrameState.STALE
-            if state is FrameState.DONE:
-                self._failed.discard(frame)
-            states[frame] = FrameState.FAILED if frame in self._failed else state
-        if job is not None and job.active:
-            states.update(_under_way(job, states))
-        return states
-
-    def _latest_job(self) -> RenderJob | None:
-        """The portrait's last render; takes note of what it left undone."""
-        job = job_queue.last_of(self.uid)
-        if not isinstance(job, RenderJob):
-            return self._job
-        if job is not self._job:
-            self._job = job
-            self._failed.clear()
-        self._rows.update(job.take_sampled())
-        if job.state is State.FAILED and not self._failed:
-            self._failed = job.asked_frames - set(job.stored)
-        return job
 
 
 _watches: dict[str, Watch] = {}
-_reader = ThreadPoolExecutor(1, "portrait files")
 _changed_at = 0.0
 
 
@@ -229,26 +57,10 @@ def runs(uid: str) -> list[tuple[int, int, FrameState]]:
     return found
 
 
-def look_at_files(folder: Path, known: Marks) -> Marks:
-    """Reads the frame files that are new or have changed. A damaged one says nothing of itself."""
-    found: Marks = {}
-    for number in frames_in(folder):
-        path = frame_path(folder, number)
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        before = known.get(number)
-        if before is not None and before[:2] == (status.st_mtime_ns, status.st_size):
-            found[number] = before
-        else:
-            found[number] = (status.st_mtime_ns, status.st_size, read_mark(path))
-    return found
-
-
 def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
     """Works on all portraits for about that long; whether any state changed. Blender's timer calls it."""
     deadline = time.monotonic() + budget_seconds
+    settled = time.monotonic() - _changed_at > _SETTLED_SECONDS
     changed = False
     there = set()
     for scene in bpy.data.scenes:
@@ -258,31 +70,13 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
             there.add(portrait.uid)
             watch = of(portrait.uid)
             try:
-                changed |= watch.update(scene, portrait, deadline)
+                changed |= watch.update(scene, portrait, deadline, settled, _may_sample())
             except PortraitError:  # the panel says why it cannot be rendered
                 changed |= bool(watch.states)
                 watch.states, watch.hint = {}, ""
     for uid in set(_watches) - there:
         del _watches[uid]
     return changed
-
-
-def _under_way(job: RenderJob, states: Mapping[int, FrameState]) -> dict[int, FrameState]:
-    waiting = [frame for frame in sorted(job.asked_frames) if frame not in job.stored]
-    found = {frame: FrameState.QUEUED for frame in waiting if frame in states}
-    if waiting and waiting[0] in found and job.rendering:
-        found[waiting[0]] = FrameState.RENDERING
-    found.update((frame, FrameState.DONE) for frame in job.stored if frame in states)
-    return found
-
-
-def _hint(outside: list[int], frames: range) -> str:
-    if not outside:
-        return ""
-    keys = f"The key at frame {outside[0]} lies" if len(outside) == 1 else (
-        f"Keys at {len(outside)} frames, {outside[0]} to {outside[-1]}, lie"
-    )  # fmt: skip
-    return f"{keys} outside the range {frames[0]} to {frames[-1]}"
 
 
 def _may_sample() -> bool:

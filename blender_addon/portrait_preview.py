@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live preview of one portrait: samples the rig as it stands, asks for it, puts what comes back on the plane."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+import bpy
+import numpy as np
+from portrait_shared.errors import PortraitError
+from portrait_shared.references import ReferenceImage
+from portrait_shared.track import validate_points
+
+from . import image_plane, photo, server
+from .portrait_parts import check_plane
+from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
+from .properties import PORTRAIT_PG_portrait
+from .rig import rest_points
+from .sampling import check_rig, is_evaluated, sample_now, view_layer
+from .worker import Connected
+
+_SLOW_SECONDS: Final = 2.0
+_KEPT_LATENCIES: Final = 64
+
+
+class Latency(NamedTuple):
+    """How long a picture took, seconds.
+
+    Attributes:
+        total: from the change until the picture was on the plane.
+        served: the part of it from asking the thread until the picture had come back.
+    """
+
+    total: float
+    served: float
+
+
+class LivePreview:
+    """The preview of one portrait. Between ticks it holds names alone, never Blender's objects.
+
+    Attributes:
+        latencies: of the last pictures.
+        trouble: why there are no pictures now, or None.
+        shown: number of the request whose picture the plane shows.
+        asked: number of the last request.
+    """
+
+    def __init__(self, uid: str, launch: server.Launch) -> None:
+        self.uid = uid
+        self.latencies: deque[Latency] = deque(maxlen=_KEPT_LATENCIES)
+        self.trouble: Trouble | None = None
+        self.hint = ""
+        self.shown = 0
+        self.asked = 0
+        self._connected = False
+        self._changed_at: float | None = time.monotonic()
+        self._asked_at = 0.0
+        self._row: np.ndarray | None = None
+        self._subject: Subject | None = None
+        self._subject_key: tuple[Any, ...] = ()
+        self._last: np.ndarray | None = None
+        self._put_back = True
+        self._covered = False
+        self._worker = PreviewWorker(launch)
+        self._worker.start()
+
+    def note_change(self) -> None:
+        """Something may have moved: no more than a note."""
+        if self._changed_at is None:
+            self._changed_at = time.monotonic()
+
+    def note_undo(self) -> None:
+        """Blender has made all its objects anew, and may have taken the picture off the plane."""
+        self._put_back = True
+        self.note_change()
+
+    @property
+    def line(self) -> str:
+        """How it is doing, for the panel."""
+        if self.trouble is not None:
+            return self.trouble.error.message
+        if self.hint:
+            return self.hint
+        if not self._connected:
+            return "Starting the server …"
+        if self.asked > self.shown and time.monotonic() - self._asked_at > _SLOW_SECONDS:
+            return "Waiting for the server …"
+        if not self.latencies:
+            return "Getting the portrait ready …"
+        return f"Follows within {1000 * float(np.median([latency.total for latency in self.latencies])):.0f} ms"
+
+    def tick(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, rests: bool) -> bool:
+        """Takes what came, asks for what changed; whether the plane got a new picture.
+
+        Args:
+            rests: Blender renders or saves: the plane shows what it does without the preview.
+
+        Raises:
+            PortraitError: it cannot go on.
+        """
+        check_plane(scene, portrait)
+        expected = self._last is not None and not self._put_back and not self._covered
+        if expected and not image_plane.shows_preview(portrait.plane):
+            raise Replaced()
+        picture = self._newest_picture()
+        if rests or _plays_frames(portrait):
+            if not self._covered:
+                image_plane.end_preview(portrait.plane, portrait.photo)
+                self._covered = True
+            if picture is not None:
+                self._last, self.shown = picture.pixels, picture.ask.number
+            return False
+        fresh = picture is not None
+        if picture is not None:
+            self._last, self.shown = picture.pixels, picture.ask.number
+        if self._last is not None and (fresh or self._put_back or self._covered):
+            image_plane.show_preview(portrait.plane, self.uid, self._last)
+            fresh = True
+        self._put_back = self._covered = False
+        if picture is not None:
+            ask = picture.ask
+            self.latencies.append(Latency(time.monotonic() - ask.changed_at, picture.come_at - ask.asked_at))
+        if self._changed_at is not None:
+            self._follow(scene, portrait)
+        return fresh
+
+    def stop(self) -> None:
+        """Ends the thread; touches none of Blender's data."""
+        self._worker.stop()
+
+    def _follow(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+        changed_at, self._changed_at = self._changed_at, None
+        check_rig(scene, portrait.rig)
+        layer = view_layer(scene)
+        self.hint = (
+            "" if is_evaluated(scene, layer, portrait.rig) else "The rig is disabled: enable it in the viewports"
+        )
+        row = sample_now(portrait.rig, layer, portrait.space)
+        self._changed_at = None  # sampling may have told the handlers of the very change that it saw
+        before, subject = self._subject, self._subject_of(portrait)
+        if subject is before and self._row is not None and np.array_equal(row, self._row):
+            return
+        try:
+            validate_points(row[np.newaxis], scene.frame_current)
+        except PortraitError as error:
+            self.trouble = Trouble(error, lost=False)
+            return
+        self._row = row
+        self.asked += 1
+        self._asked_at = time.monotonic()
+        self._worker.ask(Ask(self.asked, subject, row, changed_at, self._asked_at))
+
+    def _subject_of(self, portrait: PORTRAIT_PG_portrait) -> Subject:
+        """The photo is read only when it, or how it is drawn, has changed."""
+        points = rest_points(portrait.rig, portrait.space)
+        key = (
+            portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest, points.tobytes(),
+            portrait.engine, portrait.preview_frame_size, portrait.matte,
+        )  # fmt: skip
+        if self._subject is None or key != self._subject_key:
+            if self._subject is not None and key[:3] == self._subject_key[:3]:
+                reference = self._subject.reference
+            else:
+                reference = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
+            self._subject = Subject(reference, portrait.engine or None, portrait.preview_frame_size, portrait.matte)
+            self._subject_key = key
+        return self._subject
+
+    def _newest_picture(self) -> Picture | None:
+        newest = None
+        while True:
+            try:
+                event = self._worker.events.get_nowait()
+            except queue.Empty:
+                return newest
+            if isinstance(event, Connected):
+                self._connected, self.trouble = True, None
+                server.connected(event.info)
+            elif isinstance(event, Trouble):
+                self.trouble, self._connected = event, self._connected and not event.lost
+                server.failed(event.error)
+            elif event.ask.subject is self._subject and event.ask.number > (
+                newest.ask.number if newest else self.shown
+            ):
+                newest, self.trouble = event, None
+
+
+class Replaced(Exception):
+    """Somebody has put another picture on the plane: what they want to see."""
+
+
+def _plays_frames(portrait: PORTRAIT_PG_portrait) -> bool:
+    """Whether Blender plays frames that were rendered."""
+    rendered = image_plane.covered_by_preview(portrait.plane)
+    return (
+        rendered is not None
+        and rendered.source == "SEQUENCE"
+        and any(
+            window.screen.is_animation_playing and not window.screen.is_scrubbing
+            for window in bpy.context.window_manager.windows
+        )
+    )
