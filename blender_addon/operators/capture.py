@@ -4,176 +4,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
-from portrait_shared.errors import ErrorCode, PortraitError
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
+from portrait_shared.errors import PortraitError
 
-from .. import job_queue, problems, server
+from .. import problems, server
 from ..capture import cleaning, jobs, scene_checks, strips
-from ..capture.controls import VideoOptions
-from ..capture.keying import Report
 from ..capture.timing import Placement
 from ..importers.live_link import controls_of_recording, read_live_link
-from ..job import State
 from ..sampling import check_rig
-from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
+from .capture_settings import FromFile, FromStrip, KeySettings, NeedsRig, VideoSettings, run_job
+from .common import active_portrait, has_window, report, scene_of
 
 _VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf;*.gif"
 _SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aiff;*.opus;{_VIDEOS}"
-_DIALOG_WIDTH = 360
-
-
-class NeedsRig(NeedsPortrait):
-    """Operators that key the active portrait's rig."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        portrait = active_portrait(context)
-        if portrait.rig is None:
-            cls.poll_message_set("The portrait has no rig yet: find its face first")
-            return False
-        if job_queue.active_of(portrait.uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
-
-
-class KeySettings:
-    """How captured values become keys."""
-
-    tolerance: FloatProperty(
-        name="Tolerance",
-        description="How far a point may be from where it was captured, in parts of the face's width: "
-        "more gives fewer keys",
-        subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
-    )  # fmt: skip
-    markers: BoolProperty(
-        name="Mark Gaps", description="Put markers on the timeline where no face was seen, and at cuts", default=True
-    )
-
-    def key_options(self) -> jobs.KeyOptions:
-        return jobs.KeyOptions(self.tolerance, self.markers)
-
-    def said(self, what: Report) -> set[str]:
-        """Tells what was keyed; what the user should know comes as a warning."""
-        self.report({"INFO"}, what.line)
-        for note in what.notes:
-            self.report({"WARNING"}, note)
-        return {"FINISHED"}
-
-
-class VideoSettings(KeySettings):
-    """How a video's performance becomes the portrait's."""
-
-    neutral: EnumProperty(
-        name="Neutral",
-        description="Which frame shows the performer's face at rest; all others are compared with it",
-        items=(
-            ("FIRST", "First Frame", "The first frame in which the face is seen"),
-            ("AUTO", "Most Neutral", "The frame whose face is most at rest"),
-            ("FRAME", "Chosen Frame", "A frame of the scene"),
-        ),
-    )
-    neutral_frame: IntProperty(
-        name="Neutral Frame", description="The scene's frame that shows the performer's face at rest", default=1
-    )
-    onto: EnumProperty(
-        name="Onto",
-        description="What gets the keys",
-        items=(
-            ("CONTROLS", "Controls and Points", "The face controls, and the points where these do not reach"),
-            ("POINTS", "Points Only", "The 70 points alone"),
-        ),
-    )
-    smoothing: FloatProperty(
-        name="Smoothing", description="How much trembling is taken out; blinks and speech are kept",
-        default=1.0, min=0.0, max=1.0,
-    )  # fmt: skip
-    expression: FloatProperty(
-        name="Expression",
-        description="Strength of the face's motion, 1 as performed",
-        default=1.0,
-        min=0.0,
-        soft_max=2.0,
-        max=5.0,
-    )
-    head: FloatProperty(
-        name="Head",
-        description="Strength of the head's motion, 1 as performed",
-        default=1.0,
-        min=0.0,
-        soft_max=2.0,
-        max=5.0,
-    )
-
-    def video_options(self) -> VideoOptions:
-        return VideoOptions(
-            self.neutral, self.neutral_frame, self.onto == "CONTROLS", self.smoothing, self.expression, self.head
-        )
-
-
-class FromFile:
-    """Operators that ask for a file; in the program's window they go on in the background."""
-
-    without_waiting: BoolProperty(
-        description="Return before the capture is done", default=False, options={"HIDDEN", "SKIP_SAVE"}
-    )
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        self.without_waiting = True
-        self.filepath = ""  # Blender proposes the .blend's own name
-        if "first_frame" in self.bl_rna.properties and not self.properties.is_property_set("first_frame"):
-            self.first_frame = scene_of(context).frame_current
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-
-class FromStrip:
-    """Operators for the sequencer's active strip."""
-
-    kinds: tuple[str, ...] = ()
-    kind_words = ""
-    without_waiting: BoolProperty(
-        description="Return before the capture is done", default=False, options={"HIDDEN", "SKIP_SAVE"}
-    )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if strips.active_strip(scene_of(context), cls.kinds) is None:
-            cls.poll_message_set(f"Make {cls.kind_words} of the sequencer active")
-            return False
-        return True
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        self.without_waiting = True
-        return context.window_manager.invoke_props_dialog(self, width=_DIALOG_WIDTH)
-
-    def source(self, context: bpy.types.Context) -> strips.Source:
-        scene = scene_of(context)
-        return strips.source_of_strip(scene, strips.active_strip(scene, self.kinds))
-
-
-def _run(operator: Any, context: bpy.types.Context, job: Any) -> set[str]:
-    """In the background, or to the end and with the outcome in words."""
-    if operator.without_waiting:
-        job_queue.submit(job)
-        return {"FINISHED"}
-    job_queue.run(job)
-    if job.state is State.DONE:
-        if has_window(context):
-            bpy.ops.ed.undo_push(message=operator.bl_label)
-        return operator.said(job.report)
-    return report(operator, job.error or PortraitError(ErrorCode.CANCELLED, "Cancelled."), job.uid)
 
 
 class _CaptureVideo(VideoSettings):
@@ -193,7 +38,7 @@ class _CaptureVideo(VideoSettings):
             )  # fmt: skip
         except PortraitError as error:
             return report(self, error, portrait.uid)
-        return _run(self, context, job)
+        return run_job(self, context, job)
 
 
 class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Operator):
@@ -329,7 +174,7 @@ class _CaptureSpeech(KeySettings):
             )
         except PortraitError as error:
             return report(self, error, portrait.uid)
-        return _run(self, context, job)
+        return run_job(self, context, job)
 
 
 class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.Operator):
