@@ -21,6 +21,7 @@ from portrait_server.networks.configurations import build
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.client import Client, PersonalFile, ReferenceImage, Tuning
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import read_digest
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.messages import Error, OfferPersonal
 from portrait_shared.track import LandmarkTrack
@@ -144,7 +145,10 @@ def test_tuning_through_the_server_gives_the_bytes_of_the_command_line(
     words = ["--reference", photo_file, "--reference-points", tmp_path / "rest.npz", "--track", tmp_path / "track.npz",
              "--output", tmp_path / "frames", "--personal", tmp_path / "her.safetensors", "--device", "cpu"]  # fmt: skip
     assert render.run(parser.parse_args([*map(str, words)])) == 0
-    assert [path.read_bytes() for path in sorted((tmp_path / "frames").glob("*.png"))] == pictures
+    saved = sorted((tmp_path / "frames").glob("*.png"))
+    assert [read_digest(path) for path in saved] == [client.frame_digest(personal, row) for row in points]
+    for path, data in zip(saved, pictures, strict=True):
+        assert np.array_equal(cv2.imread(str(path)), cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
 
 
 @pytest.mark.timeout(LONG_SECONDS)
