@@ -23,7 +23,7 @@ _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as i
 # each photo.
 _HEAD_MIDDLE, _HEAD_ENDS = 0.48, (0.36, 0.48)
 _PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the first: beyond its edge it shows nothing
-_HALF_OPEN = 0.5  # a mask up to which the draft's fine detail stays
+_HALF_COVERED = 0.5  # a mask up to which the draft's fine detail stays
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Drawing:
     """What the network drew for one target, S pixels a side, float32.
 
     Attributes:
-        color, warped: (S, S, 3), 0 to 1. mask, matte_change: (S, S).
+        warped: (S, S, 3), 0 to 1, painted: what is added to it. mask, matte_change: (S, S).
         flow: (K, S, S, 2) positions in the draft, then in the further aligned references, pixels. merge: (K, S, S).
     """
 
-    color: np.ndarray
     warped: np.ndarray
+    painted: np.ndarray
     mask: np.ndarray
     matte_change: np.ndarray
     flow: np.ndarray
@@ -60,15 +60,15 @@ class Drawing:
 
 def unpacked(output: Output, count: int) -> list[Drawing]:
     """The first `count` drawings of a batch."""
-    assert output.warped is not None and output.mask is not None and output.color is not None
+    assert output.warped is not None and output.mask is not None
     assert output.flow is not None and output.merge is not None
     assert output.matte is not None and output.warped_matte is not None
     change = output.matte - output.warped_matte
-    planes = torch.cat([output.color, output.warped, output.mask, change], 1).permute(0, 2, 3, 1)
+    planes = torch.cat([output.warped, output.image - output.warped, output.mask, change], 1).permute(0, 2, 3, 1)
     drawn, flow, merge = (x.float().cpu().numpy() for x in (planes, output.flow, output.merge[:, :, 0]))
     return [
         Drawing(
-            color=np.ascontiguousarray(drawn[i, ..., :3]), warped=np.ascontiguousarray(drawn[i, ..., 3:6]),
+            warped=np.ascontiguousarray(drawn[i, ..., :3]), painted=np.ascontiguousarray(drawn[i, ..., 3:6]),
             mask=np.ascontiguousarray(drawn[i, ..., 6]), matte_change=np.ascontiguousarray(drawn[i, ..., 7]),
             flow=flow[i], merge=merge[i],
         )
@@ -111,10 +111,10 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     person, alpha = _shifted(moved, region, matrix, laid(_shift(drawing) * window[..., None]) * freedom[..., None])
     color = person[region][..., :3].astype(np.float32)
     color += freedom[..., None] * _other_colors(layers, drawing, laid, window, color)
-    # A mask half open recolours; only one that is open takes the draft's fine detail away.
-    mask = drawing.mask * window
-    detail = laid(smoothstep((mask - _HALF_OPEN) / (1 - _HALF_OPEN)).astype(np.float32)) * freedom
-    color += (255 * freedom)[..., None] * laid(mask[..., None] * (drawing.color - drawing.warped))
+    # A little paint recolours; only what covers takes the draft's fine detail away.
+    covered = smoothstep((drawing.mask - _HALF_COVERED) / (1 - _HALF_COVERED)).astype(np.float32)
+    detail = laid(covered * window) * freedom
+    color += (255 * freedom)[..., None] * laid(drawing.painted * window[..., None])
     color += detail[..., None] * (255 * laid(drawing.warped) - person[region][..., :3])
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
     matte = alpha[region] + 255 * freedom * laid(drawing.matte_change * window)

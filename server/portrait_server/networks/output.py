@@ -47,8 +47,7 @@ class Output:
         image: (B, 3, S, S), 0 to 1 but for training's sake not clamped.
         matte: (B, 1, S, S), 0 to 1, the person.
         warped: (B, 3, S, S), what the references show, carried over and merged.
-        mask: (B, 1, S, S), 0 to 1, where colours are generated: image = warped + mask * (color - warped).
-        color: (B, 3, S, S), what is generated there.
+        mask: (B, 1, S, S), 0 to 1, where so much was painted that what was carried over counts for nothing.
         flow: (B, K, S, S, 2), for each target pixel its position in each reference, pixels; in the draft where
             there is one, for the first.
         visibility: (B, K, 1, S, S) logits: whether each reference shows it.
@@ -60,7 +59,6 @@ class Output:
     matte: torch.Tensor | None = None
     warped: torch.Tensor | None = None
     mask: torch.Tensor | None = None
-    color: torch.Tensor | None = None
     flow: torch.Tensor | None = None
     visibility: torch.Tensor | None = None
     merge: torch.Tensor | None = None

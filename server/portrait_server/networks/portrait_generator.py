@@ -22,7 +22,7 @@ from portrait_server.networks.output import Output, References
 from portrait_server.networks.prior import fit_motion, flow_pixels
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
-_MASK_AT_START = -1.0  # logit: more closed than open, but open enough to learn
+_COVERING = 0.3  # a change of colour that leaves nothing of what was carried over
 _GROUPS = 4
 _LEAK = 0.2
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
@@ -116,7 +116,7 @@ class MotionNetwork(nn.Module):
 
 
 class RefinementNetwork(nn.Module):
-    """A U-Net, styled on its way up: what is carried over (S / 2, S / 4, S / 8) -> 5 channels at S."""
+    """A U-Net, styled on its way up: what is carried over (S / 2, S / 4, S / 8) -> 4 channels at S."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class RefinementNetwork(nn.Module):
         self.up1, self.styled1 = conv(w2, w1, 1, spectral=False), StyledResidual(w1, spectral=False)
         # Without a norm the trunk, which nothing bounds, drifts below 0 and behind a ReLU, and nothing is ever painted.
         self.norm = nn.GroupNorm(_GROUPS, w1)
-        self.end = conv(w1, 5 * 4, spectral=False)
+        self.end = conv(w1, 4 * 4, spectral=False)
         nn.init.zeros_(self.end.weight)
 
     def forward(
@@ -149,7 +149,7 @@ class RefinementNetwork(nn.Module):
         x = self.styled3(x3 + enlarged(self.up3(x), 2), style)
         x = self.styled2(x2 + enlarged(self.up2(x), 2), style)
         x = self.styled1(x1 + enlarged(self.up1(x), 2), style)
-        return F.pixel_shuffle(self.end(F.leaky_relu(self.norm(x), _LEAK)).float(), 2)  # (B, 5, S, S)
+        return F.pixel_shuffle(self.end(F.leaky_relu(self.norm(x), _LEAK)).float(), 2)  # (B, 4, S, S)
 
 
 class PortraitGenerator(nn.Module):
@@ -274,11 +274,11 @@ class PortraitGenerator(nn.Module):
     ) -> Output:
         batch, count = merge.shape[:2]
         warped, warped_matte = carried[:, :3], carried[:, 3:]
-        color = warped + made[:, :3]
-        mask = torch.sigmoid(made[:, 3:4] + _MASK_AT_START)
-        matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + made[:, 4:])
+        painted = made[:, :3]  # added, not blended: through a mask that is closed at first, nothing is learnt
+        mask = (painted.abs().amax(1, keepdim=True) / _COVERING).clamp_max(1)
+        matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + made[:, 3:])
         return Output(
-            image=warped + mask * made[:, :3], matte=matte, warped=warped, mask=mask, color=color,
+            image=warped + painted, matte=matte, warped=warped, mask=mask,
             flow=flow.unflatten(0, (batch, count)),
             visibility=to_side(visibility, self.side).unflatten(0, (batch, count)),
             merge=merge, warped_matte=warped_matte,

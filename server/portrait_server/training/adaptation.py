@@ -36,7 +36,7 @@ from portrait_server.training.precision import autocast
 from portrait_server.training.tuning_samples import aligned_face, person_corpora
 
 MOST_PHOTOS: Final = 32
-_WEIGHTS = Weights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, color=0.5, matte=0.5)
+_WEIGHTS = Weights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
 _JUDGED = Weights(adversarial=0.01, feature_matching=0.5)
 _REGIONS = Regions(mouth=4.0, eyes=4.0)
 _ROUNDING = 1e-6  # errors from 0 to 1: what another order of summing may change

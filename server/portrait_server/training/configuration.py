@@ -85,7 +85,6 @@ class Weights:
     gradient: float = 0.0
     pyramid: float = 0.0
     warped: float = 0.0
-    color: float = 0.0
     flow: float = 0.0
     visibility: float = 0.0
     matte: float = 0.0

@@ -34,9 +34,6 @@ def reconstruction_terms(
         terms["pyramid"] = losses.pyramid(image, batch.target, where)
     if weights.warped and output.warped is not None:
         terms["warped"] = losses.pixel(output.warped.float(), batch.target, where)
-    if weights.color and output.color is not None:
-        # Through the mask, nearly closed at the start, the generated colours would hardly learn.
-        terms["color"] = losses.pixel(output.color.float(), batch.target, where)
     if weights.matte and output.matte is not None:
         terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte.expand_as(batch.matte))
     # The draft has moved already: from there, no sample knows the way.

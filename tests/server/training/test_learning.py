@@ -70,8 +70,7 @@ def test_what_no_reference_shows_is_painted(tiny: Callable[..., Configuration], 
         learner.step(negative, step)
     after = learner.draw(negative)
     assert float((after.image - negative.target).abs().mean()) < before / 2
-    assert after.color is not None and after.warped is not None
-    assert float((after.color - after.warped).abs().mean()) > before / 2
+    assert after.warped is not None and float((after.image - after.warped).abs().mean()) > before / 4
 
 
 def _drawn(networks: Networks, style: torch.Tensor, batch: Batch) -> torch.Tensor:
