@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import frame_band, frame_states, job_queue, live_preview, problems
+from . import frame_band, frame_states, job_queue, live_preview, portrait_copies, problems
 from .render_job import RenderJob
 
 
@@ -24,9 +24,16 @@ def _before_save(*_: object) -> None:
         job.show()
 
 
+@persistent
+def _after_save(*_: object) -> None:
+    problems.forget_mended(problems.Fix.SAVE)
+
+
 _HANDLERS = (
     (bpy.app.handlers.load_pre, _before_load),
     (bpy.app.handlers.save_pre, _before_save),
+    (bpy.app.handlers.save_post, _after_save),
+    *portrait_copies.HANDLERS,
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,
 )

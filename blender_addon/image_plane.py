@@ -17,6 +17,7 @@ from .problems import Fix, SceneError
 
 TEXTURE_NODE: Final = "Portrait"
 _PREVIEW_KEY: Final = "talking_portrait_preview"
+_PHOTO_KEY: Final = "talking_portrait_photo"
 _BEFORE_KEY: Final = "talking_portrait_before"
 _NEVER = 1_048_574  # the last frame a scene can have: a sequence that starts there holds its first picture
 
@@ -33,6 +34,14 @@ def build(scene: bpy.types.Scene, name: str, space: PlaneSpace, photo: bpy.types
 def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
     """Puts the still photograph on the plane."""
     texture_node(plane).image = photo
+
+
+def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: bpy.types.Image) -> None:
+    """Makes the plane one of another picture; frames that it shows stay."""
+    node = texture_node(plane)
+    node[_PHOTO_KEY] = photo
+    if node.image is None or node.image == old:
+        node.image = photo
 
 
 def show_frames(plane: bpy.types.Object, folder: Path, numbers: Iterable[int]) -> bpy.types.Image | None:
@@ -140,6 +149,34 @@ def dress(plane: bpy.types.Object, name: str, photo: bpy.types.Image) -> None:
         plane.data.materials.append(material)
 
 
+def own_material(plane: bpy.types.Object) -> None:
+    """Gives the plane a copy of its material, so that it shows frames that other planes do not.
+
+    On the object and not on the mesh, which may be linked or shared.
+    """
+    texture_node(plane)
+    slot = plane.material_slots[plane.active_material_index]
+    material = slot.material.copy()
+    slot.link = "OBJECT"
+    slot.material = material
+
+
+def look_alike(one: bpy.types.Object, other: bpy.types.Object) -> bool:
+    """Whether it is one plane, or two that show the same: copies in the viewport share their material."""
+    return one == other or (one.active_material is not None and one.active_material == other.active_material)
+
+
+def photo_of(plane: bpy.types.Object | None) -> bpy.types.Image | None:
+    """The still picture that a portrait's plane was made of; None where it is not one or is not known."""
+    if plane is None or plane.type != "MESH":
+        return None
+    try:
+        node = texture_node(plane)
+    except SceneError:
+        return None
+    return node.get(_PHOTO_KEY) or (node.image if node.image is not None and node.image.source == "FILE" else None)
+
+
 def altered_colors(scene: bpy.types.Scene) -> str:
     """Why the scene does not show the photo's own colours; empty where it does."""
     view = scene.view_settings
@@ -182,7 +219,7 @@ def _material(name: str, photo: bpy.types.Image) -> bpy.types.Material:
     tree.nodes.clear()
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.name = texture.label = TEXTURE_NODE
-    texture.image = photo
+    texture.image = texture[_PHOTO_KEY] = photo
     texture.extension = "EXTEND"
     emission = tree.nodes.new("ShaderNodeEmission")
     clear = tree.nodes.new("ShaderNodeBsdfTransparent")

@@ -47,6 +47,7 @@ class Job(ABC):
         self._launch = launch
         self._worker: Worker | None = None
         self._cancelled = False
+        self._told = False
 
     @property
     def active(self) -> bool:
@@ -56,6 +57,16 @@ class Job(ABC):
     def progress(self) -> float:
         """0 to 1."""
         return 0.0
+
+    def take_undo_step(self) -> bool:
+        """Whether Blender has to be told now of a state that can be undone to; True once.
+
+        Undo leaves alone what was equal in two states it was told of. What a job has made and linked in between would
+        be gone from the file and still be pointed at: Blender crashes.
+        """
+        due = not self.active and not self._told and self.is_in_file()
+        self._told = self._told or due
+        return due
 
     @abstractmethod
     def begin(self) -> None:

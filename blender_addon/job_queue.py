@@ -25,8 +25,7 @@ _drawn: tuple = ()
 
 def submit(job: Job) -> None:
     """Puts a job at the end of the queue and lets the timer work on it."""
-    _jobs.append(job)
-    del _jobs[:-_KEPT_JOBS]
+    _keep(job)
     if not bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.register(_on_timer, first_interval=0.0)
 
@@ -37,17 +36,25 @@ def run(job: Job, progress: Callable[[Job], None] = lambda job: None) -> None:
     Args:
         progress: called after each slice of work.
     """
-    _jobs.append(job)
-    del _jobs[:-_KEPT_JOBS]
+    _keep(job)
     try:
         while job.active:
             job.tick(_BLOCKING_SLICE_SECONDS)
+            _push_undo(job)
             progress(job)
             if job.active:
                 time.sleep(0.01)
     finally:
         if job.active:  # Ctrl-C
             job.abandon(_ABANDON_TIMEOUT_SECONDS)
+
+
+def _keep(job: Job) -> None:
+    """Forgets the oldest jobs that have ended; one that has not would go on with nobody to end it."""
+    ended = [job for job in _jobs if not job.active]
+    for old in ended[: max(0, len(_jobs) + 1 - _KEPT_JOBS)]:
+        _jobs.remove(old)
+    _jobs.append(job)
 
 
 def current() -> Job | None:
@@ -104,10 +111,14 @@ def _on_timer() -> float | None:
             job.tick(_SLICE_SECONDS)
     else:
         job.tick(_SLICE_SECONDS)
-    if not job.active:
-        bpy.ops.ed.undo_push(message=f"{job.label} Portrait")
+    _push_undo(job)
     _redraw_if_changed(job)
     return _TICK_SECONDS if current() is not None else None
+
+
+def _push_undo(job: Job) -> None:
+    if job.take_undo_step():
+        bpy.ops.ed.undo_push(message=f"{job.label} Portrait")
 
 
 def _redraw_if_changed(job: Job) -> None:

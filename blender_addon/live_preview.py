@@ -131,6 +131,13 @@ def _on_frame(*_: object) -> None:
 
 
 @persistent
+def _before_undo(*_: object) -> None:
+    """Undo would free the picture, of which it was never told, and leave the plane pointing at it."""
+    for uid in _previews:
+        _uncover(uid)
+
+
+@persistent
 def _on_undo(*_: object) -> None:
     for preview in _previews.values():
         preview.note_undo()
@@ -188,6 +195,8 @@ def _take_off_leftovers() -> None:
 HANDLERS: Final = (
     (bpy.app.handlers.depsgraph_update_post, _on_change),
     (bpy.app.handlers.frame_change_post, _on_frame),
+    (bpy.app.handlers.undo_pre, _before_undo),
+    (bpy.app.handlers.redo_pre, _before_undo),
     (bpy.app.handlers.undo_post, _on_undo),
     (bpy.app.handlers.redo_post, _on_undo),
     (bpy.app.handlers.load_pre, _before_load),

@@ -108,7 +108,16 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
     parts = [part for part in (portrait.rig, portrait.plane) if part is not None]
     held.items.remove(list(held.items).index(portrait))
     for part in parts:
-        bpy.data.objects.remove(part)
+        if not _is_shared(part):
+            bpy.data.objects.remove(part)
+        elif part.name in scene.collection.objects:  # a linked copy of the scene has its portrait on the same objects
+            scene.collection.objects.unlink(part)
+
+
+def _is_shared(part: bpy.types.Object) -> bool:
+    return any(
+        part in (portrait.plane, portrait.rig) for scene in bpy.data.scenes for portrait in portraits_of(scene).items
+    )
 
 
 def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
@@ -130,7 +139,5 @@ def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
     same = digest == portrait.photo_digest
     old, portrait.photo, portrait.photo_digest = portrait.photo, image, digest
     if portrait.plane is not None:
-        node = image_plane.texture_node(portrait.plane)
-        if node.image is None or node.image == old:
-            node.image = image
+        image_plane.replace_photo(portrait.plane, old, image)
     return same

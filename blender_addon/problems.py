@@ -65,6 +65,12 @@ def forget(portrait_uid: str) -> None:
     _problems.pop(portrait_uid, None)
 
 
+def forget_mended(fix: Fix) -> None:
+    """Forgets those that were to be mended so: it has been done."""
+    for uid in [uid for uid, problem in _problems.items() if problem.fix is fix]:
+        del _problems[uid]
+
+
 def forget_all() -> None:
     _problems.clear()
 

@@ -24,6 +24,8 @@ from portrait_shared.frame_files import frames_in as frames_in
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from . import server
+from .driving.properties import CLASSES as DRIVING_CLASSES
+from .driving.properties import PORTRAIT_PG_driving
 from .plane_space import PlaneSpace
 from .problems import Fix, SceneError
 
@@ -59,6 +61,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         description="Folder of the rendered frames; // is the folder of the .blend",
         subtype="DIR_PATH",
     )
+    folder_name: StringProperty(options={"HIDDEN"})  # of the default folder, since the first render: see `frame_folder`
     use_scene_range: BoolProperty(
         name="Scene Range", description="Render the frames that the scene plays", default=True
     )
@@ -80,6 +83,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
             ("FULL", "Full", "As large as the rendered frames"),
         ),
     )
+    driving: PointerProperty(type=PORTRAIT_PG_driving)
     rendered_with: StringProperty(options={"HIDDEN"})  # engine and fingerprint of the last render, a line each
 
     @property
@@ -144,7 +148,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         Raises:
             PortraitError: SCENE with the fix *Save* where the folder hangs on a .blend that was never saved.
         """
-        text = self.output_folder or f"{DEFAULT_FOLDER}/{bpy.path.clean_name(self.name)}"
+        text = self.output_folder or f"{DEFAULT_FOLDER}/{self.folder_name or bpy.path.clean_name(self.name)}"
         if text.startswith("//") and not bpy.data.filepath:
             raise SceneError(
                 "The frames go to a folder beside the .blend, which has not been saved yet.",
@@ -171,7 +175,7 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
 
     def add(self, name: str) -> PORTRAIT_PG_portrait:
         portrait = self.items.add()
-        taken = {item.name for item in self.items}
+        taken = {other.name for scene in bpy.data.scenes for other in portraits_of(scene).items if other != portrait}
         portrait.name = next(n for n in (name, *(f"{name}.{i:03d}" for i in range(1, 10_000))) if n not in taken)
         portrait.uid = uuid.uuid4().hex
         self.active_index = len(self.items) - 1
@@ -185,7 +189,7 @@ def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:
     return scene.talking_portraits
 
 
-CLASSES = (PORTRAIT_PG_point, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
+CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
 
 
 def register() -> None:

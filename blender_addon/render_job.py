@@ -19,11 +19,21 @@ from portrait_shared.references import ReferenceImage
 from portrait_shared.rendering import store_frames
 from portrait_shared.track import validate_points
 
-from . import frame_keys, image_plane, live_preview, photo, portrait_ids, problems, sequencer, server
+from . import (
+    frame_folder,
+    frame_keys,
+    image_plane,
+    live_preview,
+    photo,
+    portrait_copies,
+    portrait_ids,
+    problems,
+    sequencer,
+    server,
+)
 from .job import Job, State
 from .portrait_parts import check_plane
-from .problems import Fix, SceneError
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
 from .sampling import check_rig, sample_rows
 
@@ -83,6 +93,7 @@ class RenderJob(Job):
         self._rows: dict[int, np.ndarray] = {}
         self._shown_at = 0.0
         self._shown = 0
+        self._new_image = False
         self._arrivals: deque[float] = deque(maxlen=_PACE_FRAMES)
 
     @property
@@ -97,6 +108,12 @@ class RenderJob(Job):
     def rendering(self) -> bool:
         """Whether the server works on it: before that the rig is sampled."""
         return self._worker is not None and self.active
+
+    def take_undo_step(self) -> bool:
+        if self._new_image:
+            self._new_image = False
+            return True
+        return super().take_undo_step() and bool(self.stored)
 
     def take_sampled(self) -> dict[bytes, np.ndarray]:
         """What was sampled since the last call: (70, 3) points by the frame's key, see `frame_keys`."""
@@ -114,11 +131,10 @@ class RenderJob(Job):
     def begin(self) -> None:
         scene, portrait = self.portrait()
         self._frames = list(portrait.frames(scene) if self._asked_frames is None else self._asked_frames)
-        self._folder = portrait.folder() if self._asked_folder is None else self._asked_folder
         self.total = len(self._frames)
         check_plane(scene, portrait)
         check_rig(scene, portrait.rig)
-        check_folder(portrait, self._folder)
+        self._folder = self._take_folder(portrait)
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
@@ -132,6 +148,12 @@ class RenderJob(Job):
             "frame_start": self._frames[0], "frame_end": self._frames[-1], "folder": portrait.output_folder,
         }  # fmt: skip
         self.note = "Sampling the rig"
+
+    def _take_folder(self, portrait: PORTRAIT_PG_portrait) -> Path:
+        if self._asked_folder is None:
+            return frame_folder.take(portrait)
+        frame_folder.check(portrait, self._asked_folder)
+        return self._asked_folder
 
     def prepared(self, deadline: float) -> bool:
         scene, portrait = self.portrait()
@@ -159,6 +181,8 @@ class RenderJob(Job):
         reference = ReferenceImage(self._image, self._points)
         handle = client.prepare([reference], engine=self._engine)
         post(PortraitReady(handle.portrait_id, reference.digest))
+        if self._asked_folder is None:
+            frame_folder.claim(self._folder, self.uid)
         for number, path in store_frames(
             client,
             handle,
@@ -194,7 +218,9 @@ class RenderJob(Job):
         numbers = sorted({*self._others, *self.stored})
         try:
             check_plane(scene, portrait)
-            image_plane.show_frames(portrait.plane, self._folder, numbers)
+            portrait_copies.own_look(portrait)
+            before = image_plane.texture_node(portrait.plane).image
+            self._new_image |= image_plane.show_frames(portrait.plane, self._folder, numbers) != before
         except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
             problems.keep(self.uid, error)
         sequencer.show_frames(scene, portrait.uid, portrait.name, self._folder, numbers, self._settings)
@@ -207,22 +233,3 @@ class RenderJob(Job):
             if len(self.stored) != self.total:
                 self.state = State.FAILED
                 self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
-
-
-def check_folder(portrait: PORTRAIT_PG_portrait, folder: Path) -> None:
-    """Raises SCENE where another portrait of the file renders to the same folder: each would replace the other's."""
-    for scene in bpy.data.scenes:
-        for other in portraits_of(scene).items:
-            if other.uid != portrait.uid and _folder_of(other) == folder:
-                raise SceneError(
-                    f"The portraits “{portrait.name}” and “{other.name}” have the same folder for their frames.",
-                    "Choose another folder for one of them.",
-                    Fix.CHOOSE_FOLDER,
-                )
-
-
-def _folder_of(portrait: PORTRAIT_PG_portrait) -> Path | None:
-    try:
-        return portrait.folder()
-    except SceneError:
-        return None  # it hangs on a file that was never saved

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from portrait_shared.errors import PortraitError
 
-from .. import compat, problems
+from .. import compat, image_plane, problems
 from ..properties import PORTRAIT_PG_portrait, PORTRAIT_PG_portraits, portraits_of
 
 
@@ -30,7 +30,19 @@ def active_portrait(context: bpy.types.Context) -> PORTRAIT_PG_portrait | None:
         for portrait in held.items:
             if active in (portrait.plane, portrait.rig):
                 return portrait
+        for portrait in held.items:  # several planes may show one portrait
+            if portrait.plane is not None and image_plane.look_alike(portrait.plane, active):
+                return portrait
     return held.active
+
+
+def select_only(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> None:
+    """Makes an object the only one selected, and active, in Object Mode."""
+    if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    for other in list(layer.objects):  # selecting may make the layer anew
+        other.select_set(other == item, view_layer=layer)
+    layer.objects.active = item
 
 
 def has_window(context: bpy.types.Context) -> bool:
@@ -54,3 +66,29 @@ class NeedsPortrait:
             cls.poll_message_set("Add a portrait first")
             return False
         return True
+
+
+class OnPortrait(NeedsPortrait):
+    """Operators that do their `work` on the active portrait; its errors are put into words."""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context)
+        uid = portrait.uid
+        try:
+            return self.work(context, portrait)
+        except PortraitError as error:
+            return report(self, error, uid)
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        """What the operator does; returns what Blender's `execute` is to return."""
+        raise NotImplementedError
+
+
+class AsksForFile:
+    """Operators that open the file browser where there is a window."""
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}

@@ -4,124 +4,121 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
-from .. import image_plane, photo, portrait_parts, problems
+from .. import image_plane, photo, portrait_copies, portrait_parts, problems
+from ..frame_folder import frames_of
 from ..portrait_parts import check_plane
-from ..properties import frames_in
+from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
-from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
+from .common import AsksForFile, OnPortrait, report, scene_of, select_only
 
 
-class PORTRAIT_OT_rebuild(NeedsPortrait, bpy.types.Operator):
-    """Mend the portrait: put back its plane, material, rig or bones where they are missing; keys are kept"""
+class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):
+    """Put back the portrait's plane, material, rig or bones where they are missing; keys are kept"""
 
     bl_idname = "portrait.rebuild"
     bl_label = "Rebuild Plane and Rig"
     bl_options = {"UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            mended = portrait_parts.rebuild(context, scene_of(context), portrait)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        mended = portrait_parts.rebuild(context, scene_of(context), portrait)
         problems.forget(portrait.uid)
         self.report({"INFO"}, f"Put back: {', '.join(mended)}" if mended else "Nothing was missing")
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_relocate_photo(NeedsPortrait, bpy.types.Operator):
+class PORTRAIT_OT_adopt(bpy.types.Operator):
+    """Make a portrait of the active rig, which was duplicated or appended: with frames and settings of its own"""
+
+    bl_idname = "portrait.adopt"
+    bl_label = "Make It a Portrait"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not portrait_copies.is_spare_rig(scene_of(context), context.view_layer.objects.active):
+            cls.poll_message_set("Choose a portrait's rig that was duplicated, appended or overridden")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            portrait = portrait_copies.adopt(scene_of(context), context.view_layer.objects.active)
+        except PortraitError as error:
+            return report(self, error)
+        problems.forget("")
+        self.report({"INFO"}, f"“{portrait.name}” is a portrait of its own now")
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_relocate_photo(AsksForFile, OnPortrait, bpy.types.Operator):
     """Say where the photo is now"""
 
     bl_idname = "portrait.relocate_photo"
     bl_label = "Locate Photo"
     bl_options = {"UNDO"}
 
-    filepath: StringProperty(name="Picture", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(name="Picture", description="The photo's file", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            same = portrait_parts.relocate(portrait, self.filepath)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        same = portrait_parts.relocate(portrait, self.filepath)
         problems.forget(portrait.uid)
         if not same:
             self.report({"WARNING"}, "The picture differs from the one the landmarks were placed on")
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_choose_folder(NeedsPortrait, bpy.types.Operator):
-    """Choose where the frames go"""
+class PORTRAIT_OT_choose_folder(AsksForFile, OnPortrait, bpy.types.Operator):
+    """Choose the folder that the portrait's frames go to"""
 
     bl_idname = "portrait.choose_folder"
     bl_label = "Choose Folder"
     bl_options = {"UNDO"}
 
-    directory: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    directory: StringProperty(
+        name="Folder", description="The folder for the frames", subtype="DIR_PATH", options={"SKIP_SAVE"}
+    )
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         portrait.output_folder = self.directory
         problems.forget(portrait.uid)
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_show_photo(NeedsPortrait, bpy.types.Operator):
+class PORTRAIT_OT_show_photo(OnPortrait, bpy.types.Operator):
     """Show the still photograph on the plane"""
 
     bl_idname = "portrait.show_photo"
     bl_label = "Show Photo"
     bl_options = {"UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            check_plane(scene_of(context), portrait)
-            image_plane.show_photo(portrait.plane, photo.check(portrait.photo, tuple(portrait.size)))
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        check_plane(scene_of(context), portrait)
+        image_plane.show_photo(portrait.plane, photo.check(portrait.photo, tuple(portrait.size)))
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_show_frames(NeedsPortrait, bpy.types.Operator):
+class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
     """Play the rendered frames on the plane"""
 
     bl_idname = "portrait.show_frames"
     bl_label = "Show Frames"
     bl_options = {"UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            check_plane(scene_of(context), portrait)
-            folder = portrait.folder()
-            if image_plane.show_frames(portrait.plane, folder, frames_in(folder)) is None:
-                self.report({"WARNING"}, "No frames have been rendered yet")
-                return {"CANCELLED"}
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        check_plane(scene_of(context), portrait)
+        if image_plane.show_frames(portrait.plane, portrait.folder(), frames_of(portrait)) is None:
+            self.report({"WARNING"}, "No frames have been rendered yet")
+            return {"CANCELLED"}
         return {"FINISHED"}
 
 
 class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
-    """Set the scene's view transform to Standard, so that the photo shows its own colours"""
+    """Set the scene's view transform to Standard, so that the photo shows its own colors"""
 
     bl_idname = "portrait.use_own_colors"
     bl_label = "Use Standard View Transform"
@@ -132,34 +129,45 @@ class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_pose(NeedsPortrait, bpy.types.Operator):
+class PORTRAIT_OT_show_colors(bpy.types.Operator):
+    """Switch this viewport to Material Preview, which shows the photo on its plane"""
+
+    bl_idname = "portrait.show_colors"
+    bl_label = "Show Photo in Viewport"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        space = context.space_data
+        if space is None or space.type != "VIEW_3D":
+            cls.poll_message_set("Choose it in a 3D viewport")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.space_data.shading.type = "MATERIAL"
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_pose(OnPortrait, bpy.types.Operator):
     """Make the portrait's rig active and go to Pose Mode"""
 
     bl_idname = "portrait.pose"
     bl_label = "Pose"
     bl_options = {"UNDO"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         layer = context.view_layer
-        try:
-            check_rig(scene_of(context), portrait.rig)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+        check_rig(scene_of(context), portrait.rig)
         if portrait.rig.name not in layer.objects or not portrait.rig.visible_get(view_layer=layer):
             self.report({"WARNING"}, f"Show the rig “{portrait.rig.name}” first: it is hidden")
             return {"CANCELLED"}
-        if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
-            bpy.ops.object.mode_set(mode="OBJECT")
-        for item in context.selected_objects:
-            item.select_set(False)
-        portrait.rig.select_set(True)
-        layer.objects.active = portrait.rig
+        select_only(layer, portrait.rig)
         bpy.ops.object.mode_set(mode="POSE")
         return {"FINISHED"}
 
 
 CLASSES = (
-    PORTRAIT_OT_rebuild, PORTRAIT_OT_relocate_photo, PORTRAIT_OT_choose_folder, PORTRAIT_OT_show_photo,
-    PORTRAIT_OT_show_frames, PORTRAIT_OT_use_own_colors, PORTRAIT_OT_pose,
+    PORTRAIT_OT_rebuild, PORTRAIT_OT_adopt, PORTRAIT_OT_relocate_photo, PORTRAIT_OT_choose_folder,
+    PORTRAIT_OT_show_photo, PORTRAIT_OT_show_frames, PORTRAIT_OT_use_own_colors, PORTRAIT_OT_show_colors,
+    PORTRAIT_OT_pose,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from .. import job_queue, sequencer, server
+from .. import job_queue, portrait_copies, sequencer, server
 from ..job import Job, State
 from ..render_job import RenderJob
 from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
@@ -65,6 +65,7 @@ class _Render(NeedsPortrait):
         return self._ended(job)
 
     def _new_job(self, context: bpy.types.Context) -> RenderJob:
+        portrait_copies.separate()  # a script may have copied the scene just now, and Blender told nobody yet
         return RenderJob(active_portrait(context).uid, server.launch_plan(context), again=self._again)
 
     def _ended(self, job: Job) -> set[str]:

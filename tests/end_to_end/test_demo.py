@@ -17,7 +17,7 @@ def test_the_demo_makes_all_it_names(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["demo", "--output", str(tmp_path)]) == 0
     named = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
     assert Path(named["Scene"]).stat().st_size > 0
-    frames = sorted(Path(named["Frames"]).iterdir())
+    frames = sorted(Path(named["Frames"]).glob("*.png"))
     assert [frame.name for frame in frames] == [f"{number:04d}.png" for number in range(1, 145)]
     assert all(read_digest(frame) for frame in frames)
     with av.open(named["Movie"]) as movie:

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Copies: a scene that Blender copied has portraits of its own, and a rig that was duplicated can become one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+import bpy
+from bpy.app.handlers import persistent
+from portrait_shared.digest import image_digest
+
+from . import compat, image_plane, photo, rig, sequencer
+from .plane_space import PlaneSpace
+from .problems import SceneError
+from .properties import PORTRAIT_PG_portrait, portraits_of
+
+_SETTINGS: Final = (
+    "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "preview_size",
+)  # fmt: skip
+_APART_WIDTHS: Final = 2.2
+"""How far beside the original a copy's plane is put, in halves of its width."""
+
+
+def separate() -> list[str]:
+    """Gives portraits that came with a copied scene a uid, a name and a folder of their own.
+
+    A job, a folder or a strip that means the original would else mean both.
+
+    Returns:
+        The new uids.
+    """
+    seen: dict[str, PORTRAIT_PG_portrait] = {}
+    made: list[str] = []
+    for scene in bpy.data.scenes:  # by name: a copy follows its original
+        if scene.library is not None:
+            continue
+        for portrait in list(portraits_of(scene).items):
+            original = seen.setdefault(portrait.uid, portrait)
+            if original == portrait:
+                continue
+            if not any(part is not None and part.name in scene.objects for part in (portrait.plane, portrait.rig)):
+                _drop(scene, portrait)  # “Copy Settings” copies the list but no objects
+                return made + separate()
+            _part(scene, portrait)
+            seen[portrait.uid] = portrait
+            made.append(portrait.uid)
+    return made
+
+
+def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+    strip = sequencer.find_strip(scene, portrait.uid)
+    # From what is known, so that undo and redo come to the same.
+    portrait.uid = uuid.uuid5(uuid.UUID(portrait.uid), f"{scene.name}\n{portrait.name}").hex
+    portrait.name = free_name(portrait.name, besides=portrait)
+    portrait.folder_name = ""
+    if strip is not None:
+        strip[sequencer.PORTRAIT_KEY] = portrait.uid
+
+
+def own_look(portrait: PORTRAIT_PG_portrait) -> None:
+    """Gives the plane a material of its own where it has that of another portrait, as a copied scene's plane has."""
+    for scene in bpy.data.scenes:
+        for other in portraits_of(scene).items:
+            if other.plane not in (None, portrait.plane) and image_plane.look_alike(other.plane, portrait.plane):
+                image_plane.own_material(portrait.plane)
+                return
+
+
+def _drop(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+    items = portraits_of(scene).items
+    items.remove(list(items).index(portrait))
+
+
+def free_name(name: str, besides: PORTRAIT_PG_portrait) -> str:
+    """The name, or the next one after it that no portrait of the file has."""
+    taken = {other.name for scene in bpy.data.scenes for other in portraits_of(scene).items if other != besides}
+    stem = name[:-4] if name[-4:-3] == "." and name[-3:].isdigit() else name
+    candidates: Iterator[str] = (f"{stem}.{number:03d}" for number in range(1, 10_000))
+    return name if name not in taken else next(candidate for candidate in candidates if candidate not in taken)
+
+
+def is_spare_rig(scene: bpy.types.Scene, item: bpy.types.Object | None) -> bool:
+    """Whether it is a landmark rig that belongs to no portrait of the scene."""
+    return (
+        item is not None
+        and item.type == "ARMATURE"
+        and not rig.missing_bones(item)
+        and all(portrait.rig != item for portrait in portraits_of(scene).items)
+    )
+
+
+def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portrait:
+    """Makes a portrait of a duplicated, appended or overridden rig: it gets a plane, frames and settings of its own.
+
+    Raises:
+        PortraitError: SCENE where the rig is linked without an override or its photo is not known; as `photo.check`.
+    """
+    if spare.library is not None:
+        raise SceneError(
+            f"The rig “{spare.name}” is linked from another file and cannot be posed here.",
+            "Choose Object > Library Override > Make first.",
+        )
+    plane = spare.parent
+    original = _original(plane)
+    picture = original.photo if original is not None else image_plane.photo_of(plane)
+    if picture is None:
+        raise SceneError(
+            f"The photo of the rig “{spare.name}” is not known: it hangs on no portrait's plane.",
+            "Copy the rig together with its plane, or add the photo as a new portrait.",
+        )
+    size = tuple(original.size) if original is not None else tuple(picture.size)
+    photo.check(picture, size)
+    portrait = portraits_of(scene).add(spare.name.removesuffix(" rig").split(" rig.")[0])
+    portrait.name = free_name(portrait.name, besides=portrait)
+    portrait.photo, portrait.size = picture, size
+    portrait.photo_digest = original.photo_digest if original is not None else image_digest(photo.pixels(picture))
+    for name in _SETTINGS if original is not None else ():
+        setattr(portrait, name, getattr(original, name))
+    if any(other.plane == plane for other in portraits_of(scene).items):
+        plane = _plane_beside(scene, portrait, plane, picture)
+        spare.parent = plane
+    else:
+        image_plane.own_material(plane)
+    portrait.plane, portrait.rig = plane, spare
+    image_plane.show_photo(plane, picture)
+    portrait.set_detected_points(rig.rest_points(spare, portrait.space))
+    return portrait
+
+
+def _original(plane: bpy.types.Object | None) -> PORTRAIT_PG_portrait | None:
+    """The portrait whose plane, or material, that of a copy is."""
+    for scene in bpy.data.scenes:
+        for portrait in portraits_of(scene).items:
+            if plane is not None and portrait.plane is not None and image_plane.look_alike(portrait.plane, plane):
+                return portrait
+    return None
+
+
+def _plane_beside(
+    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, plane: bpy.types.Object, picture: bpy.types.Image
+) -> bpy.types.Object:
+    space: PlaneSpace = portrait.space
+    made = image_plane.build(scene, portrait.name, space, picture)
+    made.matrix_world = plane.matrix_world
+    made.location.x += _APART_WIDTHS * space.half_size[0] * made.scale.x
+    return made
+
+
+@persistent
+def _on_change(*_: object) -> None:
+    separate()
+
+
+HANDLERS: Final = (
+    (bpy.app.handlers.depsgraph_update_post, _on_change),
+    (bpy.app.handlers.load_post, _on_change),
+    (bpy.app.handlers.undo_post, _on_change),
+    (bpy.app.handlers.redo_post, _on_change),
+)
