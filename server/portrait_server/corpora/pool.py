@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -14,6 +15,12 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_server.corpora.sample import Corpus, Sample
 
 _SEED = 83
+_VERSION = 1  # of how samples are made: with another, those that were kept are no longer what would be made
+
+
+def pool_key(corpora: object) -> str:
+    """A folder's name for samples of corpora, by the text that describes them."""
+    return hashlib.sha256(f"{_VERSION} {corpora!r}".encode()).hexdigest()[:16]
 
 
 class Pool(Corpus):

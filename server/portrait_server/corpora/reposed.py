@@ -11,26 +11,27 @@ from pathlib import Path
 import numpy as np
 
 from portrait_server.corpora.augment import degraded, random_colors, tremble
-from portrait_server.corpora.draft import draw_draft
+from portrait_server.corpora.draft import draw_draft, middle
 from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.reposing import warp
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
 from portrait_server.geometry.head_mesh import build_head_mesh
-from portrait_server.networks.alignment import aligned_transform, crop, transform_points
+from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 
 
 class ReposedPhotos(Corpus):
     """Samples whose target is always a photograph of a folder of shards (`portrait corpus build photos`)."""
 
-    def __init__(self, folder: Path, *, augmented: bool = True) -> None:
+    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True) -> None:
         """Args: augmented: change colours, degrade references, mirror, and let landmarks tremble.
+            drafts: draw them, for networks that want one.
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
         """
         self._faces = Faces(folder)
-        self._augmented = augmented
+        self._augmented, self._drafts = augmented, drafts
         self.identities = len(self._faces)
 
     def face(self, identity: int) -> Face:
@@ -49,21 +50,24 @@ class ReposedPhotos(Corpus):
             other = self.face(int(rng.integers(self.identities)))
             pose, moved = random_change(face.points, other.points, rng)
             warped.append(warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side))
-        pictures = [reference.image for reference in warped]
+        wide = [reference.wide for reference in warped]
         if self._augmented:
             colors = random_colors(rng)
             target = colors.apply(target)
-            pictures = [degraded(colors.apply(picture), rng) for picture in pictures]
+            wide = [degraded(colors.apply(picture), rng) for picture in wide]
         first, placed = warped[0], transform_points(matrix, seen).astype(np.float32)
+        to_target = compose(matrix, inverse(first.matrix))
         sample = Sample(
-            references=np.stack(pictures),
+            references=np.stack([middle(picture) for picture in wide]),
             reference_points=np.stack([reference.points for reference in warped]),
             target=target,
             target_points=placed,
             identity=identity,
             matte=crop(face.matte, matrix, side),
             reference_mattes=np.stack([reference.matte for reference in warped]),
-            draft=draw_draft(pictures[0], first.matte, first.points, first.mesh, placed),
+            draft=draw_draft(wide[0], first.wide_matte, first.points, first.mesh, placed, to_target)
+            if self._drafts
+            else None,
             flow=warped[-1].flow,
             visibility=warped[-1].visibility,
         )

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from portrait_shared.landmarks import GROUPS
 
+from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -27,19 +28,30 @@ class Warped:
     """A photograph in another pose, in its own aligned frame.
 
     Attributes:
-        image: (S, S, 3) uint8.
-        matte: (S, S) uint8.
+        wide, wide_matte: (W, W, 3) and (W, W) uint8, in its wide frame (`corpora.draft`).
+        matrix: (2, 3) from the photograph's pixels, had it been taken in that pose, to the aligned frame.
         points: (70, 3) float32 and mesh (468, 3) pixels of the aligned frame.
         flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in `image`.
         visibility: (S, S) uint8, 255 where `image` shows what the photograph shows there.
     """
 
-    image: np.ndarray
-    matte: np.ndarray
+    wide: np.ndarray
+    wide_matte: np.ndarray
+    matrix: np.ndarray
     points: np.ndarray
     mesh: np.ndarray
     flow: np.ndarray
     visibility: np.ndarray
+
+    @property
+    def image(self) -> np.ndarray:
+        """(S, S, 3) uint8."""
+        return middle(self.wide)
+
+    @property
+    def matte(self) -> np.ndarray:
+        """(S, S) uint8."""
+        return middle(self.wide_matte)
 
 
 def warp(
@@ -59,36 +71,43 @@ def warp(
     points = goal.copy()
     # Where the picture went, which need not be exactly where it was asked to.
     points[:68, :2] = vertices[list(MESH_VERTICES[:68]), :2]
-    there = aligned_transform(points + shake, side)
+    aligned = aligned_transform(points + shake, side)
+    there, size = widened(aligned, side), wide_side(side)
     from_photo = cv2.invertAffineTransform(matrix)
     to_photo = cv2.invertAffineTransform(there)
     triangles = np.concatenate([head.triangles, head.openings])
-    grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
+    grid, wide_grid = _grid(side), _grid(size)
 
     before, after = (transform_points(matrix, array[:, :2]) for array in (head.vertices, vertices))
     moved = _places(after, before, head.depth, triangles, grid)
     flow = _transformed(there, _transformed(from_photo, moved))
     before, after = (transform_points(there, array[:, :2]) for array in (head.vertices, vertices))
-    origin = _transformed(to_photo, _places(before, after, vertices[:, 2], triangles, grid))
+    origin = _transformed(to_photo, _places(before, after, vertices[:, 2], triangles, wide_grid))
 
     in_frame = transform_points(there, points[:, :2])
     gaze = transform_points(there, goal[68:, :2]) - transform_points(there, pose.apply(head.points)[68:, :2])
     starts = _values(flow, transform_points(matrix, head.points[68:, :2]))
-    shift = np.zeros_like(grid)
+    shift = np.zeros_like(wide_grid)
     for eye, start, turn in zip(("right_eye", "left_eye"), starts, gaze, strict=True):
-        shift += _eye_shift(in_frame[list(GROUPS[eye])], start, turn, side)
+        shift += _eye_shift(in_frame[list(GROUPS[eye])], start, turn, size)
     points[68:, :2] = transform_points(to_photo, starts + _values(shift, starts + gaze))
-    origin = _values(origin, grid - shift)
+    origin = _values(origin, wide_grid - shift)
     flow = flow + _values(shift, flow + _values(shift, flow))
 
     there_and_back = _values(_transformed(matrix, origin), flow)
+    flow = flow - margin(side)
     inside = ((flow >= 0) & (flow <= side - 1)).all(-1)
     visible = inside & (np.linalg.norm(there_and_back - grid, axis=2) < _SAME_PLACE * max(1.0, side / 256))
     image, matte = _sampled(face, origin, float(np.linalg.norm(to_photo[:, 0])))
     return Warped(
-        image=image, matte=matte, points=transform_points(there, points + shake).astype(np.float32),
-        mesh=transform_points(there, vertices[:VERTEX_COUNT]), flow=flow, visibility=visible.astype(np.uint8) * 255,
+        wide=image, wide_matte=matte, matrix=aligned,
+        points=transform_points(aligned, points + shake).astype(np.float32),
+        mesh=transform_points(aligned, vertices[:VERTEX_COUNT]), flow=flow, visibility=visible.astype(np.uint8) * 255,
     )  # fmt: skip
+
+
+def _grid(side: int) -> np.ndarray:
+    return np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
 
 
 def _places(
@@ -119,7 +138,7 @@ def _eye_shift(eye: np.ndarray, pupil: np.ndarray, gaze: np.ndarray, side: int) 
 
 
 def _sampled(face: Face, origin: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph and its matte at positions (S, S, 2) that lie `step` pixels apart."""
+    """The photograph and its matte at positions (W, W, 2) that lie `step` pixels apart."""
     image, matte = face.image, face.matte
     if step > 1.2:
         size = (max(1, round(image.shape[1] / step)), max(1, round(image.shape[0] / step)))

@@ -12,7 +12,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.corpora.augment import degraded, random_colors
 from portrait_server.corpora.build import Source, cut
-from portrait_server.corpora.draft import draw_draft
+from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, open_shards
 from portrait_server.detectors.base import DetectedFace, Detector
@@ -55,14 +55,14 @@ class Videos(Source):
 class TalkingVideos(Corpus):
     """Samples whose references and target are frames of one video; a video is an identity, as in the paper."""
 
-    def __init__(self, folder: Path, *, augmented: bool = True) -> None:
-        """Args: augmented: change colours, degrade references, mirror.
+    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True) -> None:
+        """Args: augmented: change colours, degrade references, mirror. drafts: draw them, for networks that want one.
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
         """
         self._shards = open_shards(folder)
-        self._augmented = augmented
+        self._augmented, self._drafts = augmented, drafts
         names: dict[str, int] = {}
         videos, places = [], []
         for number, shard in enumerate(self._shards):
@@ -85,6 +85,9 @@ class TalkingVideos(Corpus):
         chosen = [target, *rng.choice(rest, references, replace=len(rest) < references)]
         faces = [self._shards[shard].read(int(record)) for shard, record in self._places[chosen]]
         matrices = [aligned_transform(face.points, side) for face in faces]
+        # Each frame was cut out by itself: how far the head moved from one to the other is not known any more.
+        around, size = widened(matrices[1], side), wide_side(side)
+        wide, wide_matte = crop(faces[1].image, around, size), crop(faces[1].matte, around, size)
         pictures = [crop(face.image, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
         mattes = [crop(face.matte, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
         points = [transform_points(matrix, face.points) for face, matrix in zip(faces, matrices, strict=True)]
@@ -92,7 +95,8 @@ class TalkingVideos(Corpus):
         if self._augmented:
             colors = random_colors(rng)
             pictures = [colors.apply(picture) for picture in pictures]
-            pictures[1:] = [degraded(picture, rng) for picture in pictures[1:]]
+            wide = degraded(colors.apply(wide), rng)
+            pictures[1:] = [middle(wide), *(degraded(picture, rng) for picture in pictures[2:])]
         sample = Sample(
             references=np.stack(pictures[1:]),
             reference_points=np.stack(points[1:]),
@@ -101,7 +105,7 @@ class TalkingVideos(Corpus):
             identity=identity,
             matte=mattes[0],
             reference_mattes=np.stack(mattes[1:]),
-            draft=draw_draft(pictures[1], mattes[1], points[1], mesh, points[0]),
+            draft=draw_draft(wide, wide_matte, points[1], mesh, points[0], np.eye(2, 3)) if self._drafts else None,
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 

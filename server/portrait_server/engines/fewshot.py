@@ -23,6 +23,7 @@ from portrait_server.engines.fewshot_frame import Layers, aligned_draft, mended,
 from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
 from portrait_server.engines.warp_frame import composite, move
 from portrait_server.engines.warp_scene import resized
+from portrait_server.images import opaque
 from portrait_server.networks.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
 from portrait_server.networks.output import References
 from portrait_server.networks.personal import apply_personal, from_file
@@ -72,7 +73,7 @@ class FewshotPortrait:
             # No finer than the frame will show it: what is drawn smaller than it is would shimmer.
             shrink = min(1.0, scale_of(matrix) / finest)
             small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-            others.append(resized(photo.image[..., :3], small))
+            others.append(resized(opaque(photo.image), small))
             matrices.append(_for_scaled(matrix, np.array([small[0] / width, small[1] / height])))
         return Layers(scene, np.stack(matrices), others)
 
@@ -104,7 +105,7 @@ class FewshotEngine(Engine):
         self.device = torch.device(device)
         self.side = info.configuration.side
         self.checksum = info.checksum
-        self.fingerprint = f"fewshot-{_CODE_VERSION}-{self.device.type}-{info.checksum[:16]}"
+        self.fingerprint = f"fewshot-{_CODE_VERSION}-{WarpEngine.fingerprint}-{self.device.type}-{info.checksum[:16]}"
         self.batch_size = 4 if self.device.type == "cpu" else 16
         # A tenth faster on a CPU, and what a GPU's convolutions want.
         self.networks = self.networks.to(memory_format=torch.channels_last)
@@ -137,7 +138,7 @@ class FewshotEngine(Engine):
         points = np.stack([transform_points(m, p) for m, p in zip(matrices, placed, strict=True)])
         images, mattes = [], []
         for photo, matrix in zip(photos, matrices, strict=True):
-            images.append(crop(np.ascontiguousarray(photo.image[..., :3]), matrix, self.side))
+            images.append(crop(opaque(photo.image), matrix, self.side))
             mattes.append(crop(np.round(photo.matte * 255).astype(np.uint8), matrix, self.side))
         aligned = References(
             images=self._tensor(np.stack(images)).permute(0, 3, 1, 2)[None] / 255,
@@ -162,7 +163,7 @@ class FewshotEngine(Engine):
         layers = portrait.at((int(size[0]), int(size[1])))
         height, width = portrait.photos[0].image.shape[:2]
         checked = [checked_points(row) for row in points]
-        rows = [with_depth(within_reach(row, width, height)) for row in checked]
+        rows = [within_reach(row, width, height) for row in checked]
         batch = 1 if self.device.type == "cpu" else max(1, _GPU_BATCH // len(portrait.photos))
 
         def drawn(start: int) -> list[np.ndarray]:
@@ -178,10 +179,12 @@ class FewshotEngine(Engine):
     def _drawn(
         self, portrait: FewshotPortrait, layers: Layers, rows: list[np.ndarray], batch: int, matte: bool
     ) -> list[np.ndarray]:
-        """Frames of at most `batch` targets (70, 3), pixels of the first reference."""
+        """Frames of at most `batch` targets (70, 2 or 3), pixels of the first reference."""
         scene = layers.scene
         matrices = [aligned_transform(row, self.side) for row in rows]
-        aligned = np.stack([transform_points(matrix, row) for matrix, row in zip(matrices, rows, strict=True)])
+        aligned = np.stack(
+            [transform_points(matrix, with_depth(row)) for matrix, row in zip(matrices, rows, strict=True)]
+        )
         to_aligned = [_for_scaled(matrix, scene.scale) for matrix in matrices]
         drafts = [move(scene, row) for row in rows]
         pictures = np.stack(

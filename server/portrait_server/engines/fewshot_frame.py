@@ -111,11 +111,12 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     person, alpha = _shifted(moved, region, matrix, laid(_shift(drawing) * window[..., None]) * freedom[..., None])
     color = person[region][..., :3].astype(np.float32)
     color += freedom[..., None] * _other_colors(layers, drawing, laid, window, color)
+    merged = color.copy()
     # A little paint recolours; only what covers takes the draft's fine detail away.
     covered = smoothstep((drawing.mask - _HALF_COVERED) / (1 - _HALF_COVERED)).astype(np.float32)
     detail = laid(covered * window) * freedom
     color += (255 * freedom)[..., None] * laid(drawing.painted * window[..., None])
-    color += detail[..., None] * (255 * laid(drawing.warped) - person[region][..., :3])
+    color += detail[..., None] * (255 * laid(drawing.warped) - merged)
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
     matte = alpha[region] + 255 * freedom * laid(drawing.matte_change * window)
     alpha[region] = np.clip(np.round(matte), 0, 255)

@@ -66,6 +66,10 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
             eye.draw(person, moved[list(upper)], moved[list(lower)], turn, pupil)
     skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
     scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
+    folds = field.folds()
+    if folds is not None:
+        for rows in field.strips():
+            _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), scene.size[0] / folds.shape[1])
     return Moved(person, alpha, field)
 
 
@@ -211,10 +215,8 @@ def composite(scene: Scene, moved: Moved, matte: bool) -> np.ndarray:
     person, alpha, field = moved.person, moved.alpha, moved.field
     height, width, channels = person.shape
     frame = np.empty((height, width, 4 if matte else channels), np.uint8)
-    stillness, folds = field.stillness(), field.folds()
+    stillness = field.stillness()
     for rows in field.strips():
-        if folds is not None:
-            _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), width / folds.shape[1])
         mixed = blend(person[rows], scene.plate[rows], alpha[rows])
         calm = np.round(64 * field.fine(stillness, rows)).astype(np.int16)
         mixed = cv2.add(mixed, (scene.rest[rows] * calm[..., None]) // 64, dtype=cv2.CV_8U)

@@ -48,9 +48,11 @@ class Batch:
         return cls(**{field.name: _prepared(loaded[field.name], device) for field in fields(cls)})
 
     def with_references(self, count: int) -> Batch:
-        """The same with the first `count` references only; the way to a last one that is gone is not known."""
-        kept = {name: getattr(self, name)[:, :count] for name in ("references", "reference_points", "reference_mattes")}
-        if count < self.references.shape[1]:
+        """The same with `count` references only: the first ones and the last, the way to which is known; or the first."""
+        held = self.references.shape[1]
+        chosen = [*range(count - 1), held - 1] if count > 1 else [0]
+        kept = {n: getattr(self, n)[:, chosen] for n in ("references", "reference_points", "reference_mattes")}
+        if count == 1 < held:
             kept |= {"flow": torch.full_like(self.flow, math.nan), "has_flow": torch.zeros_like(self.has_flow)}
         return Batch(**{field.name: kept.get(field.name, getattr(self, field.name)) for field in fields(self)})
 

@@ -13,19 +13,20 @@ from portrait_server.corpora.videos import TalkingVideos
 from portrait_server.training.configuration import CorpusChoice
 
 
-def open_corpus(choice: CorpusChoice) -> Corpus:
-    """One corpus.
+def open_corpus(choice: CorpusChoice, *, drafts: bool) -> Corpus:
+    """One corpus, its samples with drafts or without.
 
     Raises:
         PortraitError: FILE_MISSING, BAD_IMAGE where what it reads is not there or damaged.
     """
     if choice.kind == "rendered":
-        return RenderedHeads(HeadModel.load(choice.path), choice.photographs)
-    return ReposedPhotos(choice.path) if choice.kind == "reposed" else TalkingVideos(choice.path)
+        return RenderedHeads(HeadModel.load(choice.path), choice.photographs, drafts=drafts)
+    kind = ReposedPhotos if choice.kind == "reposed" else TalkingVideos
+    return kind(choice.path, drafts=drafts)
 
 
-def open_mixture(choices: Sequence[CorpusChoice]) -> Corpus:
+def open_mixture(choices: Sequence[CorpusChoice], *, drafts: bool) -> Corpus:
     """Several, drawn by their weights. Raises: as `open_corpus`."""
     if len(choices) == 1:
-        return open_corpus(choices[0])
-    return Mixture([open_corpus(choice) for choice in choices], [choice.weight for choice in choices])
+        return open_corpus(choices[0], drafts=drafts)
+    return Mixture([open_corpus(choice, drafts=drafts) for choice in choices], [choice.weight for choice in choices])

@@ -16,8 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from portrait_server.corpora.loader import Loader
-from portrait_server.corpora.pool import Pool
+from portrait_server.corpora.pool import Pool, pool_key
 from portrait_server.networks import weights_file
+from portrait_server.networks.configurations import CONFIGURATIONS
 from portrait_server.training import checkpoints
 from portrait_server.training.batch import Batch
 from portrait_server.training.configuration import Configuration
@@ -79,9 +80,10 @@ class Trainer:
         if resume and not found:
             raise PortraitError(ErrorCode.FILE_MISSING, f"{output} holds no checkpoint.", "Start without --resume.")
         data = configuration.data
-        self._corpus = open_mixture(data.corpora)
+        drafts = CONFIGURATIONS[configuration.network.configuration].copies
+        self._corpus = open_mixture(data.corpora, drafts=drafts)
         if data.pool:
-            self._corpus = Pool(self._corpus, data.pool, output / "pool")
+            self._corpus = Pool(self._corpus, data.pool, output / "pool" / pool_key(data.corpora))
         self.learner = Learner(configuration, self._corpus.identities, team)
         self.progress = Progress()
         if resume:
@@ -90,7 +92,9 @@ class Trainer:
         self._held_out: dict[str, HeldOut] = {}
         if team.rank == 0:
             self._held_out = {
-                choice.path.stem: HeldOut(open_corpus(choice), keeping.measure_samples, side, team.device)
+                choice.path.stem: HeldOut(
+                    open_corpus(choice, drafts=drafts), keeping.measure_samples, side, team.device
+                )
                 for choice in data.held_out
             }
             self._log = RunLog(output)

@@ -54,7 +54,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def quiet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of tiny weights that add nothing to the prior."""
+    """A file of tiny weights that add nothing to the draft."""
     torch.manual_seed(7)
     return _saved(tmp_path_factory, build("tiny-portrait"))
 

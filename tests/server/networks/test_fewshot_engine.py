@@ -9,9 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
+from portrait_server.engines.fewshot_frame import aligned_draft
 from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_frame import move
+from portrait_server.geometry.face_mesh import VERTEX_COUNT
+from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -72,6 +77,27 @@ def test_what_is_mended_is_the_warp(quiet_engine: FewshotEngine, astronaut: Refe
     warp = WarpEngine("cpu")
     drafts = warp.render(warp.prepare([astronaut]), track, SIZE, True)
     assert np.array_equal(quiet_engine.render(quiet_engine.prepare([astronaut]), track, SIZE, True), drafts)
+
+
+@pytest.mark.parametrize("target", ["yaw", "roll", "shift"])
+def test_drafts_are_the_same_in_training(target: str, quiet_engine: FewshotEngine, astronaut: Reference) -> None:
+    points = astronaut.points
+    goal = {"yaw": turned(points, yaw=35), "roll": turned(points, roll=15), "shift": moved(points, 0.3)}[target]
+    photo = quiet_engine.prepare([astronaut]).photos[0]
+    scene, side = photo.scene((512, 512)), 128
+    before, after = aligned_transform(points, side), aligned_transform(goal, side)
+    drawn = aligned_draft(scene, move(scene, goal), after, side)
+    frame, size = widened(before, side), wide_side(side)
+    found = photo.mesh.vertices[:VERTEX_COUNT].copy()
+    learnt = draw_draft(
+        crop(astronaut.image, frame, size), crop(np.round(photo.matte * 255).astype(np.uint8), frame, size),
+        transform_points(before, points), transform_points(before, found), transform_points(after, goal),
+        compose(after, inverse(before)),
+    )  # fmt: skip
+    off = np.abs(drawn.astype(int) - learnt)
+    assert off[..., :3].mean() < 4 and off[..., 3].mean() < 3
+    edge = np.concatenate([off[:8].ravel(), off[-8:].ravel(), off[:, :8].ravel(), off[:, -8:].ravel()])
+    assert edge.mean() < 4, "what lies around the head is elsewhere"
 
 
 def test_its_own_points_give_the_photo_back(quiet_engine: FewshotEngine, astronaut: Reference) -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from portrait_server.corpora.augment import degraded, random_colors, tremble
-from portrait_server.corpora.draft import draw_draft
+from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person, Posed
@@ -42,6 +42,12 @@ class _Shot:
     background: np.ndarray
     camera: np.ndarray
 
+    def wide(self, side: int) -> _Shot:
+        """The same in its wide frame (`corpora.draft`)."""
+        camera = self.camera.copy()
+        camera[:2] *= side / wide_side(side)
+        return replace(self, background=widened(self.background, side), camera=camera)
+
 
 class RenderedHeads(Corpus):
     """Made-up people, drawn on the fly.
@@ -51,11 +57,14 @@ class RenderedHeads(Corpus):
 
     identities = _PEOPLE
 
-    def __init__(self, model: HeadModel, photographs: Path | None = None, *, augmented: bool = True) -> None:
+    def __init__(
+        self, model: HeadModel, photographs: Path | None = None, *, augmented: bool = True, drafts: bool = True
+    ) -> None:
         """
         Args:
             photographs: shards of portraits (`portrait corpus build photos`): skin for most heads, and backgrounds.
             augmented: change colours, degrade references, mirror, and let landmarks tremble.
+            drafts: draw them, for networks that want one.
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
@@ -63,7 +72,7 @@ class RenderedHeads(Corpus):
         self._model = model
         self._photographs = None if photographs is None else Faces(photographs)
         self._fits: dict[int, Fit] = {}
-        self._augmented = augmented
+        self._augmented, self._drafts = augmented, drafts
 
     @cached_property
     def _renderer(self) -> Renderer:
@@ -104,14 +113,23 @@ class RenderedHeads(Corpus):
         still = rng.random() < 0.8
         shots = [self._shot(person, distance, still, side, rng) for _ in range(references + 1)]
         target, *others = shots
-        drawn = [self._renderer.picture(person, shot.posed, shot.camera, light, side) for shot in shots]
-        pictures = [_over(one, background, shot, side) for one, shot in zip(drawn, shots, strict=True)]
-        flow, visibility, part = self._way(person, target, others[-1], drawn[-1], side)
+        drawn = [self._renderer.picture(person, shot.posed, shot.camera, light, side) for shot in (target, *others[1:])]
+        pictures = [_over(one, background, shot, side) for one, shot in zip(drawn, (target, *others[1:]), strict=True)]
+        first, size = others[0].wide(side), wide_side(side)
+        around = self._renderer.picture(person, first.posed, first.camera, light, size)
+        wide = _over(around, background, first, size)
         if self._augmented:
             colors = random_colors(rng)
             pictures = [colors.apply(picture) for picture in pictures]
+            wide = degraded(colors.apply(wide), rng)
             pictures[1:] = [degraded(picture, rng) for picture in pictures[1:]]
-        mattes = [np.round(255 * one.alpha).astype(np.uint8) for one in drawn]
+        pictures.insert(1, middle(wide))
+        alphas = [one.alpha for one in drawn]
+        alphas.insert(1, middle(around.alpha))
+        flow, visibility, part = self._way(person, target, others[-1], alphas[-1], side)
+        mattes = [np.round(255 * alpha).astype(np.uint8) for alpha in alphas]
+        wide_matte = np.round(255 * around.alpha).astype(np.uint8)
+        to_target = compose(target.matrix, inverse(others[0].matrix))
         sample = Sample(
             references=np.stack(pictures[1:]),
             reference_points=np.stack([shot.points for shot in others]),
@@ -120,7 +138,9 @@ class RenderedHeads(Corpus):
             identity=identity,
             matte=mattes[0],
             reference_mattes=np.stack(mattes[1:]),
-            draft=draw_draft(pictures[1], mattes[1], others[0].points, None, target.points),
+            draft=draw_draft(wide, wide_matte, others[0].points, None, target.points, to_target)
+            if self._drafts
+            else None,
             flow=flow,
             visibility=visibility,
             color_weight=_away_from_eyes(part, side),
@@ -154,7 +174,7 @@ class RenderedHeads(Corpus):
         )
 
     def _way(
-        self, person: Person, target: _Shot, reference: _Shot, drawn: Drawn, side: int
+        self, person: Person, target: _Shot, reference: _Shot, alpha: np.ndarray, side: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow (S, S, 2), visibility (S, S) uint8, and the part (S, S) that each pixel of the target shows."""
         draw = self._renderer.places
@@ -169,7 +189,7 @@ class RenderedHeads(Corpus):
         found = cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         part = cv2.remap(there[..., 3], at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         same = np.linalg.norm(found[..., :3] - surface[..., :3], axis=-1) < _PIXEL_CENTIMETRES / side
-        alpha = cv2.remap(drawn.alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        alpha = cv2.remap(alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         visible = inside & np.where(somebody, same & (part == surface[..., 3]), alpha < 0.5)
         return flow, visible.astype(np.uint8) * 255, surface[..., 3].astype(np.int16) - 1
 
