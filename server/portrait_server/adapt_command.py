@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="PHOTO",
-        help="1 to 32 photographs of one person, whose face is the largest in each; from five on, one in five only judges",
+        help="1 to 32 photographs of one person, whose face is the largest in each; from two on, at least one and one in "
+        "five only judge",
     )
     parser.add_argument(
         "--output",
@@ -77,6 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
     to_file(tuned.personal).save(path)
     for figure, before in tuned.before.items():
         print(f"{figure:10} {before:8.4f} -> {tuned.after[figure]:8.4f}")
-    print(f"Tuned in {tuned.step} steps." if tuned.kept else "Nothing was better than the networks as they are.")
+    print(f"Tuned in {tuned.step} steps." if tuned.kept else "Nothing was surely better than the networks as they are.")
     print(f"Saved: {path}")
     return 0

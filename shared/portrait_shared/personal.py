@@ -70,7 +70,8 @@ class TunedPerson:
         kept: whether anything was better than no tuning; else `personal` changes next to nothing.
         step: after which what was kept.
         before, after: held-out figures: mean absolute errors from 0 to 1 of `picture`, `face`, `mouth` and `eyes`,
-            `score`, the mean of these, and `landmarks`, an error in sides of the frame; `psnr` in decibels.
+            `score`, the mean of these, `structure`, 1 − SSIM, and `landmarks`, an error in sides of the frame; `psnr`
+            in decibels.
     """
 
     personal: PersonalFile

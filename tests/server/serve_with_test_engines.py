@@ -71,9 +71,9 @@ def shorten_tuning() -> None:
     """Tunes with less effort, for tests that compare what comes of it."""
     from portrait_server.training import adaptation, tuning_samples
 
-    effort = adaptation.Effort(steps=40, batch_size=2, rate=3e-3, measure_every=20, measured=4)
+    effort = adaptation.Effort(steps=16, batch_size=2, rate=5e-3, measure_every=8, measured=2)
     adaptation.adapt = functools.partial(adaptation.adapt, effort=effort)
-    tuning_samples._LEAST_SAMPLES = 32
+    tuning_samples._LEAST_SAMPLES = 16
 
 
 ENGINES.update(paint=lambda _: PaintEngine(), slow=lambda _: SlowEngine(), failing=lambda _: FailingEngine())

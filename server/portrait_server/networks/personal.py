@@ -27,7 +27,13 @@ _HIGHEST_RANK = 256
 
 
 class LowRank(nn.Module):
-    """Adds left · right to a convolution's weight, after any spectral norm; nothing until it has learnt."""
+    """Adds left · right to a convolution's weight, after any spectral norm; nothing until it has learnt.
+
+    Attributes:
+        strength: the share of it that is added.
+    """
+
+    strength = 1.0
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         """Args: weight: (out, in, kh, kw)."""
@@ -38,7 +44,7 @@ class LowRank(nn.Module):
         self.right = nn.Parameter(torch.randn(rank, inward, device=weight.device) / inward**0.5)
 
     def forward(self, weight: Tensor) -> Tensor:
-        return weight + (self.left @ self.right).view_as(weight)
+        return weight + self.strength * (self.left @ self.right).view_as(weight)
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one person's photographs teach: each other, and re-posed copies of themselves."""
+"""What one person's photographs teach: each other, themselves from re-posed copies, and the copies from them."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import cv2
 import numpy as np
 
-from portrait_server.corpora.draft import draw_draft
+from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
+from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.pool import Pool
 from portrait_server.corpora.reposed import ReposedPhotos
-from portrait_server.corpora.sample import Corpus, Sample
+from portrait_server.corpora.reposing import Warped, warp
+from portrait_server.corpora.sample import Corpus, Mixture, Sample
 from portrait_server.corpora.shards import Face, write_shard
-from portrait_server.networks.alignment import aligned_transform, crop, transform_points
+from portrait_server.geometry.head_mesh import build_head_mesh
+from portrait_server.geometry.pose import Pose, rotation_of
+from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 
 # Making a sample takes longer than learning from it, and the same ones do as well again.
 _LEAST_SAMPLES: Final = 96
 _SAMPLES_A_PHOTOGRAPH: Final = 12
 _REAL_SHARE: Final = 0.5  # of samples whose references are photographs too, where there are several
+# Of a chance change: beyond it a copy is no example of what a real frame would show.
+_LEARNT_STRENGTHS: Final = (0.1, 0.5)
+_HELD_STRENGTHS: Final = (0.2, 0.6)
 
 
 class Person(Corpus):
@@ -39,28 +48,113 @@ class Person(Corpus):
         if not others or rng.random() >= _REAL_SHARE:
             return self._reposed.sample(rng, references, side)
         shown = [others[int(i)] for i in rng.integers(len(others), size=references)]
-        mesh = transform_points(aligned_transform(shown[0].points, side), shown[0].mesh)
-        images, points, mattes = zip(*(aligned_face(face, side) for face in shown), strict=True)
         image, target_points, matte = aligned_face(target, side)
-        draft = draw_draft(images[0], mattes[0], points[0], mesh, target_points)
-        return Sample(np.stack(images), np.stack(points), image, target_points, 0, matte, np.stack(mattes), draft)
+        # As of frames of a video: how far the head moved from one photograph to the other is not known.
+        return _sample(shown, image, target_points, matte, np.eye(2, 3), side)
+
+
+class Copies(Corpus):
+    """The other way round: the reference is a photograph, the target a copy of it, re-posed a little.
+
+    Targets so differ, also where there is one photograph. A copy counts only where it shows what the photograph
+    shows: not where skin was drawn out, nor in a mouth that was opened.
+    """
+
+    identities = 1
+
+    def __init__(self, faces: Sequence[Face], strengths: tuple[float, float]) -> None:
+        """Args: strengths: least and largest share of a chance change (`random_change`) that is made."""
+        self._faces, self._strengths = list(faces), strengths
+
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        face, other = (self._faces[int(i)] for i in rng.integers(len(self._faces), size=2))
+        strength = float(rng.uniform(*self._strengths))
+        pose, moved = random_change(face.points, other.points, rng)
+        expression = face.points + strength * (moved - face.points)
+        head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
+        matrix = aligned_transform(face.points, side)
+        copy = warp(face, head, _weaker(pose, strength), expression, np.zeros_like(face.points), matrix, side)
+        to_copy = compose(copy.matrix, inverse(matrix))
+        sample = _sample([face] * references, middle(copy.wide), copy.points, copy.matte, to_copy, side)
+        return replace(sample, color_weight=shown_by_photograph(copy))
+
+
+@dataclass(frozen=True)
+class PersonCorpora:
+    """What tuning draws from.
+
+    Attributes:
+        learnt: mixes both directions.
+        held: what is measured, by direction: the target is a `photograph`, or a `copy` of one.
+    """
+
+    learnt: Corpus
+    held: dict[str, Corpus]
 
 
 @contextmanager
-def person_corpora(faces: Sequence[Face]) -> Iterator[tuple[Corpus, Corpus]]:
+def person_corpora(faces: Sequence[Face]) -> Iterator[PersonCorpora]:
     """Samples to learn from and samples to be measured by.
 
-    From five photographs on, one in five is left out: nothing is learnt from it, and it is what is measured,
-    re-posed and against the others. Of fewer, re-posed copies alone are measured, drawn by another seed.
+    Of two photographs or more, one in five, and at least one, is left out: nothing is learnt from it, and it is what
+    is measured, re-posed and against the others. Of one, copies alone are measured, drawn by another seed and
+    moved otherwise.
     """
-    left_out, learnt = list(faces[4::5]), [face for number, face in enumerate(faces) if number % 5 != 4]
+    left_out, learnt = list(faces[1::5]), [face for number, face in enumerate(faces) if number % 5 != 1]
     with tempfile.TemporaryDirectory(prefix="portrait-adapt-") as folder:
         reposed = [_reposed(Path(folder) / "learnt", learnt)]
         if left_out:
             reposed.append(_reposed(Path(folder) / "left-out", left_out))
         size = max(_LEAST_SAMPLES, _SAMPLES_A_PHOTOGRAPH * len(learnt))
-        pool = Pool(Person(learnt, learnt, reposed[0]), size, Path(folder) / "pool")
-        yield pool, Person(learnt, left_out or learnt, reposed[-1])
+        both = Mixture([Person(learnt, learnt, reposed[0]), Copies(learnt, _LEARNT_STRENGTHS)], [1, 1])
+        held = left_out or learnt
+        yield PersonCorpora(
+            Pool(both, size, Path(folder) / "pool"),
+            {"photograph": Person(learnt, held, reposed[-1]), "copy": Copies(held, _HELD_STRENGTHS)},
+        )
+
+
+def shown_by_photograph(copy: Warped) -> np.ndarray:
+    """(S, S) uint8: 255 where a copy shows what its photograph shows there, and nothing made up."""
+    side = len(copy.visibility)
+    at = np.round(copy.flow[copy.visibility > 0]).astype(int).clip(0, side - 1)
+    shown = np.zeros((side, side), np.uint8)
+    shown[at[:, 1], at[:, 0]] = 255
+    block = np.ones((3, 3), np.uint8)  # closes what rounding leaves between neighbours, no more
+    closed = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, block)
+    return cv2.erode(closed, block)
+
+
+def aligned_face(face: Face, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A photograph's aligned picture (side, side, 3), points (70, 3) there, and matte (side, side)."""
+    matrix = aligned_transform(face.points, side)
+    points = transform_points(matrix, face.points).astype(np.float32)
+    return crop(face.image, matrix, side), points, crop(face.matte, matrix, side)
+
+
+def _sample(
+    shown: Sequence[Face],
+    target: np.ndarray,
+    target_points: np.ndarray,
+    matte: np.ndarray,
+    to_target: np.ndarray,
+    side: int,
+) -> Sample:
+    """Photographs as references, and whatever target; `to_target` as `draw_draft` takes it."""
+    matrix = aligned_transform(shown[0].points, side)
+    around, size = widened(matrix, side), wide_side(side)
+    wide, wide_matte = crop(shown[0].image, around, size), crop(shown[0].matte, around, size)
+    images, points, mattes = zip(*(aligned_face(face, side) for face in shown), strict=True)
+    draft = draw_draft(
+        wide, wide_matte, points[0], transform_points(matrix, shown[0].mesh), target_points, to_target
+    )  # fmt: skip
+    return Sample(np.stack(images), np.stack(points), target, target_points, 0, matte, np.stack(mattes), draft)
+
+
+def _weaker(pose: Pose, strength: float) -> Pose:
+    """A share of a pose."""
+    turn = cv2.Rodrigues(pose.rotation)[0][:, 0]
+    return Pose(rotation_of(strength * turn), pose.scale**strength, pose.centre, strength * pose.shift)
 
 
 def _reposed(folder: Path, faces: Sequence[Face]) -> ReposedPhotos:
@@ -69,10 +163,3 @@ def _reposed(folder: Path, faces: Sequence[Face]) -> ReposedPhotos:
         folder / "00000.shard", [(i, 0, face) for i, face in enumerate(faces)], [str(i) for i in range(len(faces))], {}
     )
     return ReposedPhotos(folder, augmented=False)
-
-
-def aligned_face(face: Face, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A photograph's aligned picture (side, side, 3), points (70, 3) there, and matte (side, side)."""
-    matrix = aligned_transform(face.points, side)
-    points = transform_points(matrix, face.points).astype(np.float32)
-    return crop(face.image, matrix, side), points, crop(face.matte, matrix, side)

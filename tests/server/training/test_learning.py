@@ -10,19 +10,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector
 from portrait_server.networks.configurations import Networks, build
 from portrait_server.networks.personal import Personal, apply_personal, from_file, to_file
-from portrait_server.training.adaptation import NO_WORSE, Effort, adapt, no_worse
+from portrait_server.training.adaptation import Effort, adapt
 from portrait_server.training.batch import Batch
 from portrait_server.training.configuration import Configuration
-from portrait_server.training.landmark_check import LandmarkCheck
 from portrait_server.training.learner import Learner, references_of
 from portrait_server.training.measurement import HeldOut
 from portrait_server.training.team import Team
+from portrait_server.training.tuned_networks import TunedNetworks
+from portrait_server.training.tuning_guard import NO_WORSE, Measured, surely_better
+from portrait_server.training.tuning_samples import Copies, aligned_face
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 
@@ -82,14 +85,17 @@ def _drawn(networks: Networks, style: torch.Tensor, batch: Batch) -> torch.Tenso
 def test_tuning_improves_the_held_out_error(network: str, face: Face, detector: Detector, tmp_path: Path) -> None:
     torch.manual_seed(1)
     networks = build(network).eval()
+    with torch.no_grad():  # an untrained copying one draws the draft, and a copy is as good as its draft
+        for parameter in networks.parameters():
+            parameter += (0.02 if network == "tiny-portrait" else 0.0) * torch.randn_like(parameter)
     weights = {name: tensor.clone() for name, tensor in networks.state_dict().items()}
     seen: list[int] = []
-    effort = Effort(steps=50, rate=5e-3, measure_every=25)
+    effort = Effort(steps=24, rank=4, rate=5e-3, measure_every=12, measured=4)
     progress = lambda step, steps, figures: seen.append(step)  # noqa: E731
     tuned = adapt(networks, CHECKSUM, [face], detector, effort=effort, progress=progress)
-    assert seen[0] == 0 and seen[-1] <= 50
+    assert seen[0] == 0 and seen[-1] <= 24
     assert tuned.kept and tuned.after["score"] < tuned.before["score"]
-    assert no_worse(tuned.before, tuned.after)
+    assert all(tuned.after[name] <= tuned.before[name] + noise for name, noise in NO_WORSE.items())
     assert all(torch.equal(tensor, weights[name]) for name, tensor in networks.state_dict().items())
 
     personal = from_file(to_file(tuned.personal))
@@ -113,7 +119,7 @@ def test_the_paper_s_tuning_asks_the_discriminator(face: Face, detector: Detecto
     networks = build("tiny-zakharov2019").eval()
     judge = networks.new_discriminator(3)
     people = judge.people.detach().clone()
-    effort = Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=2)
+    effort = Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=4)
     plain = adapt(networks, CHECKSUM, [face], detector, effort=effort)
     judged = adapt(networks, CHECKSUM, [face], detector, effort=effort, discriminator=judge)
     assert torch.equal(judge.people, people)
@@ -139,28 +145,127 @@ def test_cancelled_and_too_many(face: Face, detector: Detector) -> None:
         assert raised.value.code == ErrorCode.BAD_IMAGE
 
 
-def test_no_figure_of_what_is_kept_may_rise() -> None:
-    before = {"picture": 0.1, "face": 0.1, "mouth": 0.1, "eyes": 0.1, "landmarks": 0.02, "score": 0.1, "psnr": 20.0}
-    assert set(NO_WORSE) == {"picture", "face", "mouth", "eyes", "landmarks"}
-    assert no_worse(before, before)
-    for name in NO_WORSE:
-        better = {other: figure / 2 for other, figure in before.items()}
-        assert no_worse(before, better)
-        assert not no_worse(before, better | {name: before[name] * 1.01}), name
+def _measurement(change: float = 0.0, **changes: Callable[[torch.Tensor], torch.Tensor]) -> Measured:
+    """Eight samples a direction, each lowered by a share; changes by names as `copy_eyes`."""
+    columns = {}
+    for start, direction in enumerate(("photograph", "copy")):
+        spread = 0.1 + 0.01 * torch.arange(8.0) + 0.05 * start
+        columns[direction] = {name: spread * (1 - change) for name in NO_WORSE} | {"psnr": 200 * spread}
+        for name in NO_WORSE:
+            columns[direction][name] = changes.get(f"{direction}_{name}", lambda x: x)(columns[direction][name])
+    return Measured(columns)
 
 
-def test_a_better_score_with_one_worse_figure_is_not_kept(
+def test_no_column_of_what_is_kept_may_rise_in_either_direction() -> None:
+    before = _measurement()
+    assert not surely_better(before, before)
+    assert surely_better(before, _measurement(0.2))
+    assert not surely_better(before, _measurement(0.005)), "too little to be worth anything"
+    for direction in ("photograph", "copy"):
+        for name in NO_WORSE:
+            worse = _measurement(0.2, **{f"{direction}_{name}": lambda x: x * 1.26})
+            assert not surely_better(before, worse), (direction, name)
+
+
+def test_a_gain_that_chance_may_have_made_is_not_kept() -> None:
+    """Every column's mean falls by a tenth, but of sample to sample it swings by many times that."""
+    before = _measurement()
+    swing = torch.tensor([1.0, -1, 1, -1, 1, -1, 1, -1])
+    swinging = {f"{way}_{name}": lambda x: x + 0.05 * swing for way in ("photograph", "copy") for name in NO_WORSE}
+    assert surely_better(before, _measurement(0.1))
+    assert not surely_better(before, _measurement(0.1, **swinging))
+
+
+_FEW = Effort(steps=2, batch_size=2, measure_every=2, measured=4)
+
+
+def _drawing_when_tuned(
+    monkeypatch: pytest.MonkeyPatch, networks: Networks, draw: Callable[[Batch], torch.Tensor]
+) -> list[Batch]:
+    """Whatever has been learnt now draws so; returns what was drawn untuned before that first happened."""
+    plain, untuned, tuned_once = TunedNetworks.draw, [], []
+
+    def drawn(tuning: TunedNetworks, batch: Batch) -> torch.Tensor:
+        if tuning._strength == 0:
+            untuned.extend([] if tuned_once else [batch])
+            return plain(tuning, batch)
+        tuned_once.append(True)
+        return draw(batch)
+
+    monkeypatch.setattr(TunedNetworks, "draw", drawn)
+    return untuned
+
+
+def test_what_helps_the_photograph_alone_is_not_kept(
     face: Face, detector: Detector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tuning that improves everything but lets the landmarks slip by a third of a pixel."""
+    """Tuned networks that have the photograph by heart and always draw it, and such as draw whatever is asked."""
     torch.manual_seed(1)
     networks = build("tiny-zakharov2019").eval()
-    effort = Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=2)
-    assert adapt(networks, CHECKSUM, [face], detector, effort=effort).kept
-    errors = iter([0.02, 0.0213])
-    monkeypatch.setattr(LandmarkCheck, "error", lambda check: next(errors))
-    tuned = adapt(networks, CHECKSUM, [face], detector, effort=effort)
+    picture = torch.from_numpy(aligned_face(face, 64)[0]).permute(2, 0, 1).float() / 255
+    with monkeypatch.context() as patch:
+        _drawing_when_tuned(patch, networks, lambda batch: batch.target)
+        assert adapt(networks, CHECKSUM, [face], detector, effort=_FEW).kept
+    copying = build("tiny-portrait").eval()  # which draws the copies well: the photograph is nearer to none of them
+    with monkeypatch.context() as patch:
+        _drawing_when_tuned(patch, copying, lambda batch: picture.expand_as(batch.target))
+        tuned = adapt(copying, CHECKSUM, [face], detector, effort=_FEW)
     assert not tuned.kept and tuned.after == tuned.before and tuned.personal.changes == {}
+
+
+def test_samples_that_had_no_say_in_the_choice_must_agree(
+    face: Face, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tuned networks that know by heart what they are chosen by, and draw anything else badly."""
+    torch.manual_seed(1)
+    networks = build("tiny-portrait").eval()
+    with monkeypatch.context() as patch:
+        seen = _drawing_when_tuned(
+            patch, networks,
+            lambda batch: batch.target if any(torch.equal(batch.target, known.target) for known in seen)
+            else 1 - batch.target,
+        )  # fmt: skip
+        tuned = adapt(networks, CHECKSUM, [face], detector, effort=_FEW)
+    assert not tuned.kept and tuned.step == 0 and tuned.personal.changes == {}
+
+
+def test_less_of_what_was_learnt_is_kept_where_all_is_too_much(face: Face, detector: Detector) -> None:
+    """Blending: nothing of it draws as before tuning, a half lies between, and the file draws the same."""
+    torch.manual_seed(1)
+    networks = build("tiny-portrait").eval()
+    tuning = TunedNetworks(networks, [face], None, rank=2, rate=0.02, seed=1)
+    batch = Batch.of(make_batch(Copies([face], (0.2, 0.6)), 1, 0, 2, 1, 64), CPU)
+    for _ in range(4):
+        assert tuning.learn(batch)
+    drawn = {}
+    for strength in (0.0, 0.5, 1.0):
+        tuning.blend(strength)
+        with torch.no_grad():
+            drawn[strength] = tuning.draw(batch)
+        personal = from_file(to_file(tuning.personal(CHECKSUM)))
+        again = _drawn(apply_personal(networks, personal, CHECKSUM), personal.style, batch)
+        assert torch.allclose(drawn[strength], again, atol=1e-5)
+    plain = networks.generator.style(networks.embedder(*_whole_reference(face)))
+    assert torch.equal(drawn[0.0], _drawn(networks, plain, batch))
+    far = (drawn[1.0] - drawn[0.0]).abs().mean()
+    assert 0 < (drawn[0.5] - drawn[0.0]).abs().mean() < far
+    half = tuning.blend(0.5) or tuning.personal(CHECKSUM)
+    tuning.learn(batch)
+    tuning.restore(half)
+    with torch.no_grad():
+        assert torch.allclose(tuning.draw(batch), drawn[0.5], atol=1e-5)
+
+
+def test_copies_differ_and_count_where_the_photograph_shows_them(face: Face) -> None:
+    corpus = Copies([face], (0.2, 0.6))
+    samples = [corpus.sample(np.random.default_rng(seed), 1, 128) for seed in range(6)]
+    picture, points, _ = aligned_face(face, 128)
+    for sample in samples:
+        assert np.array_equal(sample.references[0], picture) and np.array_equal(sample.reference_points[0], points)
+        assert sample.color_weight is not None and 0.5 < (sample.color_weight > 0).mean() < 1
+        moved = np.abs(sample.target_points[:, :2] - points[:, :2]).mean()
+        assert 0.1 < moved < 0.08 * 128, "little, so that a warp is to be believed"
+    assert len({sample.target.tobytes() for sample in samples}) == len(samples)
 
 
 def test_networks_that_draw_nothing_finite_are_refused(face: Face, detector: Detector) -> None:
@@ -207,6 +312,11 @@ def test_personal_files_of_other_weights_and_damaged_ones() -> None:
 def _reposed(folder: Path, face: Face) -> ReposedPhotos:
     write_shard(folder / "0.shard", [(0, 0, face)], ["a"], {})
     return ReposedPhotos(folder, augmented=False)
+
+
+def _whole_reference(face: Face) -> tuple[torch.Tensor, torch.Tensor]:
+    image, points, _ = aligned_face(face, 64)
+    return torch.from_numpy(image).permute(2, 0, 1).float()[None, None] / 255, torch.from_numpy(points)[None, None]
 
 
 def _reference(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
