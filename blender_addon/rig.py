@@ -85,7 +85,7 @@ def add_bones(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpa
     points = snap(points)
     local = space.to_local(points)
     face = face_width(points) * space.metres_per_pixel
-    with _editing(context, rig):
+    with editing(context, rig):
         bones = rig.data.edit_bones
         if HEAD_BONE in names:
             _add_bone(bones, HEAD_BONE, space.to_local(head_pivot(points)), face)
@@ -108,7 +108,7 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
     """
     frame = RigFrame.of(snap(points), space)
     check_bones(rig)
-    with _editing(context, rig):
+    with editing(context, rig):
         _add_mechanism(rig.data.edit_bones, frame)
         for control in CONTROLS.values():
             _add_along(
@@ -261,7 +261,7 @@ def _bone_collection(armature: bpy.types.Armature, name: str) -> bpy.types.BoneC
 
 
 @contextmanager
-def _editing(context: bpy.types.Context, rig: bpy.types.Object) -> Iterator[None]:
+def editing(context: bpy.types.Context, rig: bpy.types.Object) -> Iterator[None]:
     """Edit Mode on the rig; the user's active object, mode and selection come back afterwards."""
     layer = context.view_layer
     active, mode = layer.objects.active, "OBJECT"

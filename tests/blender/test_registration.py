@@ -18,6 +18,9 @@ OPERATORS = (
     "add", "find_face", "remove", "import_track", "render", "cancel", "redo_strip", "rebuild", "relocate_photo",
     "choose_folder", "show_photo", "show_frames", "use_own_colors", "pose", "start_server", "stop_server",
     "show_preferences",
+    "add_controls", "apply_expression", "mirror_pose", "reset_pose", "make_pose_library", "save_pose",
+    "map_by_name", "map_picked", "remove_driver", "clear_drivers", "set_driver_rest", "check_drivers", "drive_sliders",
+    "bake_drivers",
 )  # fmt: skip
 
 
