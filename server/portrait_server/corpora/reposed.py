@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pairs made of one real photograph: the target is the photograph, the references are warps of it.
+"""Pairs made of one real photograph: mostly the target is the photograph, and the references are warps of it.
 
 Skin, hair, teeth and glasses are so learnt from reality, whatever the warp does badly.
 """
@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from portrait_server.corpora.augment import degraded, random_colors, tremble
-from portrait_server.corpora.draft import draw_draft, middle
+from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.expressions import random_change
-from portrait_server.corpora.reposing import warp
+from portrait_server.corpora.reposing import Warped, warp
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
+
+_TURNED_AROUND = 0.4  # share of the samples whose target is the copy
 
 
 class ReposedPhotos(Corpus):
@@ -44,20 +46,29 @@ class ReposedPhotos(Corpus):
         head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
         seen = face.points + self._tremble(face.points, rng)
         matrix = aligned_transform(seen, side)
-        target = crop(face.image, matrix, side)
         warped = []
         for _ in range(references):
             other = self.face(int(rng.integers(self.identities)))
             pose, moved = random_change(face.points, other.points, rng)
             warped.append(warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side))
-        wide = [reference.wide for reference in warped]
-        if self._augmented:
-            colors = random_colors(rng)
-            target = colors.apply(target)
-            wide = [degraded(colors.apply(picture), rng) for picture in wide]
+        if self._augmented and rng.random() < _TURNED_AROUND:
+            sample = self._turned_around(face, matrix, seen, warped, identity, rng)
+        else:
+            sample = self._of_photograph(face, matrix, seen, warped, identity, rng)
+        return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
+
+    def _of_photograph(
+        self, face: Face, matrix: np.ndarray, seen: np.ndarray, warped: list[Warped], identity: int,
+        rng: np.random.Generator,
+    ) -> Sample:  # fmt: skip
+        """The target is the photograph, the references are copies."""
+        side = len(warped[0].visibility)
+        target, wide = crop(face.image, matrix, side), [reference.wide for reference in warped]
+        target, wide = self._colored(target, wide, rng)
         first, placed = warped[0], transform_points(matrix, seen).astype(np.float32)
         to_target = compose(matrix, inverse(first.matrix))
-        sample = Sample(
+        drawn = (wide[0], first.wide_matte, first.points, first.mesh, placed, to_target)
+        return Sample(
             references=np.stack([middle(picture) for picture in wide]),
             reference_points=np.stack([reference.points for reference in warped]),
             target=target,
@@ -65,13 +76,49 @@ class ReposedPhotos(Corpus):
             identity=identity,
             matte=crop(face.matte, matrix, side),
             reference_mattes=np.stack([reference.matte for reference in warped]),
-            draft=draw_draft(wide[0], first.wide_matte, first.points, first.mesh, placed, to_target)
-            if self._drafts
-            else None,
+            draft=draw_draft(*drawn) if self._drafts else None,
             flow=warped[-1].flow,
             visibility=warped[-1].visibility,
         )
-        return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
+
+    def _turned_around(
+        self, face: Face, matrix: np.ndarray, seen: np.ndarray, warped: list[Warped], identity: int,
+        rng: np.random.Generator,
+    ) -> Sample:  # fmt: skip
+        """The target is a copy, judged where it shows what the photograph shows; the first reference is the photograph.
+
+        People look into the camera when they are photographed. Without these, every target would do so, and what
+        was learnt there (to draw out the far cheek) would be done to heads that turn away, too.
+        """
+        copy, side = warped[0], len(warped[0].visibility)
+        around, size = widened(matrix, side), wide_side(side)
+        wide_matte = crop(face.matte, around, size)
+        target, wide = self._colored(
+            copy.image, [crop(face.image, around, size), *(other.wide for other in warped[1:])], rng
+        )
+        placed = transform_points(matrix, seen).astype(np.float32)
+        to_target = compose(copy.matrix, inverse(matrix))
+        drawn = (wide[0], wide_matte, placed, transform_points(matrix, face.mesh), copy.points, to_target)
+        return Sample(
+            references=np.stack([middle(picture) for picture in wide]),
+            reference_points=np.stack([placed, *(other.points for other in warped[1:])]),
+            target=target,
+            target_points=copy.points,
+            identity=identity,
+            matte=copy.matte,
+            reference_mattes=np.stack([middle(wide_matte), *(other.matte for other in warped[1:])]),
+            draft=draw_draft(*drawn) if self._drafts else None,
+            color_weight=copy.shown,
+        )
+
+    def _colored(
+        self, target: np.ndarray, wide: list[np.ndarray], rng: np.random.Generator
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Target and references in other colours, the same for all; references as soft and noisy as they come."""
+        if not self._augmented:
+            return target, wide
+        colors = random_colors(rng)
+        return colors.apply(target), [degraded(colors.apply(picture), rng) for picture in wide]
 
     def _tremble(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return tremble(points, rng) if self._augmented else np.zeros_like(points)

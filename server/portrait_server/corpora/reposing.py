@@ -53,6 +53,16 @@ class Warped:
         """(S, S) uint8."""
         return middle(self.wide_matte)
 
+    @property
+    def shown(self) -> np.ndarray:
+        """(S, S) uint8: 255 where `image` shows what the photograph shows there, and nothing drawn out or made up."""
+        side = len(self.visibility)
+        at = np.round(self.flow[self.visibility > 0]).astype(int).clip(0, side - 1)
+        shown = np.zeros((side, side), np.uint8)
+        shown[at[:, 1], at[:, 0]] = 255
+        block = np.ones((3, 3), np.uint8)  # closes what rounding leaves between neighbours, no more
+        return cv2.erode(cv2.morphologyEx(shown, cv2.MORPH_CLOSE, block), block)
+
 
 def warp(
     face: Face, head: HeadMesh, pose: Pose, expression: np.ndarray, shake: np.ndarray, matrix: np.ndarray, side: int

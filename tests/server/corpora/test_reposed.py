@@ -73,3 +73,16 @@ def test_augmentation_changes_colours_and_landmarks_a_little(photo_shards: Path)
         options = (drawn(changed, seed), drawn(changed, seed).mirrored())
         tremble.append(min(np.abs(option.target_points - straight)[:, :2].mean() for option in options))
     assert 0 < np.mean(tremble) < 0.01 * SIDE
+
+
+def test_some_samples_are_turned_around_and_judged_where_they_show_the_photograph(photo_shards: Path) -> None:
+    corpus = ReposedPhotos(photo_shards)
+    around = [s for s in (drawn(corpus, seed, references=2) for seed in range(12)) if s.color_weight is not None]
+    assert 1 <= len(around) <= 10
+    for sample in around:
+        assert sample.flow is None and sample.draft is not None
+        shown = sample.color_weight > 0
+        assert 0.5 < shown.mean()
+        off = np.abs(sample.draft[..., :3].astype(int) - sample.target).mean(2)[shown].mean()
+        apart = np.abs(sample.references[0].astype(int) - sample.target).mean(2)[shown].mean()
+        assert off < apart, "the draft is no nearer to the target than the photograph is"
