@@ -10,6 +10,7 @@ class ErrorCode(StrEnum):
     """Stable names that scripts may test for. They are part of the protocol: add, never rename."""
 
     BAD_IMAGE = "bad_image"
+    BAD_AUDIO = "bad_audio"
     IMAGE_TOO_LARGE = "image_too_large"
     NO_FACE = "no_face"
     NO_SUCH_FACE = "no_such_face"

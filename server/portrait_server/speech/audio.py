@@ -29,7 +29,7 @@ def read_speech(path: Path, start: float = 0.0, end: float | None = None) -> np.
         (N,) int16 at `RATE`.
 
     Raises:
-        PortraitError: FILE_MISSING; BAD_IMAGE for a file without a sound that can be read.
+        PortraitError: FILE_MISSING; BAD_AUDIO for a file without a sound that can be read.
     """
     if not path.is_file():
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.")
@@ -67,7 +67,7 @@ def loudness(samples: np.ndarray) -> np.ndarray:
 
 def bad_audio(path: Path, why: str) -> PortraitError:
     return PortraitError(
-        ErrorCode.BAD_IMAGE, f"Cannot read {path} as sound: {why}.", "Convert it to .wav, and say which part is speech."
+        ErrorCode.BAD_AUDIO, f"Cannot read {path} as sound: {why}.", "Convert it to .wav, and say which part is speech."
     )
 
 

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Writes the file and says how much speech was found.
 
     Raises:
-        PortraitError: FILE_MISSING, BAD_IMAGE, BAD_CONFIGURATION, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE.
+        PortraitError: FILE_MISSING, BAD_AUDIO, BAD_CONFIGURATION, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE.
     """
     check_writable(args.output)
     samples = read_speech(args.input, args.start, args.end)
