@@ -13,9 +13,12 @@ from pathlib import Path
 from portrait_shared.channel import Channel, ServerLost
 from portrait_shared.connection import Connection, default_connection_file, private_folder
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.messages import Shutdown, Stopping
 
 _START_POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 65_536
+_ASK_TIMEOUT_SECONDS = 3.0
+_SHUTDOWN_REQUEST = 2  # the hello is the first
 
 
 class ServerProcess:
@@ -26,13 +29,18 @@ class ServerProcess:
             ``[sys.executable, "-m", "portrait_server"]``.
         connection_file: where the server writes how to reach it; a private folder where None.
         device: ``auto``, ``cpu`` or ``cuda``.
+        log_level: ``debug``, ``info``, ``warning`` or ``error``.
 
     Attributes:
         wanted: it was started and not stopped since; a client starts it again only then.
     """
 
-    def __init__(self, command: Sequence[str], *, connection_file: Path | None = None, device: str = "auto") -> None:
-        self._start_command = [*command, "serve", "--device", device, "--parent-pid", str(os.getpid())]
+    def __init__(
+        self, command: Sequence[str], *, connection_file: Path | None = None, device: str = "auto",
+        log_level: str = "info",
+    ) -> None:  # fmt: skip
+        options = ["--device", device, "--log-level", log_level, "--parent-pid", str(os.getpid())]
+        self._start_command = [*command, "serve", *options]
         self._given_file = Path(connection_file) if connection_file else None
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -115,13 +123,40 @@ class ServerProcess:
         """Asks it to stop, kills it where it has not within `timeout` seconds, and removes its folder."""
         self.wanted = False
         if self._process is not None:
-            self._process.terminate()
+            # Windows knows no gentle signal: terminating it there would leave its connection file and log unfinished.
+            if not self._ends_when_asked(min(timeout, _ASK_TIMEOUT_SECONDS)):
+                self._process.terminate()
             if not self.wait_ended(timeout):
                 self.kill()
         if self._folder is not None:
             self.log_tail()
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+    def _ends_when_asked(self, timeout: float) -> bool:
+        """Whether it took the message to shut down within `timeout` seconds."""
+        connection = self._own_connection() if self.alive else None
+        if connection is None or timeout <= 0:
+            return False
+        deadline = time.monotonic() + timeout
+        try:
+            channel = Channel(connection)
+        except PortraitError:
+            return False
+        try:
+            if channel.greet("launcher", timeout) is None:
+                return False
+            channel.send(Shutdown(_SHUTDOWN_REQUEST))
+            while time.monotonic() < deadline:
+                if isinstance(channel.receive(deadline - time.monotonic()), Stopping):
+                    return True
+            return False
+        except ServerLost:
+            return not self.alive
+        except PortraitError:
+            return False
+        finally:
+            channel.close()
 
     def wait_ended(self, timeout: float) -> bool:
         """Whether it has ended, after waiting for at most `timeout` seconds."""

@@ -211,6 +211,16 @@ def test_a_connection_without_a_server_fails_at_once(tmp_path: Path) -> None:
     assert find_server(tmp_path / "broken.json") is None
 
 
+def test_it_is_asked_to_stop_before_it_is_ended(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows ends a process at once when it is terminated."""
+    monkeypatch.setattr(subprocess.Popen, "terminate", subprocess.Popen.kill)
+    server.start()
+    process = server._process
+    assert process is not None
+    server.stop()
+    assert process.returncode == 0 and not server.alive
+
+
 def test_two_clients_of_one_process_start_it_again_once(server: ServerProcess) -> None:
     with Client(server) as one, Client(server) as other:
         one.echo()
