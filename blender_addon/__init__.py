@@ -12,8 +12,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import command_line, handlers, operators, panels, preferences, properties, server
+from .panels import menus
 
-_MODULES = (preferences, properties, server, operators, panels, command_line, handlers)
+_MODULES = (preferences, properties, server, operators, panels, menus, command_line, handlers)
 _registered: list = []
 
 

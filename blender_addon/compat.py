@@ -8,6 +8,12 @@ from typing import Any
 import bpy
 
 
+def path_options() -> set[str]:
+    """Of a property that holds a path: what lets the user begin it with ``//``; asked for since 4.5 or 5.0."""
+    known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
+    return {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"} if known else {"ANIMATABLE"}
+
+
 def strips_of(editor: bpy.types.SequenceEditor) -> Any:
     """The collection of strips: ``strips`` since 4.4, ``sequences`` before."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences

@@ -11,13 +11,17 @@ import numpy as np
 from portrait_shared.client import Client
 from portrait_shared.references import Detection
 
-from . import photo, portrait_parts
+from . import photo, portrait_parts, server
 from .job import Job
 from .problems import Fix, SceneError
+from .viewport import is_untouched, select_only
 
 
 class DetectJob(Job):
     """Asks the server for the landmarks of one portrait's photo.
+
+    Args:
+        again: a rig that is there is put on the face that is found; its keys stay.
 
     Attributes:
         face_count: how many faces the photo has, once known.
@@ -25,9 +29,10 @@ class DetectJob(Job):
 
     label = "Find Face"
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, uid: str, launch: server.Launch, *, again: bool = False) -> None:
+        super().__init__(uid, launch)
         self.face_count = 0
+        self._again = again
 
     def begin(self) -> None:
         scene, portrait = self.portrait()
@@ -43,12 +48,17 @@ class DetectJob(Job):
     def handle(self, event: Detection) -> None:
         scene, portrait = self.portrait()
         self.face_count = event.face_count
-        if portrait.rig is not None:
+        if portrait.rig is not None and not self._again:
             raise SceneError("The portrait has a rig already.", "Delete it first.", Fix.REBUILD)
         portrait_parts.check_plane(scene, portrait)
         layer = bpy.context.view_layer if bpy.context.scene == scene else scene.view_layers[0]
         with bpy.context.temp_override(scene=scene, view_layer=layer):
-            portrait_parts.attach_rig(bpy.context, portrait, event.points)
+            if portrait.rig is not None:
+                portrait_parts.move_rig(bpy.context, portrait, event.points)
+            else:
+                portrait_parts.attach_rig(bpy.context, portrait, event.points)
+                if is_untouched(layer, portrait.plane):
+                    select_only(layer, portrait.rig)
         self.note = f"Face found by {event.detector}"
         if event.face_count > 1:
             which = f"number {self._face} from the left" if self._face else "the largest"

@@ -11,7 +11,7 @@ import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.digest import image_digest
 
-from . import compat, image_plane, photo, rig, sequencer
+from . import image_plane, photo, rig, sequencer
 from .plane_space import PlaneSpace
 from .problems import SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of

@@ -10,6 +10,7 @@ import numpy as np
 from portrait_shared.digest import image_digest
 
 from . import compat, image_plane, photo, rig, sequencer
+from .driving import mechanism
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of
 
@@ -33,6 +34,16 @@ def attach_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, point
     """Puts a rig on the landmarks that were found, (70, 3) pixels."""
     portrait.set_detected_points(points)
     portrait.rig = rig.build(context, portrait.name, portrait.plane, portrait.space, points)
+
+
+def move_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray) -> None:
+    """Puts the portrait's rig on another face, (70, 3) pixels; keys and settings stay.
+
+    Raises:
+        PortraitError: SCENE for a broken rig.
+    """
+    rig.fit(context, portrait.rig, portrait.space, points)
+    portrait.set_detected_points(points)
 
 
 def check_plane(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
@@ -106,7 +117,9 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
     if strip is not None:
         compat.strips_of(scene.sequence_editor).remove(strip)
     parts = [part for part in (portrait.rig, portrait.plane) if part is not None]
+    helpers = (portrait.driving.face, portrait.driving.stage)
     held.items.remove(list(held.items).index(portrait))
+    mechanism.discard_unused(*helpers)
     for part in parts:
         if not _is_shared(part):
             bpy.data.objects.remove(part)

@@ -46,7 +46,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
     )
     device: EnumProperty(
         name="Device",
-        description="What the server computes on",
+        description="What the server computes on; takes effect when it starts",
         items=(
             ("auto", "Automatic", "A GPU where there is one"),
             ("cpu", "CPU", "The processor"),
@@ -57,19 +57,31 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         name="Start When Needed", description="Start the server when a portrait needs it", default=True
     )
 
+    log_level: EnumProperty(
+        name="Server Log",
+        description="How much the server writes into its log; takes effect when it starts",
+        items=(
+            ("warning", "Problems", "Only what goes wrong"),
+            ("info", "Normal", "What the server does, in short"),
+            ("debug", "Everything", "Every detail, to be sent with a bug report"),
+        ),
+        default="info",
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
         column.prop(self, "server_command")
         column.prop(self, "device")
         column.prop(self, "auto_start")
+        column.prop(self, "log_level")
         found = " ".join(find_command(self.server_command))
         row = column.row()
         row.alert = not found
-        row.label(text=f"Starts with: {found}" if found else "The `portrait` command was not found; see the README")
+        row.label(text=f"Starts with: {found}" if found else "The “portrait” command was not found: see the README")
 
 
-_DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True)
+_DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info")
 
 
 def of(context: bpy.types.Context) -> PORTRAIT_AP_preferences | SimpleNamespace:

@@ -23,7 +23,7 @@ from bpy.props import (  # fmt: skip
 from portrait_shared.frame_files import frames_in as frames_in
 from portrait_shared.landmarks import LANDMARK_COUNT
 
-from . import server
+from . import compat, server
 from .driving.properties import CLASSES as DRIVING_CLASSES
 from .driving.properties import PORTRAIT_PG_driving
 from .plane_space import PlaneSpace
@@ -35,7 +35,7 @@ DEFAULT_FOLDER = "//portrait_frames"
 class PORTRAIT_PG_point(bpy.types.PropertyGroup):
     """One landmark as it was detected on the photo."""
 
-    co: FloatVectorProperty(name="Pixel", size=3, precision=3)
+    co: FloatVectorProperty(name="Pixel", description="Where it is on the photo, in pixels", size=3, precision=3)
 
 
 class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
@@ -60,6 +60,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         name="Frames",
         description="Folder of the rendered frames; // is the folder of the .blend",
         subtype="DIR_PATH",
+        options=compat.path_options(),
     )
     folder_name: StringProperty(options={"HIDDEN"})  # of the default folder, since the first render: see `frame_folder`
     use_scene_range: BoolProperty(

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bpy
 import numpy as np
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -31,6 +30,7 @@ from . import (
     sequencer,
     server,
 )
+from .driving.binding import let_broken_rest
 from .job import Job, State
 from .portrait_parts import check_plane
 from .properties import PORTRAIT_PG_portrait
@@ -134,6 +134,7 @@ class RenderJob(Job):
         self.total = len(self._frames)
         check_plane(scene, portrait)
         check_rig(scene, portrait.rig)
+        let_broken_rest(scene, portrait)
         self._folder = self._take_folder(portrait)
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
@@ -203,8 +204,7 @@ class RenderJob(Job):
             return
         self._arrivals.append(event.at)
         self.stored[event.number] = event.path
-        left = self.seconds_left
-        self.note = f"Frame {len(self.stored)} of {self.total}" + (f", {left:.0f} s left" if left is not None else "")
+        self.note = f"Frame {len(self.stored)} of {self.total}{time_left(self.seconds_left)}"
         if time.monotonic() - self._shown_at > _SHOW_INTERVAL_SECONDS:
             self.show()
             self._shown_at = time.monotonic()
@@ -229,7 +229,14 @@ class RenderJob(Job):
         if self.stored:
             self.show()
         if self.state is State.DONE:
-            self.note = f"{len(self.stored)} frames are there"
+            self.note = f"{len(self.stored)} frames rendered"
             if len(self.stored) != self.total:
                 self.state = State.FAILED
                 self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
+
+
+def time_left(seconds: float | None) -> str:
+    """To be put after a sentence: “, 12 s left”, “, 3 min left”; nothing where it is not known or hardly any."""
+    if seconds is None or seconds < 1:
+        return ""
+    return f", {seconds:.0f} s left" if seconds < 100 else f", {seconds / 60:.0f} min left"

@@ -137,6 +137,24 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
     rig_drivers.add_drivers(rig, frame)
 
 
+def fit(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> None:
+    """Puts a rig at rest on other landmarks, those of another face; keys, poses and the user's own bones stay.
+
+    Args:
+        points: (70, 3) pixels.
+    """
+    check_bones(rig)
+    points = snap(points)
+    local = space.to_local(points)
+    face = face_width(points) * space.metres_per_pixel
+    with editing(context, rig):
+        bones = rig.data.edit_bones
+        _add_bone(bones, HEAD_BONE, space.to_local(head_pivot(points)), face)
+        for name in NAMES:
+            _add_bone(bones, name, local[INDEX_OF[name]], face * _point_length(name))
+    add_controls(context, rig, space, points)
+
+
 def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
     """The hidden bones, made anew, between the head and the points."""
     for bone in list(bones):
@@ -218,7 +236,7 @@ def _add_along(bones: bpy.types.ArmatureEditBones, name: str, axes: np.ndarray, 
 
 
 def _add_bone(bones: bpy.types.ArmatureEditBones, name: str, head: np.ndarray, length: float) -> None:
-    bone = bones.new(name)
+    bone = bones.get(name) or bones.new(name)
     bone.head = head
     bone.tail = head + length * _UP
     bone.roll = 0.0

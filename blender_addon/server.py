@@ -62,6 +62,7 @@ class Launch:
     device: str
     may_start: bool
     online: bool
+    log_level: str = "info"
 
 
 _health = Health()
@@ -82,6 +83,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
         device=device or asked.device,
         may_start=asked.auto_start if may_start is None else may_start,
         online=bpy.app.online_access,
+        log_level=asked.log_level,
     )
 
 
@@ -130,7 +132,7 @@ def _find_or_launch(launch: Launch) -> Connection | ServerProcess:
         _health = Health(State.STARTING)
         if _process is not None:
             _process.stop(0.0)  # ended by itself: only its folder is left to remove
-        _process = ServerProcess(launch.command, device=launch.device)
+        _process = ServerProcess(launch.command, device=launch.device, log_level=launch.log_level)
         try:
             _process.launch()  # here and not by the client, which stops what it started when it closes
         except PortraitError as error:

@@ -13,10 +13,9 @@ import numpy as np
 
 import blender_addon
 from blender_addon import image_plane
-from blender_addon.animation import property_path, write_keys
 from blender_addon.demo import performance
+from blender_addon.demo.keying import animate
 from blender_addon.properties import portraits_of
-from blender_addon.rig import HEAD_BONE
 
 _CAMERA_DISTANCE_METRES = 6.0
 
@@ -56,18 +55,6 @@ def _build(photo: Path, blend: Path) -> int:
     scene.frame_set(scene.frame_start)
     bpy.ops.wm.save_mainfile()
     return 0
-
-
-def animate(rig: bpy.types.Object) -> None:
-    """Keys the performance onto a rig: the head control's turns, and the sliders, each on its own keys."""
-    head = performance.head_keys()
-    turns = np.array([(pitch, yaw, -roll) for _, (yaw, pitch, roll) in head])
-    frames = np.array([frame for frame, _ in head])
-    write_keys(rig, "Demo performance", {(HEAD_BONE, "rotation_euler"): (frames, turns)})
-    for name, keys in performance.slider_keys().items():
-        for frame, weight in keys:
-            rig[name] = weight
-            rig.keyframe_insert(property_path(name), frame=frame, group="Sliders")
 
 
 def _add_camera(scene: bpy.types.Scene, portrait: bpy.types.PropertyGroup) -> None:

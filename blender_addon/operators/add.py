@@ -8,37 +8,46 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import job_queue, photo, portrait_parts, problems, server
+from .. import job_queue, photo, portrait_parts, problems, server, viewport
+from ..demo import performance
+from ..demo.keying import animate
 from ..detect_job import DetectJob
 from ..importers.track import import_track
 from ..job import State
+from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
-from .common import NeedsPortrait, active_portrait, has_window, portraits, report, scene_of
+from .common import AsksForFile, NeedsPortrait, OnPortrait, active_portrait, has_window, portraits, report, scene_of
+
+_FACE = {
+    "name": "Face", "description": "Which face of the photo, from 1 at its left; 0 for the largest", "default": 0,
+    "min": 0,
+}  # fmt: skip
 
 
-class PORTRAIT_OT_add(bpy.types.Operator):
+class PORTRAIT_OT_add(AsksForFile, bpy.types.Operator):
     """Put a photograph or a painting on a plane, find its face, and give it a rig"""
 
     bl_idname = "portrait.add"
     bl_label = "Add Portrait"
-    bl_options = {"UNDO"}
+    bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(name="Picture", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="Picture", description="The file of the photo or painting", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
-    face: IntProperty(
-        name="Face", description="Which face of the photo, from 1 at its left; 0 for the largest", default=0, min=0
+    face: IntProperty(**_FACE)
+    look_from_front: BoolProperty(
+        name="Look From Front", description="Turn the 3D viewport squarely to the picture and fit it in", default=True
     )
     without_waiting: BoolProperty(
         description="Return before the face is found", default=False, options={"HIDDEN", "SKIP_SAVE"}
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        self.without_waiting = True
-        self.filepath = ""  # Blender proposes the .blend's own name
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        if has_window(context):
+            self.without_waiting = True
+            self.filepath = ""  # Blender proposes the .blend's own name
+        return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = scene_of(context)
@@ -48,6 +57,10 @@ class PORTRAIT_OT_add(bpy.types.Operator):
         except PortraitError as error:
             return report(self, error)
         portrait.face = self.face
+        if portrait.plane.name in context.view_layer.objects:
+            viewport.select_only(context.view_layer, portrait.plane)
+        if self.look_from_front and has_window(context):
+            viewport.look_in_window(context, portrait)
         job = DetectJob(portrait.uid, server.launch_plan(context))
         if self.without_waiting:
             job_queue.submit(job)
@@ -62,25 +75,66 @@ class PORTRAIT_OT_add(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_find_face(NeedsPortrait, bpy.types.Operator):
-    """Look for the face on the photo again"""
+class _FindsFace(OnPortrait):
+    """Operators that look for a face on the photo."""
 
-    bl_idname = "portrait.find_face"
-    bl_label = "Find Face"
+    _again = False
 
-    face: IntProperty(
-        name="Face", description="Which face of the photo, from 1 at its left; 0 for the largest", default=0, min=0
-    )
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if job_queue.active_of(active_portrait(context).uid) is not None:
+            cls.poll_message_set("The portrait is being worked on")
+            return False
+        return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         portrait.face = self.face
-        job = DetectJob(portrait.uid, server.launch_plan(context))
+        job = DetectJob(portrait.uid, server.launch_plan(context), again=self._again)
         if has_window(context):
             job_queue.submit(job)
             return {"FINISHED"}
         job_queue.run(job)
         return {"FINISHED"} if job.state is State.DONE else report(self, job.error, portrait.uid)
+
+
+class PORTRAIT_OT_find_face(_FindsFace, bpy.types.Operator):
+    """Look for the face on the photo again"""
+
+    bl_idname = "portrait.find_face"
+    bl_label = "Find Face"
+
+    face: IntProperty(**_FACE)
+
+
+class PORTRAIT_OT_choose_face(_FindsFace, bpy.types.Operator):
+    """Put the rig on another face of the photo; keys and settings are kept"""
+
+    bl_idname = "portrait.choose_face"
+    bl_label = "Choose Another Face"
+
+    face: IntProperty(**_FACE)
+    _again = True
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        rig = active_portrait(context).rig
+        if rig is None:
+            cls.poll_message_set("The portrait has no rig yet: find its face first")
+            return False
+        if rig.library is not None or rig.data.library is not None:
+            cls.poll_message_set("The rig is linked: choose the face in its own file")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        self.face = active_portrait(context).face
+        return context.window_manager.invoke_props_dialog(self)
 
 
 class PORTRAIT_OT_remove(NeedsPortrait, bpy.types.Operator):
@@ -101,32 +155,54 @@ class PORTRAIT_OT_remove(NeedsPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_import_track(NeedsPortrait, bpy.types.Operator):
+class PORTRAIT_OT_import_track(AsksForFile, OnPortrait, bpy.types.Operator):
     """Key the rig with a landmark track (.npz) made for this photo"""
 
     bl_idname = "portrait.import_track"
     bl_label = "Import Landmark Track"
     bl_options = {"UNDO"}
 
-    filepath: StringProperty(name="Track", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(name="Track", description="The track's file", subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            check_rig(scene_of(context), portrait.rig)
-            track = LandmarkTrack.load(bpy.path.abspath(self.filepath))
-            import_track(portrait.rig, portrait.space, track)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        check_rig(scene_of(context), portrait.rig)
+        track = LandmarkTrack.load(bpy.path.abspath(self.filepath))
+        import_track(portrait.rig, portrait.space, track)
         self.report({"INFO"}, f"{len(track)} frames keyed")
         return {"FINISHED"}
 
 
-CLASSES = (PORTRAIT_OT_add, PORTRAIT_OT_find_face, PORTRAIT_OT_remove, PORTRAIT_OT_import_track)
+class PORTRAIT_OT_demo_motion(OnPortrait, bpy.types.Operator):
+    """Key six seconds of acting onto the rig, to see the portrait move; the frames to render are set to it"""
+
+    bl_idname = "portrait.demo_motion"
+    bl_label = "Demo Motion"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        rig = active_portrait(context).rig
+        if rig is None:
+            cls.poll_message_set("The portrait has no rig yet: find its face first")
+            return False
+        if rig.library is not None:
+            cls.poll_message_set("The rig is linked: make a library override of it first")
+            return False
+        return True
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        check_rig(scene_of(context), portrait.rig)
+        animate(portrait.rig)
+        portrait.use_scene_range = False
+        portrait.frame_start, portrait.frame_end = performance.FIRST, performance.LAST
+        self.report({"INFO"}, f"Frames {performance.FIRST} to {performance.LAST} are keyed; now render them")
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAIT_OT_add, PORTRAIT_OT_find_face, PORTRAIT_OT_choose_face, PORTRAIT_OT_remove, PORTRAIT_OT_import_track,
+    PORTRAIT_OT_demo_motion,
+)  # fmt: skip

@@ -47,7 +47,9 @@ class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Ope
     bl_idname = "portrait.capture_video"
     bl_label = "Capture from Video"
 
-    filepath: StringProperty(name="Video", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="Video", description="File of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default=_VIDEOS, options={"HIDDEN"})
     first_frame: IntProperty(name="First Frame", description="The scene's frame at which the video begins", default=1)
 
@@ -109,7 +111,9 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
     bl_label = "Import Face Recording"
     bl_options = {"REGISTER", "UNDO"}
 
-    filepath: StringProperty(name="Recording", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="Recording", description="File of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
     first_frame: IntProperty(
         name="First Frame", description="The scene's frame at which the recording begins", default=1
@@ -183,7 +187,9 @@ class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.O
     bl_idname = "portrait.capture_speech"
     bl_label = "Capture from Sound"
 
-    filepath: StringProperty(name="Sound", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="Sound", description="File of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default=_SOUNDS, options={"HIDDEN"})
     first_frame: IntProperty(name="First Frame", description="The scene's frame at which the sound begins", default=1)
 

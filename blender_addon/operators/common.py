@@ -36,15 +36,6 @@ def active_portrait(context: bpy.types.Context) -> PORTRAIT_PG_portrait | None:
     return held.active
 
 
-def select_only(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> None:
-    """Makes an object the only one selected, and active, in Object Mode."""
-    if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")
-    for other in list(layer.objects):  # selecting may make the layer anew
-        other.select_set(other == item, view_layer=layer)
-    layer.objects.active = item
-
-
 def has_window(context: bpy.types.Context) -> bool:
     """Whether timers tick and modal operators run."""
     return not bpy.app.background and context.window is not None

@@ -12,7 +12,8 @@ from ..frame_folder import frames_of
 from ..portrait_parts import check_plane
 from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
-from .common import AsksForFile, OnPortrait, report, scene_of, select_only
+from ..viewport import select_only
+from .common import AsksForFile, OnPortrait, report, scene_of
 
 
 class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):

@@ -66,7 +66,7 @@ class PORTRAIT_OT_apply_expression(_NeedsRig, bpy.types.Operator):
     bl_label = "Expression"
     bl_options = {"REGISTER", "UNDO"}
 
-    expression: EnumProperty(name="Expression", items=_LIBRARY)
+    expression: EnumProperty(name="Expression", description="Which face or mouth shape to set", items=_LIBRARY)
     amount: FloatProperty(
         name="Amount", description="How much of it; 0 leaves the face at rest", default=1.0, min=0.0, soft_max=1.0,
         max=2.0,
@@ -100,6 +100,7 @@ class PORTRAIT_OT_reset_pose(_NeedsRig, bpy.types.Operator):
 
     scope: EnumProperty(
         name="Reset",
+        description="What goes back to the photo",
         items=(
             ("ALL", "All", "Every handle, point and slider"),
             ("SELECTED", "Selected", "The selected handles and points alone"),

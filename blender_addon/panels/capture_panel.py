@@ -33,6 +33,7 @@ def draw_capture(layout: bpy.types.UILayout, context: bpy.types.Context, in_sequ
 
 class _Capture:
     bl_label = "Capture"
+    bl_order = 20
     bl_region_type = "UI"
     bl_category = "Portrait"
     bl_options = {"DEFAULT_CLOSED"}

@@ -39,6 +39,7 @@ def draw_states(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 class _Preview:
     bl_label = "Preview and Frames"
+    bl_order = 40
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -92,6 +92,7 @@ def _panels(space: str, prefix: str) -> list[type[bpy.types.Panel]]:
     parent = f"PORTRAIT_PT_{prefix}rig"
     section = {
         "bl_label": "Rig",
+        "bl_order": 10,
         "bl_parent_id": f"PORTRAIT_PT_{prefix}portraits",
         "bl_options": {"DEFAULT_CLOSED"},
         "__doc__": "Handles, sliders and expressions of the active portrait.",

@@ -9,10 +9,10 @@ from typing import Final
 
 import bpy
 
-from .. import image_plane, job_queue, problems, server
+from .. import image_plane, job_queue, portrait_copies, problems, server
 from ..operators.common import active_portrait, portraits, scene_of
 from ..problems import Fix
-from ..properties import PORTRAIT_PG_portrait
+from ..properties import PORTRAIT_PG_portrait, portraits_of
 
 _LOG_LINES: Final = 12
 _LOG_HEAD: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\S* (?:INFO )?([A-Z]+ )?[\w.]+: ")
@@ -32,8 +32,12 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column = layout.column(align=True)
     column.scale_y = 1.3 if not held.items else 1.0
     column.operator("portrait.add", icon="ADD")
+    layer = context.view_layer
+    if layer is not None and portrait_copies.is_spare_rig(scene_of(context), layer.objects.active):
+        column.operator("portrait.adopt", icon="DUPLICATE")
     draw_problem(layout, context, "")
     portrait = active_portrait(context)
+    draw_other_job(layout, portrait)
     if portrait is None:
         column = layout.column()
         column.active = False
@@ -45,6 +49,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row.operator("portrait.remove", text="", icon="X")
     draw_job(layout, portrait)
     draw_problem(layout, context, portrait.uid)
+    draw_view(layout, context)
     if portrait.detected_points is None:
         row = layout.row(align=True)
         row.prop(portrait, "face")
@@ -52,10 +57,25 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         return
     row = layout.row(align=True)
     row.operator("portrait.pose", icon="POSE_HLT")
-    row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
+    row.operator("portrait.demo_motion", icon="PLAY")
     row = layout.row(align=True)
     row.operator("portrait.show_photo", icon="IMAGE_DATA")
     row.operator("portrait.show_frames", icon="RENDER_ANIMATION")
+    row = layout.row(align=True)
+    row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
+    row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
+
+
+def draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What keeps the user from seeing the photo as it is, and the remedy."""
+    space = context.space_data
+    if space is not None and space.type == "VIEW_3D" and space.shading.type in ("SOLID", "WIREFRAME"):
+        layout.operator("portrait.show_colors", icon="SHADING_TEXTURE")
+    altered = image_plane.altered_colors(scene_of(context))
+    if altered:
+        box = layout.box()
+        draw_text(box, context, f"The photo's colors are altered: {altered}.", "COLOR")
+        box.operator("portrait.use_own_colors")
 
 
 def draw_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
@@ -69,6 +89,34 @@ def draw_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None
         row.operator("portrait.cancel", text="", icon="CANCEL")
     elif portrait.uid and problems.last(portrait.uid) is None:
         layout.label(text=f"{job.label}: {job.note}", icon="INFO")
+
+
+def draw_other_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | None) -> None:
+    """The job that is worked on, where it is another portrait's."""
+    job = job_queue.current()
+    if job is None or (portrait is not None and job.uid == portrait.uid):
+        return
+    row = layout.row(align=True)
+    row.progress(factor=job.progress, text=f"{owner_name(job.uid)}{job.label}: {job.note}")
+    row.operator("portrait.cancel", text="", icon="CANCEL")
+
+
+def owner_name(uid: str) -> str:
+    """“anna · ” for a portrait's job, nothing for one of the server's."""
+    found = (portraits_of(scene).by_uid(uid) for scene in bpy.data.scenes)
+    return next((f"{portrait.name} · " for portrait in found if portrait is not None), "")
+
+
+def state_icon(portrait: PORTRAIT_PG_portrait) -> str:
+    """For the list: what a portrait is at."""
+    if problems.last(portrait.uid) is not None:
+        return "ERROR"
+    job = job_queue.active_of(portrait.uid)
+    return "NONE" if job is None else "RENDER_ANIMATION" if job is job_queue.current() else "SORTTIME"
+
+
+def health_icon() -> str:
+    return _HEALTH_ICONS[server.health().state]
 
 
 def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -90,11 +138,6 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row()
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
-    altered = image_plane.altered_colors(scene_of(context))
-    if altered:
-        box = layout.box()
-        draw_text(box, context, f"The photo's colours are altered: {altered}.", "COLOR")
-        box.operator("portrait.use_own_colors")
 
 
 def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -105,7 +148,7 @@ def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The server's health in one line, its buttons and its log."""
     health = server.health()
-    layout.label(text=health.line, icon=_HEALTH_ICONS[health.state])
+    layout.label(text=health.line, icon=health_icon())
     row = layout.row(align=True)
     row.operator("portrait.start_server", icon="PLAY")
     row.operator("portrait.stop_server", icon="PAUSE")

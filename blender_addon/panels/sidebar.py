@@ -16,7 +16,10 @@ class PORTRAIT_UL_portraits(bpy.types.UIList):
         self, context: bpy.types.Context, layout: bpy.types.UILayout, data: bpy.types.AnyType,
         item: bpy.types.AnyType, icon: int, active_data: bpy.types.AnyType, active_property: str,
     ) -> None:  # fmt: skip
-        layout.prop(item, "name", text="", emboss=False, icon="USER")
+        row = layout.row(align=True)
+        row.prop(item, "name", text="", emboss=False, icon="USER")
+        if (icon_of_state := sections.state_icon(item)) != "NONE":
+            row.label(text="", icon=icon_of_state)
 
 
 class _InView3D:
@@ -33,6 +36,7 @@ class _InSequencer:
 
 class _Portraits:
     bl_label = "Talking Portraits"
+    bl_order = 0
 
     def draw(self, context: bpy.types.Context) -> None:
         sections.draw_portraits(self.layout, context)
@@ -40,11 +44,11 @@ class _Portraits:
 
 class _Render:
     bl_label = "Render"
+    bl_order = 50
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        return portrait is not None and portrait.detected_points is not None
+        return active_portrait(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         sections.draw_render(self.layout, context)
@@ -52,7 +56,11 @@ class _Render:
 
 class _Server:
     bl_label = "Server"
+    bl_order = 70
     bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        self.layout.label(text="", icon=sections.health_icon())
 
     def draw(self, context: bpy.types.Context) -> None:
         sections.draw_server(self.layout, context)
@@ -82,6 +90,7 @@ class PORTRAIT_PT_sequencer_strip(_InSequencer, bpy.types.Panel):
     """The active strip."""
 
     bl_label = "Strip"
+    bl_order = 60
 
     def draw(self, context: bpy.types.Context) -> None:
         sections.draw_strip(self.layout, context)

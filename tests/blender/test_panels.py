@@ -16,10 +16,12 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import job_queue, portrait_parts, problems, server  # noqa: E402
-from blender_addon.panels import sidebar  # noqa: E402
+from mathutils import Vector  # noqa: E402
+
+from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
+from blender_addon.panels import sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.render_job import RenderJob, time_left  # noqa: E402
 
 LAYOUT = bpy.types.UILayout.bl_rna
 ICONS = set(LAYOUT.functions["label"].parameters["icon"].enum_items.keys())
@@ -83,7 +85,8 @@ def test_a_portrait_can_be_posed_and_rendered(portrait: Any) -> None:
 def test_a_portrait_without_a_face_offers_to_look_for_it(scene: Any, photo_file: Path) -> None:
     portrait_parts.add(scene, str(photo_file))
     text = drawn()
-    assert "portrait.find_face" in text and "portrait.render" not in text
+    assert "portrait.find_face" in text and "portrait.demo_motion" not in text
+    assert "portrait.render" in text and not bpy.ops.portrait.render.poll(), "greyed, and says why"
 
 
 def test_its_own_frame_range_is_shown_when_asked_for(portrait: Any) -> None:
@@ -146,3 +149,99 @@ def test_several_portraits_make_a_list(portrait: Any, photo_file: Path, face: np
         None, bpy.context, CheckedLayout(seen), held, second, 0, held, "active_index"
     )
     assert seen == ["name"]
+    problems.keep(second.uid, SceneError("Something broke.", "Mend it."))
+    assert sections.state_icon(second) == "ERROR" and sections.state_icon(held.items[0]) == "NONE"
+
+
+def test_the_job_of_another_portrait_is_shown_and_can_be_cancelled(
+    portrait: Any, photo_file: Path, face: np.ndarray
+) -> None:
+    job = RenderJob(portrait.uid, server.launch_plan(bpy.context))
+    second = portrait_parts.add(bpy.context.scene, str(photo_file))
+    portrait_parts.attach_rig(bpy.context, second, face)
+    job_queue.submit(job)
+    text = drawn()
+    assert "anna · Render: Waiting" in text and "portrait.cancel" in text
+    job_queue.abandon_all()
+
+
+def test_from_an_empty_scene_to_moving_frames_in_four_clicks(
+    needs_server: None, scene: Any, astronaut_file: Path, tmp_path: Path
+) -> None:
+    """Each is a button that the panel shows by then; the file browser and Save As ask for a name besides."""
+    clicks = 0
+
+    def click(name: str, **asked: Any) -> None:
+        nonlocal clicks
+        assert name in drawn().splitlines(), f"{name} is not in the panel"
+        area, operator = name.split(".")
+        assert getattr(getattr(bpy.ops, area), operator)(**asked) == {"FINISHED"}
+        clicks += 1
+
+    click("portrait.add", filepath=str(astronaut_file))
+    click("portrait.demo_motion")
+    portrait = bpy.context.scene.talking_portraits.active
+    portrait.resolution_percentage, portrait.frame_end = 10, 4
+    with pytest.raises(RuntimeError, match="not been saved"):
+        bpy.ops.portrait.render()
+    click("wm.save_as_mainfile", filepath=str(tmp_path / "first.blend"))
+    click("portrait.render")
+    assert clicks <= 4
+    frames = [(portrait.folder() / f"{number:04d}.png").read_bytes() for number in (1, 4)]
+    assert frames[0] != frames[1]
+
+
+def test_another_face_keeps_settings_and_keys(needs_server: None, acting: Any, face: np.ndarray) -> None:
+    acting.resolution_percentage = 50
+    acting.rig["mouthSmileLeft"] = 0.4
+    before = sampling.sample(bpy.context.scene, acting.rig, acting.space, [4, 5, 6]).points
+    bones = len(acting.rig.data.bones)
+    portrait_parts.move_rig(bpy.context, acting, face + np.float32([5, -3, 0]))
+    after = sampling.sample(bpy.context.scene, acting.rig, acting.space, [4, 5, 6]).points
+    np.testing.assert_allclose(after - before, np.broadcast_to((5, -3, 0), after.shape), atol=0.02)
+    assert np.abs(after[2] - after[0]).max() > 0.5, "it still acts"
+    assert acting.resolution_percentage == 50 and acting.rig["mouthSmileLeft"] == pytest.approx(0.4)
+    assert len(acting.rig.data.bones) == bones and bpy.ops.portrait.choose_face.poll()
+
+
+def test_a_new_portrait_is_seen_from_the_front_and_fits(portrait: Any) -> None:
+    view = next(a for s in bpy.data.screens for a in s.areas if a.type == "VIEW_3D").spaces.active
+    for width, height in ((800, 600), (300, 900)):
+        viewport.look_from_front(view, width, height, portrait)
+        region = view.region_3d
+        assert region.view_perspective == "ORTHO"
+        np.testing.assert_allclose(region.view_rotation @ Vector((0, 0, -1)), (0, 1, 0), atol=1e-6)
+        shown = region.view_distance * 2 * 36 / view.lens / max(width, height)  # metres to a pixel
+        half_x, half_z = portrait.space.half_size
+        assert 0.7 < max(2 * half_x / (shown * width), 2 * half_z / (shown * height)) < 0.9
+
+
+def test_the_rig_is_selected_unless_the_user_has_gone_on(portrait: Any) -> None:
+    layer = bpy.context.view_layer
+    viewport.select_only(layer, portrait.plane)
+    assert viewport.is_untouched(layer, portrait.plane)
+    viewport.select_only(layer, portrait.rig)
+    assert bpy.context.selected_objects == [portrait.rig]
+    assert not viewport.is_untouched(layer, portrait.plane)
+
+
+def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:
+    for space in ("VIEW_3D", "SEQUENCE_EDITOR"):
+        panels = [kind for kind in own_panels(bpy.types.Panel) if kind.bl_space_type == space]
+        names = [kind.bl_label for kind in sorted(panels, key=lambda kind: kind.bl_order)]
+        wanted = ["Talking Portraits", "Rig", "Capture", "Drive from Another Rig", "Preview and Frames", "Render",
+                  "Strip", "Server"]  # fmt: skip
+        assert names == [name for name in wanted if name in names]
+        assert {"Talking Portraits", "Capture", "Preview and Frames", "Render", "Server"} <= set(names)
+
+
+def own_panels(kind: type) -> list[Any]:
+    """Sections of the tab, without those that fold away inside “Rig”."""
+    found = [kind] if getattr(kind, "bl_category", "") == "Portrait" and getattr(kind, "is_registered", False) else []
+    found = [] if found and getattr(kind, "bl_parent_id", "").endswith("rig") else found
+    return found + [panel for base in kind.__subclasses__() for panel in own_panels(base)]
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(None, ""), (0.4, ""), (12.2, ", 12 s left"), (600, ", 10 min left")])
+def test_time_left_is_said_when_there_is_some(seconds: float | None, said: str) -> None:
+    assert time_left(seconds) == said

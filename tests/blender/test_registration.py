@@ -13,11 +13,13 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from blender_addon.panels import menus  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = (
     "add", "find_face", "remove", "import_track", "render", "cancel", "redo_strip", "rebuild", "relocate_photo",
     "choose_folder", "show_photo", "show_frames", "use_own_colors", "pose", "start_server", "stop_server",
-    "show_preferences",
+    "show_preferences", "adopt", "choose_face", "demo_motion", "show_colors",
     "add_controls", "apply_expression", "mirror_pose", "reset_pose", "make_pose_library", "save_pose",
     "map_by_name", "map_picked", "remove_driver", "clear_drivers", "set_driver_rest", "check_drivers", "drive_sliders",
     "bake_drivers",
@@ -43,10 +45,91 @@ def test_register_twice_and_again(addon: Any) -> None:
     assert hasattr(bpy.types.Scene, "talking_portraits") and handler_count() == before
 
 
-def test_every_operator_says_what_it_does(addon: Any) -> None:
+def own_classes() -> list[type]:
+    """Everything of the extension's that is registered."""
+    found: set[type] = set()
+    waiting = [bpy.types.Operator, bpy.types.Panel, bpy.types.Menu, bpy.types.PropertyGroup, bpy.types.AddonPreferences]
+    while waiting:
+        kind = waiting.pop()
+        waiting += kind.__subclasses__()
+        if kind.__module__.startswith("blender_addon") and getattr(kind, "is_registered", False):
+            found.add(kind)
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+def described(kind: type) -> Any:
+    """Its properties; an operator's own are Blender's only as those of the operator's type."""
+    if not issubclass(kind, bpy.types.Operator):
+        return kind.bl_rna.properties
+    area, name = kind.bl_idname.split(".")
+    return getattr(getattr(bpy.ops, area), name).get_rna_type().properties
+
+
+def told_badly(text: str) -> str:
+    """What is wrong with a tooltip; Blender ends it with a full stop itself."""
+    if not text.strip() or text != text.strip():
+        return "empty, or spaces around it"
+    if text.endswith((".", "…", ":", ",")):
+        return "its end"
+    if not (text[0].isupper() or text[0].isdigit() or text[0] in "“"):
+        return "begins without a capital"
+    return "" if len(text.split()) >= 3 else "no sentence"
+
+
+def test_every_operator_is_registered_and_found_by_search(addon: Any) -> None:
     for name in OPERATORS:
         kind = getattr(bpy.ops.portrait, name).get_rna_type()
-        assert kind.name and kind.description and not kind.description.endswith(".")
+        assert kind.name
+    for kind in own_classes():
+        if issubclass(kind, bpy.types.Operator):
+            assert "INTERNAL" not in getattr(kind, "bl_options", ()), f"{kind.bl_idname} cannot be searched for"
+
+
+def test_every_operator_says_what_it_does(addon: Any) -> None:
+    bad = {}
+    for kind in own_classes():
+        if issubclass(kind, bpy.types.Operator):
+            area, name = kind.bl_idname.split(".")
+            text = getattr(getattr(bpy.ops, area), name).get_rna_type().description
+            if wrong := told_badly(text):
+                bad[kind.bl_idname] = (wrong, text)
+    assert not bad, "\n".join(f"{name}: {what}" for name, what in bad.items())
+
+
+def test_every_setting_says_what_it_is(addon: Any) -> None:
+    bad = {}
+    for kind in own_classes():
+        if not issubclass(kind, (bpy.types.Operator, bpy.types.PropertyGroup, bpy.types.AddonPreferences)):
+            continue
+        own = set().union(*(vars(base).get("__annotations__", {}) for base in kind.__mro__))
+        for setting in described(kind):
+            if setting.identifier not in own or setting.is_hidden or setting.type in ("COLLECTION", "POINTER"):
+                continue
+            if setting.identifier == "active_index":  # of a list, and shown nowhere else
+                continue
+            if wrong := told_badly(setting.description):
+                bad[f"{kind.__name__}.{setting.identifier}"] = (wrong, setting.description)
+    assert not bad, "\n".join(f"{name}: {what}" for name, what in bad.items())
+
+
+def test_the_shortcut_is_free_and_can_be_changed(addon: Any) -> None:
+    keys = bpy.context.window_manager.keyconfigs
+    for name, _ in menus.KEYMAPS:
+        own = [item for item in keys.addon.keymaps[name].keymap_items if item.idname == "wm.call_menu_pie"]
+        assert [item.properties.name for item in own] == ["PORTRAIT_MT_pie"]
+    places = {"Window", "Screen", "Screen Editing", "Frames", "Animation", "Object Mode", "Pose",
+              "Object Non-modal", "3D View Generic", *(name for name, _ in menus.KEYMAPS)}  # fmt: skip
+    for folder in bpy.utils.preset_paths("keyconfig"):
+        if folder not in sys.path:
+            sys.path.append(folder)
+    from keymap_data.blender_default import Params, generate_keymaps
+
+    wanted = {"shift", "ctrl"}
+    for name, _, content in generate_keymaps(Params(select_mouse="LEFT")):
+        for idname, event, _ in content["items"]:
+            held = {key for key in ("shift", "ctrl", "alt", "oskey") if event.get(key)}
+            taken = event.get("type") == menus.PIE_KEY["type"] and (held == wanted or event.get("any"))
+            assert not (name in places and taken), f"{idname} of {name} has that key"
 
 
 def test_without_its_wheels_it_says_so() -> None:

@@ -12,8 +12,19 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, frame_folder, image_plane, job_queue, live_preview, portrait_copies  # noqa: E402
-from blender_addon import portrait_parts, problems, sampling, sequencer, server  # noqa: E402
+from blender_addon import (  # noqa: E402
+    compat,
+    frame_folder,
+    image_plane,
+    job_queue,
+    live_preview,
+    portrait_copies,
+    portrait_parts,
+    problems,
+    sampling,
+    sequencer,
+    server,
+)
 from blender_addon.job import Job, State  # noqa: E402
 from blender_addon.operators.common import active_portrait  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
