@@ -248,7 +248,7 @@ class Service:
             self._begin_to_stop(now)
         if self._stop_deadline is None:
             return False
-        return now >= self._stop_deadline or not (self._engine.busy or self._helpers.busy or self._tunings.count)
+        return now >= self._stop_deadline or not (self._engine.busy or self._helpers.busy or self._tunings.busy)
 
     def _begin_to_stop(self, now: float) -> None:
         log.info("Stopping")

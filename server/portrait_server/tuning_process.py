@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import TunedPerson
+
+log = logging.getLogger(__name__)
 
 _NICENESS = 10
 
@@ -32,11 +36,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why there is no result."""
+    """Why there is no result; `details` are for the log."""
 
     code: str
     message: str
     remedy: str
+    details: str = ""
 
 
 def tune(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: str, folder: Path) -> None:
@@ -58,6 +63,14 @@ def tune(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: 
         pipe.send(Failure(error.code.value, error.message, error.remedy))
     except MemoryError:
         pipe.send(Failure(ErrorCode.INTERNAL.value, "Tuning ran out of memory.", "Use fewer or smaller photos."))
+    except Exception as error:  # whatever it was, the server must hear of it
+        log.exception("Tuning failed")
+        pipe.send(
+            Failure(
+                ErrorCode.INTERNAL.value, f"Tuning failed ({type(error).__name__}: {error}).",
+                "See the server's log.", traceback.format_exc(),
+            )
+        )  # fmt: skip
     finally:
         pipe.close()
 

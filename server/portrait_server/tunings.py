@@ -41,7 +41,7 @@ class TuningJob:
         self.session = session
         self.request = request
         self.ended = False
-        self._order = images, checksum, device
+        self._order: tuple[Sequence[np.ndarray], str, str] | None = (images, checksum, device)
         self._mailbox = mailbox
 
     def run(self) -> TunedPerson | None:
@@ -50,20 +50,21 @@ class TuningJob:
         Raises:
             PortraitError: what the process says.
         """
-        if self.ended:
+        order = self._order
+        if order is None:
             return None
         self._mailbox.tell(News(self.session, Progress(self.request, "running")))
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         with tempfile.TemporaryDirectory(prefix="portrait-adapt-", ignore_cleanup_errors=True) as folder, receiver:
             process = context.Process(
-                target=tune, args=(sender, *self._order, Path(folder)), name="portrait adapt", daemon=True
+                target=tune, args=(sender, *order, Path(folder)), name="portrait adapt", daemon=True
             )
             process.start()
             sender.close()  # so that the process's end is the pipe's
             try:
                 return self._listen(receiver)
-            except EOFError:
+            except (EOFError, OSError):  # it ended, perhaps in the middle of a message
                 process.join(_END_SECONDS)
                 raise PortraitError(
                     ErrorCode.INTERNAL, f"Tuning broke off (exit status {process.exitcode}).",
@@ -72,6 +73,13 @@ class TuningJob:
             finally:
                 process.terminate()
                 process.join(_END_SECONDS)
+                if process.is_alive():
+                    process.kill()
+                    process.join(_END_SECONDS)
+
+    def give_up(self) -> None:
+        """Nobody waits any more: the photographs are let go at once, the process soon."""
+        self.ended, self._order = True, None
 
     def _listen(self, receiver: Connection) -> TunedPerson | None:
         while not self.ended:
@@ -81,6 +89,8 @@ class TuningJob:
             if isinstance(said, TunedPerson):
                 return said
             if isinstance(said, Failure):
+                if said.details:
+                    log.error("Tuning failed: %s", said.details)
                 raise PortraitError(ErrorCode(said.code), said.message, said.remedy)
             assert isinstance(said, Step)
             self._mailbox.tell(
@@ -96,11 +106,17 @@ class Tunings:
         self._mailbox = mailbox
         self._device = device
         self._worker = Workers("tuner", 1, mailbox, log_file)
+        self._wanted: set[TuningJob] = set()
 
     @property
     def count(self) -> int:
-        """How many run or wait."""
-        return self._worker.busy
+        """How many run or wait that somebody waits for."""
+        return len(self._wanted)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread or a process is still at work, or on its way to its end."""
+        return self._worker.busy > 0
 
     def add(self, session: Session, request: int, images: Sequence[np.ndarray], checksum: str) -> int:
         """Queues a tuning; returns how many are ahead of it.
@@ -119,13 +135,15 @@ class Tunings:
             )  # fmt: skip
         ahead = self.count
         job = session.tunings[request] = TuningJob(session, request, images, checksum, self._device, self._mailbox)
+        self._wanted.add(job)
         self._worker.give(job)
         return ahead
 
     def end(self, job: TuningJob) -> None:
-        """Stops a tuning; nothing of it is sent any more."""
+        """Stops a tuning. Of its progress, what is already on its way may still be sent."""
         if not job.ended:
-            job.ended = True
+            job.give_up()
+            self._wanted.discard(job)
             job.session.tunings.pop(job.request, None)
 
     def end_session(self, session: Session) -> None:
