@@ -205,6 +205,7 @@ class Trainer:
             self.learner.average,
             step=self.progress.step,
             licence=self._configuration.licence,
+            half=True,
         )
 
     def _keep_good(self) -> None:

@@ -33,6 +33,18 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert not loaded.training
 
 
+def test_half_as_large_and_hardly_other(tmp_path: Path) -> None:
+    networks = build("tiny-portrait")
+    weights_file.save(tmp_path / "whole.safetensors", networks, step=1, licence="CC0-1.0")
+    weights_file.save(tmp_path / "half.safetensors", networks, step=1, licence="CC0-1.0", half=True)
+    whole, half = ((tmp_path / name).stat().st_size for name in ("whole.safetensors", "half.safetensors"))
+    assert half < 0.6 * whole
+    read, _ = weights_file.load(tmp_path / "half.safetensors")
+    for name, tensor in networks.state_dict().items():
+        assert read.state_dict()[name].dtype == torch.float32
+        assert torch.allclose(read.state_dict()[name], tensor, rtol=1e-3, atol=1e-6), name
+
+
 def test_the_checksum_tells_weights_apart(tmp_path: Path) -> None:
     networks = build("tiny-portrait")
     first = weights_file.save(tmp_path / "a", networks, step=1, licence="CC0-1.0")

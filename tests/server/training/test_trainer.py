@@ -56,7 +56,9 @@ def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, corpus: Path, tmp_p
     networks, info = weights_file.load(tmp_path / "last.safetensors")
     assert info.step == 10 and info.configuration.name == "tiny-portrait"
     average = trainer.learner.average.state_dict()
-    assert all(torch.equal(tensor, average[name]) for name, tensor in networks.state_dict().items())
+    assert all(
+        torch.allclose(tensor, average[name], rtol=1e-3, atol=1e-4) for name, tensor in networks.state_dict().items()
+    )
     assert len(list((tmp_path / "samples").glob("*.png"))) == 2
     assert any((tmp_path / "tensorboard").iterdir())
     measured = events(tmp_path, f"held_out_{corpus.stem}")
