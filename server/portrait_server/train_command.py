@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", choices=DEVICES, default="auto", help="where to train (default: a GPU if there is one)"
     )
-    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR")
+    begin = parser.add_mutually_exclusive_group()
+    begin.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR")
+    begin.add_argument(
+        "--from", dest="weights", type=Path, metavar="WEIGHTS", help="begin with these weights, at step 0"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(number, lambda caught, _: asked.append(caught))
     team = Team(arguments.device)
     try:
-        trainer = Trainer(configuration, arguments.output, team, resume=arguments.resume)
+        trainer = Trainer(configuration, arguments.output, team, resume=arguments.resume, weights=arguments.weights)
         progress = trainer.run(arguments.minutes, stop=lambda: bool(asked))
     finally:
         team.close()

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor, nn
 
 from portrait_server.networks.configurations import Networks, build
 from portrait_server.networks.output import Output, References
+from portrait_server.networks.weights_file import WeightsInfo
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
 from portrait_server.training.checkpoints import load_optimiser, optimiser_tensors
@@ -111,6 +113,17 @@ class Learner:
             self.discriminator.load_state_dict(parts["discriminator"])
         for part, optimiser in self._optimisers.items():
             load_optimiser(optimiser, parts.get(f"{part}-adam", {}))
+
+    def begin_with(self, networks: Networks, info: WeightsInfo) -> None:
+        """Takes over embedder and generator. Raises: PortraitError: BAD_WEIGHTS where they are of another configuration."""
+        if networks.configuration != self.networks.configuration:
+            raise PortraitError(
+                ErrorCode.BAD_WEIGHTS,
+                f"The weights are of other networks ({info.configuration}) than the configuration asks for.",
+                "Write the same configuration, side and overrides under [network].",
+            )
+        for mine in (self.networks, self.average):
+            mine.load_state_dict(networks.state_dict())
 
     def _draw(self, batch: Batch) -> tuple[Output, Tensor]:
         references = references_of(batch)

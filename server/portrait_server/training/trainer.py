@@ -61,8 +61,13 @@ class Trainer:
         progress: where the run is.
     """
 
-    def __init__(self, configuration: Configuration, output: Path, team: Team, *, resume: bool) -> None:
+    def __init__(
+        self, configuration: Configuration, output: Path, team: Team, *, resume: bool, weights: Path | None = None
+    ) -> None:
         """Opens the corpora, makes the networks, or takes them from the newest checkpoint in `output`.
+
+        Args:
+            weights: what a new run begins with, instead of chance.
 
         Raises:
             PortraitError: OUTPUT_NOT_WRITABLE where `output` has a run and `resume` is false, FILE_MISSING where it
@@ -85,6 +90,8 @@ class Trainer:
         if data.pool:
             self._corpus = Pool(self._corpus, data.pool, output / "pool" / pool_key(data.corpora))
         self.learner = Learner(configuration, self._corpus.identities, team)
+        if weights is not None:
+            self.learner.begin_with(*weights_file.load(weights, team.device))
         self.progress = Progress()
         if resume:
             self._load(found[-1])

@@ -145,3 +145,17 @@ def test_two_processes_average_their_gradients(corpus: Path, tmp_path: Path) -> 
     first, second = ((tmp_path / f"rank-{rank}.txt").read_text() for rank in (0, 1))
     assert first == second
     assert len(checkpoints.find(tmp_path)) == 1
+
+
+def test_a_run_begins_with_weights(tiny: Tiny, tmp_path: Path) -> None:
+    first = Trainer(tiny(), tmp_path / "first", Team("cpu"), resume=False)
+    first.run()
+    weights = tmp_path / "first" / "last.safetensors"
+    second = Trainer(tiny(), tmp_path / "second", Team("cpu"), resume=False, weights=weights)
+    taken = weights_file.load(weights)[0].state_dict()
+    assert second.progress.step == 0
+    for mine in (second.learner.networks, second.learner.average):
+        assert all(torch.equal(tensor, taken[name]) for name, tensor in mine.state_dict().items())
+    with pytest.raises(PortraitError, match="other networks") as caught:
+        Trainer(tiny("tiny-zakharov2019"), tmp_path / "third", Team("cpu"), resume=False, weights=weights)
+    assert caught.value.code == ErrorCode.BAD_WEIGHTS and caught.value.remedy
