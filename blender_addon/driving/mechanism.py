@@ -142,6 +142,13 @@ def discard(face: bpy.types.Object | None, stage: bpy.types.Object | None) -> No
             bpy.data.collections.remove(collection)
 
 
+def discard_unused(face: bpy.types.Object | None, stage: bpy.types.Object | None) -> None:
+    """As `discard`, unless another portrait has the same: that of a linked copy of the scene."""
+    held = (item.driving for scene in bpy.data.scenes for item in scene.talking_portraits.items)
+    if face is not None and all(driving.face != face for driving in held):
+        discard(face, stage)
+
+
 @contextmanager
 def workshop(scene: bpy.types.Scene) -> Iterator[bpy.types.Collection]:
     """The helpers' collection, shown for a while: Blender evaluates nothing that nobody sees or needs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,13 @@ bpy = pytest.importorskip("bpy")
 
 from mathutils import Euler, Matrix, Vector  # noqa: E402
 
-from blender_addon import compat  # noqa: E402
+from blender_addon import compat, server  # noqa: E402
 from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.driving import mechanism, names, sources  # noqa: E402
+from blender_addon.panels import driving_panel  # noqa: E402
+from blender_addon.render_job import RenderJob  # noqa: E402
 from blender_addon.sampling import sample, sample_now  # noqa: E402
+from tests.blender.test_panels import CheckedLayout  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide
 _UPRIGHT = Matrix.Rotation(math.radians(90), 4, "X")  # a face's right, up, out as an object's X, Z, -Y
@@ -377,6 +381,37 @@ def test_what_is_lost_is_said_and_the_others_go_on(portrait: Any) -> None:
     assert bpy.ops.portrait.clear_drivers() == {"FINISHED"}
     assert not portrait.driving.entries and not [item for item in bpy.data.objects if mechanism.is_helper(item)]
     np.testing.assert_array_equal(posed(portrait), rest(portrait))
+
+
+def test_a_render_lets_lost_drivers_rest_and_a_removed_portrait_leaves_nothing(portrait: Any) -> None:
+    rig = armature("rig", {"jaw_01": ((0, 0, 0), (0, 0, 1)), "jaw_09": ((3, 0, 0), (3, 0, 1))})
+    map_by_name(portrait, rig, view="FRONT")
+    with rig_module.editing(bpy.context, rig):
+        rig.data.edit_bones.remove(rig.data.edit_bones["jaw_09"])
+    assert np.abs(now(portrait) - rest(portrait)).max() > 1  # Blender takes the armature's origin for a lost bone
+    RenderJob(portrait.uid, server.launch_plan(bpy.context)).begin()
+    np.testing.assert_array_equal(now(portrait), rest(portrait))
+    assert bpy.ops.portrait.remove() == {"FINISHED"}
+    assert not [item for item in bpy.data.objects if mechanism.is_helper(item)] and rig.name in bpy.data.objects
+
+
+def test_the_section_shows_drivers_and_what_is_wrong(portrait: Any) -> None:
+    drivers = empties(portrait, _UPRIGHT, wanted=NAMES[:5])
+    select(*drivers.values())
+    bpy.ops.portrait.map_by_name()
+    seen: list[str] = []
+    context = SimpleNamespace(
+        scene=bpy.context.scene, view_layer=bpy.context.view_layer, area=None, region=None,
+        preferences=bpy.context.preferences,
+    )  # fmt: skip
+    driving_panel.draw_driving(CheckedLayout(seen), context)
+    assert "portrait.set_driver_rest" in seen and "5 drivers wait for Set Rest." in " ".join(seen)
+    bpy.ops.portrait.set_driver_rest()
+    bpy.data.objects.remove(drivers["jaw_02"])
+    seen.clear()
+    driving_panel.draw_driving(CheckedLayout(seen), context)
+    assert "At rest on frame 1" in seen and "portrait.bake_drivers" in seen
+    assert "was deleted" in " ".join(" ".join(seen).split()) and "wait for Set Rest" not in " ".join(seen)
 
 
 def test_a_deleted_camera_and_a_deleted_bone_leave_the_face_whole(portrait: Any) -> None:
