@@ -200,7 +200,7 @@ def test_one_folder_for_two_portraits_is_refused(needs_server: None, acting: Any
 
     other = portrait_parts.add(bpy.context.scene, bpy.path.abspath(acting.photo.filepath))
     acting = bpy.context.scene.talking_portraits.items[0]
-    other.output_folder = str(acting.folder())
+    acting.output_folder = other.output_folder = str(acting.folder())
     job = RenderJob(acting.uid, server.launch_plan(bpy.context))
     job_queue.run(job)
     assert job.error.code is ErrorCode.SCENE and other.name in job.error.message

@@ -275,6 +275,7 @@ def test_undo_meanwhile_loses_no_frames(needs_server: None, moving: Any) -> None
     job = RenderJob(uid, plan(), frames=range(1, 60))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
+    bpy.ops.ed.undo()  # that the frames were put onto the plane
     bpy.ops.ed.undo()
     portrait = bpy.context.scene.talking_portraits.by_uid(uid)
     assert portrait.plane.location[0] == 0, "it was undone"
