@@ -260,7 +260,7 @@ def test_of_two_faces_the_largest_or_the_one_counted_from_the_left(
     assert "2 faces found" in job_queue.last_of(portrait.uid).note
 
 
-def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, couple_file: Path) -> None:
+def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, scene: Any, couple_file: Path) -> None:
     portrait = portrait_parts.add(bpy.context.scene, str(couple_file))
     assert bpy.ops.portrait.find_face(face=1) == {"FINISHED"}
     assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(157, abs=8)
