@@ -7,7 +7,13 @@ import bpy
 
 from . import capture_panel, driving_panel, preview_panel, rig_panel, sidebar
 
-_CLASSES = (*sidebar.CLASSES, *preview_panel.CLASSES, *capture_panel.CLASSES, *rig_panel.CLASSES, *driving_panel.CLASSES)
+_CLASSES = (
+    *sidebar.CLASSES,
+    *preview_panel.CLASSES,
+    *capture_panel.CLASSES,
+    *rig_panel.CLASSES,
+    *driving_panel.CLASSES,
+)
 
 
 def register() -> None:
