@@ -271,6 +271,7 @@ BOTH_SIDES: Final[dict[str, Motion]] = {
         ),
         "mouthPucker": _add(
             _narrow(0.4), _move(_ALL_LIPS, forward=0.1), _move(_UPPER_EDGE, up=0.012), _move(_LOWER_EDGE, up=-0.012),
+            _scaled(_closing(None), 0.85),  # a photo that shows teeth would else pucker around them
         ),
         "mouthRollLower": _add(_scaled(_towards(_THIN_LOWER), 0.75), _move(_LOWER_INNER | _LOWER_EDGE, up=0.01, forward=-0.03)),
         "mouthRollUpper": _add(_scaled(_towards(_THIN_UPPER), 0.75), _move(_UPPER_INNER | _UPPER_EDGE, up=-0.008, forward=-0.03)),

@@ -74,6 +74,6 @@ VISEMES: Final[Mapping[str, Weights]] = MappingProxyType({
     "E": _weights({"mouthStretch": 0.35, "mouthDimple": 0.2, "mouthLowerDown": 0.2, "mouthUpperUp": 0.1}, jawOpen=0.3),
     "ih": _weights({"mouthStretch": 0.3, "mouthSmile": 0.15, "mouthLowerDown": 0.15, "mouthUpperUp": 0.1}, jawOpen=0.16),
     "oh": _weights(jawOpen=0.35, mouthFunnel=0.5, mouthPucker=0.45),
-    "ou": _weights(jawOpen=0.1, mouthPucker=1.0, mouthFunnel=0.1, mouthClose=0.25),
+    "ou": _weights(jawOpen=0.1, mouthPucker=0.95, mouthFunnel=0.15),
 })  # fmt: skip
 """Mouth shapes of speech; `sil` is silence."""

@@ -37,16 +37,27 @@ def python_with(*packages: str) -> str:
     return python
 
 
-@pytest.fixture
-def video(tmp_path: Path) -> Callable[[str], Path]:
-    def make(kind: str) -> Path:
-        words = "from tests.server.face_videos import write; import sys, pathlib; write(sys.argv[1], pathlib.Path(sys.argv[2]))"
-        path = tmp_path / f"{kind}.mp4"
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        subprocess.run([python_with("av", "cv2", "skimage"), "-c", words, kind, str(path)], check=True, env=environment)
-        return path
+_WRITE_ALL = """
+import pathlib, sys
+from tests.server.face_videos import KINDS, write
+for kind in KINDS:
+    write(kind, pathlib.Path(sys.argv[1]) / f"{kind}.mp4")
+"""
 
-    return make
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a video of each kind, which no test changes."""
+    folder = tmp_path_factory.mktemp("videos")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    python = python_with("av", "cv2", "skimage")
+    subprocess.run([python, "-c", _WRITE_ALL, str(folder)], check=True, env=environment)
+    return folder
+
+
+@pytest.fixture
+def video(videos: Path) -> Callable[[str], Path]:
+    return lambda kind: videos / f"{kind}.mp4"
 
 
 @pytest.fixture

@@ -52,6 +52,15 @@ def pump(until: Callable[[], object], seconds: float = 60.0) -> None:
         time.sleep(0.005)
 
 
+def settle(preview: live_preview.LivePreview) -> int:
+    """Until the plane shows the rig as it stands now; the number of that picture.
+
+    Numbers are only compared with one another: Blender may evaluate a pose once more than a test knows of.
+    """
+    pump(lambda: preview._changed_at is None and preview.shown == preview.asked)
+    return preview.shown
+
+
 def drop_chin(portrait: Any, metres: float) -> None:
     portrait.rig.pose.bones["jaw_09"].location[1] = -metres
     bpy.context.view_layer.update()
@@ -65,15 +74,16 @@ def shown(portrait: Any) -> np.ndarray:
 
 
 def test_the_plane_follows_the_pose_and_the_frame(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown >= 1)
+    bpy.context.scene.frame_set(6)
+    settle(preview)
     assert image_plane.shows_preview(acting.plane) and shown(acting).shape == (64, 96, 4)
     first = shown(acting)
     bpy.context.scene.frame_set(4)
-    pump(lambda: preview.shown >= 2)
+    settle(preview)
     second = shown(acting)
     assert np.abs(second - first).max() > 0.02, "the chin is up again"
     drop_chin(acting, 0.1)
-    pump(lambda: preview.shown >= 3)
+    settle(preview)
     assert np.abs(shown(acting) - second).max() > 0.02, "an unkeyed pose counts too"
     assert len(preview.latencies) >= 3 and all(0 < took.served <= took.total for took in preview.latencies)
 
@@ -81,7 +91,7 @@ def test_the_plane_follows_the_pose_and_the_frame(preview: live_preview.LivePrev
 def test_the_preview_shows_what_the_render_will(preview: live_preview.LivePreview, acting: Any) -> None:
     bpy.context.scene.frame_set(5)
     acting.preview_size = "FULL"
-    pump(lambda: preview.shown == preview.asked and preview._changed_at is None)
+    settle(preview)
     seen = shown(acting)
     bpy.ops.portrait.render()
     image = bpy.data.images.load(str(acting.folder() / "0005.png"))
@@ -91,16 +101,16 @@ def test_the_preview_shows_what_the_render_will(preview: live_preview.LivePrevie
 
 
 def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     scene, frame, pose = bpy.context.scene, bpy.context.scene.frame_current, acting.rig.pose.bones["jaw_09"]
     pose.location[0] = 0.01
     bpy.context.view_layer.update()
-    pump(lambda: preview.shown == 2)
+    asked = settle(preview)
     acting.plane.location[0] = 1.0  # moving the picture moves no point in it
     bpy.context.view_layer.update()
     for _ in range(20):
         live_preview.pump()
-    assert preview.asked == 2
+    assert preview.asked == asked
     assert scene.frame_current == frame and pose.location[0] == pytest.approx(0.01), "sampling changed nothing"
 
 
@@ -121,7 +131,7 @@ def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: A
     acting.engine = "slow"
     live_preview.start(acting.uid, server.launch_plan(bpy.context))
     preview = live_preview.of(acting.uid)
-    pump(lambda: preview.shown == 1)
+    before = settle(preview)
     os.kill(server.health().info.pid, signal.SIGSTOP)
     try:
         for step in range(1, 51):
@@ -131,12 +141,13 @@ def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: A
             time.sleep(0.002)
     finally:
         os.kill(server.health().info.pid, signal.SIGCONT)
-    assert preview.asked == 51 and preview.shown == 1
+    last = preview.asked
+    assert last >= before + 50 and preview.shown == before
     numbers = []
 
     def last_is_there() -> bool:
         numbers.append(preview.shown)
-        return preview.shown == 51
+        return preview.shown == last
 
     pump(last_is_there)
     assert numbers == sorted(numbers), "an older picture never replaces a newer one"
@@ -166,7 +177,7 @@ def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any
     other.engine = "slow"
     live_preview.start(other.uid, server.launch_plan(bpy.context))
     preview = live_preview.of(other.uid)
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     job = RenderJob(acting.uid, server.launch_plan(bpy.context), frames=range(1, 120))
     job_queue.submit(job)
     deadline = time.monotonic() + 180
@@ -198,7 +209,7 @@ def test_frames_that_were_rendered_stay_and_come_back(needs_server: None, acting
     files = {path: path.read_bytes() for path in acting.folder().iterdir()}
     live_preview.start(acting.uid, server.launch_plan(bpy.context))
     preview = live_preview.of(acting.uid)
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     assert image_plane.covered_by_preview(acting.plane) == sequence
     live_preview.stop(acting.uid)
     assert image_plane.texture_node(acting.plane).image == sequence
@@ -208,21 +219,21 @@ def test_frames_that_were_rendered_stay_and_come_back(needs_server: None, acting
 
 
 def test_show_frames_and_a_render_turn_it_off(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     bpy.ops.portrait.show_photo()
     live_preview.pump()
     assert live_preview.of(acting.uid) is None
     assert image_plane.texture_node(acting.plane).image == acting.photo
     live_preview.start(acting.uid, server.launch_plan(bpy.context))
     preview = live_preview.of(acting.uid)
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     assert bpy.ops.portrait.render() == {"FINISHED"}
     assert live_preview.of(acting.uid) is None
     assert image_plane.texture_node(acting.plane).image.source == "SEQUENCE"
 
 
 def test_a_portrait_or_a_plane_that_goes_away(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    before = settle(preview)
     uid, plane = acting.uid, acting.plane
     bpy.context.scene.collection.objects.unlink(plane)
     drop_chin(acting, 0.01)
@@ -230,7 +241,7 @@ def test_a_portrait_or_a_plane_that_goes_away(preview: live_preview.LivePreview,
     assert "deleted" in preview.line, "it says so, and waits"
     bpy.context.scene.collection.objects.link(plane)
     live_preview._on_frame()
-    pump(lambda: preview.shown > 1 and preview.trouble is None)
+    pump(lambda: preview.shown > before and preview.trouble is None)
     bpy.ops.portrait.remove()
     live_preview.pump()
     assert live_preview.of(uid) is None
@@ -239,10 +250,10 @@ def test_a_portrait_or_a_plane_that_goes_away(preview: live_preview.LivePreview,
 def test_undo_and_redo(preview: live_preview.LivePreview, acting: Any) -> None:
     uid = acting.uid
     bpy.ops.ed.undo_push(message="Start")
-    pump(lambda: preview.shown == 1)
+    before = settle(preview)
     drop_chin(acting, 0.2)
     bpy.ops.ed.undo_push(message="Chin")
-    pump(lambda: preview.shown == preview.asked > 1)
+    assert settle(preview) > before
     dropped = shown(acting)
     bpy.ops.ed.undo()
     portrait = bpy.context.scene.talking_portraits.by_uid(uid)
@@ -264,7 +275,7 @@ def test_undo_and_redo(preview: live_preview.LivePreview, acting: Any) -> None:
 
 
 def test_a_saved_file_has_no_preview(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     uid = acting.uid
     bpy.ops.wm.save_mainfile()
     live_preview.pump()
@@ -278,27 +289,27 @@ def test_a_saved_file_has_no_preview(preview: live_preview.LivePreview, acting: 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_a_killed_server_comes_back(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    before = settle(preview)
     killed = server.health().info.pid
     os.kill(killed, signal.SIGKILL)
     drop_chin(acting, 0.1)
-    pump(lambda: preview.shown == preview.asked == 2)
+    assert settle(preview) > before
     assert preview.trouble is None
 
 
 def test_a_stopped_server_is_said_and_the_next_one_is_used(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    before = settle(preview)
     server.stop()
     drop_chin(acting, 0.1)
     pump(lambda: preview.trouble is not None)
     assert preview.trouble.lost and preview.line
     assert bpy.ops.portrait.start_server() == {"FINISHED"}
-    pump(lambda: preview.shown == preview.asked == 2)
+    assert settle(preview) > before
     assert preview.trouble is None and problems.last(acting.uid) is None
 
 
 def test_an_engine_that_is_not_there_is_said(preview: live_preview.LivePreview, acting: Any) -> None:
-    pump(lambda: preview.shown == 1)
+    settle(preview)
     acting.engine = "crystal-ball"
     live_preview._on_frame()
     pump(lambda: preview.trouble is not None)

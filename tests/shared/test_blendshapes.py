@@ -114,6 +114,15 @@ def test_controls_go_where_their_names_say(face: np.ndarray) -> None:
     assert pucker[48, 0] > 2 and (pucker[48:68, 2] < 0).all(), "narrower, and nearer: smaller z"
 
 
+def test_a_pucker_draws_open_lips_together(face: np.ndarray) -> None:
+    """A photo of a smile shows teeth; what the jaw opens beside the pucker stays open."""
+    assert gap(face, 62, 66) >= 2
+    puckered = face + combine(face, {"mouthPucker": 1})
+    assert max(gap(puckered, *pair) / gap(face, *pair) for pair in ((61, 67), (62, 66), (63, 65))) < 0.2
+    with_jaw = face + combine(face, {"mouthPucker": 1, "jawOpen": 0.3})
+    assert gap(with_jaw, 62, 66) - gap(puckered, 62, 66) > 3
+
+
 def test_a_blink_shuts_its_own_eye(face: np.ndarray) -> None:
     shut = face + combine(face, {"eyeBlinkRight": 1})
     np.testing.assert_allclose(shut[[37, 38]], shut[[41, 40]], atol=1e-9)
