@@ -7,13 +7,36 @@ of that. So here the reference is wider than its aligned frame.
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import Final
 
-from portrait_server.engines.warp_frame import draw_frame
+import cv2
+import numpy as np
+from portrait_shared.landmarks import GROUPS
+
+from portrait_server.engines.warp_frame import composite, move
 from portrait_server.engines.warp_scene import build_scene
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.reference_mesh import mesh_near
 from portrait_server.networks.alignment import compose, crop, inverse, transform_points
+
+_OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
+_PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind
+_OPENING_RIM: Final = 0.01  # of the side, around what is drawn by other means than the field of motion
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A reference moved to a target's landmarks as the engine `warp` does it, in the target's aligned frame.
+
+    Attributes:
+        picture: (S, S, 4) uint8: colours, and the matte.
+        origin: (S, S, 2) float32, for each pixel the position (x, y) in the reference's aligned frame that it shows;
+            NaN in the openings of eyes and mouth and behind the person, which are drawn otherwise.
+    """
+
+    picture: np.ndarray
+    origin: np.ndarray
 
 
 def margin(side: int) -> int:
@@ -44,8 +67,8 @@ def draw_draft(
     mesh: np.ndarray | None,
     target_points: np.ndarray,
     to_target: np.ndarray,
-) -> np.ndarray:
-    """A reference moved to a target's landmarks as the engine `warp` does it, in the target's aligned frame.
+) -> Draft:
+    """The draft for a target.
 
     Args:
         wide: (W, W, 3) uint8, the reference in its wide frame; matte (W, W) uint8, the person.
@@ -53,9 +76,6 @@ def draw_draft(
         mesh: (478, 3) MediaPipe's, pixels of the aligned frame; None for the mean face laid on the points.
         target_points: (70, 3) pixels of the target's aligned frame.
         to_target: (2, 3) from the reference's aligned frame to the target's, for what keeps its place.
-
-    Returns:
-        (S, S, 4) uint8: colours, and the matte.
     """
     size = wide.shape[0]
     around = size // 6
@@ -64,6 +84,21 @@ def draw_draft(
     head = build_head_mesh(placed, mesh_near(placed, None if mesh is None else mesh + step), size, size)
     scene = build_scene(wide, matte.astype(np.float32) / 255, head, (size, size))
     goal = transform_points(inverse(to_target), target_points) + step
-    drawn = draw_frame(scene, goal.astype(np.float32), matte=True)
+    moved = move(scene, goal.astype(np.float32))
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
-    return crop(drawn, compose(to_target, back), size - 2 * around)
+    to_frame, side = compose(to_target, back), size - 2 * around
+    picture = crop(composite(scene, moved, matte=True), to_frame, side)
+    origin = _origin(moved.field.positions() - around, to_frame, target_points, side)
+    origin[picture[..., 3] < _PERSON] = np.nan
+    return Draft(picture, origin)
+
+
+def _origin(positions: np.ndarray, to_frame: np.ndarray, target_points: np.ndarray, side: int) -> np.ndarray:
+    """Positions (W, W, 2) seen in the target's frame, without the openings: (side, side, 2) float32."""
+    origin = cv2.warpAffine(positions, to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
+    openings = np.zeros((side, side), np.uint8)
+    for name in _OPENINGS:
+        cv2.fillPoly(openings, [np.round(target_points[list(GROUPS[name]), :2]).astype(np.int32)], 1)
+    rim = 2 * max(1, round(_OPENING_RIM * side)) + 1
+    origin[cv2.dilate(openings, np.ones((rim, rim), np.uint8)) > 0] = np.nan
+    return origin

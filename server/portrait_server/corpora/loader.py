@@ -37,6 +37,7 @@ def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int
         target_points (B, 70, 3) float32, identity (B,) int64,
         matte (B, 1, S, S) and reference_mattes (B, K, 1, S, S), 0 where has_matte (B,) bool is false,
         flow (B, S, S, 2) float32, all NaN, and visibility (B, 1, S, S), all 0, where has_flow (B,) bool is false,
+        draft_origin (B, S, S, 2) float32, all NaN where a sample has none,
         draft (B, 4, S, S), all 0 where has_draft (B,) bool is false, color_weight (B, 1, S, S).
     """
     samples = [corpus.sample(np.random.default_rng((seed, index, row)), references, side) for row in range(size)]
@@ -210,6 +211,9 @@ def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         "has_flow": torch.tensor(has_flow),
         "flow": torch.from_numpy(
             np.stack([_or(sample.flow, nowhere, known) for sample, known in zip(samples, has_flow, strict=True)])
+        ),
+        "draft_origin": torch.from_numpy(
+            np.stack([nowhere if sample.draft_origin is None else sample.draft_origin for sample in samples])
         ),
         **{name: torch.from_numpy(np.stack(values)).unsqueeze(-3) for name, values in planes.items()},
     }

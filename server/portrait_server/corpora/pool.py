@@ -15,7 +15,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_server.corpora.sample import Corpus, Sample
 
 _SEED = 83
-_VERSION = 2  # of how samples are made: with another, those that were kept are no longer what would be made
+_VERSION = 3  # of how samples are made: with another, those that were kept are no longer what would be made
 
 
 def pool_key(corpora: object) -> str:
@@ -29,16 +29,24 @@ class Pool(Corpus):
     A sample depends on its number alone, so it makes no difference which process made it, or whether it was there.
     """
 
-    def __init__(self, corpus: Corpus, size: int, folder: Path) -> None:
+    def __init__(self, corpus: Corpus, size: int, folder: Path, side: int = 0) -> None:
         """
         Args:
             folder: of these samples alone; made where it is missing. It may be deleted at any time.
+            side: pixels of the samples that are kept, 0 for what is asked for. Twice what is asked for serves, too: the
+                same pool then teaches networks of two sizes.
         """
-        self._corpus, self._size, self._folder = corpus, size, folder
+        self._corpus, self._size, self._folder, self._side = corpus, size, folder, side
         self.identities = corpus.identities
 
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
         number = int(rng.integers(self._size))
+        sample = self._kept(number, references, self._side or side)
+        while sample.target.shape[0] > side:
+            sample = sample.halved()
+        return sample
+
+    def _kept(self, number: int, references: int, side: int) -> Sample:
         path = self._folder / f"{references}-{side}-{number:06d}.npz"
         if (kept := _read(path)) is not None:
             return kept

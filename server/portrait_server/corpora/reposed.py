@@ -25,15 +25,16 @@ _TURNED_AROUND = 0.4  # share of the samples whose target is the copy
 class ReposedPhotos(Corpus):
     """Samples whose target is always a photograph of a folder of shards (`portrait corpus build photos`)."""
 
-    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True) -> None:
+    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True, detected: bool = False) -> None:
         """Args: augmented: change colours, degrade references, mirror, and let landmarks tremble.
             drafts: draw them, for networks that want one.
+            detected: the copies' landmarks and meshes are those that a detector finds there (`corpora.detected`).
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
         """
         self._faces = Faces(folder)
-        self._augmented, self._drafts = augmented, drafts
+        self._augmented, self._drafts, self._detected = augmented, drafts, detected
         self.identities = len(self._faces)
 
     def face(self, identity: int) -> Face:
@@ -50,7 +51,8 @@ class ReposedPhotos(Corpus):
         for _ in range(references):
             other = self.face(int(rng.integers(self.identities)))
             pose, moved = random_change(face.points, other.points, rng)
-            warped.append(warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side))
+            copy = warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side)
+            warped.append(copy.as_detected() if self._detected else copy)
         if self._augmented and rng.random() < _TURNED_AROUND:
             sample = self._turned_around(face, matrix, seen, warped, identity, rng)
         else:
@@ -67,7 +69,9 @@ class ReposedPhotos(Corpus):
         target, wide = self._colored(target, wide, rng)
         first, placed = warped[0], transform_points(matrix, seen).astype(np.float32)
         to_target = compose(matrix, inverse(first.matrix))
-        drawn = (wide[0], first.wide_matte, first.points, first.mesh, placed, to_target)
+        draft = (
+            draw_draft(wide[0], first.wide_matte, first.points, first.mesh, placed, to_target) if self._drafts else None
+        )
         return Sample(
             references=np.stack([middle(picture) for picture in wide]),
             reference_points=np.stack([reference.points for reference in warped]),
@@ -76,7 +80,8 @@ class ReposedPhotos(Corpus):
             identity=identity,
             matte=crop(face.matte, matrix, side),
             reference_mattes=np.stack([reference.matte for reference in warped]),
-            draft=draw_draft(*drawn) if self._drafts else None,
+            draft=None if draft is None else draft.picture,
+            draft_origin=None if draft is None else draft.origin,
             flow=warped[-1].flow,
             visibility=warped[-1].visibility,
         )
@@ -98,7 +103,8 @@ class ReposedPhotos(Corpus):
         )
         placed = transform_points(matrix, seen).astype(np.float32)
         to_target = compose(copy.matrix, inverse(matrix))
-        drawn = (wide[0], wide_matte, placed, transform_points(matrix, face.mesh), copy.points, to_target)
+        mesh = transform_points(matrix, face.mesh)
+        draft = draw_draft(wide[0], wide_matte, placed, mesh, copy.points, to_target) if self._drafts else None
         return Sample(
             references=np.stack([middle(picture) for picture in wide]),
             reference_points=np.stack([placed, *(other.points for other in warped[1:])]),
@@ -107,7 +113,7 @@ class ReposedPhotos(Corpus):
             identity=identity,
             matte=copy.matte,
             reference_mattes=np.stack([middle(wide_matte), *(other.matte for other in warped[1:])]),
-            draft=draw_draft(*drawn) if self._drafts else None,
+            draft=None if draft is None else draft.picture,
             color_weight=copy.shown,
         )
 
@@ -121,4 +127,5 @@ class ReposedPhotos(Corpus):
         return colors.apply(target), [degraded(colors.apply(picture), rng) for picture in wide]
 
     def _tremble(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return tremble(points, rng) if self._augmented else np.zeros_like(points)
+        trembling = self._augmented and not self._detected
+        return tremble(points, rng) if trembling else np.zeros_like(points)

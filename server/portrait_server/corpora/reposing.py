@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
 import numpy as np
 from portrait_shared.landmarks import GROUPS
 
+from portrait_server.corpora import detected
 from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.mesh import MESH_VERTICES
@@ -30,7 +31,7 @@ class Warped:
     Attributes:
         wide, wide_matte: (W, W, 3) and (W, W) uint8, in its wide frame (`corpora.draft`).
         matrix: (2, 3) from the photograph's pixels, had it been taken in that pose, to the aligned frame.
-        points: (70, 3) float32 and mesh (468, 3) pixels of the aligned frame.
+        points: (70, 3) float32 and mesh (468 or 478, 3) pixels of the aligned frame.
         flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in `image`.
         visibility: (S, S) uint8, 255 where `image` shows what the photograph shows there.
     """
@@ -52,6 +53,12 @@ class Warped:
     def matte(self) -> np.ndarray:
         """(S, S) uint8."""
         return middle(self.wide_matte)
+
+    def as_detected(self) -> Warped:
+        """The same with the landmarks and the mesh that a detector finds in it; as it is where it finds no face."""
+        step = np.array([*[margin(len(self.visibility))] * 2, 0], np.float32)
+        found = detected.find(self.wide, self.points + step)
+        return self if found is None else replace(self, points=found.points - step, mesh=found.mesh - step)
 
     @property
     def shown(self) -> np.ndarray:

@@ -6,7 +6,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import cv2
 import numpy as np
 from portrait_shared.landmarks import LANDMARK_COUNT, MIRROR
 
@@ -24,6 +26,8 @@ class Sample:
         matte: (S, S) uint8, how far each pixel of the target shows the person.
         reference_mattes: (K, S, S) uint8.
         draft: (S, S, 4) uint8, the first reference and its matte moved to the target's landmarks by geometry alone.
+        draft_origin: (S, S, 2) float32, for each pixel of the draft the position (x, y) in the first reference that it
+            shows, pixels; NaN where it is drawn otherwise.
         flow: (S, S, 2) float32, for each target pixel the position (x, y) in the last reference, pixels; NaN
             where there is none.
         visibility: (S, S) uint8, 255 where the last reference shows what the target shows there.
@@ -41,6 +45,7 @@ class Sample:
     flow: np.ndarray | None = None
     visibility: np.ndarray | None = None
     color_weight: np.ndarray | None = None
+    draft_origin: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError where shapes or types do not fit together."""
@@ -53,6 +58,7 @@ class Sample:
             "matte": (np.uint8, (side, side)),
             "reference_mattes": (np.uint8, (count, side, side)),
             "draft": (np.uint8, (side, side, 4)),
+            "draft_origin": (np.float32, (side, side, 2)),
             "flow": (np.float32, (side, side, 2)),
             "visibility": (np.uint8, (side, side)),
             "color_weight": (np.uint8, (side, side)),
@@ -66,12 +72,17 @@ class Sample:
         if self.identity < 0:
             raise ValueError("an identity is a number from 0")
 
+    def halved(self) -> Sample:
+        """The same at half the side, which must be even."""
+        drawn = ("references", "target", "matte", "reference_mattes", "draft", "visibility", "color_weight")
+        values: dict[str, Any] = {name: _halved_picture(getattr(self, name)) for name in drawn}
+        values |= {name: _halved_positions(getattr(self, name)) for name in ("draft_origin", "flow")}
+        values |= {name: _halved_points(getattr(self, name)) for name in ("reference_points", "target_points")}
+        return replace(self, **values)
+
     def mirrored(self) -> Sample:
         """The same with left and right exchanged, points and flow included."""
         last = self.target.shape[1] - 1
-        flow = self.flow
-        if flow is not None:
-            flow = np.stack([last - flow[:, ::-1, 0], flow[:, ::-1, 1]], -1)
         return Sample(
             references=np.ascontiguousarray(self.references[:, :, ::-1]),
             reference_points=_mirrored_points(self.reference_points, last),
@@ -81,7 +92,8 @@ class Sample:
             matte=_mirrored_plane(self.matte),
             reference_mattes=_mirrored_plane(self.reference_mattes),
             draft=None if self.draft is None else np.ascontiguousarray(self.draft[:, ::-1]),
-            flow=flow,
+            draft_origin=_mirrored_positions(self.draft_origin, last),
+            flow=_mirrored_positions(self.flow, last),
             visibility=_mirrored_plane(self.visibility),
             color_weight=_mirrored_plane(self.color_weight),
         )
@@ -89,6 +101,35 @@ class Sample:
 
 def _mirrored_plane(plane: np.ndarray | None) -> np.ndarray | None:
     return None if plane is None else np.ascontiguousarray(plane[..., ::-1])
+
+
+def _mirrored_positions(positions: np.ndarray | None, last: int) -> np.ndarray | None:
+    return None if positions is None else np.stack([last - positions[:, ::-1, 0], positions[:, ::-1, 1]], -1)
+
+
+def _halved_picture(picture: np.ndarray | None) -> np.ndarray | None:
+    """(S, S), (S, S, C) or (K, S, S[, C]), averaged over squares of four pixels."""
+    if picture is None:
+        return None
+    if picture.shape[0] != picture.shape[1]:
+        return np.stack([_halved(one) for one in picture])
+    return _halved(picture)
+
+
+def _halved(picture: np.ndarray) -> np.ndarray:
+    return cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
+
+
+def _halved_positions(positions: np.ndarray | None) -> np.ndarray | None:
+    """(S, S, 2); NaN where one of four is."""
+    return None if positions is None else (_halved(positions) - 0.5) / 2
+
+
+def _halved_points(points: np.ndarray) -> np.ndarray:
+    """(…, 70, 3) pixels."""
+    halved = points / 2
+    halved[..., :2] -= 0.25
+    return halved
 
 
 def _mirrored_points(points: np.ndarray, last: int) -> np.ndarray:

@@ -97,6 +97,7 @@ class TalkingVideos(Corpus):
             pictures = [colors.apply(picture) for picture in pictures]
             wide = degraded(colors.apply(wide), rng)
             pictures[1:] = [middle(wide), *(degraded(picture, rng) for picture in pictures[2:])]
+        draft = draw_draft(wide, wide_matte, points[1], mesh, points[0], np.eye(2, 3)) if self._drafts else None
         sample = Sample(
             references=np.stack(pictures[1:]),
             reference_points=np.stack(points[1:]),
@@ -105,7 +106,7 @@ class TalkingVideos(Corpus):
             identity=identity,
             matte=mattes[0],
             reference_mattes=np.stack(mattes[1:]),
-            draft=draw_draft(wide, wide_matte, points[1], mesh, points[0], np.eye(2, 3)) if self._drafts else None,
+            draft=None if draft is None else draft.picture,
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 

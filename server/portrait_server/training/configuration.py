@@ -35,12 +35,15 @@ class CorpusChoice:
         path: its folder or file; relative to the configuration file.
         weight: how often it is drawn, against the others.
         photographs: shards of portraits that rendered heads take their skin and backgrounds from.
+        detected: landmarks of made pictures are those that a detector finds there, with all its errors; `videos` have
+            such anyway.
     """
 
     kind: str
     path: Path
     weight: float = 1.0
     photographs: Path | None = None
+    detected: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Data:
         references: K; with `vary_references` a step shows its networks 1 to K of them.
         workers: processes that make samples.
         pool: how many samples there are, each made once and kept in the run's folder; 0 for new ones without end.
+        pool_side: pixels a side of what is kept, `network.side` times a power of two; 0 for `network.side`.
+        pool_folder: where they are kept instead, for several runs; relative to the configuration file.
     """
 
     corpora: tuple[CorpusChoice, ...]
@@ -63,6 +68,8 @@ class Data:
     vary_references: bool = True
     workers: int = 2
     pool: int = 0
+    pool_side: int = 0
+    pool_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +93,7 @@ class Weights:
     pyramid: float = 0.0
     warped: float = 0.0
     flow: float = 0.0
+    draft_flow: float = 0.0
     visibility: float = 0.0
     matte: float = 0.0
     vgg19: float = 0.0

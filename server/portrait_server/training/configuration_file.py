@@ -117,6 +117,8 @@ def _check(c: Configuration) -> None:
         raise _bad("optimiser.ema", "must be from 0 to below 1")
     if min(c.data.pool, c.data.workers) < 0:
         raise _bad("data.pool and data.workers", "must not be below 0")
+    if c.data.pool_side and c.data.pool_side not in [c.network.side << doublings for doublings in range(4)]:
+        raise _bad("data.pool_side", f"must be network.side ({c.network.side}) times 1, 2, 4 or 8")
     if c.data.references > 32:
         raise _bad("data.references", "must be 32 at most")
     for name, corpora in (("corpora", c.data.corpora), ("held_out", c.data.held_out)):

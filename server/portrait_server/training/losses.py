@@ -15,6 +15,9 @@ import torch.nn.functional as F
 from portrait_shared.landmarks import GROUPS
 from torch import Tensor
 
+from portrait_server.networks.flow import sampled
+
+_SURE = 0.999  # of four known neighbours
 _LEAST_REGION_RADIUS = 0.03  # of the side: a closed eye still has some lid to look at
 
 
@@ -81,6 +84,24 @@ def flow(made: Tensor, exact: Tensor) -> Tensor:
     known = torch.isfinite(exact).all(-1, keepdim=True)
     off = (made - torch.where(known, exact, made)).abs().sum(-1, keepdim=True)
     return weighted_mean(off, known.float()) / made.shape[1]
+
+
+def draft_flow(made: Tensor, origin: Tensor, exact: Tensor, visible: Tensor) -> Tensor:
+    """As `flow`, for a reference that has moved already: what is looked up in the draft should be what is looked for.
+
+    Args:
+        made: (B, S, S, 2) positions in the draft, pixels.
+        origin: (B, S, S, 2) what each pixel of the draft shows: positions in the reference, NaN where unknown.
+        exact: (B, S, S, 2) positions in the reference that the target shows, NaN where unknown.
+        visible: (B, 1, S, S), 1 where the reference shows what the target shows.
+    """
+    known = torch.isfinite(origin).all(-1, keepdim=True)
+    planes = torch.cat([torch.where(known, origin, 0.0), known.float()], -1).permute(0, 3, 1, 2)
+    shown = sampled(planes, made).permute(0, 2, 3, 1)
+    sure = (shown[..., 2:].detach() > _SURE) & torch.isfinite(exact).all(-1, keepdim=True)
+    off = (shown[..., :2] - torch.where(sure, exact, 0.0)).abs().sum(-1, keepdim=True)
+    weight = sure.float() * visible.permute(0, 2, 3, 1)
+    return weighted_mean(torch.where(sure, off, 0.0), weight) / made.shape[1]
 
 
 def visibility(made: Tensor, exact: Tensor, weight: Tensor) -> Tensor:

@@ -20,9 +20,11 @@ def open_corpus(choice: CorpusChoice, *, drafts: bool) -> Corpus:
         PortraitError: FILE_MISSING, BAD_IMAGE where what it reads is not there or damaged.
     """
     if choice.kind == "rendered":
-        return RenderedHeads(HeadModel.load(choice.path), choice.photographs, drafts=drafts)
-    kind = ReposedPhotos if choice.kind == "reposed" else TalkingVideos
-    return kind(choice.path, drafts=drafts)
+        head = HeadModel.load(choice.path)
+        return RenderedHeads(head, choice.photographs, drafts=drafts, detected=choice.detected)
+    if choice.kind == "reposed":
+        return ReposedPhotos(choice.path, drafts=drafts, detected=choice.detected)
+    return TalkingVideos(choice.path, drafts=drafts)
 
 
 def open_mixture(choices: Sequence[CorpusChoice], *, drafts: bool) -> Corpus:

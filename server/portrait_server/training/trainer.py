@@ -88,7 +88,8 @@ class Trainer:
         drafts = CONFIGURATIONS[configuration.network.configuration].copies
         self._corpus = open_mixture(data.corpora, drafts=drafts)
         if data.pool:
-            self._corpus = Pool(self._corpus, data.pool, output / "pool" / pool_key(data.corpora))
+            kept = (data.pool_folder or output / "pool") / pool_key(data.corpora)
+            self._corpus = Pool(self._corpus, data.pool, kept, data.pool_side)
         self.learner = Learner(configuration, self._corpus.identities, team)
         if weights is not None:
             self.learner.begin_with(*weights_file.load(weights, team.device))

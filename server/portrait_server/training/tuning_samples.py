@@ -148,7 +148,9 @@ def _sample(
     draft = draw_draft(
         wide, wide_matte, points[0], transform_points(matrix, shown[0].mesh), target_points, to_target
     )  # fmt: skip
-    return Sample(np.stack(images), np.stack(points), target, target_points, 0, matte, np.stack(mattes), draft)
+    return Sample(
+        np.stack(images), np.stack(points), target, target_points, 0, matte, np.stack(mattes), draft.picture
+    )  # fmt: skip
 
 
 def _weaker(pose: Pose, strength: float) -> Pose:

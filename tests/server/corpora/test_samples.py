@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ def full_sample() -> Sample:
     return Sample(
         bare.references, bare.reference_points, bare.target, bare.target_points, 1,
         plane(), plane(2), rng.integers(0, 256, (SIDE, SIDE, 4)).astype(np.uint8), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
+        rng.random((SIDE, SIDE, 2), np.float32) * SIDE,
     )  # fmt: skip
 
 
@@ -48,6 +49,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
         ("target_points", np.zeros((68, 3), np.float32)),
         ("draft", np.zeros((SIDE, SIDE, 3), np.uint8)),
         ("flow", np.zeros((SIDE, SIDE, 2))),
+        ("draft_origin", np.zeros((SIDE, SIDE, 3), np.float32)),
         ("matte", np.zeros((SIDE, SIDE, 1), np.uint8)),
         ("identity", -1),
     ],
@@ -74,6 +76,33 @@ def test_mirrored_points_and_flow_follow_the_pictures() -> None:
     assert np.allclose(mirrored.target_points[MIRROR[36]], [SIDE - 1 - left[0], left[1], left[2]])
     x, y = sample.flow[2, SIDE - 2]
     assert np.allclose(mirrored.flow[2, 1], [SIDE - 1 - x, y])
+    x, y = sample.draft_origin[2, SIDE - 2]
+    assert np.allclose(mirrored.draft_origin[2, 1], [SIDE - 1 - x, y])
+
+
+def test_halved_pictures_points_and_flow_stay_together() -> None:
+    """A ramp of colours whose value tells the place, before and after."""
+    place = np.arange(SIDE) * 8.0
+    ramp = np.tile(place, (SIDE, 1)).astype(np.uint8)
+    shift = np.stack(np.meshgrid(np.arange(SIDE) + 2.0, np.arange(SIDE)), -1).astype(np.float32)
+    whole = full_sample()
+    sample = replace(whole, target=np.dstack([ramp] * 3), matte=ramp, reference_mattes=np.stack([ramp] * 2), flow=shift)
+    half = sample.halved()
+    assert half.references.shape == (2, SIDE // 2, SIDE // 2, 3) and half.reference_mattes.shape == (
+        2,
+        SIDE // 2,
+        SIDE // 2,
+    )
+    assert np.array_equal(half.target[0, :, 0], [4, 20, 36, 52]), "each pixel is the mean of two"
+    assert np.array_equal(half.reference_mattes[1, 0], [4, 20, 36, 52])
+    # The middle of whole pixels 2 and 3 is at 2.5, and is the middle of pixel 1 of the halved picture.
+    points = np.full((70, 3), 2.5, np.float32)
+    assert np.allclose(replace(whole, target_points=points).halved().target_points[:, :2], 1.0)
+    assert np.allclose(half.flow[1, :, 0], np.arange(SIDE // 2) + 1.0), "two pixels are one"
+    hole = shift.copy()
+    hole[3, 5] = np.nan
+    gone = np.isnan(replace(whole, flow=hole).halved().flow[..., 0])
+    assert gone[1, 2] and gone.sum() == 1
 
 
 def test_a_mixture_draws_by_weight_and_numbers_people_one_after_another() -> None:
@@ -98,6 +127,13 @@ def test_a_pool_makes_each_of_its_samples_once(tmp_path: Path) -> None:
     for seed, sample in enumerate(drawn):
         again = kept.sample(np.random.default_rng(seed), 2, SIDE)
         assert all(np.array_equal(getattr(again, f.name), getattr(sample, f.name)) for f in fields(Sample))
+
+
+def test_a_pool_of_larger_samples_serves_smaller_ones(tmp_path: Path) -> None:
+    pool = Pool(Noise(), 2, tmp_path, side=2 * SIDE)
+    sample = pool.sample(np.random.default_rng(0), 1, SIDE)
+    whole = Pool(Refusing(), 2, tmp_path).sample(np.random.default_rng(0), 1, 2 * SIDE)
+    assert np.array_equal(sample.target, whole.halved().target) and sample.target.shape == (SIDE, SIDE, 3)
 
 
 def test_a_pool_makes_a_damaged_sample_anew(tmp_path: Path) -> None:

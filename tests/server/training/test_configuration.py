@@ -50,6 +50,7 @@ def test_stages_follow_one_another() -> None:
         ("batch_size = 2", "batch_size = true", "data.batch_size must be of type int"),
         ("batch_size = 2", "batch_size = 0", "data.batch_size must be above 0"),
         ("side = 64", "side = 65", "network.side must be a multiple"),
+        ("workers = 0", "workers = 0\npool_side = 96", "data.pool_side must be network.side"),
         (
             'kind = "reposed", path = "corpus" }]\nheld',
             'kind = "tapes", path = "x" }]\nheld',

@@ -122,3 +122,29 @@ def test_region_weights_rise_at_the_mouth_and_the_eyes() -> None:
     assert weight[0, 0, 20, 20].item() == pytest.approx(3, abs=1e-4)
     assert weight[0, 0, 48, 44].item() == pytest.approx(1 + 4 / math.e, abs=1e-3)  # 12 px: 1.5 half-widths
     assert weight[0, 0, 2, 60].item() == pytest.approx(1, abs=1e-3)
+
+
+def test_draft_flow_compares_what_is_looked_up_with_what_is_looked_for() -> None:
+    at = torch.stack(torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="xy"), -1)[None]
+    origin = at + torch.tensor([1.0, 0.0])  # the draft has moved by one pixel already
+    visible = torch.ones(1, 1, 4, 4)
+    exact = at + torch.tensor([1.5, 0.0])
+    exact[0, 0] = float("nan")  # nothing is known in the first row
+    # Left as it is, every known pixel is off by half a pixel of 4; moved by that half, by none (the border excepted).
+    assert losses.draft_flow(at, origin, exact, visible).item() == pytest.approx(0.5 / 4)
+    made = (at + torch.tensor([0.5, 0.0])).requires_grad_()
+    visible[..., 3] = 0
+    loss = losses.draft_flow(made, origin, exact, visible)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-6) and torch.isfinite(made.grad).all()
+
+
+def test_draft_flow_leaves_alone_what_the_draft_drew_otherwise() -> None:
+    at = torch.stack(torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="xy"), -1)[None]
+    origin = at.clone()
+    origin[0, 1:, 1:] = float("nan")
+    made = at.clone().requires_grad_()
+    loss = losses.draft_flow(made, origin, at + 1, torch.ones(1, 1, 4, 4))
+    loss.backward()
+    assert loss.item() == pytest.approx(2 / 4) and torch.isfinite(made.grad).all()
+    assert not made.grad[0, 2:, 2:].any()

@@ -33,13 +33,17 @@ class Performance:
     place: np.ndarray
 
 
-def random_performance(rng: np.random.Generator) -> Performance:
-    """Anything from a still face to a shout, looking anywhere."""
+def random_performance(rng: np.random.Generator, turned: float = 1.0) -> Performance:
+    """Anything from a still face to a shout, looking anywhere.
+
+    Args:
+        turned: share of the farthest turn of the head.
+    """
     gaze = _random_gaze(rng)
     expression: dict[str, float] = {}
     for part in (_mouth, _lids, _brows):
         expression |= part(rng, gaze)
-    yaw, pitch, roll = (limit * np.clip(rng.normal(0, 0.45), -1, 1) for limit in (_YAW, _PITCH, _ROLL))
+    yaw, pitch, roll = (turned * limit * np.clip(rng.normal(0, 0.45), -1, 1) for limit in (_YAW, _PITCH, _ROLL))
     lean = rng.normal(0, 0.06, 3) + np.array([0, 0.2 * yaw, 0])
     return Performance(
         expression,
