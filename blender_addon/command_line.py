@@ -76,6 +76,8 @@ def _render(asked: argparse.Namespace) -> int:
         folder = asked.output.resolve() if asked.output is not None else None
         job = RenderJob(portrait.uid, launch, frames=asked.frames, folder=folder)
         job_queue.run(job, _Printer())
+        for note in job.notes:
+            print(f"Note: {note}", file=sys.stderr)
         if job.state is not State.DONE:
             failed += 1
             print(f"Error: {job.error or job.note}", file=sys.stderr)

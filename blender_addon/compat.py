@@ -120,6 +120,14 @@ def fcurves_of(target: bpy.types.ID) -> list[bpy.types.FCurve]:
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]
 
 
+def insert_key(owner: bpy.types.bpy_struct, path: str) -> bool:
+    """Keys a property as it is; whether that was allowed. Before 4.4 a locked or linked curve raises an error."""
+    try:
+        return bool(owner.keyframe_insert(path))
+    except RuntimeError:
+        return False
+
+
 def select_pose_bone(bone: bpy.types.PoseBone, selected: bool) -> None:
     """Selection moved from the bone to the pose bone in 5.0."""
     if bpy.app.version >= (5, 0, 0):

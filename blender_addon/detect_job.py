@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 from portrait_shared.client import Client
+from portrait_shared.digest import image_digest
 from portrait_shared.references import Detection
 
 from . import photo, portrait_parts, server
@@ -59,6 +60,7 @@ class DetectJob(Job):
                 portrait_parts.attach_rig(bpy.context, portrait, event.points)
                 if is_untouched(layer, portrait.plane):
                     select_only(layer, portrait.rig)
+        portrait.photo_digest = image_digest(self._image)
         self.note = f"Face found by {event.detector}"
         if event.face_count > 1:
             which = f"number {self._face} from the left" if self._face else "the largest"

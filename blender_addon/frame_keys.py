@@ -20,6 +20,7 @@ from . import compat
 from .plane_space import PlaneSpace
 from .rig import rest_points
 from .sampling import POSE_CHANNELS
+from .scene_time import stretch
 
 _changes = 0
 _BONE_PATH = re.compile(r'pose\.bones\["(.+)"\]\.(\w+)')
@@ -32,20 +33,22 @@ class RigState:
     Attributes:
         digest: hash of the rest pose, the unkeyed pose and the sliders.
         moved_from_outside: whether more than its own curves moves it.
+        stretch: see `scene_time.stretch`.
     """
 
     digest: bytes
     moved_from_outside: bool
+    stretch: float
 
 
-def rig_state(rig: bpy.types.Object, space: PlaneSpace) -> RigState:
+def rig_state(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace) -> RigState:
     """Takes some milliseconds: to be kept until the rig changes."""
     still = hashlib.sha256(rest_points(rig, space).tobytes())
     still.update(repr((space, _unkeyed(rig))).encode())
     outside = is_moved_from_outside(rig)
     if outside:
         still.update(str(_changes).encode())
-    return RigState(still.digest(), outside)
+    return RigState(still.digest(), outside, stretch(scene))
 
 
 def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
@@ -53,19 +56,20 @@ def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) ->
     curves = _curves(rig)
     for frame in frames:
         key = hashlib.sha256(state.digest)
-        key.update(np.array([curve.evaluate(frame) for curve in curves], np.float64).tobytes())
+        at = frame * state.stretch
+        key.update(np.array([curve.evaluate(at) for curve in curves], np.float64).tobytes())
         if state.moved_from_outside:
-            key.update(str(frame).encode())
+            key.update(str(at).encode())
         yield frame, key.digest()
 
 
-def keys_outside(rig: bpy.types.Object, frames: range) -> list[int]:
+def keys_outside(rig: bpy.types.Object, frames: range, stretch: float) -> list[int]:
     """Frames with keys that are not among those rendered, in order."""
     found: set[int] = set()
     for curve in _curves(rig):
         places = np.empty(2 * len(curve.keyframe_points), np.float32)
         curve.keyframe_points.foreach_get("co", places)
-        found.update(np.round(places[::2]).astype(int).tolist())
+        found.update(np.round(places[::2] / stretch).astype(int).tolist())
     return sorted(found - set(frames))
 
 

@@ -20,6 +20,7 @@ from .frame_keys import RigState, frame_keys, keys_outside, rig_state
 from .job import State
 from .properties import PORTRAIT_PG_portrait
 from .render_job import RenderJob
+from .scene_time import notes_on_frames, stretch
 
 _LOOK_SECONDS: Final = 1.0
 _MOST_ROWS: Final = 20_000
@@ -65,6 +66,7 @@ class Watch:
         self._job: RenderJob | None = None
         self._changed = True
         self._rig: RigState | None = None
+        self._time: tuple[float, int] = (0.0, 0)
         self._decided_on: tuple[Any, ...] = ()
 
     def note_change(self) -> None:
@@ -74,7 +76,7 @@ class Watch:
     def update(
         self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float, settled: bool, may_sample: bool
     ) -> bool:
-        """Works until about the deadline (time.monotonic); whether any state is another now.
+        """Works until about the deadline (time.monotonic); whether any state, or the hint, is another now.
 
         Args:
             settled: no edit is going on.
@@ -86,25 +88,28 @@ class Watch:
         frames = portrait.frames(scene)
         sampling.check_rig(scene, portrait.rig)
         self._look_at_files(portrait)
+        before = self.hint
         if self._changed and settled:
             self._changed = False
             self._pass = frames
             self._passed = {}
-            self._rig = rig_state(portrait.rig, portrait.space)
-            self.hint = _hint(keys_outside(portrait.rig, frames), frames)
-        if set(self._keys) != set(frames) and self._pass is None:
+            self._rig = rig_state(scene, portrait.rig, portrait.space)
+            outside = _hint(keys_outside(portrait.rig, frames, self._rig.stretch), frames)
+            self.hint = " ".join((*filter(None, [outside]), *notes_on_frames(scene)))
+            self._time = _time_of(scene)
+        if (set(self._keys) != set(frames) and self._pass is None) or self._time != _time_of(scene):
             self._changed = True
         self._read_curves(portrait, deadline)
         if self._pass is None and may_sample:
             self._sample(scene, portrait, deadline)
         seen = self._seen(portrait, frames)
         if seen == self._decided_on:
-            return False
+            return self.hint != before
         states = self._states(portrait, frames)
         # Anew next time where deciding has itself learned something.
         self._decided_on = seen if self._seen(portrait, frames) == seen else ()
         changed, self.states = states != self.states, states
-        return changed
+        return changed or self.hint != before
 
     def _seen(self, portrait: PORTRAIT_PG_portrait, frames: range) -> tuple[Any, ...]:
         """All that the states depend on: while it stays, so do they."""
@@ -219,10 +224,14 @@ def _under_way(job: RenderJob, states: Mapping[int, FrameState]) -> dict[int, Fr
     return found
 
 
+def _time_of(scene: bpy.types.Scene) -> tuple[float, int]:
+    return stretch(scene), scene.frame_step
+
+
 def _hint(outside: list[int], frames: range) -> str:
     if not outside:
         return ""
     keys = f"The key at frame {outside[0]} lies" if len(outside) == 1 else (
         f"Keys at {len(outside)} frames, {outside[0]} to {outside[-1]}, lie"
     )  # fmt: skip
-    return f"{keys} outside the range {frames[0]} to {frames[-1]}"
+    return f"{keys} outside the range {frames[0]} to {frames[-1]}."

@@ -35,6 +35,7 @@ class Job(ABC):
         state: see `State`.
         error: why it failed.
         note: what it is doing, for the panel.
+        notes: what the user should know once it is done, in sentences.
     """
 
     label = "Job"
@@ -44,6 +45,7 @@ class Job(ABC):
         self.state = State.QUEUED
         self.error: PortraitError | None = None
         self.note = "Waiting"
+        self.notes: list[str] = []
         self._launch = launch
         self._worker: Worker | None = None
         self._cancelled = False

@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 from portrait_shared.digest import image_digest
 
-from . import compat, image_plane, photo, rig, sequencer
+from . import compat, image_plane, photo, rig, rig_renaming, sequencer
 from .driving import mechanism
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of
@@ -95,16 +95,23 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
         portrait.rig.matrix_parent_inverse.identity()
         portrait.rig.matrix_basis.identity()
         mended.append("rig's parent")
+    renamed = rig_renaming.take_back(portrait.rig, portrait.space, points)
+    if renamed:
+        mended.append(f"the name{'s' if renamed > 1 else ''} of {_bones(renamed)}")
     missing = rig.missing_bones(portrait.rig)
     if missing:
         rig.add_bones(context, portrait.rig, portrait.space, points, missing)
-        mended.append(f"{len(missing)} bones")
+        mended.append(_bones(len(missing)))
     lost = rig.missing_controls(portrait.rig)
     if missing or lost:
         rig.add_controls(context, portrait.rig, portrait.space, points)
     if lost:
         mended.append("controls")
     return mended
+
+
+def _bones(count: int) -> str:
+    return "1 bone" if count == 1 else f"{count} bones"
 
 
 def remove(scene: bpy.types.Scene, uid: str) -> None:

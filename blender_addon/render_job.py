@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from portrait_shared.client import Client
+from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import own_frames
 from portrait_shared.references import ReferenceImage
@@ -36,6 +37,7 @@ from .portrait_parts import check_plane
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
 from .sampling import check_rig, sample_rows
+from .scene_time import notes_on_frames
 
 _SHOW_INTERVAL_SECONDS = 0.5
 _PACE_FRAMES = 24
@@ -148,6 +150,12 @@ class RenderJob(Job):
             "resolution_percentage": portrait.resolution_percentage,
             "frame_start": self._frames[0], "frame_end": self._frames[-1], "folder": portrait.output_folder,
         }  # fmt: skip
+        self.notes = notes_on_frames(scene)
+        if image_digest(self._image) != portrait.photo_digest:
+            self.notes.append(
+                f"The photo {portrait.photo.name} has changed since its face was found. If the rig does not fit any more, "
+                "choose Other Face."
+            )
         self.note = "Sampling the rig"
 
     def _take_folder(self, portrait: PORTRAIT_PG_portrait) -> Path:
@@ -173,7 +181,7 @@ class RenderJob(Job):
         self._track = np.stack([self._rows[frame] for frame in self._frames])
         validate_points(self._track, self._frames[0])
         if frame_keys.changes() == self._changes:  # else nobody knows which curves the first frames were sampled from
-            state = frame_keys.rig_state(portrait.rig, portrait.space)
+            state = frame_keys.rig_state(scene, portrait.rig, portrait.space)
             keys = frame_keys.frame_keys(portrait.rig, state, self._frames)
             self._sampled = {key: self._rows[frame] for frame, key in keys}
         return True

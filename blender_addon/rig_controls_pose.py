@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be done to a whole pose: set an expression, mirror, reset; each keys what it changes if asked to."""
+"""What can be done to a whole pose: set an expression, mirror, reset; each keys what it changes if asked to.
+
+Each returns what was to be keyed and could not be, because its channel is locked or its action linked.
+"""
 
 from __future__ import annotations
 
@@ -38,25 +41,35 @@ def library_weights(name: str) -> dict[str, float]:
     return {control: shape.get(control, 0.0) for control in ARKIT_NAMES if control.startswith(_SPEAKING)}
 
 
-def set_sliders(rig: bpy.types.Object, weights: Mapping[str, float], key: bool = False) -> None:
+def set_sliders(rig: bpy.types.Object, weights: Mapping[str, float], key: bool = False) -> list[str]:
     """Sets the named sliders; those that the rig lacks are left out."""
+    unkeyed: list[str] = []
     for name, weight in weights.items():
         if name in rig:
             rig[name] = float(weight)
-            if key:
-                rig.keyframe_insert(f'["{name}"]')
+            if key and not _key(rig, rig, f'["{name}"]'):
+                unkeyed.append(name)
     rig.update_tag()
+    return unkeyed
 
 
-def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool = False) -> None:
+def linked_action(rig: bpy.types.Object) -> bpy.types.Action | None:
+    """The rig's action where it is linked from another file: nothing can be keyed in it."""
+    action = rig.animation_data.action if rig.animation_data is not None else None
+    return action if action is not None and action.library is not None else None
+
+
+def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool = False) -> list[str]:
     """Back to the photo: these bones alone, or without names everything, the sliders too."""
+    unkeyed: list[str] = []
     for name in HANDLES if bones is None else bones:
         bone = rig.pose.bones.get(name)
         if bone is not None and name in HANDLES:
-            _set_pose(bone, Vector(), _turned(bone, (0.0, 0.0, 0.0)), (1.0, 1.0, 1.0), key)
+            unkeyed += _set_pose(bone, Vector(), _turned(bone, (0.0, 0.0, 0.0)), (1.0, 1.0, 1.0), key)
     if bones is None:
-        set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0), key)
+        unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0), key)
     rig.update_tag()
+    return unkeyed
 
 
 def selected_bones(rig: bpy.types.Object) -> list[str]:
@@ -64,9 +77,9 @@ def selected_bones(rig: bpy.types.Object) -> list[str]:
     return [name for name in HANDLES if name in rig.pose.bones and compat.is_selected(rig.pose.bones[name])]
 
 
-def mirror(rig: bpy.types.Object, space: PlaneSpace, key: bool = False) -> None:
+def mirror(rig: bpy.types.Object, space: PlaneSpace, key: bool = False) -> list[str]:
     """Exchanges left and right: sliders, handles, the head's turn, and the points' own moves."""
-    set_sliders(rig, {MIRRORED_NAMES[name]: rig[name] for name in ARKIT_NAMES if name in rig}, key)
+    unkeyed = set_sliders(rig, {MIRRORED_NAMES[name]: rig[name] for name in ARKIT_NAMES if name in rig}, key)
     across = np.diag((-1.0, 1.0, 1.0))
     frame = RigFrame.of(rest_points(rig, space), space)
     in_face = frame.axes @ BONE_AXES.T  # a point's bone has the picture's axes, the face may lean
@@ -83,8 +96,9 @@ def mirror(rig: bpy.types.Object, space: PlaneSpace, key: bool = False) -> None:
         if name == HEAD_BONE:
             *kept, y, z = rotation  # the axis or the quaternion's vector part turns like the angles
             angles = (*kept, -y, -z)
-        _set_pose(other, Vector(matrix @ np.array(location)), angles, scale, key)
+        unkeyed += _set_pose(other, Vector(matrix @ np.array(location)), angles, scale, key)
     rig.update_tag()
+    return unkeyed
 
 
 def _other_side(name: str) -> str:
@@ -109,11 +123,17 @@ def _turned(bone: bpy.types.PoseBone, angles: tuple[float, float, float]) -> tup
 
 def _set_pose(
     bone: bpy.types.PoseBone, location: Vector, rotation: tuple[float, ...], scale: tuple[float, ...], key: bool
-) -> None:
+) -> list[str]:
+    unkeyed: list[str] = []
     channel = _ROTATIONS.get(bone.rotation_mode, "rotation_euler")
     for name, value in (("location", location), (channel, rotation), ("scale", scale)):
         changed = not np.array_equal(np.float32(value), np.float32(getattr(bone, name)))
         if changed:
             setattr(bone, name, value)
-        if key and changed:
-            bone.keyframe_insert(name)
+        if key and changed and not _key(bone.id_data, bone, name):
+            unkeyed.append(f"{name.partition('_')[0]} of {bone.name}")
+    return unkeyed
+
+
+def _key(rig: bpy.types.Object, owner: bpy.types.bpy_struct, path: str) -> bool:
+    return linked_action(rig) is None and compat.insert_key(owner, path)

@@ -16,6 +16,7 @@ from .. import server
 from ..properties import PORTRAIT_PG_portrait
 from ..rig import rest_points
 from ..sampling import check_rig
+from ..scene_time import scene_fps
 from ..worker import Worker
 from . import scene_checks
 from .command_job import CommandJob
@@ -66,7 +67,7 @@ def key_take(
     """Keys a video's performance onto a portrait; raises PortraitError, and changes nothing then."""
     check_rig(scene, portrait.rig)
     rest = rest_points(portrait.rig, portrait.space)
-    controls = controls_of_video(take.track, take.source.placement, rest, scene_checks.scene_fps(scene), options)
+    controls = controls_of_video(take.track, take.source.placement, rest, scene_fps(scene), options)
     return key(scene, portrait, controls, take.source.path.stem, keys)
 
 

@@ -15,6 +15,7 @@ from ..animation import Curve, bone_path, property_path, replace_range
 from ..plane_space import PlaneSpace
 from ..rig import HEAD_BONE, face_width, rest_points
 from ..sampling import check_rig
+from ..scene_time import notes_on_keys
 from . import scene_checks
 from .controls import Controls
 from .head_pose import PIXELS_TO_CONTROL
@@ -76,7 +77,7 @@ def key_controls(
     scene_checks.check_animation(rig)
     rest = rest_points(rig, space).astype(np.float64)
     tolerance = tolerance_percent / 100 * face_width(rest)
-    notes = [*controls.notes, *scene_checks.notes_on_time(scene)]
+    notes = [*controls.notes, *notes_on_keys(scene)]
     gathered = _Gathered(controls.frames, controls.breaks)
     offsets = controls.offsets
     if has_controls(rig):

@@ -1,33 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What in the scene would make captured keys land wrong, or nowhere: said in words, before anything is changed."""
+"""What would keep captured keys from the rig: said in words, before anything is changed."""
 
 from __future__ import annotations
 
 import bpy
 
 from ..problems import SceneError
-
-
-def scene_fps(scene: bpy.types.Scene) -> float:
-    """Frames per second, 23.976 and its like included."""
-    return float(scene.render.fps / scene.render.fps_base)
-
-
-def notes_on_time(scene: bpy.types.Scene) -> list[str]:
-    """What the scene's own time does to keys that lie by seconds."""
-    notes = []
-    old, new = scene.render.frame_map_old, scene.render.frame_map_new
-    if old != new:
-        notes.append(
-            f"The scene's time is stretched (time remapping {old} to {new}): keys lie where the unstretched scene plays "
-            "them, and render at another speed."
-        )
-    if scene.frame_step > 1:
-        notes.append(
-            f"The scene renders every {scene.frame_step} frames: keys lie on all frames, and quick blinks may be left out "
-            "of the render."
-        )
-    return notes
 
 
 def check_animation(rig: bpy.types.Object) -> None:

@@ -11,7 +11,7 @@ import bpy
 
 from .. import compat
 from ..problems import SceneError
-from .scene_checks import scene_fps
+from ..scene_time import scene_fps
 from .timing import Placement
 
 _PLAIN: Final = "Reset its speed (Strip › Retiming), or capture the file itself."

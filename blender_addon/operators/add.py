@@ -9,6 +9,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
 from .. import job_queue, photo, portrait_parts, problems, server, viewport
+from ..capture.scene_checks import check_animation
 from ..demo import performance
 from ..demo.keying import animate
 from ..detect_job import DetectJob
@@ -167,6 +168,7 @@ class PORTRAIT_OT_import_track(AsksForFile, OnPortrait, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_rig(scene_of(context), portrait.rig)
+        check_animation(portrait.rig)
         track = LandmarkTrack.load(bpy.path.abspath(self.filepath))
         import_track(portrait.rig, portrait.space, track)
         self.report({"INFO"}, f"{len(track)} frames keyed")
@@ -195,6 +197,7 @@ class PORTRAIT_OT_demo_motion(OnPortrait, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_rig(scene_of(context), portrait.rig)
+        check_animation(portrait.rig)
         animate(portrait.rig)
         portrait.use_scene_range = False
         portrait.frame_start, portrait.frame_end = performance.FIRST, performance.LAST

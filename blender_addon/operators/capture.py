@@ -10,10 +10,11 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
 from .. import problems, server
-from ..capture import cleaning, jobs, scene_checks, strips
+from ..capture import cleaning, jobs, strips
 from ..capture.timing import Placement
 from ..importers.live_link import controls_of_recording, read_live_link
 from ..sampling import check_rig
+from ..scene_time import scene_fps
 from .capture_settings import FromFile, FromStrip, KeySettings, NeedsRig, VideoSettings, run_job
 from .common import active_portrait, has_window, report, scene_of
 
@@ -140,7 +141,7 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
         path = Path(bpy.path.abspath(self.filepath))
         try:
             check_rig(scene, portrait.rig)
-            placement = Placement(float(self.first_frame), scene_checks.scene_fps(scene))
+            placement = Placement(float(self.first_frame), scene_fps(scene))
             controls = controls_of_recording(read_live_link(path, self.unit), placement)
             done = jobs.key(scene, portrait, controls, path.stem, self.key_options())
         except PortraitError as error:

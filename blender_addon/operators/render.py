@@ -71,6 +71,8 @@ class _Render(NeedsPortrait):
     def _ended(self, job: Job) -> set[str]:
         if job.state is State.DONE:
             self.report({"INFO"}, job.note)
+            for note in job.notes:
+                self.report({"WARNING"}, note)
             return {"FINISHED"}
         if job.state is State.CANCELLED:
             self.report({"WARNING"}, "Cancelled; render again to go on where it stopped")

@@ -45,6 +45,19 @@ def _keys_itself(context: bpy.types.Context) -> bool:
     return context.scene.tool_settings.use_keyframe_insert_auto
 
 
+def _tell_unkeyed(operator: bpy.types.Operator, rig: bpy.types.Object, unkeyed: list[str]) -> None:
+    """The pose is set all the same, and lasts until the frame is changed: as when a bone is moved by hand."""
+    if not unkeyed:
+        return
+    linked = rig_controls_pose.linked_action(rig)
+    if linked is not None:
+        operator.report({"WARNING"}, f"Nothing was keyed: the action “{linked.name}” is linked. Make it local in the "
+                        "Action editor (Make Single User)")  # fmt: skip
+        return
+    shown = ", ".join(unkeyed[:3]) + (f" and {len(unkeyed) - 3} more" if len(unkeyed) > 3 else "")
+    operator.report({"WARNING"}, f"Locked channels got no key: {shown}. Unlock them in the Dope Sheet")
+
+
 class PORTRAIT_OT_add_controls(_NeedsRig, bpy.types.Operator):
     """Give the rig its handles and sliders, or mend them; keys are kept"""
 
@@ -75,7 +88,7 @@ class PORTRAIT_OT_apply_expression(_NeedsRig, bpy.types.Operator):
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         weights = rig_controls_pose.library_weights(self.expression)
         scaled = {name: weight * self.amount for name, weight in weights.items()}
-        rig_controls_pose.set_sliders(portrait.rig, scaled, _keys_itself(context))
+        _tell_unkeyed(self, portrait.rig, rig_controls_pose.set_sliders(portrait.rig, scaled, _keys_itself(context)))
         return {"FINISHED"}
 
 
@@ -87,7 +100,8 @@ class PORTRAIT_OT_mirror_pose(_NeedsRig, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
-        rig_controls_pose.mirror(portrait.rig, portrait.space, _keys_itself(context))
+        unkeyed = rig_controls_pose.mirror(portrait.rig, portrait.space, _keys_itself(context))
+        _tell_unkeyed(self, portrait.rig, unkeyed)
         return {"FINISHED"}
 
 
@@ -114,7 +128,7 @@ class PORTRAIT_OT_reset_pose(_NeedsRig, bpy.types.Operator):
             if not bones:
                 self.report({"WARNING"}, "Select handles or points in Pose Mode first")
                 return {"CANCELLED"}
-        rig_controls_pose.reset(portrait.rig, bones, _keys_itself(context))
+        _tell_unkeyed(self, portrait.rig, rig_controls_pose.reset(portrait.rig, bones, _keys_itself(context)))
         return {"FINISHED"}
 
 

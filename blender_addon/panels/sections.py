@@ -47,7 +47,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row = layout.row(align=True)
     row.prop(portrait, "name", text="", icon="USER")
     row.operator("portrait.remove", text="", icon="X")
-    draw_job(layout, portrait)
+    draw_job(layout, context, portrait)
     draw_problem(layout, context, portrait.uid)
     draw_view(layout, context)
     if portrait.detected_points is None:
@@ -78,7 +78,7 @@ def draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         box.operator("portrait.use_own_colors")
 
 
-def draw_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
+def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
     """How far the portrait's job is, or how it ended."""
     job = job_queue.last_of(portrait.uid)
     if job is None:
@@ -89,6 +89,8 @@ def draw_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None
         row.operator("portrait.cancel", text="", icon="CANCEL")
     elif portrait.uid and problems.last(portrait.uid) is None:
         layout.label(text=f"{job.label}: {job.note}", icon="INFO")
+        for note in job.notes:
+            draw_text(layout, context, note, "INFO")
 
 
 def draw_other_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | None) -> None:

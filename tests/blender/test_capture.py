@@ -22,7 +22,7 @@ bpy = pytest.importorskip("bpy")
 
 from portrait_shared.blendshapes import combine  # noqa: E402
 
-from blender_addon import animation, compat, problems  # noqa: E402
+from blender_addon import animation, compat, problems, scene_time  # noqa: E402
 from blender_addon.capture import cleaning, jobs, keying, strips  # noqa: E402
 from blender_addon.capture.controls import Controls, VideoOptions  # noqa: E402
 from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
@@ -222,7 +222,7 @@ def test_a_stretched_or_stepped_scene_is_told(portrait: Any) -> None:
     notes = " ".join(key(portrait).notes)
     assert "time remapping 100 to 200" in notes and "every 2 frames" in notes
     scene.render.fps, scene.render.fps_base = 24, 1.001
-    assert keying.scene_checks.scene_fps(scene) == pytest.approx(23.976, abs=1e-3)
+    assert scene_time.scene_fps(scene) == pytest.approx(23.976, abs=1e-3)
 
 
 def test_a_rig_without_face_controls_gets_them_on_its_points(portrait: Any) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from portrait_shared.client import Client
 
 bpy = pytest.importorskip("bpy")
 
@@ -56,6 +57,28 @@ def test_chunks_of_a_farm_give_the_same_files(
         assert command_line.main(arguments) == 0
     for file in (tmp_path / "whole").iterdir():
         assert (tmp_path / "chunks" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_no_frame_is_rendered_twice(needs_server: None, blend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not after the panel, and not where the chunks of a farm overlap."""
+    asked: list[int] = []
+    render = Client.render
+    monkeypatch.setattr(
+        Client, "render", lambda self, portrait, points, numbers, **more: (
+            asked.extend(numbers), render(self, portrait, points, numbers, **more)
+        )[1],
+    )  # fmt: skip
+    folder = bpy.context.scene.talking_portraits.active.folder()
+    assert command_line.main(["render", "--blend", str(blend), "--frames", "2-3"]) == 0
+    assert asked == [2, 3]
+    assert command_line.main(["render", "--blend", str(blend), "--frames", "3-4"]) == 0
+    assert asked == [2, 3, 4]
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    times = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")}
+    bpy.ops.portrait.render()
+    assert command_line.main(["render", "--blend", str(blend)]) == 0
+    assert asked == [2, 3, 4]
+    assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.png")} == times
 
 
 def test_in_a_process_of_its_own(needs_server: None, blend: Path) -> None:

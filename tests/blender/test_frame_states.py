@@ -16,7 +16,7 @@ from portrait_shared.frame_files import frame_path, frames_in
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import frame_band, frame_keys, frame_states, image_plane, job_queue, problems, server  # noqa: E402
+from blender_addon import frame_band, frame_keys, frame_states, image_plane, job_queue, problems, sampling, server  # noqa: E402
 from blender_addon.frame_states import FrameState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
@@ -43,6 +43,10 @@ def key(portrait: Any, frame: int, value: float) -> None:
         for point in curve.keyframe_points:
             point.interpolation = "LINEAR"
     bpy.context.view_layer.update()
+
+
+def state_of(portrait: Any) -> frame_keys.RigState:
+    return frame_keys.rig_state(bpy.context.scene, portrait.rig, portrait.space)
 
 
 def settle(portrait: Any, until: Callable[[dict[int, FrameState]], object], seconds: float = 60.0) -> dict:
@@ -240,17 +244,37 @@ def test_keys_outside_the_range_are_a_hint(swaying: Any) -> None:
     settle(swaying, lambda _: not frame_states.of(swaying.uid).hint)
 
 
+def test_a_stretched_or_stepped_scene_is_a_hint_and_counts(needs_server: None, swaying: Any) -> None:
+    scene = bpy.context.scene
+    bpy.ops.portrait.render()
+    settle(swaying, all_in(FrameState.DONE))
+    plain = sampling.sample(scene, swaying.rig, swaying.space, range(1, 13)).points
+    scene.render.frame_map_old, scene.render.frame_map_new = 100, 200
+    states = settle(swaying, lambda states: states[2] is FrameState.STALE)
+    assert states[12] is FrameState.STALE
+    assert "time remapping 100 to 200" in frame_states.of(swaying.uid).hint
+    bpy.ops.portrait.render()
+    settle(swaying, all_in(FrameState.DONE))
+    slow = sampling.sample(scene, swaying.rig, swaying.space, range(1, 13)).points
+    np.testing.assert_allclose(slow[11], plain[5], atol=1e-3)
+    scene.render.frame_map_new = 100
+    scene.frame_step = 2
+    settle(swaying, lambda _: "every 2 frames" in frame_states.of(swaying.uid).hint)
+    bpy.ops.portrait.render()
+    assert frames_in(swaying.folder()) == list(range(1, 13)), "a step leaves no gap on the plane"
+
+
 def test_a_driver_or_a_constraint_to_something_else_counts(portrait: Any) -> None:
-    state = frame_keys.rig_state(portrait.rig, portrait.space)
+    state = state_of(portrait)
     assert not state.moved_from_outside
     target = bpy.data.objects.new("hand", None)
     bpy.context.scene.collection.objects.link(target)
     portrait.rig.pose.bones["jaw_09"].constraints.new("COPY_LOCATION").target = target
-    assert frame_keys.rig_state(portrait.rig, portrait.space).moved_from_outside
-    before = dict(frame_keys.frame_keys(portrait.rig, frame_keys.rig_state(portrait.rig, portrait.space), [1, 2]))
+    assert state_of(portrait).moved_from_outside
+    before = dict(frame_keys.frame_keys(portrait.rig, state_of(portrait), [1, 2]))
     assert before[1] != before[2], "what moves it at each frame is not known"
     frame_keys.note_change()
-    after = dict(frame_keys.frame_keys(portrait.rig, frame_keys.rig_state(portrait.rig, portrait.space), [1, 2]))
+    after = dict(frame_keys.frame_keys(portrait.rig, state_of(portrait), [1, 2]))
     assert before[1] != after[1]
 
 
@@ -258,7 +282,7 @@ def test_keys_do_not_depend_on_where_the_scene_stands(swaying: Any) -> None:
     scene = bpy.context.scene
 
     def keys() -> dict[int, bytes]:
-        return dict(frame_keys.frame_keys(swaying.rig, frame_keys.rig_state(swaying.rig, swaying.space), range(1, 13)))
+        return dict(frame_keys.frame_keys(swaying.rig, state_of(swaying), range(1, 13)))
 
     scene.frame_set(3)
     first = keys()

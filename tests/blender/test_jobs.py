@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode
-from portrait_shared.frame_files import read_digest
+from portrait_shared.frame_files import frame_path, read_digest
 from portrait_shared.landmarks import INDEX_OF
 
 bpy = pytest.importorskip("bpy")
@@ -92,6 +92,25 @@ def test_only_frames_whose_keys_changed_are_rendered_again(needs_server: None, a
     after = {n: ((folder / f"{n:04d}.png").stat().st_mtime_ns, read_digest(folder / f"{n:04d}.png")) for n in (4, 5, 6)}
     assert after[4] == before[4] and after[5] == before[5]
     assert after[6][1] != before[6][1]
+
+
+def test_a_photo_that_has_changed_is_told(
+    needs_server: None, acting: Any, photo_file: Path, photo: np.ndarray, write: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bpy.ops.portrait.render()
+    before = frame_path(acting.folder(), 4).read_bytes()
+    write(photo_file, 255 - photo)
+    capfd.readouterr()
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert "has changed since its face was found" in capfd.readouterr().out
+    assert frame_path(acting.folder(), 4).read_bytes() != before
+    write(photo_file, photo)
+    bpy.ops.portrait.render()
+    assert "has changed" not in capfd.readouterr().out and frame_path(acting.folder(), 4).read_bytes() == before
+    write(photo_file, np.pad(photo, ((0, 0), (0, 24), (0, 0))))
+    with pytest.raises(RuntimeError, match="120x64 pixels now"):
+        bpy.ops.portrait.render()
+    assert frame_path(acting.folder(), 4).read_bytes() == before, "nothing is lost"
 
 
 def test_resolution_and_cut_out(needs_server: None, acting: Any) -> None:

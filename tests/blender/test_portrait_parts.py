@@ -97,11 +97,37 @@ def test_deleted_bones_come_back_in_place(portrait: Any, face: np.ndarray, names
         portrait.rig.data.edit_bones.remove(portrait.rig.data.edit_bones[name])
     bpy.ops.object.mode_set(mode="OBJECT")
     assert rig.missing_bones(portrait.rig) == sorted(names, key=lambda name: name != "head")
-    assert rebuild(portrait) == [f"{len(names)} bones"]
+    assert rebuild(portrait) == ["1 bone" if len(names) == 1 else f"{len(names)} bones"]
     portrait.rig.pose.bones["head"].rotation_euler[1] = 0.3
     np.testing.assert_allclose(rig.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
     posed = sample(bpy.context.scene, portrait.rig, portrait.space, [1]).points[0]
     assert (np.abs(posed - face).max(axis=1) > 0.1).all(), "every point hangs on the head again"
+
+
+def test_renamed_bones_get_their_names_and_keys_again(portrait: Any) -> None:
+    """Blender lets keys follow a bone's new name: a bone made anew would have none."""
+    scene, points = bpy.context.scene, key_the_chin(portrait)
+    bones = portrait.rig.data.bones
+    bones["jaw_09"].name, bones["head"].name, bones["jaw"].name = "chin", "skull", "Kiefer"
+    with pytest.raises(SceneError, match="head, jaw_09") as caught:
+        check_rig(scene, portrait.rig)
+    assert caught.value.fix is Fix.REBUILD
+    assert rebuild(portrait) == ["the names of 3 bones"]
+    assert not {"chin", "skull", "Kiefer"} & set(bones.keys()) and rebuild(portrait) == []
+    np.testing.assert_array_equal(sample(scene, portrait.rig, portrait.space, [1, 5]).points, points)
+
+
+def test_a_bone_of_the_users_own_is_no_renamed_one(portrait: Any) -> None:
+    """It lies where the chin lies, and has another shape."""
+    bpy.context.view_layer.objects.active = portrait.rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    bones = portrait.rig.data.edit_bones
+    own = bones.new("own")
+    own.head, own.tail = bones["jaw_09"].head, bones["jaw_09"].tail
+    bones.remove(bones["jaw_09"])
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert rebuild(portrait) == ["1 bone"]
+    assert {"own", "jaw_09"} <= set(portrait.rig.data.bones.keys())
 
 
 def test_a_lost_material_comes_back(portrait: Any) -> None:

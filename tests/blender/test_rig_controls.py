@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -292,6 +293,56 @@ def test_a_viseme_leaves_the_eyes_and_auto_keying_keys(portrait: Any) -> None:
     assert portrait.rig["jawOpen"] == pytest.approx(0.5 * VISEMES["aa"]["jawOpen"])
     keyed = {curve.data_path for curve in compat.fcurves_of(portrait.rig)}
     assert '["jawOpen"]' in keyed and '["eyeBlinkLeft"]' not in keyed
+
+
+def warnings(capfd: pytest.CaptureFixture[str]) -> str:
+    return capfd.readouterr().out
+
+
+def test_auto_keying_names_locked_channels(portrait: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    bpy.context.scene.tool_settings.use_keyframe_insert_auto = True
+    portrait.rig["jawOpen"] = 0.5
+    portrait.rig.keyframe_insert('["jawOpen"]', frame=1)
+    for curve in compat.fcurves_of(portrait.rig):
+        curve.lock = True
+    capfd.readouterr()
+    assert bpy.ops.portrait.apply_expression(expression="surprised") == {"FINISHED"}
+    assert "Locked channels got no key: jawOpen. Unlock" in warnings(capfd)
+    curves = {curve.data_path: curve for curve in compat.fcurves_of(portrait.rig)}
+    assert curves['["jawOpen"]'].evaluate(1) == 0.5 and len(curves) > 40, "all others are keyed"
+    portrait.rig.pose.bones["head"].location[0] = 0.1
+    portrait.rig.pose.bones["head"].keyframe_insert("location", frame=1)
+    for curve in compat.fcurves_of(portrait.rig):
+        curve.lock = True
+    bpy.ops.portrait.reset_pose()
+    said = warnings(capfd)
+    assert "location of head" in said and "more" in said
+    bpy.ops.portrait.mirror_pose()
+    assert "Locked channels got no key" in warnings(capfd)
+
+
+def test_auto_keying_into_a_linked_action_is_told(
+    portrait: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    portrait.rig["jawOpen"] = 0.5
+    portrait.rig.keyframe_insert('["jawOpen"]', frame=1)
+    bpy.data.libraries.write(str(tmp_path / "library.blend"), {portrait.rig.animation_data.action}, fake_user=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (source, target):
+        target.actions = source.actions
+    portrait.rig.animation_data.action = target.actions[0]
+    bpy.context.scene.tool_settings.use_keyframe_insert_auto = True
+    capfd.readouterr()
+    for run in (
+        lambda: bpy.ops.portrait.apply_expression(expression="surprised"),
+        bpy.ops.portrait.mirror_pose,
+        bpy.ops.portrait.reset_pose,
+    ):
+        assert run() == {"FINISHED"}
+        said = warnings(capfd)
+        assert "is linked" in said and "Make Single User" in said
+        assert said.count("Warning") == 1, "once, not for each channel"
+    assert portrait.rig["jawOpen"] == 0.0, "the pose itself is set"
+    assert bpy.ops.portrait.demo_motion() == {"FINISHED"}, "a new action is no change of the linked one"
 
 
 def test_an_old_rig_gets_handles_and_keeps_its_keys(portrait: Any, face: np.ndarray) -> None:
