@@ -89,9 +89,9 @@ def copied_fcurves(target: bpy.types.Object, name: str) -> Any:
 def media_start(strip: Any) -> float:
     """The scene frame at which a strip's media would begin, were nothing of it trimmed away."""
     start = strip.content_start if hasattr(strip, "content_start") else strip.frame_start
-    trimmed = getattr(strip, "animation_offset_start", None)
-    if trimmed is None:
-        trimmed = getattr(strip, "content_trim_start", 0)
+    if hasattr(strip, "content_trim_start"):  # 5.1 renamed it; the old name goes in 6.0
+        return float(start) - strip.content_trim_start
+    trimmed = getattr(strip, "animation_offset_start", 0)
     return float(start) - trimmed
 
 

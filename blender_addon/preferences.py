@@ -41,16 +41,16 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
 
     server_command: StringProperty(
         name="Server Command",
-        description="Path of the `portrait` program; empty to look for it on the PATH",
+        description="Choose where the `portrait` program is; leave it empty to look for it on the PATH",
         subtype="FILE_PATH",
     )
     device: EnumProperty(
         name="Device",
-        description="What the server computes on; takes effect when it starts",
+        description="Choose what the server computes on; it takes effect when the server starts",
         items=(
-            ("auto", "Automatic", "A GPU where there is one"),
-            ("cpu", "CPU", "The processor"),
-            ("cuda", "CUDA", "An NVIDIA GPU"),
+            ("auto", "Automatic", "Use a GPU where there is one"),
+            ("cpu", "CPU", "Use the processor alone"),
+            ("cuda", "CUDA", "Use an NVIDIA GPU"),
         ),
     )
     auto_start: BoolProperty(
@@ -59,11 +59,11 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
 
     log_level: EnumProperty(
         name="Server Log",
-        description="How much the server writes into its log; takes effect when it starts",
+        description="Choose how much the server writes into its log; it takes effect when the server starts",
         items=(
-            ("warning", "Problems", "Only what goes wrong"),
-            ("info", "Normal", "What the server does, in short"),
-            ("debug", "Everything", "Every detail, to be sent with a bug report"),
+            ("warning", "Problems", "Write only what goes wrong"),
+            ("info", "Normal", "Write what the server does, in short"),
+            ("debug", "Everything", "Write every detail, to be sent with a bug report"),
         ),
         default="info",
     )

@@ -35,7 +35,7 @@ DEFAULT_FOLDER = "//portrait_frames"
 class PORTRAIT_PG_point(bpy.types.PropertyGroup):
     """One landmark as it was detected on the photo."""
 
-    co: FloatVectorProperty(name="Pixel", description="Where it is on the photo, in pixels", size=3, precision=3)
+    co: FloatVectorProperty(name="Pixel", description="Tells where it is on the photo, in pixels", size=3, precision=3)
 
 
 class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
@@ -46,19 +46,22 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     rig: PointerProperty(name="Rig", type=bpy.types.Object)
     photo: PointerProperty(name="Photo", type=bpy.types.Image)
     photo_digest: StringProperty(options={"HIDDEN"})
-    size: IntVectorProperty(name="Size", description="Size of the photo, pixels", size=2, min=0)
+    size: IntVectorProperty(name="Size", description="Tells how many pixels wide and high the photo is", size=2, min=0)
     detected: CollectionProperty(type=PORTRAIT_PG_point)
     face: IntProperty(
-        name="Face", description="Which face of the photo, from 1 at its left; 0 for the largest", default=0, min=0
+        name="Face",
+        description="Choose which face of the photo is meant: 0 takes the largest, 1 the first from the left",
+        default=0,
+        min=0,
     )
     engine: StringProperty(
         name="Engine",
-        description="What draws the frames; empty for the server's own choice",
+        description="Choose what draws the frames; leave it empty for the server's own choice",
         search=lambda self, context, text: server.engine_names(),
     )
     output_folder: StringProperty(
         name="Frames",
-        description="Folder of the rendered frames; // is the folder of the .blend",
+        description="Choose the folder of the rendered frames; // is the folder of the .blend",
         subtype="DIR_PATH",
         options=compat.path_options(),
     )
@@ -66,10 +69,10 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     use_scene_range: BoolProperty(
         name="Scene Range", description="Render the frames that the scene plays", default=True
     )
-    frame_start: IntProperty(name="Start", description="First frame to render", default=1)
-    frame_end: IntProperty(name="End", description="Last frame to render", default=48)
+    frame_start: IntProperty(name="Start", description="Render from this frame on", default=1)
+    frame_end: IntProperty(name="End", description="Render up to this frame", default=48)
     resolution_percentage: IntProperty(
-        name="Resolution", description="Size of the frames, in parts of the photo's", subtype="PERCENTAGE",
+        name="Resolution", description="Render frames of this size, in parts of the photo's", subtype="PERCENTAGE",
         min=5, max=100, default=100,
     )  # fmt: skip
     matte: BoolProperty(
@@ -77,11 +80,11 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     preview_size: EnumProperty(
         name="Preview Size",
-        description="Longer side of the live preview's picture; smaller follows faster",
+        description="Choose the longer side of the live preview's picture; a smaller one follows faster",
         items=(
-            ("256", "256", "Fastest: 256 pixels"),
-            ("512", "512", "512 pixels"),
-            ("FULL", "Full", "As large as the rendered frames"),
+            ("256", "256", "Draw 256 pixels, which is fastest"),
+            ("512", "512", "Draw 512 pixels, which is clearer and slower"),
+            ("FULL", "Full", "Draw as large as the rendered frames"),
         ),
     )
     driving: PointerProperty(type=PORTRAIT_PG_driving)

@@ -18,7 +18,7 @@ from . import mechanism
 from .names import HEAD, TARGETS
 
 _TARGET_ITEMS = tuple(
-    (name, name.replace("_", " "), "The portrait's head control" if name == HEAD else "A point of the portrait")
+    (name, name.replace("_", " "), "Move the portrait's head control" if name == HEAD else "Move this point of the portrait")
     for name in TARGETS
 )
 
@@ -30,24 +30,24 @@ def _switched(self: PORTRAIT_PG_driving, context: bpy.types.Context) -> None:
 class PORTRAIT_PG_driver(bpy.types.PropertyGroup):
     """One thing that drives the head or a point; `name` is that of the source, remembered for when it is gone."""
 
-    target: EnumProperty(name="Drives", description="What of the portrait follows", items=_TARGET_ITEMS)
+    target: EnumProperty(name="Drives", description="Tells what of the portrait follows", items=_TARGET_ITEMS)
     source: PointerProperty(name="Object", description="What drives it", type=bpy.types.Object)
     kind: EnumProperty(
         name="Kind",
-        description="What of the object drives",
+        description="Tells what of the object drives",
         items=(
-            ("OBJECT", "Object", "The object's origin"),
-            ("BONE", "Bone", "A bone of the armature"),
-            ("VERTEX", "Vertex", "A vertex of the mesh, with shape keys and modifiers"),
-            ("GROUP", "Vertex Group", "The middle of a vertex group of the mesh"),
+            ("OBJECT", "Object", "Follow the object's origin"),
+            ("BONE", "Bone", "Follow a bone of the armature"),
+            ("VERTEX", "Vertex", "Follow a vertex of the mesh, with shape keys and modifiers"),
+            ("GROUP", "Vertex Group", "Follow the middle of a vertex group of the mesh"),
         ),
     )
-    item: StringProperty(name="Part", description="The bone or the vertex group")
-    vertex: IntProperty(name="Vertex", description="Number of the vertex", min=0)
+    item: StringProperty(name="Part", description="Tells which bone or vertex group drives")
+    vertex: IntProperty(name="Vertex", description="Tells which vertex drives, by its number", min=0)
     vertex_count: IntProperty(options={"HIDDEN"})  # of the mesh when the vertex was picked
     along: FloatProperty(
         name="Along Bone",
-        description="Where on the bone: 0 is its head, 1 its tail",
+        description="Follow this place on the bone: 0 is its head, 1 its tail",
         subtype="FACTOR",
         min=0.0,
         max=1.0,
@@ -61,16 +61,20 @@ class PORTRAIT_PG_driving(bpy.types.PropertyGroup):
     active_index: IntProperty(name="Driver", default=0)
     view: EnumProperty(
         name="Through",
-        description="From where the driving rig is seen; what is right, up and near there is so in the picture",
+        description="Choose from where the driving rig is seen; what is right, up and near there is so in the picture",
         items=(
             (
                 "FRONT",
                 "Its Own Front",
-                "From the front of the driving armature or mesh: its X is right, its Z up. "
+                "Look from the front of the driving armature or mesh: its X is right, its Z up. "
                 "Objects are seen from the world's front",
             ),
-            ("CAMERA", "Scene Camera", "As the scene's camera sees it, with perspective"),
-            ("PLANE", "Plane", "Along the plane of an object: its X is right, its Y up, its Z towards the viewer"),
+            ("CAMERA", "Scene Camera", "Look through the scene's camera, with perspective"),
+            (
+                "PLANE",
+                "Plane",
+                "Look squarely at the plane of an object: its X is right, its Y up, its Z towards the viewer",
+            ),
         ),
     )
     plane: PointerProperty(name="Plane", description="The object whose X and Y are right and up", type=bpy.types.Object)
@@ -78,7 +82,7 @@ class PORTRAIT_PG_driving(bpy.types.PropertyGroup):
         name="Automatic Scale", description="Scale the motion by the size of the two faces at rest", default=True
     )
     scale: FloatProperty(
-        name="Scale", description="Metres on the portrait for one metre of the driving rig", default=1.0, min=1e-4,
+        name="Scale", description="Move the portrait by so many metres for one metre of the driving rig", default=1.0, min=1e-4,
         soft_max=100.0,
     )  # fmt: skip
     separate_head: BoolProperty(
@@ -89,7 +93,7 @@ class PORTRAIT_PG_driving(bpy.types.PropertyGroup):
     )
     enabled: BoolProperty(
         name="Driven",
-        description="Whether the other rig moves the portrait; the mapping is kept while it is off",
+        description="Let the other rig move the portrait; the mapping is kept while it is off",
         default=True,
         update=_switched,
     )

@@ -20,7 +20,7 @@ from ..sampling import check_rig
 from .common import AsksForFile, NeedsPortrait, OnPortrait, active_portrait, has_window, portraits, report, scene_of
 
 _FACE = {
-    "name": "Face", "description": "Which face of the photo, from 1 at its left; 0 for the largest", "default": 0,
+    "name": "Face", "description": "Choose which face of the photo is meant: 0 takes the largest, 1 the first from the left", "default": 0,
     "min": 0,
 }  # fmt: skip
 
@@ -33,7 +33,10 @@ class PORTRAIT_OT_add(AsksForFile, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(
-        name="Picture", description="The file of the photo or painting", subtype="FILE_PATH", options={"SKIP_SAVE"}
+        name="Picture",
+        description="Choose the file of the photo or painting",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
     )
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
     face: IntProperty(**_FACE)
@@ -163,7 +166,9 @@ class PORTRAIT_OT_import_track(AsksForFile, OnPortrait, bpy.types.Operator):
     bl_label = "Import Landmark Track"
     bl_options = {"UNDO"}
 
-    filepath: StringProperty(name="Track", description="The track's file", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="Track", description="Choose the file of the track", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default="*.npz", options={"HIDDEN"})
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:

@@ -25,7 +25,7 @@ _SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aiff;*.opus;{_VIDEOS}"
 class _CaptureVideo(VideoSettings):
     face: IntProperty(
         name="Face",
-        description="Which face of the video, from 1 at its left in the first frame with faces; 0 for the largest",
+        description="Choose which face of the video is followed: 0 takes the largest, 1 the first from the left where faces are first seen",
         default=0, min=0,
     )  # fmt: skip
 
@@ -49,10 +49,12 @@ class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Ope
     bl_label = "Capture from Video"
 
     filepath: StringProperty(
-        name="Video", description="File of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
+        name="Video", description="Choose the file of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
     )
     filter_glob: StringProperty(default=_VIDEOS, options={"HIDDEN"})
-    first_frame: IntProperty(name="First Frame", description="The scene's frame at which the video begins", default=1)
+    first_frame: IntProperty(
+        name="First Frame", description="Let the video begin on this frame of the scene", default=1
+    )
 
     def source(self, context: bpy.types.Context) -> strips.Source:
         return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
@@ -113,19 +115,19 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     filepath: StringProperty(
-        name="Recording", description="File of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
+        name="Recording", description="Choose the file of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
     )
     filter_glob: StringProperty(default="*.csv", options={"HIDDEN"})
     first_frame: IntProperty(
-        name="First Frame", description="The scene's frame at which the recording begins", default=1
+        name="First Frame", description="Let the recording begin on this frame of the scene", default=1
     )
     unit: EnumProperty(
         name="Angles",
-        description="What the recording's angles are in",
+        description="Choose what the recording's angles are in",
         items=(
-            ("RADIANS", "Radians", "As Live Link Face writes them"),
-            ("DEGREES", "Degrees", "As some other programs write them"),
-            ("HALF_TURNS", "Parts of 180°", "From -1 to 1"),
+            ("RADIANS", "Radians", "Read radians, as Live Link Face writes them"),
+            ("DEGREES", "Degrees", "Read degrees, as some other programs write them"),
+            ("HALF_TURNS", "Parts of 180°", "Read parts of half a turn, from -1 to 1"),
         ),
     )
 
@@ -153,12 +155,12 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
 class _CaptureSpeech(KeySettings):
     text: StringProperty(
         name="Text",
-        description="What is said, in English: the mouth is then far more exact. Leave it empty to recognise the sounds",
+        description="Write what is said, in English: the mouth is then far more exact. Leave it empty to recognise the sounds",
         options={"SKIP_SAVE"},
     )
     strength: FloatProperty(
         name="Strength",
-        description="How far the mouth opens, 1 for clear speech",
+        description="Open the mouth so far; 1 is for clear speech",
         default=1.0,
         min=0.0,
         soft_max=2.0,
@@ -189,10 +191,12 @@ class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.O
     bl_label = "Capture from Sound"
 
     filepath: StringProperty(
-        name="Sound", description="File of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
+        name="Sound", description="Choose the file of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
     )
     filter_glob: StringProperty(default=_SOUNDS, options={"HIDDEN"})
-    first_frame: IntProperty(name="First Frame", description="The scene's frame at which the sound begins", default=1)
+    first_frame: IntProperty(
+        name="First Frame", description="Let the sound begin on this frame of the scene", default=1
+    )
 
     def source(self, context: bpy.types.Context) -> strips.Source:
         return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
@@ -217,7 +221,7 @@ class PORTRAIT_OT_clean_keys(NeedsRig, bpy.types.Operator):
 
     tolerance: FloatProperty(
         name="Tolerance",
-        description="How far a point may move from where it was, in parts of the face's width: more gives fewer keys",
+        description="Let a point move so far from where it was, in parts of the face's width; more gives fewer keys",
         subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
     )  # fmt: skip
 

@@ -41,7 +41,7 @@ class KeySettings:
 
     tolerance: FloatProperty(
         name="Tolerance",
-        description="How far a point may be from where it was captured, in parts of the face's width: "
+        description="Let a point be so far from where it was captured, in parts of the face's width; "
         "more gives fewer keys",
         subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
     )  # fmt: skip
@@ -65,31 +65,31 @@ class VideoSettings(KeySettings):
 
     neutral: EnumProperty(
         name="Neutral",
-        description="Which frame shows the performer's face at rest; all others are compared with it",
+        description="Choose which frame shows the performer's face at rest; all others are compared with it",
         items=(
-            ("FIRST", "First Frame", "The first frame in which the face is seen"),
-            ("AUTO", "Most Neutral", "The frame whose face is most at rest"),
-            ("FRAME", "Chosen Frame", "A frame of the scene"),
+            ("FIRST", "First Frame", "Take the first frame in which the face is seen"),
+            ("AUTO", "Most Neutral", "Take the frame whose face is most at rest"),
+            ("FRAME", "Chosen Frame", "Take a frame of the scene that you choose"),
         ),
     )
     neutral_frame: IntProperty(
-        name="Neutral Frame", description="The scene's frame that shows the performer's face at rest", default=1
+        name="Neutral Frame", description="Choose the scene's frame that shows the performer's face at rest", default=1
     )
     onto: EnumProperty(
         name="Onto",
-        description="What gets the keys",
+        description="Choose what gets the keys",
         items=(
-            ("CONTROLS", "Controls and Points", "The face controls, and the points where these do not reach"),
-            ("POINTS", "Points Only", "The 70 points alone"),
+            ("CONTROLS", "Controls and Points", "Key the face controls, and the points where these do not reach"),
+            ("POINTS", "Points Only", "Key the 70 points alone"),
         ),
     )
     smoothing: FloatProperty(
-        name="Smoothing", description="How much trembling is taken out; blinks and speech are kept",
+        name="Smoothing", description="Take out so much of the trembling; blinks and speech are kept",
         default=1.0, min=0.0, max=1.0,
     )  # fmt: skip
     expression: FloatProperty(
         name="Expression",
-        description="Strength of the face's motion, 1 as performed",
+        description="Strengthen or weaken the face's motion; 1 is as performed",
         default=1.0,
         min=0.0,
         soft_max=2.0,
@@ -97,7 +97,7 @@ class VideoSettings(KeySettings):
     )
     head: FloatProperty(
         name="Head",
-        description="Strength of the head's motion, 1 as performed",
+        description="Strengthen or weaken the head's motion; 1 is as performed",
         default=1.0,
         min=0.0,
         soft_max=2.0,

@@ -167,11 +167,11 @@ class PORTRAIT_OT_bake_drivers(_NeedsRig, bpy.types.Operator):
     bl_label = "Bake to Keys"
     bl_options = {"REGISTER", "UNDO"}
 
-    frame_start: IntProperty(name="Start", description="First frame to key", options={"SKIP_SAVE"})
-    frame_end: IntProperty(name="End", description="Last frame to key", options={"SKIP_SAVE"})
+    frame_start: IntProperty(name="Start", description="Begin to key on this frame", options={"SKIP_SAVE"})
+    frame_end: IntProperty(name="End", description="Key up to this frame", options={"SKIP_SAVE"})
     tolerance: FloatProperty(
         name="Tolerance",
-        description="How far a point may be from where it was driven, in parts of the face's width: more gives fewer keys",
+        description="Let a point be so far from where it was driven, in parts of the face's width; more gives fewer keys",
         subtype="PERCENTAGE", default=0.2, min=0.01, soft_max=3.0, max=20.0, precision=2,
     )  # fmt: skip
 

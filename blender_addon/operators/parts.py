@@ -61,7 +61,9 @@ class PORTRAIT_OT_relocate_photo(AsksForFile, OnPortrait, bpy.types.Operator):
     bl_label = "Locate Photo"
     bl_options = {"UNDO"}
 
-    filepath: StringProperty(name="Picture", description="The photo's file", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(
+        name="Picture", description="Choose the file of the photo", subtype="FILE_PATH", options={"SKIP_SAVE"}
+    )
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
@@ -80,7 +82,7 @@ class PORTRAIT_OT_choose_folder(AsksForFile, OnPortrait, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     directory: StringProperty(
-        name="Folder", description="The folder for the frames", subtype="DIR_PATH", options={"SKIP_SAVE"}
+        name="Folder", description="Choose the folder for the frames", subtype="DIR_PATH", options={"SKIP_SAVE"}
     )
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 

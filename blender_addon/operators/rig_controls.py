@@ -13,8 +13,8 @@ from ..sampling import check_rig
 from .common import active_portrait, has_window, report, scene_of
 
 _LIBRARY = [
-    *((name, name.title(), f"The expression “{name}” on the whole face") for name in EXPRESSIONS),
-    *((name, f"Viseme {name}", f"The mouth's shape for “{name}”; the eyes stay") for name in VISEMES),
+    *((name, name.title(), f"Set the expression “{name}” on the whole face") for name in EXPRESSIONS),
+    *((name, f"Viseme {name}", f"Set the mouth's shape for “{name}”; the eyes stay") for name in VISEMES),
 ]
 
 
@@ -79,9 +79,9 @@ class PORTRAIT_OT_apply_expression(_NeedsRig, bpy.types.Operator):
     bl_label = "Expression"
     bl_options = {"REGISTER", "UNDO"}
 
-    expression: EnumProperty(name="Expression", description="Which face or mouth shape to set", items=_LIBRARY)
+    expression: EnumProperty(name="Expression", description="Choose the face or the mouth shape to set", items=_LIBRARY)
     amount: FloatProperty(
-        name="Amount", description="How much of it; 0 leaves the face at rest", default=1.0, min=0.0, soft_max=1.0,
+        name="Amount", description="Set so much of it; 0 leaves the face at rest", default=1.0, min=0.0, soft_max=1.0,
         max=2.0,
     )  # fmt: skip
 
@@ -114,10 +114,10 @@ class PORTRAIT_OT_reset_pose(_NeedsRig, bpy.types.Operator):
 
     scope: EnumProperty(
         name="Reset",
-        description="What goes back to the photo",
+        description="Choose what goes back to the photo",
         items=(
-            ("ALL", "All", "Every handle, point and slider"),
-            ("SELECTED", "Selected", "The selected handles and points alone"),
+            ("ALL", "All", "Reset every handle, point and slider"),
+            ("SELECTED", "Selected", "Reset the selected handles and points alone"),
         ),
     )
 
@@ -152,7 +152,7 @@ class PORTRAIT_OT_save_pose(_NeedsRig, bpy.types.Operator):
     bl_label = "Save Pose"
     bl_options = {"UNDO"}
 
-    name: StringProperty(name="Name", description="What the pose is called in the asset browser", default="Pose")
+    name: StringProperty(name="Name", description="Choose what the pose is called in the asset browser", default="Pose")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):

@@ -77,12 +77,9 @@ def _draw_entries(layout: bpy.types.UILayout, context: bpy.types.Context, portra
         layout.operator("portrait.check_drivers", text=f"Check Drivers{more}")
 
 
-class PORTRAIT_PT_driving(bpy.types.Panel):
-    """Empties, bones, vertices and shape keys that move the active portrait."""
-
+class _Driving:
     bl_label = "Drive from Another Rig"
     bl_order = 30
-    bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Portrait"
     bl_options = {"DEFAULT_CLOSED"}
@@ -96,4 +93,16 @@ class PORTRAIT_PT_driving(bpy.types.Panel):
         draw_driving(self.layout, context)
 
 
-CLASSES = (PORTRAIT_UL_drivers, PORTRAIT_PT_driving)
+class PORTRAIT_PT_driving(_Driving, bpy.types.Panel):
+    """Empties, bones, vertices and shape keys that move the active portrait."""
+
+    bl_space_type = "VIEW_3D"
+
+
+class PORTRAIT_PT_sequencer_driving(_Driving, bpy.types.Panel):
+    """Empties, bones, vertices and shape keys that move the active portrait."""
+
+    bl_space_type = "SEQUENCE_EDITOR"
+
+
+CLASSES = (PORTRAIT_UL_drivers, PORTRAIT_PT_driving, PORTRAIT_PT_sequencer_driving)

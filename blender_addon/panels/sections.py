@@ -124,10 +124,13 @@ def health_icon() -> str:
 def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Settings of the render, and its button."""
     portrait = active_portrait(context)
+    at_work = job_queue.active_of(portrait.uid) is not None
+    if at_work:
+        draw_text(layout, context, "Wait until the portrait's job is done, or cancel it, to change these.", "INFO")
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    column.enabled = job_queue.active_of(portrait.uid) is None
+    column.enabled = not at_work
     column.prop(portrait, "use_scene_range")
     if not portrait.use_scene_range:
         pair = column.column(align=True)

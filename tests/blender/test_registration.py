@@ -9,11 +9,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from portrait_shared.blendshapes import DESCRIPTIONS
 
 bpy = pytest.importorskip("bpy")
 
+from blender_addon import job_queue, portrait_parts, server  # noqa: E402
 from blender_addon.panels import menus  # noqa: E402
+from blender_addon.render_job import RenderJob  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = (
@@ -65,14 +69,23 @@ def described(kind: type) -> Any:
     return getattr(getattr(bpy.ops, area), name).get_rna_type().properties
 
 
+NO_VERB = {
+    "A", "An", "The", "Which", "What", "How", "Where", "When", "Whether", "From", "As", "In", "On", "Only", "Every",
+    "First", "Last", "Size", "Strength", "Number", "Path", "File", "Folder", "Longer", "Along", "Metres",
+}  # fmt: skip
+"""Words that a thing's name or half a question begins with, and no sentence that says what is done."""
+
+
 def told_badly(text: str) -> str:
-    """What is wrong with a tooltip; Blender ends it with a full stop itself."""
+    """What is wrong with a tooltip: it has to be a whole sentence. Blender ends it with a full stop itself."""
     if not text.strip() or text != text.strip():
         return "empty, or spaces around it"
     if text.endswith((".", "…", ":", ",")):
         return "its end"
     if not (text[0].isupper() or text[0].isdigit() or text[0] in "“"):
         return "begins without a capital"
+    if text.split()[0] in NO_VERB:
+        return "names a thing, and does not say what is done"
     return "" if len(text.split()) >= 3 else "no sentence"
 
 
@@ -109,7 +122,47 @@ def test_every_setting_says_what_it_is(addon: Any) -> None:
                 continue
             if wrong := told_badly(setting.description):
                 bad[f"{kind.__name__}.{setting.identifier}"] = (wrong, setting.description)
+            for item in setting.enum_items if setting.type == "ENUM" else ():
+                if wrong := told_badly(item.description):
+                    bad[f"{kind.__name__}.{setting.identifier} {item.identifier}"] = (wrong, item.description)
+    for name, text in DESCRIPTIONS.items():  # of the rig's sliders
+        if wrong := told_badly(text.removesuffix(".")):
+            bad[name] = (wrong, text)
     assert not bad, "\n".join(f"{name}: {what}" for name, what in bad.items())
+
+
+def greyed_without_a_reason() -> dict[str, str]:
+    """Operators that cannot run now and do not say why, each with Blender's own words for that."""
+    found = {}
+    for kind in own_classes():
+        if not issubclass(kind, bpy.types.Operator):
+            continue
+        area, name = kind.bl_idname.split(".")
+        operator = getattr(getattr(bpy.ops, area), name)
+        if operator.poll():
+            continue
+        with pytest.raises(RuntimeError) as caught:
+            operator()
+        if "context is incorrect" in str(caught.value):
+            found[kind.bl_idname] = str(caught.value)
+    return found
+
+
+def test_what_is_greyed_says_why(scene: Any, photo_file: Path, face: np.ndarray) -> None:
+    assert not bpy.ops.portrait.render.poll() and greyed_without_a_reason() == {}
+    portrait = portrait_parts.add(scene, str(photo_file))
+    assert not bpy.ops.portrait.demo_motion.poll() and greyed_without_a_reason() == {}
+    portrait_parts.attach_rig(bpy.context, portrait, face)
+    assert not bpy.ops.portrait.redo_strip.poll() and greyed_without_a_reason() == {}
+    job_queue.submit(RenderJob(portrait.uid, server.launch_plan(bpy.context)))
+    assert not bpy.ops.portrait.choose_face.poll() and greyed_without_a_reason() == {}
+    job_queue.abandon_all()
+    linked_rig = bpy.data.objects[portrait.rig.name]
+    bpy.data.libraries.write(str(photo_file.parent / "library.blend"), {linked_rig, portrait.plane}, fake_user=True)
+    with bpy.data.libraries.load(str(photo_file.parent / "library.blend"), link=True) as (_, target):
+        target.objects = [linked_rig.name]
+    portrait.rig = target.objects[0]
+    assert not bpy.ops.portrait.mirror_pose.poll() and greyed_without_a_reason() == {}
 
 
 def test_the_shortcut_is_free_and_can_be_changed(addon: Any) -> None:
