@@ -18,7 +18,11 @@ from . import mechanism
 from .names import HEAD, TARGETS
 
 _TARGET_ITEMS = tuple(
-    (name, name.replace("_", " "), "Move the portrait's head control" if name == HEAD else "Move this point of the portrait")
+    (
+        name,
+        name.replace("_", " "),
+        "Move the portrait's head control" if name == HEAD else "Move this point of the portrait",
+    )
     for name in TARGETS
 )
 
