@@ -25,6 +25,7 @@ class Configuration:
         copies: the generator moves the references' pixels (`PortraitGenerator`) instead of making all (`Generator`).
         side: of the aligned frame, pixels.
         width: of the generator.
+        embedder_side: pixels a side of what the embedder looks at: who a person is shows in small pictures, too.
         embedder_width, embedder_widest, embedding: of the embedder; the discriminator has the same.
         spectral: spectral norm in embedder and generator; the discriminator always has it.
     """
@@ -33,6 +34,7 @@ class Configuration:
     copies: bool
     side: int
     width: int
+    embedder_side: int
     embedder_width: int
     embedder_widest: int
     embedding: int
@@ -45,10 +47,10 @@ class Configuration:
 CONFIGURATIONS: Final[dict[str, Configuration]] = {
     each.name: each
     for each in (
-        Configuration("zakharov2019", False, 256, 64, 64, 512, 512, True),
-        Configuration("portrait", True, 256, 32, 32, 256, 512, False),
-        Configuration("tiny-zakharov2019", False, 64, 4, 4, 16, 16, True),
-        Configuration("tiny-portrait", True, 64, 8, 4, 16, 16, False),
+        Configuration("zakharov2019", False, 256, 64, 256, 64, 512, 512, True),
+        Configuration("portrait", True, 256, 32, 128, 32, 256, 512, False),
+        Configuration("tiny-zakharov2019", False, 64, 4, 64, 4, 16, 16, True),
+        Configuration("tiny-portrait", True, 64, 8, 64, 4, 16, 16, False),
     )
 }
 
@@ -65,7 +67,7 @@ class Networks(nn.Module):
     def __init__(self, configuration: Configuration) -> None:
         super().__init__()
         c = self.configuration = configuration
-        self.embedder = Embedder(c.side, c.embedder_width, c.embedder_widest, c.embedding, spectral=c.spectral)
+        self.embedder = Embedder(c.embedder_side, c.embedder_width, c.embedder_widest, c.embedding, spectral=c.spectral)
         self.generator: Generator | PortraitGenerator = (
             PortraitGenerator(c.side, c.width, c.embedding)
             if c.copies
@@ -85,11 +87,12 @@ class Networks(nn.Module):
 
 
 def build(name: str, **overrides: Any) -> Networks:
-    """New networks of a configuration, some of its attributes replaced.
+    """New networks of a configuration, some of its attributes replaced. The embedder looks at no larger pictures than there are.
 
     Raises:
         ValueError: for a name that is none of `CONFIGURATIONS`.
     """
     if name not in CONFIGURATIONS:
         raise ValueError(f"There is no configuration {name!r}; there are {', '.join(CONFIGURATIONS)}.")
-    return Networks(replace(CONFIGURATIONS[name], **overrides))
+    chosen = replace(CONFIGURATIONS[name], **overrides)
+    return Networks(replace(chosen, embedder_side=min(chosen.embedder_side, chosen.side)))

@@ -15,7 +15,7 @@ class Embedder(nn.Module):
     """Six residual blocks without norms, attention after the third, the sum over all places.
 
     Args:
-        side: of the aligned frame, pixels.
+        side: pixels a side of the pictures it looks at; larger ones are shrunk to that.
         width: channels after the first block; they double to `widest` and stay.
         embedding: numbers that stand for a person; channels after the last block.
     """
@@ -35,14 +35,17 @@ class Embedder(nn.Module):
 
         Args:
             images: (B, K, 3, S, S), 0 to 1.
-            points: (B, K, 70, 3) pixels of the aligned frame.
+            points: (B, K, 70, 3) pixels of the aligned frame, S a side.
 
         Returns:
             (B, E), the mean of the K pictures' embeddings.
         """
         batch, count = images.shape[:2]
-        drawn = raster.rasterize(points.flatten(0, 1), self.side)
-        x = torch.cat([images.flatten(0, 1) * 2 - 1, drawn * 2 - 1], 1)  # (B K, 6, S, S)
+        pictures, frame = images.flatten(0, 1), images.shape[-1]
+        drawn = raster.rasterize(points.flatten(0, 1), self.side, frame)
+        if frame != self.side:
+            pictures = F.interpolate(pictures, size=(self.side, self.side), mode="area")
+        x = torch.cat([pictures * 2 - 1, drawn * 2 - 1], 1)  # (B K, 6, S, S)
         for number, block in enumerate(self.blocks):
             x = block(x)  # (B K, ., S / 2, S / 2) ... (B K, E, S / 64, S / 64)
             if number == 2:

@@ -112,6 +112,8 @@ def read_info(path: Path) -> WeightsInfo:
 
 def _configuration(values: dict[str, Any]) -> Configuration:
     """Raises: TypeError, ValueError for what is no configuration of ours."""
+    if "side" in values:
+        values = {"embedder_side": values["side"]} | values  # files of before it was a choice
     kinds = {"str": str, "bool": bool, "int": int}
     if {field.name for field in fields(Configuration)} != values.keys():
         raise ValueError("the configuration has other attributes")

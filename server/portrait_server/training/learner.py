@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -117,15 +118,20 @@ class Learner:
             load_optimiser(optimiser, parts.get(f"{part}-adam", {}))
 
     def begin_with(self, networks: Networks, info: WeightsInfo) -> None:
-        """Takes over embedder and generator. Raises: PortraitError: BAD_WEIGHTS where they are of another configuration."""
-        if networks.configuration != self.networks.configuration:
+        """Takes over embedder and generator; those that copy may have been trained in frames of another side.
+
+        Raises:
+            PortraitError: BAD_WEIGHTS where they are of another configuration.
+        """
+        mine, theirs = self.networks.configuration, networks.configuration
+        if (replace(theirs, side=mine.side) if mine.copies else theirs) != mine:
             raise PortraitError(
                 ErrorCode.BAD_WEIGHTS,
                 f"The weights are of other networks ({info.configuration}) than the configuration asks for.",
                 "Write the same configuration, side and overrides under [network].",
             )
-        for mine in (self.networks, self.average):
-            mine.load_state_dict(networks.state_dict())
+        for part in (self.networks, self.average):
+            part.load_state_dict(networks.state_dict())
 
     def _draw(self, batch: Batch) -> tuple[Output, Tensor]:
         references = references_of(batch)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from portrait_server.networks.configurations import CONFIGURATIONS, Networks, build
 from portrait_server.networks.output import Output, References
 from portrait_server.networks.prior import prior_flow
@@ -106,6 +107,15 @@ def test_shapes_and_gradients(name: str, references: References, target: torch.T
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), part
         # An attention's gamma is stirred away from 0 too, so nothing is cut off.
         assert parameter.grad.abs().max() > 0 or "conv2.bias" in part, part
+
+
+def test_the_embedder_sees_the_same_in_larger_frames(references: References) -> None:
+    embedder = new("tiny-portrait", stirred=True).embedder
+    large = F.interpolate(references.images.flatten(0, 1), scale_factor=2, mode="nearest").unflatten(0, (BATCH, COUNT))
+    points = references.points * 2
+    points[..., :2] += 0.5
+    with torch.no_grad():
+        assert torch.allclose(embedder(large, points), embedder(references.images, references.points), rtol=1e-3)
 
 
 def test_the_discriminator_scores_each_picture_and_learns(references: References, target: torch.Tensor) -> None:

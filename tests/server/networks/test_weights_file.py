@@ -119,6 +119,18 @@ def not_finite(path: Path) -> None:
     weights_file.save(path, networks, step=1, licence="CC0-1.0")
 
 
+def test_files_of_before_the_embedder_had_a_side_are_read(tmp_path: Path) -> None:
+    def older(metadata: dict[str, str]) -> None:
+        values = json.loads(metadata["configuration"])
+        del values["embedder_side"]
+        metadata["configuration"] = json.dumps(values)
+
+    path = tmp_path / "weights.safetensors"
+    weights_file.save(path, build("tiny-portrait"), step=1, licence="CC0-1.0")
+    with_header(older)(path)
+    assert weights_file.load(path)[1].configuration.embedder_side == 64
+
+
 @pytest.mark.parametrize(
     "spoil",
     [truncated, emptied, flipped, garbage, pickled, foreign, not_finite,

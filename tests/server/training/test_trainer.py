@@ -130,6 +130,18 @@ team.close()
 """
 
 
+def test_networks_of_small_frames_go_on_in_larger_ones(tiny: Tiny, tmp_path: Path) -> None:
+    small = Trainer(tiny(), tmp_path / "small", Team("cpu"), resume=False)
+    small.run(stop=lambda: True)
+    weights = tmp_path / "small" / "last.safetensors"
+    made = tiny()
+    larger = dataclasses.replace(made, network=dataclasses.replace(made.network, side=2 * made.network.side))
+    trainer = Trainer(larger, tmp_path / "large", Team("cpu"), resume=False, weights=weights)
+    trainer.run(stop=lambda: trainer.progress.step >= 1)
+    written = weights_file.read_info(tmp_path / "large" / "last.safetensors").configuration
+    assert (written.side, written.embedder_side) == (128, 64)
+
+
 def test_two_processes_average_their_gradients(corpus: Path, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
