@@ -15,7 +15,7 @@ from portrait_shared.track import LandmarkTrack
 pytest.importorskip("bpy")
 
 from mathutils import Euler
-from portrait_shared.blendshapes import ARKIT_NAMES, combine, shape_offsets
+from portrait_shared.blendshapes import ARKIT_NAMES, FaceFrame, combine, shape_offsets
 
 from blender_addon.capture.controls import VideoOptions, controls_of_video
 from blender_addon.capture.head_pose import (
@@ -130,6 +130,23 @@ def test_another_face_keeps_the_portraits_proportions(rest: np.ndarray) -> None:
     assert opened == pytest.approx(combine(rest, {"jawOpen": 1.0})[57, 1], rel=0.15), "in the portrait's own size"
     face = np.linalg.norm(performer[45] - performer[36]) / np.linalg.norm(rest[45] - rest[36])
     np.testing.assert_allclose(performed.moves[:, 0] * face, moves[:, 0] * 1.7, atol=6)
+
+
+def test_a_grin_adds_to_a_smile_no_more_than_a_face_can(rest: np.ndarray) -> None:
+    grin = {"mouthSmileLeft": 1.0, "mouthSmileRight": 1.0, "mouthStretchLeft": 0.3, "mouthStretchRight": 0.3}
+    amounts = np.linspace(0, 1, 10)
+    points = np.stack([rest + combine(rest, {name: a * value for name, value in grin.items()}) for a in amounts])
+
+    def widths(portrait: np.ndarray) -> np.ndarray:
+        posed = portrait + transfer(points, rest, portrait, rest[27], np.zeros(10)).offsets
+        across = FaceFrame.of(portrait).axes[0]
+        return (posed[:, 54] - posed[:, 48]) @ across / np.linalg.norm(portrait[45] - portrait[36])
+
+    performed = (points[:, 54] - points[:, 48]) @ FaceFrame.of(rest).axes[0] / np.linalg.norm(rest[45] - rest[36])
+    assert performed[-1] < 0.84, "a real grin"
+    np.testing.assert_allclose(widths(rest), performed, atol=0.03)
+    smiling = widths(rest + combine(rest, grin))
+    assert (np.diff(smiling) > 0).all() and smiling[-1] < 0.88
 
 
 def test_lips_that_rest_closer_never_cross(rest: np.ndarray) -> None:
