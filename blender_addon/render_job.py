@@ -16,7 +16,7 @@ from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import own_frames
 from portrait_shared.references import ReferenceImage
-from portrait_shared.rendering import store_frames
+from portrait_shared.rendering import StoredFrame, store_frames
 from portrait_shared.track import validate_points
 
 from . import (
@@ -44,11 +44,10 @@ _PACE_FRAMES = 24
 
 
 @dataclass(frozen=True)
-class FrameStored:
+class FrameArrived:
     """A frame's file is there, since `at` (time.monotonic)."""
 
-    number: int
-    path: Path
+    frame: StoredFrame
     at: float
 
 
@@ -76,6 +75,7 @@ class RenderJob(Job):
     Attributes:
         stored: the files that are there, by frame.
         total: how many are asked for.
+        drawn: how many of those stored the server has drawn for this job; the others were valid already.
     """
 
     label = "Render"
@@ -87,6 +87,7 @@ class RenderJob(Job):
         super().__init__(uid, launch)
         self.stored: dict[int, Path] = {}
         self.total = 0
+        self.drawn = 0
         self._asked_frames, self._asked_folder, self._again = frames, folder, again
         self._frames: list[int] = []
         self._sampled: dict[bytes, np.ndarray] = {}
@@ -192,7 +193,7 @@ class RenderJob(Job):
         post(PortraitReady(handle.portrait_id, reference.digest))
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self.uid)
-        for number, path in store_frames(
+        for frame in store_frames(
             client,
             handle,
             self._track,
@@ -203,15 +204,17 @@ class RenderJob(Job):
             again=self._again,
             cancelled=cancelled,
         ):
-            post(FrameStored(number, path, time.monotonic()))
+            post(FrameArrived(frame, time.monotonic()))
 
-    def handle(self, event: FrameStored | PortraitReady) -> None:
+    def handle(self, event: FrameArrived | PortraitReady) -> None:
         if isinstance(event, PortraitReady):
             portrait_ids.keep(self.portrait()[1], self._subject, event.portrait_id, event.photo)
             self._others = own_frames(self._folder, event.photo)
             return
-        self._arrivals.append(event.at)
-        self.stored[event.number] = event.path
+        if event.frame.drawn:
+            self._arrivals.append(event.at)
+            self.drawn += 1
+        self.stored[event.frame.number] = event.frame.path
         self.note = f"Frame {len(self.stored)} of {self.total}{time_left(self.seconds_left)}"
         if time.monotonic() - self._shown_at > _SHOW_INTERVAL_SECONDS:
             self.show()
@@ -237,10 +240,16 @@ class RenderJob(Job):
         if self.stored:
             self.show()
         if self.state is State.DONE:
-            self.note = f"{len(self.stored)} frames rendered"
+            self.note = f"{_frames(self.drawn)} rendered"
+            if self.drawn < len(self.stored):
+                self.note += f", {len(self.stored) - self.drawn} already there"
             if len(self.stored) != self.total:
                 self.state = State.FAILED
                 self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def time_left(seconds: float | None) -> str:

@@ -176,9 +176,11 @@ def controls_of_recording(recording: FaceRecording, placement: Placement) -> Con
     notes = []
     if recording.missing:
         shown = ", ".join(recording.missing[:6]) + (" …" if len(recording.missing) > 6 else "")
-        notes.append(f"{len(recording.missing)} columns are not in the file and were left as they are: {shown}.")
+        are, were = ("column is", "was") if len(recording.missing) == 1 else ("columns are", "were")
+        notes.append(f"{len(recording.missing)} {are} not in the file and {were} left as they are: {shown}.")
     if recording.skipped:
-        notes.append(f"{recording.skipped} lines were no rows of numbers and were left out.")
+        lines = "1 line was no row" if recording.skipped == 1 else f"{recording.skipped} lines were no rows"
+        notes.append(f"{lines} of numbers, and left out.")
     gaps = np.diff(recording.seconds, prepend=0.0)
     if gaps.max() > _LONG_GAP_SECONDS:
         at = int(frames[np.searchsorted(times, recording.seconds[int(gaps.argmax())]).clip(0, len(frames) - 1)])

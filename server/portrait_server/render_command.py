@@ -78,7 +78,7 @@ def run(asked: argparse.Namespace) -> int:
         portrait = client.prepare(references, engine=asked.engine, personal=personal)
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
-            for _, path in store_frames(client, portrait, points, frames, asked.output,
+            for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
                                         size=_output_size(track.size, asked.size), matte=asked.matte):  # fmt: skip
                 bar.update()
                 print(f"Saved: {path}", flush=True)

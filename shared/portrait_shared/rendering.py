@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,18 @@ from portrait_shared.frame_files import (
 _CANCEL_CHECK_SECONDS = 0.2
 
 
+class StoredFrame(NamedTuple):
+    """A frame whose file is there.
+
+    Attributes:
+        drawn: whether it was rendered now; else it was still valid, or is a copy of one that was.
+    """
+
+    number: int
+    path: Path
+    drawn: bool
+
+
 def store_frames(
     client: Client,
     portrait: PortraitHandle,
@@ -33,7 +46,7 @@ def store_frames(
     matte: bool = False,
     again: bool = False,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[int, Path]]:
+) -> Iterator[StoredFrame]:
     """Brings a folder up to date with the landmarks, one frame after another.
 
     Frames that are there with the digest asked for are not rendered again, nor are those that lie in the folder
@@ -52,8 +65,8 @@ def store_frames(
         cancelled: asked between frames.
 
     Yields:
-        (frame number, path) of every frame, once its file is there: first those that are still valid,
-        then those that were copied, then each rendered one as it arrives.
+        Every frame, once its file is there: first those that are still valid, then those that were copied, then each
+        rendered one as it arrives.
 
     Raises:
         PortraitError: CANCELLED, or what went wrong.
@@ -64,11 +77,11 @@ def store_frames(
     digests = {number: client.frame_digest(portrait, points[row], size, matte) for number, row in row_of.items()}
     missing = sorted(digests) if again else missing_frames(folder, digests)
     for number in sorted(row_of.keys() - set(missing)):
-        yield number, frame_path(folder, number)
+        yield StoredFrame(number, frame_path(folder, number), False)
     if not again and missing:
         copied = copy_equal_frames(folder, {number: digests[number] for number in missing})
         for number in copied:
-            yield number, frame_path(folder, number)
+            yield StoredFrame(number, frame_path(folder, number), False)
         missing = sorted(set(missing) - set(copied))
     if not missing:
         return
@@ -90,6 +103,6 @@ def store_frames(
                 data = marked_png(bytes(frame.data), photo)
                 for number in alike[frame.digest]:
                     write_frame(frame_path(folder, number), data)
-                    yield number, frame_path(folder, number)
+                    yield StoredFrame(number, frame_path(folder, number), True)
     finally:
         stream.cancel()

@@ -92,6 +92,7 @@ def test_only_frames_whose_keys_changed_are_rendered_again(needs_server: None, a
     after = {n: ((folder / f"{n:04d}.png").stat().st_mtime_ns, read_digest(folder / f"{n:04d}.png")) for n in (4, 5, 6)}
     assert after[4] == before[4] and after[5] == before[5]
     assert after[6][1] != before[6][1]
+    assert job_queue.last_of(acting.uid).note == "1 frame rendered, 2 already there"
 
 
 def test_a_photo_that_has_changed_is_told(
