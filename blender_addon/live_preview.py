@@ -2,12 +2,13 @@
 """The live preview: the plane follows the rig while it is dragged or scrubbed. Blender never waits for it.
 
 Blender's handlers only note that something changed. A timer samples the rig as it stands, hands the points to a
-thread that owns the connection, and puts the newest picture that has come back on the plane.
+thread that owns the connection, and puts the newest picture that has come back on the plane. A viewport that is
+about to be drawn has its pose asked for at once: drawing may take longer than the engine.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import bpy
 from bpy.app.handlers import persistent
@@ -24,6 +25,7 @@ _DRAWN_AREAS: Final = ("VIEW_3D", "IMAGE_EDITOR")
 
 _previews: dict[str, LivePreview] = {}
 _reasons_to_rest: set[str] = set()
+_draw_handler: Any = None
 
 
 def start(uid: str, launch: server.Launch) -> None:
@@ -32,6 +34,7 @@ def start(uid: str, launch: server.Launch) -> None:
         _previews[uid] = LivePreview(uid, launch)
     if not bpy.app.background and not bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.register(_on_timer, first_interval=0.0, persistent=True)
+        _watch_drawing(True)
 
 
 def stop(uid: str) -> None:
@@ -49,6 +52,7 @@ def stop_all() -> None:
         stop(uid)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
+    _watch_drawing(False)
 
 
 def of(uid: str) -> LivePreview | None:
@@ -96,6 +100,7 @@ def _take_off(portrait: PORTRAIT_PG_portrait) -> None:
 
 def _on_timer() -> float | None:
     if not _previews:
+        _watch_drawing(False)
         return None
     if bpy.app.is_job_running("RENDER"):
         return _RESTING_TICK_SECONDS
@@ -103,6 +108,28 @@ def _on_timer() -> float | None:
     if pump() or lines != [preview.line for preview in _previews.values()]:
         _redraw()
     return _TICK_SECONDS
+
+
+def _watch_drawing(on: bool) -> None:
+    global _draw_handler
+    if on and _draw_handler is None:
+        _draw_handler = bpy.types.SpaceView3D.draw_handler_add(_before_draw, (), "WINDOW", "PRE_VIEW")
+    elif not on and _draw_handler is not None:
+        bpy.types.SpaceView3D.draw_handler_remove(_draw_handler, "WINDOW")
+        _draw_handler = None
+
+
+def _before_draw() -> None:
+    if _reasons_to_rest or bpy.app.is_job_running("RENDER"):
+        return
+    for uid, preview in _previews.items():
+        found = _find(uid)
+        if found is None:
+            continue
+        try:
+            preview.ask_before_draw(*found)
+        except PortraitError:  # a broken rig: the next tick tells of it
+            continue
 
 
 def _redraw() -> None:

@@ -19,7 +19,7 @@ from .portrait_parts import check_plane
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
-from .sampling import check_rig, is_evaluated, sample_now, view_layer
+from .sampling import check_rig, is_evaluated, points_as_evaluated, sample_now, view_layer
 from .worker import Connected
 
 _SLOW_SECONDS: Final = 2.0
@@ -143,6 +143,23 @@ class LivePreview:
         before, subject = self._subject, self._subject_of(portrait)
         if subject is before and self._row is not None and np.array_equal(row, self._row):
             return
+        self._ask(scene, subject, row, changed_at)
+
+    def ask_before_draw(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+        """Asks for the pose that Blender begins to draw, so that the engine works meanwhile; changes nothing in Blender.
+
+        Whatever is not plain — another photo, a broken rig, a preview that rests — waits for the next tick.
+        """
+        if self._changed_at is None or self._row is None or self._covered or self._put_back:
+            return
+        if portrait.rig is None or self._key_of(portrait) != self._subject_key:
+            return
+        row = points_as_evaluated(portrait.rig, view_layer(scene), portrait.space)
+        if not np.array_equal(row, self._row):
+            changed_at, self._changed_at = self._changed_at, None
+            self._ask(scene, self._subject, row, changed_at)
+
+    def _ask(self, scene: bpy.types.Scene, subject: Subject, row: np.ndarray, changed_at: float) -> None:
         try:
             validate_points(row[np.newaxis], scene.frame_current)
         except PortraitError as error:
@@ -155,19 +172,24 @@ class LivePreview:
 
     def _subject_of(self, portrait: PORTRAIT_PG_portrait) -> Subject:
         """The photo is read only when it, or how it is drawn, has changed."""
-        points = rest_points(portrait.rig, portrait.space)
-        key = (
-            portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest, points.tobytes(),
-            portrait.engine, portrait.preview_frame_size, portrait.matte,
-        )  # fmt: skip
+        key = self._key_of(portrait)
         if self._subject is None or key != self._subject_key:
             if self._subject is not None and key[:3] == self._subject_key[:3]:
                 reference = self._subject.reference
             else:
+                points = rest_points(portrait.rig, portrait.space)
                 reference = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
             self._subject = Subject(reference, portrait.engine or None, portrait.preview_frame_size, portrait.matte)
             self._subject_key = key
         return self._subject
+
+    @staticmethod
+    def _key_of(portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
+        return (
+            portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
+            rest_points(portrait.rig, portrait.space).tobytes(), portrait.engine, portrait.preview_frame_size,
+            portrait.matte,
+        )  # fmt: skip
 
     def _newest_picture(self) -> Picture | None:
         newest = None

@@ -58,7 +58,7 @@ def sample_rows(
     with _at_work(layer), _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
         for frame in frames:
             scene.frame_set(frame)
-            yield frame, _points(rig, layer, space)
+            yield frame, points_as_evaluated(rig, layer, space)
 
 
 def is_at_work() -> bool:
@@ -73,7 +73,7 @@ def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSp
     disabled or in a collection that is, is taken as it was last evaluated.
     """
     layer.depsgraph.update()
-    return _points(rig, layer, space)
+    return points_as_evaluated(rig, layer, space)
 
 
 def is_evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
@@ -96,7 +96,8 @@ def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
     check_bones(rig)
 
 
-def _points(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
+def points_as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
+    """As `sample_now`, of what Blender has evaluated last: the one that may be called while it draws."""
     order = [rig.pose.bones.find(name) for name in NAMES]
     heads = np.empty(len(rig.pose.bones) * 3, np.float32)
     posed = rig.evaluated_get(layer.depsgraph)

@@ -100,6 +100,21 @@ def test_the_preview_shows_what_the_render_will(preview: live_preview.LivePrevie
     np.testing.assert_allclose(seen.ravel(), rendered, atol=1e-3)
 
 
+def test_a_pose_is_asked_for_when_its_drawing_begins(preview: live_preview.LivePreview, acting: Any) -> None:
+    asked = settle(preview)
+    live_preview._before_draw()
+    assert preview.asked == asked, "nothing has changed"
+    drop_chin(acting, 0.1)
+    live_preview._before_draw()
+    assert preview.asked == asked + 1, "without a tick"
+    assert settle(preview) == asked + 1, "the tick asks for it no second time"
+    acting.matte = True
+    drop_chin(acting, 0.05)
+    live_preview._before_draw()
+    assert preview.asked == asked + 1, "a matte waits for the tick, which makes the portrait ready"
+    assert settle(preview) > asked + 1
+
+
 def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, acting: Any) -> None:
     settle(preview)
     scene, frame, pose = bpy.context.scene, bpy.context.scene.frame_current, acting.rig.pose.bones["jaw_09"]
