@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Final
 
 import bpy
@@ -80,9 +81,14 @@ def head_shape() -> bpy.types.Object:
 
 def control_shape(name: str) -> bpy.types.Object:
     """A handle's shape, one of `CONTROL_SHAPES`: flat, facing the viewer, within a circle of about radius 1."""
+    vertices, faces = _facing(name)
+    return _shape(f"WGT-portrait_{name}", vertices, [], faces)
+
+
+@cache
+def _facing(name: str) -> _Flat:
     vertices, faces = CONTROL_SHAPES[name]()
-    facing = [face if _area(np.array(vertices)[list(face)]) > 0 else face[::-1] for face in faces]
-    return _shape(f"WGT-portrait_{name}", vertices, [], facing)
+    return vertices, [face if _area(np.array(vertices)[list(face)]) > 0 else face[::-1] for face in faces]
 
 
 def _area(corners: np.ndarray) -> float:

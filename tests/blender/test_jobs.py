@@ -50,8 +50,9 @@ def test_add_portrait_finds_the_face(eileen: Any) -> None:
     assert server.log_tail()
 
 
-def test_render_fills_folder_plane_and_strip(eileen: Any) -> None:
+def test_render_fills_folder_plane_and_strip(eileen: Any, astronaut_file: Path) -> None:
     scene = bpy.context.scene
+    eileen.engine = "warp"
     scene.frame_start, scene.frame_end = 4, 6
     head = eileen.rig.pose.bones["head"]
     head.keyframe_insert("rotation_euler", frame=4)
@@ -64,7 +65,7 @@ def test_render_fills_folder_plane_and_strip(eileen: Any) -> None:
     assert node.image.source == "SEQUENCE" and Path(bpy.path.abspath(node.image.filepath)).parent == folder
     strip = sequencer.find_strip(scene, eileen.uid)
     assert compat.strip_range(strip) == range(4, 7)
-    assert pixels_of(folder / "0004.png").shape == (512, 512, 4)
+    np.testing.assert_array_equal(pixels_of(folder / "0004.png"), pixels_of(astronaut_file), "at rest: the photo itself")
     assert np.abs(pixels_of(folder / "0006.png") - pixels_of(folder / "0004.png")).max() > 0.2, "her head turned"
 
 
@@ -284,6 +285,14 @@ def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, scen
     portrait = portrait_parts.add(bpy.context.scene, str(couple_file))
     assert bpy.ops.portrait.find_face(face=1) == {"FINISHED"}
     assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(157, abs=8)
+    rig, bone = portrait.rig, portrait.rig.pose.bones["head"]
+    bone.keyframe_insert("location", frame=3)
+    assert bpy.ops.portrait.choose_face(face=2) == {"FINISHED"}
+    assert rest_points(portrait.rig, portrait.space)[30, 0] > 180 and portrait.rig == rig
+    assert compat.fcurves_of(rig), "its keys stay"
+    with pytest.raises(RuntimeError, match="no face 3"):
+        bpy.ops.portrait.choose_face(face=3)
+    assert rest_points(portrait.rig, portrait.space)[30, 0] > 180
 
 
 def test_undo_meanwhile_loses_no_frames(needs_server: None, moving: Any) -> None:

@@ -4,7 +4,7 @@
 
 Each has an environment of its own, made on first use and kept in the user's cache. Tests that render use the server
 of the environment that runs this. Arguments after `--` go to pytest. A Blender whose Python is not on this machine is
-skipped, with the reason.
+skipped, with the reason. Several are tested at a time, each as soon as its environment is there.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +92,8 @@ def environment_python(blender: Blender, base: Path) -> Path:
     return python
 
 
-def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
+def run_tests(blender: Blender, python: Path, pytest_arguments: Sequence[str]) -> int:
+    """Pytest's exit status; what it writes comes in one piece when it has ended."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "shared")]),
@@ -100,7 +103,21 @@ def run_tests(python: Path, pytest_arguments: Sequence[str]) -> int:
     if "TALKING_PORTRAITS_SERVER" not in environment and server.is_file():
         environment["TALKING_PORTRAITS_SERVER"] = str(server)
     arguments = ["tests/blender", "-p", "no:cacheprovider", *pytest_arguments]
-    return subprocess.run([str(python), "-m", "pytest", *arguments], cwd=ROOT, env=environment).returncode
+    command = [str(python), "-m", "pytest", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    print(f"versions: Blender {blender.version}\n{done.stdout}", flush=True)
+    return done.returncode
+
+
+_one_environment_at_a_time = threading.Lock()
 
 
 def test(blender: Blender, pytest_arguments: Sequence[str]) -> tuple[bool, str]:
@@ -109,10 +126,11 @@ def test(blender: Blender, pytest_arguments: Sequence[str]) -> tuple[bool, str]:
     if base is None:
         return True, f"skipped (no Python {blender.python} on the PATH or in pyenv)"
     try:
-        python = environment_python(blender, base)
+        with _one_environment_at_a_time:
+            python = environment_python(blender, base)
     except subprocess.CalledProcessError as error:
         return False, f"FAILED (no environment: {error.cmd[-1]} …: see above; needs the package index, 1 GB of disk)"
-    status = run_tests(python, pytest_arguments)
+    status = run_tests(blender, python, pytest_arguments)
     return status == 0, "passed" if status == 0 else f"FAILED (pytest exit status {status})"
 
 
@@ -132,7 +150,10 @@ def main() -> int:
         parser.error("name versions, or give --oldest-and-newest or --all")
 
     pytest_arguments = sys.argv[len(own) + 2 :]
-    outcomes = {b.version: test(b, pytest_arguments) for b in BLENDERS if b.version in wanted}
+    chosen = [blender for blender in BLENDERS if blender.version in wanted]
+    with ThreadPoolExecutor(min(len(chosen), os.cpu_count() or 1)) as pool:
+        tested = pool.map(lambda blender: test(blender, pytest_arguments), chosen)
+        outcomes = {blender.version: outcome for blender, outcome in zip(chosen, tested, strict=True)}
     print("versions:", "; ".join(f"Blender {version} {words}" for version, (_, words) in outcomes.items()))
     return 0 if all(passed for passed, _ in outcomes.values()) else 1
 
