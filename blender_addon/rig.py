@@ -280,7 +280,16 @@ def _bone_collection(armature: bpy.types.Armature, name: str) -> bpy.types.BoneC
 
 @contextmanager
 def editing(context: bpy.types.Context, rig: bpy.types.Object) -> Iterator[None]:
-    """Edit Mode on the rig; the user's active object, mode and selection come back afterwards."""
+    """Edit Mode on the rig; the user's active object, mode and selection come back afterwards.
+
+    Raises:
+        PortraitError: SCENE for bones that are linked, also those of a rig with a library override.
+    """
+    if rig.library is not None or rig.data.library is not None:
+        raise SceneError(
+            f"The bones of the rig “{rig.name}” are linked from {(rig.data.library or rig.library).filepath}.",
+            "Open that file and mend the rig there, then load this file again.",
+        )
     layer = context.view_layer
     active, mode = layer.objects.active, "OBJECT"
     selected = [item for item in layer.objects if item.select_get(view_layer=layer)]

@@ -29,6 +29,8 @@ def take_back(rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> i
     Returns:
         How many got their name back.
     """
+    if rig.data.library is not None:
+        return 0
     points = snap(points)
     frame, local = RigFrame.of(points, space), space.to_local(points)
     lost = [*missing_bones(rig), *(name for name in CONTROLS if name not in rig.data.bones)]

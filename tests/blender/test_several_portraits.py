@@ -375,6 +375,30 @@ def test_an_overridden_rig_becomes_a_portrait_and_survives_a_reload(needs_server
     assert image.source == "SEQUENCE" and image.library is None
 
 
+def test_a_broken_overridden_rig_is_mended_in_its_own_file(scene: Any, portrait: Any, tmp_path: Path) -> None:
+    """Nothing of a linked rig's bones can be changed here, not even with an override."""
+    bpy.context.view_layer.objects.active = portrait.rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    for name in ("jaw_09", "gaze"):
+        portrait.rig.data.edit_bones.remove(portrait.rig.data.edit_bones[name])
+    bpy.ops.object.mode_set(mode="OBJECT")
+    portrait.rig.data.bones["jaw_01"].name = "ear"
+    library = str(tmp_path / "broken.blend")
+    bpy.data.libraries.write(library, {portrait.rig, portrait.plane}, fake_user=True)
+    names = [portrait.rig.name, portrait.plane.name]
+    linked = bring(library, link=True, objects=names).objects
+    for item in linked:
+        scene.collection.objects.link(item)
+    rig = next(item for item in linked if item.type == "ARMATURE")
+    portrait.rig = rig.override_hierarchy_create(scene, bpy.context.view_layer)
+    for run in (bpy.ops.portrait.rebuild, bpy.ops.portrait.render):
+        with pytest.raises(RuntimeError) as caught:
+            run()
+        assert "Traceback" not in str(caught.value)
+        problem = problems.last(portrait.uid)
+        assert problem.remedy and ("linked" in problem.message or "lacks" in problem.message)
+
+
 def test_a_linked_scene_renders_without_harm(needs_server: None, library: str) -> None:
     (scene,) = bring(library, link=True, scenes=["Scene"]).scenes
     made = scene.talking_portraits.active
