@@ -34,8 +34,24 @@ def look_from_front(space: bpy.types.SpaceView3D, width: int, height: int, portr
     view.view_distance = _MARGIN * longer * space.lens / (_SENSOR_MILLIMETRES * _ORTHO_ZOOM)
 
 
+def shows_pictures(space: bpy.types.SpaceView3D) -> bool:
+    """Whether a 3D viewport shows the pictures on their planes, and not just their grey shapes."""
+    shading = space.shading
+    return shading.type in ("MATERIAL", "RENDERED") or (shading.type == "SOLID" and shading.color_type == "TEXTURE")
+
+
+def show_pictures(space: bpy.types.SpaceView3D) -> None:
+    """Lets a 3D viewport show pictures in their own colours, where it does not: unlit, without any view transform.
+
+    Solid shading draws many times faster than Material Preview on a machine with a weak graphics card or none.
+    """
+    if not shows_pictures(space):
+        shading = space.shading
+        shading.type, shading.light, shading.color_type = "SOLID", "FLAT", "TEXTURE"
+
+
 def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
-    """Does so in the 3D viewport under the mouse, else in the window's largest; nothing where there is none."""
+    """Does so, and shows the photo, in the 3D viewport under the mouse, else in the window's largest."""
     areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
     if not areas:
         return
@@ -43,6 +59,7 @@ def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -
     area = context.area if context.area in areas else max(areas, key=lambda area: area.width * area.height)
     region = next(region for region in area.regions if region.type == "WINDOW")
     look_from_front(area.spaces.active, region.width, region.height, portrait)
+    show_pictures(area.spaces.active)
     area.tag_redraw()
 
 

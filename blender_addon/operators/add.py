@@ -41,7 +41,9 @@ class PORTRAIT_OT_add(AsksForFile, bpy.types.Operator):
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
     face: IntProperty(**_FACE)
     look_from_front: BoolProperty(
-        name="Look From Front", description="Turn the 3D viewport squarely to the picture and fit it in", default=True
+        name="Look From Front",
+        description="Turn the 3D viewport squarely to the picture, fit it in, and show it in its own colors",
+        default=True,
     )
     without_waiting: BoolProperty(
         description="Return before the face is found", default=False, options={"HIDDEN", "SKIP_SAVE"}

@@ -12,7 +12,7 @@ from ..frame_folder import frames_of
 from ..portrait_parts import check_plane
 from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
-from ..viewport import select_only
+from ..viewport import select_only, show_pictures
 from .common import AsksForFile, OnPortrait, report, scene_of
 
 
@@ -133,7 +133,7 @@ class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
 
 
 class PORTRAIT_OT_show_colors(bpy.types.Operator):
-    """Switch this viewport to Material Preview, which shows the photo on its plane"""
+    """Show the photo on its plane in this viewport, unlit and in its own colors"""
 
     bl_idname = "portrait.show_colors"
     bl_label = "Show Photo in Viewport"
@@ -147,7 +147,7 @@ class PORTRAIT_OT_show_colors(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.space_data.shading.type = "MATERIAL"
+        show_pictures(context.space_data)
         return {"FINISHED"}
 
 

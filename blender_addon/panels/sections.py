@@ -9,7 +9,7 @@ from typing import Final
 
 import bpy
 
-from .. import image_plane, job_queue, portrait_copies, problems, server
+from .. import image_plane, job_queue, portrait_copies, problems, server, viewport
 from ..operators.common import active_portrait, portraits, scene_of
 from ..problems import Fix
 from ..properties import PORTRAIT_PG_portrait, portraits_of
@@ -69,7 +69,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
 def draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """What keeps the user from seeing the photo as it is, and the remedy."""
     space = context.space_data
-    if space is not None and space.type == "VIEW_3D" and space.shading.type in ("SOLID", "WIREFRAME"):
+    if space is not None and space.type == "VIEW_3D" and not viewport.shows_pictures(space):
         layout.operator("portrait.show_colors", icon="SHADING_TEXTURE")
     altered = image_plane.altered_colors(scene_of(context))
     if altered:

@@ -88,7 +88,7 @@ def test_a_viewport_shows_the_photo(portrait: Any) -> None:
     assert space.shading.type == "SOLID" and not bpy.ops.portrait.show_colors.poll()
     with bpy.context.temp_override(window=window, area=area, space_data=space):
         assert bpy.ops.portrait.show_colors() == {"FINISHED"}
-    assert space.shading.type == "MATERIAL"
+    assert (space.shading.type, space.shading.light, space.shading.color_type) == ("SOLID", "FLAT", "TEXTURE")
 
 
 def test_the_preferences_are_the_extensions(scene: Any) -> None:

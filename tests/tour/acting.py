@@ -34,7 +34,7 @@ from desktop import (
     window,
     xdo,
 )
-from first_frames import FOLDED, viewport_and_sidebar
+from first_frames import OPEN, viewport_and_sidebar
 
 LAST = 48
 MOVED_FROM, MOVED_BY = 30, 2
@@ -251,18 +251,14 @@ def _scrub() -> Steps:
 
 def _sliders() -> Steps:
     window().scene.frame_set(1)
-    opened = {"PORTRAIT_PT_rig": True, "PORTRAIT_PT_preview": False, "PORTRAIT_PT_render": False,
-              "PORTRAIT_PT_rig_eyes": True, "PORTRAIT_PT_rig_mouth": True}  # fmt: skip
-    opened = {name: is_open for name, is_open in opened.items() if hasattr(bpy.types, name)}
-    yield from sidebar.arrange("VIEW_3D", FOLDED | opened)
+    regions = [f"PORTRAIT_PT_rig_{region}" for region in ("eyes", "mouth")]
+    yield from sidebar.arrange(["PORTRAIT_PT_portraits", "PORTRAIT_PT_rig", *regions])
     rig()["mouthSmileLeft"] = rig()["mouthSmileRight"] = 0.5
     rig().update_tag()
     yield from shot("sliders", [sidebar.region().box])
     rig()["mouthSmileLeft"] = rig()["mouthSmileRight"] = 0.0
     rig().update_tag()
-    shut = {name: False for name in opened if name.startswith("PORTRAIT_PT_rig_")}
-    yield from sidebar.arrange("VIEW_3D", FOLDED | shut | {"PORTRAIT_PT_rig": True})
-    yield from sidebar.arrange("VIEW_3D", FOLDED)
+    yield from sidebar.arrange(OPEN)
 
 
 # Rendering

@@ -1,6 +1,153 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""x"""
+"""Poses as assets, the pie menu, the sequencer, and the person cut out: the rest of animating.md, and compositing.md."""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+import numpy as np
+import sidebar
+from acting import all_done, render
+from desktop import (
+    Steps,
+    at,
+    box_of,
+    extension,
+    fact,
+    place,
+    portrait,
+    press,
+    settled,
+    shot,
+    take,
+    until,
+    window,
+    workspace,
+    xdo,
+)
+from first_frames import OPEN, viewport_and_sidebar
 
 
-def steps():
-    yield 0
+def steps() -> Steps:
+    yield from workspace("Layout")
+    yield from _pose_library()
+    yield from _pie_menu()
+    yield from _cut_out()
+    yield from _sequencer()
+
+
+def _pose_library() -> Steps:
+    with at():
+        if portrait().rig.mode != "POSE":
+            bpy.ops.portrait.pose()
+        bpy.ops.portrait.make_pose_library()
+    poses = [action for action in bpy.data.actions if action.asset_data is not None]
+    fact("expressions and visemes are assets", len(poses) > 15, len(poses))
+    area = place("DOPESHEET_EDITOR").area
+    other = max((a for a in window().screen.areas if a.type == "PROPERTIES"), key=lambda a: a.height)
+    other.ui_type = "ASSETS"
+    yield 1.5
+    params = other.spaces.active.params
+    params.asset_library_reference = "LOCAL"
+    yield from until(lambda: not bpy.app.is_job_running("RENDER_PREVIEW"), 60, "the poses' pictures")
+    yield from shot("pose_library", [box_of(other)])
+    other.type = "PROPERTIES"
+    area.tag_redraw()
+    yield 0.5
+
+
+def _pie_menu() -> Steps:
+    yield from press("ctrl+shift+p", place("VIEW_3D").point(0.35, 0.45))
+    yield 1.5
+    left, top, width, height = place("VIEW_3D").box
+    take("pie_menu", [(left, top, round(width * 0.75), height)])
+    xdo("key", "Escape")
+    yield 0.5
+
+
+def _cut_out() -> Steps:
+    """A few frames with the person alone, before a backdrop that shows through."""
+    scene, portrait_ = window().scene, portrait()
+    with at():
+        bpy.ops.object.mode_set(mode="OBJECT")
+    portrait_.use_scene_range, portrait_.frame_start, portrait_.frame_end = False, 1, 8
+    portrait_.matte = True
+    yield from render()
+    image = bpy.data.images.load(str(portrait_.folder() / "0001.png"))
+    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    alpha = pixels[3::4]
+    fact(
+        "the frames are transparent around the person", alpha.min() < 0.01 and alpha.max() > 0.99, f"{alpha.mean():.2f}"
+    )
+    bpy.data.images.remove(image)
+    backdrop = _backdrop(scene)
+    scene.frame_set(4)
+    space = place("VIEW_3D").area.spaces.active
+    space.shading.type = "MATERIAL"
+    space.overlay.show_overlays = False
+    yield 2.0
+    yield from sidebar.arrange(["PORTRAIT_PT_render"])
+    yield from shot("cut_out", viewport_and_sidebar())
+    space.overlay.show_overlays = True
+    space.shading.type = "SOLID"
+    bpy.data.objects.remove(backdrop)
+    portrait_.matte = False
+    portrait_.use_scene_range = True
+    yield from render()
+    yield from all_done(range(scene.frame_start, scene.frame_end + 1))
+    yield from sidebar.arrange(OPEN)
+
+
+def _backdrop(scene: bpy.types.Scene) -> bpy.types.Object:
+    """A plane behind the portrait's, evenly green."""
+    mesh = bpy.data.meshes.new("Backdrop")
+    mesh.from_pydata([(-1.6, 0.3, -1.2), (1.6, 0.3, -1.2), (1.6, 0.3, 1.2), (-1.6, 0.3, 1.2)], [], [(0, 1, 2, 3)])
+    material = bpy.data.materials.new("Backdrop")
+    tree = extension("compat").ensure_node_tree(material)
+    tree.nodes.clear()
+    emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
+    emission.inputs["Color"].default_value = (0.08, 0.32, 0.26, 1)
+    tree.links.new(emission.outputs[0], output.inputs["Surface"])
+    mesh.materials.append(material)
+    backdrop = bpy.data.objects.new("Backdrop", mesh)
+    scene.collection.objects.link(backdrop)
+    return backdrop
+
+
+def _sequencer() -> Steps:
+    """The strip plays in the sequencer, whose sidebar has the same tab."""
+    yield from workspace("Video Editing", template="Video_Editing")
+    scene = window().scene
+    strip = extension("sequencer").find_strip(scene, portrait().uid)
+    scene.sequence_editor.active_strip = strip
+    timeline = max(
+        (area for area in window().screen.areas if area.type == "SEQUENCE_EDITOR" and "PREVIEW" not in area.spaces.active.view_type),
+        key=lambda area: area.width * area.height,
+    )  # fmt: skip
+    timeline.spaces.active.show_region_ui = True
+    yield 0.5
+    next(region for region in timeline.regions if region.type == "UI").active_panel_category = "Portrait"
+    window_region = next(region for region in timeline.regions if region.type == "WINDOW")
+    with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=window_region):
+        bpy.ops.sequencer.view_all()
+    scene.frame_set(20)
+    yield from settled()
+    with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=window_region):
+        bpy.ops.screen.animation_play()
+    seen: set[int] = set()
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        seen.add(scene.frame_current)
+        yield 0.05
+    take("sequencer", [(0, 0, *_screen_size())])
+    playing = window().screen.is_animation_playing
+    with at("SEQUENCE_EDITOR"):
+        bpy.ops.screen.animation_cancel(restore_frame=False)
+    fact("the strip plays in the sequencer", playing and len(seen) > 3, f"{len(seen)} frames seen in 4 s")
+    yield from workspace("Layout")
+
+
+def _screen_size() -> tuple[int, int]:
+    return window().width, window().height

@@ -27,10 +27,8 @@ from desktop import (
     window,
 )
 
-FOLDED = {
-    "PORTRAIT_PT_portraits": True, "PORTRAIT_PT_rig": False, "PORTRAIT_PT_capture": False,
-    "PORTRAIT_PT_preview": True, "PORTRAIT_PT_render": True, "PORTRAIT_PT_server": False,
-}  # fmt: skip
+OPEN = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_preview", "PORTRAIT_PT_render"]
+"""The panels that are open on a new sidebar."""
 
 
 def steps() -> Steps:
@@ -130,18 +128,17 @@ def _add() -> Steps:
 
 
 def _look() -> Steps:
-    with at():
-        bpy.ops.portrait.show_colors()
+    shading = place("VIEW_3D").area.spaces.active.shading
+    fact("the viewport shows the photo", extension("viewport").shows_pictures(place("VIEW_3D").area.spaces.active))
     altered = extension("image_plane").altered_colors(window().scene)
     fact("the view transform that alters the photo is told", bool(altered), altered)
+    shading.type = "MATERIAL"  # unlike Solid it goes through the view transform
     yield from shot("altered_colors", viewport_and_sidebar())
     with at():
         bpy.ops.portrait.use_own_colors()
         bpy.ops.portrait.pose()
-    shading = place("VIEW_3D").area.spaces.active.shading
-    shading.type, shading.light, shading.color_type = "SOLID", "FLAT", "TEXTURE"
     yield 0.5
+    shading.type = "SOLID"
     fact("the rig is in pose mode", rig().mode == "POSE")
     fact("the photo's own colors are shown", not extension("image_plane").altered_colors(window().scene))
-    yield from sidebar.arrange("VIEW_3D", FOLDED)
     yield from shot("rig", viewport_and_sidebar())

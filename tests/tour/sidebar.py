@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar's tab, and its panels opened and shut by the keyboard as a user does."""
+"""The sidebar's tab, and its panels opened and shut by the keyboard as a user does.
+
+Blender tells nobody which panels are open or where they are, but it draws no others: each panel's `draw` is watched.
+The key A opens and shuts the panel under the mouse. From above, the first that is met of a panel is its header;
+from below too, where it is shut.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,17 @@ from collections.abc import Callable
 from typing import Any
 
 import bpy
-from desktop import Place, Steps, move, place, press, redraw
+from desktop import Place, Steps, place, until, xdo
 
-_STEP_PIXELS = 18
+_HEADER_PIXELS = 22
 _drawn: set[str] = set()
 _watched: set[str] = set()
+_draws = 0
+_SPACES = {"VIEW_3D": "SpaceView3D", "SEQUENCE_EDITOR": "SpaceSequenceEditor"}
+
+
+def region(kind: str = "VIEW_3D") -> Place:
+    return place(kind, "UI")
 
 
 def open_tab(kind: str = "VIEW_3D", name: str = "Portrait") -> Steps:
@@ -24,48 +35,90 @@ def open_tab(kind: str = "VIEW_3D", name: str = "Portrait") -> Steps:
     yield 0.5
 
 
-def arrange(kind: str, wanted: dict[str, bool]) -> Steps:
-    """Opens and shuts panels: {class name: whether it is to be open}.
-
-    Blender tells nobody which panels are open, but draws no others: each panel's `draw` is watched. The key A opens
-    and shuts the panel under the mouse, wherever in the panel that is.
-    """
-    for name in wanted:
-        _watch(name)
-    side = place(kind, "UI")
-    yield from _look()
-    y = side.region.height - 10
-    while y > 8 and any((name in _drawn) != is_open for name, is_open in wanted.items()):
-        before = set(_drawn)
-        yield from press("a", side.pixel(side.region.width * 0.4, y))
-        yield from _look()
-        if any((name in before) == wanted[name] != (name in _drawn) for name in wanted):
-            yield from press("a")  # it was right before
-            yield from _look()
-        elif _drawn != before:
-            y += _STEP_PIXELS  # what is under the mouse now is another panel
-        y -= _STEP_PIXELS
-    wrong = [name for name, is_open in wanted.items() if (name in _drawn) != is_open]
-    if wrong:
-        raise AssertionError(f"these panels could not be opened or shut: {', '.join(wrong)}")
-    yield from move((1, 1))
+def arrange(names: list[str], kind: str = "VIEW_3D") -> Steps:
+    """Opens these panels of the tab, from top to bottom, and shuts all others."""
+    for panel in _panels(kind):
+        _watch(panel)
+    space = getattr(bpy.types, _SPACES[kind])
+    handler = space.draw_handler_add(_on_draw, (), "UI", "POST_PIXEL")
+    try:
+        yield from _shut_all(kind)
+        for name in names:
+            yield from _open(kind, name)
+            extra = (yield from _look(kind)) - set(names)
+            if extra:
+                yield from _close(kind, extra)
+    finally:
+        space.draw_handler_remove(handler, "UI")
 
 
-def region(kind: str = "VIEW_3D") -> Place:
-    return place(kind, "UI")
+def _shut_all(kind: str) -> Steps:
+    side = region(kind)
+    y = side.region.height - 8
+    while y > 8:
+        before = yield from _look(kind)
+        if not before:
+            return
+        after = yield from _toggle(kind, y)
+        if after - before:
+            yield from _toggle(kind, y)
+        y -= _HEADER_PIXELS
 
 
-def _look() -> Steps:
+def _open(kind: str, name: str) -> Steps:
+    for y in range(8, region(kind).region.height, _HEADER_PIXELS):
+        before = yield from _look(kind)
+        after = yield from _toggle(kind, y)
+        if name in after:
+            return
+        if after != before:
+            yield from _toggle(kind, y)
+    raise AssertionError(f"the panel {name} could not be opened")
+
+
+def _close(kind: str, names: set[str]) -> Steps:
+    for y in range(8, region(kind).region.height, _HEADER_PIXELS):
+        before = yield from _look(kind)
+        after = yield from _toggle(kind, y)
+        if not names & after:
+            return
+        if after - before:
+            yield from _toggle(kind, y)
+    raise AssertionError(f"the panels {names} could not be shut")
+
+
+def _toggle(kind: str, y: float) -> Steps:
+    side = region(kind)
+    xdo("mousemove", *side.pixel(side.region.width * 0.4, y))
+    yield 0.05
+    xdo("key", "a")
+    yield 0.1
+    return (yield from _look(kind))
+
+
+def _look(kind: str) -> Steps:
     _drawn.clear()
-    redraw()
-    yield 0.35
+    before = _draws
+    region(kind).area.tag_redraw()
+    yield from until(lambda: _draws > before, 10, "the sidebar is drawn")
+    return set(_drawn)
 
 
-def _watch(name: str) -> None:
+def _on_draw() -> None:
+    global _draws
+    _draws += 1
+
+
+def _panels(kind: str) -> list[type[bpy.types.Panel]]:
+    panels = [getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("PORTRAIT_PT_")]
+    return [panel for panel in panels if panel.bl_space_type == kind]
+
+
+def _watch(panel: type[bpy.types.Panel]) -> None:
+    name = panel.__name__
     if name in _watched:
         return
     _watched.add(name)
-    panel = getattr(bpy.types, name)
     draw: Callable[[Any, bpy.types.Context], None] = panel.draw
 
     def watched(self: Any, context: bpy.types.Context) -> None:

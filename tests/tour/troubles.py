@@ -1,6 +1,53 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""x"""
+"""What goes wrong, and what the panel then says and offers: what trouble.md tells."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import bpy
+import sidebar
+from acting import render
+from desktop import Steps, at, becomes, extension, fact, portrait, rig, shot, until, window, workspace
+from first_frames import OPEN
 
 
-def steps():
-    yield 0
+def steps() -> Steps:
+    yield from workspace("Layout")
+    yield from _server_dies()
+    yield from _bone_is_deleted()
+
+
+def _server_dies() -> Steps:
+    """The server's process is killed; the next render starts it again."""
+    server = extension("server")
+    yield from sidebar.arrange(["PORTRAIT_PT_portraits", "PORTRAIT_PT_server"])
+    yield from shot("server", [sidebar.region().box])
+    os.kill(server.health().info.pid, signal.SIGKILL)
+    yield from becomes("a server that died is told in its line", lambda: server.health().state == server.State.FAILED)
+    yield from shot("trouble_server_died", [sidebar.region().box])
+    scene = window().scene
+    with at():
+        bpy.ops.portrait.reset_pose(scope="ALL")
+    scene.frame_end += 1  # a frame that is not there yet
+    yield from render()
+    fact("the next render starts it again", server.health().state == server.State.RUNNING, server.health().line)
+    yield from sidebar.arrange(OPEN)
+
+
+def _bone_is_deleted() -> Steps:
+    with at():
+        bpy.ops.object.mode_set(mode="EDIT")
+        bones = rig().data.edit_bones
+        bones.remove(bones["jaw_09"])
+        bpy.ops.object.mode_set(mode="POSE")
+        bpy.ops.portrait.render("INVOKE_DEFAULT")
+    problems, uid = extension("problems"), portrait().uid
+    yield from until(lambda: problems.last(uid) is not None, 60, "the bone that is missing is told")
+    fact("a deleted bone is named, with the remedy", "jaw_09" in problems.last(uid).message, problems.last(uid).message)
+    yield from shot("trouble_bone", [sidebar.region().box])
+    with at():
+        bpy.ops.portrait.rebuild()
+    fact("Rebuild puts it back", "jaw_09" in rig().data.bones and problems.last(uid) is None)
+    yield 0.5
