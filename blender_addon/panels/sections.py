@@ -11,7 +11,7 @@ import bpy
 
 from .. import image_plane, job_queue, portrait_copies, problems, server, viewport
 from ..operators.common import active_portrait, portraits, scene_of
-from ..problems import Fix
+from ..problems import Fix, SceneError
 from ..properties import PORTRAIT_PG_portrait, portraits_of
 
 _LOG_LINES: Final = 12
@@ -140,9 +140,25 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.prop(portrait, "matte")
     column.prop(portrait, "engine", placeholder="automatic")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
+    _draw_unsaved(layout, context, portrait)
     row = layout.row()
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
+
+
+def _draw_unsaved(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
+    """Before the first click on Render, so that it is not one for nothing."""
+    known = problems.last(portrait.uid)
+    if known is not None and known.fix is Fix.SAVE:
+        return
+    try:
+        portrait.folder()
+    except SceneError as error:
+        draw_text(layout, context, error.message, "INFO")
+        if error.fix is not None:
+            row = layout.row()
+            row.operator_context = "INVOKE_DEFAULT"
+            row.operator(error.fix.value[0], text=error.fix.value[1])
 
 
 def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
