@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
 from portrait_server.geometry.face_mesh import (
+    BROWS,
     EYES,
     LOWER_LIP,
     UPPER_LIP,
@@ -83,6 +84,19 @@ def test_mesh_is_one_sheet_with_three_openings() -> None:
     assert max(edges.values()) == 1, "two triangles turn differently or lie on one another"
     outline = [edge for edge in edges if edge[::-1] not in edges]
     assert len(outline) == 36
+
+
+def test_a_brow_moves_as_a_band(mesh: np.ndarray) -> None:
+    weights = spread_weights(mesh[:VERTEX_COUNT])
+    motion = np.zeros((70, 2))
+    motion[17:22, 1] = -10.0
+    moved = weights @ motion
+    (upper, lower), (_, other) = BROWS
+    assert np.allclose(moved[list(upper), 1], -10, atol=0.5)
+    assert np.allclose(moved[list(lower), 1], -10, atol=0.5), "its lower edge goes with the upper one"
+    assert np.abs(moved[list(other)]).max() < 1.5
+    lid = list(EYES[0][0])
+    assert np.abs(moved[lid]).max() < 0.01, "skin between brow and lid stretches, the lid stays"
 
 
 def test_rims_follow_their_own_points_alone(mesh: np.ndarray) -> None:

@@ -204,6 +204,23 @@ def test_a_mouth_that_shows_teeth_keeps_them(
     assert boxed(image, below[None], 2).mean() < 0.6 * boxed(photo, below[None], 2).mean(), "darkness below them"
 
 
+def test_a_mouth_made_up_has_teeth_of_a_tooth_s_height(
+    engine: WarpEngine, shut_mouth: tuple[WarpPortrait, np.ndarray]
+) -> None:
+    """The lower lip alone drawn far down: below the crowns there is gum, not teeth down to the lip."""
+    portrait, points = shut_mouth
+    wide = np.linalg.norm(points[64, :2] - points[60, :2])
+    target = points.copy()
+    for point, share in {55: 0.7, 56: 0.9, 57: 1, 58: 0.9, 59: 0.7, 65: 0.95, 66: 1, 67: 0.95}.items():
+        target[point, 1] += share * 0.5 * wide
+    image = frame(engine, portrait, target).astype(float)
+    column = image[:, round(float(target[66, 0]))]
+    line, lip = round(float(points[62:67:4, 1].mean())), round(float(target[66, 1]))
+    teeth, below = column[line + round(0.1 * wide)], column[lip - round(0.1 * wide)]
+    assert teeth.mean() > 1.3 * below.mean(), "teeth are the brightest"
+    assert below[0] > 1.25 * below[2], "gum is red"
+
+
 def test_a_closing_mouth_closes(engine: WarpEngine, shut_mouth: tuple[WarpPortrait, np.ndarray]) -> None:
     portrait, points = shut_mouth
     photo, image = portrait.image, frame(engine, portrait, brows_raised(points))

@@ -63,7 +63,7 @@ class WarpEngine(Engine):
     """
 
     name = "warp"
-    fingerprint = "warp-3"
+    fingerprint = "warp-4"
     batch_size = 4
 
     def __init__(self, device: str = "cpu") -> None:

@@ -26,7 +26,15 @@ _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
 # ones 2 mm under the lip at rest, the lower ones just behind them.
 _UPPER_TEETH_END, _LOWER_TEETH_START = 0.05, 0.02
 _LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])  # where lips meet, of their colour
-_TEETH_SHARE = 0.6  # how much of the teeth's light shows: they lie in the lips' shade
+_CROWN = 0.17  # height of a front tooth, in mouth widths; beyond it there is gum
+_UPPER_SHARE, _LOWER_SHARE = 0.75, 0.5  # how much of the teeth's light shows: they lie in the lips' shade
+_TOOTH_GAPS = np.array([0.0, 0.17, 0.30, 0.44])  # where front teeth meet, from the middle, in mouth widths
+_GAP, _GAP_SHADE = 0.008, 0.3  # half the width of what is seen between two teeth, and how dark it is
+_UNLIT, _TONGUE, _GUM = (
+    np.array([0.2, 0.13, 0.13]),
+    np.array([0.5, 0.34, 0.34]),
+    np.array([0.45, 0.28, 0.28]),
+)  # of the lips' colour
 
 
 @dataclass(frozen=True)
@@ -103,17 +111,23 @@ class MouthLayer:
 
     def _made_up(self, place: _Place, wide: float, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> np.ndarray:
         """What a mouth shows that the photo kept shut: (height, width, 3) float32."""
-        deep = smoothstep(np.minimum(place.below_upper, place.above_lower) / (_WET_RIM * wide))[..., None]
-        tongue = smoothstep((place.down - 0.5) / 0.5) * (1 - place.across**2)
-        unlit = self.lip * np.array([0.2, 0.15, 0.15]) * (1 + 0.8 * tongue[..., None])
-        colour = self.lip * 0.7 * (1 - deep) + unlit * deep
         soft = 0.02 * wide
-        above = place.height_over(rest + skull) + _UPPER_TEETH_END * wide
-        below = -place.height_over(rest + jaw) - _LOWER_TEETH_START * wide
-        bare = smoothstep(above / soft + 0.5) + smoothstep(below / soft + 0.5)
+        deep = smoothstep(np.minimum(place.below_upper, place.above_lower) / (_WET_RIM * wide))[..., None]
+        tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - np.abs(place.across) ** 3)
+        inside = self.lip * (_UNLIT + (_TONGUE - _UNLIT) * tongue[..., None])
+        colour = self.lip * 0.7 * (1 - deep) + inside * deep
+        upper = place.height_over(rest + skull) + _UPPER_TEETH_END * wide
+        lower = -place.height_over(rest + jaw) - _LOWER_TEETH_START * wide
         curved = 1 - smoothstep((np.abs(place.across) - 0.35) / 0.5)
-        share = _TEETH_SHARE * np.clip(bare, 0, 1) * curved
-        return (colour + (self.teeth - colour) * share[..., None]).astype(np.float32)
+        for depth, share, bone in ((upper, _UPPER_SHARE, skull), (lower, _LOWER_SHARE, jaw)):
+            # How far from its edge a tooth's crown reaches, and the gum that holds it.
+            bare = smoothstep(depth / soft + 0.5) * curved
+            gum = smoothstep((depth - _CROWN * wide) / soft + 0.5)[..., None]
+            # Corner teeth turn away from the light.
+            light = share * (1 - 0.5 * np.abs(place.across) ** 2) * (1 - place.tooth_gaps(bone, wide))
+            tooth = colour + light[..., None] * (self.teeth - colour)
+            colour = colour + bare[..., None] * (tooth + gum * (self.lip * _GUM - tooth) - colour)
+        return colour.astype(np.float32)
 
     def _seen(
         self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray, changed: float
@@ -202,6 +216,12 @@ class _Place:
         self.below_upper, self.above_lower = -self.height_over(upper), self.height_over(lower)
         whole = np.maximum(self.below_upper + self.above_lower, 0.5)
         self.down = np.clip(self.below_upper / whole, 0, 1)
+
+    def tooth_gaps(self, middle: np.ndarray, wide: float) -> np.ndarray:
+        """How dark each pixel is for lying between two front teeth whose middle (2,) is there: (height, width)."""
+        away = np.abs(self._right - (middle - self._corner) @ self._along)
+        gaps = np.exp(-(((away[..., None] - _TOOTH_GAPS * wide) / (_GAP * wide + 0.3)) ** 2))
+        return _GAP_SHADE * gaps.max(-1)
 
     def height_over(self, line: np.ndarray) -> np.ndarray:
         """How far each pixel lies above a line (N, 2) across the mouth, pixels."""

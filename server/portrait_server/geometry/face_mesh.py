@@ -25,6 +25,12 @@ EYES: Final[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] = (
 )
 """Upper and lower lid of the eye at the picture's left, then of the other, corner to corner, left to right."""
 
+BROWS: Final[tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] = (
+    ((70, 63, 105, 66, 107), (46, 53, 52, 65, 55)),
+    ((336, 296, 334, 293, 300), (285, 295, 282, 283, 276)),
+)
+"""Upper and lower edge of the brow at the picture's left, then of the other, left to right."""
+
 UPPER_LIP: Final[tuple[tuple[int, ...], ...]] = (
     (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291),
     (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),

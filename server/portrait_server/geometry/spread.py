@@ -8,7 +8,7 @@ from portrait_shared.landmarks import GROUPS, LANDMARK_COUNT
 from scipy.interpolate import CubicSpline
 
 from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
-from portrait_server.geometry.face_mesh import EYES, LOWER_LIP, UPPER_LIP
+from portrait_server.geometry.face_mesh import BROWS, EYES, LOWER_LIP, UPPER_LIP
 
 _LIDS = ((36, 37, 38, 39), (36, 41, 40, 39)), ((42, 43, 44, 45), (42, 47, 46, 45))
 _UPPER_OUTER, _UPPER_INNER = (48, 49, 50, 51, 52, 53, 54), (60, 61, 62, 63, 64)
@@ -40,15 +40,20 @@ def _radial(mesh: np.ndarray) -> np.ndarray:
     pupils = (*GROUPS["right_pupil"], *GROUPS["left_pupil"])
     # The inner lips move their own rims only: they all but touch across a closed mouth.
     used = [i for i in range(LANDMARK_COUNT) if i not in GROUPS["inner_lip"] and i not in pupils]
-    centres = mesh[[MESH_VERTICES[i] for i in used]]
-    count = len(used)
+    # A brow is a band: its lower edge goes with the landmarks on its upper one, or the hair would be drawn out.
+    brows = (*GROUPS["right_brow"], *GROUPS["left_brow"])
+    lower_edges = [vertex for _, lower in BROWS for vertex in lower]
+    centres = mesh[[*(MESH_VERTICES[i] for i in used), *lower_edges]]
+    count = len(centres)
     size = np.ptp(centres[:, :2], axis=0).max()
     system = np.ones((count + 1, count + 1))
     system[:count, :count] = -_distances(centres, centres) + _SMOOTH * size * np.eye(count)
     system[count, count] = 0
     at = np.column_stack([-_distances(mesh, centres), np.ones(len(mesh))])
     weights = np.zeros((len(mesh), LANDMARK_COUNT))
-    weights[:, used] = (at @ np.linalg.inv(system))[:, :count]
+    by_centre = (at @ np.linalg.inv(system))[:, :count]
+    weights[:, used] = by_centre[:, : len(used)]
+    weights[:, brows] += by_centre[:, len(used) :]
     return weights
 
 
