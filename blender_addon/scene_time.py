@@ -37,8 +37,8 @@ def notes_on_frames(scene: bpy.types.Scene) -> list[str]:
     notes = []
     if stretch(scene) != 1:
         notes.append(
-            f"The scene's time is stretched ({_remapping(scene)}): frames are drawn as it plays, and some of Blender's "
-            "engines stretch them once more on the plane. Set Old and New of Time Stretching alike to be sure."
+            f"The scene's time is stretched ({_remapping(scene)}): frames are drawn as it plays. Cycles shows them so, "
+            "but EEVEE stretches them once more on the plane: set Old and New of Time Stretching alike for it."
         )
     if scene.frame_step > 1:
         notes.append(f"The scene renders every {scene.frame_step} frames; the portrait has all of them.")

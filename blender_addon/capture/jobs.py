@@ -79,8 +79,13 @@ def key(
     report = key_controls(
         scene, portrait.rig, portrait.space, controls, keys.tolerance_percent, action_name, keys.markers
     )
-    _reports[portrait.uid] = report
+    keep_report(portrait.uid, report)
     return report
+
+
+def keep_report(uid: str, report: Report) -> None:
+    """For the panel, which shows what was keyed last."""
+    _reports[uid] = report
 
 
 class _CaptureJob(CommandJob):

@@ -233,6 +233,7 @@ class PORTRAIT_OT_clean_keys(NeedsRig, bpy.types.Operator):
         except PortraitError as error:
             return report(self, error, portrait.uid)
         problems.forget(portrait.uid)
+        jobs.keep_report(portrait.uid, done)
         self.report({"INFO"}, done.line)
         for note in done.notes:
             self.report({"WARNING"}, note)

@@ -256,6 +256,7 @@ def test_cleaning_a_dense_import(portrait: Any) -> None:
     face = np.linalg.norm(rest[0] - rest[16])
     assert np.abs(after - before).max() < 3 * 0.005 * face
     assert portrait.rig.animation_data.action != dense and dense.use_fake_user
+    assert jobs.last_report(portrait.uid).keys < count, "the panel tells it"
     with pytest.raises(RuntimeError, match="fewer keys"):
         bpy.ops.portrait.clean_keys(tolerance=0.01)
 
