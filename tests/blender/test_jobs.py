@@ -65,7 +65,9 @@ def test_render_fills_folder_plane_and_strip(eileen: Any, astronaut_file: Path) 
     assert node.image.source == "SEQUENCE" and Path(bpy.path.abspath(node.image.filepath)).parent == folder
     strip = sequencer.find_strip(scene, eileen.uid)
     assert compat.strip_range(strip) == range(4, 7)
-    np.testing.assert_array_equal(pixels_of(folder / "0004.png"), pixels_of(astronaut_file), "at rest: the photo itself")
+    np.testing.assert_array_equal(
+        pixels_of(folder / "0004.png"), pixels_of(astronaut_file), "at rest: the photo itself"
+    )
     assert np.abs(pixels_of(folder / "0006.png") - pixels_of(folder / "0004.png")).max() > 0.2, "her head turned"
 
 
