@@ -159,10 +159,13 @@ def workshop(scene: bpy.types.Scene) -> Iterator[bpy.types.Collection]:
         collection = bpy.data.collections.new(COLLECTION)
         scene.collection.children.link(collection)
     collection.hide_viewport, collection.hide_render = False, True
+    name = collection.name
     try:
         yield collection
     finally:
-        collection.hide_viewport = True
+        left = bpy.data.collections.get((name, None))  # what failed may have taken it away
+        if left is not None:
+            left.hide_viewport = True
 
 
 def new_armature(collection: bpy.types.Collection, name: str) -> bpy.types.Object:

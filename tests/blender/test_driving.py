@@ -174,6 +174,22 @@ def test_a_scale_of_ones_own(portrait: Any) -> None:
     np.testing.assert_allclose(now(portrait), moved(portrait, {"jaw_09": (0, -0.05, 0)}), atol=TOLERANCE)
 
 
+def test_one_driver_has_no_scale_and_that_is_said(portrait: Any) -> None:
+    (chin,) = empties(portrait, _UPRIGHT, wanted=("jaw_09",)).values()
+    select(chin)
+    bpy.ops.portrait.map_by_name()
+    with pytest.raises(RuntimeError, match="turn Automatic Scale off") as caught:
+        bpy.ops.portrait.set_driver_rest()
+    assert "Traceback" not in str(caught.value)
+    assert not [each for each in bpy.data.collections if each.name.startswith(mechanism.COLLECTION)]
+    portrait.driving.automatic_scale = False
+    assert bpy.ops.portrait.set_driver_rest() == {"FINISHED"}
+    before = now(portrait)
+    chin.location.z -= 0.05
+    bpy.context.view_layer.update()
+    assert (now(portrait) - before)[8, 1] == pytest.approx(0.05 / portrait.space.metres_per_pixel, abs=0.05)
+
+
 def test_what_a_turned_camera_sees(portrait: Any) -> None:
     made = camera(ANYWHERE)
     before = Matrix.Translation((0.3, -0.2, -6))
