@@ -34,7 +34,7 @@ from desktop import (
     window,
     xdo,
 )
-from first_frames import OPEN, viewport_and_sidebar
+from first_frames import viewport_and_sidebar
 
 LAST = 48
 MOVED_FROM, MOVED_BY = 30, 2
@@ -150,7 +150,7 @@ def _measure_dragging(preview: Any) -> Steps:
         yield from settled()
         watch = latency.Watch(preview)
         reach = place("VIEW_3D").region.height / 16
-        yield from grab("jaw", [(0, round(reach * np.sin(t * np.pi))) for t in np.linspace(0.02, 0.98, 80)])
+        yield from grab("jaw", [(0, round(reach * np.sin(t * np.pi))) for t in np.linspace(0.02, 0.98, 50)])
         figures[what] = watch.figures()
         print(f"tour: {what}: {figures[what]}", flush=True)
         yield from press("ctrl+z", place("VIEW_3D").point(0.3, 0.3))
@@ -251,14 +251,13 @@ def _scrub() -> Steps:
 
 def _sliders() -> Steps:
     window().scene.frame_set(1)
-    regions = [f"PORTRAIT_PT_rig_{region}" for region in ("eyes", "mouth")]
-    yield from sidebar.arrange(["PORTRAIT_PT_portraits", "PORTRAIT_PT_rig", *regions])
     rig()["mouthSmileLeft"] = rig()["mouthSmileRight"] = 0.5
     rig().update_tag()
-    yield from shot("sliders", [sidebar.region().box])
+    regions = [f"PORTRAIT_PT_rig_{region}" for region in ("eyes", "mouth")]
+    yield from sidebar.picture("sliders", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_rig", *regions])
     rig()["mouthSmileLeft"] = rig()["mouthSmileRight"] = 0.0
     rig().update_tag()
-    yield from sidebar.arrange(OPEN)
+    yield 0.3
 
 
 # Rendering

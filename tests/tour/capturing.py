@@ -52,7 +52,6 @@ def _capture() -> Steps:
     with at():
         bpy.ops.portrait.reset_pose(scope="ALL")
         bpy.ops.portrait.show_photo()
-    yield from sidebar.arrange(["PORTRAIT_PT_portraits", "PORTRAIT_PT_capture"])
     with at():
         bpy.ops.portrait.capture_video("INVOKE_DEFAULT")
     yield 1.5
@@ -80,6 +79,7 @@ def _capture() -> Steps:
     with at("DOPESHEET_EDITOR"):
         bpy.ops.action.view_all()
     yield from shot("captured", viewport_and_timeline())
+    yield from sidebar.picture("capture_panel", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_capture"])
 
 
 def _curve(path: str, index: int, frames: range) -> np.ndarray:

@@ -23,6 +23,7 @@ EXTENSION = "bl_ext.user_default.talking_portraits"
 
 PLAN: dict[str, Any] = json.loads(Path(sys.argv[sys.argv.index("--") + 1]).read_text(encoding="utf-8"))
 FOLDER = Path(PLAN["folder"])
+_COMPILING_SECONDS = 15
 WIDTH, HEIGHT = PLAN["screen"]
 report: dict[str, Any] = {"blender": bpy.app.version_string, "facts": [], "figures": {}, "pictures": {}}
 
@@ -182,15 +183,18 @@ def settled() -> Steps:
     yield 0.4
 
 
-def shot(name: str, boxes: list[tuple[int, int, int, int]] | None = None, mouse_away: bool = True) -> Steps:
+def shot(name: str, boxes: list[tuple[int, int, int, int]] | None = None, compiling: bool = False) -> Steps:
     """Photographs the screen into NAME.png.
 
     Args:
         boxes: parts (left, top, width, height) that the documentation shows: the picture is cut to their hull.
+        compiling: a material is shown for the first time; Blender 5 tells nobody when its shaders are ready.
     """
-    if mouse_away:
-        xdo("mousemove", WIDTH - 1, HEIGHT - 1)  # no tooltip in the way
+    xdo("mousemove", WIDTH - 1, HEIGHT - 1)  # no tooltip in the way
     yield from settled()
+    for _ in range(_COMPILING_SECONDS if compiling else 0):
+        redraw()
+        yield 1.0
     take(name, boxes)
 
 

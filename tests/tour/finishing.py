@@ -7,7 +7,6 @@ import time
 
 import bpy
 import numpy as np
-import sidebar
 from acting import all_done, render
 from desktop import (
     Steps,
@@ -26,7 +25,7 @@ from desktop import (
     workspace,
     xdo,
 )
-from first_frames import OPEN, viewport_and_sidebar
+from first_frames import viewport_and_sidebar
 
 
 def steps() -> Steps:
@@ -87,9 +86,7 @@ def _cut_out() -> Steps:
     space = place("VIEW_3D").area.spaces.active
     space.shading.type = "MATERIAL"
     space.overlay.show_overlays = False
-    yield 2.0
-    yield from sidebar.arrange(["PORTRAIT_PT_render"])
-    yield from shot("cut_out", viewport_and_sidebar())
+    yield from shot("cut_out", viewport_and_sidebar(), compiling=True)
     space.overlay.show_overlays = True
     space.shading.type = "SOLID"
     bpy.data.objects.remove(backdrop)
@@ -97,7 +94,6 @@ def _cut_out() -> Steps:
     portrait_.use_scene_range = True
     yield from render()
     yield from all_done(range(scene.frame_start, scene.frame_end + 1))
-    yield from sidebar.arrange(OPEN)
 
 
 def _backdrop(scene: bpy.types.Scene) -> bpy.types.Object:

@@ -27,9 +27,6 @@ from desktop import (
     window,
 )
 
-OPEN = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_preview", "PORTRAIT_PT_render"]
-"""The panels that are open on a new sidebar."""
-
 
 def steps() -> Steps:
     yield from _install()
@@ -115,8 +112,6 @@ def _add() -> Steps:
     yield from shot("add_file_browser")
     started = time.monotonic()
     yield from press("Return", browser.point(0.5, 0.5))
-    yield 0.5
-    yield from shot("finding_face", viewport_and_sidebar())
     yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
     yield 0.5
     report["figures"]["seconds_to_rig"] = round(time.monotonic() - started, 1)
@@ -133,7 +128,7 @@ def _look() -> Steps:
     altered = extension("image_plane").altered_colors(window().scene)
     fact("the view transform that alters the photo is told", bool(altered), altered)
     shading.type = "MATERIAL"  # unlike Solid it goes through the view transform
-    yield from shot("altered_colors", viewport_and_sidebar())
+    yield from shot("altered_colors", viewport_and_sidebar(), compiling=True)
     with at():
         bpy.ops.portrait.use_own_colors()
         bpy.ops.portrait.pose()

@@ -1,24 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar's tab, and its panels opened and shut by the keyboard as a user does.
+"""The sidebar's tab, and pictures of it with chosen panels open.
 
-Blender tells nobody which panels are open or where they are, but it draws no others: each panel's `draw` is watched.
-The key A opens and shuts the panel under the mouse. From above, the first that is met of a panel is its header;
-from below too, where it is shut.
+Blender lets no script open a panel. Each of its workspaces has a Properties editor, though, which becomes a viewport
+that has never had a sidebar: there, panels begin as their classes say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import bpy
-from desktop import Place, Steps, place, until, xdo
+from desktop import Place, Steps, place, shot, window, workspace
 
-_HEADER_PIXELS = 22
-_drawn: set[str] = set()
-_watched: set[str] = set()
-_draws = 0
-_SPACES = {"VIEW_3D": "SpaceView3D", "SEQUENCE_EDITOR": "SpaceSequenceEditor"}
+_WORKSPACES = ["Modeling", "Animation", "Rendering", "Compositing", "Geometry Nodes", "Shading"]
 
 
 def region(kind: str = "VIEW_3D") -> Place:
@@ -35,94 +27,39 @@ def open_tab(kind: str = "VIEW_3D", name: str = "Portrait") -> Steps:
     yield 0.5
 
 
-def arrange(names: list[str], kind: str = "VIEW_3D") -> Steps:
-    """Opens these panels of the tab, from top to bottom, and shuts all others."""
-    for panel in _panels(kind):
-        _watch(panel)
-    space = getattr(bpy.types, _SPACES[kind])
-    handler = space.draw_handler_add(_on_draw, (), "UI", "POST_PIXEL")
-    try:
-        yield from _shut_all(kind)
-        for name in names:
-            yield from _open(kind, name)
-            extra = (yield from _look(kind)) - set(names)
-            if extra:
-                yield from _close(kind, extra)
-    finally:
-        space.draw_handler_remove(handler, "UI")
+def picture(name: str, names: list[str]) -> Steps:
+    """Photographs the tab with these panels open and all others shut."""
+    panels = _panels()
+    options = {panel: panel.bl_options for panel in panels if hasattr(panel, "bl_options")}
+    _register_anew(panels, {panel: set() if panel.__name__ in names else {"DEFAULT_CLOSED"} for panel in panels})
+    yield from workspace(_WORKSPACES.pop(0))
+    area = max((area for area in window().screen.areas if area.type == "PROPERTIES"), key=lambda area: area.height)
+    area.type = "VIEW_3D"
+    area.spaces.active.show_region_ui = True
+    yield 1.0
+    side = Place(area, next(one for one in area.regions if one.type == "UI"))
+    side.region.active_panel_category = "Portrait"
+    yield from shot(name, [side.box])
+    area.type = "PROPERTIES"
+    _register_anew(panels, {panel: options.get(panel, set()) for panel in panels})
+    yield from workspace("Layout")
 
 
-def _shut_all(kind: str) -> Steps:
-    side = region(kind)
-    y = side.region.height - 8
-    while y > 8:
-        before = yield from _look(kind)
-        if not before:
-            return
-        after = yield from _toggle(kind, y)
-        if after - before:
-            yield from _toggle(kind, y)
-        y -= _HEADER_PIXELS
-
-
-def _open(kind: str, name: str) -> Steps:
-    for y in range(8, region(kind).region.height, _HEADER_PIXELS):
-        before = yield from _look(kind)
-        after = yield from _toggle(kind, y)
-        if name in after:
-            return
-        if after != before:
-            yield from _toggle(kind, y)
-    raise AssertionError(f"the panel {name} could not be opened")
-
-
-def _close(kind: str, names: set[str]) -> Steps:
-    for y in range(8, region(kind).region.height, _HEADER_PIXELS):
-        before = yield from _look(kind)
-        after = yield from _toggle(kind, y)
-        if not names & after:
-            return
-        if after - before:
-            yield from _toggle(kind, y)
-    raise AssertionError(f"the panels {names} could not be shut")
-
-
-def _toggle(kind: str, y: float) -> Steps:
-    side = region(kind)
-    xdo("mousemove", *side.pixel(side.region.width * 0.4, y))
-    yield 0.05
-    xdo("key", "a")
-    yield 0.1
-    return (yield from _look(kind))
-
-
-def _look(kind: str) -> Steps:
-    _drawn.clear()
-    before = _draws
-    region(kind).area.tag_redraw()
-    yield from until(lambda: _draws > before, 10, "the sidebar is drawn")
-    return set(_drawn)
-
-
-def _on_draw() -> None:
-    global _draws
-    _draws += 1
-
-
-def _panels(kind: str) -> list[type[bpy.types.Panel]]:
+def _panels() -> list[type[bpy.types.Panel]]:
+    """Of the viewport, parents before their children."""
     panels = [getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("PORTRAIT_PT_")]
-    return [panel for panel in panels if panel.bl_space_type == kind]
+    found = [panel for panel in panels if panel.bl_space_type == "VIEW_3D"]
+    parents = {panel.__name__: getattr(panel, "bl_parent_id", "") for panel in found}
+
+    def depth(name: str) -> int:
+        return 1 + depth(parents[name]) if name in parents else 0
+
+    return sorted(found, key=lambda panel: depth(panel.__name__))
 
 
-def _watch(panel: type[bpy.types.Panel]) -> None:
-    name = panel.__name__
-    if name in _watched:
-        return
-    _watched.add(name)
-    draw: Callable[[Any, bpy.types.Context], None] = panel.draw
-
-    def watched(self: Any, context: bpy.types.Context) -> None:
-        _drawn.add(name)
-        draw(self, context)
-
-    panel.draw = watched
+def _register_anew(panels: list[type[bpy.types.Panel]], options: dict[type[bpy.types.Panel], set[str]]) -> None:
+    for panel in reversed(panels):
+        bpy.utils.unregister_class(panel)
+    for panel in panels:
+        panel.bl_options = options[panel]
+        bpy.utils.register_class(panel)

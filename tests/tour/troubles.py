@@ -10,7 +10,6 @@ import bpy
 import sidebar
 from acting import render
 from desktop import Steps, at, becomes, extension, fact, portrait, rig, shot, until, window, workspace
-from first_frames import OPEN
 
 
 def steps() -> Steps:
@@ -22,18 +21,17 @@ def steps() -> Steps:
 def _server_dies() -> Steps:
     """The server's process is killed; the next render starts it again."""
     server = extension("server")
-    yield from sidebar.arrange(["PORTRAIT_PT_portraits", "PORTRAIT_PT_server"])
-    yield from shot("server", [sidebar.region().box])
+    panels = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_server"]
+    yield from sidebar.picture("server", panels)
     os.kill(server.health().info.pid, signal.SIGKILL)
     yield from becomes("a server that died is told in its line", lambda: server.health().state == server.State.FAILED)
-    yield from shot("trouble_server_died", [sidebar.region().box])
+    yield from sidebar.picture("trouble_server_died", panels)
     scene = window().scene
     with at():
         bpy.ops.portrait.reset_pose(scope="ALL")
     scene.frame_end += 1  # a frame that is not there yet
     yield from render()
     fact("the next render starts it again", server.health().state == server.State.RUNNING, server.health().line)
-    yield from sidebar.arrange(OPEN)
 
 
 def _bone_is_deleted() -> Steps:
