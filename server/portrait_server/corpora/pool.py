@@ -29,14 +29,16 @@ class Pool(Corpus):
     A sample depends on its number alone, so it makes no difference which process made it, or whether it was there.
     """
 
-    def __init__(self, corpus: Corpus, size: int, folder: Path, side: int = 0) -> None:
+    def __init__(self, corpus: Corpus, size: int, folder: Path, side: int = 0, *, mirrored: bool = False) -> None:
         """
         Args:
             folder: of these samples alone; made where it is missing. It may be deleted at any time.
             side: pixels of the samples that are kept, 0 for what is asked for. Twice what is asked for serves, too: the
                 same pool then teaches networks of two sizes.
+            mirrored: every other draw shows its sample with left and right exchanged: twice as many, for nothing.
         """
-        self._corpus, self._size, self._folder, self._side = corpus, size, folder, side
+        self._corpus, self._size, self._folder = corpus, size, folder
+        self._side, self._mirrored = side, mirrored
         self.identities = corpus.identities
 
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
@@ -44,7 +46,7 @@ class Pool(Corpus):
         sample = self._kept(number, references, self._side or side)
         while sample.target.shape[0] > side:
             sample = sample.halved()
-        return sample
+        return sample.mirrored() if self._mirrored and rng.random() < 0.5 else sample
 
     def _kept(self, number: int, references: int, side: int) -> Sample:
         path = self._folder / f"{references}-{side}-{number:06d}.npz"

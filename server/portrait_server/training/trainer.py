@@ -89,7 +89,7 @@ class Trainer:
         self._corpus = open_mixture(data.corpora, drafts=drafts)
         if data.pool:
             kept = (data.pool_folder or output / "pool") / pool_key(data.corpora)
-            self._corpus = Pool(self._corpus, data.pool, kept, data.pool_side)
+            self._corpus = Pool(self._corpus, data.pool, kept, data.pool_side, mirrored=True)
         self.learner = Learner(configuration, self._corpus.identities, team)
         if weights is not None:
             self.learner.begin_with(*weights_file.load(weights, team.device))

@@ -136,6 +136,15 @@ def test_a_pool_of_larger_samples_serves_smaller_ones(tmp_path: Path) -> None:
     assert np.array_equal(sample.target, whole.halved().target) and sample.target.shape == (SIDE, SIDE, 3)
 
 
+def test_a_pool_may_show_its_samples_mirrored_too(tmp_path: Path) -> None:
+    pool = Pool(Noise(), 1, tmp_path, mirrored=True)
+    drawn = {pool.sample(np.random.default_rng(seed), 1, SIDE).target.tobytes() for seed in range(12)}
+    (kept,) = tmp_path.iterdir()
+    with np.load(kept) as arrays:
+        target = arrays["target"]
+    assert drawn == {target.tobytes(), np.ascontiguousarray(target[:, ::-1]).tobytes()}
+
+
 def test_a_pool_makes_a_damaged_sample_anew(tmp_path: Path) -> None:
     pool = Pool(Noise(), 1, tmp_path)
     before = pool.sample(np.random.default_rng(0), 1, SIDE)
