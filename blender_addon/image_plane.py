@@ -140,6 +140,15 @@ def texture_node(plane: bpy.types.Object | None) -> bpy.types.ShaderNodeTexImage
     return node
 
 
+def is_dressed(plane: bpy.types.Object | None) -> bool:
+    """Whether the plane has the material that shows its picture."""
+    try:
+        texture_node(plane)
+    except SceneError:
+        return False
+    return True
+
+
 def dress(plane: bpy.types.Object, name: str, photo: bpy.types.Image) -> None:
     """Gives the plane its material anew, beside what the user put on it."""
     material = _material(name, photo)

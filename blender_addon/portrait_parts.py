@@ -158,6 +158,6 @@ def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
     digest = image_digest(photo.pixels(image))
     same = digest == portrait.photo_digest
     old, portrait.photo, portrait.photo_digest = portrait.photo, image, digest
-    if portrait.plane is not None:
+    if image_plane.is_dressed(portrait.plane):
         image_plane.replace_photo(portrait.plane, old, image)
     return same

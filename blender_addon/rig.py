@@ -6,8 +6,7 @@ Above the points lie the handles of `rig_controls`, and between the two the mech
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import bpy
@@ -16,6 +15,7 @@ from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.landmarks import GROUPS, INDEX_OF, NAMES
 
 from . import rig_controls, rig_drivers, rig_shapes
+from .modes import editing
 from .plane_space import PlaneSpace, snap
 from .problems import Fix, SceneError
 from .rig_controls import CONTROLS, CONTROLS_COLLECTION, MECHANISM_COLLECTION, PICTURE_AXES, POINTS_COLLECTION, RigFrame
@@ -276,46 +276,3 @@ def _gather_points(armature: bpy.types.Armature) -> None:
 
 def _bone_collection(armature: bpy.types.Armature, name: str) -> bpy.types.BoneCollection:
     return armature.collections.get(name) or armature.collections.new(name)
-
-
-@contextmanager
-def editing(context: bpy.types.Context, rig: bpy.types.Object) -> Iterator[None]:
-    """Edit Mode on the rig; the user's active object, mode and selection come back afterwards.
-
-    Raises:
-        PortraitError: SCENE for bones that are linked, also those of a rig with a library override.
-    """
-    if rig.library is not None or rig.data.library is not None:
-        raise SceneError(
-            f"The bones of the rig “{rig.name}” are linked from {(rig.data.library or rig.library).filepath}.",
-            "Open that file and mend the rig there, then load this file again.",
-        )
-    layer = context.view_layer
-    active, mode = layer.objects.active, "OBJECT"
-    selected = [item for item in layer.objects if item.select_get(view_layer=layer)]
-    if active is not None and active.mode != "OBJECT":
-        mode = active.mode
-        bpy.ops.object.mode_set(mode="OBJECT")
-    linked, hidden = rig.name in context.scene.collection.objects, rig.hide_viewport
-    if not linked:  # Edit Mode needs the rig visible, whatever its own collection is
-        context.scene.collection.objects.link(rig)
-    rig.hide_viewport = False
-    veiled = rig.hide_get(view_layer=layer)
-    rig.hide_set(False, view_layer=layer)
-    for item in selected:
-        item.select_set(False, view_layer=layer)
-    layer.objects.active = rig
-    bpy.ops.object.mode_set(mode="EDIT")
-    try:
-        yield
-    finally:
-        bpy.ops.object.mode_set(mode="OBJECT")
-        rig.hide_set(veiled, view_layer=layer)
-        rig.hide_viewport = hidden
-        if not linked:
-            context.scene.collection.objects.unlink(rig)
-        for item in selected:
-            item.select_set(True, view_layer=layer)
-        layer.objects.active = active
-        if active is not None and mode != "OBJECT":
-            bpy.ops.object.mode_set(mode=mode)

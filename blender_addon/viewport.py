@@ -8,6 +8,7 @@ from typing import Final
 import bpy
 from mathutils import Quaternion
 
+from . import modes
 from .properties import PORTRAIT_PG_portrait
 
 _FRONT: Final = Quaternion((0.7071068, 0.7071068, 0.0, 0.0))  # numpad 1
@@ -65,8 +66,7 @@ def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -
 
 def select_only(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> None:
     """Makes an object the only one selected, and active, in Object Mode."""
-    if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
-        bpy.ops.object.mode_set(mode="OBJECT")
+    modes.leave(bpy.context)
     for other in list(layer.objects):  # selecting may make the layer anew
         other.select_set(other == item, view_layer=layer)
     layer.objects.active = item

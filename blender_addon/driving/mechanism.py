@@ -20,7 +20,8 @@ import numpy as np
 from mathutils import Matrix, Vector
 
 from ..animation import bone_path
-from ..rig import HEAD_BONE, editing
+from ..modes import editing
+from ..rig import HEAD_BONE
 
 COLLECTION: Final = "Portrait Drivers"
 DRIVEN: Final = "driven"

@@ -37,7 +37,10 @@ class _Render(NeedsPortrait):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):
             return self.execute(context)
-        self._job = self._new_job(context)
+        try:
+            self._job = self._new_job(context)
+        except PortraitError as error:
+            return report(self, error)
         job_queue.submit(self._job)
         manager = context.window_manager
         self._timer = manager.event_timer_add(_LOOK_SECONDS, window=context.window)
@@ -60,13 +63,19 @@ class _Render(NeedsPortrait):
             self._timer = None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job = self._new_job(context)
+        try:
+            job = self._new_job(context)
+        except PortraitError as error:
+            return report(self, error)
         job_queue.run(job)
         return self._ended(job)
 
     def _new_job(self, context: bpy.types.Context) -> RenderJob:
         portrait_copies.separate()  # a script may have copied the scene just now, and Blender told nobody yet
-        return RenderJob(active_portrait(context).uid, server.launch_plan(context), again=self._again)
+        portrait = active_portrait(context)
+        if portrait is None:  # the scene was made with the settings of another, and has none of its own
+            raise PortraitError(ErrorCode.SCENE, "The scene has no portrait.", "Add one.")
+        return RenderJob(portrait.uid, server.launch_plan(context), again=self._again)
 
     def _ended(self, job: Job) -> set[str]:
         if job.state is State.DONE:

@@ -17,7 +17,7 @@ bpy = pytest.importorskip("bpy")
 
 from mathutils import Euler, Matrix, Vector  # noqa: E402
 
-from blender_addon import compat, server  # noqa: E402
+from blender_addon import compat, modes, server  # noqa: E402
 from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.driving import mechanism, names, sources  # noqa: E402
 from blender_addon.panels import driving_panel  # noqa: E402
@@ -92,7 +92,7 @@ def armature(name: str, bones: Mapping[str, tuple[Any, Any]], children_of: str |
     data = bpy.data.armatures.new(name)
     made = bpy.data.objects.new(name, data)
     bpy.context.scene.collection.objects.link(made)
-    with rig_module.editing(bpy.context, made):
+    with modes.editing(bpy.context, made):
         for bone, (head, tail) in bones.items():
             new = data.edit_bones.new(bone)
             new.head, new.tail = head, tail
@@ -402,7 +402,7 @@ def test_what_is_lost_is_said_and_the_others_go_on(portrait: Any) -> None:
 def test_a_render_lets_lost_drivers_rest_and_a_removed_portrait_leaves_nothing(portrait: Any) -> None:
     rig = armature("rig", {"jaw_01": ((0, 0, 0), (0, 0, 1)), "jaw_09": ((3, 0, 0), (3, 0, 1))})
     map_by_name(portrait, rig, view="FRONT")
-    with rig_module.editing(bpy.context, rig):
+    with modes.editing(bpy.context, rig):
         rig.data.edit_bones.remove(rig.data.edit_bones["jaw_09"])
     assert np.abs(now(portrait) - rest(portrait)).max() > 1  # Blender takes the armature's origin for a lost bone
     RenderJob(portrait.uid, server.launch_plan(bpy.context)).begin()
@@ -442,7 +442,7 @@ def test_a_deleted_camera_and_a_deleted_bone_leave_the_face_whole(portrait: Any)
     rig = armature("rig", {"jaw_01": ((0, 0, 0), (0, 0, 1)), "jaw_09": ((3, 0, 0), (3, 0, 1))})
     bpy.ops.portrait.clear_drivers()
     map_by_name(portrait, rig, view="FRONT")
-    with rig_module.editing(bpy.context, rig):
+    with modes.editing(bpy.context, rig):
         rig.data.edit_bones.remove(rig.data.edit_bones["jaw_09"])
     (problem,) = sources.problems(bpy.context.scene, portrait)
     assert "The bone “jaw_09” of “rig”" in str(problem)

@@ -150,6 +150,27 @@ def test_a_moved_photo_is_told_and_found_again(portrait: Any, photo_file: Path, 
     photo_module.check(portrait.photo, tuple(portrait.size))
 
 
+def test_a_photo_is_found_again_for_a_plane_without_its_material(
+    portrait: Any, photo_file: Path, tmp_path: Path
+) -> None:
+    """An error half-way would leave Blender's undo a state it was never told of, and a crash at the next Ctrl-Z."""
+    moved = tmp_path / "elsewhere.png"
+    shutil.move(photo_file, moved)
+    portrait.plane.data.materials.clear()
+    assert portrait_parts.relocate(portrait, str(moved)) is True
+    assert rebuild(portrait) == ["material"]
+    assert image_plane.texture_node(portrait.plane).image == portrait.photo
+
+
+def test_a_rig_hidden_in_pose_mode_is_mended_all_the_same(portrait: Any) -> None:
+    bpy.ops.portrait.pose()
+    del portrait.rig["jawOpen"]
+    portrait.rig.hide_viewport = True
+    assert bpy.ops.portrait.add_controls() == {"FINISHED"}
+    assert portrait.rig["jawOpen"] == 0.0
+    assert portrait.rig.hide_viewport and portrait.rig.mode == "POSE"
+
+
 def test_another_picture_of_that_size_is_taken_and_told(
     portrait: Any, photo: np.ndarray, tmp_path: Path, write: Any
 ) -> None:
