@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the server called a portrait as it is now: with that, frames can be told valid without asking the server."""
+"""What the server calls a portrait as it is now: with that, frames can be told valid without asking the server."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 
+from portrait_shared.digest import portrait_digest
+
+from . import server
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
 
@@ -36,7 +39,21 @@ def keep(portrait: PORTRAIT_PG_portrait, subject: str, portrait_id: str, photo: 
 
 
 def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
-    """None where no server has told it for the photo, the landmarks and the engine as they are."""
+    """None where no server has told it for the photo, the landmarks and the engine as they are.
+
+    A server that runs counts more than what another told: it may have other weights.
+    """
+    told = _told(portrait)
+    info = server.health().info
+    engine = portrait.engine or (info.default_engine if info is not None else "")
+    if info is None or engine not in info.engines:
+        return told
+    photo = told.photo if told is not None else portrait.photo_digest
+    points = rest_points(portrait.rig, portrait.space)
+    return Known(portrait_digest(engine, info.engines[engine], [(photo, points)]), photo)
+
+
+def _told(portrait: PORTRAIT_PG_portrait) -> Known | None:
     subject = subject_of(portrait)
     if subject in _known:
         return _known[subject]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable
@@ -16,7 +17,17 @@ from portrait_shared.frame_files import frame_path, frames_in
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import frame_band, frame_keys, frame_states, image_plane, job_queue, problems, sampling, server  # noqa: E402
+from blender_addon import (  # noqa: E402
+    frame_band,
+    frame_keys,
+    frame_states,
+    image_plane,
+    job_queue,
+    portrait_ids,
+    problems,
+    sampling,
+    server,
+)
 from blender_addon.frame_states import FrameState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
@@ -119,11 +130,24 @@ def test_settings_make_all_frames_stale(needs_server: None, swaying: Any) -> Non
     settle(swaying, all_in(FrameState.STALE))
     swaying.matte = False
     settle(swaying, all_in(FrameState.DONE))
-    swaying.engine = "warp"  # the default engine by its name: to be asked of the server
+    swaying.engine = "crystal-ball"
     settle(swaying, all_in(FrameState.STALE))
+    swaying.engine = server.health().info.default_engine  # the same by its name
+    settle(swaying, all_in(FrameState.DONE))
     before = stamps(swaying.folder())
     bpy.ops.portrait.render()
-    assert renewed(before, stamps(swaying.folder())) == [], "the server knows that it is the same"
+    assert renewed(before, stamps(swaying.folder())) == [], "the server knows it too"
+
+
+def test_other_weights_make_all_frames_stale(needs_server: None, swaying: Any) -> None:
+    bpy.ops.portrait.render()
+    settle(swaying, all_in(FrameState.DONE))
+    told = portrait_ids._told(swaying)
+    assert told is not None and portrait_ids.known(swaying) == told, "computed here as the server does"
+    info = server.health().info
+    server.connected(dataclasses.replace(info, engines={**info.engines, info.default_engine: "other weights"}))
+    settle(swaying, all_in(FrameState.STALE))
+    server.connected(info)
     settle(swaying, all_in(FrameState.DONE))
 
 
