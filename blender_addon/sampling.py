@@ -117,14 +117,19 @@ def view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
 
 @contextmanager
 def _at_work(layer: bpy.types.ViewLayer) -> Iterator[None]:
-    """Until Blender has evaluated what was put back."""
+    """Until Blender has evaluated what was put back, also where sampling is left half done.
+
+    Else Blender tells of it later, as if the user had changed the rig.
+    """
     global _depth
     _depth += 1
     try:
         yield
-        layer.update()
     finally:
-        _depth -= 1
+        try:
+            layer.update()
+        finally:
+            _depth -= 1
 
 
 @contextmanager

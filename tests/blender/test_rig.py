@@ -17,7 +17,7 @@ from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.plane_space import PlaneSpace, snap  # noqa: E402
 from blender_addon.rig_controls import CONTROLS  # noqa: E402
 from blender_addon.rig_drivers import MECHANISM_PREFIXES  # noqa: E402
-from blender_addon.sampling import sample, sample_rows  # noqa: E402
+from blender_addon.sampling import is_at_work, sample, sample_rows  # noqa: E402
 
 
 def rotation_y_up(angle: float) -> np.ndarray:
@@ -249,3 +249,22 @@ def test_points_that_are_not_finite_are_named(portrait: object) -> None:
     with pytest.raises(PortraitError, match="left_pupil") as caught:
         sample(bpy.context.scene, portrait.rig, portrait.space, [3])
     assert caught.value.code is ErrorCode.BAD_TRACK and "Frame 3" in caught.value.message
+
+
+def test_sampling_that_is_left_half_done_tells_of_no_change(acting: bpy.types.PropertyGroup) -> None:
+    scene, told = bpy.context.scene, []
+
+    def note(*_: object) -> None:
+        told.append(is_at_work())
+
+    scene.frame_set(5)
+    bpy.app.handlers.depsgraph_update_post.append(note)
+    try:
+        rows = sample_rows(scene, acting.rig, acting.space, range(1, 10))
+        next(rows)
+        rows.close()
+        bpy.context.view_layer.update()  # as Blender's own loop does next
+    finally:
+        bpy.app.handlers.depsgraph_update_post.remove(note)
+    assert scene.frame_current == 5
+    assert told and all(told), "what sampling does is not the user's"

@@ -55,7 +55,7 @@ def becomes(text: str, condition: Callable[[], bool], limit: float = 10, more: C
     end = time.monotonic() + limit
     while not condition() and time.monotonic() < end:
         yield 0.05
-    fact(text, condition(), more())
+    fact(text, condition(), "" if more is str else more())
 
 
 # Editors

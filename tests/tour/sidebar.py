@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sidebar's tab, and pictures of it with chosen panels open.
 
-Blender lets no script open a panel. Each of its workspaces has a Properties editor, though, which becomes a viewport
-that has never had a sidebar: there, panels begin as their classes say.
+Blender lets no script open a panel. In a copy of the workspace, though, the Properties editor becomes a viewport that
+has never had a sidebar: there, panels begin as their classes say.
 """
 
 from __future__ import annotations
 
 import bpy
-from desktop import Place, Steps, place, shot, window, workspace
-
-_WORKSPACES = ["Modeling", "Animation", "Rendering", "Compositing", "Geometry Nodes", "Shading"]
+from desktop import Place, Steps, at, place, shot, window
 
 
 def region(kind: str = "VIEW_3D") -> Place:
@@ -32,7 +30,9 @@ def picture(name: str, names: list[str]) -> Steps:
     panels = _panels()
     options = {panel: panel.bl_options for panel in panels if hasattr(panel, "bl_options")}
     _register_anew(panels, {panel: set() if panel.__name__ in names else {"DEFAULT_CLOSED"} for panel in panels})
-    yield from workspace(_WORKSPACES.pop(0))
+    with at():
+        bpy.ops.workspace.duplicate()
+    yield 0.7
     area = max((area for area in window().screen.areas if area.type == "PROPERTIES"), key=lambda area: area.height)
     area.type = "VIEW_3D"
     area.spaces.active.show_region_ui = True
@@ -42,7 +42,16 @@ def picture(name: str, names: list[str]) -> Steps:
     yield from shot(name, [side.box])
     area.type = "PROPERTIES"
     _register_anew(panels, {panel: options.get(panel, set()) for panel in panels})
-    yield from workspace("Layout")
+    yield from back_to_layout()
+
+
+def back_to_layout() -> Steps:
+    """From a copy of it, which goes."""
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.workspace.delete()
+    yield 0.7
+    window().workspace = bpy.data.workspaces["Layout"]
+    yield 0.7
 
 
 def _panels() -> list[type[bpy.types.Panel]]:
