@@ -22,7 +22,7 @@ from portrait_server.networks.alignment import compose, crop, inverse, transform
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
 _PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind
-_OPENING_RIM: Final = 0.01  # of the side, around what is drawn by other means than the field of motion
+_OPENING_RIM: Final = 0.01  # of the side
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Draft:
 
     Attributes:
         picture: (S, S, 4) uint8: colours, and the matte.
-        origin: (S, S, 2) float32, for each pixel the position (x, y) in the reference's aligned frame that it shows;
-            NaN in the openings of eyes and mouth and behind the person, which are drawn otherwise.
+        origin: (S, S, 2) float32, for each pixel the position (x, y) in the reference's aligned frame that the field of
+            motion brings there, eyes and mouth as if they were skin; NaN behind the person.
     """
 
     picture: np.ndarray
@@ -88,17 +88,19 @@ def draw_draft(
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
     to_frame, side = compose(to_target, back), size - 2 * around
     picture = crop(composite(scene, moved, matte=True), to_frame, side)
-    origin = _origin(moved.field.positions() - around, to_frame, target_points, side)
+    positions = moved.field.positions() - around
+    origin = cv2.warpAffine(positions, to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
     origin[picture[..., 3] < _PERSON] = np.nan
     return Draft(picture, origin)
 
 
-def _origin(positions: np.ndarray, to_frame: np.ndarray, target_points: np.ndarray, side: int) -> np.ndarray:
-    """Positions (W, W, 2) seen in the target's frame, without the openings: (side, side, 2) float32."""
-    origin = cv2.warpAffine(positions, to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
-    openings = np.zeros((side, side), np.uint8)
+def away_from_openings(points: np.ndarray, side: int) -> np.ndarray:
+    """(side, side) uint8: 0 between the lids and between the lips of landmarks (70, 2 or 3), 255 elsewhere.
+
+    What shows there is not carried by the field of motion: eyeballs and teeth are drawn by themselves.
+    """
+    carried = np.full((side, side), 255, np.uint8)
     for name in _OPENINGS:
-        cv2.fillPoly(openings, [np.round(target_points[list(GROUPS[name]), :2]).astype(np.int32)], 1)
+        cv2.fillPoly(carried, [np.round(points[list(GROUPS[name]), :2]).astype(np.int32)], 0)
     rim = 2 * max(1, round(_OPENING_RIM * side)) + 1
-    origin[cv2.dilate(openings, np.ones((rim, rim), np.uint8)) > 0] = np.nan
-    return origin
+    return cv2.erode(carried, np.ones((rim, rim), np.uint8))

@@ -38,7 +38,8 @@ def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int
         matte (B, 1, S, S) and reference_mattes (B, K, 1, S, S), 0 where has_matte (B,) bool is false,
         flow (B, S, S, 2) float32, all NaN, and visibility (B, 1, S, S), all 0, where has_flow (B,) bool is false,
         draft_origin (B, S, S, 2) float32, all NaN where a sample has none,
-        draft (B, 4, S, S), all 0 where has_draft (B,) bool is false, color_weight (B, 1, S, S).
+        draft (B, 4, S, S), all 0 where has_draft (B,) bool is false, color_weight (B, 1, S, S),
+        carried (B, 1, S, S), all 0 where a sample has none.
     """
     samples = [corpus.sample(np.random.default_rng((seed, index, row)), references, side) for row in range(size)]
     return _collate(samples)
@@ -197,6 +198,7 @@ def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
             _or(sample.reference_mattes, blanks, known) for sample, known in zip(samples, has_matte, strict=True)
         ],
         "visibility": [_or(sample.visibility, blank, known) for sample, known in zip(samples, has_flow, strict=True)],
+        "carried": [blank if sample.carried is None else sample.carried for sample in samples],
         "color_weight": [full if sample.color_weight is None else sample.color_weight for sample in samples],
     }
     return {

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from portrait_server.corpora.augment import degraded, random_colors, tremble
-from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
+from portrait_server.corpora.draft import away_from_openings, draw_draft, middle, wide_side, widened
 from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.reposing import Warped, warp
 from portrait_server.corpora.sample import Corpus, Sample
@@ -82,6 +82,7 @@ class ReposedPhotos(Corpus):
             reference_mattes=np.stack([reference.matte for reference in warped]),
             draft=None if draft is None else draft.picture,
             draft_origin=None if draft is None else draft.origin,
+            carried=away_from_openings(placed, side),
             flow=warped[-1].flow,
             visibility=warped[-1].visibility,
         )

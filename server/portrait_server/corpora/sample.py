@@ -27,7 +27,8 @@ class Sample:
         reference_mattes: (K, S, S) uint8.
         draft: (S, S, 4) uint8, the first reference and its matte moved to the target's landmarks by geometry alone.
         draft_origin: (S, S, 2) float32, for each pixel of the draft the position (x, y) in the first reference that it
-            shows, pixels; NaN where it is drawn otherwise.
+            shows, pixels; NaN behind the person.
+        carried: (S, S) uint8, 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth.
         flow: (S, S, 2) float32, for each target pixel the position (x, y) in the last reference, pixels; NaN
             where there is none.
         visibility: (S, S) uint8, 255 where the last reference shows what the target shows there.
@@ -46,6 +47,7 @@ class Sample:
     visibility: np.ndarray | None = None
     color_weight: np.ndarray | None = None
     draft_origin: np.ndarray | None = None
+    carried: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError where shapes or types do not fit together."""
@@ -62,6 +64,7 @@ class Sample:
             "flow": (np.float32, (side, side, 2)),
             "visibility": (np.uint8, (side, side)),
             "color_weight": (np.uint8, (side, side)),
+            "carried": (np.uint8, (side, side)),
         }
         for name, (dtype, shape) in shapes.items():
             value = getattr(self, name)
@@ -74,7 +77,7 @@ class Sample:
 
     def halved(self) -> Sample:
         """The same at half the side, which must be even."""
-        drawn = ("references", "target", "matte", "reference_mattes", "draft", "visibility", "color_weight")
+        drawn = ("references", "target", "matte", "reference_mattes", "draft", "visibility", "color_weight", "carried")
         values: dict[str, Any] = {name: _halved_picture(getattr(self, name)) for name in drawn}
         values |= {name: _halved_positions(getattr(self, name)) for name in ("draft_origin", "flow")}
         values |= {name: _halved_points(getattr(self, name)) for name in ("reference_points", "target_points")}
@@ -96,6 +99,7 @@ class Sample:
             flow=_mirrored_positions(self.flow, last),
             visibility=_mirrored_plane(self.visibility),
             color_weight=_mirrored_plane(self.color_weight),
+            carried=_mirrored_plane(self.carried),
         )
 
 

@@ -17,7 +17,7 @@ class Batch:
     Attributes:
         references: (B, K, 3, S, S). reference_points: (B, K, 70, 3) pixels. reference_mattes: (B, K, 1, S, S).
         target: (B, 3, S, S). target_points: (B, 70, 3). identity: (B,) int64.
-        matte, visibility, color_weight: (B, 1, S, S). draft: (B, 4, S, S). flow: (B, S, S, 2) pixels of the last
+        matte, visibility, color_weight, carried: (B, 1, S, S). draft: (B, 4, S, S). flow: (B, S, S, 2) pixels of the last
             reference, NaN where unknown. draft_origin: (B, S, S, 2) pixels of the first reference, NaN likewise. has_matte, has_draft, has_flow: (B, 1, 1, 1), 1 or 0: whether the sample
             says so at all.
     """
@@ -32,6 +32,7 @@ class Batch:
     draft: Tensor
     visibility: Tensor
     color_weight: Tensor
+    carried: Tensor
     flow: Tensor
     draft_origin: Tensor
     has_matte: Tensor

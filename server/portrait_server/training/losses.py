@@ -93,7 +93,7 @@ def draft_flow(made: Tensor, origin: Tensor, exact: Tensor, visible: Tensor) -> 
         made: (B, S, S, 2) positions in the draft, pixels.
         origin: (B, S, S, 2) what each pixel of the draft shows: positions in the reference, NaN where unknown.
         exact: (B, S, S, 2) positions in the reference that the target shows, NaN where unknown.
-        visible: (B, 1, S, S), 1 where the reference shows what the target shows.
+        visible: (B, 1, S, S), 1 where the reference shows what the target shows, and a draft carries it along.
     """
     known = torch.isfinite(origin).all(-1, keepdim=True)
     planes = torch.cat([torch.where(known, origin, 0.0), known.float()], -1).permute(0, 3, 1, 2)

@@ -37,8 +37,8 @@ def reconstruction_terms(
     if weights.matte and output.matte is not None:
         terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte.expand_as(batch.matte))
     if weights.draft_flow and output.flow is not None and output.flow.shape[1] == 1 and bool(batch.has_draft.all()):
-        way = output.flow[:, 0].float(), batch.draft_origin, batch.flow, batch.visibility
-        terms["draft_flow"] = losses.draft_flow(*way)
+        where_known = batch.visibility * batch.carried
+        terms["draft_flow"] = losses.draft_flow(output.flow[:, 0].float(), batch.draft_origin, batch.flow, where_known)
     # The draft has moved already: its own flow is taught by `draft_flow`.
     known = 2 if bool(batch.has_draft.all()) else 1
     if weights.flow and output.flow is not None and output.flow.shape[1] >= known:

@@ -120,8 +120,9 @@ def test_painted_eyes_count_less(head: HeadModel, monkeypatch: pytest.MonkeyPatc
     sample = drawn(RenderedHeads(head, augmented=False), 1)
     for pupil in sample.target_points[68:, :2].round().astype(int):
         assert sample.color_weight[pupil[1], pupil[0]] < 100
+        assert sample.carried[pupil[1], pupil[0]] == 0
     nose = sample.target_points[30, :2].round().astype(int)
-    assert sample.color_weight[nose[1], nose[0]] == 255
+    assert sample.color_weight[nose[1], nose[0]] == 255 == sample.carried[nose[1], nose[0]]
 
 
 def test_detected_landmarks_are_what_a_detector_finds(head: HeadModel, photo_shards: Path) -> None:

@@ -27,6 +27,9 @@ def test_the_target_is_the_untouched_photograph(photo_shards: Path) -> None:
         assert np.array_equal(sample.target, crop(face.image, matrix, SIDE))
         assert np.array_equal(sample.target_points, transform_points(matrix, face.points))
         assert np.array_equal(sample.matte, crop(face.matte, matrix, SIDE))
+        for point, carried in ((68, 0), (69, 0), (30, 255)):
+            x, y = sample.target_points[point, :2].round().astype(int)
+            assert sample.carried[y, x] == carried, "eyeballs are drawn by themselves, the nose is not"
 
 
 def test_references_are_others_and_lead_back_to_the_target(photo_shards: Path) -> None:

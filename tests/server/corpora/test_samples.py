@@ -27,7 +27,7 @@ def full_sample() -> Sample:
     return Sample(
         bare.references, bare.reference_points, bare.target, bare.target_points, 1,
         plane(), plane(2), rng.integers(0, 256, (SIDE, SIDE, 4)).astype(np.uint8), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
-        rng.random((SIDE, SIDE, 2), np.float32) * SIDE,
+        rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(),
     )  # fmt: skip
 
 
