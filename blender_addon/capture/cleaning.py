@@ -9,7 +9,7 @@ from portrait_shared.blendshapes import ARKIT_NAMES, shape_offsets
 from portrait_shared.landmarks import NAMES
 
 from .. import compat
-from ..animation import Curve, bone_path, breaks_of, property_path, replace_range, sampled
+from ..animation import Curve, bone_path, breaks_of, locked_notes, property_path, replace_range, sampled
 from ..plane_space import PlaneSpace
 from ..problems import SceneError
 from ..rig import HEAD_BONE, face_width, rest_points
@@ -58,8 +58,7 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
         )
     _, locked = replace_range(rig, f"{action.name} cleaned", curves, lambda path: False, min(span), max(span))
     kept = sum(len(curve.keys) for curve in curves)
-    notes = (f"{len(locked)} locked channels were left as they are: {', '.join(locked[:3])}.",) if locked else ()
-    return Report(kept, samples, error, (min(span), max(span)), notes)
+    return Report(kept, samples, error, (min(span), max(span)), tuple(locked_notes(locked)))
 
 
 def _reaches(rest: np.ndarray, space: PlaneSpace) -> dict[str, float]:

@@ -11,7 +11,7 @@ import numpy as np
 from portrait_shared.blendshapes import shape_offsets
 from portrait_shared.landmarks import NAMES
 
-from ..animation import Curve, bone_path, property_path, replace_range
+from ..animation import Curve, bone_path, locked_notes, property_path, replace_range
 from ..plane_space import PlaneSpace
 from ..rig import HEAD_BONE, face_width, rest_points
 from ..sampling import check_rig
@@ -95,8 +95,7 @@ def key_controls(
         notes.append(f"The head control turned by {head.rotation_mode}; it turns by ZXY angles now.")
         head.rotation_mode = "ZXY"
     _, locked = replace_range(rig, name, gathered.curves, owned.__contains__, first, last)
-    if locked:
-        notes.append(f"{len(locked)} locked channels were left as they are: {', '.join(locked[:3])}.")
+    notes += locked_notes(locked)
     _mark(scene, rig, controls, markers)
     return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
 
