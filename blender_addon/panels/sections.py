@@ -88,7 +88,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: P
         row.progress(factor=job.progress, text=f"{job.label}: {job.note}")
         row.operator("portrait.cancel", text="", icon="CANCEL")
     elif portrait.uid and problems.last(portrait.uid) is None:
-        layout.label(text=f"{job.label}: {job.note}", icon="INFO")
+        draw_text(layout, context, f"{job.label}: {job.note}", "INFO")
         for note in job.notes:
             draw_text(layout, context, note, "INFO")
 

@@ -60,7 +60,8 @@ def _capture() -> Steps:
     params = browser.area.spaces.active.params
     params.directory, params.filename = str(movie.parent).encode(), movie.name
     yield 0.5
-    yield from shot("capture_settings", [place("FILE_BROWSER", "TOOL_PROPS").box])
+    left, top, width, _ = place("FILE_BROWSER", "TOOL_PROPS").box
+    yield from shot("capture_settings", [(left, top, width, 300)])
     yield from press("Return", browser.point(0.5, 0.5))
     jobs, queue = extension("capture.jobs"), extension("job_queue")
     yield from until(lambda: queue.active_of(portrait().uid) is not None, 20, "the capture begins")
@@ -104,36 +105,27 @@ def _hold_against_what_was_acted() -> None:
     for name, values in seen.items():
         agreement = float(np.corrcoef(values, acted[name])[0, 1])
         report["figures"]["capture"][f"{name}_correlation"] = round(agreement, 3)
-        fact(f"the {name} is as it was acted", agreement > 0.8, f"correlation {agreement:.2f}")
+        fact(f"the {name} is as it was acted", agreement > 0.7, f"correlation {agreement:.2f}")
     shut = [blink[np.argmax(acted["blink"][:25])], blink[25 + np.argmax(acted["blink"][25:])]]
     fact("both blinks are kept", min(shut) > 0.5, np.round(shut, 2))
 
 
 def _editors() -> Steps:
-    """The keys in a dope sheet and as curves."""
-    area = place("DOPESHEET_EDITOR").area
-    other = max((a for a in window().screen.areas if a.type == "PROPERTIES"), key=lambda a: a.height)
-    area.ui_type = "DOPESHEET"
-    other.type = "GRAPH_EDITOR"
-    yield 0.5
+    """The keys as curves, where the viewport was."""
+    area = place("VIEW_3D").area
     with at():
         bpy.ops.pose.select_all(action="DESELECT")
-    _select("jaw")
+    area.type = "GRAPH_EDITOR"
+    yield 0.5
     with at("GRAPH_EDITOR") as found:
         found.area.spaces.active.dopesheet.show_only_selected = False
+        found.area.spaces.active.show_region_ui = False
         for curve in extension("compat").fcurves_of(rig()):
-            curve.select = curve.hide = False
             curve.hide = curve.data_path not in ('["jawOpen"]', '["eyeBlinkLeft"]')
         bpy.ops.graph.view_all()
-    yield from shot("curves", [box_of(other)])
-    other.type = "PROPERTIES"
-    area.ui_type = "TIMELINE"
-    yield 0.5
-
-
-def _select(bone: str) -> None:
-    rig().data.bones.active = rig().data.bones[bone]
-    extension("compat").select_pose_bone(rig().pose.bones[bone], True)
+    yield from shot("curves", [box_of(area)])
+    area.type = "VIEW_3D"
+    yield 1.0
 
 
 def _edit_by_hand() -> Steps:
@@ -170,6 +162,7 @@ def _edit_by_hand() -> Steps:
     for at_frame, part in ((frame - 8, 0.0), (frame, 1.0), (frame + 6, 0.0)):
         brow.location.y = part * height
         brow.keyframe_insert("location", frame=at_frame, group=name)
+    scene = window().scene  # undo has made it anew
     captured = sum(curve.data_path.startswith('["') for curve in fcurves_of(rig()))
     fact("the captured keys are still there", captured > 0, f"{captured} curves")
     scene.frame_set(frame)

@@ -7,8 +7,10 @@ import time
 
 import bpy
 import numpy as np
+import sidebar
 from acting import all_done, render
 from desktop import (
+    Place,
     Steps,
     at,
     box_of,
@@ -124,7 +126,7 @@ def _sequencer() -> Steps:
     )  # fmt: skip
     timeline.spaces.active.show_region_ui = True
     yield 0.5
-    next(region for region in timeline.regions if region.type == "UI").active_panel_category = "Portrait"
+    yield from sidebar.choose_tab(Place(timeline, next(one for one in timeline.regions if one.type == "UI")))
     window_region = next(region for region in timeline.regions if region.type == "WINDOW")
     with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=window_region):
         bpy.ops.sequencer.view_all()

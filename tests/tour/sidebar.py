@@ -8,7 +8,9 @@ has never had a sidebar: there, panels begin as their classes say.
 from __future__ import annotations
 
 import bpy
-from desktop import Place, Steps, at, place, shot, window
+from desktop import Place, Steps, at, extension, place, shot, window
+
+_WIDER_PIXELS = 160
 
 
 def region(kind: str = "VIEW_3D") -> Place:
@@ -20,8 +22,19 @@ def open_tab(kind: str = "VIEW_3D", name: str = "Portrait") -> Steps:
     area = place(kind).area
     area.spaces.active.show_region_ui = True
     yield 0.5
-    place(kind, "UI").region.active_panel_category = name
-    area.tag_redraw()
+    yield from choose_tab(place(kind, "UI"), name)
+
+
+def choose_tab(side: Place, name: str = "Portrait") -> Steps:
+    """Of a sidebar that may not have been drawn yet: until then it has no tabs."""
+    for _ in range(40):
+        try:
+            side.region.active_panel_category = name
+            break
+        except AttributeError:
+            side.area.tag_redraw()
+            yield 0.25
+    side.area.tag_redraw()
     yield 0.5
 
 
@@ -34,11 +47,16 @@ def picture(name: str, names: list[str]) -> Steps:
         bpy.ops.workspace.duplicate()
     yield 0.7
     area = max((area for area in window().screen.areas if area.type == "PROPERTIES"), key=lambda area: area.height)
+    with bpy.context.temp_override(window=window(), screen=window().screen):
+        bpy.ops.screen.area_move(x=area.x - 1, y=area.y + 50, delta=-_WIDER_PIXELS)
+    yield 0.5
     area.type = "VIEW_3D"
-    area.spaces.active.show_region_ui = True
-    yield 1.0
+    space = area.spaces.active
+    space.show_region_toolbar, space.show_region_ui = False, True
+    extension("viewport").show_pictures(space)
+    yield 1.5
     side = Place(area, next(one for one in area.regions if one.type == "UI"))
-    side.region.active_panel_category = "Portrait"
+    yield from choose_tab(side)
     yield from shot(name, [side.box])
     area.type = "PROPERTIES"
     _register_anew(panels, {panel: options.get(panel, set()) for panel in panels})
