@@ -185,6 +185,20 @@ def test_a_gaze_moves_the_iris_and_not_the_lids(
     assert around.max() <= 2, "nothing but the eyes has changed"
 
 
+def test_what_a_rising_lid_bares_lies_in_its_shade(
+    engine: WarpEngine, portrait: WarpPortrait, photo: np.ndarray, points: np.ndarray
+) -> None:
+    target = points.copy()
+    for eye, lids in ((slice(36, 42), (37, 38)), (slice(42, 48), (43, 44))):
+        target[list(lids), 1] -= 0.15 * np.ptp(points[eye, 0])
+    image = frame(engine, portrait, target)
+    for eye, lids in ((slice(36, 42), [37, 38]), (slice(42, 48), [43, 44])):
+        bared = target[lids].mean(0) + (0, 2, 0)
+        white = np.percentile(boxed(photo, points[eye]).mean(2), 95)
+        assert boxed(image, bared[None], 1).mean() < 0.75 * white, "no white arc above the iris"
+        assert np.abs(boxed(image, points[[eye.start + 4]], 1) - boxed(photo, points[[eye.start + 4]], 1)).mean() < 6
+
+
 def test_an_opening_mouth_is_dark_inside(engine: WarpEngine, shut_mouth: tuple[WarpPortrait, np.ndarray]) -> None:
     portrait, points = shut_mouth
     target = speaking(points, 0.18)

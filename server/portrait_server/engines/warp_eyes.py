@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import Patch, drawn_back, mix, opening_mask, patch_around
+from portrait_server.engines.warp_opening import Patch, depth_below, drawn_back, mix, opening_mask, patch_around
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -17,6 +17,8 @@ from portrait_server.geometry.pose import smoothstep
 _IRIS = 0.2  # its radius in eye widths: 11.7 mm across, in an opening of 30 mm
 _SHUT = 0.13  # height over width, below which the photo shows no eyeball: a mesh leaves shut lids about 0.1 apart
 _NEWLY_OPEN = 0.1  # growth of that height by which a made-up eyeball must show
+# How dark the upper lid makes what the photo hides behind it, and down to where, in eye widths.
+_LID_SHADE, _SHADE_DEPTH = 0.45, 0.1
 _FARTHEST_GAZE = 0.45  # in eye widths
 _PUPILS = (68, 69)
 
@@ -27,6 +29,7 @@ class EyeLayer:
 
     Attributes:
         texture: (h, w, 3) uint8, the eyeball as if there were no lids.
+        made: (h, w) uint8, 255 where the texture is made up: behind the lids.
         patch: where the texture lies in the reference.
         corners: (2, 2) the eye's, left to right.
         pupil: (2,).
@@ -35,6 +38,7 @@ class EyeLayer:
     """
 
     texture: np.ndarray
+    made: np.ndarray
     patch: Patch
     corners: np.ndarray
     pupil: np.ndarray
@@ -73,6 +77,9 @@ class EyeLayer:
         from_x += np.float32(self.corners[:, 0].mean() - self.patch.x)
         from_y += np.float32(self.corners[:, 1].mean() - self.patch.y)
         seen = cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        made = cv2.remap(self.made, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) / np.float32(255)
+        shade = _LID_SHADE * made * np.exp(-np.maximum(depth_below(upper, patch), 0) / (_SHADE_DEPTH * wide))
+        seen = seen * (1 - shade)[..., None]
         mix(frame, patch, seen.astype(np.float32), strength * opening_mask(upper, lower, patch, wide / 150))
 
 
@@ -101,7 +108,9 @@ def _eyeball(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray, pupil: np.
         texture = _made_up(colour, reach / max(iris, 0.5))
     else:
         texture = _completed(colour, opening, reach, pupil - (patch.x, patch.y), iris, height * wide)
-    return EyeLayer(np.clip(np.round(texture), 0, 255).astype(np.uint8), patch, corners, pupil, iris, height)
+    hidden = np.round(255 * (1 - cv2.dilate(opening, np.ones((3, 3), np.uint8)))).astype(np.uint8)
+    made = cv2.GaussianBlur(hidden, (0, 0), max(0.5, wide / 60))
+    return EyeLayer(np.clip(np.round(texture), 0, 255).astype(np.uint8), made, patch, corners, pupil, iris, height)
 
 
 def _height(upper: np.ndarray, lower: np.ndarray) -> float:

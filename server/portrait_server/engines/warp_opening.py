@@ -61,6 +61,18 @@ def opening_mask(upper: np.ndarray, lower: np.ndarray, patch: Patch, softness: f
     return mask.astype(np.float32) / 255
 
 
+def depth_below(rim: np.ndarray, patch: Patch) -> np.ndarray:
+    """How far each pixel of the patch lies below a rim (N, 2), square to the line between its ends: (height, width)."""
+    along = rim[-1] - rim[0]
+    along = along / max(float(np.linalg.norm(along)), 1e-6)
+    down = np.array([-along[1], along[0]])
+    x, y = patch.grid()
+    x, y = x - rim[0, 0], y - rim[0, 1]
+    at, height = (rim - rim[0]) @ along, (rim - rim[0]) @ down
+    order = np.argsort(at)
+    return x * down[0] + y * down[1] - np.interp(x * along[0] + y * along[1], at[order], height[order])
+
+
 def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) -> None:
     """Lays colours (height, width, 3) over a patch of the frame, in place; an alpha channel is kept."""
     region = frame[patch.slices][..., :3]
