@@ -94,7 +94,7 @@ def test_drafts_are_the_same_in_training(target: str, quiet_engine: FewshotEngin
         transform_points(before, points), transform_points(before, found), transform_points(after, goal),
         compose(after, inverse(before)),
     )  # fmt: skip
-    off = np.abs(drawn.astype(int) - learnt)
+    off = np.abs(drawn.astype(int) - learnt.picture)
     assert off[..., :3].mean() < 4 and off[..., 3].mean() < 3
     edge = np.concatenate([off[:8].ravel(), off[-8:].ravel(), off[:, :8].ravel(), off[:, -8:].ravel()])
     assert edge.mean() < 4, "what lies around the head is elsewhere"
