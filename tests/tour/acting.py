@@ -313,10 +313,14 @@ def _render_unsaved() -> Steps:
     yield 1.5
     yield from shot("trouble_not_saved", [sidebar.region().box])
     yield from sidebar.back_to_layout()
+    save()
+    yield 0.5
+
+
+def save() -> None:
     shutil.rmtree(FOLDER / "scene", ignore_errors=True)
     (FOLDER / "scene").mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "scene" / "tour.blend"))
-    yield 0.5
 
 
 def _render() -> Steps:
@@ -329,7 +333,7 @@ def _render() -> Steps:
     yield from all_done(range(1, LAST + 1))
     strip = extension("sequencer").find_strip(window().scene, portrait().uid)
     fact("the sequencer has the strip", extension("compat").strip_range(strip) == range(1, LAST + 1))
-    yield from shot("rendered", viewport_and_timeline())
+    yield from shot("rendered")
 
 
 def frame_files() -> dict[int, int]:

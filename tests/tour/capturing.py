@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import sidebar
-from acting import all_done, frame_files, grab, play, render, viewport_and_timeline
+from acting import all_done, frame_files, grab, play, render, save, viewport_and_timeline
 from desktop import (
     FOLDER,
     PLAN,
@@ -36,6 +36,8 @@ from first_frames import viewport_and_sidebar
 
 def steps() -> Steps:
     yield from workspace("Layout")
+    if not bpy.data.filepath:
+        save()
     yield from _capture()
     _hold_against_what_was_acted()
     yield from _editors()

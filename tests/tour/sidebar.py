@@ -7,10 +7,10 @@ has never had a sidebar: there, panels begin as their classes say.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import bpy
 from desktop import Place, Steps, at, extension, place, shot, window
-
-_WIDER_PIXELS = 160
 
 
 def region(kind: str = "VIEW_3D") -> Place:
@@ -46,10 +46,10 @@ def picture(name: str, names: list[str]) -> Steps:
     with at():
         bpy.ops.workspace.duplicate()
     yield 0.7
-    area = max((area for area in window().screen.areas if area.type == "PROPERTIES"), key=lambda area: area.height)
-    with bpy.context.temp_override(window=window(), screen=window().screen):
-        bpy.ops.screen.area_move(x=area.x - 1, y=area.y + 50, delta=-_WIDER_PIXELS)
-    yield 0.5
+    with _override(_properties()):
+        bpy.ops.screen.screen_full_area()
+    yield 0.7
+    area = _properties()
     area.type = "VIEW_3D"
     space = area.spaces.active
     space.show_region_toolbar, space.show_region_ui = False, True
@@ -59,6 +59,9 @@ def picture(name: str, names: list[str]) -> Steps:
     yield from choose_tab(side)
     yield from shot(name, [side.box])
     area.type = "PROPERTIES"
+    with _override(area):
+        bpy.ops.screen.back_to_previous()
+    yield 0.5
     _register_anew(panels, {panel: options.get(panel, set()) for panel in panels})
     yield from back_to_layout()
 
@@ -70,6 +73,15 @@ def back_to_layout() -> Steps:
     yield 0.7
     window().workspace = bpy.data.workspaces["Layout"]
     yield 0.7
+
+
+def _properties() -> bpy.types.Area:
+    return max((area for area in window().screen.areas if area.type == "PROPERTIES"), key=lambda area: area.height)
+
+
+def _override(area: bpy.types.Area) -> AbstractContextManager[None]:
+    region = next(one for one in area.regions if one.type == "WINDOW")
+    return bpy.context.temp_override(window=window(), screen=window().screen, area=area, region=region)
 
 
 def _panels() -> list[type[bpy.types.Panel]]:

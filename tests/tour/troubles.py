@@ -8,12 +8,14 @@ import signal
 
 import bpy
 import sidebar
-from acting import render
+from acting import render, save
 from desktop import Steps, at, becomes, extension, fact, portrait, rig, shot, until, window, workspace
 
 
 def steps() -> Steps:
     yield from workspace("Layout")
+    if not bpy.data.filepath:
+        save()
     yield from _server_dies()
     yield from _bone_is_deleted()
 
