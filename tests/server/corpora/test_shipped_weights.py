@@ -46,10 +46,10 @@ def test_they_change_the_face_and_leave_rest_and_background_alone(shipped: Path,
     drawn = engine.render(engine.prepare([Reference(photo, points)]), rows, size, False)
     draft = warp.render(warp.prepare([Reference(photo, points)]), rows, size, False)
     np.testing.assert_array_equal(drawn[0], photo)
-    for made, before in zip(drawn[1:], draft[1:], strict=True):
+    for made, before, least in zip(drawn[1:], draft[1:], (0.3, 0.1), strict=True):
         off = np.abs(made.astype(int) - before)
         low, high = points[:68, :2].min(0).astype(int), points[:68, :2].max(0).astype(int)
-        assert off[low[1] : high[1], low[0] : high[0]].mean() > 0.3, "something is mended"
+        assert off[low[1] : high[1], low[0] : high[0]].mean() > least, "something is mended"
         assert off[:100, 400:].max() == 0, "the background is the photo's"
         assert off.mean() < 8, "and nothing is torn"
 
