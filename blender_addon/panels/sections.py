@@ -169,7 +169,7 @@ def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The server's health in one line, its buttons and its log."""
     health = server.health()
-    layout.label(text=health.line, icon=health_icon())
+    draw_text(layout, context, health.line, health_icon())
     row = layout.row(align=True)
     row.operator("portrait.start_server", icon="PLAY")
     row.operator("portrait.stop_server", icon="PAUSE")

@@ -14,7 +14,6 @@ import sidebar
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 from desktop import (
     FOLDER,
-    WIDTH,
     Steps,
     at,
     becomes,
@@ -410,4 +409,3 @@ def _move_one_key() -> Steps:
     # One on which the lids happen to be as far as before is found to be valid, and kept.
     fact("only these were rendered again", again <= stale and len(again) > 4, sorted(again))
     yield from all_done(range(1, LAST + 1))
-    xdo("mousemove", WIDTH - 1, 5)

@@ -183,6 +183,11 @@ def settled() -> Steps:
     yield 0.4
 
 
+def park() -> None:
+    """Takes the pointer to where it is over nothing: no tooltip in the way, and no report beside it."""
+    xdo("mousemove", WIDTH // 2, HEIGHT - 1)
+
+
 def shot(name: str, boxes: list[tuple[int, int, int, int]] | None = None, compiling: bool = False) -> Steps:
     """Photographs the screen into NAME.png.
 
@@ -190,7 +195,7 @@ def shot(name: str, boxes: list[tuple[int, int, int, int]] | None = None, compil
         boxes: parts (left, top, width, height) that the documentation shows: the picture is cut to their hull.
         compiling: a material is shown for the first time; Blender 5 tells nobody when its shaders are ready.
     """
-    xdo("mousemove", WIDTH * 76 // 100, 8)  # no tooltip in the way, and no report beside it
+    park()
     yield from settled()
     for _ in range(_COMPILING_SECONDS if compiling else 0):
         redraw()

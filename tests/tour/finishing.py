@@ -13,8 +13,10 @@ from desktop import (
     Place,
     Steps,
     at,
+    box_of,
     extension,
     fact,
+    park,
     place,
     portrait,
     press,
@@ -44,17 +46,14 @@ def _pose_library() -> Steps:
         bpy.ops.portrait.make_pose_library()
     poses = [action for action in bpy.data.actions if action.asset_data is not None]
     fact("expressions and visemes are assets", len(poses) > 15, len(poses))
-    area = place("DOPESHEET_EDITOR").area
-    other = max((a for a in window().screen.areas if a.type == "PROPERTIES"), key=lambda a: a.height)
-    other.ui_type = "ASSETS"
+    area = place("VIEW_3D").area
+    area.ui_type = "ASSETS"
     yield 1.5
-    params = other.spaces.active.params
-    params.asset_library_reference = "LOCAL"
+    area.spaces.active.params.asset_library_reference = "LOCAL"
     yield from until(lambda: not bpy.app.is_job_running("RENDER_PREVIEW"), 60, "the poses' pictures")
-    yield from shot("pose_library")  # for a look: the editor is too narrow for a guide
-    other.type = "PROPERTIES"
-    area.tag_redraw()
-    yield 0.5
+    yield from shot("pose_library", [box_of(area)])
+    area.type = "VIEW_3D"
+    yield 1.0
 
 
 def _pie_menu() -> Steps:
@@ -129,7 +128,10 @@ def _sequencer() -> Steps:
     window_region = next(region for region in timeline.regions if region.type == "WINDOW")
     with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=window_region):
         bpy.ops.sequencer.view_all()
+    files = place("FILE_BROWSER").area
+    files.spaces.active.params.directory = str(portrait().folder()).encode()
     scene.frame_set(20)
+    park()
     yield from settled()
     with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=window_region):
         bpy.ops.screen.animation_play()

@@ -20,7 +20,7 @@ import capturing  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
 import troubles  # noqa: E402
-from desktop import FOLDER, PLAN, WIDTH, Steps, report, take, window, xdo  # noqa: E402
+from desktop import FOLDER, PLAN, Steps, park, report, take, window  # noqa: E402
 
 CHAPTERS = {
     "first_frames": first_frames.steps,
@@ -34,7 +34,7 @@ CHAPTERS = {
 def tour() -> Steps:
     while not window().screen.areas:
         yield 0.1
-    xdo("mousemove", WIDTH * 76 // 100, 8)
+    park()
     yield 1.0
     print(f"tour: Blender {bpy.app.version_string}, Python {sys.version.split()[0]}", flush=True)
     for name, steps in CHAPTERS.items():
