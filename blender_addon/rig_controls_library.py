@@ -88,8 +88,8 @@ def _draw_icon(action: bpy.types.Action, points: np.ndarray, weights: Mapping[st
             way = np.clip(way, 0, 1)
             distance = np.hypot(columns - a[0] - way * along[0], rows - a[1] - way * along[1])
             alpha = np.maximum(alpha, np.clip(_ICON_LINE - distance + 0.5, 0, 1))
-    pixels = np.ones((_ICON_SIZE, _ICON_SIZE, 4), np.float32)
-    pixels[..., 3] = alpha[::-1]
+    # Blender draws previews as premultiplied: white with no alpha would be a white square.
+    pixels = np.repeat(alpha[::-1, :, None], 4, axis=2).astype(np.float32)
     preview = action.preview_ensure()
     preview.image_size = (_ICON_SIZE, _ICON_SIZE)
     preview.image_pixels_float.foreach_set(pixels.ravel())
