@@ -108,7 +108,9 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     still = moved.field.stillness()
     calm = cv2.resize(still, layers.scene.size, interpolation=cv2.INTER_LINEAR)[region]
     window, freedom = _window(side), 1 - calm
-    person, alpha = _shifted(moved, region, matrix, laid(_shift(drawing) * window[..., None]) * freedom[..., None])
+    person, alpha = _shifted(
+        layers.scene, moved, region, matrix, laid(_shift(drawing) * window[..., None]) * freedom[..., None]
+    )
     color = person[region][..., :3].astype(np.float32)
     color += freedom[..., None] * _other_colors(layers, drawing, laid, window, color)
     merged = color.copy()
@@ -130,19 +132,31 @@ def _shift(drawing: Drawing) -> np.ndarray:
 
 
 def _shifted(
-    moved: Moved, region: tuple[slice, slice], matrix: np.ndarray, shift: np.ndarray
+    scene: Scene, moved: Moved, region: tuple[slice, slice], matrix: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Copies of person and matte, a region of them looked up where the shift (h, w, 2) says."""
+    """Copies of person and matte, a region of them looked up where the shift (h, w, 2) says.
+
+    Skin is looked up in the photo itself, its two moves in one: a picture of a picture would be softer. What was drawn
+    over it (eyes, mouth, soft folds) is a difference to the skin, and moves as one.
+    """
     person, alpha = moved.person.copy(), moved.alpha.copy()
-    offset = (shift @ _inverse(matrix)[:, :2].T.astype(np.float32)).astype(np.float32)
-    if np.abs(offset).max(initial=0) < _LEAST_SHIFT:
+    at = (shift @ _inverse(matrix)[:, :2].T.astype(np.float32)).astype(np.float32)
+    if np.abs(at).max(initial=0) < _LEAST_SHIFT:
         return person, alpha
     rows, columns = region
-    offset[..., 0] += np.arange(columns.start, columns.stop, dtype=np.float32)
-    offset[..., 1] += np.arange(rows.start, rows.stop, dtype=np.float32)[:, None]
-    for before, after in ((moved.person, person), (moved.alpha, alpha)):
-        after[region] = cv2.remap(before, offset, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    at[..., 0] += np.arange(at.shape[1], dtype=np.float32)
+    at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
+    origin = moved.field.positions()[region]
+    drawn = person[region].astype(np.int16) - _looked_up(scene.person, origin)
+    skin = _looked_up(scene.person, _looked_up(origin, at, cv2.INTER_LINEAR)).astype(np.int16)
+    person[region] = np.clip(skin + _looked_up(drawn, at), 0, 255)
+    alpha[region] = _looked_up(moved.alpha, at + np.array([columns.start, rows.start], np.float32))
     return person, alpha
+
+
+def _looked_up(picture: np.ndarray, at: np.ndarray, how: int = cv2.INTER_CUBIC) -> np.ndarray:
+    """A picture at positions (h, w, 2), its border continued outwards."""
+    return cv2.remap(picture, at, None, how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _other_colors(
@@ -156,7 +170,7 @@ def _other_colors(
         if part.max() < _LEAST_SHARE:
             continue
         at = laid(_through(_inverse(layers.matrices[number]), drawing.flow[number]).astype(np.float32))
-        seen = cv2.remap(other, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        seen = _looked_up(other, at)
         change += (laid(part) * _within(at, other))[..., None] * (seen - color)
     return change
 
