@@ -410,6 +410,8 @@ def test_the_pose_library_gives_its_expressions_to_any_rig(portrait: Any) -> Non
     assets = {action.name: action for action in bpy.data.actions if action.asset_data is not None}
     assert len(assets) == len(EXPRESSIONS) + len(VISEMES)
     assert "Talking Portraits" in assets["Expression smile"].asset_data.tags
+    icon = np.array(assets["Expression smile"].preview.image_pixels_float).reshape(-1, 4)
+    assert 0.02 < icon[:, 3].mean() < 0.5 and (icon[:, :3] <= icon[:, 3:]).all(), "lines on nothing, premultiplied"
     portrait.rig.name = "renamed"
     portrait.rig.pose.apply_pose_from_action(assets["Expression smile"], evaluation_time=1)
     assert portrait.rig["mouthSmileLeft"] == pytest.approx(EXPRESSIONS["smile"]["mouthSmileLeft"])
