@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A sheet of what an engine makes of one photo: speech, blinks, gaze, smile, surprise, turns of the head.
 
-`python tests/looks/expressions.py [PHOTO] [--engines fewshot,warp] [--weights FILE] [--side 512] --output SHEET.jpg`
+`python -m tests.looks.expressions [PHOTO] [--engines fewshot,warp] [--weights FILE] [--side 512] --output SHEET.jpg`
 
 Each moment is drawn by one engine below the other. To be looked at by a person: nothing here judges.
 """

@@ -106,6 +106,7 @@ class ReposedPhotos(Corpus):
         to_target = compose(copy.matrix, inverse(matrix))
         mesh = transform_points(matrix, face.mesh)
         draft = draw_draft(wide[0], wide_matte, placed, mesh, copy.points, to_target) if self._drafts else None
+        alone = len(warped) == 1  # the way to the photograph is known, to the other copies it is not
         return Sample(
             references=np.stack([middle(picture) for picture in wide]),
             reference_points=np.stack([placed, *(other.points for other in warped[1:])]),
@@ -115,6 +116,10 @@ class ReposedPhotos(Corpus):
             matte=copy.matte,
             reference_mattes=np.stack([middle(wide_matte), *(other.matte for other in warped[1:])]),
             draft=None if draft is None else draft.picture,
+            draft_origin=None if draft is None else draft.origin,
+            carried=away_from_openings(copy.points, side),
+            flow=copy.origin if alone else None,
+            visibility=copy.shown if alone else None,
             color_weight=copy.shown,
         )
 

@@ -34,6 +34,7 @@ class Warped:
         points: (70, 3) float32 and mesh (468 or 478, 3) pixels of the aligned frame.
         flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in `image`.
         visibility: (S, S) uint8, 255 where `image` shows what the photograph shows there.
+        origin: (S, S, 2) float32, for each pixel of `image` the position in the photograph's aligned frame.
     """
 
     wide: np.ndarray
@@ -43,6 +44,7 @@ class Warped:
     mesh: np.ndarray
     flow: np.ndarray
     visibility: np.ndarray
+    origin: np.ndarray
 
     @property
     def image(self) -> np.ndarray:
@@ -111,7 +113,8 @@ def warp(
     origin = _values(origin, wide_grid - shift)
     flow = flow + _values(shift, flow + _values(shift, flow))
 
-    there_and_back = _values(_transformed(matrix, origin), flow)
+    source = _transformed(matrix, origin)
+    there_and_back = _values(source, flow)
     flow = flow - margin(side)
     inside = ((flow >= 0) & (flow <= side - 1)).all(-1)
     visible = inside & (np.linalg.norm(there_and_back - grid, axis=2) < _SAME_PLACE * max(1.0, side / 256))
@@ -120,6 +123,7 @@ def warp(
         wide=image, wide_matte=matte, matrix=aligned,
         points=transform_points(aligned, points + shake).astype(np.float32),
         mesh=transform_points(aligned, vertices[:VERTEX_COUNT]), flow=flow, visibility=visible.astype(np.uint8) * 255,
+        origin=middle(source),
     )  # fmt: skip
 
 

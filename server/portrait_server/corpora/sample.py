@@ -28,7 +28,8 @@ class Sample:
         draft: (S, S, 4) uint8, the first reference and its matte moved to the target's landmarks by geometry alone.
         draft_origin: (S, S, 2) float32, for each pixel of the draft the position (x, y) in the first reference that it
             shows, pixels; NaN behind the person.
-        carried: (S, S) uint8, 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth.
+        carried: (S, S) uint8, 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth,
+            and clothes, of which landmarks tell nothing.
         flow: (S, S, 2) float32, for each target pixel the position (x, y) in the last reference, pixels; NaN
             where there is none.
         visibility: (S, S) uint8, 255 where the last reference shows what the target shows there.

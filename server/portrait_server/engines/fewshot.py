@@ -31,7 +31,7 @@ from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
 MOST_REFERENCES: Final = 32
-_CODE_VERSION = 3
+_CODE_VERSION = 4
 _SIZES_KEPT = 2
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together

@@ -23,7 +23,10 @@ _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as i
 # each photo.
 _HEAD_MIDDLE, _HEAD_ENDS = 0.48, (0.36, 0.48)
 _PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the first: beyond its edge it shows nothing
-_HALF_COVERED = 0.5  # a mask up to which the draft's fine detail stays
+# What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, detail stays.
+_CONTOUR = 1 / 64  # of the aligned frame: what changes over less is a contour
+_COVERING = (0.1, 0.25)  # contrast, of 1, between which it takes over
+_FOLD_RIM = 5  # cells of the grid of motion around a fold in which one look at the photo would mix both its sides
 
 
 @dataclass(frozen=True)
@@ -108,15 +111,13 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     still = moved.field.stillness()
     calm = cv2.resize(still, layers.scene.size, interpolation=cv2.INTER_LINEAR)[region]
     window, freedom = _window(side), 1 - calm
-    person, alpha = _shifted(
+    person, alpha = shifted(
         layers.scene, moved, region, matrix, laid(_shift(drawing) * window[..., None]) * freedom[..., None]
     )
     color = person[region][..., :3].astype(np.float32)
     color += freedom[..., None] * _other_colors(layers, drawing, laid, window, color)
     merged = color.copy()
-    # A little paint recolours; only what covers takes the draft's fine detail away.
-    covered = smoothstep((drawing.mask - _HALF_COVERED) / (1 - _HALF_COVERED)).astype(np.float32)
-    detail = laid(covered * window) * freedom
+    detail = laid(_covered(drawing.painted) * window) * freedom
     color += (255 * freedom)[..., None] * laid(drawing.painted * window[..., None])
     color += detail[..., None] * (255 * laid(drawing.warped) - merged)
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
@@ -125,19 +126,28 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     return Moved(person, alpha, moved.field)
 
 
+def _covered(painted: np.ndarray) -> np.ndarray:
+    """How far what is painted (S, S, 3) stands in for the draft's fine detail: (S, S) float32, 0 to 1."""
+    reach = _CONTOUR * len(painted)
+    contrast = np.abs(painted - cv2.GaussianBlur(painted, (0, 0), reach)).max(-1)
+    contrast = cv2.GaussianBlur(contrast, (0, 0), reach / 2)
+    return smoothstep((contrast - _COVERING[0]) / (_COVERING[1] - _COVERING[0])).astype(np.float32)
+
+
 def _shift(drawing: Drawing) -> np.ndarray:
     """How far from each place of the aligned frame the draft shows what belongs there: (S, S, 2) pixels."""
     axis = np.arange(len(drawing.mask), dtype=np.float32)
     return drawing.flow[0] - np.stack(np.meshgrid(axis, axis), -1)
 
 
-def _shifted(
+def shifted(
     scene: Scene, moved: Moved, region: tuple[slice, slice], matrix: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Copies of person and matte, a region of them looked up where the shift (h, w, 2) says.
 
     Skin is looked up in the photo itself, its two moves in one: a picture of a picture would be softer. What was drawn
-    over it (eyes, mouth, soft folds) is a difference to the skin, and moves as one.
+    over it (eyes, mouth) is a difference to the skin, and moves as one. Where near skin hides what lies behind, the
+    photo's places jump, and between two of them there is none: there the draft's picture is moved.
     """
     person, alpha = moved.person.copy(), moved.alpha.copy()
     at = (shift @ _inverse(matrix)[:, :2].T.astype(np.float32)).astype(np.float32)
@@ -146,10 +156,18 @@ def _shifted(
     rows, columns = region
     at[..., 0] += np.arange(at.shape[1], dtype=np.float32)
     at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
+    draft = person[region]
     origin = moved.field.positions()[region]
-    drawn = person[region].astype(np.int16) - _looked_up(scene.person, origin)
+    drawn = draft.astype(np.int16) - _looked_up(scene.person, origin)
     skin = _looked_up(scene.person, _looked_up(origin, at, cv2.INTER_LINEAR)).astype(np.int16)
-    person[region] = np.clip(skin + _looked_up(drawn, at), 0, 255)
+    found = np.clip(skin + _looked_up(drawn, at), 0, 255)
+    folds = moved.field.folds()
+    if folds is not None:
+        rim = cv2.blur(cv2.dilate(np.sign(folds), np.ones((_FOLD_RIM,) * 2)), (3, 3))
+        near = cv2.resize(rim, scene.size, interpolation=cv2.INTER_LINEAR)[region]
+        near = _looked_up(near, at, cv2.INTER_LINEAR)[..., None]
+        found = np.round(found + near * (_looked_up(draft, at) - found))
+    person[region] = found
     alpha[region] = _looked_up(moved.alpha, at + np.array([columns.start, rows.start], np.float32))
     return person, alpha
 

@@ -20,9 +20,12 @@ from portrait_server.networks.blocks import Residual, StyledResidual, assign_sty
 from portrait_server.networks.flow import enlarged, pixel_grid, sampled, shrunk, stretched, to_side
 from portrait_server.networks.output import Output, References
 from portrait_server.networks.prior import fit_motion, flow_pixels
+from portrait_server.networks.regions import EYES, MOUTH, around
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
 _COVERING = 0.3  # a change of colour that leaves nothing of what was carried over
+_SHADES = 32  # a side: away from eyes and mouth, paint is as coarse as a picture of so many pixels
+_OPENINGS_REACH = 0.6  # of their ellipses' bell, where finer paint begins to give way
 _GROUPS = 4
 _LEAK = 0.2
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
@@ -227,7 +230,7 @@ class PortraitGenerator(nn.Module):
             eighth,
             style,
         )
-        return self._output(carried, made, flow, visibility, merge)
+        return self._output(carried, made, self._paint(made[:, :3], target_points), flow, visibility, merge)
 
     def _flow(
         self, features: Features, target_points: torch.Tensor
@@ -264,17 +267,30 @@ class PortraitGenerator(nn.Module):
         distance = distance.unflatten(0, (batch, count))
         return start + residual.permute(0, 2, 3, 1), visibility, distance, drawn
 
+    def _paint(self, painted: torch.Tensor, target_points: torch.Tensor) -> torch.Tensor:
+        """What is painted (B, 3, S, S), in its fine detail only where something new may have to appear: in eyes and mouth.
+
+        Skin and hair change their shade, but keep their own detail: left free, a loss that cannot tell where a freckle
+        went wipes it off. (So do Zakharov et al., ECCV 2020: low frequencies are made, high ones warped.)
+        """
+        if self.side <= _SHADES:
+            return painted
+        shades = to_side(F.adaptive_avg_pool2d(painted, _SHADES), self.side)
+        openings = around(target_points, (*EYES, *MOUTH), self.side) / _OPENINGS_REACH
+        return shades + openings.clamp_max(1) * (painted - shades)
+
     def _output(
         self,
         carried: torch.Tensor,
         made: torch.Tensor,
+        painted: torch.Tensor,
         flow: torch.Tensor,
         visibility: torch.Tensor,
         merge: torch.Tensor,
     ) -> Output:
         batch, count = merge.shape[:2]
         warped, warped_matte = carried[:, :3], carried[:, 3:]
-        painted = made[:, :3]  # added, not blended: through a mask that is closed at first, nothing is learnt
+        # Paint is added, not blended: through a mask that is closed at first, nothing is learnt.
         mask = (painted.abs().amax(1, keepdim=True) / _COVERING).clamp_max(1)
         matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + made[:, 3:])
         return Output(

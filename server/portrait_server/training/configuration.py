@@ -94,6 +94,8 @@ class Weights:
     warped: float = 0.0
     flow: float = 0.0
     draft_flow: float = 0.0
+    unseen_flow: float = 0.0
+    stretch: float = 0.0
     visibility: float = 0.0
     matte: float = 0.0
     vgg19: float = 0.0

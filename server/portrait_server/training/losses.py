@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from portrait_shared.landmarks import GROUPS
 from torch import Tensor
 
-from portrait_server.networks.flow import sampled
+from portrait_server.networks.flow import pixel_grid, sampled
+from portrait_server.networks.regions import EYES, MOUTH, around
 
 _SURE = 0.999  # of four known neighbours
-_LEAST_REGION_RADIUS = 0.03  # of the side: a closed eye still has some lid to look at
 
 
 def discriminator_hinge(real: Tensor, fake: Tensor) -> Tensor:
@@ -104,6 +103,33 @@ def draft_flow(made: Tensor, origin: Tensor, exact: Tensor, visible: Tensor) -> 
     return weighted_mean(torch.where(sure, off, 0.0), weight) / made.shape[1]
 
 
+def unseen_flow(made: Tensor, unseen: Tensor) -> Tensor:
+    """Mean |Δx| + |Δy| by which a draft is moved where nothing can be found for it, as a fraction of the side.
+
+    What a turning head lets appear is shown nowhere. Without this the next best skin is drawn out over it.
+
+    Args:
+        made: (B, S, S, 2) positions in the draft, pixels.
+        unseen: (B, 1, S, S), 1 where the reference is known not to show what the target shows.
+    """
+    off = _shift(made).abs().sum(-1, keepdim=True)
+    return weighted_mean(off, unseen.permute(0, 2, 3, 1)) / made.shape[1]
+
+
+def stretch(made: Tensor, most: float = 0.25) -> Tensor:
+    """Mean of what a draft's shift changes by from a pixel to the next beyond `most` pixels.
+
+    At 1 it would fold or be drawn out without end; where the draft has an edge of its own, no shift need have one.
+
+    Args:
+        made: (B, S, S, 2) positions in the draft, pixels.
+    """
+    shift = _shift(made)
+    across = (shift[:, :, 1:] - shift[:, :, :-1]).abs()
+    down = (shift[:, 1:] - shift[:, :-1]).abs()
+    return F.relu(across - most).mean() + F.relu(down - most).mean()
+
+
 def visibility(made: Tensor, exact: Tensor, weight: Tensor) -> Tensor:
     """Weighted cross-entropy of the logits that the reference shows a pixel, and whether it does (0 or 1)."""
     return weighted_mean(F.binary_cross_entropy_with_logits(made, exact, reduction="none"), weight)
@@ -118,10 +144,7 @@ def region_weights(points: Tensor, side: int, mouth: float, eyes: float) -> Tens
     Returns:
         (B, 1, side, side); a region falls to 1/e of its extra weight at the ellipse around its landmarks.
     """
-    weight = torch.ones(len(points), 1, side, side, device=points.device)
-    for name, extra in (("outer_lip", mouth), ("right_eye", eyes), ("left_eye", eyes)):
-        weight = weight + extra * _ellipse(points[:, list(GROUPS[name]), :2], side)
-    return weight
+    return 1 + mouth * around(points, MOUTH, side) + eyes * around(points, EYES, side)
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -129,14 +152,8 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     return (values * weight).sum() / weight.sum().clamp_min(1e-6)
 
 
-def _ellipse(points: Tensor, side: int) -> Tensor:
-    """(B, 1, side, side): exp(−r²), r being 1 at the edge of an ellipse half as large again as the points' box."""
-    low, high = points.amin(1), points.amax(1)
-    middle, radius = (low + high) / 2, ((high - low) * 0.75).clamp_min(side * _LEAST_REGION_RADIUS)
-    at = torch.arange(side, device=points.device, dtype=points.dtype)
-    x = ((at[None] - middle[:, :1]) / radius[:, :1])[:, None, None, :]
-    y = ((at[None] - middle[:, 1:]) / radius[:, 1:])[:, None, :, None]
-    return torch.exp(-(x * x) - (y * y))
+def _shift(made: Tensor) -> Tensor:
+    return made - pixel_grid(made.shape[1], made)
 
 
 def _halve(image: Tensor) -> Tensor:

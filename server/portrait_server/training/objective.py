@@ -35,10 +35,9 @@ def reconstruction_terms(
     if weights.warped and output.warped is not None:
         terms["warped"] = losses.pixel(output.warped.float(), batch.target, where)
     if weights.matte and output.matte is not None:
-        terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte.expand_as(batch.matte))
-    if weights.draft_flow and output.flow is not None and output.flow.shape[1] == 1 and bool(batch.has_draft.all()):
-        where_known = batch.visibility * batch.carried
-        terms["draft_flow"] = losses.draft_flow(output.flow[:, 0].float(), batch.draft_origin, batch.flow, where_known)
+        # A copy of a photograph is torn where it does not show the photograph, and its matte with it.
+        terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte * batch.color_weight)
+    terms |= _draft_terms(output, batch, weights)
     # The draft has moved already: its own flow is taught by `draft_flow`.
     known = 2 if bool(batch.has_draft.all()) else 1
     if weights.flow and output.flow is not None and output.flow.shape[1] >= known:
@@ -50,6 +49,26 @@ def reconstruction_terms(
         if getattr(weights, name):
             terms[name] = network(image, batch.target)
     return {name: getattr(weights, name) * term for name, term in terms.items()}
+
+
+def _draft_terms(output: Output, batch: Batch, weights: Weights) -> dict[str, Tensor]:
+    """What the shift of a draft, which is the first reference moved, is taught.
+
+    The sample's flow leads to the last reference: only where that is the first do we know what the draft should show.
+    """
+    if output.flow is None or not bool(batch.has_draft.all()):
+        return {}
+    made, terms = output.flow[:, 0].float(), {}
+    if weights.stretch:
+        terms["stretch"] = losses.stretch(made)
+    if output.flow.shape[1] > 1:
+        return terms
+    if weights.draft_flow:
+        where_known = batch.visibility * batch.carried
+        terms["draft_flow"] = losses.draft_flow(made, batch.draft_origin, batch.flow, where_known)
+    if weights.unseen_flow:
+        terms["unseen_flow"] = losses.unseen_flow(made, (1 - batch.visibility) * batch.carried * batch.has_flow)
+    return terms
 
 
 def adversarial_terms(

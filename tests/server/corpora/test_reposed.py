@@ -91,3 +91,15 @@ def test_some_samples_are_turned_around_and_judged_where_they_show_the_photograp
         off = np.abs(sample.draft[..., :3].astype(int) - sample.target).mean(2)[shown].mean()
         apart = np.abs(sample.references[0].astype(int) - sample.target).mean(2)[shown].mean()
         assert off < apart, "the draft is no nearer to the target than the photograph is"
+
+
+def test_the_way_from_a_copy_back_to_its_photograph_is_known_where_it_is_shown(photo_shards: Path) -> None:
+    corpus = ReposedPhotos(photo_shards)
+    around = [s for s in (drawn(corpus, seed, references=1) for seed in range(12)) if s.color_weight is not None]
+    assert around
+    for sample in around:
+        shown = sample.visibility > 0
+        assert shown.mean() > 0.5 and np.array_equal(sample.visibility, sample.color_weight)
+        found = cv2.remap(sample.references[0], sample.flow, None, cv2.INTER_LINEAR)
+        off = np.abs(found.astype(int) - sample.target).mean(2)[shown].mean()
+        assert off < 6, "the photograph, looked up along the way, is not what the copy shows"

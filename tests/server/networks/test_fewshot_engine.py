@@ -12,7 +12,7 @@ import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
-from portrait_server.engines.fewshot_frame import aligned_draft
+from portrait_server.engines.fewshot_frame import aligned_draft, shifted
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.engines.warp_frame import move
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -212,3 +212,19 @@ def test_too_many_references_and_bad_points_are_refused(engine: FewshotEngine, p
     with pytest.raises(PortraitError) as caught:
         engine.render(portrait, np.full((1, 70, 3), np.nan, np.float32), SIZE, False)
     assert caught.value.code is ErrorCode.BAD_POINTS
+
+
+def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
+    quiet_engine: FewshotEngine, astronaut: Reference
+) -> None:
+    scene = quiet_engine.prepare([astronaut]).at((512, 512)).scene
+    draft = move(scene, turned(astronaut.points, yaw=30))
+    folds = draft.field.folds()
+    assert folds is not None
+    everywhere = np.s_[0:512, 0:512]
+    shift = np.full((512, 512, 2), 0.4, np.float32)
+    person, _ = shifted(scene, draft, everywhere, np.eye(2, 3), shift)
+    simply = cv2.warpAffine(draft.person, np.array([[1, 0, 0.4], [0, 1, 0.4]]), (512, 512),
+                            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
+    assert np.abs(person.astype(int) - simply)[folds > 0].max() < 40, "dots along the outline"
+    assert not np.array_equal(person, simply)

@@ -221,3 +221,16 @@ def test_nothing_reads_a_pickle() -> None:
     folder = Path(__import__("portrait_server").__file__).parent
     found = [p.name for p in folder.rglob("*.py") if "torch.load(" in p.read_text("utf-8")]
     assert not found
+
+
+def test_away_from_eyes_and_mouth_paint_is_coarse(references: References, target: torch.Tensor) -> None:
+    networks = new("tiny-portrait", stirred=True)
+    with torch.no_grad():
+        nn.init.normal_(networks.generator.refinement.end.weight)
+        embedding = networks.embedder(references.images, references.points)
+        output = networks.generator(references, target, networks.generator.style(embedding))
+    painted = output.image - output.warped
+    fine = (painted - F.avg_pool2d(painted, 5, 1, 2, count_include_pad=False)).abs().mean(1)
+    mouth = target[:, 48:68, :2].mean(1).round().long()
+    for number, (x, y) in enumerate(mouth.tolist()):
+        assert fine[number, y, x - 2 : x + 3].mean() > 3 * fine[number, 2:8, 2:8].mean()

@@ -148,3 +148,24 @@ def test_draft_flow_leaves_alone_what_the_draft_drew_otherwise() -> None:
     loss.backward()
     assert loss.item() == pytest.approx(2 / 4) and torch.isfinite(made.grad).all()
     assert not made.grad[0, 2:, 2:].any()
+
+
+def grid(side: int) -> torch.Tensor:
+    return torch.stack(torch.meshgrid(torch.arange(float(side)), torch.arange(float(side)), indexing="xy"), -1)[None]
+
+
+def test_unseen_flow_counts_shifts_where_nothing_can_be_found() -> None:
+    made = grid(4) + torch.tensor([1.0, -2.0])
+    unseen = torch.zeros(1, 1, 4, 4)
+    assert losses.unseen_flow(made, unseen).item() == 0
+    unseen[..., 1] = 1
+    assert losses.unseen_flow(made, unseen).item() == pytest.approx(3 / 4)
+    made[:, :, 1] = grid(4)[:, :, 1]  # still where it is unseen, however the rest moves
+    assert losses.unseen_flow(made, unseen).item() == 0
+
+
+def test_stretch_counts_what_changes_from_a_pixel_to_the_next_beyond_a_limit() -> None:
+    assert losses.stretch(grid(4) + 3).item() == 0
+    assert losses.stretch(grid(4) * torch.tensor([1.2, 1.0])).item() == pytest.approx(0, abs=1e-6)
+    # Across, every x changes by a half more than it should: 0.25 beyond the limit, in one of two components.
+    assert losses.stretch(grid(4) * torch.tensor([1.5, 1.0])).item() == pytest.approx(0.125)

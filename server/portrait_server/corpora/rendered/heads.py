@@ -31,8 +31,8 @@ _LEAST_COLOR: Final = 0.15  # how far a skin's channels differ, against the stro
 _PIXEL_CENTIMETRES: Final = 40.0  # on the head, of a pixel of a frame with one pixel a side
 _EYE_MARGIN: Final = 0.02  # sides of the frame
 _PAINTED_EYE: Final = 80  # of 255: how much an eyeball's colour counts
-_NOT_CARRIED: Final = (Part.EYE, Part.MOUTH, Part.GUMS, Part.TEETH)
-_PHOTOGRAPHED_TURN: Final = 0.6  # of a performance's: people mostly face the camera when they are photographed
+_NOT_CARRIED: Final = (Part.EYE, Part.MOUTH, Part.GUMS, Part.TEETH, Part.CLOTH)  # no landmark tells how clothes move
+_PHOTOGRAPHED_TURN: Final = 0.5  # of a performance's: people mostly face the camera when they are photographed
 _TRIES: Final = 8  # at a picture in which the detector finds the face
 
 

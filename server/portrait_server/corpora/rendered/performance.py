@@ -11,6 +11,7 @@ import numpy as np
 from portrait_server.geometry.pose import rotation_of
 
 _YAW, _PITCH, _ROLL = np.radians([45.0, 22.0, 18.0])
+_FAR_TURNS: Final = 0.3  # share of moments that look anywhere within the farthest turn, not mostly ahead
 _GAZE: Final = np.radians([32.0, 20.0])
 _BOTH: Final = ("_L", "_R")
 
@@ -43,7 +44,10 @@ def random_performance(rng: np.random.Generator, turned: float = 1.0) -> Perform
     expression: dict[str, float] = {}
     for part in (_mouth, _lids, _brows):
         expression |= part(rng, gaze)
-    yaw, pitch, roll = (turned * limit * np.clip(rng.normal(0, 0.45), -1, 1) for limit in (_YAW, _PITCH, _ROLL))
+    shares = np.clip(rng.normal(0, 0.45, 3), -1, 1)
+    if rng.random() < _FAR_TURNS:
+        shares[0] = rng.uniform(-1, 1)
+    yaw, pitch, roll = turned * shares * (_YAW, _PITCH, _ROLL)
     lean = rng.normal(0, 0.06, 3) + np.array([0, 0.2 * yaw, 0])
     return Performance(
         expression,
