@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The held-out errors of training runs as a picture, each as a share of its first value.
 
-`python -m tests.looks.training_curve.py RUN [RUN …] --output CURVE.png`
+`python -m tests.looks.training_curve RUN [RUN …] --output CURVE.png`
 
 A RUN is a run's folder with its `log.jsonl`; runs stand one below another, held-out sets side by side.
 """

@@ -15,13 +15,11 @@ from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.pose import smoothstep
 from portrait_server.networks.alignment import crop
 from portrait_server.networks.output import Output
+from portrait_server.networks.regions import head
 
 _RIM = 0.06  # of the aligned frame: there the network's drawing gives way to what lies around
 _LEAST_SHARE = 0.02
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
-# Further references show the head alone, so far around its middle in the aligned frame: shoulders were elsewhere in
-# each photo.
-_HEAD_MIDDLE, _HEAD_ENDS = 0.48, (0.36, 0.48)
 _PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the first: beyond its edge it shows nothing
 # What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, detail stays.
 _CONTOUR = 1 / 64  # of the aligned frame: what changes over less is a contour
@@ -159,7 +157,8 @@ def shifted(
     draft = person[region]
     origin = moved.field.positions()[region]
     drawn = draft.astype(np.int16) - _looked_up(scene.person, origin)
-    skin = _looked_up(scene.person, _looked_up(origin, at, cv2.INTER_LINEAR)).astype(np.int16)
+    places = _looked_up(origin, at, cv2.INTER_LINEAR)
+    skin = _looked_up(scene.person, places, cv2.INTER_LANCZOS4).astype(np.int16)  # pores stay pores
     found = np.clip(skin + _looked_up(drawn, at), 0, 255)
     folds = moved.field.folds()
     if folds is not None:
@@ -182,9 +181,10 @@ def _other_colors(
 ) -> np.ndarray:
     """What the further references add to a region's colours (h, w, 3)."""
     change = np.zeros_like(color)
-    head = window * _head(len(window))
+    # Of further references the head alone: shoulders were elsewhere in each photo.
+    around_head = window * head(len(window), torch.device("cpu"))[0, 0].numpy()
     for number, other in enumerate(layers.others, 1):
-        part = drawing.merge[number] * head
+        part = drawing.merge[number] * around_head
         if part.max() < _LEAST_SHARE:
             continue
         at = laid(_through(_inverse(layers.matrices[number]), drawing.flow[number]).astype(np.float32))
@@ -209,13 +209,6 @@ def _region(matrix: np.ndarray, side: int, size: tuple[int, int]) -> tuple[slice
     if (high <= low).any():
         return None
     return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
-
-
-def _head(side: int) -> np.ndarray:
-    """1 where the head is, 0 on the shoulders: (side, side) float32."""
-    axis = (np.arange(side, dtype=np.float32) + 0.5) / side
-    distance = np.hypot(axis - 0.5, axis[:, None] - _HEAD_MIDDLE)
-    return 1 - smoothstep((distance - _HEAD_ENDS[0]) / (_HEAD_ENDS[1] - _HEAD_ENDS[0])).astype(np.float32)
 
 
 def _within(at: np.ndarray, photo: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from portrait_server.networks.blocks import Residual, StyledResidual, assign_sty
 from portrait_server.networks.flow import enlarged, pixel_grid, sampled, shrunk, stretched, to_side
 from portrait_server.networks.output import Output, References
 from portrait_server.networks.prior import fit_motion, flow_pixels
-from portrait_server.networks.regions import EYES, MOUTH, around
+from portrait_server.networks.regions import EYES, MOUTH, around, head
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
 _COVERING = 0.3  # a change of colour that leaves nothing of what was carried over
@@ -230,6 +230,7 @@ class PortraitGenerator(nn.Module):
             eighth,
             style,
         )
+        made = made * head(self.side, made.device)
         return self._output(carried, made, self._paint(made[:, :3], target_points), flow, visibility, merge)
 
     def _flow(
@@ -262,7 +263,7 @@ class PortraitGenerator(nn.Module):
             1,
         )
         residual, visibility = self.motion(seen)
-        residual = to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side)
+        residual = to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side) * head(self.side, residual.device)
         distance = offset.norm(dim=1, keepdim=True) + _STRETCH * stretched(coarse)
         distance = distance.unflatten(0, (batch, count))
         return start + residual.permute(0, 2, 3, 1), visibility, distance, drawn

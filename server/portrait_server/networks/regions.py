@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where mouth and eyes are in a frame, softly: from landmarks, on their device."""
+"""Where head, mouth and eyes are in an aligned frame, softly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from portrait_shared.landmarks import GROUPS
 from torch import Tensor
 
 MOUTH, EYES = ("outer_lip",), ("right_eye", "left_eye")
+# Of the side: the head's middle, and how far from it the head begins to end and has ended; below it things count as
+# farther away. Landmarks tell how the head moves, but not what shoulders do.
+_HEAD_MIDDLE, _HEAD_BELOW, _HEAD_ENDS = 0.48, 1.2, (0.36, 0.48)
 _LEAST_RADIUS = 0.03  # of the side: a closed eye still has some lid to look at
 
 
@@ -21,6 +24,16 @@ def around(points: Tensor, groups: tuple[str, ...], side: int) -> Tensor:
         (B, 1, side, side): exp(−r²), r being 1 at the edge of an ellipse half as large again as the points' box.
     """
     return torch.stack([_ellipse(points[:, list(GROUPS[name]), :2], side) for name in groups]).sum(0)
+
+
+def head(side: int, device: torch.device) -> Tensor:
+    """1 where the head is, 0 on the shoulders and in the corners: (1, 1, side, side) float32."""
+    axis = (torch.arange(side, device=device) + 0.5) / side
+    down = axis[:, None] - _HEAD_MIDDLE
+    distance = torch.hypot(axis[None] - 0.5, torch.where(down > 0, _HEAD_BELOW * down, down))
+    first, last = _HEAD_ENDS
+    share = ((last - distance) / (last - first)).clamp(0, 1)
+    return (share * share * (3 - 2 * share))[None, None]
 
 
 def _ellipse(points: Tensor, side: int) -> Tensor:
