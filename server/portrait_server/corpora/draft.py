@@ -88,7 +88,7 @@ def draw_draft(
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
     to_frame, side = compose(to_target, back), size - 2 * around
     picture = crop(composite(scene, moved, matte=True), to_frame, side)
-    positions = moved.field.positions() - around
+    positions = moved.field.positions(slice(0, size)) - around
     origin = cv2.warpAffine(positions, to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
     origin[picture[..., 3] < _PERSON] = np.nan
     return Draft(picture, origin)

@@ -155,7 +155,7 @@ def shifted(
     at[..., 0] += np.arange(at.shape[1], dtype=np.float32)
     at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
     draft = person[region]
-    origin = moved.field.positions()[region]
+    origin = moved.field.positions(rows)[:, columns]
     drawn = draft.astype(np.int16) - _looked_up(scene.person, origin)
     places = _looked_up(origin, at, cv2.INTER_LINEAR)
     skin = _looked_up(scene.person, places, cv2.INTER_LANCZOS4).astype(np.int16)  # pores stay pores

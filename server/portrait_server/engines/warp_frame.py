@@ -161,11 +161,10 @@ class Field:
         lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
         return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
 
-    def positions(self) -> np.ndarray:
-        """For each pixel of the frame the place in the photo that the field takes it from: (H, W, 2) float32."""
-        whole = slice(0, self.size[1])
-        from_x, from_y = (self.fine(plane, whole) for plane in self.coarse)
-        _look_from(from_x, from_y, 0, 0)
+    def positions(self, rows: slice) -> np.ndarray:
+        """For each pixel of a strip of the frame the place in the photo that the field takes it from: (rows, W, 2)."""
+        from_x, from_y = (self.fine(plane, rows) for plane in self.coarse)
+        _look_from(from_x, from_y, 0, rows.start)
         return np.dstack([from_x, from_y])
 
     def stillness(self) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import Patch, drawn_back, mix, opening_mask, patch_around
+from portrait_server.engines.warp_opening import Patch, drawn_back, line_height, mix, opening_mask, patch_around
 from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import smoothstep
@@ -225,6 +225,4 @@ class _Place:
 
     def height_over(self, line: np.ndarray) -> np.ndarray:
         """How far each pixel lies above a line (N, 2) across the mouth, pixels."""
-        at, height = (line - self._corner) @ self._along, (line - self._corner) @ self._down
-        order = np.argsort(at)
-        return np.interp(self._right, at[order], height[order]) - self._deep
+        return line_height(line, self._corner, self._along, self._down, self._right) - self._deep

@@ -68,9 +68,20 @@ def depth_below(rim: np.ndarray, patch: Patch) -> np.ndarray:
     down = np.array([-along[1], along[0]])
     x, y = patch.grid()
     x, y = x - rim[0, 0], y - rim[0, 1]
-    at, height = (rim - rim[0]) @ along, (rim - rim[0]) @ down
+    return x * down[0] + y * down[1] - line_height(rim, rim[0], along, down, x * along[0] + y * along[1])
+
+
+def line_height(
+    line: np.ndarray, origin: np.ndarray, along: np.ndarray, down: np.ndarray, right: np.ndarray
+) -> np.ndarray:
+    """How far down a line (N, 2) is, so far to the right of an origin (2,): of `right`'s shape, pixels.
+
+    Args:
+        along, down: (2,) unit vectors.
+    """
+    at, height = (line - origin) @ along, (line - origin) @ down
     order = np.argsort(at)
-    return x * down[0] + y * down[1] - np.interp(x * along[0] + y * along[1], at[order], height[order])
+    return np.interp(right, at[order], height[order])
 
 
 def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) -> None:

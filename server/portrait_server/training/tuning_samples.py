@@ -17,7 +17,7 @@ from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.pool import Pool
 from portrait_server.corpora.reposed import ReposedPhotos
-from portrait_server.corpora.reposing import Warped, warp
+from portrait_server.corpora.reposing import warp
 from portrait_server.corpora.sample import Corpus, Mixture, Sample
 from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.geometry.head_mesh import build_head_mesh
@@ -76,7 +76,7 @@ class Copies(Corpus):
         copy = warp(face, head, _weaker(pose, strength), expression, np.zeros_like(face.points), matrix, side)
         to_copy = compose(copy.matrix, inverse(matrix))
         sample = _sample([face] * references, middle(copy.wide), copy.points, copy.matte, to_copy, side)
-        return replace(sample, color_weight=shown_by_photograph(copy))
+        return replace(sample, color_weight=copy.shown)
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,6 @@ def person_corpora(faces: Sequence[Face]) -> Iterator[PersonCorpora]:
             Pool(both, size, Path(folder) / "pool"),
             {"photograph": Person(learnt, held, reposed[-1]), "copy": Copies(held, _HELD_STRENGTHS)},
         )
-
-
-def shown_by_photograph(copy: Warped) -> np.ndarray:
-    """(S, S) uint8: 255 where a copy shows what its photograph shows there, and nothing made up."""
-    side = len(copy.visibility)
-    at = np.round(copy.flow[copy.visibility > 0]).astype(int).clip(0, side - 1)
-    shown = np.zeros((side, side), np.uint8)
-    shown[at[:, 1], at[:, 0]] = 255
-    block = np.ones((3, 3), np.uint8)  # closes what rounding leaves between neighbours, no more
-    closed = cv2.morphologyEx(shown, cv2.MORPH_CLOSE, block)
-    return cv2.erode(closed, block)
 
 
 def aligned_face(face: Face, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
