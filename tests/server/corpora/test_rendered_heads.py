@@ -49,7 +49,7 @@ def test_flow_carries_the_reference_to_the_target(head: HeadModel) -> None:
         sample = drawn(corpus, seed)
         visible = sample.visibility > 0
         assert visible.mean() > 0.25
-        assert error_of(sample)[visible].mean() < 3
+        assert error_of(sample)[visible].mean() < 3.5
         still = np.abs(sample.references[0].astype(int) - sample.target).mean(2)
         assert error_of(sample)[visible].mean() < 0.4 * still[visible].mean()
 
