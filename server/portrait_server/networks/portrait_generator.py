@@ -30,6 +30,7 @@ _GROUPS = 4
 _LEAK = 0.2
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
+_RIM_CELLS, _RIM = 32, 5  # a matte changes near its contour alone: within two cells of so many a side
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
 _STRETCH = 0.04  # what counts as so far away: a closed eye drawn out into an open one is no eye
 
@@ -293,7 +294,8 @@ class PortraitGenerator(nn.Module):
         warped, warped_matte = carried[:, :3], carried[:, 3:]
         # Paint is added, not blended: through a mask that is closed at first, nothing is learnt.
         mask = (painted.abs().amax(1, keepdim=True) / _COVERING).clamp_max(1)
-        matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + made[:, 3:])
+        change = made[:, 3:] * _rim(warped_matte)
+        matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + change)
         return Output(
             image=warped + painted, matte=matte, warped=warped, mask=mask,
             flow=flow.unflatten(0, (batch, count)),
@@ -306,6 +308,13 @@ def _mattes(references: References) -> torch.Tensor:
     if references.mattes is not None:
         return references.mattes
     return torch.full_like(references.images[:, :, :1], _UNKNOWN_MATTE)
+
+
+def _rim(matte: torch.Tensor) -> torch.Tensor:
+    """1 near the contour of a matte (B, 1, S, S), 0 deep inside, where a change would be a hole, and far outside."""
+    coarse = F.adaptive_avg_pool2d(matte.detach(), _RIM_CELLS)
+    most, least = (F.max_pool2d(sign * coarse, _RIM, 1, _RIM // 2) for sign in (1, -1))
+    return to_side(most + least, matte.shape[-1])
 
 
 def _merged(parts: torch.Tensor, merge: torch.Tensor) -> torch.Tensor:

@@ -96,6 +96,7 @@ class Weights:
     draft_flow: float = 0.0
     unseen_flow: float = 0.0
     stretch: float = 0.0
+    paint: float = 0.0
     visibility: float = 0.0
     matte: float = 0.0
     vgg19: float = 0.0

@@ -34,6 +34,8 @@ def reconstruction_terms(
         terms["pyramid"] = losses.pyramid(image, batch.target, where)
     if weights.warped and output.warped is not None:
         terms["warped"] = losses.pixel(output.warped.float(), batch.target, where)
+    if weights.paint and output.warped is not None:
+        terms["paint"] = losses.paint(image - output.warped.float(), batch.target_points)
     if weights.matte and output.matte is not None:
         # A copy of a photograph is torn where it does not show the photograph, and its matte with it.
         terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte * batch.color_weight)

@@ -169,3 +169,14 @@ def test_stretch_counts_what_changes_from_a_pixel_to_the_next_beyond_a_limit() -
     assert losses.stretch(grid(4) * torch.tensor([1.2, 1.0])).item() == pytest.approx(0, abs=1e-6)
     # Across, every x changes by a half more than it should: 0.25 beyond the limit, in one of two components.
     assert losses.stretch(grid(4) * torch.tensor([1.5, 1.0])).item() == pytest.approx(0.125)
+
+
+def test_paint_costs_nothing_in_the_mouth() -> None:
+    points = torch.zeros(1, 70, 3)
+    points[0, :, :2] = 16.0
+    points[0, 48:60, 0] = torch.linspace(12, 20, 12)  # a mouth 8 pixels wide around the middle
+    painted = torch.zeros(1, 3, 32, 32)
+    painted[0, :, 16, 16] = 0.6
+    assert losses.paint(painted, points).item() == 0
+    painted[0, :, 1, 1] = 0.6
+    assert losses.paint(painted, points).item() == pytest.approx(0.6 / 1000, rel=0.1)
