@@ -15,7 +15,7 @@ from ..problems import SceneError
 from ..rig import HEAD_BONE, face_width, rest_points
 from . import scene_checks
 from .keying import Report
-from .reduce import evaluate, reduce
+from .reduce import SLIDER_RANGE, evaluate, reduce
 
 
 def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: float) -> Report:
@@ -32,6 +32,7 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
     action = scene_checks.check_own_action(rig)
     rest = rest_points(rig, space).astype(np.float64)
     reaches = _reaches(rest, space)
+    sliders = {property_path(name) for name in ARKIT_NAMES}
     tolerance = tolerance_percent / 100 * face_width(rest)
     curves: list[Curve] = []
     samples = 0
@@ -42,7 +43,8 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
         if reach is None or len(fcurve.keyframe_points) < 3 or len(fcurve.modifiers):
             continue
         frames, values = sampled(fcurve)
-        keys = reduce(frames, values, tolerance / reach, np.array(breaks_of(fcurve), int))
+        limits = SLIDER_RANGE if fcurve.data_path in sliders else None
+        keys = reduce(frames, values, tolerance / reach, np.array(breaks_of(fcurve), int), limits)
         if len(keys) >= len(fcurve.keyframe_points):
             samples += len(fcurve.keyframe_points)
             continue

@@ -19,7 +19,7 @@ from ..scene_time import notes_on_keys
 from . import scene_checks
 from .controls import Controls
 from .head_pose import PIXELS_TO_CONTROL
-from .reduce import Keys, evaluate, reduce
+from .reduce import SLIDER_RANGE, Keys, evaluate, reduce
 
 CONTROL_GROUP: Final = "Face Controls"
 _MARKER: Final = "No face"
@@ -113,12 +113,16 @@ class _Gathered:
     def key_count(self) -> int:
         return sum(len(curve.keys) for curve in self.curves)
 
-    def add(self, path: str, index: int, group: str, values: np.ndarray, tolerance: float, pixels: float) -> None:
+    def add(
+        self, path: str, index: int, group: str, values: np.ndarray, tolerance: float, pixels: float,
+        limits: tuple[float, float] | None = None,
+    ) -> None:  # fmt: skip
         """Args:
         tolerance: in the values' unit.
         pixels: how far one unit moves a point.
+        limits: see `reduce`.
         """
-        keys: Keys = reduce(self._frames, values, tolerance, self._breaks)
+        keys: Keys = reduce(self._frames, values, tolerance, self._breaks, limits)
         self.error = max(self.error, float(np.abs(evaluate(keys, self._frames) - values).max()) * pixels)
         self.sample_count += len(values)
         self.curves.append(Curve(path, index, group, keys))
@@ -131,7 +135,7 @@ def _gather_weights(gathered: _Gathered, controls: Controls, rest: np.ndarray, t
         allowed = float(np.clip(tolerance / max(reach, 1e-6), _LEAST_WEIGHT, _MOST_WEIGHT))
         if values.max() <= allowed:
             continue
-        gathered.add(property_path(name), 0, CONTROL_GROUP, values, allowed, reach)
+        gathered.add(property_path(name), 0, CONTROL_GROUP, values, allowed, reach, SLIDER_RANGE)
 
 
 def _gather_points(gathered: _Gathered, offsets: np.ndarray, space: PlaneSpace, tolerance: float) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 _HANDLE = 1.0 / 3.0  # with handles a third of the way in time, a Bézier key's value is a cubic of time
+SLIDER_RANGE: Final = (0.0, 1.0)
+"""Of the rig's sliders, for `limits`: a curve that swings beyond looks like a mistake to whoever edits it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,10 @@ class Keys:
         return len(self.frames)
 
 
-def reduce(frames: np.ndarray, values: np.ndarray, tolerance: float, breaks: np.ndarray | None = None) -> Keys:
+def reduce(
+    frames: np.ndarray, values: np.ndarray, tolerance: float, breaks: np.ndarray | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Keys:  # fmt: skip
     """Keys whose curve is nowhere further than the tolerance from the values.
 
     Args:
@@ -38,15 +44,17 @@ def reduce(frames: np.ndarray, values: np.ndarray, tolerance: float, breaks: np.
         tolerance: in the values' unit.
         breaks: indices at which a new stretch begins: the curve before and after are fitted apart, and what lies
             between them is eased.
+        limits: what the curve stays within also between frames; values that lie beyond them widen them.
     """
     frames, values = np.asarray(frames, np.float64), np.asarray(values, np.float64)
+    if limits is not None:
+        limits = min(limits[0], float(values.min())), max(limits[1], float(values.max()))
     bounds = [0, *(() if breaks is None else np.asarray(breaks, int).tolist()), len(frames)]
-    parts = [_fit(frames[a:b], values[a:b], tolerance) for a, b in itertools.pairwise(bounds) if b > a]
+    parts = [_fit(frames[a:b], values[a:b], tolerance, limits) for a, b in itertools.pairwise(bounds) if b > a]
     at = np.concatenate([part[0] for part in parts])
     heights = np.concatenate([part[1] for part in parts])
     slopes = np.concatenate([part[2] for part in parts])
-    before = np.diff(at, prepend=at[0] - 3.0) * _HANDLE
-    after = np.diff(at, append=at[-1] + 3.0) * _HANDLE
+    before, after = _handle_lengths(at)
     # Between two stretches nothing is known: handles lie flat there, and nothing swings over.
     ends = np.cumsum([len(part[0]) for part in parts])[:-1]
     into, out_of = slopes.copy(), slopes.copy()
@@ -66,7 +74,14 @@ def evaluate(keys: Keys, frames: np.ndarray) -> np.ndarray:
     return np.asarray((1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t**2 * c + t**3 * d)
 
 
-def _fit(frames: np.ndarray, values: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _handle_lengths(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """In frames, to the left and to the right of each key."""
+    return np.diff(at, prepend=at[0] - 3.0) * _HANDLE, np.diff(at, append=at[-1] + 3.0) * _HANDLE
+
+
+def _fit(
+    frames: np.ndarray, values: np.ndarray, tolerance: float, limits: tuple[float, float] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Keys' frames, values and slopes: each round adds a key where a span is worst, until all keep the tolerance."""
     last = len(frames) - 1
     if np.ptp(values) <= tolerance:
@@ -75,6 +90,8 @@ def _fit(frames: np.ndarray, values: np.ndarray, tolerance: float) -> tuple[np.n
     knots = [0, last] if last > 0 else [0]
     while True:
         slopes = _slopes(frames, values, knots)
+        if limits is not None:
+            slopes = _within(slopes, frames[knots], values[knots], limits)
         error = np.abs(_hermite(frames, frames[knots], values[knots], slopes) - values)
         worst = [a + int(np.argmax(error[a : b + 1])) for a, b in itertools.pairwise(knots) if b - a > 1]
         added = {index for index in worst if error[index] > tolerance} - set(knots)
@@ -107,6 +124,13 @@ def _slopes(frames: np.ndarray, values: np.ndarray, knots: list[int]) -> np.ndar
         right[rank] += first @ rest
         right[rank + 1] += second @ rest
     return _solve_three_diagonals(diagonal, beside, right)
+
+
+def _within(slopes: np.ndarray, at: np.ndarray, heights: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """The slopes, flatter where a handle would stick out of the limits: a Bézier curve stays between its handles."""
+    before, after = _handle_lengths(at)
+    above, below = np.maximum(limits[1] - heights, 0.0), np.maximum(heights - limits[0], 0.0)
+    return np.clip(slopes, -np.minimum(below / after, above / before), np.minimum(above / after, below / before))
 
 
 def _solve_three_diagonals(diagonal: np.ndarray, beside: np.ndarray, right: np.ndarray) -> np.ndarray:

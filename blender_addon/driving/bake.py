@@ -11,7 +11,7 @@ import numpy as np
 
 from ..animation import Curve, bone_path, property_path, replace_range
 from ..capture.keying import CONTROL_GROUP
-from ..capture.reduce import reduce
+from ..capture.reduce import SLIDER_RANGE, reduce
 from ..capture.scene_checks import check_animation
 from ..problems import SceneError
 from ..rig import HEAD_BONE, face_width, rest_points
@@ -74,14 +74,15 @@ def bake(scene: bpy.types.Scene, portrait: Any, frames: range, tolerance_percent
         ]
     for column, name in enumerate(driven):
         allowed = _WEIGHT_TOLERANCE * tolerance_percent / 100
-        curves.append(Curve(property_path(name), 0, CONTROL_GROUP, reduce(at, weights[:, column], allowed)))
+        keys = reduce(at, weights[:, column], allowed, limits=SLIDER_RANGE)
+        curves.append(Curve(property_path(name), 0, CONTROL_GROUP, keys))
     if HEAD_BONE in bones:
         rig.pose.bones[HEAD_BONE].rotation_mode = "ZXY"
     paths = {curve.path for curve in curves}
     _, locked = replace_range(rig, f"{portrait.name} driven", curves, paths.__contains__, frames[0], frames[-1])
     driving.enabled = False
-    keys = sum(len(curve.keys) for curve in curves)
-    return Baked(keys, len(curves) * len(at), tuple(locked), (frames[0], frames[-1]))
+    count = sum(len(curve.keys) for curve in curves)
+    return Baked(count, len(curves) * len(at), tuple(locked), (frames[0], frames[-1]))
 
 
 def _sampled(

@@ -32,6 +32,7 @@ from blender_addon.panels import capture_panel  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
+from tests.blender.test_capture_maths import a_blink  # noqa: E402
 from tests.blender.test_panels import CheckedLayout  # noqa: E402
 
 FRAMES = np.arange(10, 40)
@@ -95,6 +96,37 @@ def test_blender_evaluates_the_keys_as_we_do(portrait: Any) -> None:
     np.testing.assert_allclose([made.evaluate(frame) for frame in asked], evaluate(keys, asked), atol=1e-4)
     assert np.abs(np.array([made.evaluate(frame) for frame in frames]) - values).max() < 0.021
     assert {point.interpolation for point in made.keyframe_points} == {"BEZIER"}
+
+
+def dense_range(fcurve: Any) -> tuple[float, float]:
+    """The lowest and the highest value of a curve, between its frames too."""
+    first, last = (fcurve.keyframe_points[index].co[0] for index in (0, -1))
+    values = [fcurve.evaluate(frame) for frame in np.arange(first - 2, last + 2, 0.05)]
+    return min(values), max(values)
+
+
+@pytest.mark.parametrize("tolerance", [0.2, 1.0])
+def test_captured_sliders_stay_in_their_range_between_keys_too(portrait: Any, tolerance: float) -> None:
+    """A lid that opened further than open, or shut further than shut, would have to be mended by hand."""
+    blink = a_blink(len(FRAMES) + 20)[10:-10]
+    jaw = np.clip(0.5 + 0.9 * np.sin(FRAMES / 2.5), 0, 1)
+    key(portrait, performed(weights={"eyeBlinkLeft": blink, "jawOpen": jaw}), tolerance)
+    for name, values in (("eyeBlinkLeft", blink), ("jawOpen", jaw)):
+        made = curve(portrait, animation.property_path(name))
+        low, high = dense_range(made)
+        assert low >= -1e-5 and high <= 1 + 1e-5, (name, low, high)
+        assert high > 0.97 and np.abs([made.evaluate(f) for f in FRAMES] - values).max() < 0.09, "as captured"
+
+
+def test_cleaned_sliders_stay_in_their_range(portrait: Any) -> None:
+    rig, path = portrait.rig, animation.property_path("eyeBlinkLeft")
+    for frame, value in enumerate(a_blink(), 1):
+        rig["eyeBlinkLeft"] = float(value)
+        rig.keyframe_insert(path, frame=frame)
+    cleaning.clean_keys(rig, portrait.space, 1.0)
+    made = curve(portrait, path)
+    low, high = dense_range(made)
+    assert len(made.keyframe_points) < 30 and low >= -1e-5 and 0.97 < high <= 1 + 1e-5, (low, high)
 
 
 def test_a_larger_tolerance_gives_fewer_keys_and_says_so(portrait: Any) -> None:

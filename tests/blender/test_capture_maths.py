@@ -211,6 +211,26 @@ def test_a_blink_of_three_frames_stays() -> None:
     assert len(keys) < 14
 
 
+def a_blink(count: int = 60) -> np.ndarray:
+    """Lids that shut and open at once and rest shut between: what smooth keys swing over."""
+    values = np.zeros(count)
+    values[20:30] = (0.3, 1.0, 0.97, 1.0, 1.0, 0.97, 1.0, 0.3, 0.02, 0.03)
+    return values
+
+
+def test_a_curve_with_limits_stays_within_them_between_frames_too() -> None:
+    frames, values = np.arange(60), a_blink()
+    between = np.arange(0, 59, 0.05)
+    free, held = (reduce(frames, values, 0.03, limits=limits) for limits in (None, (0.0, 1.0)))
+    swings = evaluate(free, between)
+    assert swings.max() > 1.01 and swings.min() < -0.01, "a take that shows it"
+    stays = evaluate(held, between)
+    assert stays.max() <= 1 + 1e-9 and stays.min() >= -1e-9
+    assert np.abs(evaluate(held, frames) - values).max() <= 0.03
+    lifted = evaluate(reduce(frames, 1.5 * values, 0.03, limits=(0.0, 1.0)), between)
+    assert 1.45 < lifted.max() <= 1.5 + 1e-9, "values beyond are kept"
+
+
 def test_noise_below_the_tolerance_is_one_key() -> None:
     assert len(reduce(np.arange(50), np.full(50, 3.0) + 1e-4 * np.sin(np.arange(50)), 0.01)) == 1
 
