@@ -11,30 +11,17 @@ from typing import Any, Final
 import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.expression_library import VISEMES
 
 from .controls import Controls
 from .timing import Placement
 
 FORMAT: Final = "talking-portraits visemes 1"
 
-_SHAPES: Final[dict[str, dict[str, float]]] = {
-    "sil": {},
-    "PP": {"mouthPressLeft": 0.95, "mouthPressRight": 0.95, "mouthRollLower": 0.2, "mouthRollUpper": 0.15},
-    "FF": {"jawOpen": 0.06, "mouthRollLower": 0.65, "mouthUpperUpLeft": 0.2, "mouthUpperUpRight": 0.2},
-    "TH": {"jawOpen": 0.16, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2, "tongueOut": 0.3},
-    "DD": {"jawOpen": 0.12, "mouthLowerDownLeft": 0.25, "mouthLowerDownRight": 0.25, "mouthStretchLeft": 0.1, "mouthStretchRight": 0.1},
-    "kk": {"jawOpen": 0.16, "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthStretchLeft": 0.1, "mouthStretchRight": 0.1},
-    "CH": {"jawOpen": 0.1, "mouthFunnel": 0.5, "mouthShrugUpper": 0.2},
-    "SS": {"jawOpen": 0.05, "mouthStretchLeft": 0.3, "mouthStretchRight": 0.3, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
-    "nn": {"jawOpen": 0.14, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
-    "RR": {"jawOpen": 0.12, "mouthFunnel": 0.35, "mouthPucker": 0.2},
-    "aa": {"jawOpen": 0.62, "mouthLowerDownLeft": 0.15, "mouthLowerDownRight": 0.15, "mouthUpperUpLeft": 0.12, "mouthUpperUpRight": 0.12},
-    "E": {"jawOpen": 0.34, "mouthStretchLeft": 0.3, "mouthStretchRight": 0.3, "mouthSmileLeft": 0.15, "mouthSmileRight": 0.15},
-    "ih": {"jawOpen": 0.2, "mouthStretchLeft": 0.25, "mouthStretchRight": 0.25, "mouthSmileLeft": 0.25, "mouthSmileRight": 0.25},
-    "oh": {"jawOpen": 0.42, "mouthFunnel": 0.55, "mouthPucker": 0.15},
-    "ou": {"jawOpen": 0.14, "mouthPucker": 0.75, "mouthFunnel": 0.2},
-}  # fmt: skip
-_USED: Final = tuple(name for name in ARKIT_NAMES if any(name in shape for shape in _SHAPES.values()))
+# The mouth's shapes are those of the pose library. What differs is what is made of them: a pose holds one shape whole,
+# speech blends neighbours by the time they are heard (below), opens further the louder it is, and closes over whatever
+# jaw the vowels beside have opened.
+_USED: Final = tuple(name for name in ARKIT_NAMES if any(name in shape for shape in VISEMES.values()))
 OWNED: Final = tuple(name for name in ARKIT_NAMES if name.startswith(("jaw", "mouth", "tongue")))
 """The controls that speech keys; those of eyes and brows stay as they are."""
 
@@ -47,7 +34,7 @@ _REACH = 4.0
 _REST_DOMINANCE = 0.02  # where no phone is near the mouth rests
 # Lips must meet on a frame that is shown: the eye sees a missed “m” at once.
 _MUST_SHOW: Final = ("PP", "FF")
-_CLOSING: Final = ("mouthPress", "mouthRoll")
+_CLOSING: Final = ("mouthPress", "mouthRoll", "mouthClose")
 _SURELY_MET = 0.75
 _SOFTEST, _LOUDEST = 0.45, 1.2
 
@@ -79,7 +66,7 @@ class Speech:
             visemes = tuple((str(name), float(a), float(b)) for name, a, b in record["visemes"])
             values = np.array(record["loudness"]["values"], np.float64)
             fps, start, seconds = float(record["loudness"]["fps"]), float(record["start"]), float(record["seconds"])
-            if not (fps > 0 and seconds > 0 and np.isfinite(values).all() and all(n in _SHAPES for n, _, _ in visemes)):
+            if not (fps > 0 and seconds > 0 and np.isfinite(values).all() and all(n in VISEMES for n, _, _ in visemes)):
                 raise ValueError("a value is out of its range")
             return cls(visemes, start, seconds, values, fps)
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -112,12 +99,14 @@ def controls_of_speech(speech: Speech, placement: Placement, strength: float = 1
         axis=1,
     )
     values = np.clip(values * gain, 0.0, 1.0)
+    # Lips that meet do so whole, and however far the jaw is on its way.
+    met = np.clip(meeting / _SURELY_MET, 0.0, 1.0)
+    for name, share in VISEMES["PP"].items():
+        column = _USED.index(name)
+        values[:, column] = np.maximum(values[:, column], min(strength, 1.0) * share * met)
+    closed, opened = (_USED.index(name) for name in ("mouthClose", "jawOpen"))
+    values[:, closed] = np.minimum(values[:, closed] + met * values[:, opened], 1.0)
     weights = {name: values[:, column] for column, name in enumerate(_USED) if values[:, column].max(initial=0) > 0.01}
-    if "jawOpen" in weights:  # lips that meet do so however far the jaw is on its way
-        met = np.clip(meeting / _SURELY_MET, 0.0, 1.0)
-        weights["mouthClose"] = weights["jawOpen"] * met
-        for name in ("mouthPressLeft", "mouthPressRight"):
-            weights[name] = min(strength, 1.0) * _SHAPES["PP"][name] * met
     spoken = any(name != "sil" for name, _, _ in speech.visemes)
     return Controls(frames, weights, OWNED, notes=() if spoken else ("No speech was heard in this sound.",))
 
@@ -142,6 +131,6 @@ def _blend(speech: Speech, times: np.ndarray, frame_seconds: float) -> tuple[np.
         outside = np.maximum(np.abs(away) - 0.75 * half, 0.0) / fall
         dominance = _DOMINANCE.get(name, _USUAL_DOMINANCE) * np.exp(-(outside**2))
         total[near] += dominance
-        values[near] += dominance[:, None] * [_SHAPES[name].get(control, 0.0) for control in _USED]
+        values[near] += dominance[:, None] * [VISEMES[name].get(control, 0.0) for control in _USED]
         meeting[near] += dominance * (name == "PP")
     return values / total[:, None], meeting / total

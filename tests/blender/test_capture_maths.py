@@ -16,6 +16,7 @@ pytest.importorskip("bpy")
 
 from mathutils import Euler
 from portrait_shared.blendshapes import ARKIT_NAMES, FaceFrame, combine, shape_offsets
+from portrait_shared.expression_library import VISEMES
 
 from blender_addon.capture.controls import VideoOptions, controls_of_video
 from blender_addon.capture.head_pose import (
@@ -362,6 +363,29 @@ def test_speech_moves_the_mouth() -> None:
     assert at("mouthPucker", 0.96) > at("mouthPucker", 0.8), "rounding begins before the vowel"
     assert all(values[0] < 0.01 and values[-1] < 0.01 for values in controls.weights.values())
     assert set(controls.weights) < set(controls.owned) and not any(n.startswith("eye") for n in controls.owned)
+
+
+@pytest.mark.parametrize("name", [name for name in VISEMES if name != "sil"])
+def test_a_sound_that_is_held_is_the_librarys_shape(name: str) -> None:
+    """At a loudness that neither opens nor closes the mouth more."""
+    speech = speech_of(("sil", 0.0, 0.4), (name, 0.4, 1.6), ("sil", 1.6, 2.0), loud=0.733)
+    weights = controls_of_speech(speech, Placement(1, 24)).weights
+    shown = {control: values[24] for control, values in weights.items()}
+    for control in {*shown, *VISEMES[name]}:
+        assert shown.get(control, 0.0) == pytest.approx(VISEMES[name].get(control, 0.0), abs=0.04), control
+
+
+def test_lips_meet_between_open_vowels_on_a_face_that_shows_teeth(rest: np.ndarray) -> None:
+    visemes = (("aa", 0.0, 0.4), ("PP", 0.4, 0.5), ("aa", 0.5, 0.9))
+    controls = controls_of_speech(speech_of(*visemes, loud=1.0), Placement(1, 24))
+    smiling = rest + combine(rest, {"mouthUpperUpLeft": 0.6, "mouthUpperUpRight": 0.6})
+
+    def gap(frame: int) -> float:
+        posed = smiling + combine(smiling, {name: float(values[frame]) for name, values in controls.weights.items()})
+        return float(np.linalg.norm(posed[66] - posed[62]))
+
+    assert gap(5) > 2.0 * np.linalg.norm(smiling[66] - smiling[62]), "open before"
+    assert max(gap(frame) for frame in range(9, 14)) < 0.1 * gap(5), "while the jaw is on its way"
 
 
 def test_loud_speech_opens_further() -> None:
