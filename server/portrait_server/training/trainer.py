@@ -108,6 +108,7 @@ class Trainer:
             self._log = RunLog(output)
         self._good: tuple[dict[str, Tensor], int] = ({}, -_SNAPSHOT_STEPS)
         self._bad_rolls = 0
+        self._measured = -1  # at which step last
         self._waited = self._worked = 0.0
 
     def run(self, minutes: float | None = None, stop: Callable[[], bool] = lambda: False) -> Progress:
@@ -187,11 +188,12 @@ class Trainer:
         self._waited = self._worked = 0.0
 
     def _look(self) -> None:
-        self._measure()
+        if self._measured != self.progress.step:
+            self._measure()
         self._draw_sheets()
 
     def _measure(self) -> None:
-        scores = []
+        self._measured, scores = self.progress.step, []
         for name, held_out in self._held_out.items():
             figures = held_out.measure(lambda batch: self.learner.draw(batch).image)
             self._event(f"held_out_{name}", **figures)

@@ -51,7 +51,9 @@ def test_resume_is_exact(tiny: Tiny, tmp_path: Path, network: str) -> None:
 
 
 def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, corpus: Path, tmp_path: Path) -> None:
-    trainer = Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
+    configuration = tiny()
+    configuration = replace(configuration, keeping=replace(configuration.keeping, measure_every=5))
+    trainer = Trainer(configuration, tmp_path, Team("cpu"), resume=False)
     trainer.run()
     networks, info = weights_file.load(tmp_path / "last.safetensors")
     assert info.step == 10 and info.configuration.name == "tiny-portrait"
@@ -62,7 +64,7 @@ def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, corpus: Path, tmp_p
     assert len(list((tmp_path / "samples").glob("*.png"))) == 2
     assert any((tmp_path / "tensorboard").iterdir())
     measured = events(tmp_path, f"held_out_{corpus.stem}")
-    assert [line["step"] for line in measured] == [0, 10]
+    assert [line["step"] for line in measured] == [0, 5, 10]
     assert not list(tmp_path.glob("**/*.p*kl")) and not list(tmp_path.glob("**/*.pt"))
 
 
