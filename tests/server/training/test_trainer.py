@@ -52,7 +52,9 @@ def test_resume_is_exact(tiny: Tiny, tmp_path: Path, network: str) -> None:
 
 def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, corpus: Path, tmp_path: Path) -> None:
     configuration = tiny()
-    configuration = replace(configuration, keeping=replace(configuration.keeping, measure_every=5))
+    configuration = dataclasses.replace(
+        configuration, keeping=dataclasses.replace(configuration.keeping, measure_every=5)
+    )
     trainer = Trainer(configuration, tmp_path, Team("cpu"), resume=False)
     trainer.run()
     networks, info = weights_file.load(tmp_path / "last.safetensors")
