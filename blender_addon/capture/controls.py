@@ -16,10 +16,9 @@ from ..rig import head_pivot
 from .head_pose import control_angles
 from .solve import combined, solve
 from .timing import Placement, SceneTrack, to_scene
-from .transfer import EYES, most_neutral, transfer
+from .transfer import EYES, most_neutral, mouth_is_open, transfer
 
 NEUTRAL_CHOICES: Final = ("FIRST", "FRAME", "AUTO")
-_OPEN_MOUTH_OF_WIDTH = 0.12
 _HALF_SHUT = 0.7
 
 
@@ -134,9 +133,8 @@ def _notes(track: LandmarkTrack, shown: SceneTrack, row: int) -> tuple[str, ...]
     faces = int(np.max(track.extra.get("faces", np.ones(1)), initial=1))
     if faces > 1:
         notes.append(f"Up to {faces} faces in the video; one is followed. Choose another by its number from the left.")
-    neutral, frame = shown.points[row], int(shown.frames[row])
-    wide = np.linalg.norm(neutral[48] - neutral[54])
-    if np.linalg.norm(neutral[62] - neutral[66]) > _OPEN_MOUTH_OF_WIDTH * wide:
+    frame = int(shown.frames[row])
+    if mouth_is_open(shown.points, row):
         notes.append(f"The mouth is open in the neutral frame {frame}: choose one where it rests.")
     opening = [_openings(shown.points, eye.lids) for eye in EYES]
     if any(gap[row] < _HALF_SHUT * np.percentile(gap, 75) for gap in opening):

@@ -35,6 +35,13 @@ _WIDEST = -0.7
 _LIDS_MEET_AT = 0.85
 _PUPIL_HIDDEN = 0.55
 
+# A smile shows teeth with the jaw up: the real clips' grins part the lips by up to 0.24 of the mouth's width, with the
+# chin up to 0.07 of the outer eye corners' distance lower than at rest. A jaw that opens reaches 0.08 to 0.22.
+_LIPS_APART = 0.12
+_NO_SMILE = 0.35
+_DROPPED_JAW = 0.08
+_JAW_UP_PERCENTILE = 10
+
 
 @dataclass(frozen=True)
 class Eye:
@@ -119,6 +126,22 @@ def most_neutral(points: np.ndarray) -> int:
     gap = np.abs(inside[:, 62, 1] - inside[:, 66, 1])
     eyes = sum(_opening(inside, eye) for eye in EYES)
     return int(np.argmin(away + gap - np.percentile(gap, 10) + np.abs(eyes - np.percentile(eyes, 70))))
+
+
+def mouth_is_open(points: np.ndarray, row: int) -> bool:
+    """Whether a dropped jaw parts the lips in a frame; a smile that shows teeth is no open mouth.
+
+    Args:
+        points: (T, 70, 3) pixels of the recording, whose other frames tell where the chin is when the jaw is up.
+    """
+    face = points[row]
+    parted = np.linalg.norm(face[62] - face[66]) / max(float(np.linalg.norm(face[48] - face[54])), 1e-6)
+    if parted <= _LIPS_APART or parted > _NO_SMILE:
+        return bool(parted > _NO_SMILE)
+    frame = FaceFrame.of(face)
+    inside = HeadPoses.of(points, face).undo(points) @ frame.axes[1] / frame.unit
+    below_nose = inside[:, 33] - inside[:, 8]
+    return bool(below_nose[row] - np.percentile(below_nose, _JAW_UP_PERCENTILE) > _DROPPED_JAW)
 
 
 def _opening(local: np.ndarray, eye: Eye) -> np.ndarray:

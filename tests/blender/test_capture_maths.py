@@ -29,7 +29,7 @@ from blender_addon.capture.reduce import evaluate, reduce
 from blender_addon.capture.solve import solve
 from blender_addon.capture.speech_shapes import Speech, controls_of_speech
 from blender_addon.capture.timing import Placement, to_scene
-from blender_addon.capture.transfer import EYES, closure, most_neutral, transfer
+from blender_addon.capture.transfer import EYES, closure, most_neutral, mouth_is_open, transfer
 from blender_addon.importers.live_link import controls_of_recording, read_live_link
 from tests.blender.conftest import face_points
 from tests.paths import real_clips
@@ -179,6 +179,34 @@ def test_the_most_neutral_frame_is_neither_blinking_nor_speaking(rest: np.ndarra
     points, weights = acted(rest)
     row = most_neutral(points)
     assert weights["jawOpen"][row] < 0.15 and weights["eyeBlinkLeft"][row] < 0.1
+
+
+GRIN = {name: 1.0 for side in ("Left", "Right") for name in (f"mouthSmile{side}", f"mouthUpperUp{side}")}
+
+
+def test_a_smile_with_teeth_is_no_open_mouth(rest: np.ndarray) -> None:
+    """Both part the lips as far; the jaw tells them apart, also on a head that turns."""
+    still = np.stack([rest + combine(rest, weights) for weights in [{}] * 8 + [GRIN, {"jawOpen": 0.3}]])
+    angles, moves, scales = swaying(len(still))
+    for points in (still, turned(still, angles, moves, scales)):
+        parted = [np.linalg.norm(face[66] - face[62]) / np.linalg.norm(face[54] - face[48]) for face in points[-2:]]
+        assert 0.12 < parted[0] < 0.35 and 0.12 < parted[1] < 0.35, "lips well apart in both"
+        assert not mouth_is_open(points, 8) and mouth_is_open(points, 9)
+        assert not mouth_is_open(points, 0)
+    always = np.repeat((rest + combine(rest, {"jawOpen": 1.0}))[None], 5, 0)
+    assert mouth_is_open(always, 0), "also where the jaw never goes up"
+
+
+@pytest.mark.parametrize(
+    ("clip", "row", "is_open"),
+    [("s32", 0, False), ("d0", 29, False), ("d3", 2, False), ("d20", 32, True), ("d18", 19, True), ("d6", 36, True)],
+)
+def test_real_smiles_and_open_mouths(clip: str, row: int, is_open: bool) -> None:
+    """Looked at: two smiles with teeth and a winking grin; then “ah”, a shout and “ooh”."""
+    folder = real_clips()
+    if folder is None:
+        pytest.skip("no real clips beside the repository")
+    assert mouth_is_open(LandmarkTrack.load(folder / clip / "track.npz").points.astype(float), row) == is_open
 
 
 def test_solving_finds_the_controls_again(rest: np.ndarray) -> None:
