@@ -19,6 +19,7 @@ import acting  # noqa: E402
 import capturing  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
+import four_clicks  # noqa: E402
 import troubles  # noqa: E402
 from desktop import FOLDER, PLAN, Steps, park, report, take, window  # noqa: E402
 
@@ -28,6 +29,7 @@ CHAPTERS = {
     "capturing": capturing.steps,
     "finishing": finishing.steps,
     "troubles": troubles.steps,
+    "four_clicks": four_clicks.steps,
 }
 
 

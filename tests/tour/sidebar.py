@@ -10,7 +10,14 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import bpy
-from desktop import Place, Steps, at, extension, place, shot, window
+from desktop import Place, Steps, at, extension, place, shot, window, xdo
+
+_PROBE_PIXELS = 9  # apart: less than half a button's height
+_PROBE_ACROSS = 0.62  # of the sidebar's width: meets a button of its own row, and the right one of two
+_SCROLLS = 4
+
+clicked: list[str] = []
+"""Operators whose buttons were pressed with the mouse."""
 
 
 def region(kind: str = "VIEW_3D") -> Place:
@@ -36,6 +43,35 @@ def choose_tab(side: Place, name: str = "Portrait") -> Steps:
             yield 0.25
     side.area.tag_redraw()
     yield 0.5
+
+
+def click(operator: str) -> Steps:
+    """Presses the button of an operator in the open tab, with the mouse.
+
+    No script can ask Blender where a button is. Ctrl-C over a button, though, copies what it would call: the mouse goes
+    down the tab until it is over the right one, and scrolls where the tab is longer than the screen.
+
+    Raises:
+        TimeoutError: the tab shows no such button.
+    """
+    manager, side = bpy.context.window_manager, region()
+    wanted = f"bpy.ops.{operator}("
+    for _ in range(_SCROLLS):
+        for down in range(_PROBE_PIXELS, side.region.height, _PROBE_PIXELS):
+            spot = side.pixel(_PROBE_ACROSS * side.region.width, side.region.height - down)
+            manager.clipboard = ""
+            xdo("mousemove", *spot)
+            yield 0.1
+            xdo("key", "ctrl+c")
+            yield 0.15
+            if manager.clipboard.startswith(wanted):
+                xdo("click", 1)
+                clicked.append(operator)
+                yield 0.5
+                return
+        xdo(*("click", 5) * 5)  # the mouse's wheel
+        yield 0.5
+    raise TimeoutError(f"the tab shows no button of {operator}")
 
 
 def picture(name: str, names: list[str]) -> Steps:

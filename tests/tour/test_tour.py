@@ -31,6 +31,7 @@ def test_from_an_empty_scene_to_a_playing_portrait(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-4000:]
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert 0 < report["figures"]["clicks_to_moving_frames"] <= 4
     assert {path.stem for path in tmp_path.glob("*.png")} >= set(report["pictures"])
     shown = {path.name for path in (tmp_path / "pictures").glob("*.jpg")}
     assert pictures_of_the_guides() <= shown, "the guides show a picture that the tour does not take"
