@@ -77,11 +77,6 @@ def waiting() -> list[Job]:
     return [job for job in _jobs if job.active]
 
 
-def cancel_all() -> None:
-    for job in waiting():
-        job.cancel()
-
-
 def abandon_all() -> None:
     """Ends every job without touching Blender's data."""
     for job in waiting():

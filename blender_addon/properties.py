@@ -82,8 +82,8 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         name="Preview Size",
         description="Choose the longer side of the live preview's picture; a smaller one follows faster",
         items=(
-            ("256", "256", "Draw 256 pixels, which is fastest"),
-            ("512", "512", "Draw 512 pixels, which is clearer and slower"),
+            ("256", "256 px", "Draw 256 pixels, which is fastest"),
+            ("512", "512 px", "Draw 512 pixels, which is clearer and slower"),
             ("FULL", "Full", "Draw as large as the rendered frames"),
         ),
     )

@@ -15,7 +15,15 @@ from ..capture.timing import Placement
 from ..importers.live_link import controls_of_recording, read_live_link
 from ..sampling import check_rig
 from ..scene_time import scene_fps
-from .capture_settings import FromFile, FromStrip, KeySettings, NeedsRig, VideoSettings, run_job
+from .capture_settings import (
+    FromFile,
+    FromStrip,
+    KeySettings,
+    NeedsRig,
+    VideoSettings,
+    begin_at_current_frame,
+    run_job,
+)
 from .common import active_portrait, has_window, report, scene_of
 
 _VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf;*.gif"
@@ -135,6 +143,7 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
         if not has_window(context):
             return self.execute(context)
         self.filepath = ""
+        begin_at_current_frame(self, context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

@@ -110,6 +110,12 @@ class VideoSettings(KeySettings):
         )
 
 
+def begin_at_current_frame(operator: Any, context: bpy.types.Context) -> None:
+    """Where a performance of a file lands, unless another frame was asked for."""
+    if not operator.properties.is_property_set("first_frame"):
+        operator.first_frame = scene_of(context).frame_current
+
+
 class FromFile:
     """Operators that ask for a file; in the program's window they go on in the background."""
 
@@ -122,8 +128,7 @@ class FromFile:
             return self.execute(context)
         self.without_waiting = True
         self.filepath = ""  # Blender proposes the .blend's own name
-        if "first_frame" in self.bl_rna.properties and not self.properties.is_property_set("first_frame"):
-            self.first_frame = scene_of(context).frame_current
+        begin_at_current_frame(self, context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

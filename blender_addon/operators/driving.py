@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import bpy
 from bpy.props import FloatProperty, IntProperty
 from portrait_shared.errors import PortraitError
@@ -49,6 +51,11 @@ class _NeedsEntries(_NeedsRig):
         return True
 
 
+def _mapped(found: Sized) -> str:
+    count = f"{len(found)} drivers" if len(found) > 1 else "1 driver"
+    return f"{count} mapped; press Set Rest where the driving face is at rest"
+
+
 class PORTRAIT_OT_map_by_name(_NeedsRig, bpy.types.Operator):
     """Map the selected objects, their bones and vertex groups whose names stand for points of the face: the rig's own \
 names, iBUG's and MediaPipe's numbers, Rigify's face bones. Then set their rest"""
@@ -61,7 +68,7 @@ names, iBUG's and MediaPipe's numbers, Rigify's face bones. Then set their rest"
         found = sources.by_name(context, portrait)
         for target, source in found.items():
             sources.put(portrait.driving, target, source)
-        self.report({"INFO"}, f"{len(found)} drivers mapped; press Set Rest where the driving face is at rest")
+        self.report({"INFO"}, _mapped(found))
         return {"FINISHED"}
 
 
@@ -78,7 +85,7 @@ selected on the portrait's rig: one driver to all of them, or as many as there a
         for target, source in found.items():
             sources.put(portrait.driving, target, source)
         portrait.driving.active_index = len(portrait.driving.entries) - 1
-        self.report({"INFO"}, f"{len(found)} drivers mapped; press Set Rest where the driving face is at rest")
+        self.report({"INFO"}, _mapped(found))
         return {"FINISHED"}
 
 
@@ -156,7 +163,7 @@ ARKit's controls, such as jawOpen; a slider that has a driver of your own keeps 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         names = sliders.drive(portrait.rig, context.selected_objects)
         portrait.driving.enabled = True
-        self.report({"INFO"}, f"{len(names)} sliders are driven")
+        self.report({"INFO"}, f"{len(names)} sliders are driven" if len(names) > 1 else "1 slider is driven")
         return {"FINISHED"}
 
 

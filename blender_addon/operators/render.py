@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bpy
+from bpy.props import StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from .. import job_queue, portrait_copies, sequencer, server
@@ -106,10 +107,21 @@ class PORTRAIT_OT_render_again(_Render, bpy.types.Operator):
 
 
 class PORTRAIT_OT_cancel(bpy.types.Operator):
-    """Stop working on portraits; frames that are there are kept"""
+    """Stop all work on portraits; frames that are there are kept"""
 
     bl_idname = "portrait.cancel"
     bl_label = "Cancel"
+
+    uid: StringProperty(
+        description="Stop the work on this portrait alone; where none is named, all of it",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        if properties.is_property_set("uid"):
+            return "Stop this work; frames that are there are kept, and other portraits that wait go on"
+        return ""  # as above
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -119,7 +131,10 @@ class PORTRAIT_OT_cancel(bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job_queue.cancel_all()
+        chosen = self.properties.is_property_set("uid")
+        for job in job_queue.waiting():
+            if not chosen or job.uid == self.uid:
+                job.cancel()
         return {"FINISHED"}
 
 

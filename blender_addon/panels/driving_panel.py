@@ -38,7 +38,7 @@ def draw_driving(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     layout.operator("portrait.drive_sliders", icon="SHAPEKEY_DATA")
     driven = len(sliders.driven_sliders(portrait.rig))
     if driven:
-        layout.label(text=f"{driven} sliders are driven", icon="DRIVER")
+        layout.label(text=f"{driven} sliders are driven" if driven > 1 else "1 slider is driven", icon="DRIVER")
     if driving.face is not None or driven:
         layout.prop(driving, "enabled")
         layout.operator("portrait.bake_drivers", icon="KEYTYPE_KEYFRAME_VEC")
@@ -69,7 +69,8 @@ def _draw_entries(layout: bpy.types.UILayout, context: bpy.types.Context, portra
     found = sources.problems(scene_of(context), portrait)
     waiting = sum(not mechanism.is_bound(driving, entry) for entry in driving.entries) - len(found)
     if waiting > 0:
-        draw_text(layout, context, f"{waiting} drivers wait for Set Rest.", "INFO")
+        words = f"{waiting} drivers wait" if waiting > 1 else "1 driver waits"
+        draw_text(layout, context, f"{words} for Set Rest.", "INFO")
     for problem in found[:_PROBLEMS_SHOWN]:
         draw_text(layout, context, f"{problem.message} {problem.remedy}", "ERROR")
     if found:

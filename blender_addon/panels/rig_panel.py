@@ -16,6 +16,7 @@ from ..rig_drivers import LIMITS_PROPERTY
 from .sections import draw_text
 
 _WORDS = re.compile(r"[A-Z][a-z]*")
+_LABEL_SHARE = 0.34
 _ALONE = {"tongueOut": "Tongue Out", "cheekPuff": "Puff", "browInnerUp": "Inner Up"}
 
 
@@ -53,10 +54,10 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if LIMITS_PROPERTY in rig:
         layout.prop(rig, f'["{LIMITS_PROPERTY}"]', text="Limits")
     layout.operator_menu_enum("portrait.apply_expression", "expression", text="Expression", icon="USER")
+    layout.operator("portrait.mirror_pose", icon="MOD_MIRROR")
     row = layout.row(align=True)
-    row.operator("portrait.mirror_pose", icon="MOD_MIRROR")
-    row.operator("portrait.reset_pose", text="Reset").scope = "ALL"
-    row.operator("portrait.reset_pose", text="Selected").scope = "SELECTED"
+    row.operator("portrait.reset_pose", text="Reset All").scope = "ALL"
+    row.operator("portrait.reset_pose", text="Reset Selected").scope = "SELECTED"
     row = layout.row(align=True)
     row.operator("portrait.save_pose", icon="ASSET_MANAGER")
     row.operator("portrait.make_pose_library", text="Pose Library")
@@ -66,14 +67,20 @@ def draw_sliders(layout: bpy.types.UILayout, context: bpy.types.Context, region:
     """A line for each control; the person's right is at the picture's left, and so is its slider."""
     rig = active_portrait(context).rig
     column = layout.column(align=True)
-    for names in rows_of(region):
-        split = column.split(factor=0.34, align=True)
+    rows = rows_of(region)
+    if any(len(names) == 2 for names in rows):  # in each slider the word would be cut
+        split = column.split(factor=_LABEL_SHARE, align=True)
+        split.label(text="")
+        row = split.row(align=True)
+        for side in ("Right", "Left"):
+            row.label(text=side)
+    for names in rows:
+        split = column.split(factor=_LABEL_SHARE, align=True)
         split.label(text=label_of(names[0]))
         row = split.row(align=True)
         for name in names:
             if name in rig:
-                side = "Right" if name.endswith("Right") else "Left" if name.endswith("Left") else ""
-                row.prop(rig, f'["{name}"]', text=side, slider=True)
+                row.prop(rig, f'["{name}"]', text="", slider=True)
 
 
 def _has_rig(context: bpy.types.Context) -> bool:

@@ -86,7 +86,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: P
     if job.active:
         row = layout.row(align=True)
         row.progress(factor=job.progress, text=f"{job.label}: {job.note}")
-        row.operator("portrait.cancel", text="", icon="CANCEL")
+        row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
     elif portrait.uid and problems.last(portrait.uid) is None:
         draw_text(layout, context, f"{job.label}: {job.note}", "INFO")
         for note in job.notes:
@@ -100,7 +100,7 @@ def draw_other_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | 
         return
     row = layout.row(align=True)
     row.progress(factor=job.progress, text=f"{owner_name(job.uid)}{job.label}: {job.note}")
-    row.operator("portrait.cancel", text="", icon="CANCEL")
+    row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
 
 
 def owner_name(uid: str) -> str:

@@ -17,9 +17,10 @@ from portrait_shared.errors import ErrorCode, PortraitError
 bpy = pytest.importorskip("bpy")
 
 from mathutils import Vector  # noqa: E402
+from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
 from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
-from blender_addon.panels import sections, sidebar  # noqa: E402
+from blender_addon.panels import rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.render_job import RenderJob, time_left  # noqa: E402
 
@@ -48,7 +49,10 @@ class CheckedLayout:
                 self.seen.append(positional[0])
                 return SimpleNamespace(rna_type=found)
             if name == "prop":
-                assert positional[1] in positional[0].bl_rna.properties, positional
+                if positional[1].startswith("["):  # a custom property
+                    positional[0].path_resolve(positional[1])
+                else:
+                    assert positional[1] in positional[0].bl_rna.properties, positional
                 self.seen.append(positional[1])
             if name in ("label", "progress"):
                 assert isinstance(named["text"], str)
@@ -164,6 +168,30 @@ def test_the_job_of_another_portrait_is_shown_and_can_be_cancelled(
     text = drawn()
     assert "anna · Render: Waiting" in text and "portrait.cancel" in text
     job_queue.abandon_all()
+
+
+def test_the_cross_beside_a_job_stops_that_one_alone(portrait: Any, photo_file: Path, face: np.ndarray) -> None:
+    second = portrait_parts.add(bpy.context.scene, str(photo_file))
+    portrait_parts.attach_rig(bpy.context, second, face)
+    plan = server.launch_plan(bpy.context)
+    jobs = [RenderJob(uid, plan) for uid in (bpy.context.scene.talking_portraits.items[0].uid, second.uid)]
+    for job in jobs:
+        job_queue.submit(job)
+    assert bpy.ops.portrait.cancel(uid=second.uid) == {"FINISHED"}
+    assert [job.active for job in jobs] == [True, False]
+    assert bpy.ops.portrait.cancel() == {"FINISHED"}, "as in the pie menu: all of it"
+    assert not any(job.active for job in jobs)
+    job_queue.abandon_all()
+
+
+def test_sliders_of_both_sides_say_which_is_which(portrait: Any) -> None:
+    for region in REGIONS:
+        seen: list[str] = []
+        rig_panel.draw_sliders(CheckedLayout(seen), bpy.context, region)
+        assert ("Right" in seen) == any(len(names) == 2 for names in rig_panel.rows_of(region)), region
+        shown = [name for name in seen if name.startswith('["')]
+        assert len(shown) == len(REGIONS[region])
+        assert "Right" not in seen or seen.index("Right") < seen.index("Left") < seen.index(shown[0])
 
 
 def test_from_an_empty_scene_to_moving_frames_in_four_clicks(
