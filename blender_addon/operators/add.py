@@ -21,7 +21,7 @@ from .common import AsksForFile, NeedsPortrait, OnPortrait, active_portrait, has
 
 _FACE = {
     "name": "Face", "description": "Choose which face of the photo is meant: 0 takes the largest, 1 the first from the left", "default": 0,
-    "min": 0,
+    "min": 0, "options": {"SKIP_SAVE"},
 }  # fmt: skip
 
 

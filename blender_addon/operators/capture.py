@@ -72,7 +72,7 @@ class PORTRAIT_OT_capture_movie_strip(FromStrip, _CaptureVideo, NeedsRig, bpy.ty
     """Make the portrait act like the person in the active movie strip, on the frames where the strip shows them"""
 
     bl_idname = "portrait.capture_movie_strip"
-    bl_label = "Capture from Strip"
+    bl_label = "Capture from Movie Strip"
 
     kinds = ("MOVIE",)
     kind_words = "a movie strip"

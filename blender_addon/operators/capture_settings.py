@@ -17,6 +17,8 @@ from ..job import State
 from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
 
 _DIALOG_WIDTH = 360
+_SHOWN = ("first_frame", "face", "neutral", "neutral_frame", "onto", "smoothing", "expression", "head", "tolerance",
+          "markers")  # fmt: skip
 
 
 class NeedsRig(NeedsPortrait):
@@ -45,12 +47,9 @@ class KeySettings:
         "more gives fewer keys",
         subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
     )  # fmt: skip
-    markers: BoolProperty(
-        name="Mark Gaps", description="Put markers on the timeline where no face was seen, and at cuts", default=True
-    )
 
     def key_options(self) -> jobs.KeyOptions:
-        return jobs.KeyOptions(self.tolerance, self.markers)
+        return jobs.KeyOptions(self.tolerance)
 
     def said(self, what: Report) -> set[str]:
         """Tells what was keyed; what the user should know comes as a warning."""
@@ -103,6 +102,23 @@ class VideoSettings(KeySettings):
         soft_max=2.0,
         max=5.0,
     )
+
+    markers: BoolProperty(
+        name="Mark Gaps", description="Put markers on the timeline where no face was seen, and at cuts", default=True
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """What the video is first, what becomes of it after; a neutral frame can be chosen where it counts alone."""
+        column = self.layout.column()
+        column.use_property_split, column.use_property_decorate = True, False
+        known = self.properties.bl_rna.properties
+        for name in (name for name in _SHOWN if name in known):
+            row = column.row()
+            row.enabled = name != "neutral_frame" or self.neutral == "FRAME"
+            row.prop(self, name)
+
+    def key_options(self) -> jobs.KeyOptions:
+        return jobs.KeyOptions(self.tolerance, self.markers)
 
     def video_options(self) -> VideoOptions:
         return VideoOptions(

@@ -25,7 +25,7 @@ class PORTRAIT_MT_pie(bpy.types.Menu):
         pie.operator("portrait.preview", icon="PLAY")
         pie.operator("portrait.show_photo", icon="IMAGE_DATA")
         pie.operator("portrait.show_frames", icon="RENDER_RESULT")
-        pie.operator("portrait.reset_pose", text="Reset Pose", icon="LOOP_BACK")
+        pie.operator("portrait.reset_pose", text="Reset Pose", icon="LOOP_BACK").scope = "ALL"
         pie.operator("portrait.cancel", icon="CANCEL")
 
 

@@ -28,6 +28,7 @@ from blender_addon.capture.controls import Controls, VideoOptions  # noqa: E402
 from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
 from blender_addon.capture.timing import Placement  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
+from blender_addon.operators.capture_settings import VideoSettings, begin_at_current_frame  # noqa: E402
 from blender_addon.panels import capture_panel  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
@@ -446,6 +447,51 @@ def test_a_strip_whose_file_is_gone(scene: Any, make_video: Callable[..., Path])
     path.write_text("hello")
     with pytest.raises(PortraitError, match="cannot read"):
         strips.source_of_strip(scene, strip)
+
+
+class _GreyingLayout(CheckedLayout):
+    """Remembers which rows are greyed."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "enabled":
+            self.seen.append("lit" if value else "greyed")
+
+
+@pytest.mark.parametrize(("neutral", "state"), [("FIRST", "greyed"), ("FRAME", "lit")])
+def test_the_neutral_frame_is_greyed_until_it_counts(addon: Any, neutral: str, state: str) -> None:
+    kind = bpy.ops.portrait.capture_video.get_rna_type()
+    seen: list[str] = []
+    settings = SimpleNamespace(
+        layout=_GreyingLayout(seen), neutral=neutral, bl_rna=kind, properties=SimpleNamespace(bl_rna=kind)
+    )
+    VideoSettings.draw(settings, bpy.context)
+    assert seen[seen.index("neutral_frame") - 1] == state
+    settable = {p.identifier for p in kind.properties if not p.is_hidden} - {"rna_type", "filepath"}
+    assert set(seen) - {"lit", "greyed"} == settable, "all settings are shown"
+
+
+def test_a_performance_of_a_file_begins_at_the_frame_that_is_shown(scene: Any) -> None:
+    class Begins(bpy.types.Operator):
+        """Asks for nothing, and tells where it would begin"""
+
+        bl_idname, bl_label = "portrait.test_begins", "Begins"
+        first_frame: bpy.props.IntProperty(default=1)
+
+        def execute(self, context: Any) -> set[str]:
+            begin_at_current_frame(self, context)
+            begun.append(self.first_frame)
+            return {"FINISHED"}
+
+    begun: list[int] = []
+    bpy.utils.register_class(Begins)
+    try:
+        scene.frame_set(37)
+        bpy.ops.portrait.test_begins()
+        bpy.ops.portrait.test_begins(first_frame=5)
+    finally:
+        bpy.utils.unregister_class(Begins)
+    assert begun == [37, 5]
 
 
 def test_adjusting_keys_the_same_take_again(portrait: Any) -> None:

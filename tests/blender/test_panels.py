@@ -57,7 +57,7 @@ class CheckedLayout:
             if name in ("label", "progress"):
                 assert isinstance(named["text"], str)
                 self.seen.append(named["text"])
-            return CheckedLayout(self.seen)
+            return type(self)(self.seen)
 
         return call
 
