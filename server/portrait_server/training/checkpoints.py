@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from portrait_server.networks.configurations import Networks
@@ -38,16 +39,22 @@ def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, 
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial / _TENSORS)
-        (partial / _STATE).write_text(json.dumps(state, indent=1, default=str), "utf-8")
-        for written in (partial / _TENSORS, partial / _STATE):
-            with written.open("rb+") as file:
+        # safetensors writing files by itself would hide a full disk behind an error of its own, without a number.
+        contents = {
+            _TENSORS: serialised({name: tensor.contiguous() for name, tensor in tensors.items()}),
+            _STATE: json.dumps(state, indent=1, default=str).encode(),
+        }
+        for name, content in contents.items():
+            with (partial / name).open("wb") as file:
+                file.write(content)
+                file.flush()
                 os.fsync(file.fileno())
         shutil.rmtree(path, ignore_errors=True)
         partial.rename(path)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        code = ErrorCode.DISK_FULL if error.errno == errno.ENOSPC else ErrorCode.OUTPUT_NOT_WRITABLE
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        code = ErrorCode.DISK_FULL if full else ErrorCode.OUTPUT_NOT_WRITABLE
         raise PortraitError(
             code, f"No checkpoint can be written to {folder}: {error.strerror}.", "Make room, or choose another folder."
         ) from error
@@ -83,11 +90,11 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Puts back what `optimiser_tensors` took out."""
+    """Puts back copies of what `optimiser_tensors` took out: PyTorch keeps the tensors it is given, and learns in them."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         number, what = name.split(".")
-        state.setdefault(int(number), {})[what] = tensor
+        state.setdefault(int(number), {})[what] = tensor.clone()
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 

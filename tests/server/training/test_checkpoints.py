@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -33,6 +39,52 @@ def test_a_damaged_one_is_named(tmp_path: Path, broken: str) -> None:
     assert raised.value.code == ErrorCode.BAD_WEIGHTS
 
 
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, ErrorCode.DISK_FULL),
+        (errno.EDQUOT, ErrorCode.DISK_FULL),
+        (errno.EIO, ErrorCode.OUTPUT_NOT_WRITABLE),
+    ],
+)
+def test_a_full_disk_leaves_the_checkpoints_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: ErrorCode
+) -> None:
+    before = checkpoints.write(tmp_path, 1, {"a": torch.zeros(100)}, {"step": 1}, keep=2)
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
+    with pytest.raises(PortraitError) as raised:
+        checkpoints.write(tmp_path, 2, {"a": torch.zeros(100)}, {"step": 2}, keep=2)
+    assert raised.value.code == code and os.strerror(number) in raised.value.message
+    assert list(tmp_path.iterdir()) == [before]
+
+
+_LIMITED = """
+import resource, sys, torch
+from pathlib import Path
+from portrait_server.training import checkpoints
+from portrait_shared.errors import PortraitError
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
+try:
+    checkpoints.write(Path(sys.argv[1]), 7, {"a": torch.zeros(2**16)}, {"step": 7}, keep=2)
+except PortraitError as error:
+    print(error.code)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of a process's files")
+def test_a_file_that_cannot_be_written_whole_is_not_kept(tmp_path: Path) -> None:
+    """A real write cut short, whatever writes it: the operating system takes no more than 64 KiB."""
+    command = [sys.executable, "-c", _LIMITED, str(tmp_path / "run")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "output_not_writable\n"), ended.stderr
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 def test_optimisers_remember(tmp_path: Path) -> None:
     weight = torch.nn.Parameter(torch.ones(3))
     one, other = torch.optim.Adam([weight]), torch.optim.Adam([weight])
@@ -41,3 +93,18 @@ def test_optimisers_remember(tmp_path: Path) -> None:
     checkpoints.load_optimiser(other, checkpoints.optimiser_tensors(one))
     for name, value in one.state[weight].items():
         assert torch.equal(value, other.state[weight][name]), name
+
+
+def test_going_back_twice_comes_to_the_same() -> None:
+    """What was put back is a copy: steps after it change nothing of what is kept for the next time."""
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimiser = torch.optim.Adam([weight])
+    weight.grad = torch.tensor([1.0, 2.0, 3.0])
+    optimiser.step()
+    kept = {name: tensor.clone() for name, tensor in checkpoints.optimiser_tensors(optimiser).items()}
+    expected = {name: tensor.clone() for name, tensor in kept.items()}
+    for _ in range(2):
+        checkpoints.load_optimiser(optimiser, kept)
+        for name, tensor in checkpoints.optimiser_tensors(optimiser).items():
+            assert torch.equal(tensor, expected[name]), name
+        optimiser.step()

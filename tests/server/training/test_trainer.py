@@ -92,6 +92,34 @@ def test_networks_that_blow_up_go_back(tiny: Tiny, tmp_path: Path) -> None:
     assert all(torch.isfinite(p).all() for p in trainer.learner.networks.parameters())
 
 
+def test_going_back_twice_is_exact(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a step where the optimisers remember something, with steps learnt between."""
+    trainer = Trainer(tiny(), tmp_path, Team("cpu"), resume=False)
+    poisoned: list[int] = []
+    back: list[dict[str, torch.Tensor]] = []
+    going_back = trainer._go_back
+
+    def observed(reason: str) -> None:
+        going_back(reason)
+        back.append({name: tensor.clone() for name, tensor in trainer.learner.tensors().items()})
+
+    def poison() -> bool:
+        if len(poisoned) < 2 and trainer.progress.step >= 6:
+            poisoned.append(trainer.progress.batch)
+            for parameter in trainer.learner.networks.generator.parameters():
+                parameter.data.fill_(torch.nan)
+        return False
+
+    monkeypatch.setattr(trainer, "_go_back", observed)
+    monkeypatch.setattr("portrait_server.training.trainer._SNAPSHOT_STEPS", 5)
+    assert trainer.run(stop=poison).rollbacks == 2
+    assert [event["back_to"] for event in events(tmp_path, "rollback")] == [5, 5]
+    first, second = back
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+    assert any("adam" in name and "exp_avg" in name for name in first)
+
+
 def test_networks_that_stay_broken_end_the_run(tiny: Tiny, tmp_path: Path) -> None:
     rates = dataclasses.replace(tiny().optimiser, generator_rate=float("inf"))
     with pytest.raises(PortraitError) as raised:
