@@ -43,20 +43,29 @@ class ContentLoss(nn.Module):
             path: the safetensors file.
 
         Raises:
-            PortraitError: WEIGHTS_MISSING when the file is missing, is damaged or lacks a layer.
+            PortraitError: WEIGHTS_MISSING when the file is missing, is damaged, lacks a layer or holds one of
+                another shape.
         """
         super().__init__()
         arrays = _read(network, path)
         self.network = network
-        self.layers: list[list[tuple[Tensor, Tensor]]] = []
-        for block, count in enumerate(_BLOCKS[network], start=1):
-            names = [f"conv{block}_{number}" for number in range(1, count + 1)]
-            missing = [n for n in names if f"{n}.weight" not in arrays or f"{n}.bias" not in arrays]
-            if missing:
+        channels = 3
+        for name in _names(network):
+            weight, bias = (arrays.get(f"{name}.{what}") for what in ("weight", "bias"))
+            if weight is None or bias is None:
                 raise PortraitError(
-                    ErrorCode.WEIGHTS_MISSING, f"{path} holds no layer {missing[0]} of {network}.", _ALTERNATIVE
+                    ErrorCode.WEIGHTS_MISSING, f"{path} holds no layer {name} of {network}.", _ALTERNATIVE
                 )
-            self.layers.append([(arrays[f"{n}.weight"].float(), arrays[f"{n}.bias"].float()) for n in names])
+            if weight.ndim != 4 or weight.shape[1:] != (channels, 3, 3) or bias.shape != weight.shape[:1]:
+                raise PortraitError(
+                    ErrorCode.WEIGHTS_MISSING,
+                    f"{path} holds a layer {name} whose weight has shape {tuple(weight.shape)} and whose bias "
+                    f"{tuple(bias.shape)}; (C, {channels}, 3, 3) and (C,) are needed.",
+                    _ALTERNATIVE,
+                )
+            channels = len(weight)
+            self.register_buffer(_buffer(name, "weight"), weight.float())
+            self.register_buffer(_buffer(name, "bias"), bias.float())
         self.register_buffer("mean", torch.tensor(_MEAN[network]).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(_DEVIATION[network]).view(1, 3, 1, 1))
 
@@ -71,13 +80,23 @@ class ContentLoss(nn.Module):
         if self.network == "vggface":
             at = at.flip(1)  # trained by Caffe on BGR
         kept = []
-        for block, layers in enumerate(self.layers):
-            at = F.max_pool2d(at, 2) if block else at
-            for number, (weight, bias) in enumerate(layers):
-                at = F.relu(F.conv2d(at, weight.to(at), bias.to(at), padding=1))
-                if number == 0:
-                    kept.append(at)
+        for name in _names(self.network):
+            first = name.endswith("_1")
+            at = F.max_pool2d(at, 2) if first and kept else at
+            weight, bias = (self.get_buffer(_buffer(name, what)).to(at.dtype) for what in ("weight", "bias"))
+            at = F.relu(F.conv2d(at, weight, bias, padding=1))
+            if first:
+                kept.append(at)
         return kept
+
+
+def _names(network: str) -> list[str]:
+    """`conv1_1` to `conv5_1`."""
+    return [f"conv{block}_{n}" for block, count in enumerate(_BLOCKS[network], 1) for n in range(1, count + 1)]
+
+
+def _buffer(name: str, what: str) -> str:
+    return f"{name}_{what}"  # a buffer's name may hold no dot
 
 
 def _read(network: str, path: Path) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from portrait_server.training.perceptual import ContentLoss
 from portrait_shared.errors import ErrorCode, PortraitError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 LAYERS = {"vgg19": (2, 2, 4, 4, 1), "vggface": (2, 2, 3, 3, 1)}
 
@@ -64,3 +64,42 @@ def test_a_file_that_is_none_and_one_that_lacks_a_layer(tmp_path: Path) -> None:
         with pytest.raises(PortraitError, match=named) as raised:
             ContentLoss("vgg19", path)
         assert raised.value.code == ErrorCode.WEIGHTS_MISSING
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("conv1_1.weight", (1, 4, 3, 3)),
+        ("conv2_1.weight", (1, 1, 5, 5)),
+        ("conv3_1.weight", (1, 2, 3, 3)),
+        ("conv4_2.weight", (9,)),
+        ("conv5_1.bias", (2,)),
+    ],
+)
+def test_a_layer_of_another_shape_is_named(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    path = thin_network("vgg19", tmp_path / "w.safetensors")
+    save_file({**load_file(path), name: torch.zeros(shape)}, path)
+    with pytest.raises(PortraitError, match=name.split(".")[0]) as raised:
+        ContentLoss("vgg19", path)
+    assert raised.value.code == ErrorCode.WEIGHTS_MISSING and str(shape) in raised.value.message
+
+
+@pytest.mark.parametrize("network", LAYERS)
+def test_every_layer_goes_where_the_loss_goes(tmp_path: Path, network: str) -> None:
+    """`meta` stands for a GPU: what is left behind on the CPU would be copied there at every step."""
+    loss = ContentLoss(network, thin_network(network, tmp_path / "w.safetensors")).to("meta")
+    held = [tensor for tensor in (*loss.buffers(), *loss.parameters()) if tensor.numel()]
+    assert len(held) == 2 * sum(LAYERS[network]) + 2
+    assert {tensor.device.type for tensor in held} == {"meta"}
+    picture = torch.zeros(1, 3, 16, 16, device="meta")
+    assert loss(picture, picture).device.type == "meta"
+    assert not list(loss.parameters()), "the networks that judge do not learn"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_finds_the_same(tmp_path: Path) -> None:
+    loss = ContentLoss("vgg19", thin_network("vgg19", tmp_path / "w.safetensors"))
+    image, target = torch.rand(2, 1, 3, 32, 32)
+    assert loss.to("cuda")(image.cuda(), target.cuda()).item() == pytest.approx(
+        loss.to("cpu")(image, target).item(), rel=1e-3
+    )
