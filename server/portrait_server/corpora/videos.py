@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Container, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -35,18 +36,30 @@ class Videos(Source):
     def faces(self, name: str, detector: Detector) -> Iterator[tuple[int, Face]]:
         last: DetectedFace | None = None
         found: list[tuple[int, Face]] = []
+        unusable: PortraitError | None = None
         with VideoReader(self.folder / name) as video:
-            step = max(1, video.frame_count // _FRAMES_PER_CLIP) if video.frame_count else _UNKNOWN_LENGTH_STEP
+            chosen = _chosen(video.frame_count)
+            seen = 0  # the frame in which the person was last
             for number, image in enumerate(video):
-                if number % step or len(found) == _FRAMES_PER_CLIP:
+                if len(found) == _FRAMES_PER_CLIP:
+                    break
+                if number not in chosen:
                     continue
                 faces = detector.detect(image)
                 if not faces:
                     continue
-                face = select_face(faces) if last is None else same_person(last, faces, step)
-                if face is not None:
-                    last = face
+                face = select_face(faces) if last is None else same_person(last, faces, number - seen - 1)
+                if face is None:
+                    continue
+                last, seen = face, number
+                try:
                     found.append((number, cut(image, face)))
+                except PortraitError as error:  # a moment further from the camera: other frames may be of use
+                    if error.code != ErrorCode.NO_FACE:
+                        raise
+                    unusable = error
+        if not found and unusable is not None:
+            raise unusable
         if len(found) < 2:
             raise no_face(f"two frames of {name}") if not found else _too_short(name)
         yield from found
@@ -111,5 +124,12 @@ class TalkingVideos(Corpus):
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
 
+def _chosen(count: int) -> Container[int]:
+    """Numbers of the frames that are looked at: of a video of `count`, or 0 where that is unknown."""
+    if not count:
+        return range(0, sys.maxsize, _UNKNOWN_LENGTH_STEP)
+    return {round(number) for number in np.linspace(0, count - 1, min(count, _FRAMES_PER_CLIP))}
+
+
 def _too_short(name: str) -> PortraitError:
-    return PortraitError(ErrorCode.NO_FACE, f"Only one frame of {name} shows a face.")
+    return PortraitError(ErrorCode.NO_FACE, f"Only one frame of {name} shows a face large enough.")

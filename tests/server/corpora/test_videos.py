@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 from portrait_server.corpora.build import Built, build
 from portrait_server.corpora.shards import Shard
-from portrait_server.corpora.videos import TalkingVideos, Videos
+from portrait_server.corpora.videos import TalkingVideos, Videos, _chosen
+from portrait_server.detectors.registry import create_detector
+from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.server.video_files import write_video
 
@@ -79,3 +82,42 @@ def test_more_references_than_frames_repeat_but_never_show_the_target(built: tup
 def test_samples_depend_on_the_generator_alone(built: tuple[Built, Path]) -> None:
     one, other = (TalkingVideos(built[1]).sample(np.random.default_rng(5), 2, 64) for _ in range(2))
     assert np.array_equal(one.references, other.references) and np.array_equal(one.target_points, other.target_points)
+
+
+@pytest.mark.parametrize("count", [2, 24, 25, 47, 48, 100, 1000])
+def test_frames_are_spread_over_the_whole_clip(count: int) -> None:
+    chosen = _chosen(count)
+    numbers = [number for number in range(count + 50) if number in chosen]
+    gaps = np.diff(numbers)
+    assert len(numbers) == min(count, 24)
+    assert (numbers[0], numbers[-1]) == (0, count - 1)
+    assert gaps.max() - gaps.min() <= 1
+
+
+def test_of_a_clip_of_47_frames_the_end_is_seen_too(photo: np.ndarray, tmp_path: Path) -> None:
+    """What the file tells of its length is what is counted on."""
+    write_video(tmp_path / "long.mp4", (clip(photo, 0, 1) * 8)[:47])
+    with closing(create_detector("mediapipe")) as detector:
+        numbers = [number for number, _ in Videos(tmp_path).faces("long.mp4", detector)]
+    assert len(numbers) == 24 and (numbers[0], numbers[-1]) == (0, 46)
+
+
+def test_a_frame_whose_face_is_too_small_is_left_out_alone(photo: np.ndarray, tmp_path: Path) -> None:
+    near = clip(photo, 0, 1)
+    small = [_further_away(frame, 0.42) for frame in near]
+    write_video(tmp_path / "walk.mp4", [*near[:2], small[2], *near[3:]])
+    write_video(tmp_path / "far.mp4", small)
+    with closing(create_detector("mediapipe")) as detector:
+        assert detector.detect(small[2]), "a face is found, but too small"
+        numbers = [number for number, _ in Videos(tmp_path).faces("walk.mp4", detector)]
+        assert numbers == [0, 1, 3, 4, 5]
+        with pytest.raises(PortraitError, match="too small") as raised:
+            list(Videos(tmp_path).faces("far.mp4", detector))
+        assert raised.value.code == ErrorCode.NO_FACE
+
+
+def _further_away(frame: np.ndarray, scale: float) -> np.ndarray:
+    """The picture smaller, about its middle, in grey."""
+    height, width = frame.shape[:2]
+    shrink = cv2.getRotationMatrix2D((width / 2, height / 2), 0, scale)
+    return cv2.warpAffine(frame, shrink, (width, height), flags=cv2.INTER_AREA, borderValue=(90, 90, 90))
