@@ -79,7 +79,7 @@ class ContentLoss(nn.Module):
         at = (image * _SCALE[self.network] - self.mean) / self.deviation
         if self.network == "vggface":
             at = at.flip(1)  # trained by Caffe on BGR
-        kept = []
+        kept: list[Tensor] = []
         for name in _names(self.network):
             first = name.endswith("_1")
             at = F.max_pool2d(at, 2) if first and kept else at
