@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Trains; returns the exit status. Ctrl-C and SIGTERM end the run with a checkpoint."""
     # Before torch is loaded: threads that spin for one another starve whatever else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    """Trains; returns the exit status. Ctrl-C and SIGTERM end the run with a checkpoint."""
     from portrait_server.training.configuration_file import load
     from portrait_server.training.team import Team
     from portrait_server.training.trainer import Trainer
