@@ -36,7 +36,8 @@ def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int
         references (B, K, 3, S, S), reference_points (B, K, 70, 3) float32, target (B, 3, S, S),
         target_points (B, 70, 3) float32, identity (B,) int64,
         matte (B, 1, S, S) and reference_mattes (B, K, 1, S, S), 0 where has_matte (B,) bool is false,
-        flow (B, S, S, 2) float32, all NaN, and visibility (B, 1, S, S), all 0, where has_flow (B,) bool is false,
+        flow (B, S, S, 2) float32, all NaN, and visibility (B, 1, S, S), all 0, where has_flow (B,) bool is false;
+        first_flow, first_visibility and has_first_flow likewise, also where the first reference is the last,
         draft_origin (B, S, S, 2) float32, all NaN where a sample has none,
         draft (B, 4, S, S), all 0 where has_draft (B,) bool is false, color_weight (B, 1, S, S),
         carried (B, 1, S, S), all 0 where a sample has none.
@@ -191,13 +192,16 @@ def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
     has_matte = [sample.matte is not None and sample.reference_mattes is not None for sample in samples]
     has_draft = [sample.draft is not None for sample in samples]
     no_draft = np.zeros((side, side, 4), np.uint8)
-    has_flow = [sample.flow is not None and sample.visibility is not None for sample in samples]
+    last = [(sample.flow, sample.visibility) for sample in samples]
+    first = last if count == 1 else [(sample.first_flow, sample.first_visibility) for sample in samples]
+    has_flow, has_first = ([all(part is not None for part in way) for way in ways] for ways in (last, first))
     planes = {
         "matte": [_or(sample.matte, blank, known) for sample, known in zip(samples, has_matte, strict=True)],
         "reference_mattes": [
             _or(sample.reference_mattes, blanks, known) for sample, known in zip(samples, has_matte, strict=True)
         ],
-        "visibility": [_or(sample.visibility, blank, known) for sample, known in zip(samples, has_flow, strict=True)],
+        "visibility": [_or(seen, blank, known) for (_, seen), known in zip(last, has_flow, strict=True)],
+        "first_visibility": [_or(seen, blank, known) for (_, seen), known in zip(first, has_first, strict=True)],
         "carried": [blank if sample.carried is None else sample.carried for sample in samples],
         "color_weight": [full if sample.color_weight is None else sample.color_weight for sample in samples],
     }
@@ -211,8 +215,12 @@ def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
         "has_draft": torch.tensor(has_draft),
         "has_matte": torch.tensor(has_matte),
         "has_flow": torch.tensor(has_flow),
+        "has_first_flow": torch.tensor(has_first),
         "flow": torch.from_numpy(
-            np.stack([_or(sample.flow, nowhere, known) for sample, known in zip(samples, has_flow, strict=True)])
+            np.stack([_or(flow, nowhere, known) for (flow, _), known in zip(last, has_flow, strict=True)])
+        ),
+        "first_flow": torch.from_numpy(
+            np.stack([_or(flow, nowhere, known) for (flow, _), known in zip(first, has_first, strict=True)])
         ),
         "draft_origin": torch.from_numpy(
             np.stack([nowhere if sample.draft_origin is None else sample.draft_origin for sample in samples])

@@ -67,6 +67,7 @@ class ReposedPhotos(Corpus):
         side = len(warped[0].visibility)
         target, wide = crop(face.image, matrix, side), [reference.wide for reference in warped]
         target, wide = self._colored(target, wide, rng)
+        alone = len(warped) == 1
         first, placed = warped[0], transform_points(matrix, seen).astype(np.float32)
         to_target = compose(matrix, inverse(first.matrix))
         draft = (
@@ -85,6 +86,8 @@ class ReposedPhotos(Corpus):
             carried=away_from_openings(placed, side),
             flow=warped[-1].flow,
             visibility=warped[-1].visibility,
+            first_flow=None if alone else first.flow,
+            first_visibility=None if alone else first.visibility,
         )
 
     def _turned_around(
@@ -120,6 +123,8 @@ class ReposedPhotos(Corpus):
             carried=away_from_openings(copy.points, side),
             flow=copy.origin if alone else None,
             visibility=copy.shown if alone else None,
+            first_flow=None if alone else copy.origin,
+            first_visibility=None if alone else copy.shown,
             color_weight=copy.shown,
         )
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -18,7 +18,7 @@ from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets
-from portrait_server.networks.alignment import aligned_transform, transform_points
+from portrait_server.networks.alignment import aligned_transform, compose, transform_points
 
 _IRIS: Final = 0.2  # its radius in eye widths
 _SAME_PLACE: Final = 1.5  # pixels: how near the way there and back must end for a point to count as seen
@@ -57,10 +57,24 @@ class Warped:
         return middle(self.wide_matte)
 
     def as_detected(self) -> Warped:
-        """The same with the landmarks and the mesh that a detector finds in it; as it is where it finds no face."""
-        step = np.array([*[margin(len(self.visibility))] * 2, 0], np.float32)
+        """The same with the landmarks and the mesh that a detector finds in it, and aligned by these; as it is where it
+        finds no face."""
+        side, around = len(self.visibility), margin(len(self.visibility))
+        step = np.array([around, around, 0], np.float32)
         found = detected.find(self.wide, self.points + step)
-        return self if found is None else replace(self, points=found.points - step, mesh=found.mesh - step)
+        if found is None:
+            return self
+        points = found.points - step
+        turn = aligned_transform(points, side)
+        flow = _transformed(turn, self.flow)
+        inside = ((flow >= 0) & (flow <= side - 1)).all(-1)
+        there = widened(compose(turn, np.array([[1, 0, -around], [0, 1, -around]], np.float32)), side)
+        return Warped(
+            wide=_turned(self.wide, there, cv2.INTER_CUBIC), wide_matte=_turned(self.wide_matte, there),
+            matrix=compose(turn, self.matrix), points=transform_points(turn, points),
+            mesh=transform_points(turn, found.mesh - step), flow=flow, visibility=self.visibility * inside,
+            origin=_turned(self.origin, turn),
+        )  # fmt: skip
 
     @property
     def shown(self) -> np.ndarray:
@@ -125,6 +139,11 @@ def warp(
         mesh=transform_points(aligned, vertices[:VERTEX_COUNT]), flow=flow, visibility=visible.astype(np.uint8) * 255,
         origin=middle(source),
     )  # fmt: skip
+
+
+def _turned(picture: np.ndarray, matrix: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
+    """A square picture under an affine (2, 3), its border continued outwards."""
+    return cv2.warpAffine(picture, matrix, picture.shape[:2], flags=how, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _grid(side: int) -> np.ndarray:

@@ -6,11 +6,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from portrait_shared.landmarks import LANDMARK_COUNT, MIRROR
+
+_PICTURES: Final = (
+    "references", "target", "matte", "reference_mattes", "draft", "visibility", "first_visibility", "color_weight",
+    "carried",
+)  # fmt: skip
+_POSITIONS: Final = ("draft_origin", "flow", "first_flow")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Sample:
         flow: (S, S, 2) float32, for each target pixel the position (x, y) in the last reference, pixels; NaN
             where there is none.
         visibility: (S, S) uint8, 255 where the last reference shows what the target shows there.
+        first_flow, first_visibility: the same for the first reference, where it is not the last.
         color_weight: (S, S) uint8, 0 where the target's colour is no example of a real one; None means all is.
     """
 
@@ -49,6 +56,8 @@ class Sample:
     color_weight: np.ndarray | None = None
     draft_origin: np.ndarray | None = None
     carried: np.ndarray | None = None
+    first_flow: np.ndarray | None = None
+    first_visibility: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError where shapes or types do not fit together."""
@@ -66,6 +75,8 @@ class Sample:
             "visibility": (np.uint8, (side, side)),
             "color_weight": (np.uint8, (side, side)),
             "carried": (np.uint8, (side, side)),
+            "first_flow": (np.float32, (side, side, 2)),
+            "first_visibility": (np.uint8, (side, side)),
         }
         for name, (dtype, shape) in shapes.items():
             value = getattr(self, name)
@@ -78,9 +89,8 @@ class Sample:
 
     def halved(self) -> Sample:
         """The same at half the side, which must be even."""
-        drawn = ("references", "target", "matte", "reference_mattes", "draft", "visibility", "color_weight", "carried")
-        values: dict[str, Any] = {name: _halved_picture(getattr(self, name)) for name in drawn}
-        values |= {name: _halved_positions(getattr(self, name)) for name in ("draft_origin", "flow")}
+        values: dict[str, Any] = {name: _halved_picture(getattr(self, name)) for name in _PICTURES}
+        values |= {name: _halved_positions(getattr(self, name)) for name in _POSITIONS}
         values |= {name: _halved_points(getattr(self, name)) for name in ("reference_points", "target_points")}
         return replace(self, **values)
 
@@ -101,6 +111,8 @@ class Sample:
             visibility=_mirrored_plane(self.visibility),
             color_weight=_mirrored_plane(self.color_weight),
             carried=_mirrored_plane(self.carried),
+            first_flow=_mirrored_positions(self.first_flow, last),
+            first_visibility=_mirrored_plane(self.first_visibility),
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Final
 
+import cv2
 import numpy as np
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -31,8 +32,9 @@ from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
 MOST_REFERENCES: Final = 32
-_CODE_VERSION = 4
+_CODE_VERSION = 5
 _SIZES_KEPT = 2
+_MIXED_RIM = 0.005  # of a photo's longer side
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
 _MOST_WORKERS = 4
@@ -73,7 +75,8 @@ class FewshotPortrait:
             # No finer than the frame will show it: what is drawn smaller than it is would shimmer.
             shrink = min(1.0, scale_of(matrix) / finest)
             small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-            others.append(resized(opaque(photo.image), small))
+            inner = cv2.erode(np.round(photo.matte * 255).astype(np.uint8), _mixed_rim(width, height))
+            others.append(np.dstack([resized(opaque(photo.image), small), resized(inner, small)]))
             matrices.append(_for_scaled(matrix, np.array([small[0] / width, small[1] / height])))
         return Layers(scene, np.stack(matrices), others)
 
@@ -208,6 +211,12 @@ class FewshotEngine(Engine):
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, torch.float32)
+
+
+def _mixed_rim(width: int, height: int) -> np.ndarray:
+    """What erodes a matte by the rim whose colours are mixed with what lies behind."""
+    across = 2 * max(1, round(_MIXED_RIM * max(width, height))) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
 
 
 def _for_scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:

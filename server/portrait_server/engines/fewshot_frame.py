@@ -20,6 +20,7 @@ from portrait_server.networks.regions import head
 _RIM = 0.06  # of the aligned frame: there the network's drawing gives way to what lies around
 _LEAST_SHARE = 0.02
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
+_UNSURE = 0.6  # of a further reference's matte, up to which nothing of it is taken
 _PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the first: beyond its edge it shows nothing
 # What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, detail stays.
 _CONTOUR = 1 / 64  # of the aligned frame: what changes over less is a contour
@@ -34,7 +35,7 @@ class Layers:
     Attributes:
         scene: the first reference's layers.
         matrices: (K, 2, 3) from each reference, as large as it is kept here, to the aligned frame.
-        others: the further references (h, w, 3) uint8.
+        others: the further references and what is surely the person of their mattes, (h, w, 4) uint8.
     """
 
     scene: Scene
@@ -189,7 +190,9 @@ def _other_colors(
             continue
         at = laid(_through(_inverse(layers.matrices[number]), drawing.flow[number]).astype(np.float32))
         seen = _looked_up(other, at)
-        change += (laid(part) * _within(at, other))[..., None] * (seen - color)
+        # What lies behind the person there is none of this picture's business; the network's own mask is coarser.
+        share = laid(part) * _within(at, other) * smoothstep((seen[..., 3] / 255 - _UNSURE) / (1 - _UNSURE))
+        change += share[..., None] * (seen[..., :3] - color)
     return change
 
 

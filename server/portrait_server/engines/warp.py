@@ -63,7 +63,7 @@ class WarpEngine(Engine):
     """
 
     name = "warp"
-    fingerprint = "warp-4"
+    fingerprint = "warp-5"
     batch_size = 4
 
     def __init__(self, device: str = "cpu") -> None:

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 
 def sampled(picture: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
     """A picture (N, C, s, s) at positions (N, s', s', 2) in its pixels, its border continued outwards."""
-    grid = (flow * 2 + 1) / picture.shape[-1] - 1
-    return F.grid_sample(picture, grid.to(picture.dtype), padding_mode="border", align_corners=False)
+    # In float32 even where features are bfloat16, whose positions would be a quarter of a pixel off.
+    grid = (flow.float() * 2 + 1) / picture.shape[-1] - 1
+    found = F.grid_sample(picture.float(), grid, padding_mode="border", align_corners=False)
+    return found.to(picture.dtype)
 
 
 def shrunk(flow: torch.Tensor, step: int) -> torch.Tensor:

@@ -31,6 +31,7 @@ _LEAK = 0.2
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
 _RIM_CELLS, _RIM = 32, 5  # a matte changes near its contour alone: within two cells of so many a side
+_SURELY_PERSON = 0.6, 0.95  # of a further reference's matte: below, nothing of it is taken; above, all
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
 _STRETCH = 0.04  # what counts as so far away: a closed eye drawn out into an open one is no eye
 
@@ -219,7 +220,10 @@ class PortraitGenerator(nn.Module):
         merge = to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
         pictures = torch.cat([references.images, _mattes(references)], 2).flatten(0, 1)
-        carried = _merged(sampled(pictures, flow), merge)  # (B, 4, S, S)
+        parts = sampled(pictures, flow)
+        if references.draft is not None:
+            merge = _of_the_person(merge, parts[:, 3:].unflatten(0, (batch, count)))
+        carried = _merged(parts, merge)  # (B, 4, S, S)
         half, quarter, eighth = (
             _merged(sampled(part, shrunk(flow, self.side // part.shape[-1])), merge)
             for part in (features.half, features.quarter, features.eighth)
@@ -315,6 +319,15 @@ def _rim(matte: torch.Tensor) -> torch.Tensor:
     coarse = F.adaptive_avg_pool2d(matte.detach(), _RIM_CELLS)
     most, least = (F.max_pool2d(sign * coarse, _RIM, 1, _RIM // 2) for sign in (1, -1))
     return to_side(most + least, matte.shape[-1])
+
+
+def _of_the_person(merge: torch.Tensor, mattes: torch.Tensor) -> torch.Tensor:
+    """Shares (B, K, 1, S, S) with those of further references kept to where their mattes, of the same shape, surely show
+    the person; the draft has the rest. What lies behind the person is the first photograph's business alone."""
+    first, last = _SURELY_PERSON
+    sure = ((mattes[:, 1:] - first) / (last - first)).clamp(0, 1)
+    others = merge[:, 1:] * sure.to(merge.dtype)
+    return torch.cat([1 - others.sum(1, keepdim=True), others], 1)
 
 
 def _merged(parts: torch.Tensor, merge: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -17,9 +16,10 @@ class Batch:
     Attributes:
         references: (B, K, 3, S, S). reference_points: (B, K, 70, 3) pixels. reference_mattes: (B, K, 1, S, S).
         target: (B, 3, S, S). target_points: (B, 70, 3). identity: (B,) int64.
-        matte, visibility, color_weight, carried: (B, 1, S, S). draft: (B, 4, S, S). flow: (B, S, S, 2) pixels of the last
-            reference, NaN where unknown. draft_origin: (B, S, S, 2) pixels of the first reference, NaN likewise. has_matte, has_draft, has_flow: (B, 1, 1, 1), 1 or 0: whether the sample
-            says so at all.
+        matte, visibility, first_visibility, color_weight, carried: (B, 1, S, S). draft: (B, 4, S, S).
+        flow: (B, S, S, 2) pixels of the last reference, NaN where unknown.
+        first_flow, draft_origin: (B, S, S, 2) pixels of the first reference, NaN likewise.
+        has_matte, has_draft, has_flow, has_first_flow: (B, 1, 1, 1), 1 or 0: whether the sample says so at all.
     """
 
     references: Tensor
@@ -31,13 +31,16 @@ class Batch:
     matte: Tensor
     draft: Tensor
     visibility: Tensor
+    first_visibility: Tensor
     color_weight: Tensor
     carried: Tensor
     flow: Tensor
+    first_flow: Tensor
     draft_origin: Tensor
     has_matte: Tensor
     has_draft: Tensor
     has_flow: Tensor
+    has_first_flow: Tensor
 
     @property
     def side(self) -> int:
@@ -50,12 +53,12 @@ class Batch:
         return cls(**{field.name: _prepared(loaded[field.name], device) for field in fields(cls)})
 
     def with_references(self, count: int) -> Batch:
-        """The same with `count` references only: the first ones and the last, the way to which is known; or the first."""
+        """The same with `count` references only: the first ones and the last, or the first, which then is the last."""
         held = self.references.shape[1]
         chosen = [*range(count - 1), held - 1] if count > 1 else [0]
         kept = {n: getattr(self, n)[:, chosen] for n in ("references", "reference_points", "reference_mattes")}
         if count == 1 < held:
-            kept |= {"flow": torch.full_like(self.flow, math.nan), "has_flow": torch.zeros_like(self.has_flow)}
+            kept |= {"flow": self.first_flow, "visibility": self.first_visibility, "has_flow": self.has_first_flow}
         return Batch(**{field.name: kept.get(field.name, getattr(self, field.name)) for field in fields(self)})
 
     def rows(self, start: int, stop: int) -> Batch:

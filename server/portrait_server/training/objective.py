@@ -41,12 +41,17 @@ def reconstruction_terms(
         terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte * batch.color_weight)
     terms |= _draft_terms(output, batch, weights)
     # The draft has moved already: its own flow is taught by `draft_flow`.
-    known = 2 if bool(batch.has_draft.all()) else 1
+    drafted = bool(batch.has_draft.all())
+    known = 2 if drafted else 1
     if weights.flow and output.flow is not None and output.flow.shape[1] >= known:
         terms["flow"] = losses.flow(output.flow[:, -1].float(), batch.flow)
     if weights.visibility and output.visibility is not None and output.visibility.shape[1] >= known:
         seen = output.visibility[:, -1].float()
         terms["visibility"] = losses.visibility(seen, batch.visibility, batch.has_flow.expand_as(batch.visibility))
+        if drafted:
+            seen = output.visibility[:, 0].float()
+            known_first = batch.has_first_flow.expand_as(batch.first_visibility)
+            terms["visibility"] = terms["visibility"] + losses.visibility(seen, batch.first_visibility, known_first)
     for name, network in content.items():
         if getattr(weights, name):
             terms[name] = network(image, batch.target)
@@ -56,20 +61,19 @@ def reconstruction_terms(
 def _draft_terms(output: Output, batch: Batch, weights: Weights) -> dict[str, Tensor]:
     """What the shift of a draft, which is the first reference moved, is taught.
 
-    The sample's flow leads to the last reference: only where that is the first do we know what the draft should show.
+    The exact way to that reference tells what the draft should show.
     """
     if output.flow is None or not bool(batch.has_draft.all()):
         return {}
     made, terms = output.flow[:, 0].float(), {}
     if weights.stretch:
         terms["stretch"] = losses.stretch(made)
-    if output.flow.shape[1] > 1:
-        return terms
     if weights.draft_flow:
-        where_known = batch.visibility * batch.carried
-        terms["draft_flow"] = losses.draft_flow(made, batch.draft_origin, batch.flow, where_known)
+        where_known = batch.first_visibility * batch.carried
+        terms["draft_flow"] = losses.draft_flow(made, batch.draft_origin, batch.first_flow, where_known)
     if weights.unseen_flow:
-        terms["unseen_flow"] = losses.unseen_flow(made, (1 - batch.visibility) * batch.carried * batch.has_flow)
+        unseen = (1 - batch.first_visibility) * batch.carried * batch.has_first_flow
+        terms["unseen_flow"] = losses.unseen_flow(made, unseen)
     return terms
 
 

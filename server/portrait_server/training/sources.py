@@ -13,15 +13,15 @@ from portrait_server.corpora.videos import TalkingVideos
 from portrait_server.training.configuration import CorpusChoice
 
 
-def open_corpus(choice: CorpusChoice, *, drafts: bool) -> Corpus:
-    """One corpus, its samples with drafts or without.
+def open_corpus(choice: CorpusChoice, *, drafts: bool, held_out: bool = False) -> Corpus:
+    """One corpus, its samples with drafts or without; of people who are never trained on, if `held_out`.
 
     Raises:
         PortraitError: FILE_MISSING, BAD_IMAGE where what it reads is not there or damaged.
     """
     if choice.kind == "rendered":
         head = HeadModel.load(choice.path)
-        return RenderedHeads(head, choice.photographs, drafts=drafts, detected=choice.detected)
+        return RenderedHeads(head, choice.photographs, drafts=drafts, detected=choice.detected, held_out=held_out)
     if choice.kind == "reposed":
         return ReposedPhotos(choice.path, drafts=drafts, detected=choice.detected)
     return TalkingVideos(choice.path, drafts=drafts)

@@ -101,7 +101,7 @@ class Trainer:
         if team.rank == 0:
             self._held_out = {
                 choice.path.stem: HeldOut(
-                    open_corpus(choice, drafts=drafts), keeping.measure_samples, side, team.device
+                    open_corpus(choice, drafts=drafts, held_out=True), keeping.measure_samples, side, team.device
                 )
                 for choice in data.held_out
             }

@@ -12,6 +12,7 @@ import torch
 from portrait_server.corpora.loader import Loader, make_batch
 from portrait_server.corpora.pool import Pool
 from portrait_server.corpora.sample import Corpus, Mixture, Sample
+from portrait_server.training.batch import Batch
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import MIRROR
 
@@ -27,8 +28,23 @@ def full_sample() -> Sample:
     return Sample(
         bare.references, bare.reference_points, bare.target, bare.target_points, 1,
         plane(), plane(2), rng.integers(0, 256, (SIDE, SIDE, 4)).astype(np.uint8), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
-        rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(),
+        rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(),
     )  # fmt: skip
+
+
+class Whole(Corpus):
+    """Samples that know everything, of two references or one."""
+
+    identities = 1
+
+    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
+        whole = full_sample()
+        if references == 2:
+            return whole
+        return replace(
+            whole, references=whole.references[:1], reference_points=whole.reference_points[:1],
+            reference_mattes=whole.reference_mattes[:1], first_flow=None, first_visibility=None,
+        )  # fmt: skip
 
 
 def load(corpus: Corpus, workers: int, start: int = 0) -> Loader:
@@ -169,6 +185,16 @@ def test_a_batch_says_what_its_samples_lack() -> None:
     assert not batch["has_draft"].any() and batch["draft"].shape == (2, 4, SIDE, SIDE)
     assert not batch["has_matte"].any() and (batch["color_weight"] == 255).all()
     assert batch["reference_mattes"].shape == (2, 2, 1, SIDE, SIDE) and batch["visibility"].shape == (2, 1, SIDE, SIDE)
+
+
+def test_with_fewer_references_the_way_leads_to_the_last_that_is_left() -> None:
+    batch = Batch.of(make_batch(Whole(), 1, 0, 2, 2, SIDE), torch.device("cpu"))
+    assert not torch.equal(batch.flow, batch.first_flow) and batch.has_first_flow.all()
+    one = batch.with_references(1)
+    assert one.references.shape[1] == 1 and torch.equal(one.references[:, 0], batch.references[:, 0])
+    assert torch.equal(one.flow, batch.first_flow) and torch.equal(one.visibility, batch.first_visibility)
+    alone = Batch.of(make_batch(Whole(), 1, 0, 2, 1, SIDE), torch.device("cpu"))
+    assert torch.equal(alone.first_flow, alone.flow) and alone.has_first_flow.all()
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -228,3 +228,17 @@ def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
                             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
     assert np.abs(person.astype(int) - simply)[folds > 0].max() < 40, "dots along the outline"
     assert not np.array_equal(person, simply)
+
+
+def test_what_lies_behind_the_person_in_another_photo_stays_there(
+    quiet_engine: FewshotEngine, astronaut: Reference
+) -> None:
+    matte = quiet_engine.prepare([astronaut]).photos[0].matte[..., None]
+    magenta = np.uint8(matte * astronaut.image + (1 - matte) * [255, 0, 255])
+    other = Reference(magenta, astronaut.points)
+    target = turned(astronaut.points, yaw=15)[None]
+    same, elsewhere = (
+        quiet_engine.render(quiet_engine.prepare([astronaut, second]), target, (512, 512), False)[0].astype(int)
+        for second in (astronaut, other)
+    )
+    assert np.abs(same - elsewhere).max() < 60 and (np.abs(same - elsewhere).max(-1) > 20).sum() < 60

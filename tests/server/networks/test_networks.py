@@ -234,3 +234,33 @@ def test_away_from_eyes_and_mouth_paint_is_coarse(references: References, target
     mouth = target[:, 48:68, :2].mean(1).round().long()
     for number, (x, y) in enumerate(mouth.tolist()):
         assert fine[number, y, x - 2 : x + 3].mean() > 3 * fine[number, 2:8, 2:8].mean()
+
+
+def drawn_over_a_draft(references: References, target: torch.Tensor) -> Output:
+    """Of one reference and a draft, by networks that change whatever they may."""
+    networks = new("tiny-portrait", stirred=True)
+    axis = torch.linspace(-1, 1, SIDE)
+    person = torch.sigmoid(40 * (0.3 - axis[:, None] ** 2 - axis**2)).expand(BATCH, 1, SIDE, SIDE)
+    draft = torch.cat([references.images[:, 0], person], 1)
+    alone = References(references.images[:, :1], references.points[:, :1], person[:, None], draft)
+    with torch.no_grad():
+        for end in (networks.generator.refinement.end, networks.generator.motion.end):
+            nn.init.normal_(end.weight)
+        return networks(alone, target)
+
+
+def test_shoulders_and_corners_are_left_to_the_draft(references: References, target: torch.Tensor) -> None:
+    output = drawn_over_a_draft(references, target)
+    shift = output.flow[:, 0] - torch.stack(torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="xy"), -1)
+    painted = (output.image - output.warped).abs().mean(1)
+    corners, middle = (np.s_[:, -8:, :8], np.s_[:, -8:, -8:], np.s_[:, :4, :4]), np.s_[:, 24:40, 24:40]
+    for corner in corners:
+        assert shift[corner].abs().max() < 1e-4 and painted[corner].max() < 1e-3
+    assert shift[middle].abs().mean() > 0.1 and painted[middle].mean() > 0.02
+
+
+def test_a_matte_changes_at_its_rim_alone(references: References, target: torch.Tensor) -> None:
+    output = drawn_over_a_draft(references, target)
+    change = (output.matte - output.warped_matte)[:, 0].abs()
+    assert change[:, 28:36, 28:36].max() < 0.002, "no hole in the middle of a face"
+    assert change.max() > 0.05, "but the rim may move"

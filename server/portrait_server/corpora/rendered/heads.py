@@ -26,6 +26,7 @@ from portrait_server.corpora.shards import Face, Faces
 from portrait_server.networks.alignment import compose, inverse
 
 _PEOPLE: Final = 20_000
+_SEED, _HELD_OUT_SEED = 2019, 2020  # of who they are
 _PHOTOGRAPHED: Final = 0.75  # share of people with a photograph as skin
 _LEAST_COLOR: Final = 0.15  # how far a skin's channels differ, against the strongest
 _PIXEL_CENTIMETRES: Final = 40.0  # on the head, of a pixel of a frame with one pixel a side
@@ -53,6 +54,7 @@ class RenderedHeads(Corpus):
         augmented: bool = True,
         drafts: bool = True,
         detected: bool = False,
+        held_out: bool = False,
     ) -> None:
         """
         Args:
@@ -60,6 +62,7 @@ class RenderedHeads(Corpus):
             augmented: change colours, degrade references, mirror, and let landmarks tremble.
             drafts: draw them, for networks that want one.
             detected: landmarks and mesh are those that a detector finds in the pictures (`corpora.detected`).
+            held_out: other people, none of whom is drawn without it.
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
@@ -68,6 +71,7 @@ class RenderedHeads(Corpus):
         self._photographs = None if photographs is None else Faces(photographs)
         self._fits: dict[int, Fit] = {}
         self._augmented, self._drafts, self._detected = augmented, drafts, detected
+        self._seed = _HELD_OUT_SEED if held_out else _SEED
 
     @cached_property
     def _renderer(self) -> Renderer:
@@ -83,7 +87,7 @@ class RenderedHeads(Corpus):
 
     def person(self, identity: int) -> Person:
         """The person with the given number."""
-        rng = np.random.default_rng((2019, identity))
+        rng = np.random.default_rng((self._seed, identity))
         skin = None
         if self._photographs is not None and rng.random() < _PHOTOGRAPHED:
             number = int(rng.integers(len(self._photographs)))
@@ -123,6 +127,7 @@ class RenderedHeads(Corpus):
         alphas = [target.alpha, middle(first.alpha), *(other.alpha for other in others)]
         mattes = [np.round(255 * alpha).astype(np.uint8) for alpha in alphas]
         flow, visibility, part = self._way(person, shots[0], shots[-1], alphas[-1])
+        to_first = self._way(person, shots[0], shots[1], alphas[1]) if references > 1 else (None, None)
         draft = _draft(target.shot, first) if self._drafts else None
         sample = Sample(
             references=np.stack([middle(first.image), *(other.image for other in others)]),
@@ -136,6 +141,8 @@ class RenderedHeads(Corpus):
             draft_origin=None if draft is None else draft.origin,
             flow=flow,
             visibility=visibility,
+            first_flow=to_first[0],
+            first_visibility=to_first[1],
             color_weight=_eyes_count_less(part, side),
             carried=255 * (~np.isin(part, _NOT_CARRIED)).astype(np.uint8),
         )
