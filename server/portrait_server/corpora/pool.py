@@ -15,7 +15,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_server.corpora.sample import Corpus, Sample
 
 _SEED = 83
-_VERSION = 6  # of how samples are made: with another, those that were kept are no longer what would be made
+_VERSION = 7  # of how samples are made: with another, those that were kept are no longer what would be made
 
 
 def pool_key(corpora: object) -> str:
