@@ -25,7 +25,7 @@ from portrait_server.training.measurement import HeldOut
 from portrait_server.training.team import Team
 from portrait_server.training.tuned_networks import TunedNetworks
 from portrait_server.training.tuning_guard import NO_WORSE, Measured, surely_better
-from portrait_server.training.tuning_samples import Copies, aligned_face
+from portrait_server.training.tuning_samples import Copies, aligned_face, person_corpora
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 
@@ -127,11 +127,56 @@ def test_the_paper_s_tuning_asks_the_discriminator(face: Face, detector: Detecto
     assert not torch.equal(judged.personal.style, plain.personal.style)
 
 
-def test_several_photographs_hold_one_in_five_out(face: Face, detector: Detector) -> None:
+def _grey_faces(face: Face, count: int) -> list[Face]:
+    """Photographs of one grey each, which tells them apart in whatever is made of them: 30, 50, 70, …"""
+    return [dataclasses.replace(face, image=np.full_like(face.image, 30 + 20 * number)) for number in range(count)]
+
+
+def _shown(pictures: np.ndarray) -> set[int]:
+    """Which of the grey faces pictures (N, H, W, 3), 0 to 255, are of: most of each is its grey."""
+    return {round((float(np.median(picture)) - 30) / 20) for picture in pictures}
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(1, set()), (2, {1}), (7, {1, 6})], ids=str)
+def test_one_photograph_in_five_is_left_out_of_learning(face: Face, count: int, left_out: set[int]) -> None:
+    learnt = set(range(count)) - left_out
+    held = left_out or learnt
+    targets, references = {}, {}
+    with person_corpora(_grey_faces(face, count)) as corpora:
+        for name, corpus, draws in [("learnt", corpora.learnt, 24), *((n, c, 10) for n, c in corpora.held.items())]:
+            samples = [corpus.sample(np.random.default_rng(seed), 1, 32) for seed in range(draws)]
+            targets[name] = _shown(np.stack([sample.target for sample in samples]))
+            references[name] = _shown(np.stack([sample.references[0] for sample in samples]))
+    assert targets == {"learnt": learnt, "photograph": held, "copy": held}
+    assert references["learnt"] == learnt and references["copy"] == held
+    # As a user will draw: from what was learnt from; and from re-posed copies of itself.
+    assert references["photograph"] <= learnt | held
+    assert references["photograph"] & learnt and references["photograph"] & held
+
+
+def test_tuning_never_learns_from_what_it_is_measured_by(
+    face: Face, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn, draw = TunedNetworks.learn, TunedNetworks.draw
+    seen: dict[str, set[int]] = {"learnt": set(), "measured": set()}
+
+    def shown(pictures: torch.Tensor) -> set[int]:
+        return _shown(pictures.flatten(0, -4).permute(0, 2, 3, 1).numpy() * 255)
+
+    def learning(tuning: TunedNetworks, batch: Batch) -> bool:
+        seen["learnt"] |= shown(batch.target) | shown(batch.references)
+        return learn(tuning, batch)
+
+    def drawing(tuning: TunedNetworks, batch: Batch) -> torch.Tensor:
+        seen["measured"] |= shown(batch.target)
+        return draw(tuning, batch)
+
+    monkeypatch.setattr(TunedNetworks, "learn", learning)
+    monkeypatch.setattr(TunedNetworks, "draw", drawing)
     torch.manual_seed(1)
-    faces = [dataclasses.replace(face, image=np.roll(face.image, shift, 2)) for shift in range(5)]
-    effort = Effort(steps=2, batch_size=2, measure_every=2, measured=4)
-    assert set(adapt(build("tiny-portrait").eval(), CHECKSUM, faces, detector, effort=effort).before) >= {"landmarks"}
+    effort = Effort(steps=6, batch_size=4, measure_every=3, measured=4)
+    adapt(build("tiny-portrait").eval(), CHECKSUM, _grey_faces(face, 5), detector, effort=effort)
+    assert seen == {"learnt": {0, 2, 3, 4}, "measured": {1}}
 
 
 def test_cancelled_and_too_many(face: Face, detector: Detector) -> None:
