@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,18 @@ _SEED = 83
 _VERSION = 7  # of how samples are made: with another, those that were kept are no longer what would be made
 
 
-def pool_key(corpora: object) -> str:
-    """A folder's name for samples of corpora, by the text that describes them."""
-    return hashlib.sha256(f"{_VERSION} {corpora!r}".encode()).hexdigest()[:16]
+def pool_key(corpora: object, sources: Iterable[Path]) -> str:
+    """A folder's name for samples of corpora, by the text that describes them and the state of what they read.
+
+    Args:
+        sources: files, or folders of files.
+    """
+    state = []
+    for source in sources:
+        for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+            found = path.stat()
+            state.append((path.name, found.st_size, found.st_mtime_ns))
+    return hashlib.sha256(f"{_VERSION} {corpora!r} {state!r}".encode()).hexdigest()[:16]
 
 
 class Pool(Corpus):

@@ -48,13 +48,12 @@ class Drawing:
     """What the network drew for one target, S pixels a side, float32.
 
     Attributes:
-        warped: (S, S, 3), 0 to 1, painted: what is added to it. mask, matte_change: (S, S).
+        warped: (S, S, 3), 0 to 1, painted: what is added to it. matte_change: (S, S).
         flow: (K, S, S, 2) positions in the draft, then in the further aligned references, pixels. merge: (K, S, S).
     """
 
     warped: np.ndarray
     painted: np.ndarray
-    mask: np.ndarray
     matte_change: np.ndarray
     flow: np.ndarray
     merge: np.ndarray
@@ -62,16 +61,15 @@ class Drawing:
 
 def unpacked(output: Output, count: int) -> list[Drawing]:
     """The first `count` drawings of a batch."""
-    assert output.warped is not None and output.mask is not None
-    assert output.flow is not None and output.merge is not None
+    assert output.warped is not None and output.flow is not None and output.merge is not None
     assert output.matte is not None and output.warped_matte is not None
     change = output.matte - output.warped_matte
-    planes = torch.cat([output.warped, output.image - output.warped, output.mask, change], 1).permute(0, 2, 3, 1)
+    planes = torch.cat([output.warped, output.image - output.warped, change], 1).permute(0, 2, 3, 1)
     drawn, flow, merge = (x.float().cpu().numpy() for x in (planes, output.flow, output.merge[:, :, 0]))
     return [
         Drawing(
             warped=np.ascontiguousarray(drawn[i, ..., :3]), painted=np.ascontiguousarray(drawn[i, ..., 3:6]),
-            mask=np.ascontiguousarray(drawn[i, ..., 6]), matte_change=np.ascontiguousarray(drawn[i, ..., 7]),
+            matte_change=np.ascontiguousarray(drawn[i, ..., 6]),
             flow=flow[i], merge=merge[i],
         )
         for i in range(count)
@@ -96,7 +94,7 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     Args:
         matrix: (2, 3) from the frame's pixels to the target's aligned frame.
     """
-    side = drawing.mask.shape[0]
+    side = len(drawing.warped)
     region = _region(matrix, side, layers.scene.size)
     if region is None:
         return moved
@@ -135,7 +133,7 @@ def _covered(painted: np.ndarray) -> np.ndarray:
 
 def _shift(drawing: Drawing) -> np.ndarray:
     """How far from each place of the aligned frame the draft shows what belongs there: (S, S, 2) pixels."""
-    axis = np.arange(len(drawing.mask), dtype=np.float32)
+    axis = np.arange(len(drawing.warped), dtype=np.float32)
     return drawing.flow[0] - np.stack(np.meshgrid(axis, axis), -1)
 
 

@@ -88,7 +88,8 @@ class Trainer:
         drafts = CONFIGURATIONS[configuration.network.configuration].copies
         self._corpus = open_mixture(data.corpora, drafts=drafts)
         if data.pool:
-            kept = (data.pool_folder or output / "pool") / pool_key(data.corpora)
+            sources = [p for choice in data.corpora for p in (choice.path, choice.photographs) if p is not None]
+            kept = (data.pool_folder or output / "pool") / pool_key(data.corpora, sources)
             self._corpus = Pool(self._corpus, data.pool, kept, data.pool_side, mirrored=True)
         self.learner = Learner(configuration, self._corpus.identities, team)
         if weights is not None:

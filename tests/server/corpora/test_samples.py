@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from portrait_server.corpora.loader import Loader, make_batch
-from portrait_server.corpora.pool import Pool
+from portrait_server.corpora.pool import Pool, pool_key
 from portrait_server.corpora.sample import Corpus, Mixture, Sample
 from portrait_server.training.batch import Batch
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -208,3 +208,13 @@ def test_a_worker_that_dies_is_an_error_and_not_a_wait() -> None:
     with load(Dying(), workers=1) as loader, pytest.raises(PortraitError, match="batch 0") as caught:
         next(loader)
     assert caught.value.code == ErrorCode.INTERNAL
+
+
+def test_a_pool_is_another_when_what_it_was_made_of_has_changed(tmp_path: Path) -> None:
+    shard = tmp_path / "corpus" / "00000.shard"
+    shard.parent.mkdir()
+    shard.write_bytes(b"one")
+    before = pool_key("corpora", [shard.parent])
+    assert pool_key("corpora", [shard.parent]) == before != pool_key("others", [shard.parent])
+    shard.write_bytes(b"another")
+    assert pool_key("corpora", [shard.parent]) != before
