@@ -20,7 +20,8 @@ from portrait_server.networks.configurations import Configuration, Networks
 
 FORMAT: Final = "talking-portraits weights"
 FORMAT_VERSION: Final = 1
-_WIDEST = 4096  # channels or pixels: no network of ours comes near, a damaged header may
+WIDEST: Final = 4096
+"""Channels or pixels: no network of ours comes near, a damaged header may."""
 _REMEDY = "Get the file again, or train weights with `portrait train`."
 
 
@@ -121,7 +122,7 @@ def _configuration(values: dict[str, Any]) -> Configuration:
         value = values[field.name]
         if type(value) is not kinds[str(field.type)]:
             raise TypeError(f"{field.name} is {value!r}")
-        if type(value) is int and not 0 < value <= _WIDEST:
+        if type(value) is int and not 0 < value <= WIDEST:
             raise ValueError(f"{field.name} is {value}")
     return Configuration(**values)
 

@@ -6,21 +6,36 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 import typing
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from portrait_server.training.configuration import Configuration, Stage
+from portrait_server.networks import configurations
+from portrait_server.networks.weights_file import WIDEST
+from portrait_server.training.configuration import Configuration, NetworkChoice, Stage
 
 CONFIGS = Path(__file__).parent / "configs"
 """Where the files that ship are; `portrait train portrait-short.toml` finds them by name."""
 
 _CORPUS_KINDS = ("videos", "reposed", "rendered")
 _CONTENT_NETWORKS = ("vgg19", "vggface")
+_OVERRIDES = {
+    "width": int,
+    "embedder_side": int,
+    "embedder_width": int,
+    "embedder_widest": int,
+    "embedding": int,
+    "spectral": bool,
+}
+_LEAST_SIDE = 64  # embedder and discriminator halve it six times
+_SIDE_STEP = 16  # the generators halve it four times, and double it again
+_MOST_SEED = 2**32 - 1
 
 
 def load(path: Path) -> Configuration:
@@ -90,6 +105,8 @@ def _value(kind: Any, value: Any, at: str, folder: Path) -> Any:
         value = float(value)
     if type(value) is not kind:
         raise _bad(at, f"must be of type {kind.__name__}, not {type(value).__name__}")
+    if kind is float and not math.isfinite(value):
+        raise _bad(at, f"must be a finite number, not {value}")
     return value
 
 
@@ -97,13 +114,13 @@ def _check(c: Configuration) -> None:
     positive = {
         "data.batch_size": c.data.batch_size,
         "data.references": c.data.references,
-        "network.side": c.network.side,
         "optimiser.generator_rate": c.optimiser.generator_rate,
         "optimiser.discriminator_rate": c.optimiser.discriminator_rate,
         "optimiser.clip": c.optimiser.clip,
         "keeping.minutes": c.keeping.minutes,
         "keeping.last": c.keeping.last,
         "keeping.measure_every": c.keeping.measure_every,
+        "keeping.measure_samples": c.keeping.measure_samples,
         "keeping.sheet_every": c.keeping.sheet_every,
         **{f"stages[{i}].steps": stage.steps for i, stage in enumerate(c.stages)},
         **{f"data.corpora[{i}].weight": corpus.weight for i, corpus in enumerate(c.data.corpora)},
@@ -111,12 +128,25 @@ def _check(c: Configuration) -> None:
     for key, number in positive.items():
         if number <= 0:
             raise _bad(key, f"must be above 0, not {number}")
-    if c.network.side % 32:
-        raise _bad("network.side", "must be a multiple of 32")
-    if not 0 <= c.optimiser.ema < 1:
-        raise _bad("optimiser.ema", "must be from 0 to below 1")
-    if min(c.data.pool, c.data.workers) < 0:
-        raise _bad("data.pool and data.workers", "must not be below 0")
+    not_negative = {
+        "data.pool": c.data.pool,
+        "data.workers": c.data.workers,
+        "optimiser.warm_up_steps": c.optimiser.warm_up_steps,
+        "regions.mouth": c.regions.mouth,
+        "regions.eyes": c.regions.eyes,
+        **{f"stages[{i}].discriminator_steps": stage.discriminator_steps for i, stage in enumerate(c.stages)},
+    }
+    for key, number in not_negative.items():
+        if number < 0:
+            raise _bad(key, f"must be 0 or above, not {number}")
+    decays = {"optimiser.ema": c.optimiser.ema}
+    decays |= {f"optimiser.betas[{i}]": beta for i, beta in enumerate(c.optimiser.betas)}
+    for key, number in decays.items():
+        if not 0 <= number < 1:
+            raise _bad(key, f"must be from 0 to below 1, not {number}")
+    if not 0 <= c.seed <= _MOST_SEED:
+        raise _bad("seed", f"must be from 0 to {_MOST_SEED}, not {c.seed}")
+    _check_networks(c.network)
     if c.data.pool_side and c.data.pool_side not in [c.network.side << doublings for doublings in range(4)]:
         raise _bad("data.pool_side", f"must be network.side ({c.network.side}) times 1, 2, 4 or 8")
     if c.data.references > 32:
@@ -132,7 +162,44 @@ def _check(c: Configuration) -> None:
         _check_stage(c, stage, f"stages[{i}]")
 
 
+def _check_networks(chosen: NetworkChoice) -> None:
+    if chosen.configuration not in configurations.CONFIGURATIONS:
+        known = ", ".join(configurations.CONFIGURATIONS)
+        raise _bad("network.configuration", f"must be one of {known}, not {chosen.configuration!r}")
+    if chosen.side % _SIDE_STEP or not _LEAST_SIDE <= chosen.side <= WIDEST:
+        raise _bad(
+            "network.side", f"must be a multiple of {_SIDE_STEP} from {_LEAST_SIDE} to {WIDEST}, not {chosen.side}"
+        )
+    for name, value in chosen.overrides.items():
+        at = f"network.overrides.{name}"
+        if name not in _OVERRIDES:
+            raise _bad(at, f"is not known here; known are {', '.join(_OVERRIDES)}")
+        if type(value) is not _OVERRIDES[name]:
+            raise _bad(at, f"must be of type {_OVERRIDES[name].__name__}, not {type(value).__name__}")
+        least = _LEAST_SIDE if name == "embedder_side" else 1
+        if type(value) is int and not least <= value <= WIDEST:
+            raise _bad(at, f"must be from {least} to {WIDEST}, not {value}")
+    trouble = _why_not_built(chosen, chosen.overrides)
+    if trouble:
+        alone = (f".{name}" for name, value in chosen.overrides.items() if _why_not_built(chosen, {name: value}))
+        raise _bad(f"network.overrides{next(alone, '')}", f"makes no networks: {trouble}")
+
+
+def _why_not_built(chosen: NetworkChoice, overrides: dict[str, Any]) -> str:
+    """Why there are no such networks; empty where there are, and where nothing is changed."""
+    if not overrides:
+        return ""
+    try:
+        with torch.device("meta"):  # shapes without numbers: it takes neither memory nor chance
+            configurations.build(chosen.configuration, side=chosen.side, **overrides).new_discriminator(1)
+    except (ValueError, RuntimeError) as error:
+        return str(error)
+    return ""
+
+
 def _check_stage(c: Configuration, stage: Stage, at: str) -> None:
+    if not 0 <= stage.rate_end <= 1:
+        raise _bad(f"{at}.rate_end", f"must be from 0 to 1, not {stage.rate_end}")
     weights = {f.name: getattr(stage.weights, f.name) for f in fields(stage.weights)}
     for name, weight in weights.items():
         if weight < 0:

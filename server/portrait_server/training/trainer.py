@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import CONFIGURATIONS
 from portrait_server.training import checkpoints
 from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import Configuration
+from portrait_server.training.configuration import Configuration, CorpusChoice
 from portrait_server.training.learner import Learner, NotFinite
 from portrait_server.training.measurement import HeldOut
 from portrait_server.training.run_log import RunLog
@@ -101,10 +102,10 @@ class Trainer:
         self._held_out: dict[str, HeldOut] = {}
         if team.rank == 0:
             self._held_out = {
-                choice.path.stem: HeldOut(
+                name: HeldOut(
                     open_corpus(choice, drafts=drafts, held_out=True), keeping.measure_samples, side, team.device
                 )
-                for choice in data.held_out
+                for name, choice in zip(_names(data.held_out), data.held_out, strict=True)
             }
             self._log = RunLog(output)
         self._good: tuple[dict[str, Tensor], int] = ({}, -_SNAPSHOT_STEPS)
@@ -279,3 +280,13 @@ class Trainer:
     def _bar(self) -> tqdm:
         hidden = True if self._team.rank else None  # None: shown on a terminal alone
         return tqdm(total=self._configuration.steps, initial=self.progress.step, unit="step", disable=hidden)
+
+
+def _names(corpora: Sequence[CorpusChoice]) -> list[str]:
+    """What figures of each are called: by its path's last part, counted where that is taken: `heads`, `heads-2`."""
+    names: list[str] = []
+    for corpus in corpora:
+        stem = corpus.path.stem
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        names.append(next(name for name in itertools.chain([stem], numbered) if name not in names))
+    return names

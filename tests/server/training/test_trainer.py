@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -68,6 +69,19 @@ def test_a_run_leaves_weights_sheets_and_figures(tiny: Tiny, corpus: Path, tmp_p
     measured = events(tmp_path, f"held_out_{corpus.stem}")
     assert [line["step"] for line in measured] == [0, 5, 10]
     assert not list(tmp_path.glob("**/*.p*kl")) and not list(tmp_path.glob("**/*.pt"))
+
+
+def test_held_out_corpora_of_one_name_are_measured_apart(tiny: Tiny, corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / corpus.name
+    shutil.copytree(corpus, other)
+    made = tiny()
+    here = made.data.held_out[0]
+    held_out = (here, dataclasses.replace(here, path=other))
+    configuration = dataclasses.replace(made, data=dataclasses.replace(made.data, held_out=held_out))
+    Trainer(configuration, tmp_path / "run", Team("cpu"), resume=False).run(minutes=0)
+    for name in (corpus.stem, f"{corpus.stem}-2"):
+        assert len(events(tmp_path / "run", f"held_out_{name}")) == 2, name
+        assert (tmp_path / "run" / "samples" / f"00000001-{name}.png").is_file()
 
 
 def test_time_runs_out(tiny: Tiny, tmp_path: Path) -> None:
