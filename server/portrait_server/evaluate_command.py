@@ -19,7 +19,7 @@ from portrait_server.detectors.registry import create_detector
 from portrait_server.device import DEVICES, resolve_device
 from portrait_server.engines.base import Engine
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
-from portrait_server.evaluation.clips import Clip, find_clips, load_clip
+from portrait_server.evaluation.clips import Clip, ClipFile, find_clips, open_clip
 from portrait_server.evaluation.dlib_faces import DlibFaces, why_missing
 from portrait_server.evaluation.reenactment import Judge, Trial, check_length, scored_numbers
 from portrait_server.evaluation.report import Row, figures_file, table
@@ -61,13 +61,15 @@ def run(asked: argparse.Namespace) -> int:
 
     Raises:
         PortraitError: clips that are missing, damaged or too short, an unknown engine, a folder that cannot be
-            written; nothing is written then.
+            written; nothing is rendered or written then.
     """
     paths = find_clips(asked.clips)
     if asked.cross and len(paths) < 2:
         raise PortraitError(
             ErrorCode.BAD_TRACK, f"--cross needs two clips or more, but {asked.clips} holds one.", "Leave out --cross."
         )
+    if asked.tuned:
+        use_half_the_cores()  # before an engine loads torch, which asks how to wait only then
     device = resolve_device(asked.device)
     engine = create_engine(asked.engine, device)
     prepare_folder(asked.output)
@@ -78,12 +80,12 @@ def run(asked: argparse.Namespace) -> int:
     with contextlib.ExitStack() as open_things:
         tuner = None
         if asked.tuned:
-            use_half_the_cores()
             tuner = ClipTuner(engine, open_things.enter_context(contextlib.closing(create_detector("mediapipe"))))
         ways = _ways(engine, asked.personal, tuner)
+        clips = _looked_through(paths, asked.frames, asked.references)
         trials = len(paths) * len(asked.references) * len(ways)
         bar = open_things.enter_context(tqdm(total=trials, unit="trial", desc="Evaluating", disable=None))
-        for number, (clip, driver) in enumerate(_pairs(paths, asked.frames, asked.references)):
+        for number, (clip, driver) in enumerate(_pairs(clips)):
             found, pictures = _evaluate(ways, faces, clip, driver if asked.cross else None, asked.references, bar)
             rows += found
             strips += pictures if number < _CLIPS_ON_SHEET else []
@@ -115,17 +117,24 @@ def _ways(engine: Engine, personal: Path | None, tuner: ClipTuner | None) -> dic
     return ways
 
 
-def _pairs(paths: Sequence[Path], most_frames: int, references: Sequence[int]) -> Iterator[tuple[Clip, Clip]]:
+def _looked_through(paths: Sequence[Path], most_frames: int, references: Sequence[int]) -> list[ClipFile]:
+    """The clips, each read once from end to end, so that a bad last one does not end hours of rendering.
+
+    Their frames are not kept: those of many clips would fill the memory. Their landmarks are.
+    """
+    found = []
+    for path in tqdm(paths, unit="clip", desc="Reading", disable=None):
+        clip = open_clip(path, most_frames)
+        check_length(clip.load(), references)
+        found.append(clip)
+    return found
+
+
+def _pairs(clips: Sequence[ClipFile]) -> Iterator[tuple[Clip, Clip]]:
     """Each clip and the one after it, the first after the last; never more than three in memory."""
-
-    def load(path: Path) -> Clip:
-        clip = load_clip(path, most_frames)
-        check_length(clip, references)
-        return clip
-
-    first = clip = load(paths[0])
-    for path in paths[1:]:
-        following = load(path)
+    first = clip = clips[0].load()
+    for file in clips[1:]:
+        following = file.load()
         yield clip, following
         clip = following
     yield clip, first

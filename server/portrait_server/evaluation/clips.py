@@ -73,28 +73,55 @@ def find_clips(path: Path) -> list[Path]:
     return found
 
 
-def load_clip(path: Path, most_frames: int) -> Clip:
-    """A clip's frames in which the face was seen, at most so many, spread over all of them.
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip on disk whose landmarks are known: to be looked through first, and loaded when its turn comes.
+
+    Attributes:
+        path: of the video or the folder.
+        track: of all its frames.
+        numbers: the frames that are taken, rising.
+    """
+
+    path: Path
+    track: LandmarkTrack
+    numbers: np.ndarray
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return self.path.stem if self.path.is_file() else self.path.name
+
+    def load(self) -> Clip:
+        """The frames and their landmarks.
+
+        Raises:
+            PortraitError: a frame that cannot be read or does not fit the track; fewer than two frames; no landmark
+                of a frame in the picture.
+        """
+        frames = list(_frames_of(self.path, self.numbers.tolist(), len(self.track)))
+        for number, frame in zip(self.numbers, frames, strict=False):
+            if (frame.shape[1], frame.shape[0]) != self.track.size:
+                raise PortraitError(
+                    ErrorCode.SIZE_MISMATCH,
+                    f"{self.path}: frame {number + 1} has {frame.shape[1]}x{frame.shape[0]} pixels, "
+                    f"its track was made for {self.track.size[0]}x{self.track.size[1]}.",
+                    "Use the frames that the track was made for.",
+                )
+        return Clip(self.name, frames, self.track.points[self.numbers])
+
+
+def open_clip(path: Path, most_frames: int) -> ClipFile:
+    """A clip of those frames in which the face was seen, at most so many, spread over all of them.
 
     Raises:
-        PortraitError: a track or a frame that cannot be read or do not fit each other; fewer than two frames; a
-            video without a face.
+        PortraitError: a track that cannot be read; a video that cannot, or without a face.
     """
     track = _track_of(path)
     seen = np.asarray(track.extra.get("detected", np.ones(len(track), bool)), bool)
     if seen.shape != (len(track),):
         raise _bad_clip(path, f"`detected` of its track has shape {seen.shape}; ({len(track)},) is needed")
-    numbers = spread(np.flatnonzero(seen), most_frames)
-    frames = list(_frames_of(path, numbers.tolist(), len(track)))
-    for number, frame in zip(numbers, frames, strict=False):
-        if (frame.shape[1], frame.shape[0]) != track.size:
-            raise PortraitError(
-                ErrorCode.SIZE_MISMATCH,
-                f"{path}: frame {number + 1} has {frame.shape[1]}x{frame.shape[0]} pixels, "
-                f"its track was made for {track.size[0]}x{track.size[1]}.",
-                "Use the frames that the track was made for.",
-            )
-    return Clip(path.stem if path.is_file() else path.name, frames, track.points[numbers])
+    return ClipFile(path, track, spread(np.flatnonzero(seen), most_frames))
 
 
 def spread(items: np.ndarray, most: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_server.evaluation.clips import Clip, find_clips, load_clip
+from portrait_server.evaluation.clips import Clip, find_clips, open_clip
 from portrait_server.evaluation.reenactment import check_length, reference_numbers, scored_numbers
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
@@ -18,7 +18,7 @@ from tests.server.video_files import write_video
 
 def test_frames_in_the_order_of_their_numbers(clip: Clip, save_clip: Callable[..., Path]) -> None:
     longer = Clip("a", [*clip.frames, *clip.frames], np.concatenate([clip.points] * 2))
-    loaded = load_clip(save_clip(longer), 48)
+    loaded = open_clip(save_clip(longer), 48).load()
     assert loaded.name == "astronaut"
     np.testing.assert_array_equal(np.stack(loaded.frames), np.stack(longer.frames))
     np.testing.assert_array_equal(loaded.points, longer.points)
@@ -26,7 +26,7 @@ def test_frames_in_the_order_of_their_numbers(clip: Clip, save_clip: Callable[..
 
 def test_frames_without_a_face_are_left_out(clip: Clip, save_clip: Callable[..., Path]) -> None:
     seen = np.arange(len(clip)) % 3 != 0
-    loaded = load_clip(save_clip(clip, extra={"detected": seen}), 4)
+    loaded = open_clip(save_clip(clip, extra={"detected": seen}), 4).load()
     assert [next(i for i, frame in enumerate(clip.frames) if np.array_equal(frame, kept)) for kept in loaded.frames] == [1, 2, 5, 7]  # fmt: skip
     np.testing.assert_array_equal(loaded.points, clip.points[[1, 2, 5, 7]])
 
@@ -34,7 +34,7 @@ def test_frames_without_a_face_are_left_out(clip: Clip, save_clip: Callable[...,
 def test_a_video_is_looked_at_by_the_detector(clip: Clip, tmp_path: Path) -> None:
     path = write_video(tmp_path / "moving.mp4", clip.frames)
     assert find_clips(tmp_path) == [path]
-    loaded = load_clip(path, 4)
+    loaded = open_clip(path, 4).load()
     assert (loaded.name, len(loaded), loaded.size) == ("moving", 4, (256, 256))
     assert np.abs(np.float32(loaded.frames[3]) - clip.frames[6]).mean() < 4
     assert np.linalg.norm(loaded.points[3, 27:48, :2] - clip.points[6, 27:48, :2], axis=1).mean() < 8
@@ -67,7 +67,7 @@ def test_references_must_leave_a_frame(clip: Clip) -> None:
 def refused(path: Path) -> PortraitError:
     with pytest.raises(PortraitError) as caught:
         for each in find_clips(path):
-            load_clip(each, 48)
+            open_clip(each, 48).load()
     assert str(path) in caught.value.message
     assert caught.value.remedy
     return caught.value
@@ -102,7 +102,7 @@ def test_frames_and_track_that_do_not_fit(clip: Clip, save_clip: Callable[..., P
 def test_one_frame_only(clip: Clip, save_clip: Callable[..., Path]) -> None:
     folder = save_clip(clip, extra={"detected": np.arange(len(clip)) == 4})
     with pytest.raises(PortraitError, match="at least two"):
-        load_clip(folder, 48)
+        open_clip(folder, 48).load()
 
 
 def test_landmarks_outside_the_picture(clip: Clip) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import safetensors.numpy
 import torch
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.evaluate_command import add_arguments, run
+from portrait_server.evaluation import clips
 from portrait_server.evaluation.clips import Clip
 from portrait_server.evaluation.metrics import MOST_PSNR
 from portrait_server.evaluation.report import COLUMNS
@@ -26,6 +29,10 @@ from portrait_server.networks.configurations import build
 from portrait_server.training import adaptation
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PERSONAL_FORMAT
+from portrait_shared.track import LandmarkTrack
+
+from tests.server.evaluation.conftest import Still
+from tests.server.video_files import write_video
 
 pytestmark = pytest.mark.usefixtures("engines")
 ERRORS = ("l1", "face", "mouth", "eyes", "id", "lmk", "flicker")
@@ -196,6 +203,85 @@ def test_refusals(clip: Clip, save_clip: Callable[..., Path], tmp_path: Path) ->
     assert not (tmp_path / "out" / "figures.json").exists()
     (tmp_path / "file").write_text("in the way")
     refusal(ErrorCode.OUTPUT_NOT_WRITABLE, folder, "--output", tmp_path / "file")
+
+
+def _too_short(folder: Path) -> None:
+    track = LandmarkTrack.load(folder / "track.npz")
+    LandmarkTrack(track.points, track.size, extra={"detected": np.arange(len(track)) == 3}).save(folder / "track.npz")
+
+
+def _away(folder: Path) -> None:
+    track = LandmarkTrack.load(folder / "track.npz")
+    LandmarkTrack(track.points + 5000, track.size).save(folder / "track.npz")
+
+
+def _truncated(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:500]) and None
+
+
+@pytest.mark.parametrize("cross", [(), ("--cross",)], ids=["self", "cross"])
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (_truncated("9.png"), ErrorCode.BAD_IMAGE),
+        (_truncated("track.npz"), ErrorCode.BAD_TRACK),
+        (lambda folder: (folder / "5.png").unlink(), ErrorCode.BAD_TRACK),
+        (_too_short, ErrorCode.BAD_TRACK),
+        (_away, ErrorCode.BAD_TRACK),
+    ],
+    ids=["frame", "track", "a frame less", "too short", "away"],
+)
+def test_a_bad_last_clip_is_known_before_the_first_is_rendered(
+    clip: Clip, save_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path], None], code: ErrorCode, cross: tuple[str, ...],
+) -> None:  # fmt: skip
+    for name in "ab":
+        save_clip(clip, name)
+    spoil(save_clip(clip, "c"))
+    rendered: list[int] = []
+    monkeypatch.setattr(Still, "render", lambda *_: rendered.append(1))
+    words = ("--output", tmp_path / "out", "--references", 1, "--engine", "still", *cross)
+    refusal(code, tmp_path / "clips", *words)
+    assert not rendered and not list((tmp_path / "out").iterdir())
+
+
+def test_landmarks_of_a_video_are_looked_for_once(clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its frames are read twice: once to know that they can be."""
+    looked: list[Path] = []
+    track_of_video = clips.track_of_video
+    monkeypatch.setattr(clips, "track_of_video", lambda path, *more: looked.append(path) or track_of_video(path, *more))
+    path = write_video(tmp_path / "moving.mp4", clip.frames)
+    evaluate(path, "--output", tmp_path / "out", "--references", 1, "--engine", "still")
+    assert looked == [path]
+
+
+def test_half_the_cores_are_left_before_torch_is_loaded() -> None:
+    """A library that waits by spinning is told otherwise only before it starts; so none is loaded by this command."""
+    code = """
+import argparse, os, sys
+from pathlib import Path
+from portrait_server import evaluate_command
+from portrait_server.engines.registry import ENGINES
+assert "torch" not in sys.modules
+class Loaded(Exception):
+    pass
+def engine(device):
+    raise Loaded(os.environ.get("OMP_WAIT_POLICY"), sys.modules["torch"].get_num_threads())
+ENGINES["fewshot"] = engine
+evaluate_command.find_clips = lambda path: [path]
+parser = argparse.ArgumentParser()
+evaluate_command.add_arguments(parser)
+asked = ["clips", "--output", "out", "--engine", "fewshot", "--device", "cpu"]
+try:
+    evaluate_command.run(parser.parse_args([*asked, "--tuned"]))
+except Loaded as loaded:
+    print(*loaded.args)
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.stdout.split() == ["PASSIVE", str(max(1, (os.cpu_count() or 1) // 2))], ended.stderr
 
 
 @pytest.mark.parametrize(
