@@ -13,6 +13,7 @@ from portrait_server.corpora.rendered import heads
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.heads import RenderedHeads
 from portrait_server.corpora.rendered.performance import random_performance
+from portrait_server.corpora.rendered.person import light_between_lips
 from portrait_server.corpora.rendered.renderer import Light
 from portrait_server.corpora.rendered.skins import fit_head
 from portrait_server.corpora.sample import Sample
@@ -197,3 +198,16 @@ def test_a_file_that_is_no_head_is_refused(content: bytes, tmp_path: Path) -> No
     with pytest.raises(PortraitError, match=r"head\.npz") as caught:
         HeadModel.load(path)
     assert caught.value.code == ErrorCode.BAD_IMAGE
+
+
+def test_a_mouth_is_darker_inside_and_towards_its_corners() -> None:
+    landmarks = np.zeros((70, 3))
+    landmarks[[60, 64], 0] = -2.5, 2.5
+    landmarks[[61, 62, 63, 65, 66, 67], 1] = 0.5, 0.5, 0.5, -0.5, -0.5, -0.5
+    at = lambda x, behind: np.array([[x, 0.0, -0.6 - behind]])  # noqa: E731
+    front, deep, beside, corner = (
+        float(light_between_lips(at(*place), landmarks)[0]) for place in ((0, 0), (0, 3), (1.5, 0.5), (2.5, 0.5))
+    )
+    assert front > 0.95 > beside > corner and deep == pytest.approx(0.56 / np.hypot(0.56, 3.06))
+    landmarks[[61, 62, 63], 1] = landmarks[[65, 66, 67], 1]
+    assert light_between_lips(at(0, 0.5), landmarks)[0] < 0.15, "next to none through a shut mouth"

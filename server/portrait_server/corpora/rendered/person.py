@@ -18,6 +18,7 @@ from portrait_server.corpora.rendered.skins import Skin
 from portrait_server.geometry.pose import rotation_of, smoothstep
 
 _NECK: Final = np.array([0.0, -8.0, -1.0])  # what the head turns about
+_LIPS_THICK, _LIPS_LET_THROUGH = 0.6, 0.06  # centimetres
 _EYE_REACH: Final = 1.6  # from an eyeball's middle to its pupil
 _UPPER_LIDS: Final = ((36, 37, 38, 39), (42, 43, 44, 45))
 _LOWER_LIDS: Final = ((36, 41, 40, 39), (42, 47, 46, 45))
@@ -129,11 +130,8 @@ class Person:
                 0.7 + 0.3 * smoothstep((y - below + 0.05) / _DARK)
             )
             shade[first : last + 1, 1] = np.exp(-(((y - below - 0.03) / 0.07) ** 2))
-        lips = landmarks[[61, 62, 63, 65, 66, 67]]
-        opened = float(np.linalg.norm(landmarks[62] - landmarks[66]))
         inside = np.isin(self._model.parts, (Part.MOUTH, Part.GUMS, Part.TEETH))
-        behind = lips[:, 2].mean() - 0.6 - head[inside, 2]
-        shade[: self._count, 0][inside] = 0.85 * np.exp(-np.maximum(behind, 0) / (0.7 + 0.8 * opened)).clip(0.02, 1)
+        shade[: self._count, 0][inside] = light_between_lips(head[inside], landmarks)
         return shade
 
     def _normals(self, vertices: np.ndarray) -> np.ndarray:
@@ -144,6 +142,20 @@ class Person:
             faces[:, i] = u[:, j] * v[:, k] - u[:, k] * v[:, j]
         total = self._around @ faces
         return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+
+
+def light_between_lips(places: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """How much of the light before a mouth reaches places (N, 3) in it: (N,), 0 to 1.
+
+    As through a slit as high as the lips stand apart there: nothing at the corners, most in the middle.
+    """
+    lips = landmarks[[61, 62, 63, 65, 66, 67]]
+    apart = float(np.linalg.norm(landmarks[62] - landmarks[66]))
+    half_wide = 0.5 * float(np.linalg.norm(landmarks[64] - landmarks[60])) + 1e-6
+    across = (places[:, 0] - lips[:, 0].mean()) / half_wide
+    half_high = 0.5 * apart * (1 - across**2).clip(0) + _LIPS_LET_THROUGH
+    behind = (lips[:, 2].mean() - _LIPS_THICK - places[:, 2]).clip(0) + _LIPS_LET_THROUGH
+    return (half_high / np.hypot(half_high, behind)).clip(0.02, 1)
 
 
 def _curve(points: np.ndarray, x: np.ndarray) -> np.ndarray:
