@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait train` as a user runs it: ended by signals and by time, gone on with, begun with weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from portrait_server.networks import weights_file
+from portrait_server.training import checkpoints
+from portrait_server.training.configuration_file import CONFIGS
+
+_PATIENCE_SECONDS = 120.0  # for a start where something else uses the cores
+_STEPS = 60_000
+
+
+@pytest.fixture
+def configuration(corpus: Path, tmp_path: Path) -> Path:
+    """The tiny one over `corpus`, with more steps than anyone waits for; the paper's networks learn all they draw."""
+    text = (CONFIGS / "tiny.toml").read_text("utf-8").replace('"corpus"', json.dumps(str(corpus)))
+    text = text.replace("tiny-portrait", "tiny-zakharov2019")
+    path = tmp_path / "run.toml"
+    path.write_text(text.replace("\nsteps = 4\n", f"\nsteps = {_STEPS - 6}\n"), "utf-8")
+    return path
+
+
+def started(*words: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "portrait_server", "train", *map(str, words), "--device", "cpu"]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=pipe, stderr=pipe, text=True)
+
+
+def ended(run: subprocess.Popen[str], status: int = 0) -> str:
+    """What it printed, once it has ended with the status; errors where that is not 0."""
+    try:
+        said, errors = run.communicate(timeout=_PATIENCE_SECONDS)
+    finally:
+        run.kill()
+    assert run.returncode == status, errors
+    return errors if status else said
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    """The events so far; the last line may be half written."""
+    path = folder / "log.jsonl"
+    lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def interrupted(run: subprocess.Popen[str], folder: Path, number: int) -> str:
+    """Sends it a signal once it has drawn the held-out people and begins to learn."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not any(line["event"].startswith("held_out") for line in log(folder)):
+        assert run.poll() is None, run.communicate()[1]
+        assert time.monotonic() < until, "it does not begin"
+        time.sleep(0.05)
+    run.send_signal(number)
+    return ended(run)
+
+
+def score(folder: Path, which: int) -> float:
+    return [line for line in log(folder) if line["event"].startswith("held_out")][which]["score"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once, without a signal to catch")
+def test_a_run_is_ended_gone_on_with_and_begun_from(configuration: Path, tmp_path: Path) -> None:
+    output, other = tmp_path / "run", tmp_path / "other"
+
+    said = interrupted(started(configuration, "--output", output), output, signal.SIGTERM)
+    (first,) = checkpoints.find(output)
+    steps = checkpoints.read(first)[1]["progress"]["step"]
+    assert steps >= 1 and said.startswith(f"{steps} of {_STEPS} steps in ")
+    assert f"Weights: {output / 'best.safetensors'}" in said and (output / "best.safetensors").is_file()
+    assert [line["event"] for line in log(output)][-2:] == ["checkpoint", "end"]
+
+    assert "holds a run already" in ended(started(configuration, "--output", output), status=1)
+
+    said = ended(started(configuration, "--output", output, "--resume", "--minutes", 0.05))
+    newest = checkpoints.find(output)[-1]
+    further = checkpoints.read(newest)[1]["progress"]["step"]
+    assert further > steps and said.startswith(f"{further} of {_STEPS} steps in ")
+    (resumed,) = (line for line in log(output) if line["event"] == "resume")
+    assert resumed["step"] == steps
+    assert 3 <= log(output)[-1]["time"] - resumed["time"] < 60, "0.05 minutes, and what the last step and the end take"
+
+    weights = output / "last.safetensors"
+    assert weights_file.read_info(weights).step == further
+    interrupted(started(configuration, "--output", other, "--from", weights), other, signal.SIGINT)
+    begun = next(line for line in log(other) if line["event"] == "start")
+    assert begun["step"] == 0 and len(checkpoints.find(other)) == 1
+    # It draws as the weights did, which had learnt something; they are kept as 16-bit numbers.
+    assert score(other, 0) == pytest.approx(score(output, -1), rel=2e-3)
+    assert score(other, 0) != pytest.approx(score(output, 0), rel=2e-2)
