@@ -101,5 +101,6 @@ def test_a_gpu_finds_the_same(tmp_path: Path) -> None:
     loss = ContentLoss("vgg19", thin_network("vgg19", tmp_path / "w.safetensors"))
     image, target = torch.rand(2, 1, 3, 32, 32)
     assert loss.to("cuda")(image.cuda(), target.cuda()).item() == pytest.approx(
-        loss.to("cpu")(image, target).item(), rel=1e-3
+        loss.to("cpu")(image, target).item(),
+        rel=1e-2,  # a GPU may round what it multiplies to 10 bits
     )
