@@ -142,6 +142,7 @@ def main() -> int:
     asked = parser.parse_args()
     blender = find_blender(asked.blender)
     lacks = missing(blender)
+    lacks += [f"no file {path}" for path in (asked.extension, asked.movie) if path is not None and not path.is_file()]
     if lacks:
         sys.exit(f"tour: {'; '.join(lacks)}.")
     import engine_time
