@@ -61,6 +61,11 @@ def driven_sliders(rig: bpy.types.Object) -> list[str]:
     return [curve.data_path[2:-2] for curve in slider_curves(rig)]
 
 
+def told(count: int) -> str:
+    """How many are driven, in words."""
+    return f"{count} sliders are driven" if count > 1 else "1 slider is driven"
+
+
 def _drivers_of_the_user(rig: bpy.types.Object) -> set[str]:
     """Paths that others than this module drive."""
     if rig.animation_data is None:

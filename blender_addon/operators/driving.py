@@ -163,7 +163,7 @@ ARKit's controls, such as jawOpen; a slider that has a driver of your own keeps 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         names = sliders.drive(portrait.rig, context.selected_objects)
         portrait.driving.enabled = True
-        self.report({"INFO"}, f"{len(names)} sliders are driven" if len(names) > 1 else "1 slider is driven")
+        self.report({"INFO"}, sliders.told(len(names)))
         return {"FINISHED"}
 
 

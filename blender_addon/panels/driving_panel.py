@@ -38,7 +38,7 @@ def draw_driving(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     layout.operator("portrait.drive_sliders", icon="SHAPEKEY_DATA")
     driven = len(sliders.driven_sliders(portrait.rig))
     if driven:
-        layout.label(text=f"{driven} sliders are driven" if driven > 1 else "1 slider is driven", icon="DRIVER")
+        layout.label(text=sliders.told(driven), icon="DRIVER")
     if driving.face is not None or driven:
         layout.prop(driving, "enabled")
         layout.operator("portrait.bake_drivers", icon="KEYTYPE_KEYFRAME_VEC")

@@ -105,7 +105,7 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
         return cv2.warpAffine(values, there, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
     # Where the draft is the photo itself there is nothing to mend, and a portrait at rest does not flicker.
-    still = moved.field.stillness()
+    still = moved.field.stillness
     calm = cv2.resize(still, layers.scene.size, interpolation=cv2.INTER_LINEAR)[region]
     window, freedom = _window(side), 1 - calm
     person, alpha = shifted(
@@ -159,7 +159,7 @@ def shifted(
     places = _looked_up(origin, at, cv2.INTER_LINEAR)
     skin = _looked_up(scene.person, places, cv2.INTER_LANCZOS4).astype(np.int16)  # pores stay pores
     found = np.clip(skin + _looked_up(drawn, at), 0, 255)
-    folds = moved.field.folds()
+    folds = moved.field.folds
     if folds is not None:
         rim = cv2.blur(cv2.dilate(np.sign(folds), np.ones((_FOLD_RIM,) * 2)), (3, 3))
         near = cv2.resize(rim, scene.size, interpolation=cv2.INTER_LINEAR)[region]

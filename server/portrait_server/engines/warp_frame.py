@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -66,7 +67,7 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
             eye.draw(person, moved[list(upper)], moved[list(lower)], turn, pupil)
     skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
     scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
-    folds = field.folds()
+    folds = field.folds
     if folds is not None:
         for rows in field.strips():
             _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), scene.size[0] / folds.shape[1])
@@ -167,12 +168,14 @@ class Field:
         _look_from(from_x, from_y, 0, rows.start)
         return np.dstack([from_x, from_y])
 
+    @cached_property
     def stillness(self) -> np.ndarray:
         """1 where nothing moves to 0 where it does, on the coarse grid: (rows, columns) float32."""
         still = _STILL_PIXELS * max(self.size) / 512
         distance = np.maximum(np.abs(self.coarse[0]), np.abs(self.coarse[1]))
         return (1 - smoothstep(distance / still)).astype(np.float32)
 
+    @cached_property
     def folds(self) -> np.ndarray | None:
         """1 where near skin hides what lies behind it and the motion jumps, else 0, on the coarse grid; or None."""
         jump = np.zeros(self.coarse.shape[1:], np.float32)
@@ -221,7 +224,7 @@ def composite(scene: Scene, moved: Moved, matte: bool) -> np.ndarray:
     person, alpha, field = moved.person, moved.alpha, moved.field
     height, width, channels = person.shape
     frame = np.empty((height, width, 4 if matte else channels), np.uint8)
-    stillness = field.stillness()
+    stillness = field.stillness
     for rows in field.strips():
         mixed = blend(person[rows], scene.plate[rows], alpha[rows])
         calm = np.round(64 * field.fine(stillness, rows)).astype(np.int16)

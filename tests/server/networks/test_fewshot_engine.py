@@ -219,7 +219,7 @@ def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
 ) -> None:
     scene = quiet_engine.prepare([astronaut]).at((512, 512)).scene
     draft = move(scene, turned(astronaut.points, yaw=30))
-    folds = draft.field.folds()
+    folds = draft.field.folds
     assert folds is not None
     everywhere = np.s_[0:512, 0:512]
     shift = np.full((512, 512, 2), 0.4, np.float32)
