@@ -79,6 +79,16 @@ def test_what_is_mended_is_the_warp(quiet_engine: FewshotEngine, astronaut: Refe
     assert np.array_equal(quiet_engine.render(quiet_engine.prepare([astronaut]), track, SIZE, True), drafts)
 
 
+def test_the_outline_is_the_warp_s_whatever_the_network_draws(
+    engine: FewshotEngine, portrait: FewshotPortrait, astronaut: Reference, track: np.ndarray
+) -> None:
+    warp = WarpEngine("cpu")
+    drafts = warp.render(warp.prepare([astronaut]), track, SIZE, True)
+    frames = engine.render(portrait, track, SIZE, True)
+    assert np.array_equal(frames[..., 3], drafts[..., 3])
+    assert np.abs(frames[1].astype(int) - drafts[1]).max() > 8
+
+
 @pytest.mark.parametrize("target", ["yaw", "roll", "shift"])
 def test_drafts_are_the_same_in_training(target: str, quiet_engine: FewshotEngine, astronaut: Reference) -> None:
     points = astronaut.points
@@ -223,7 +233,7 @@ def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
     assert folds is not None
     everywhere = np.s_[0:512, 0:512]
     shift = np.full((512, 512, 2), 0.4, np.float32)
-    person, _ = shifted(scene, draft, everywhere, np.eye(2, 3), shift)
+    person = shifted(scene, draft, everywhere, np.eye(2, 3), shift)
     simply = cv2.warpAffine(draft.person, np.array([[1, 0, 0.4], [0, 1, 0.4]]), (512, 512),
                             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
     assert np.abs(person.astype(int) - simply)[folds > 0].max() < 40, "dots along the outline"
