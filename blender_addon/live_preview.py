@@ -3,29 +3,38 @@
 
 Blender's handlers only note that something changed. A timer samples the rig as it stands, hands the points to a
 thread that owns the connection, and puts the newest picture that has come back on the plane. A viewport that is
-about to be drawn has its pose asked for at once: drawing may take longer than the engine.
+about to be drawn has its pose asked for at once: drawing may take longer than the engine. Where it does, as without
+a graphics card, the picture is waited for, for a small part of that time: else it would be a whole drawing late.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any, Final
 
 import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
 
-from . import image_plane, server
+from . import image_plane, sampling, server
 from .portrait_preview import LivePreview, Replaced
 from .preview_worker import Trouble
 from .properties import PORTRAIT_PG_portrait, portraits_of
 
 _TICK_SECONDS: Final = 0.01
 _RESTING_TICK_SECONDS: Final = 0.1
+_SLOW_DRAWING_SECONDS: Final = 0.08
+_WAITED_SHARE: Final = 0.4  # of the time that drawing takes
+_LONGEST_WAIT_SECONDS: Final = 0.06
+_LOOK_SECONDS: Final = 0.002
 _DRAWN_AREAS: Final = ("VIEW_3D", "IMAGE_EDITOR")
 
 _previews: dict[str, LivePreview] = {}
 _reasons_to_rest: set[str] = set()
 _draw_handler: Any = None
+_drawing_since: float | None = None
+_drawing_took = 0.0
 
 
 def start(uid: str, launch: server.Launch) -> None:
@@ -99,6 +108,7 @@ def _take_off(portrait: PORTRAIT_PG_portrait) -> None:
 
 
 def _on_timer() -> float | None:
+    _note_drawn()
     if not _previews:
         _watch_drawing(False)
         return None
@@ -111,7 +121,8 @@ def _on_timer() -> float | None:
 
 
 def _watch_drawing(on: bool) -> None:
-    global _draw_handler
+    global _draw_handler, _drawing_since, _drawing_took
+    _drawing_since, _drawing_took = None, 0.0
     if on and _draw_handler is None:
         _draw_handler = bpy.types.SpaceView3D.draw_handler_add(_before_draw, (), "WINDOW", "PRE_VIEW")
     elif not on and _draw_handler is not None:
@@ -120,6 +131,19 @@ def _watch_drawing(on: bool) -> None:
 
 
 def _before_draw() -> None:
+    global _drawing_since
+    _drawing_since = _drawing_since or time.monotonic()
+    _ask_before_draw()
+
+
+def _note_drawn() -> None:
+    """Timers run between drawings."""
+    global _drawing_since, _drawing_took
+    if _drawing_since is not None:
+        _drawing_took, _drawing_since = time.monotonic() - _drawing_since, None
+
+
+def _ask_before_draw() -> None:
     if _reasons_to_rest or bpy.app.is_job_running("RENDER"):
         return
     for uid, preview in _previews.items():
@@ -130,6 +154,25 @@ def _before_draw() -> None:
             preview.ask_before_draw(*found)
         except PortraitError:  # a broken rig: the next tick tells of it
             continue
+
+
+def _wait_before_slow_draw() -> None:
+    """Puts pictures on their planes before Blender draws, where that takes it long and the engine is quick."""
+    if _drawing_took < _SLOW_DRAWING_SECONDS or sampling.is_at_work():
+        return
+    if threading.current_thread() is not threading.main_thread():  # a render's own evaluation
+        return
+    _ask_before_draw()
+    end = time.monotonic() + min(_LONGEST_WAIT_SECONDS, _WAITED_SHARE * _drawing_took)
+    waiting = {uid: preview for uid, preview in _previews.items() if preview.awaits_soon}
+    while waiting and not _reasons_to_rest:
+        for uid, preview in list(waiting.items()):
+            found = _find(uid)
+            if found is None or preview.show_before_draw(found[1]):
+                del waiting[uid]
+        if time.monotonic() >= end:
+            return
+        time.sleep(_LOOK_SECONDS)
 
 
 def _redraw() -> None:
@@ -147,14 +190,15 @@ def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = N
     if _previews and (
         depsgraph is None or any(map(depsgraph.id_type_updated, ("OBJECT", "ARMATURE", "ACTION", "SCENE")))
     ):
-        for preview in _previews.values():
-            preview.note_change()
+        _on_frame()
 
 
 @persistent
 def _on_frame(*_: object) -> None:
     for preview in _previews.values():
         preview.note_change()
+    if _previews:
+        _wait_before_slow_draw()
 
 
 @persistent

@@ -24,6 +24,8 @@ from .worker import Connected
 
 _SLOW_SECONDS: Final = 2.0
 _KEPT_LATENCIES: Final = 64
+_SOON_SECONDS: Final = 0.05
+_RECENT: Final = 8
 
 
 class Latency(NamedTuple):
@@ -121,8 +123,7 @@ class LivePreview:
             fresh = True
         self._put_back = self._covered = False
         if picture is not None:
-            ask = picture.ask
-            self.latencies.append(Latency(time.monotonic() - ask.changed_at, picture.come_at - ask.asked_at))
+            self._note_latency(picture)
         if self._changed_at is not None:
             self._follow(scene, portrait)
         return fresh
@@ -158,6 +159,32 @@ class LivePreview:
         if not np.array_equal(row, self._row):
             changed_at, self._changed_at = self._changed_at, None
             self._ask(scene, self._subject, row, changed_at)
+
+    @property
+    def awaits_soon(self) -> bool:
+        """Whether a picture is under way that should be here at once, as the last ones were."""
+        recent = [latency.served for latency in list(self.latencies)[-_RECENT:]]
+        return self.asked > self.shown and bool(recent) and float(np.median(recent)) < _SOON_SECONDS
+
+    def show_before_draw(self, portrait: PORTRAIT_PG_portrait) -> bool:
+        """Puts the picture last asked for on the plane if it has come; whether there is nothing more to wait for.
+
+        Between an evaluation and its drawing: only pixels change, of a plane that shows the preview already.
+        """
+        if self._covered or self._put_back or self._last is None or portrait.plane is None:
+            return True
+        if not image_plane.shows_preview(portrait.plane):
+            return True
+        picture = self._newest_picture()
+        if picture is not None:
+            self._last, self.shown = picture.pixels, picture.ask.number
+            image_plane.show_preview(portrait.plane, self.uid, self._last)
+            self._note_latency(picture)
+        return self.shown == self.asked
+
+    def _note_latency(self, picture: Picture) -> None:
+        ask = picture.ask
+        self.latencies.append(Latency(time.monotonic() - ask.changed_at, picture.come_at - ask.asked_at))
 
     def _ask(self, scene: bpy.types.Scene, subject: Subject, row: np.ndarray, changed_at: float) -> None:
         try:

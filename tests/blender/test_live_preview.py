@@ -17,7 +17,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import image_plane, job_queue, live_preview, problems, server  # noqa: E402
+from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, server  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 
 TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test_engines.py"
@@ -113,6 +113,28 @@ def test_a_pose_is_asked_for_when_its_drawing_begins(preview: live_preview.LiveP
     live_preview._before_draw()
     assert preview.asked == asked + 1, "a matte waits for the tick, which makes the portrait ready"
     assert settle(preview) > asked + 1
+
+
+def test_before_a_slow_drawing_the_picture_is_waited_for(
+    preview: live_preview.LivePreview, acting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(preview)
+    drop_chin(acting, 0.05)
+    assert preview.asked == preview.shown, "where Blender draws fast, handlers only take notes"
+    settle(preview)
+    monkeypatch.setattr(live_preview, "_drawing_took", 30.0)
+    monkeypatch.setattr(live_preview, "_LONGEST_WAIT_SECONDS", 10.0)
+    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", 10.0)
+    for move in (lambda: drop_chin(acting, 0.1), lambda: bpy.context.scene.frame_set(4)):
+        before, asked = shown(acting), preview.asked
+        move()
+        assert preview.shown == preview.asked > asked, "without a tick"
+        assert np.abs(shown(acting) - before).max() > 0.02
+    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", 0.0)
+    seen = preview.shown
+    drop_chin(acting, 0.02)
+    assert preview.shown == seen < preview.asked, "no engine is waited for that takes long"
+    settle(preview)
 
 
 def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, acting: Any) -> None:
