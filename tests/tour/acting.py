@@ -157,7 +157,8 @@ def _measure_dragging(preview: Any) -> Steps:
         yield from until(lambda: max(map(abs, rig().pose.bones["jaw"].location)) < 1e-6, 10, "Ctrl-Z takes it back")
     watch.keep_rows(FOLDER / "asked.npz", portrait(), extension("rig"))
     yield from _grow_viewport()
-    latency.check(figures["a handle is dragged in a small viewport"])
+    for measured in figures.values():
+        latency.check(measured)
 
 
 def _shrink_viewport() -> Steps:

@@ -104,6 +104,13 @@ class Weights:
     adversarial: float = 0.0
     feature_matching: float = 0.0
     embedding_match: float = 0.0
+    component_adversarial: float = 0.0
+    component_matching: float = 0.0
+
+    @property
+    def judge_components(self) -> bool:
+        """Whether any loss asks the discriminators of mouths and eyes."""
+        return self.component_adversarial > 0 or self.component_matching > 0
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,11 @@ class Configuration:
     regions: Regions = Regions()
     content: dict[str, Path] = field(default_factory=dict)
     keeping: Keeping = Keeping()
+
+    @property
+    def judges_components(self) -> bool:
+        """Whether mouths and eyes are judged for themselves."""
+        return any(stage.weights.judge_components for stage in self.stages)
 
     @property
     def steps(self) -> int:

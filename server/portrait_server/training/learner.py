@@ -12,6 +12,7 @@ import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor, nn
 
+from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.configurations import Networks, build
 from portrait_server.networks.output import Output, References
 from portrait_server.networks.weights_file import WeightsInfo
@@ -19,7 +20,7 @@ from portrait_server.training import losses
 from portrait_server.training.batch import Batch
 from portrait_server.training.checkpoints import load_optimiser, optimiser_tensors
 from portrait_server.training.configuration import Configuration, Stage
-from portrait_server.training.objective import adversarial_terms, reconstruction_terms, total
+from portrait_server.training.objective import adversarial_terms, component_terms, reconstruction_terms, total
 from portrait_server.training.perceptual import ContentLoss
 from portrait_server.training.precision import autocast
 from portrait_server.training.team import Team
@@ -36,6 +37,7 @@ class Learner:
         networks: embedder and generator, as they learn.
         average: the same, the running mean of their weights: what is measured and shipped.
         discriminator: None where no stage asks for one.
+        components: the discriminators of mouths and eyes; None where no stage asks for them.
     """
 
     def __init__(self, configuration: Configuration, identities: int, team: Team) -> None:
@@ -54,11 +56,13 @@ class Learner:
         judged = any(stage.discriminator_steps for stage in configuration.stages)
         columns = identities if chosen.columns else 1
         self.discriminator = self.networks.new_discriminator(columns) if judged else None
+        judges = configuration.judges_components
+        self.components = ComponentDiscriminators().to(team.device) if judges else None
         self._content = {name: ContentLoss(name, path).to(team.device) for name, path in configuration.content.items()}
         betas = configuration.optimiser.betas
         self._optimisers = {"networks": torch.optim.Adam(self.networks.parameters(), betas=betas)}
-        if self.discriminator is not None:
-            self._optimisers["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), betas=betas)
+        for part, judge in self._judges().items():
+            self._optimisers[part] = torch.optim.Adam(judge.parameters(), betas=betas)
         team.share(self.tensors().values())
 
     def step(self, batch: Batch, step: int) -> dict[str, float]:
@@ -80,6 +84,9 @@ class Learner:
             for _ in range(stage.discriminator_steps):
                 figures |= self._teach_discriminator(self.discriminator, batch, output.image.detach())
             terms |= self._judged(self.discriminator, batch, output, embeddings, stage)
+        if self.components is not None and stage.weights.judge_components:
+            figures |= self._teach_components(self.components, batch, output.image.detach())
+            terms |= self._components_judge(self.components, batch, output.image, stage)
         figures |= terms
         figures["gradient_norm"] = self._learn("networks", self.networks, total(terms))
         self._follow(step)
@@ -93,12 +100,9 @@ class Learner:
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint holds, by name; not copies."""
-        modules = {"networks": self.networks, "average": self.average, "discriminator": self.discriminator}
+        modules = {"networks": self.networks, "average": self.average, **self._judges()}
         held = {
-            f"{part}/{name}": tensor
-            for part, module in modules.items()
-            if module is not None
-            for name, tensor in module.state_dict().items()
+            f"{part}/{name}": tensor for part, module in modules.items() for name, tensor in module.state_dict().items()
         }
         for part, optimiser in self._optimisers.items():
             held |= {f"{part}-adam/{name}": tensor for name, tensor in optimiser_tensors(optimiser).items()}
@@ -112,8 +116,8 @@ class Learner:
             parts.setdefault(part, {})[rest] = tensor
         self.networks.load_state_dict(parts["networks"])
         self.average.load_state_dict(parts["average"])
-        if self.discriminator is not None:
-            self.discriminator.load_state_dict(parts["discriminator"])
+        for part, judge in self._judges().items():
+            judge.load_state_dict(parts[part])
         for part, optimiser in self._optimisers.items():
             load_optimiser(optimiser, parts.get(f"{part}-adam", {}))
 
@@ -158,6 +162,31 @@ class Learner:
                 real = judge(batch.target, batch.target_points, people)
         return adversarial_terms(fake, real, judge.people[people], embeddings, stage.weights)
 
+    def _teach_components(self, judges: ComponentDiscriminators, batch: Batch, image: Tensor) -> dict[str, Tensor]:
+        with autocast(self._team.device):
+            on_real = judges(batch.target, batch.target_points)
+            on_fake = judges(_taught(image, batch), batch.target_points)
+        hinges = [
+            losses.discriminator_hinge(real.scores.float(), fake.scores.float())
+            for real, fake in zip(on_real, on_fake, strict=True)
+        ]
+        loss = torch.stack(hinges).mean()
+        norm = self._learn("components", judges, loss)
+        return {"components": loss.detach(), "components_gradient_norm": norm}
+
+    def _components_judge(
+        self, judges: ComponentDiscriminators, batch: Batch, image: Tensor, stage: Stage
+    ) -> dict[str, Tensor]:
+        with frozen(judges), autocast(self._team.device):
+            fake = judges(_taught(image, batch), batch.target_points)
+            with torch.no_grad():
+                real = judges(batch.target, batch.target_points)
+        return component_terms(fake, real, stage.weights)
+
+    def _judges(self) -> dict[str, nn.Module]:
+        judges = {"discriminator": self.discriminator, "components": self.components}
+        return {part: judge for part, judge in judges.items() if judge is not None}
+
     def _columns(self, batch: Batch) -> Tensor:
         return batch.identity if self._configuration.network.columns else torch.zeros_like(batch.identity)
 
@@ -177,10 +206,10 @@ class Learner:
     def _set_rates(self, stage: Stage, done: float, step: int) -> None:
         settings = self._configuration.optimiser
         share = (1 + done * (stage.rate_end - 1)) * min(1.0, (step + 1) / max(1, settings.warm_up_steps))
-        rates = {"networks": settings.generator_rate, "discriminator": settings.discriminator_rate}
         for part, optimiser in self._optimisers.items():
+            rate = settings.generator_rate if part == "networks" else settings.discriminator_rate
             for group in optimiser.param_groups:
-                group["lr"] = rates[part] * share
+                group["lr"] = rate * share
 
     @torch.no_grad()
     def _follow(self, step: int) -> None:
@@ -201,6 +230,12 @@ def references_of(batch: Batch) -> References:
     mattes = known * batch.reference_mattes + (1 - known) * 0.5
     draft = batch.draft if bool(batch.has_draft.all()) else None
     return References(batch.references, batch.reference_points, mattes, draft)
+
+
+def _taught(image: Tensor, batch: Batch) -> Tensor:
+    """A made picture with the target's own pixels where the target is torn, and teaches nothing."""
+    where = batch.color_weight.clamp(0, 1)
+    return batch.target + where * (image - batch.target)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -96,6 +96,21 @@ def adversarial_terms(
     if weights.embedding_match:
         terms["embedding_match"] = losses.embedding_match(columns.float(), embeddings.float())
     return {name: getattr(weights, name) * term for name, term in terms.items()}
+
+
+def component_terms(fakes: Sequence[Judgement], reals: Sequence[Judgement], weights: Weights) -> dict[str, Tensor]:
+    """The terms that ask the discriminators of mouths and eyes, already weighted; those of weight 0 are left out."""
+    terms: dict[str, Tensor] = {}
+    if weights.component_adversarial:
+        hinges = [losses.generator_hinge(fake.scores.float()) for fake in fakes]
+        terms["component_adversarial"] = weights.component_adversarial * torch.stack(hinges).mean()
+    if weights.component_matching:
+        matched = [
+            losses.feature_matching([f.float() for f in real.features], [f.float() for f in fake.features])
+            for real, fake in zip(reals, fakes, strict=True)
+        ]
+        terms["component_matching"] = weights.component_matching * torch.stack(matched).mean()
+    return terms
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:
