@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real servers in processes of their own, and what tests send them."""
+"""Real servers in processes of their own, and what tests send them; heads to draw."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from portrait_server.corpora.rendered.head_model import HeadModel
+from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
+from portrait_shared.errors import PortraitError
 from portrait_shared.launcher import ServerProcess
+
+from tests.paths import head_model
+from tests.server.corpora.made_up import egg_head
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("serve_with_test_engines.py"))]
 START_SECONDS = 60
@@ -106,3 +112,18 @@ def paint() -> Callable[..., tuple[PortraitHandle, np.ndarray]]:
 @pytest.fixture
 def load_connection() -> Callable[[Path], Connection]:
     return Connection.load
+
+
+@pytest.fixture(scope="session", params=["egg", "ict"])
+def head(request: pytest.FixtureRequest) -> HeadModel:
+    """A head model to draw, where there is OpenGL."""
+    try:
+        Renderer()
+    except PortraitError as error:
+        pytest.skip(str(error))
+    if request.param == "egg":
+        return egg_head()
+    path = head_model()
+    if path is None:
+        pytest.skip("the ICT-FaceKit head is not beside the repository")
+    return HeadModel.load(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A photograph of a person, a folder of shards made of it, and heads to draw."""
+"""A photograph of a person, and a folder of shards made of it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,6 @@ import skimage.data
 from PIL import Image
 from portrait_server.corpora.build import build
 from portrait_server.corpora.photos import Photos
-from portrait_server.corpora.rendered.head_model import HeadModel
-from portrait_server.corpora.rendered.renderer import Renderer
-from portrait_shared.errors import PortraitError
-
-from tests.paths import head_model
-from tests.server.corpora.made_up import egg_head
 
 
 @pytest.fixture(scope="session")
@@ -42,18 +36,3 @@ def photo_shards(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     output = tmp_path_factory.mktemp("shards")
     build(Photos(photo_folder), output)
     return output
-
-
-@pytest.fixture(scope="session", params=["egg", "ict"])
-def head(request: pytest.FixtureRequest) -> HeadModel:
-    """A head model to draw, where there is OpenGL."""
-    try:
-        Renderer()
-    except PortraitError as error:
-        pytest.skip(str(error))
-    if request.param == "egg":
-        return egg_head()
-    path = head_model()
-    if path is None:
-        pytest.skip("the ICT-FaceKit head is not beside the repository")
-    return HeadModel.load(path)

@@ -44,7 +44,7 @@ class Dying(Noise):
 
 
 def egg_head() -> HeadModel:
-    """An egg of ICT's size and place, with its landmarks, two modes of shape, a jaw and two eyeballs."""
+    """An egg of ICT's size and place, with its landmarks, two modes of shape, two eyeballs, a jaw, a smile and brows."""
     egg, triangles = _ball(70, 100, np.array([0, 2.5, 1.5]), np.array([7.6, 11.5, 10.0]))
     # Open below, where the shoulders begin.
     triangles = triangles[(egg[triangles][..., 1] > -8.5).all(1)]
@@ -59,7 +59,21 @@ def egg_head() -> HeadModel:
     every = np.concatenate(vertices).astype(np.float32)
     x, y, z = every.T
     zero = np.zeros_like(x)
-    jaw = np.where(parts_of(parts) == Part.SKIN, -np.clip((-1.5 - y) / 3, 0, 1) * np.clip(z / 6, 0, 1), 0)
+    skin = parts_of(parts) == Part.SKIN
+    jaw = np.where(skin, -np.clip((-1.5 - y) / 3, 0, 1) * np.clip(z / 6, 0, 1), 0)
+    landmarks = _landmarks(egg)
+
+    def pushed(landmark: int, *way: float) -> np.ndarray:
+        """(V, 3) the skin about a landmark moved by `way`, centimetres."""
+        near = np.exp(-((every - every[landmarks[landmark]]) ** 2).sum(1) / 2) * skin
+        return near[:, None] * np.array(way)
+
+    modes = {
+        "jawOpen": np.stack([zero, 3 * jaw, zero], 1),
+        "mouthSmile_L": pushed(54, 0.8, 0.7, 0),
+        "mouthSmile_R": pushed(48, -0.8, 0.7, 0),
+        "browInnerUp": pushed(20, 0, 0.9, 0) + pushed(23, 0, 0.9, 0),
+    }
     return HeadModel(
         vertices=every,
         triangles=np.concatenate(faces).astype(np.int32),
@@ -67,9 +81,9 @@ def egg_head() -> HeadModel:
         identity=np.stack([np.stack([0.03 * x, zero, zero], 1), np.stack([zero, 0.03 * y, zero], 1)]).astype(
             np.float32
         ),
-        expressions=np.stack([np.stack([zero, 3 * jaw, zero], 1)]).astype(np.float32),
-        names=("jawOpen",),
-        landmarks=_landmarks(egg),
+        expressions=np.stack(list(modes.values())).astype(np.float32),
+        names=tuple(modes),
+        landmarks=landmarks,
         eyes=(eyes[0], eyes[1]),
     )
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,25 @@ import skimage.data
 import torch
 from portrait_server.corpora.build import cut
 from portrait_server.corpora.shards import Face, write_shard
+from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector
 from portrait_server.training.configuration import Configuration
 from portrait_server.training.configuration_file import CONFIGS, load
+from portrait_server.training.learner import Learner
+from portrait_server.training.team import Team
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Small networks are faster so, on machines that do something else as well."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def detector() -> Iterator[Detector]:
+    made = create_detector("mediapipe")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
@@ -58,5 +68,18 @@ def tiny(corpus: Path) -> Callable[..., Configuration]:
             data=dataclasses.replace(loaded.data, corpora=here, held_out=here),
             **changes,
         )
+
+    return made
+
+
+@pytest.fixture
+def learner(tiny: Callable[..., Configuration]) -> Callable[[str, int], Learner]:
+    """Makes a learner of a tiny network that learns fast, by reconstruction alone, in so many steps."""
+
+    def made(network: str, steps: int) -> Learner:
+        configuration = tiny(network)
+        stage = dataclasses.replace(configuration.stages[0], steps=steps)
+        rates = dataclasses.replace(configuration.optimiser, generator_rate=5e-3, ema=0.9)
+        return Learner(dataclasses.replace(configuration, stages=(stage,), optimiser=rates), 1, Team("cpu"))
 
     return made
