@@ -168,7 +168,11 @@ def _wait_before_slow_draw() -> None:
     while waiting and not _reasons_to_rest:
         for uid, preview in list(waiting.items()):
             found = _find(uid)
-            if found is None or preview.show_before_draw(found[1]):
+            try:
+                done = found is None or preview.show_before_draw(found[1])
+            except PortraitError:  # a plane without its material: the next tick tells of it
+                done = True
+            if done:
                 del waiting[uid]
         if time.monotonic() >= end:
             return

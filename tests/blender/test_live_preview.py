@@ -116,7 +116,10 @@ def test_a_pose_is_asked_for_when_its_drawing_begins(preview: live_preview.LiveP
 
 
 def test_before_a_slow_drawing_the_picture_is_waited_for(
-    preview: live_preview.LivePreview, acting: Any, monkeypatch: pytest.MonkeyPatch
+    preview: live_preview.LivePreview,
+    acting: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     settle(preview)
     drop_chin(acting, 0.05)
@@ -135,6 +138,10 @@ def test_before_a_slow_drawing_the_picture_is_waited_for(
     drop_chin(acting, 0.02)
     assert preview.shown == seen < preview.asked, "no engine is waited for that takes long"
     settle(preview)
+    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", 10.0)
+    acting.plane.data.materials.clear()
+    drop_chin(acting, 0.08)
+    assert not capfd.readouterr().err, "a plane without its material waits for the tick, which tells"
 
 
 def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, acting: Any) -> None:
