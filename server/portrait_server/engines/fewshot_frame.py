@@ -25,6 +25,7 @@ _PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the fir
 # What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, detail stays.
 _CONTOUR = 1 / 64  # of the aligned frame: what changes over less is a contour
 _COVERING = (0.1, 0.25)  # contrast, of 1, between which it takes over
+_REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FOLD_RIM = 5  # cells of the grid of motion around a fold in which one look at the photo would mix both its sides
 
 
@@ -116,8 +117,22 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     detail = laid(_covered(drawing.painted) * window) * freedom
     color += (255 * freedom)[..., None] * laid(drawing.painted * window[..., None])
     color += detail[..., None] * (255 * laid(drawing.warped) - merged)
+    color = in_its_light(color, merged, layers.scene.mouth.teeth)
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
     return Moved(person, moved.alpha, moved.field)
+
+
+def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np.ndarray:
+    """Painted colours (h, w, 3), 0 to 255, none of them cooler than what was there before or than this picture's teeth (3,).
+
+    The networks learnt teeth and the whites of eyes in the light of photographs; under the yellow varnish of a painting
+    their white is blue. What is hardly changed stays as it is.
+    """
+    changed = np.abs(color - before).max(-1, keepdims=True)
+    share = smoothstep((changed - _REPAINTED[0]) / (_REPAINTED[1] - _REPAINTED[0]))
+    red = color[..., :1]
+    coolest = np.maximum(before / (before[..., :1] + 1), teeth / max(float(teeth[0]), 1.0))
+    return color + share * (np.minimum(color, red * coolest) - color)
 
 
 def _covered(painted: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
-from portrait_server.engines.fewshot_frame import aligned_draft, shifted
+from portrait_server.engines.fewshot_frame import aligned_draft, in_its_light, shifted
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.engines.warp_frame import move
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -252,3 +252,13 @@ def test_what_lies_behind_the_person_in_another_photo_stays_there(
         for second in (astronaut, other)
     )
     assert np.abs(same - elsewhere).max() < 60 and (np.abs(same - elsewhere).max(-1) > 20).sum() < 60
+
+
+def test_what_is_painted_is_white_in_the_picture_s_own_light() -> None:
+    yellow_teeth = np.array([200.0, 180, 140])
+    before = np.array([[[30.0, 20, 10], [180, 170, 200], [160, 120, 90]]])
+    painted = np.array([[[180.0, 185, 190], [200, 200, 230], [166, 126, 98]]])
+    found = in_its_light(painted, before, yellow_teeth)
+    assert found[0, 0] == pytest.approx([180, 162, 126]), "a tooth where it was dark is as yellow as teeth are there"
+    assert found[0, 1] == pytest.approx([200, 187.8, 221], abs=0.1), "what was blue before may be"
+    assert found[0, 2] == pytest.approx([166, 126, 98]), "skin that is hardly changed is left alone"
