@@ -26,6 +26,7 @@ from portrait_server.training.tuning_samples import aligned_face
 _WEIGHTS: Final = Weights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
 _JUDGED: Final = Weights(adversarial=0.01, feature_matching=0.5)
 _REGIONS: Final = Regions(mouth=4.0, eyes=4.0)
+_KEPT: Final = 3.0
 _CLIP = 10.0
 _JUDGE_RATE = 2e-4
 
@@ -69,11 +70,21 @@ class TunedNetworks:
         """Pictures (B, 3, S, S)."""
         return self._output(batch).image
 
-    def learn(self, batch: Batch) -> bool:
-        """One step; False where a loss or a gradient was not finite and nothing was learnt."""
+    def learn(self, batch: Batch, far: Batch) -> bool:
+        """One step; False where a loss or a gradient was not finite and nothing was learnt.
+
+        Args:
+            far: poses and expressions that no photograph tells of. There the networks go on drawing as they did: left
+                free, they unlearn to mend what a few photographs never show. Its targets' colours are not looked at.
+        """
+        with torch.no_grad():
+            self.blend(0.0)
+            before = self._output(far).image.float()
         self.blend(1.0)
         output = self._output(batch)
         terms = reconstruction_terms(output, batch, _WEIGHTS, _REGIONS, {})
+        where = losses.region_weights(far.target_points, far.side, _REGIONS.mouth, _REGIONS.eyes)
+        terms["kept"] = _KEPT * losses.pixel(self._output(far).image.float(), before, where)
         if self._judge is not None:
             terms |= self._judged(self._judge, output, batch)
         loss = total(terms)
