@@ -116,8 +116,7 @@ def adapt(
         for step in range(1, effort.steps + 1):
             if cancelled():
                 raise PortraitError(ErrorCode.CANCELLED, "Tuning was cancelled.")
-            far = _batch(corpora.far, step, max(1, effort.batch_size // 2), side, device)
-            if not tuning.learn(_batch(corpora.learnt, step, effort.batch_size, side, device), far):
+            if not tuning.learn(_batch(corpora.learnt, step, effort.batch_size, side, device)):
                 break
             measured_now = step % effort.measure_every == 0 or step == effort.steps
             if measured_now and not search.look(step):

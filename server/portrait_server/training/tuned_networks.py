@@ -26,7 +26,6 @@ from portrait_server.training.tuning_samples import aligned_face
 _WEIGHTS: Final = Weights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
 _JUDGED: Final = Weights(adversarial=0.01, feature_matching=0.5)
 _REGIONS: Final = Regions(mouth=4.0, eyes=4.0)
-_KEPT: Final = 3.0  # by one photograph; the more there are, the more of what they tell is to be believed
 _CLIP = 10.0
 _JUDGE_RATE = 2e-4
 
@@ -55,7 +54,6 @@ class TunedNetworks:
         self._strength = 1.0
         self._learning = [self._style, *(p for change in self._changes.values() for p in change.parameters())]
         self._optimiser = torch.optim.Adam(self._learning, lr=rate)
-        self._kept = _KEPT / len(faces)
         self._judge = copy.deepcopy(discriminator)
         if self._judge is not None:
             self._judge.become_personal(embedding[0])
@@ -71,21 +69,11 @@ class TunedNetworks:
         """Pictures (B, 3, S, S)."""
         return self._output(batch).image
 
-    def learn(self, batch: Batch, far: Batch) -> bool:
-        """One step; False where a loss or a gradient was not finite and nothing was learnt.
-
-        Args:
-            far: poses and expressions that no photograph tells of. There the networks go on drawing as they did: left
-                free, they unlearn to mend what a few photographs never show. Its targets' colours are not looked at.
-        """
-        with torch.no_grad():
-            self.blend(0.0)
-            before = self._output(far).image.float()
+    def learn(self, batch: Batch) -> bool:
+        """One step; False where a loss or a gradient was not finite and nothing was learnt."""
         self.blend(1.0)
         output = self._output(batch)
         terms = reconstruction_terms(output, batch, _WEIGHTS, _REGIONS, {})
-        where = losses.region_weights(far.target_points, far.side, _REGIONS.mouth, _REGIONS.eyes)
-        terms["kept"] = self._kept * losses.pixel(self._output(far).image.float(), before, where)
         if self._judge is not None:
             terms |= self._judged(self._judge, output, batch)
         loss = total(terms)

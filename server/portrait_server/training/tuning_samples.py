@@ -31,7 +31,6 @@ _REAL_SHARE: Final = 0.5  # of samples whose references are photographs too, whe
 # Of a chance change: beyond it a copy is no example of what a real frame would show.
 _LEARNT_STRENGTHS: Final = (0.1, 0.5)
 _HELD_STRENGTHS: Final = (0.2, 0.6)
-_FAR_STRENGTHS: Final = (0.7, 1.5)
 
 
 class Person(Corpus):
@@ -86,12 +85,10 @@ class PersonCorpora:
 
     Attributes:
         learnt: mixes both directions.
-        far: copies re-posed too much to be believed: poses and expressions that the photographs do not tell of.
         held: what is measured, by direction: the target is a `photograph`, or a `copy` of one.
     """
 
     learnt: Corpus
-    far: Corpus
     held: dict[str, Corpus]
 
 
@@ -113,7 +110,6 @@ def person_corpora(faces: Sequence[Face]) -> Iterator[PersonCorpora]:
         held = left_out or learnt
         yield PersonCorpora(
             Pool(both, size, Path(folder) / "pool"),
-            Pool(Copies(learnt, _FAR_STRENGTHS), _LEAST_SAMPLES, Path(folder) / "far"),
             {"photograph": Person(learnt, held, reposed[-1]), "copy": Copies(held, _HELD_STRENGTHS)},
         )
 
