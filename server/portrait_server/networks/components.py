@@ -17,11 +17,10 @@ from portrait_server.networks import raster
 from portrait_server.networks.blocks import ResidualDown, conv
 from portrait_server.networks.discriminator import Judgement
 from portrait_server.networks.flow import sampled
+from portrait_server.networks.regions import EYES, MOUTH
 
 _WIDTH = 24
-# Each part: its landmarks, and the sides of its square as a share of the frame's. A left eye is seen in a mirror.
-_MOUTH = ("outer_lip",), 5 / 16
-_EYES = ("right_eye", "left_eye"), 3 / 16
+_MOUTH_SIDE, _EYE_SIDE = 5 / 16, 3 / 16  # of the squares that are seen, in sides of the frame
 
 
 class PatchDiscriminator(nn.Module):
@@ -59,8 +58,9 @@ class ComponentDiscriminators(nn.Module):
             of mouths, (B, 5 S / 128, ...) scores, and of right and left eyes, (2 B, 3 S / 128, ...).
         """
         pictures = torch.cat([images, raster.rasterize(points, images.shape[-1])], 1) * 2 - 1
-        right, left = (_square(pictures, points, group, _EYES[1]) for group in _EYES[0])
-        mouth = _square(pictures, points, _MOUTH[0][0], _MOUTH[1])
+        (mouth,) = (_square(pictures, points, group, _MOUTH_SIDE) for group in MOUTH)
+        right, left = (_square(pictures, points, group, _EYE_SIDE) for group in EYES)
+        # A left eye is seen in a mirror.
         return [self.mouth(mouth), self.eye(torch.cat([right, left.flip(3)]))]
 
 

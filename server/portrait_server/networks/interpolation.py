@@ -2,7 +2,7 @@
 """Weights between those of two runs: `python -m portrait_server.networks.interpolation FROM TO SHARE OUTPUT`.
 
 As Wang et al. do in ESRGAN (ECCVW 2018): FROM has learnt without a discriminator, and blurs; TO went on from it with one,
-and is sharp but sees things; half way between them is nearer to the truth than either.
+and is sharp but sees things; between them lies what is sharper than the one and truer than the other.
 """
 
 from __future__ import annotations

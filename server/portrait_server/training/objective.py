@@ -90,9 +90,7 @@ def adversarial_terms(
     if weights.adversarial:
         terms["adversarial"] = losses.generator_hinge(fake.scores.float())
     if weights.feature_matching:
-        terms["feature_matching"] = losses.feature_matching(
-            [f.float() for f in real.features], [f.float() for f in fake.features]
-        )
+        terms["feature_matching"] = _matching(real, fake)
     if weights.embedding_match:
         terms["embedding_match"] = losses.embedding_match(columns.float(), embeddings.float())
     return {name: getattr(weights, name) * term for name, term in terms.items()}
@@ -105,12 +103,13 @@ def component_terms(fakes: Sequence[Judgement], reals: Sequence[Judgement], weig
         hinges = [losses.generator_hinge(fake.scores.float()) for fake in fakes]
         terms["component_adversarial"] = weights.component_adversarial * torch.stack(hinges).mean()
     if weights.component_matching:
-        matched = [
-            losses.feature_matching([f.float() for f in real.features], [f.float() for f in fake.features])
-            for real, fake in zip(reals, fakes, strict=True)
-        ]
+        matched = [_matching(real, fake) for real, fake in zip(reals, fakes, strict=True)]
         terms["component_matching"] = weights.component_matching * torch.stack(matched).mean()
     return terms
+
+
+def _matching(real: Judgement, fake: Judgement) -> Tensor:
+    return losses.feature_matching([f.float() for f in real.features], [f.float() for f in fake.features])
 
 
 def total(terms: Mapping[str, Tensor]) -> Tensor:
