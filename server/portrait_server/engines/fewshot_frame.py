@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
 
+from portrait_server.engines.fewshot_light import dark_throat, in_its_light
 from portrait_server.engines.warp_frame import Moved
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.pose import smoothstep
@@ -25,7 +26,6 @@ _PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the fir
 # What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, detail stays.
 _CONTOUR = 1 / 64  # of the aligned frame: what changes over less is a contour
 _COVERING = (0.1, 0.25)  # contrast, of 1, between which it takes over
-_REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FOLD_RIM = 5  # cells of the grid of motion around a fold in which one look at the photo would mix both its sides
 
 
@@ -118,21 +118,9 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     color += (255 * freedom)[..., None] * laid(drawing.painted * window[..., None])
     color += detail[..., None] * (255 * laid(drawing.warped) - merged)
     color = in_its_light(color, merged, layers.scene.mouth.teeth)
+    dark_throat(color, merged, moved.lips, (region[1].start, region[0].start))
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
-    return Moved(person, moved.alpha, moved.field)
-
-
-def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np.ndarray:
-    """Painted colours (h, w, 3), 0 to 255, none of them cooler than what was there before or than this picture's teeth (3,).
-
-    The networks learnt teeth and the whites of eyes in the light of photographs; under the yellow varnish of a painting
-    their white is blue. What is hardly changed stays as it is.
-    """
-    changed = np.abs(color - before).max(-1, keepdims=True)
-    share = smoothstep((changed - _REPAINTED[0]) / (_REPAINTED[1] - _REPAINTED[0]))
-    red = color[..., :1]
-    coolest = np.maximum(before / (before[..., :1] + 1), teeth / max(float(teeth[0]), 1.0))
-    return color + share * (np.minimum(color, red * coolest) - color)
+    return replace(moved, person=person)
 
 
 def _covered(painted: np.ndarray) -> np.ndarray:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import Patch, depth_below, drawn_back, mix, opening_mask, patch_around
+from portrait_server.engines.warp_opening import (
+    Patch,
+    covered,
+    depth_below,
+    drawn_back,
+    mix,
+    opening_mask,
+    patch_around,
+)
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -46,17 +54,27 @@ class EyeLayer:
     height: float
 
     def draw(
-        self, frame: np.ndarray, upper: np.ndarray, lower: np.ndarray, turn: np.ndarray, pupil: np.ndarray
+        self,
+        frame: np.ndarray,
+        upper: np.ndarray,
+        lower: np.ndarray,
+        turn: np.ndarray,
+        pupil: np.ndarray,
+        skin: np.ndarray,
     ) -> None:
-        """Draws the eyeball into the opening between the lids.
+        """Draws the eyeball into the opening between the lids, as far as no skin is in front of it.
 
         Args:
             frame: (H, W, 3 or 4) uint8, changed in place.
-            upper, lower: (9, 2) the lids' rims in the frame.
+            upper, lower: (9, 3) the lids' rims in the frame, and their depth.
             turn: (2, 2) how the head's pose carries small distances in the picture.
             pupil: (2,) where the pupil shall be.
+            skin: as `warp_opening.covered` takes it.
         """
-        patch = patch_around(np.concatenate([upper, lower]), 3, (frame.shape[1], frame.shape[0]))
+        depth = float(min(upper[:, 2].min(), lower[:, 2].min()))
+        upper, lower = upper[:, :2], lower[:, :2]
+        rim = np.concatenate([upper, lower])
+        patch = patch_around(rim, 3, (frame.shape[1], frame.shape[0]))
         wide = float(np.linalg.norm(upper[-1] - upper[0]))
         if patch is None or wide < 2:
             return
@@ -80,7 +98,8 @@ class EyeLayer:
         made = cv2.remap(self.made, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) / np.float32(255)
         shade = _LID_SHADE * made * np.exp(-np.maximum(depth_below(upper, patch), 0) / (_SHADE_DEPTH * wide))
         seen = seen * (1 - shade)[..., None]
-        mix(frame, patch, seen.astype(np.float32), strength * opening_mask(upper, lower, patch, wide / 150))
+        shown = strength * opening_mask(upper, lower, patch, wide / 150) * (1 - covered(skin, rim, depth, patch))
+        mix(frame, patch, seen.astype(np.float32), shown)
 
 
 def build_eyes(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[EyeLayer, ...]:

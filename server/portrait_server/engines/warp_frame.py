@@ -12,10 +12,10 @@ import numpy as np
 from portrait_server.engines.warp_mouth import MouthLayer
 from portrait_server.engines.warp_opening import patch_around
 from portrait_server.engines.warp_scene import Scene, blend
-from portrait_server.geometry.face_mesh import EYES, MOUTH
+from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_triangles
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep
-from portrait_server.geometry.raster import Window, backward_offsets
+from portrait_server.geometry.raster import Window, backward_offsets, turned_towards
 
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
@@ -38,11 +38,13 @@ class Moved:
     Attributes:
         person: (H, W, 3 or 4) uint8 colours, eyes and mouth drawn in. alpha: (H, W) uint8 matte.
         field: the motion that brought them there.
+        lips: (11, 2) each, the inner rims of the upper and the lower lip, pixels of the frame.
     """
 
     person: np.ndarray
     alpha: np.ndarray
     field: Field
+    lips: tuple[np.ndarray, np.ndarray]
 
 
 def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
@@ -61,17 +63,22 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
     triangles = np.concatenate([mesh.triangles, mesh.openings])
     field = Field(scene, source, moved, vertices[:, 2], triangles)
     person, alpha = field.carry(scene)
+    if scene.far_side is not None:
+        scene.far_side.lend(person, alpha, pose, goal - posed)
     turn = np.diag(scene.scale) @ (pose.scale * pose.rotation[:2, :2]) @ np.diag(1 / scene.scale)
+    deep = np.column_stack([moved, vertices[:, 2]])
+    skin = turned_towards(deep[skin_triangles()])
     for eye, (upper, lower), pupil, closed in zip(scene.eyes, EYES, goal[68:] * scene.scale, shut, strict=True):
         if not closed:
-            eye.draw(person, moved[list(upper)], moved[list(lower)], turn, pupil)
+            eye.draw(person, deep[list(upper)], deep[list(lower)], turn, pupil, skin)
     skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
-    scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
+    lips = moved[list(MOUTH[0])], moved[list(MOUTH[1])]
+    scene.mouth.draw(person, *lips, turn, skull, jaw)
     folds = field.folds
     if folds is not None:
         for rows in field.strips():
             _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), scene.size[0] / folds.shape[1])
-    return Moved(person, alpha, field)
+    return Moved(person, alpha, field, lips)
 
 
 def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, list[bool]]:

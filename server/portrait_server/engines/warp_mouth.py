@@ -112,7 +112,7 @@ class MouthLayer:
     def _made_up(self, place: _Place, wide: float, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> np.ndarray:
         """What a mouth shows that the photo kept shut: (height, width, 3) float32."""
         soft = 0.02 * wide
-        deep = smoothstep(np.minimum(place.below_upper, place.above_lower) / (_WET_RIM * wide))[..., None]
+        deep = place.behind_lips[..., None]
         tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - np.abs(place.across) ** 3)
         inside = self.lip * (_UNLIT + (_TONGUE - _UNLIT) * tongue[..., None])
         colour = self.lip * 0.7 * (1 - deep) + inside * deep
@@ -145,6 +145,11 @@ class MouthLayer:
             cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
             cv2.remap(known, from_x, from_y, cv2.INTER_LINEAR),
         )
+
+
+def behind_lips(upper: np.ndarray, lower: np.ndarray, patch: Patch) -> np.ndarray:
+    """How deep each pixel of a patch lies behind the lips' inner rims (11, 2): (height, width), 0 to 1."""
+    return _Place(upper, lower, patch).behind_lips
 
 
 def _closed(now: float, before: float) -> float:
@@ -201,6 +206,7 @@ class _Place:
         across: -1 at the left corner to 1 at the right.
         down: 0 at the upper rim to 1 at the lower.
         below_upper, above_lower: distances to the rims, pixels.
+        behind_lips: 0 at the rims to 1 where no light falls from them.
     """
 
     def __init__(self, upper: np.ndarray, lower: np.ndarray, patch: Patch) -> None:
@@ -214,6 +220,7 @@ class _Place:
         self._deep = x * self._down[0] + y * self._down[1]
         self.across = np.clip(2 * self._right / wide - 1, -1, 1)
         self.below_upper, self.above_lower = -self.height_over(upper), self.height_over(lower)
+        self.behind_lips = smoothstep(np.minimum(self.below_upper, self.above_lower) / (_WET_RIM * wide))
         whole = np.maximum(self.below_upper + self.above_lower, 0.5)
         self.down = np.clip(self.below_upper / whole, 0, 1)
 

@@ -84,6 +84,27 @@ def line_height(
     return np.interp(right, at[order], height[order])
 
 
+def covered(skin: np.ndarray, rim: np.ndarray, depth: float, patch: Patch) -> np.ndarray | float:
+    """How far nearer skin hides each pixel of an opening, as the bridge of the nose does an eye in profile.
+
+    Args:
+        skin: (T, 3, 3) triangles turned towards the viewer, in pixels of the frame and depth; smaller is nearer.
+        rim: (N, 2) the opening's, and the depth of its nearest point.
+
+    Returns:
+        (height, width) float32, 0 to 1; 0 where nothing is in front.
+    """
+    over = (skin[..., :2].max(1) > rim.min(0)).all(1) & (skin[..., :2].min(1) < rim.max(0)).all(1)
+    over &= skin[..., 2].max(1) < depth
+    if not over.any():
+        return 0.0
+    mask = np.zeros((patch.height, patch.width), np.uint8)
+    corners = np.clip(skin[over, :, :2] - (patch.x, patch.y), -(1 << 14), 1 << 14)
+    for triangle in np.round(corners * (1 << _SHIFT)).astype(np.int32):
+        cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
+    return cv2.blur(mask, (3, 3)).astype(np.float32) / 255
+
+
 def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) -> None:
     """Lays colours (height, width, 3) over a patch of the frame, in place; an alpha channel is kept."""
     region = frame[patch.slices][..., :3]

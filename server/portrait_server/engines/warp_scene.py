@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from portrait_server.engines.warp_eyes import EyeLayer, build_eyes
+from portrait_server.engines.warp_far_side import FarSide, build_far_side
 from portrait_server.engines.warp_mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.fill import push_pull
@@ -32,6 +33,7 @@ class Scene:
         scale: (2,) pixels of the frame in a pixel of the reference.
         mesh: the geometry, in pixels of the reference.
         eyes, mouth: what shows in their openings.
+        far_side: what a turn brings into view of a face that the photo shows from one side.
     """
 
     photo: np.ndarray
@@ -43,6 +45,7 @@ class Scene:
     mesh: HeadMesh
     eyes: tuple[EyeLayer, ...]
     mouth: MouthLayer
+    far_side: FarSide | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,6 +76,7 @@ def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tupl
     return Scene(
         photo=photo, person=person, matte=matte8, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
+        far_side=build_far_side(person, mesh, scale),
     )  # fmt: skip
 
 

@@ -72,6 +72,14 @@ def opening_triangles() -> np.ndarray:
     return _turned_alike(np.concatenate([_strip(upper, lower) for upper, lower in (*EYES, MOUTH)]))
 
 
+@cache
+def mirrored_vertices() -> np.ndarray:
+    """For each vertex (468,) the one at the same place of the face's other side."""
+    face = neutral_mesh()[:VERTEX_COUNT]
+    other = face * (-1, 1, 1) + (2 * face[OVAL[0], 0], 0, 0)
+    return np.linalg.norm(other[:, None] - face, axis=2).argmin(1)
+
+
 def neutral_mesh() -> np.ndarray:
     """A mean face (478, 3), in units of its own size."""
     with resources.files("portrait_server.geometry").joinpath("neutral_mesh.npy").open("rb") as file:

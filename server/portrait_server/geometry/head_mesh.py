@@ -69,6 +69,16 @@ class HeadMesh:
         moved[:, 2] += pose.scale * pose.rotation[2, 2] * (self.depth - self.vertices[:, 2])
         return moved
 
+    def whole_face(self) -> np.ndarray:
+        """The face mesh (468, 3) with the depth of what the photo hides, too."""
+        return np.column_stack([self.vertices[:VERTEX_COUNT, :2], self.depth[:VERTEX_COUNT]])
+
+    def moved_whole(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
+        """As `moved`, of `whole_face`: where skin that the photo hides would be."""
+        moved = pose.apply(self.whole_face())
+        moved[:, :2] += self.spread[:VERTEX_COUNT] @ motion
+        return moved
+
     def _solid_points(self) -> np.ndarray:
         if has_depth(self.points):
             return self.points

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 _SHIFT = 4  # fractional bits of the polygons' corners
+_LEAST_AREA = 1e-4
 _FAR_CELLS = 1 << 14
 _TIGHT = 0.7  # share of its area that a triangle keeps, below which its rim needs care
 _SQUEEZED = 0.2  # and below which its inner detail is given up
@@ -38,19 +39,20 @@ def backward_offsets(
     """Where the content of each cell comes from, as an offset in pixels; 0 where there is no mesh.
 
     Args:
-        source, target: (V, 2) vertices before and after the move, pixels.
+        source: (V, 2 + C) vertices before the move, pixels; further columns are values that the move carries along.
+        target: (V, 2) after it.
         depth: (V,) after the move; smaller is nearer.
         triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
 
     Returns:
-        (2, rows, columns) float32: along x, along y.
+        (2 + C, rows, columns) float32: along x, along y, then the values; all 0 where there is no mesh.
     """
     origin, step = np.array([window.x, window.y]), np.array([window.step_x, window.step_y])
     cells = np.clip((target - origin) / step, -_FAR_CELLS, _FAR_CELLS)
     corners = cells[triangles]
     low, high = corners.min(1), corners.max(1)
     seen = (high >= -1).all(1) & (low[:, 0] <= window.columns) & (low[:, 1] <= window.rows)
-    seen &= _area(corners) > 1e-4
+    seen &= _area(corners) > _LEAST_AREA
     triangles, corners = triangles[seen], corners[seen]
     order = np.argsort(-depth[triangles].mean(1), kind="stable")
     triangles, corners = triangles[order], corners[order]
@@ -58,10 +60,15 @@ def backward_offsets(
     fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
     for number, triangle in enumerate(fixed, 1):
         cv2.fillConvexPoly(ids, triangle, number, cv2.LINE_8, _SHIFT)
-    share = _share(source[triangles], target[triangles])
+    share = _share(source[triangles][..., :2], target[triangles])
     offsets = _offsets(ids, window, _affine(source[triangles], target[triangles], share))
-    _hold_within(offsets, ids, share, source[triangles] - target[triangles])
+    _hold_within(offsets[:2], ids, share, source[triangles][..., :2] - target[triangles])
     return offsets
+
+
+def turned_towards(triangles: np.ndarray) -> np.ndarray:
+    """Those of triangles (T, 3, 2 or 3) that are clockwise in the picture, so seen."""
+    return triangles[_area(triangles) > _LEAST_AREA]
 
 
 def _share(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -81,16 +88,17 @@ def _hold_within(offsets: np.ndarray, ids: np.ndarray, share: np.ndarray, corner
 
 
 def _affine(source: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """For each triangle the offset as a linear function of the pixel: (T + 1, 2, 3), the first one nought."""
+    """For each triangle offset and values as linear functions of the pixel: (T + 1, 2 + C, 3), the first one nought."""
     ends = np.stack([target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]], -1)
     starts = np.stack([source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]], -1)
     # A sliver's inverse is so steep that the pixel beside it would come from far away: soften those alone.
-    limit = np.where(share < _SQUEEZED, (starts**2).sum((1, 2)) / 64, 1e-9)
+    limit = np.where(share < _SQUEEZED, (starts[:, :2] ** 2).sum((1, 2)) / 64, 1e-9)
     square = ends @ ends.transpose(0, 2, 1) + limit[:, None, None] * np.eye(2)
-    slope = starts @ ends.transpose(0, 2, 1) @ _inverse(square) - np.eye(2)
+    slope = starts @ ends.transpose(0, 2, 1) @ _inverse(square)
     middle = target.mean(1)
-    constant = source.mean(1) - middle - (slope @ middle[..., None])[..., 0]
-    table = np.zeros((len(source) + 1, 2, 3), np.float32)
+    constant = source.mean(1) - (slope @ middle[..., None])[..., 0]
+    slope[:, :2] -= np.eye(2)
+    table = np.zeros((len(source) + 1, source.shape[2], 3), np.float32)
     table[1:, :, :2], table[1:, :, 2] = slope, constant
     return table
 
@@ -104,9 +112,10 @@ def _inverse(matrices: np.ndarray) -> np.ndarray:
 def _offsets(ids: np.ndarray, window: Window, table: np.ndarray) -> np.ndarray:
     x = (window.x + window.step_x * np.arange(window.columns)).astype(np.float32)
     y = (window.y + window.step_y * np.arange(window.rows)).astype(np.float32)[:, None]
-    flat = table.reshape(-1, 6)
-    offsets = np.empty((2, *ids.shape), np.float32)
-    for axis in range(2):
+    axes = table.shape[1]
+    flat = table.reshape(-1, 3 * axes)
+    offsets = np.empty((axes, *ids.shape), np.float32)
+    for axis in range(axes):
         a, b, c = (flat[:, 3 * axis + i].take(ids) for i in range(3))
         a *= x
         b *= y

@@ -40,8 +40,8 @@ def visible_depth(mesh: np.ndarray) -> np.ndarray:
     a smear. With the depth of the seen skin around it, it stays where it was, hidden or thin.
     """
     face = mesh[:VERTEX_COUNT]
-    facing = _facing(face)
-    seen = facing > _WELL_SEEN
+    towards = facing(face)
+    seen = towards > _WELL_SEEN
     centres, depth = face[seen], face[seen, 2]
     if len(centres) < 50:
         return face[:, 2].copy()
@@ -49,12 +49,12 @@ def visible_depth(mesh: np.ndarray) -> np.ndarray:
     size = np.ptp(face[:, :2], axis=0).max()
     nearest = 1 / (distance**2 + (0.02 * size) ** 2) ** 2
     flat = (nearest @ depth) / nearest.sum(1)
-    share = smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
+    share = smoothstep((towards - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
     return flat + share * (face[:, 2] - flat)
 
 
-def _facing(face: np.ndarray) -> np.ndarray:
-    """The cosine (V,) between each vertex's skin and the line of sight; below 0 it faces away."""
+def facing(face: np.ndarray) -> np.ndarray:
+    """The cosine (468,) between the skin at each vertex (468, 3) and the line of sight; below 0 it faces away."""
     triangles = skin_triangles()
     a, b, c = (face[triangles[:, i]] for i in range(3))
     normals = np.cross(b - a, c - a)

@@ -74,6 +74,7 @@ class Copies(Corpus):
         head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
         matrix = aligned_transform(face.points, side)
         copy = warp(face, head, _weaker(pose, strength), expression, np.zeros_like(face.points), matrix, side)
+        copy = copy.as_detected()
         to_copy = compose(copy.matrix, inverse(matrix))
         sample = _sample([face] * references, middle(copy.wide), copy.points, copy.matte, to_copy, side)
         return replace(sample, color_weight=copy.shown)
@@ -153,4 +154,4 @@ def _reposed(folder: Path, faces: Sequence[Face]) -> ReposedPhotos:
     write_shard(
         folder / "00000.shard", [(i, 0, face) for i, face in enumerate(faces)], [str(i) for i in range(len(faces))], {}
     )
-    return ReposedPhotos(folder, augmented=False)
+    return ReposedPhotos(folder, augmented=False, detected=True)

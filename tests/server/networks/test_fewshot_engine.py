@@ -12,7 +12,8 @@ import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
-from portrait_server.engines.fewshot_frame import aligned_draft, in_its_light, shifted
+from portrait_server.engines.fewshot_frame import aligned_draft, shifted
+from portrait_server.engines.fewshot_light import dark_throat, in_its_light
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.engines.warp_frame import move
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -260,5 +261,22 @@ def test_what_is_painted_is_white_in_the_picture_s_own_light() -> None:
     painted = np.array([[[180.0, 185, 190], [200, 200, 230], [166, 126, 98]]])
     found = in_its_light(painted, before, yellow_teeth)
     assert found[0, 0] == pytest.approx([180, 162, 126]), "a tooth where it was dark is as yellow as teeth are there"
-    assert found[0, 1] == pytest.approx([200, 187.8, 221], abs=0.1), "what was blue before may be"
+    assert found[0, 1] == pytest.approx([200, 187.3, 207.3], abs=0.1), "what was blue before may be bluer"
     assert found[0, 2] == pytest.approx([166, 126, 98]), "skin that is hardly changed is left alone"
+
+
+def test_a_throat_stays_as_dark_as_its_draft() -> None:
+    across = np.linspace(0, 1, 11)
+    arc = 20 * np.sin(np.pi * across)
+    upper, lower = (np.stack([120 + 60 * across, 150 + way * arc], -1) for way in (-1, 1))
+    dark, grey = np.full((80, 100, 3), (30.0, 14, 12), np.float32), np.full((80, 100, 3), 90.0, np.float32)
+    color = grey.copy()
+    dark_throat(color, dark, (upper, lower), (100, 110))
+    middle, rim, lip = color[40, 50], color[22, 50], color[10, 50]
+    assert middle.max() <= 36.5 and np.ptp(middle) < 1, "deep inside it is as dark, in the painted hue"
+    assert rim == pytest.approx(90, abs=2), "just behind the lip teeth may be painted"
+    np.testing.assert_array_equal(lip, grey[10, 50])
+    teeth = np.full_like(dark, 200.0)
+    color = grey.copy()
+    dark_throat(color, teeth, (upper, lower), (100, 110))
+    np.testing.assert_array_equal(color, grey)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the networks paint, held to the light of the picture and to the dark of an open mouth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from portrait_server.engines.warp_mouth import behind_lips
+from portrait_server.engines.warp_opening import patch_around
+from portrait_server.geometry.pose import smoothstep
+
+_REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
+_FAINT = 40.0  # of 255: below it a colour's hue tells little of the light
+_DEEP = (0.5, 1.0)  # of `behind_lips`
+_GLEAM = 6.0  # of 255, by which a throat may be lighter than the draft draws it
+
+
+def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np.ndarray:
+    """Painted colours (h, w, 3), 0 to 255, none of them cooler than what was there before or than this picture's teeth (3,).
+
+    The networks learnt teeth and the whites of eyes in the light of photographs; under the yellow varnish of a painting
+    their white is blue. What is hardly changed stays as it is.
+    """
+    changed = np.abs(color - before).max(-1, keepdims=True)
+    share = smoothstep((changed - _REPAINTED[0]) / (_REPAINTED[1] - _REPAINTED[0]))
+    usual = teeth / max(float(teeth[0]), 1.0)
+    coolest = np.maximum((before + _FAINT * usual) / (before[..., :1] + _FAINT), usual)
+    return color + share * (np.minimum(color, color[..., :1] * coolest) - color)
+
+
+def dark_throat(
+    color: np.ndarray, before: np.ndarray, lips: tuple[np.ndarray, np.ndarray], corner: tuple[int, int]
+) -> None:
+    """Deep behind the lips nothing painted is lighter than the draft, in place.
+
+    Where teeth, tongue and darkness may all be, networks paint their mean, a grey that no mouth shows.
+
+    Args:
+        color, before: (h, w, 3) float32, 0 to 255, a part of the frame after painting and before.
+        lips: (11, 2) the inner rims of both lips, pixels of the frame; corner: of the part, (x, y).
+    """
+    upper, lower = (rim - corner for rim in lips)
+    patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
+    if patch is None:
+        return
+    share = smoothstep((behind_lips(upper, lower, patch) - _DEEP[0]) / (_DEEP[1] - _DEEP[0]))[..., None]
+    painted, dark = color[patch.slices], before[patch.slices]
+    most = dark.max(-1, keepdims=True) + _GLEAM
+    held = painted * np.minimum(1, most / np.maximum(painted.max(-1, keepdims=True), 1e-3))
+    painted += share * (held - painted)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a turn brings into view of a face that the photo shows from one side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from portrait_server.corpora.draft import margin
+from portrait_server.corpora.rendered.head_model import HeadModel
+from portrait_server.corpora.rendered.heads import RenderedHeads
+from portrait_server.corpora.rendered.performance import random_performance
+from portrait_server.corpora.rendered.renderer import Renderer
+from portrait_server.corpora.rendered.shots import Scene as Studio
+from portrait_server.corpora.rendered.shots import draw, take
+from portrait_server.corpora.rendered.surroundings import CANVAS, random_light
+from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
+from portrait_server.engines.base import Reference
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_frame import draw_frame, move
+from portrait_server.engines.warp_scene import Scene
+from portrait_server.geometry.face_mesh import mirrored_vertices, neutral_mesh
+from portrait_server.geometry.pose import rotation_of
+
+from tests.posing import turned
+
+SIDE = 512
+
+
+@pytest.fixture(scope="module")
+def engine() -> WarpEngine:
+    return WarpEngine()
+
+
+def scene_of(engine: WarpEngine, photo: np.ndarray) -> tuple[Scene, np.ndarray]:
+    """The photo's layers and its landmarks (70, 3)."""
+    detector = MediaPipeDetector()
+    (face,) = detector.detect(photo)
+    detector.close()
+    size = photo.shape[1], photo.shape[0]
+    return engine.prepare([Reference(photo, face.points)]).scene(size), face.points
+
+
+@pytest.fixture(scope="module")
+def from_one_side(engine: WarpEngine) -> tuple[Scene, np.ndarray]:
+    """The astronaut with her head turned to the picture's left, her near cheek painted green, as a photo."""
+    photo = skimage.data.astronaut()
+    frontal, points = scene_of(engine, photo)
+    away = draw_frame(frontal, turned(points, yaw=32), matte=False)
+    _, there = scene_of(engine, away)
+    cheek = there[13] + 0.25 * (there[30] - there[13])
+    cv2.circle(away, (round(cheek[0]), round(cheek[1])), 9, (40, 200, 40), -1, cv2.LINE_AA)
+    return scene_of(engine, away)
+
+
+def green(image: np.ndarray) -> np.ndarray:
+    """Where (x, y) it is green: (N, 2)."""
+    low = image[..., :3].astype(int)
+    return np.argwhere((low[..., 1] > low[..., 0] + 50) & (low[..., 1] > low[..., 2] + 50))[:, ::-1]
+
+
+def test_each_vertex_has_its_mirrored_one() -> None:
+    mirrored, face = mirrored_vertices(), neutral_mesh()[:468]
+    assert sorted(mirrored) == list(range(468))
+    np.testing.assert_array_equal(mirrored[mirrored], np.arange(468))
+    assert mirrored[234] == 454 and mirrored[1] == 1
+    middle = face[1, 0]
+    np.testing.assert_allclose(face[mirrored, 0] - middle, middle - face[:, 0], atol=1e-6)
+
+
+def test_a_face_seen_from_the_front_is_lent_nothing(engine: WarpEngine) -> None:
+    scene, _ = scene_of(engine, skimage.data.astronaut())
+    assert scene.far_side is None
+
+
+def test_the_near_cheek_is_lent_to_the_far_one_as_it_comes_into_view(from_one_side: tuple[Scene, np.ndarray]) -> None:
+    scene, points = from_one_side
+    assert scene.far_side is not None
+    target = turned(points, yaw=-32)
+    found = green(move(scene, target).person)
+    nose = target[30, 0]
+    assert (found[:, 0] > nose + 10).sum() > 40, "the near cheek keeps its green"
+    assert (found[:, 0] < nose - 10).sum() > 40, "the far one has the same"
+    alone = green(move(replace(scene, far_side=None), target).person)
+    assert (alone[:, 0] < nose - 10).sum() == 0
+    solid = move(scene, target).alpha[round(target[3, 1]), round(target[3, 0]) + 12]
+    assert solid > 250, "and its matte covers the cheek"
+
+
+@pytest.mark.parametrize("yaw", [0, 4, 20])
+def test_nothing_is_lent_where_nothing_new_comes_into_view(from_one_side: tuple[Scene, np.ndarray], yaw: float) -> None:
+    scene, points = from_one_side
+    target = turned(points, yaw=yaw, roll=3)
+    lent, alone = move(scene, target), move(replace(scene, far_side=None), target)
+    np.testing.assert_array_equal(lent.person, alone.person)
+    np.testing.assert_array_equal(lent.alpha, alone.alpha)
+
+
+def test_it_comes_into_view_gradually(from_one_side: tuple[Scene, np.ndarray]) -> None:
+    scene, points = from_one_side
+    frames = [draw_frame(scene, turned(points, yaw=-angle), matte=False).astype(int) for angle in range(0, 30, 2)]
+    face = cv2.fillConvexPoly(np.zeros((SIDE, SIDE), np.uint8), cv2.convexHull(points[:68, :2].astype(np.int32)), 1) > 0
+    steps = [np.abs(b - a)[face].mean() for a, b in pairwise(frames[1:])]
+    assert max(steps) < 2.5 * np.median(steps), "no step jumps"
+
+
+def test_an_eye_behind_the_bridge_of_the_nose_is_hidden(from_one_side: tuple[Scene, np.ndarray]) -> None:
+    scene, points = from_one_side
+    magenta = tuple(replace(eye, texture=np.full_like(eye.texture, (255, 0, 255))) for eye in scene.eyes)
+
+    def shown(eye: int, yaw: float) -> int:
+        """Pixels of the eyeball in a picture where it is magenta."""
+        eyes = tuple(magenta[n] if n == eye else scene.eyes[n] for n in (0, 1))
+        person = move(replace(scene, eyes=eyes), turned(points, yaw=yaw)).person.astype(int)
+        return int(((person[..., 0] > 180) & (person[..., 1] < 90) & (person[..., 2] > 180)).sum())
+
+    assert shown(0, 0) > 20 and shown(0, 40) < 0.1 * shown(0, 0), "the far one"
+    assert shown(1, 40) > 0.5 * shown(1, 0), "the near one"
+
+
+def test_a_far_half_that_the_photo_hides_is_nearer_to_the_truth(engine: WarpEngine, head: HeadModel) -> None:
+    """Rendered heads, photographed from 35 degrees and turned to the front: the error of the half that was hidden falls."""
+    errors: dict[bool, list[float]] = {True: [], False: []}
+    for number, side in enumerate((-1, 1, -1, 1, -1, 1)):
+        (photo, _), (truth, points) = (rendered(head, number, yaw) for yaw in (side * np.radians(35), 0.0))
+        scene, _ = scene_of(engine, photo)
+        hull = cv2.convexHull(points[:68, :2].astype(np.int32))
+        far = cv2.fillConvexPoly(np.zeros(photo.shape[:2], np.uint8), hull, 1) > 0
+        far &= side * (np.arange(photo.shape[1]) - points[27, 0]) > 0
+        for lent in errors:
+            frame = draw_frame(scene if lent else replace(scene, far_side=None), points, matte=False)
+            errors[lent].append(np.abs(frame.astype(int) - truth)[far].mean() / 255)
+    assert np.mean(errors[True]) < 0.75 * np.mean(errors[False])
+
+
+def rendered(head: HeadModel, number: int, yaw: float) -> tuple[np.ndarray, np.ndarray]:
+    """A made-up person's picture (H, W, 3) with the head turned by so many radians, and the true landmarks (70, 3)."""
+    rest = random_performance(np.random.default_rng(number), 0.0)
+    posed = replace(rest, head=rotation_of(np.array([0, yaw, 0])), body=np.eye(3), place=np.zeros(2))
+    person, light = RenderedHeads(head, held_out=True).person(number), random_light(np.random.default_rng(number))
+    studio = Studio(person, light, np.full((CANVAS, CANVAS, 3), 96, np.uint8), 120.0)
+    shot = take(studio, posed, 256, still=True, trembling=False, rng=np.random.default_rng(1))
+    points = shot.points + np.array([margin(256), margin(256), 0])
+    return draw(Renderer(), studio, shot, wide=True).image, points.astype(np.float32)
