@@ -24,10 +24,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", type=Path, required=True)
     parser.add_argument("--blend", type=Path, required=True)
+    parser.add_argument("--engine", required=True)
     asked = parser.parse_args()
     blender_addon.register()
     try:
-        return _build(asked.photo, asked.blend)
+        return _build(asked.photo, asked.blend, asked.engine)
     except RuntimeError as error:  # how Blender passes on what an operator reports
         print(str(error).strip(), file=sys.stderr)
         return 1
@@ -35,7 +36,7 @@ def main() -> int:
         blender_addon.unregister()
 
 
-def _build(photo: Path, blend: Path) -> int:
+def _build(photo: Path, blend: Path, engine: str) -> int:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.fps, scene.frame_start, scene.frame_end = performance.FPS, performance.FIRST, performance.LAST
@@ -43,10 +44,11 @@ def _build(photo: Path, blend: Path) -> int:
     print(f"Finding the face on {photo} …", flush=True)
     bpy.ops.portrait.add(filepath=str(photo))
     portrait = portraits_of(scene).active
+    portrait.engine = engine
     animate(portrait.rig)
     _add_camera(scene, portrait)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
-    print(f"Rendering frames {scene.frame_start} to {scene.frame_end} …", flush=True)
+    print(f"Rendering frames {scene.frame_start} to {scene.frame_end} with {portrait.engine} …", flush=True)
     started = time.monotonic()
     if bpy.ops.portrait.render() != {"FINISHED"}:
         return 1

@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--photo", type=Path, help="a photo of your own (default: the astronaut that scikit-image ships)"
     )
+    parser.add_argument(
+        "--engine", default="fewshot", metavar="NAME", help="what draws the frames: fewshot, warp (default: fewshot)"
+    )
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -39,7 +42,8 @@ def run(asked: argparse.Namespace) -> int:
                 "Run `python3.11 server/set_up.py install` in the project's folder.",
             )  # fmt: skip
     blend = folder / "demo.blend"
-    command = [sys.executable, "-m", "blender_addon.demo", "--photo", str(photo), "--blend", str(blend)]
+    command = [sys.executable, "-m", "blender_addon.demo", "--photo", str(photo), "--blend", str(blend),
+               "--engine", asked.engine]  # fmt: skip
     if subprocess.call(command) != 0:
         raise PortraitError(ErrorCode.INTERNAL, "The demo did not finish; the lines above say why.",
                             "Run `portrait doctor`, which names what is missing.")  # fmt: skip

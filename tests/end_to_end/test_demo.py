@@ -20,6 +20,7 @@ def test_the_demo_makes_all_it_names(tmp_path: Path, capsys: pytest.CaptureFixtu
     frames = sorted(Path(named["Frames"]).glob("*.png"))
     assert [frame.name for frame in frames] == [f"{number:04d}.png" for number in range(1, 145)]
     assert all(read_digest(frame) for frame in frames)
+    assert b"(fewshot)" in frames[59].read_bytes(), "the engine with weights drew it, and the frame says so"
     with av.open(named["Movie"]) as movie:
         assert "Synthetic" in movie.metadata["comment"]
         pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in movie.decode(video=0)]

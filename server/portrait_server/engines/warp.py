@@ -63,7 +63,7 @@ class WarpEngine(Engine):
     """
 
     name = "warp"
-    fingerprint = "warp-5"
+    fingerprint = "warp-6"
     batch_size = 4
 
     def __init__(self, device: str = "cpu") -> None:
