@@ -13,12 +13,14 @@ import torch
 from portrait_server.engines.fewshot_light import dark_throat, in_its_light
 from portrait_server.engines.warp_frame import Moved
 from portrait_server.engines.warp_scene import Scene, blend
+from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.pose import smoothstep
 from portrait_server.networks.alignment import crop
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
 
 _RIM = 0.06  # of the aligned frame: there the network's drawing gives way to what lies around
+_FACE_EDGE = 0.015  # of the aligned frame, softness of the face's outline
 _LEAST_SHARE = 0.02
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
 _UNSURE = 0.6  # of a further reference's matte, up to which nothing of it is taken
@@ -114,13 +116,25 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     color = person[region][..., :3].astype(np.float32)
     color += freedom[..., None] * _other_colors(layers, drawing, laid, window, color)
     merged = color.copy()
-    detail = laid(_covered(drawing.painted) * window) * freedom
-    color += (255 * freedom)[..., None] * laid(drawing.painted * window[..., None])
+    inside = window * _face(moved.vertices[list(OVAL)], matrix, side)
+    detail = laid(_covered(drawing.painted) * inside) * freedom
+    color += (255 * freedom)[..., None] * laid(drawing.painted * inside[..., None])
     color += detail[..., None] * (255 * laid(drawing.warped) - merged)
     color = in_its_light(color, merged, layers.scene.mouth.teeth)
-    dark_throat(color, merged, moved.lips, (region[1].start, region[0].start))
+    upper, lower = (moved.vertices[list(rim)] - (region[1].start, region[0].start) for rim in MOUTH)
+    dark_throat(color, merged, upper, lower)
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
     return replace(moved, person=person)
+
+
+def _face(oval: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
+    """How far each place of the aligned frame lies in the face, whose outline (N, 2) is in pixels of the frame: (S, S).
+
+    What is painted beyond it, on hair and necks, is a guess that left a pale arc beside one.
+    """
+    outline = cv2.convexHull(np.round(_through(matrix, oval)).astype(np.int32))
+    mask = cv2.fillConvexPoly(np.zeros((side, side), np.float32), outline, 1.0)
+    return cv2.GaussianBlur(mask, (0, 0), _FACE_EDGE * side)
 
 
 def _covered(painted: np.ndarray) -> np.ndarray:

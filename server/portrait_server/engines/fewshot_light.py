@@ -28,18 +28,15 @@ def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np
     return color + share * (np.minimum(color, color[..., :1] * coolest) - color)
 
 
-def dark_throat(
-    color: np.ndarray, before: np.ndarray, lips: tuple[np.ndarray, np.ndarray], corner: tuple[int, int]
-) -> None:
+def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
     """Deep behind the lips nothing painted is lighter than the draft, in place.
 
     Where teeth, tongue and darkness may all be, networks paint their mean, a grey that no mouth shows.
 
     Args:
         color, before: (h, w, 3) float32, 0 to 255, a part of the frame after painting and before.
-        lips: (11, 2) the inner rims of both lips, pixels of the frame; corner: of the part, (x, y).
+        upper, lower: (11, 2) the inner rims of the lips, pixels of that part.
     """
-    upper, lower = (rim - corner for rim in lips)
     patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
     if patch is None:
         return

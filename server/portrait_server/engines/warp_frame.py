@@ -38,13 +38,13 @@ class Moved:
     Attributes:
         person: (H, W, 3 or 4) uint8 colours, eyes and mouth drawn in. alpha: (H, W) uint8 matte.
         field: the motion that brought them there.
-        lips: (11, 2) each, the inner rims of the upper and the lower lip, pixels of the frame.
+        vertices: (V, 2) of the head's mesh, pixels of the frame.
     """
 
     person: np.ndarray
     alpha: np.ndarray
     field: Field
-    lips: tuple[np.ndarray, np.ndarray]
+    vertices: np.ndarray
 
 
 def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
@@ -72,13 +72,12 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
         if not closed:
             eye.draw(person, deep[list(upper)], deep[list(lower)], turn, pupil, skin)
     skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
-    lips = moved[list(MOUTH[0])], moved[list(MOUTH[1])]
-    scene.mouth.draw(person, *lips, turn, skull, jaw)
+    scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
     folds = field.folds
     if folds is not None:
         for rows in field.strips():
             _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), scene.size[0] / folds.shape[1])
-    return Moved(person, alpha, field, lips)
+    return Moved(person, alpha, field, moved)
 
 
 def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, list[bool]]:
