@@ -47,17 +47,17 @@ class ComponentDiscriminators(nn.Module):
         super().__init__()
         self.mouth, self.eye = PatchDiscriminator(), PatchDiscriminator()
 
-    def forward(self, images: torch.Tensor, points: torch.Tensor) -> list[Judgement]:
+    def forward(self, images: torch.Tensor, points: torch.Tensor, lines: torch.Tensor) -> list[Judgement]:
         """Judges the mouths and the eyes of pictures.
 
         Args:
             images: (B, 3, S, S), 0 to 1; S a multiple of 64.
-            points: (B, 70, 3) pixels of the aligned frame.
+            points: (B, 70, 3) pixels of the aligned frame; lines (B, 3, S, S) their raster (`raster.rasterize`).
 
         Returns:
             of mouths, (B, 5 S / 128, ...) scores, and of right and left eyes, (2 B, 3 S / 128, ...).
         """
-        pictures = torch.cat([images, raster.rasterize(points, images.shape[-1])], 1) * 2 - 1
+        pictures = torch.cat([images, lines], 1) * 2 - 1
         (mouth,) = (_square(pictures, points, group, _MOUTH_SIDE) for group in MOUTH)
         right, left = (_square(pictures, points, group, _EYE_SIDE) for group in EYES)
         # A left eye is seen in a mirror.

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.configurations import Networks, build
 from portrait_server.networks.output import Output, References
+from portrait_server.networks.raster import rasterize
 from portrait_server.networks.weights_file import WeightsInfo
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
@@ -85,8 +86,9 @@ class Learner:
                 figures |= self._teach_discriminator(self.discriminator, batch, output.image.detach())
             terms |= self._judged(self.discriminator, batch, output, embeddings, stage)
         if self.components is not None and stage.weights.judge_components:
-            figures |= self._teach_components(self.components, batch, output.image.detach())
-            terms |= self._components_judge(self.components, batch, output.image, stage)
+            lines = rasterize(batch.target_points, batch.side)
+            figures |= self._teach_components(self.components, batch, output.image.detach(), lines)
+            terms |= self._components_judge(self.components, batch, output.image, lines, stage)
         figures |= terms
         figures["gradient_norm"] = self._learn("networks", self.networks, total(terms))
         self._follow(step)
@@ -148,9 +150,7 @@ class Learner:
         with autocast(self._team.device):
             on_real = judge(batch.target, batch.target_points, people).scores
             on_fake = judge(fake, batch.target_points, people).scores
-        loss = losses.discriminator_hinge(on_real.float(), on_fake.float())
-        norm = self._learn("discriminator", judge, loss)
-        return {"discriminator": loss.detach(), "discriminator_gradient_norm": norm}
+        return self._teach("discriminator", judge, [on_real], [on_fake])
 
     def _judged(
         self, judge: nn.Module, batch: Batch, output: Output, embeddings: Tensor, stage: Stage
@@ -162,25 +162,29 @@ class Learner:
                 real = judge(batch.target, batch.target_points, people)
         return adversarial_terms(fake, real, judge.people[people], embeddings, stage.weights)
 
-    def _teach_components(self, judges: ComponentDiscriminators, batch: Batch, image: Tensor) -> dict[str, Tensor]:
+    def _teach_components(
+        self, judges: ComponentDiscriminators, batch: Batch, image: Tensor, lines: Tensor
+    ) -> dict[str, Tensor]:
         with autocast(self._team.device):
-            on_real = judges(batch.target, batch.target_points)
-            on_fake = judges(_taught(image, batch), batch.target_points)
-        hinges = [
-            losses.discriminator_hinge(real.scores.float(), fake.scores.float())
-            for real, fake in zip(on_real, on_fake, strict=True)
-        ]
-        loss = torch.stack(hinges).mean()
-        norm = self._learn("components", judges, loss)
-        return {"components": loss.detach(), "components_gradient_norm": norm}
+            on_real = judges(batch.target, batch.target_points, lines)
+            on_fake = judges(_taught(image, batch), batch.target_points, lines)
+        real, fake = ([judgement.scores for judgement in judgements] for judgements in (on_real, on_fake))
+        return self._teach("components", judges, real, fake)
+
+    def _teach(self, part: str, judge: nn.Module, on_real: list[Tensor], on_fake: list[Tensor]) -> dict[str, Tensor]:
+        """One step of what judges, by its scores of real and of made pictures."""
+        pairs = zip(on_real, on_fake, strict=True)
+        loss = torch.stack([losses.discriminator_hinge(real.float(), fake.float()) for real, fake in pairs]).mean()
+        norm = self._learn(part, judge, loss)
+        return {part: loss.detach(), f"{part}_gradient_norm": norm}
 
     def _components_judge(
-        self, judges: ComponentDiscriminators, batch: Batch, image: Tensor, stage: Stage
+        self, judges: ComponentDiscriminators, batch: Batch, image: Tensor, lines: Tensor, stage: Stage
     ) -> dict[str, Tensor]:
         with frozen(judges), autocast(self._team.device):
-            fake = judges(_taught(image, batch), batch.target_points)
+            fake = judges(_taught(image, batch), batch.target_points, lines)
             with torch.no_grad():
-                real = judges(batch.target, batch.target_points)
+                real = judges(batch.target, batch.target_points, lines)
         return component_terms(fake, real, stage.weights)
 
     def _judges(self) -> dict[str, nn.Module]:

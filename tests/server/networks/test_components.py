@@ -10,6 +10,7 @@ import pytest
 import torch
 from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.discriminator import Judgement
+from portrait_server.networks.raster import rasterize
 from portrait_server.training.configuration import Weights
 from portrait_server.training.losses import discriminator_hinge
 from portrait_server.training.objective import component_terms
@@ -39,14 +40,14 @@ def middle(points: torch.Tensor, group: str) -> tuple[int, int]:
 def test_each_sees_its_own_part_alone(judges: ComponentDiscriminators, points: torch.Tensor) -> None:
     pictures = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
-        before = judges(pictures, points)
+        before = judges(pictures, points, rasterize(points, pictures.shape[-1]))
         assert [tuple(judged.scores.shape) for judged in before] == [(2, 5, 5), (4, 3, 3)]
         changed = {}
         for group in ("outer_lip", "right_eye", "left_eye", "jaw"):
             x, y = middle(points, group) if group != "jaw" else (4, 4)
             other = pictures.clone()
             other[0, :, y - 3 : y + 4, x - 3 : x + 4] = 1 - other[0, :, y - 3 : y + 4, x - 3 : x + 4]
-            after = judges(other, points)
+            after = judges(other, points, rasterize(points, other.shape[-1]))
             moved = torch.cat(
                 [(a.scores - b.scores).abs().flatten(1).amax(1) for a, b in zip(before, after, strict=True)]
             )
@@ -61,15 +62,25 @@ def test_they_learn_which_mouths_are_real(judges: ComponentDiscriminators, point
     grey = torch.full_like(striped, 0.5)
     optimiser = torch.optim.Adam(judges.train().parameters(), 2e-3)
     for _ in range(40):
-        pairs = zip(judges(striped, points), judges(grey, points), strict=True)
+        pairs = zip(
+            judges(striped, points, rasterize(points, striped.shape[-1])),
+            judges(grey, points, rasterize(points, grey.shape[-1])),
+            strict=True,
+        )
         loss = torch.stack([discriminator_hinge(real.scores, fake.scores) for real, fake in pairs]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    for real, fake in zip(judges(striped, points), judges(grey, points), strict=True):
+    for real, fake in zip(
+        judges(striped, points, rasterize(points, striped.shape[-1])),
+        judges(grey, points, rasterize(points, grey.shape[-1])),
+        strict=True,
+    ):
         assert real.scores.mean() > 0.5 and fake.scores.mean() < -0.5
     drawn = grey.clone().requires_grad_()
-    torch.stack([judged.scores.mean() for judged in judges(drawn, points)]).sum().backward()
+    torch.stack(
+        [judged.scores.mean() for judged in judges(drawn, points, rasterize(points, drawn.shape[-1]))]
+    ).sum().backward()
     shown = drawn.grad.abs().sum((0, 1)) > 0
     x, y = middle(points, "outer_lip")
     assert shown[y, x] and not shown[:8].any(), "a generator is taught in mouths and eyes alone"
