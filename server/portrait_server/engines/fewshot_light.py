@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from portrait_server.engines.warp_mouth import behind_lips
+from portrait_server.engines.warp_mouth import depth_behind_lips
 from portrait_server.engines.warp_opening import patch_around
 from portrait_server.geometry.pose import smoothstep
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 40.0  # of 255: below it a colour's hue tells little of the light
-_DEEP = (0.5, 1.0)  # of `behind_lips`
+_DEEP = (0.09, 0.15)  # of `depth_behind_lips`: less deep, teeth may be
 _GLEAM = 6.0  # of 255, by which a throat may be lighter than the draft draws it
 
 
@@ -40,7 +40,7 @@ def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower:
     patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
     if patch is None:
         return
-    share = smoothstep((behind_lips(upper, lower, patch) - _DEEP[0]) / (_DEEP[1] - _DEEP[0]))[..., None]
+    share = smoothstep((depth_behind_lips(upper, lower, patch) - _DEEP[0]) / (_DEEP[1] - _DEEP[0]))[..., None]
     painted, dark = color[patch.slices], before[patch.slices]
     most = dark.max(-1, keepdims=True) + _GLEAM
     held = painted * np.minimum(1, most / np.maximum(painted.max(-1, keepdims=True), 1e-3))

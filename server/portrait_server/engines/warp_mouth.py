@@ -112,7 +112,7 @@ class MouthLayer:
     def _made_up(self, place: _Place, wide: float, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> np.ndarray:
         """What a mouth shows that the photo kept shut: (height, width, 3) float32."""
         soft = 0.02 * wide
-        deep = place.behind_lips[..., None]
+        deep = smoothstep(place.depth / _WET_RIM)[..., None]
         tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - np.abs(place.across) ** 3)
         inside = self.lip * (_UNLIT + (_TONGUE - _UNLIT) * tongue[..., None])
         colour = self.lip * 0.7 * (1 - deep) + inside * deep
@@ -147,9 +147,12 @@ class MouthLayer:
         )
 
 
-def behind_lips(upper: np.ndarray, lower: np.ndarray, patch: Patch) -> np.ndarray:
-    """How deep each pixel of a patch lies behind the lips' inner rims (11, 2): (height, width), 0 to 1."""
-    return _Place(upper, lower, patch).behind_lips
+def depth_behind_lips(upper: np.ndarray, lower: np.ndarray, patch: Patch) -> np.ndarray:
+    """How far each pixel of a patch lies from the nearer of the lips' inner rims (11, 2), in mouth widths: (height, width).
+
+    Below 0 on the lips themselves.
+    """
+    return _Place(upper, lower, patch).depth
 
 
 def _closed(now: float, before: float) -> float:
@@ -206,7 +209,7 @@ class _Place:
         across: -1 at the left corner to 1 at the right.
         down: 0 at the upper rim to 1 at the lower.
         below_upper, above_lower: distances to the rims, pixels.
-        behind_lips: 0 at the rims to 1 where no light falls from them.
+        depth: the lesser of them, in mouth widths.
     """
 
     def __init__(self, upper: np.ndarray, lower: np.ndarray, patch: Patch) -> None:
@@ -220,7 +223,7 @@ class _Place:
         self._deep = x * self._down[0] + y * self._down[1]
         self.across = np.clip(2 * self._right / wide - 1, -1, 1)
         self.below_upper, self.above_lower = -self.height_over(upper), self.height_over(lower)
-        self.behind_lips = smoothstep(np.minimum(self.below_upper, self.above_lower) / (_WET_RIM * wide))
+        self.depth = np.minimum(self.below_upper, self.above_lower) / wide
         whole = np.maximum(self.below_upper + self.above_lower, 0.5)
         self.down = np.clip(self.below_upper / whole, 0, 1)
 
