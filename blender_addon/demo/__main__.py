@@ -56,6 +56,7 @@ def _build(photo: Path, blend: Path, engine: str) -> int:
     print(f"{scene.frame_end - scene.frame_start + 1} frames in {seconds:.1f} s")
     scene.frame_set(scene.frame_start)
     bpy.ops.wm.save_mainfile()
+    print(f"Frames: {portrait.folder()}", flush=True)
     return 0
 
 

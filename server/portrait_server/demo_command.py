@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from portrait_server.output.contact_sheet import contact_sheet
 from portrait_server.output.mp4 import write_mp4
 
 _SHEET_CELLS = 24
+_FRAMES = "Frames: "  # how `blender_addon.demo` begins the line that names their folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,17 +46,32 @@ def run(asked: argparse.Namespace) -> int:
     blend = folder / "demo.blend"
     command = [sys.executable, "-m", "blender_addon.demo", "--photo", str(photo), "--blend", str(blend),
                "--engine", asked.engine]  # fmt: skip
-    if subprocess.call(command) != 0:
+    folder_of_frames = _frames_of(command)
+    if folder_of_frames is None:
         raise PortraitError(ErrorCode.INTERNAL, "The demo did not finish; the lines above say why.",
                             "Run `portrait doctor`, which names what is missing.")  # fmt: skip
-    frames = sorted((folder / "portrait_frames").glob("*/*.png"))
+    frames = sorted(folder_of_frames.glob("*.png"))
     movie, sheet = folder / "demo.mp4", folder / "contact_sheet.png"
     write_mp4(frames, movie, fps=24)
     cells = contact_sheet([frames[i] for i in np.linspace(0, len(frames) - 1, _SHEET_CELLS).round().astype(int)])
     cv2.imwrite(str(sheet), cells[..., ::-1])
-    for what, path in (("Scene", blend), ("Frames", frames[0].parent), ("Movie", movie), ("Contact sheet", sheet)):
+    for what, path in (("Scene", blend), ("Frames", folder_of_frames), ("Movie", movie), ("Contact sheet", sheet)):
         print(f"{what}: {path}")
     return 0
+
+
+def _frames_of(command: list[str]) -> Path | None:
+    """The folder that the demo's process says its frames are in, what else it says being passed on; None if it failed."""
+    found = None
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(_FRAMES):
+                found = Path(line.removeprefix(_FRAMES).strip())
+            else:
+                print(line, end="", flush=True)
+    return found if process.returncode == 0 else None
 
 
 def _astronaut(folder: Path) -> Path:

@@ -14,6 +14,10 @@ from portrait_shared.frame_files import read_digest
 
 
 def test_the_demo_makes_all_it_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    older = tmp_path / "portrait_frames" / "astronaut"
+    older.mkdir(parents=True)
+    (older / ".talking-portrait").write_text("of another demo")
+    (older / "0001.png").write_bytes(b"of another demo")
     assert main(["demo", "--output", str(tmp_path)]) == 0
     named = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
     assert Path(named["Scene"]).stat().st_size > 0

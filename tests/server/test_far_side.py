@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -25,8 +24,9 @@ from portrait_server.engines.warp_frame import draw_frame, move
 from portrait_server.engines.warp_scene import Scene
 from portrait_server.geometry.face_mesh import mirrored_vertices, neutral_mesh
 from portrait_server.geometry.pose import rotation_of
+from portrait_shared.landmarks import GROUPS
 
-from tests.posing import turned
+from tests.posing import brows_raised, turned
 
 SIDE = 512
 
@@ -102,10 +102,65 @@ def test_nothing_is_lent_where_nothing_new_comes_into_view(from_one_side: tuple[
 
 def test_it_comes_into_view_gradually(from_one_side: tuple[Scene, np.ndarray]) -> None:
     scene, points = from_one_side
-    frames = [draw_frame(scene, turned(points, yaw=-angle), matte=False).astype(int) for angle in range(0, 30, 2)]
-    face = cv2.fillConvexPoly(np.zeros((SIDE, SIDE), np.uint8), cv2.convexHull(points[:68, :2].astype(np.int32)), 1) > 0
-    steps = [np.abs(b - a)[face].mean() for a, b in pairwise(frames[1:])]
-    assert max(steps) < 2.5 * np.median(steps), "no step jumps"
+    alone = replace(scene, far_side=None)
+
+    def added(yaw: float) -> float:
+        target = turned(points, yaw=yaw)
+        lent = move(scene, target).person.astype(int)
+        return float(np.abs(lent - move(alone, target).person).sum())
+
+    series = np.array([added(-angle) for angle in range(0, 31)])
+    assert series[0] == 0 and series[-1] > 1e5
+    assert np.diff(series).max() < 0.15 * series.max(), "no degree brings it all"
+    first = series[np.flatnonzero(series)[0]]
+    assert first < 0.03 * series.max()
+
+
+def test_what_is_lent_does_not_blink(from_one_side: tuple[Scene, np.ndarray]) -> None:
+    """From a quarter of a degree to the next every pixel goes its way: it does not jump and come back."""
+    scene, points = from_one_side
+    shares = []
+    for yaw in np.arange(-30, -20, 0.25):
+        lent = move(scene, turned(points, yaw=yaw)).lent
+        assert lent is not None
+        whole = np.zeros((SIDE, SIDE), np.float32)
+        whole[lent[0].slices] = lent[1]
+        shares.append(whole)
+    before, now, after = np.stack(shares[:-2]), np.stack(shares[1:-1]), np.stack(shares[2:])
+    back_and_forth = np.minimum(np.abs(now - before), np.abs(now - after)) * ((now - before) * (now - after) > 0)
+    assert (back_and_forth > 0.1).sum() < 20
+    assert now.min() >= 0 and now.max() <= 1
+
+
+def test_what_is_lent_reaches_the_border_of_the_picture(from_one_side: tuple[Scene, np.ndarray]) -> None:
+    scene, points = from_one_side
+    target = turned(points, yaw=-30)
+    cheek = int(target[3, 0]) + 8
+    shares = []
+    for left in (0, cheek):
+        lent = move(scene, target - np.array([left, 0, 0], np.float32)).lent
+        assert lent is not None
+        shares.append(lent[1][int(target[3, 1]) - lent[0].y, cheek - left - lent[0].x])
+    assert shares[0] > 0.5 and abs(shares[0] - shares[1]) < 0.1
+
+
+def test_the_lent_cheek_lies_in_the_far_side_s_light(
+    engine: WarpEngine, from_one_side: tuple[Scene, np.ndarray]
+) -> None:
+    """The same face with light from one side: what the near side lends is as dark as what shows of the far one."""
+    scene, _ = from_one_side
+    across = np.linspace(0, 1, SIDE)[None, :, None]
+    nose = scene.mesh.points[30, 0] / SIDE
+    light = 1 - 0.6 / (1 + np.exp((across - nose) * 60))
+    lit, points = scene_of(engine, np.uint8(scene.photo * light))
+    assert lit.far_side is not None
+    target = turned(points, yaw=-25)
+    jaw = (target[3] + 0.3 * (target[33] - target[3]))[:2].astype(int)
+    far, near = (
+        np.median(move(lit, target).person[jaw[1] - 4 : jaw[1] + 5, x - 4 : x + 5].astype(float))
+        for x in (jaw[0], int(2 * target[33, 0] - jaw[0]))
+    )
+    assert far < 0.65 * near
 
 
 def test_an_eye_behind_the_bridge_of_the_nose_is_hidden(from_one_side: tuple[Scene, np.ndarray]) -> None:
@@ -120,6 +175,22 @@ def test_an_eye_behind_the_bridge_of_the_nose_is_hidden(from_one_side: tuple[Sce
 
     assert shown(0, 0) > 20 and shown(0, 40) < 0.1 * shown(0, 0), "the far one"
     assert shown(1, 40) > 0.5 * shown(1, 0), "the near one"
+
+
+@pytest.mark.parametrize("brows", [-0.06, 0.06])
+def test_an_eye_s_own_lids_and_brow_do_not_hide_it(from_one_side: tuple[Scene, np.ndarray], brows: float) -> None:
+    scene, points = from_one_side
+    target = brows_raised(points, brows)
+    bare = replace(scene, eyes=tuple(replace(eye, texture=255 - eye.texture) for eye in scene.eyes))
+    shown = np.abs(move(bare, target).person.astype(int) - move(scene, target).person).max(-1) > 40
+    for group in ("right_eye", "left_eye"):
+        eye = cv2.fillConvexPoly(
+            np.zeros((SIDE, SIDE), np.uint8),
+            cv2.convexHull(np.round(target[list(GROUPS[group]), :2]).astype(np.int32)),
+            1,
+        )
+        inner = cv2.erode(eye, np.ones((3, 3), np.uint8)) > 0
+        assert shown[inner].mean() > 0.8
 
 
 def test_a_far_half_that_the_photo_hides_is_nearer_to_the_truth(engine: WarpEngine, head: HeadModel) -> None:

@@ -22,6 +22,7 @@ from portrait_server.networks.alignment import compose, crop, inverse, transform
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
 _PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind
+_LENT: Final = 0.1  # share of a pixel that another place has lent
 _OPENING_RIM: Final = 0.01  # of the side
 
 
@@ -32,7 +33,8 @@ class Draft:
     Attributes:
         picture: (S, S, 4) uint8: colours, and the matte.
         origin: (S, S, 2) float32, for each pixel the position (x, y) in the reference's aligned frame that the field of
-            motion brings there, eyes and mouth as if they were skin; NaN behind the person.
+            motion brings there, eyes and mouth as if they were skin; NaN behind the person, and where the face's other
+            side is seen.
     """
 
     picture: np.ndarray
@@ -89,6 +91,9 @@ def draw_draft(
     to_frame, side = compose(to_target, back), size - 2 * around
     picture = crop(composite(scene, moved, matte=True), to_frame, side)
     positions = moved.field.positions(slice(0, size)) - around
+    if moved.lent is not None:
+        patch, lent = moved.lent
+        positions[patch.slices][lent > _LENT] = np.nan
     origin = cv2.warpAffine(positions, to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
     origin[picture[..., 3] < _PERSON] = np.nan
     return Draft(picture, origin)

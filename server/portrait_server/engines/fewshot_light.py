@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from portrait_server.engines.warp_mouth import depth_behind_lips
+from portrait_server.engines.warp_mouth import LEAST_WIDTH, depth_behind_lips
 from portrait_server.engines.warp_opening import patch_around
 from portrait_server.geometry.pose import smoothstep
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
-_FAINT = 40.0  # of 255: below it a colour's hue tells little of the light
+_FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
+_NOISE = 40.0  # of 255: how much of the usual hue a black pixel is taken to have
 _DEEP = (0.09, 0.15)  # of `depth_behind_lips`: less deep, teeth may be
 _GLEAM = 6.0  # of 255, by which a throat may be lighter than the draft draws it
 
@@ -24,7 +25,8 @@ def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np
     changed = np.abs(color - before).max(-1, keepdims=True)
     share = smoothstep((changed - _REPAINTED[0]) / (_REPAINTED[1] - _REPAINTED[0]))
     usual = teeth / max(float(teeth[0]), 1.0)
-    coolest = np.maximum((before + _FAINT * usual) / (before[..., :1] + _FAINT), usual)
+    faint = _NOISE * (1 - smoothstep(before.max(-1, keepdims=True) / _FAINT)) + 1
+    coolest = np.maximum((before + faint * usual) / (before[..., :1] + faint), usual)
     return color + share * (np.minimum(color, color[..., :1] * coolest) - color)
 
 
@@ -38,7 +40,7 @@ def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower:
         upper, lower: (11, 2) the inner rims of the lips, pixels of that part.
     """
     patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
-    if patch is None:
+    if patch is None or np.linalg.norm(upper[-1] - upper[0]) < LEAST_WIDTH:
         return
     share = smoothstep((depth_behind_lips(upper, lower, patch) - _DEEP[0]) / (_DEEP[1] - _DEEP[0]))[..., None]
     painted, dark = color[patch.slices], before[patch.slices]

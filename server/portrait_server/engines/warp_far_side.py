@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import patch_around
+from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -20,7 +21,7 @@ _CELLS = 512  # the longest side of the frame's grid, as the motion's
 _LIGHT_CELLS = 128
 # Cosines between skin and line of sight: below the first the photo shows nothing of use, above the second enough. These
 # and the next were chosen on 24 rendered heads, seen from 35 degrees and turned to the front: the error of the hidden
-# half of the face was 0.088, and 0.133 where nothing was lent.
+# half of the face was 0.089, and 0.133 where nothing was lent.
 _LACKING = (0.4, 0.7)
 _LENDING = (0.25, 0.55)  # and how much of the other side must show
 _BETTER = (0.1, 0.35)  # by how much more
@@ -40,58 +41,69 @@ class FarSide:
     """What a photo hides of a face, and what lends it.
 
     Attributes:
-        colours: (H, W, 3 or 4) uint8, the person's, the near side lit as the far one is.
+        colours: (h, w, 3 or 4) uint8, the person's around the face, the near side lit as the far one is.
+        patch: where they lie in the reference, pixels of the frame.
         mesh: the geometry, in pixels of the reference; scale (2,) pixels of the frame in one of them.
         lack: (468,) 0 to 1, how far the photo lacks what the mirrored vertex shows.
         facing: (468,) the cosine between skin and line of sight in the photo.
     """
 
     colours: np.ndarray
+    patch: Patch
     mesh: HeadMesh
     scale: np.ndarray
     lack: np.ndarray
     facing: np.ndarray
 
-    def lend(self, person: np.ndarray, alpha: np.ndarray, pose: Pose, motion: np.ndarray) -> None:
+    def lend(
+        self, person: np.ndarray, alpha: np.ndarray, pose: Pose, motion: np.ndarray
+    ) -> tuple[Patch, np.ndarray] | None:
         """Draws what comes into view over a moved person, in place.
 
         Args:
             person: (H, W, 3 or 4) uint8; alpha: (H, W) uint8, its matte.
             pose, motion: as `HeadMesh.moved` takes them.
+
+        Returns:
+            how far each pixel of a patch is lent, (height, width) float32; None where nothing is.
         """
         whole = self.mesh.moved_whole(pose, motion)
         share = self.lack * _between(facing(whole) - self.facing, _TURNED)
         if share.max() < _LEAST:
-            return
+            return None
         moved, size = whole[:, :2] * self.scale, (alpha.shape[1], alpha.shape[0])
         soft = _EDGE * self.mesh.size * pose.scale * float(self.scale.min())
-        patch = patch_around(moved[share > 0], 3 * soft + 2, size)
+        triangles = skin_triangles()
+        touched = np.unique(triangles[(share[triangles] > 0).any(1)])
+        patch = patch_around(moved[touched], 3 * soft + 2, size)
         if patch is None:
-            return
+            return None
         step = max(1.0, max(size) / _CELLS)
-        columns, rows = max(1, round(patch.width / step)), max(1, round(patch.height / step))
-        steps = patch.width / columns, patch.height / rows
-        window = Window(patch.x + steps[0] / 2 - 0.5, patch.y + steps[1] / 2 - 0.5, *steps, columns, rows)
+        window = _window(patch, max(1, round(patch.width / step)), max(1, round(patch.height / step)))
         places = self.mesh.vertices[mirrored_vertices(), :2] * self.scale
-        places = np.column_stack([places, share])
-        *offsets, lent = backward_offsets(window, places, moved, whole[:, 2], skin_triangles())
-        sigma = max(0.5, soft / steps[0])
-        # Beside the mesh there is no place to look: what is lent ends before it does.
+        carried = np.column_stack([places, share, np.ones(len(share))])
+        *offsets, lent, there = backward_offsets(window, carried, moved, whole[:, 2], triangles)
+        # Slivers overshoot; and beside the mesh there is no place to look: what is lent ends before it does.
+        sigma = max(1.0, soft / window.step_x)
         inwards = 2 * int(np.ceil(2 * sigma)) + 1
-        lent = cv2.erode(lent, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (inwards, inwards)), borderValue=0)
-        lent = np.clip(cv2.GaussianBlur(lent, (0, 0), sigma), 0, 1)
+        inside = cv2.erode(
+            (there > 0.5).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (inwards, inwards))
+        )
+        lent = cv2.GaussianBlur(np.clip(lent, 0, 1) * inside, (0, 0), sigma)
         right, down, lent = (
             cv2.resize(plane, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR) for plane in (*offsets, lent)
         )
-        lent = lent[..., None]
         x, y = patch.grid()
-        seen = cv2.remap(self.colours, x + right, y + down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        below = alpha[patch.slices][..., None] * np.float32(1 / 255)
+        right += x - self.patch.x
+        down += y - self.patch.y
+        seen = cv2.remap(self.colours, right, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        below = alpha[patch.slices] * np.float32(1 / 255)
         covered = lent + (1 - lent) * below
         colour = person[patch.slices].astype(np.float32)
-        colour += lent / np.maximum(covered, 1e-3) * (seen - colour)
+        colour += (lent / np.maximum(covered, 1e-3))[..., None] * (seen - colour)
         person[patch.slices] = np.clip(np.round(colour), 0, 255)
-        alpha[patch.slices] = np.round(255 * covered[..., 0])
+        alpha[patch.slices] = np.round(255 * covered)
+        return patch, lent
 
 
 def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> FarSide | None:
@@ -104,34 +116,45 @@ def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> Far
     seen = facing(mesh.whole_face())
     other = seen[mirrored_vertices()]
     lack = (1 - _between(seen, _LACKING)) * _between(other, _LENDING) * _between(other - seen, _BETTER)
-    if lack.max() < _LEAST:
+    patch = patch_around(mesh.vertices[:VERTEX_COUNT, :2] * scale, 2, (person.shape[1], person.shape[0]))
+    if lack.max() < _LEAST or patch is None:
         return None
-    colours = person.copy()
-    light = _light(person[..., :3], mesh, scale, seen)
-    colours[..., :3] = np.clip(np.round(person[..., :3] * np.exp(light)), 0, 255)
-    return FarSide(colours, mesh, scale, lack, seen)
+    colours = person[patch.slices].copy()
+    lit = colours[..., :3] * np.exp(_light(colours[..., :3], patch, mesh, scale, seen))
+    colours[..., :3] = np.clip(np.round(lit), 0, 255)
+    return FarSide(colours, patch, mesh, scale, lack, seen)
 
 
-def _light(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Logarithms (H, W, 3) of what makes a vertex's colour that of its mirrored one, as far as both are seen."""
-    face, mirrored = mesh.vertices[:VERTEX_COUNT, :2] * scale, mirrored_vertices()
-    soft = cv2.GaussianBlur(person, (0, 0), max(0.5, _LIGHT_SOFT * mesh.size * float(scale.min())))
-    at = np.clip(np.round(face).astype(int), 0, (person.shape[1] - 1, person.shape[0] - 1))
-    colour = np.log(soft[at[:, 1], at[:, 0]].astype(float) + _DARKEST)
-    ratio = colour[mirrored] - colour
-    trust = _between(seen, _TRUSTED)
-    neutral = neutral_mesh()[:VERTEX_COUNT]
-    distance = np.linalg.norm(neutral[:, None] - neutral, axis=-1) / np.ptp(neutral, axis=0).max()
-    near = trust * trust[mirrored] * sum(np.exp(-0.5 * (distance / reach) ** 2) for reach in _LIT_REACHES)
-    light = np.clip((near @ ratio) / (near.sum(1, keepdims=True) + _FEW), -_LIGHT, _LIGHT)
+def _light(person: np.ndarray, patch: Patch, mesh: HeadMesh, scale: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Logarithms (h, w, 3) of what makes a vertex's colour that of its mirrored one, as far as both are seen."""
     height, width = person.shape[:2]
+    face, mirrored = mesh.vertices[:VERTEX_COUNT, :2] * scale - (patch.x, patch.y), mirrored_vertices()
+    soft = cv2.GaussianBlur(person, (0, 0), max(0.5, _LIGHT_SOFT * mesh.size * float(scale.min())))
+    at = np.clip(np.round(face).astype(int), 0, (width - 1, height - 1))
+    colour = np.log(soft[at[:, 1], at[:, 0]].astype(float) + _DARKEST)
+    trust = _between(seen, _TRUSTED)
+    near = trust * trust[mirrored] * _nearness()
+    light = near @ (colour[mirrored] - colour) / (near.sum(1, keepdims=True) + _FEW)
+    carried = np.column_stack([face, np.clip(light, -_LIGHT, _LIGHT), np.ones(len(light))])
     step = max(1.0, max(width, height) / _LIGHT_CELLS)
-    columns, rows = max(1, round(width / step)), max(1, round(height / step))
-    window = Window(width / columns / 2 - 0.5, height / rows / 2 - 0.5, width / columns, height / rows, columns, rows)
-    carried = np.column_stack([face, light, np.ones(len(light))])
-    planes = backward_offsets(window, carried, face, mesh.depth[:VERTEX_COUNT], skin_triangles())
-    spread = push_pull(np.dstack(list(planes[2:5])), (planes[5] > 0.5).astype(np.float32))
+    window = _window(Patch(0, 0, width, height), max(1, round(width / step)), max(1, round(height / step)))
+    _, _, red, green, blue, there = backward_offsets(window, carried, face, mesh.depth[:VERTEX_COUNT], skin_triangles())
+    spread = push_pull(np.dstack([red, green, blue]), (there > 0.5).astype(np.float32))
     return cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+@cache
+def _nearness() -> np.ndarray:
+    """What each vertex's light tells of each other's: (468, 468)."""
+    face = neutral_mesh()[:VERTEX_COUNT]
+    distance = np.linalg.norm(face[:, None] - face, axis=-1) / np.ptp(face, axis=0).max()
+    return np.sum([np.exp(-0.5 * (distance / reach) ** 2) for reach in _LIT_REACHES], axis=0)
+
+
+def _window(patch: Patch, columns: int, rows: int) -> Window:
+    """A grid of cells over a patch."""
+    step_x, step_y = patch.width / columns, patch.height / rows
+    return Window(patch.x + step_x / 2 - 0.5, patch.y + step_y / 2 - 0.5, step_x, step_y, columns, rows)
 
 
 def _between(x: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from portrait_server.engines.warp_mouth import MouthLayer
-from portrait_server.engines.warp_opening import patch_around
+from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.engines.warp_scene import Scene, blend
-from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_triangles
+from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets, turned_towards
@@ -36,15 +36,17 @@ class Moved:
     """A person who was moved, before the background lies behind.
 
     Attributes:
-        person: (H, W, 3 or 4) uint8 colours, eyes and mouth drawn in. alpha: (H, W) uint8 matte.
+        person: (H, W, 3 or 4) uint8 colours, eyes, mouth and a far side drawn in. alpha: (H, W) uint8 matte.
         field: the motion that brought them there.
         vertices: (V, 2) of the head's mesh, pixels of the frame.
+        lent: how far each pixel of a patch is lent by the near side instead, (height, width) float32; or None.
     """
 
     person: np.ndarray
     alpha: np.ndarray
     field: Field
     vertices: np.ndarray
+    lent: tuple[Patch, np.ndarray] | None
 
 
 def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
@@ -63,13 +65,12 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
     triangles = np.concatenate([mesh.triangles, mesh.openings])
     field = Field(scene, source, moved, vertices[:, 2], triangles)
     person, alpha = field.carry(scene)
-    if scene.far_side is not None:
-        scene.far_side.lend(person, alpha, pose, goal - posed)
+    lent = None if scene.far_side is None else scene.far_side.lend(person, alpha, pose, goal - posed)
     turn = np.diag(scene.scale) @ (pose.scale * pose.rotation[:2, :2]) @ np.diag(1 / scene.scale)
     deep = np.column_stack([moved, vertices[:, 2]])
-    skin = turned_towards(deep[skin_triangles()])
-    for eye, (upper, lower), pupil, closed in zip(scene.eyes, EYES, goal[68:] * scene.scale, shut, strict=True):
-        if not closed:
+    for number, (eye, (upper, lower)) in enumerate(zip(scene.eyes, EYES, strict=True)):
+        if not shut[number]:
+            pupil, skin = goal[68 + number] * scene.scale, turned_towards(deep[skin_across()[number]])
             eye.draw(person, deep[list(upper)], deep[list(lower)], turn, pupil, skin)
     skull, jaw = _teeth(mesh, pose, goal - posed, scene.mouth, scene.scale)
     scene.mouth.draw(person, moved[list(MOUTH[0])], moved[list(MOUTH[1])], turn, skull, jaw)
@@ -77,7 +78,7 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
     if folds is not None:
         for rows in field.strips():
             _smooth_folds(person[rows], alpha[rows], field.fine(folds, rows), scene.size[0] / folds.shape[1])
-    return Moved(person, alpha, field, moved)
+    return Moved(person, alpha, field, moved, lent)
 
 
 def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, list[bool]]:

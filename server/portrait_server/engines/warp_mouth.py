@@ -17,6 +17,7 @@ from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import smoothstep
 
+LEAST_WIDTH = 2.0  # pixels: a mouth that is narrower has no inside to be drawn
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
 _CHEEKS = (50, 101, 205, 280, 330, 425)
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
@@ -80,7 +81,7 @@ class MouthLayer:
         """
         wide = float(np.linalg.norm(upper[-1] - upper[0]))
         patch = patch_around(np.concatenate([upper, lower]), 3 + wide / 10, (frame.shape[1], frame.shape[0]))
-        if patch is None or wide < 2:
+        if patch is None or wide < LEAST_WIDTH:
             return
         now = openness(upper, lower)
         place = _Place(upper, lower, patch)

@@ -80,6 +80,14 @@ def mirrored_vertices() -> np.ndarray:
     return np.linalg.norm(other[:, None] - face, axis=2).argmin(1)
 
 
+@cache
+def skin_across() -> tuple[np.ndarray, np.ndarray]:
+    """For each eye the skin (T, 3) beyond its inner corner: the nose and the other half of the face, not its own lids."""
+    x, triangles = neutral_mesh()[:, 0], skin_triangles()
+    (left, _), (right, _) = EYES
+    return triangles[(x[triangles] > x[left[-1]]).all(1)], triangles[(x[triangles] < x[right[0]]).all(1)]
+
+
 def neutral_mesh() -> np.ndarray:
     """A mean face (478, 3), in units of its own size."""
     with resources.files("portrait_server.geometry").joinpath("neutral_mesh.npy").open("rb") as file:

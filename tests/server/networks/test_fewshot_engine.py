@@ -12,11 +12,10 @@ import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
-from portrait_server.engines.fewshot_frame import Drawing, aligned_draft, mended, shifted
-from portrait_server.engines.fewshot_light import dark_throat, in_its_light
+from portrait_server.engines.fewshot_frame import aligned_draft, shifted
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.engines.warp_frame import move
-from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
+from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -253,48 +252,3 @@ def test_what_lies_behind_the_person_in_another_photo_stays_there(
         for second in (astronaut, other)
     )
     assert np.abs(same - elsewhere).max() < 60 and (np.abs(same - elsewhere).max(-1) > 20).sum() < 60
-
-
-def test_what_is_painted_is_white_in_the_picture_s_own_light() -> None:
-    yellow_teeth = np.array([200.0, 180, 140])
-    before = np.array([[[30.0, 20, 10], [180, 170, 200], [160, 120, 90]]])
-    painted = np.array([[[180.0, 185, 190], [200, 200, 230], [166, 126, 98]]])
-    found = in_its_light(painted, before, yellow_teeth)
-    assert found[0, 0] == pytest.approx([180, 162, 126]), "a tooth where it was dark is as yellow as teeth are there"
-    assert found[0, 1] == pytest.approx([200, 187.3, 207.3], abs=0.1), "what was blue before may be bluer"
-    assert found[0, 2] == pytest.approx([166, 126, 98]), "skin that is hardly changed is left alone"
-
-
-def test_nothing_is_painted_beyond_the_face(quiet_engine: FewshotEngine, astronaut: Reference) -> None:
-    layers = quiet_engine.prepare([astronaut]).at((512, 512))
-    target = turned(astronaut.points, yaw=15)
-    draft, matrix, side = move(layers.scene, target), aligned_transform(target, 64), 64
-    axis = np.arange(side, dtype=np.float32)
-    drawing = Drawing(
-        warped=np.full((side, side, 3), 0.5, np.float32), painted=np.full((side, side, 3), 0.2, np.float32),
-        flow=np.stack(np.meshgrid(axis, axis), -1)[None], merge=np.ones((1, side, side), np.float32),
-    )  # fmt: skip
-    changed = np.abs(mended(layers, draft, matrix, drawing).person.astype(int) - draft.person).max(-1)
-    oval = cv2.convexHull(draft.vertices[list(OVAL)].astype(np.int32))
-    face = cv2.fillConvexPoly(np.zeros((512, 512), np.uint8), oval, 1)
-    reach = np.ones((25, 25), np.uint8)
-    assert np.median(changed[cv2.erode(face, reach) > 0]) > 30
-    assert changed[cv2.dilate(face, reach) == 0].max() <= 2, "hair and neck are the photo's"
-
-
-def test_a_throat_stays_as_dark_as_its_draft() -> None:
-    across = np.linspace(0, 1, 11)
-    arc = 20 * np.sin(np.pi * across)
-    upper, lower = (np.stack([120 + 60 * across, 150 + way * arc], -1) for way in (-1, 1))
-    upper, lower = upper - (100, 110), lower - (100, 110)
-    dark, grey = np.full((80, 100, 3), (30.0, 14, 12), np.float32), np.full((80, 100, 3), 90.0, np.float32)
-    color = grey.copy()
-    dark_throat(color, dark, upper, lower)
-    middle, rim, lip = color[40, 50], color[22, 50], color[10, 50]
-    assert middle.max() <= 36.5 and np.ptp(middle) < 1, "deep inside it is as dark, in the painted hue"
-    assert rim == pytest.approx(90, abs=2), "just behind the lip teeth may be painted"
-    np.testing.assert_array_equal(lip, grey[10, 50])
-    teeth = np.full_like(dark, 200.0)
-    color = grey.copy()
-    dark_throat(color, teeth, upper, lower)
-    np.testing.assert_array_equal(color, grey)

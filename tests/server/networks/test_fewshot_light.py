@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the engine fewshot lets its networks paint: in the picture's light, in the face, and no light in a throat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from portrait_server.engines.base import Reference
+from portrait_server.engines.fewshot import FewshotEngine
+from portrait_server.engines.fewshot_frame import Drawing, Layers, mended
+from portrait_server.engines.fewshot_light import dark_throat, in_its_light
+from portrait_server.engines.warp_frame import move
+from portrait_server.engines.warp_mouth import depth_behind_lips
+from portrait_server.engines.warp_opening import Patch
+from portrait_server.geometry.face_mesh import MOUTH, OVAL
+from portrait_server.networks.alignment import aligned_transform
+
+from tests.posing import speaking, turned
+
+SIDE = 64  # of the aligned frame of tiny networks
+
+
+@pytest.fixture(scope="module")
+def layers(quiet_weights: Path, astronaut: Reference) -> Layers:
+    return FewshotEngine("cpu", quiet_weights).prepare([astronaut]).at((512, 512))
+
+
+@pytest.fixture
+def drawing() -> Drawing:
+    """Moves nothing, and paints everything lighter by a fifth."""
+    axis = np.arange(SIDE, dtype=np.float32)
+    return Drawing(
+        warped=np.full((SIDE, SIDE, 3), 0.5, np.float32), painted=np.full((SIDE, SIDE, 3), 0.2, np.float32),
+        flow=np.stack(np.meshgrid(axis, axis), -1)[None], merge=np.ones((1, SIDE, SIDE), np.float32),
+    )  # fmt: skip
+
+
+def test_what_is_painted_is_white_in_the_picture_s_own_light() -> None:
+    yellow_teeth = np.array([200.0, 180, 140])
+    before = np.array([[[30.0, 20, 10], [180, 170, 200], [160, 120, 90]]])
+    painted = np.array([[[180.0, 185, 190], [200, 200, 230], [166, 126, 98]]])
+    found = in_its_light(painted, before, yellow_teeth)
+    assert found[0, 0] == pytest.approx([180, 162, 126]), "a tooth where it was dark is as yellow as teeth are there"
+    assert found[0, 1] == pytest.approx([200, 188.8, 221.8], abs=0.1), "what was blue before may be"
+    assert found[0, 2] == pytest.approx([166, 126, 98]), "skin that is hardly changed is left alone"
+
+
+def test_nothing_is_painted_beyond_the_face(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
+    target = turned(astronaut.points, yaw=15)
+    draft = move(layers.scene, target)
+    found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
+    changed = np.abs(found.person.astype(int) - draft.person).max(-1)
+    oval = cv2.convexHull(draft.vertices[list(OVAL)].astype(np.int32))
+    face = cv2.fillConvexPoly(np.zeros((512, 512), np.uint8), oval, 1)
+    reach = np.ones((25, 25), np.uint8)
+    assert np.median(changed[cv2.erode(face, reach) > 0]) > 30
+    assert changed[cv2.dilate(face, reach) == 0].max() <= 2, "hair and neck are the photo's"
+
+
+def test_nothing_light_is_painted_in_a_throat(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
+    target = speaking(astronaut.points, 0.25)
+    draft = move(layers.scene, target)
+    found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
+    deep = depth_behind_lips(*(draft.vertices[list(rim)] for rim in MOUTH), Patch(0, 0, 512, 512))
+    lighter = found.person.astype(int).max(-1) - draft.person.max(-1)
+    assert (deep > 0.17).sum() > 20
+    assert lighter[deep > 0.17].max() <= 7
+    x, y = ((target[57] + target[66]) / 2)[:2].astype(int)
+    assert lighter[y, x] > 20, "the lower lip is painted"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mouth_without_width_is_left_alone(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
+    target = turned(astronaut.points, yaw=-30)
+    target[[60, 64], :2] = target[62, :2]
+    draft = move(layers.scene, target)
+    found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
+    x, y = target[62, :2].astype(int)
+    assert found.person[y - 5 : y + 6, x - 5 : x + 6].max(-1).min() > 20
+
+
+def test_a_throat_stays_as_dark_as_its_draft() -> None:
+    across = np.linspace(0, 1, 11)
+    arc = 20 * np.sin(np.pi * across)
+    upper, lower = (np.stack([120 + 60 * across, 150 + way * arc], -1) for way in (-1, 1))
+    upper, lower = upper - (100, 110), lower - (100, 110)
+    dark, grey = np.full((80, 100, 3), (30.0, 14, 12), np.float32), np.full((80, 100, 3), 90.0, np.float32)
+    color = grey.copy()
+    dark_throat(color, dark, upper, lower)
+    middle, rim, lip = color[40, 50], color[22, 50], color[10, 50]
+    assert middle.max() <= 36.5 and np.ptp(middle) < 1, "deep inside it is as dark, in the painted hue"
+    assert rim == pytest.approx(90, abs=2), "just behind the lip teeth may be painted"
+    np.testing.assert_array_equal(lip, grey[10, 50])
+    teeth = np.full_like(dark, 200.0)
+    color = grey.copy()
+    dark_throat(color, teeth, upper, lower)
+    np.testing.assert_array_equal(color, grey)
