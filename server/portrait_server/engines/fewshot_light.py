@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from portrait_server.engines.warp_mouth import LEAST_WIDTH, depth_behind_lips
+from portrait_server.engines.warp_mouth import LEAST_WIDTH, depth_behind_lips, openness
 from portrait_server.engines.warp_opening import patch_around
 from portrait_server.geometry.pose import smoothstep
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
 _NOISE = 40.0  # of 255: how much of the usual hue a black pixel is taken to have
-# Of `depth_behind_lips`: less deep, teeth may be. On held-out portraits and heads the rule raises the error of mouths by
-# about one in a hundred, as any choice does against a mean.
-_DEEP = (0.05, 0.1)
-_GLEAM = 6.0  # of 255, by which a throat may be lighter than the draft draws it
+# Of `depth_behind_lips`: less deep, teeth may be; in a wide open mouth those of the draft alone. On held-out portraits and
+# heads the rule raises the error of mouths by about one in a hundred, as any choice does against a mean.
+_DEEP, _DEEP_WIDE = np.array([0.05, 0.1]), np.array([0.0, 0.04])
+_WIDE = (0.2, 0.5)  # height of the opening over its width
+_GLEAM = (2.0, 12.0)  # of 255, by which a throat is lighter than the draft draws it: it may be; it is not
 
 
 def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np.ndarray:
@@ -33,7 +34,7 @@ def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np
 
 
 def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
-    """Deep behind the lips nothing painted is lighter than the draft, in place.
+    """Deep behind the lips the draft stays where what is painted is lighter, in place.
 
     Where teeth, tongue and darkness may all be, networks paint their mean, a grey that no mouth shows.
 
@@ -44,8 +45,10 @@ def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower:
     patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
     if patch is None or np.linalg.norm(upper[-1] - upper[0]) < LEAST_WIDTH:
         return
-    share = smoothstep((depth_behind_lips(upper, lower, patch) - _DEEP[0]) / (_DEEP[1] - _DEEP[0]))[..., None]
+    wide = smoothstep((openness(upper, lower) - _WIDE[0]) / (_WIDE[1] - _WIDE[0]))
+    first, last = _DEEP + wide * (_DEEP_WIDE - _DEEP)
+    share = smoothstep((depth_behind_lips(upper, lower, patch) - first) / (last - first))[..., None]
     painted, dark = color[patch.slices], before[patch.slices]
-    most = dark.max(-1, keepdims=True) + _GLEAM
-    held = painted * np.minimum(1, most / np.maximum(painted.max(-1, keepdims=True), 1e-3))
-    painted += share * (held - painted)
+    lighter = painted.max(-1, keepdims=True) - dark.max(-1, keepdims=True)
+    share = share * smoothstep((lighter - _GLEAM[0]) / (_GLEAM[1] - _GLEAM[0]))
+    painted += share * (dark - painted)

@@ -82,19 +82,18 @@ def test_a_mouth_without_width_is_left_alone(layers: Layers, drawing: Drawing, a
     assert found.person[y - 5 : y + 6, x - 5 : x + 6].max(-1).min() > 20
 
 
-def test_a_throat_stays_as_dark_as_its_draft() -> None:
+@pytest.mark.parametrize(("height", "rim_is_painted"), [(12, True), (40, False)])
+def test_a_throat_stays_as_dark_as_its_draft(height: float, rim_is_painted: bool) -> None:
     across = np.linspace(0, 1, 11)
-    arc = 20 * np.sin(np.pi * across)
-    upper, lower = (np.stack([120 + 60 * across, 150 + way * arc], -1) for way in (-1, 1))
-    upper, lower = upper - (100, 110), lower - (100, 110)
+    arc = height / 2 * np.sin(np.pi * across)
+    upper, lower = (np.stack([20 + 60 * across, 40 + way * arc], -1) for way in (-1, 1))
     dark, grey = np.full((80, 100, 3), (30.0, 14, 12), np.float32), np.full((80, 100, 3), 90.0, np.float32)
     color = grey.copy()
     dark_throat(color, dark, upper, lower)
-    middle, rim, lip = color[40, 50], color[22, 50], color[10, 50]
-    assert middle.max() <= 36.5 and np.ptp(middle) < 1, "deep inside it is as dark, in the painted hue"
-    assert rim == pytest.approx(90, abs=2), "just behind the lip teeth may be painted"
-    np.testing.assert_array_equal(lip, grey[10, 50])
-    teeth = np.full_like(dark, 200.0)
+    middle, rim, lip = color[40, 50], color[42 - height // 2, 50], color[34 - height // 2, 50]
+    assert middle == pytest.approx([30, 14, 12], abs=0.5), "deep inside the draft stays"
+    assert (rim.min() > 80) == rim_is_painted, "just behind the lip teeth may be painted, unless it is wide open"
+    np.testing.assert_array_equal(lip, grey[0, 0])
     color = grey.copy()
-    dark_throat(color, teeth, upper, lower)
+    dark_throat(color, np.full_like(dark, 200.0), upper, lower)
     np.testing.assert_array_equal(color, grey)
