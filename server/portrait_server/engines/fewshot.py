@@ -32,7 +32,7 @@ from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
 MOST_REFERENCES: Final = 32
-_CODE_VERSION = 9
+_CODE_VERSION = 10
 _SIZES_KEPT = 2
 _MIXED_RIM = 0.005  # of a photo's longer side
 _GPU_BATCH = 8  # pictures warped at once: frames times references

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from portrait_server.engines.fewshot_light import dark_throat, in_its_light
+from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.engines.warp_frame import Moved
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
@@ -122,7 +122,7 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     color += detail[..., None] * (255 * laid(drawing.warped) - merged)
     color = in_its_light(color, merged, layers.scene.mouth.teeth)
     upper, lower = (moved.vertices[list(rim)] - (region[1].start, region[0].start) for rim in MOUTH)
-    dark_throat(color, merged, upper, lower)
+    in_flesh(color, merged, upper, lower, layers.scene.mouth.lip)
     person[region][..., :3] = np.clip(np.round(color), 0, 255)
     return replace(moved, person=person)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the networks paint, held to the light of the picture and to the dark of an open mouth."""
+"""What the networks paint, held to the light of the picture and to the flesh of an open mouth."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from portrait_server.geometry.pose import smoothstep
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
 _NOISE = 40.0  # of 255: how much of the usual hue a black pixel is taken to have
-# Of `depth_behind_lips`: less deep, teeth may be; in a wide open mouth those of the draft alone. On held-out portraits and
-# heads the rule raises the error of mouths by about one in a hundred, as any choice does against a mean.
+# Of `depth_behind_lips`: less deep, teeth may be; in a wide open mouth those of the draft alone.
 _DEEP, _DEEP_WIDE = np.array([0.05, 0.1]), np.array([0.0, 0.04])
 _WIDE = (0.2, 0.5)  # height of the opening over its width
-_GLEAM = (2.0, 12.0)  # of 255, by which a throat is lighter than the draft draws it: it may be; it is not
+_GLEAM = (2.0, 12.0)  # of 255: what is lighter than the draft by so little is left alone; by so much, not
+_LIT = 0.5  # of what is lighter: the tongue, rather than teeth
 
 
 def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np.ndarray:
@@ -33,14 +33,15 @@ def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np
     return color + share * (np.minimum(color, color[..., :1] * coolest) - color)
 
 
-def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> None:
-    """Deep behind the lips the draft stays where what is painted is lighter, in place.
+def in_flesh(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np.ndarray, lip: np.ndarray) -> None:
+    """Deep behind the lips what is lighter than the draft has the lips' hue, and half the light, in place.
 
     Where teeth, tongue and darkness may all be, networks paint their mean, a grey that no mouth shows.
 
     Args:
         color, before: (h, w, 3) float32, 0 to 255, a part of the frame after painting and before.
         upper, lower: (11, 2) the inner rims of the lips, pixels of that part.
+        lip: (3,) the lips' colour.
     """
     patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
     if patch is None or np.linalg.norm(upper[-1] - upper[0]) < LEAST_WIDTH:
@@ -51,4 +52,5 @@ def dark_throat(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower:
     painted, dark = color[patch.slices], before[patch.slices]
     lighter = painted.max(-1, keepdims=True) - dark.max(-1, keepdims=True)
     share = share * smoothstep((lighter - _GLEAM[0]) / (_GLEAM[1] - _GLEAM[0]))
-    painted += share * (dark - painted)
+    flesh = dark + _LIT * np.maximum(lighter, 0) * (lip / max(float(lip.max()), 1.0))
+    painted += share * (flesh - painted)

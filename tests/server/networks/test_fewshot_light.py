@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the engine fewshot lets its networks paint: in the picture's light, in the face, and no light in a throat."""
+"""What the engine fewshot lets its networks paint: in the picture's light, in the face, and flesh behind the lips."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_frame import Drawing, Layers, mended
-from portrait_server.engines.fewshot_light import dark_throat, in_its_light
+from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.engines.warp_frame import move
 from portrait_server.engines.warp_mouth import depth_behind_lips
 from portrait_server.engines.warp_opening import Patch
@@ -60,16 +60,17 @@ def test_nothing_is_painted_beyond_the_face(layers: Layers, drawing: Drawing, as
     assert changed[cv2.dilate(face, reach) == 0].max() <= 2, "hair and neck are the photo's"
 
 
-def test_nothing_light_is_painted_in_a_throat(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
+def test_what_is_painted_behind_the_lips_is_flesh(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
     target = speaking(astronaut.points, 0.25)
     draft = move(layers.scene, target)
     found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
-    deep = depth_behind_lips(*(draft.vertices[list(rim)] for rim in MOUTH), Patch(0, 0, 512, 512))
-    lighter = found.person.astype(int).max(-1) - draft.person.max(-1)
-    assert (deep > 0.17).sum() > 20
-    assert lighter[deep > 0.17].max() <= 7
+    deep = depth_behind_lips(*(draft.vertices[list(rim)] for rim in MOUTH), Patch(0, 0, 512, 512)) > 0.17
+    red, _, blue = (found.person.astype(int) - draft.person)[deep].T
+    assert len(red) > 20
+    assert 15 < np.median(red) < 35, "half of the 51 that were painted"
+    assert np.median(blue) < 0.8 * np.median(red)
     x, y = ((target[57] + target[66]) / 2)[:2].astype(int)
-    assert lighter[y, x] > 20, "the lower lip is painted"
+    assert found.person[y, x].max() > draft.person[y, x].max() + 20, "the lower lip is painted"
 
 
 @pytest.mark.filterwarnings("error")
@@ -83,17 +84,17 @@ def test_a_mouth_without_width_is_left_alone(layers: Layers, drawing: Drawing, a
 
 
 @pytest.mark.parametrize(("height", "rim_is_painted"), [(12, True), (40, False)])
-def test_a_throat_stays_as_dark_as_its_draft(height: float, rim_is_painted: bool) -> None:
+def test_flesh_is_between_the_lips_and_teeth_are_behind_them(height: int, rim_is_painted: bool) -> None:
     across = np.linspace(0, 1, 11)
     arc = height / 2 * np.sin(np.pi * across)
     upper, lower = (np.stack([20 + 60 * across, 40 + way * arc], -1) for way in (-1, 1))
     dark, grey = np.full((80, 100, 3), (30.0, 14, 12), np.float32), np.full((80, 100, 3), 90.0, np.float32)
-    color = grey.copy()
-    dark_throat(color, dark, upper, lower)
+    color, lips = grey.copy(), np.array([180.0, 90, 60])
+    in_flesh(color, dark, upper, lower, lips)
     middle, rim, lip = color[40, 50], color[42 - height // 2, 50], color[34 - height // 2, 50]
-    assert middle == pytest.approx([30, 14, 12], abs=0.5), "deep inside the draft stays"
+    assert middle == pytest.approx([60, 29, 22], abs=0.5), "half the light, in the lips' hue"
     assert (rim.min() > 80) == rim_is_painted, "just behind the lip teeth may be painted, unless it is wide open"
     np.testing.assert_array_equal(lip, grey[0, 0])
     color = grey.copy()
-    dark_throat(color, np.full_like(dark, 200.0), upper, lower)
+    in_flesh(color, np.full_like(dark, 200.0), upper, lower, lips)
     np.testing.assert_array_equal(color, grey)
