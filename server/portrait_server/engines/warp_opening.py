@@ -88,8 +88,8 @@ def covered(skin: np.ndarray, rim: np.ndarray, depth: float, patch: Patch) -> np
     """How far nearer skin hides each pixel of an opening, as the bridge of the nose does an eye in profile.
 
     Args:
-        skin: (T, 3, 3) triangles that may be in front, turned towards the viewer: pixels of the frame, and depth; smaller is
-                nearer.
+        skin: (T, 3, 3) triangles that may be in front, turned towards the viewer: pixels of the frame, and depth; the
+            smaller, the nearer.
         rim: (N, 2) the opening's, and the depth of its nearest point.
 
     Returns:
