@@ -14,7 +14,7 @@ from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.engines.warp_frame import Moved
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.geometry.pose import between, smoothstep
 from portrait_server.networks.alignment import crop
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
@@ -142,7 +142,7 @@ def _covered(painted: np.ndarray) -> np.ndarray:
     reach = _CONTOUR * len(painted)
     contrast = np.abs(painted - cv2.GaussianBlur(painted, (0, 0), reach)).max(-1)
     contrast = cv2.GaussianBlur(contrast, (0, 0), reach / 2)
-    return smoothstep((contrast - _COVERING[0]) / (_COVERING[1] - _COVERING[0])).astype(np.float32)
+    return between(contrast, *_COVERING).astype(np.float32)
 
 
 def _shift(drawing: Drawing) -> np.ndarray:

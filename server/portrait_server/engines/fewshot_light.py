@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from portrait_server.engines.warp_mouth import LEAST_WIDTH, depth_behind_lips, openness
-from portrait_server.engines.warp_opening import patch_around
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.engines.warp_mouth import depth_behind_lips, openness
+from portrait_server.engines.warp_opening import LEAST_WIDTH, patch_around
+from portrait_server.geometry.pose import between, smoothstep
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
@@ -26,7 +26,7 @@ def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np
     their white is blue. What is hardly changed stays as it is.
     """
     changed = np.abs(color - before).max(-1, keepdims=True)
-    share = smoothstep((changed - _REPAINTED[0]) / (_REPAINTED[1] - _REPAINTED[0]))
+    share = between(changed, *_REPAINTED)
     usual = teeth / max(float(teeth[0]), 1.0)
     faint = _NOISE * (1 - smoothstep(before.max(-1, keepdims=True) / _FAINT)) + 1
     coolest = np.maximum((before + faint * usual) / (before[..., :1] + faint), usual)
@@ -46,11 +46,11 @@ def in_flesh(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np
     patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
     if patch is None or np.linalg.norm(upper[-1] - upper[0]) < LEAST_WIDTH:
         return
-    wide = smoothstep((openness(upper, lower) - _WIDE[0]) / (_WIDE[1] - _WIDE[0]))
+    wide = between(openness(upper, lower), *_WIDE)
     first, last = _DEEP + wide * (_DEEP_WIDE - _DEEP)
-    share = smoothstep((depth_behind_lips(upper, lower, patch) - first) / (last - first))[..., None]
+    share = between(depth_behind_lips(upper, lower, patch), first, last)[..., None]
     painted, dark = color[patch.slices], before[patch.slices]
     lighter = painted.max(-1, keepdims=True) - dark.max(-1, keepdims=True)
-    share = share * smoothstep((lighter - _GLEAM[0]) / (_GLEAM[1] - _GLEAM[0]))
+    share = share * between(lighter, *_GLEAM)
     flesh = dark + _LIT * np.maximum(lighter, 0) * (lip / max(float(lip.max()), 1.0))
     painted += share * (flesh - painted)

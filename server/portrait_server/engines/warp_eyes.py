@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from portrait_server.engines.warp_opening import (
+    LEAST_WIDTH,
     Patch,
     covered,
     depth_below,
@@ -76,7 +77,7 @@ class EyeLayer:
         rim = np.concatenate([upper, lower])
         patch = patch_around(rim, 3, (frame.shape[1], frame.shape[0]))
         wide = float(np.linalg.norm(upper[-1] - upper[0]))
-        if patch is None or wide < 2:
+        if patch is None or wide < LEAST_WIDTH:
             return
         # A slit at rest stays the photo's own: what is made up for it shows only as the lids part.
         grown = _height(upper, lower) - self.height

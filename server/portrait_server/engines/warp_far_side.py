@@ -13,7 +13,7 @@ from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import Pose, smoothstep
+from portrait_server.geometry.pose import Pose, between
 from portrait_server.geometry.raster import Window, backward_offsets
 from portrait_server.geometry.reference_mesh import facing
 
@@ -68,7 +68,7 @@ class FarSide:
             how far each pixel of a patch is lent, (height, width) float32; None where nothing is.
         """
         whole = self.mesh.moved_whole(pose, motion)
-        share = self.lack * _between(facing(whole) - self.facing, _TURNED)
+        share = self.lack * between(facing(whole) - self.facing, *_TURNED)
         if share.max() < _LEAST:
             return None
         moved, size = whole[:, :2] * self.scale, (alpha.shape[1], alpha.shape[0])
@@ -79,7 +79,7 @@ class FarSide:
         if patch is None:
             return None
         step = max(1.0, max(size) / _CELLS)
-        window = _window(patch, max(1, round(patch.width / step)), max(1, round(patch.height / step)))
+        window = Window.over(patch.x, patch.y, patch.width, patch.height, step)
         places = self.mesh.vertices[mirrored_vertices(), :2] * self.scale
         carried = np.column_stack([places, share, np.ones(len(share))])
         *offsets, lent, there = backward_offsets(window, carried, moved, whole[:, 2], triangles)
@@ -115,7 +115,7 @@ def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> Far
     """
     seen = facing(mesh.whole_face())
     other = seen[mirrored_vertices()]
-    lack = (1 - _between(seen, _LACKING)) * _between(other, _LENDING) * _between(other - seen, _BETTER)
+    lack = (1 - between(seen, *_LACKING)) * between(other, *_LENDING) * between(other - seen, *_BETTER)
     patch = patch_around(mesh.vertices[:VERTEX_COUNT, :2] * scale, 2, (person.shape[1], person.shape[0]))
     if lack.max() < _LEAST or patch is None:
         return None
@@ -132,12 +132,12 @@ def _light(person: np.ndarray, patch: Patch, mesh: HeadMesh, scale: np.ndarray, 
     soft = cv2.GaussianBlur(person, (0, 0), max(0.5, _LIGHT_SOFT * mesh.size * float(scale.min())))
     at = np.clip(np.round(face).astype(int), 0, (width - 1, height - 1))
     colour = np.log(soft[at[:, 1], at[:, 0]].astype(float) + _DARKEST)
-    trust = _between(seen, _TRUSTED)
+    trust = between(seen, *_TRUSTED)
     near = trust * trust[mirrored] * _nearness()
     light = near @ (colour[mirrored] - colour) / (near.sum(1, keepdims=True) + _FEW)
     carried = np.column_stack([face, np.clip(light, -_LIGHT, _LIGHT), np.ones(len(light))])
     step = max(1.0, max(width, height) / _LIGHT_CELLS)
-    window = _window(Patch(0, 0, width, height), max(1, round(width / step)), max(1, round(height / step)))
+    window = Window.over(0, 0, width, height, step)
     _, _, red, green, blue, there = backward_offsets(window, carried, face, mesh.depth[:VERTEX_COUNT], skin_triangles())
     spread = push_pull(np.dstack([red, green, blue]), (there > 0.5).astype(np.float32))
     return cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -149,14 +149,3 @@ def _nearness() -> np.ndarray:
     face = neutral_mesh()[:VERTEX_COUNT]
     distance = np.linalg.norm(face[:, None] - face, axis=-1) / np.ptp(face, axis=0).max()
     return np.sum([np.exp(-0.5 * (distance / reach) ** 2) for reach in _LIT_REACHES], axis=0)
-
-
-def _window(patch: Patch, columns: int, rows: int) -> Window:
-    """A grid of cells over a patch."""
-    step_x, step_y = patch.width / columns, patch.height / rows
-    return Window(patch.x + step_x / 2 - 0.5, patch.y + step_y / 2 - 0.5, step_x, step_y, columns, rows)
-
-
-def _between(x: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
-    """0 below the first limit to 1 above the second."""
-    return smoothstep((x - limits[0]) / (limits[1] - limits[0]))

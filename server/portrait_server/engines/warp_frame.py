@@ -124,10 +124,7 @@ class Field:
         self.as_fine_as_the_frame = self.coarse.shape[:0:-1] == self.size
 
     def _offsets(self, x: int, y: int, width: int, height: int, step: float) -> np.ndarray:
-        columns, rows = max(1, round(width / step)), max(1, round(height / step))
-        step_x, step_y = width / columns, height / rows
-        window = Window(x + step_x / 2 - 0.5, y + step_y / 2 - 0.5, step_x, step_y, columns, rows)
-        return backward_offsets(window, *self._mesh)
+        return backward_offsets(Window.over(x, y, width, height, step), *self._mesh)
 
     def carry(self, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
         """The person's colours (H, W, C) and matte (H, W) uint8, moved."""

@@ -12,12 +12,19 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portrait_server.engines.warp_opening import Patch, drawn_back, line_height, mix, opening_mask, patch_around
+from portrait_server.engines.warp_opening import (
+    LEAST_WIDTH,
+    Patch,
+    drawn_back,
+    line_height,
+    mix,
+    opening_mask,
+    patch_around,
+)
 from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.geometry.pose import between, smoothstep
 
-LEAST_WIDTH = 2.0  # pixels: a mouth that is narrower has no inside to be drawn
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
 _CHEEKS = (50, 101, 205, 280, 330, 425)
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
@@ -85,7 +92,7 @@ class MouthLayer:
             return
         now = openness(upper, lower)
         place = _Place(upper, lower, patch)
-        shows = float(smoothstep((self.openness - _CLOSED) / (_OPEN - _CLOSED)))
+        shows = float(between(self.openness, _CLOSED, _OPEN))
         strength = max(shows, float(smoothstep((now - self.openness) / _NEWLY_OPEN)))
         if strength > 0 and now > 0:
             colour = self._made_up(place, wide, (self.rest - self.middle) @ turn.T, skull, jaw)
@@ -134,7 +141,7 @@ class MouthLayer:
         self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray, changed: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """The reference's inside and where it is known: with the upper teeth above; below with the lower, if any."""
-        share = smoothstep((down - 0.35) / 0.5) * float(smoothstep((self.openness - _TALL[0]) / (_TALL[1] - _TALL[0])))
+        share = smoothstep((down - 0.35) / 0.5) * float(between(self.openness, *_TALL))
         shift = skull + share[..., None] * (jaw - skull)
         x, y = patch.grid()
         from_x, from_y = drawn_back(turn, x - shift[..., 0], y - shift[..., 1])

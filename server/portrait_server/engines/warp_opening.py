@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+LEAST_WIDTH = 2.0  # pixels: what is narrower shows no inside
 _SHIFT = 4
 _FINE = 4  # points of the drawn outline for each of the rim's
 

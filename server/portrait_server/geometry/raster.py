@@ -32,6 +32,13 @@ class Window:
     columns: int
     rows: int
 
+    @classmethod
+    def over(cls, x: int, y: int, width: int, height: int, step: float) -> Window:
+        """Cells of about `step` pixels that fill a rectangle whose first pixel is (x, y)."""
+        columns, rows = max(1, round(width / step)), max(1, round(height / step))
+        step_x, step_y = width / columns, height / rows
+        return cls(x + step_x / 2 - 0.5, y + step_y / 2 - 0.5, step_x, step_y, columns, rows)
+
 
 def backward_offsets(
     window: Window, source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray

@@ -8,7 +8,7 @@ from portrait_shared.landmarks import STABLE
 
 from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, neutral_mesh, skin_triangles
-from portrait_server.geometry.pose import fit_pose, smoothstep
+from portrait_server.geometry.pose import between, fit_pose
 from portrait_server.geometry.spread import spread_weights
 
 _SAME_FACE = 0.25  # mean distance of landmarks, in face sizes
@@ -49,7 +49,7 @@ def visible_depth(mesh: np.ndarray) -> np.ndarray:
     size = np.ptp(face[:, :2], axis=0).max()
     nearest = 1 / (distance**2 + (0.02 * size) ** 2) ** 2
     flat = (nearest @ depth) / nearest.sum(1)
-    share = smoothstep((towards - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
+    share = between(towards, _HARDLY_SEEN, _WELL_SEEN)
     return flat + share * (face[:, 2] - flat)
 
 

@@ -27,6 +27,11 @@ def points(face: np.ndarray) -> torch.Tensor:
 
 
 @pytest.fixture
+def lines(points: torch.Tensor) -> torch.Tensor:
+    return rasterize(points, SIDE)
+
+
+@pytest.fixture
 def judges() -> ComponentDiscriminators:
     torch.manual_seed(3)
     return ComponentDiscriminators().eval()
@@ -37,17 +42,19 @@ def middle(points: torch.Tensor, group: str) -> tuple[int, int]:
     return x, y
 
 
-def test_each_sees_its_own_part_alone(judges: ComponentDiscriminators, points: torch.Tensor) -> None:
+def test_each_sees_its_own_part_alone(
+    judges: ComponentDiscriminators, points: torch.Tensor, lines: torch.Tensor
+) -> None:
     pictures = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
-        before = judges(pictures, points, rasterize(points, pictures.shape[-1]))
+        before = judges(pictures, points, lines)
         assert [tuple(judged.scores.shape) for judged in before] == [(2, 5, 5), (4, 3, 3)]
         changed = {}
         for group in ("outer_lip", "right_eye", "left_eye", "jaw"):
             x, y = middle(points, group) if group != "jaw" else (4, 4)
             other = pictures.clone()
             other[0, :, y - 3 : y + 4, x - 3 : x + 4] = 1 - other[0, :, y - 3 : y + 4, x - 3 : x + 4]
-            after = judges(other, points, rasterize(points, other.shape[-1]))
+            after = judges(other, points, lines)
             moved = torch.cat(
                 [(a.scores - b.scores).abs().flatten(1).amax(1) for a, b in zip(before, after, strict=True)]
             )
@@ -56,31 +63,23 @@ def test_each_sees_its_own_part_alone(judges: ComponentDiscriminators, points: t
     assert changed == {"outer_lip": [0], "right_eye": [2], "left_eye": [4], "jaw": []}
 
 
-def test_they_learn_which_mouths_are_real(judges: ComponentDiscriminators, points: torch.Tensor) -> None:
+def test_they_learn_which_mouths_are_real(
+    judges: ComponentDiscriminators, points: torch.Tensor, lines: torch.Tensor
+) -> None:
     """Stripes against their mean, which is what a pixel loss makes of teeth."""
     striped = (torch.arange(SIDE) % 8 < 4).float().expand(2, 3, SIDE, SIDE)
     grey = torch.full_like(striped, 0.5)
     optimiser = torch.optim.Adam(judges.train().parameters(), 2e-3)
     for _ in range(40):
-        pairs = zip(
-            judges(striped, points, rasterize(points, striped.shape[-1])),
-            judges(grey, points, rasterize(points, grey.shape[-1])),
-            strict=True,
-        )
+        pairs = zip(judges(striped, points, lines), judges(grey, points, lines), strict=True)
         loss = torch.stack([discriminator_hinge(real.scores, fake.scores) for real, fake in pairs]).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    for real, fake in zip(
-        judges(striped, points, rasterize(points, striped.shape[-1])),
-        judges(grey, points, rasterize(points, grey.shape[-1])),
-        strict=True,
-    ):
+    for real, fake in zip(judges(striped, points, lines), judges(grey, points, lines), strict=True):
         assert real.scores.mean() > 0.5 and fake.scores.mean() < -0.5
     drawn = grey.clone().requires_grad_()
-    torch.stack(
-        [judged.scores.mean() for judged in judges(drawn, points, rasterize(points, drawn.shape[-1]))]
-    ).sum().backward()
+    torch.stack([judged.scores.mean() for judged in judges(drawn, points, lines)]).sum().backward()
     shown = drawn.grad.abs().sum((0, 1)) > 0
     x, y = middle(points, "outer_lip")
     assert shown[y, x] and not shown[:8].any(), "a generator is taught in mouths and eyes alone"

@@ -10,7 +10,7 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.geometry.pose import between, smoothstep
 
 _LIP_RIM = 0.12
 _BROW = 0.42  # half its height at the thickest
@@ -58,7 +58,7 @@ def regions_of(model: HeadModel) -> Regions:
     return Regions(
         (tints * skin[:, None]).astype(np.float32),
         np.where(skin, _scalp(vertices, points), -9).astype(np.float32),
-        np.where(skin, smoothstep((y - _NECK[0]) / (_NECK[1] - _NECK[0])), 1.0).astype(np.float32),
+        np.where(skin, between(y, *_NECK), 1.0).astype(np.float32),
         np.where(skin, 1 - 0.3 * neck, 1).astype(np.float32),
     )
 
