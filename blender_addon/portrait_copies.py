@@ -18,6 +18,7 @@ from .properties import PORTRAIT_PG_portrait, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "preview_size",
+    "personal",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2
 """How far beside the original a copy's plane is put, in halves of its width."""
@@ -118,6 +119,11 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
     portrait.photo_digest = original.photo_digest if original is not None else image_digest(photo.pixels(picture))
     for name in _SETTINGS if original is not None else ():
         setattr(portrait, name, getattr(original, name))
+    for reference in original.references if original is not None else ():
+        copy = portrait.references.add()
+        copy.name, copy.photo, copy.photo_digest = reference.name, reference.photo, reference.photo_digest
+        if reference.points is not None:
+            copy.set_points(reference.points)
     if any(other.plane == plane for other in portraits_of(scene).items):
         plane = _plane_beside(scene, portrait, plane, picture)
         spare.parent = plane

@@ -6,9 +6,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from portrait_shared.digest import portrait_digest
+from portrait_shared.digest import portrait_digest, tuned_fingerprint
 
-from . import server
+from . import likeness, server
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
 
@@ -48,9 +48,14 @@ def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
     engine = portrait.engine or (info.default_engine if info is not None else "")
     if info is None or engine not in info.engines:
         return told
+    further = [(item.photo_digest, item.points) for item in portrait.references if item.detected]
+    personal = likeness.personal_file(portrait)
+    if personal is not None and not portrait.engine:
+        return told  # which engine can be tuned is the server's to say
     photo = told.photo if told is not None else portrait.photo_digest
     points = rest_points(portrait.rig, portrait.space)
-    return Known(portrait_digest(engine, info.engines[engine], [(photo, points)]), photo)
+    fingerprint = tuned_fingerprint(info.engines[engine], personal.digest if personal is not None else None)
+    return Known(portrait_digest(engine, fingerprint, [(photo, points), *further]), photo)
 
 
 def _told(portrait: PORTRAIT_PG_portrait) -> Known | None:
@@ -65,7 +70,8 @@ def subject_of(portrait: PORTRAIT_PG_portrait) -> str:
     """Hash of all that the id depends on, but for the server.
 
     Raises:
-        PortraitError: SCENE for a broken rig.
+        PortraitError: SCENE for a broken rig; as `likeness.digest`.
     """
     points = rest_points(portrait.rig, portrait.space)
-    return hashlib.sha256(f"{portrait.engine}\n{portrait.photo_digest}\n".encode() + points.tobytes()).hexdigest()
+    drawn_with = f"{portrait.engine}\n{portrait.photo_digest}\n{likeness.digest(portrait)}"
+    return hashlib.sha256(drawn_with.encode() + points.tobytes()).hexdigest()

@@ -14,7 +14,7 @@ from portrait_shared.errors import PortraitError
 from portrait_shared.references import ReferenceImage
 from portrait_shared.track import validate_points
 
-from . import image_plane, photo, server
+from . import image_plane, likeness, photo, server
 from .portrait_parts import check_plane
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
 from .properties import PORTRAIT_PG_portrait
@@ -201,12 +201,16 @@ class LivePreview:
         """The photo is read only when it, or how it is drawn, has changed."""
         key = self._key_of(portrait)
         if self._subject is None or key != self._subject_key:
-            if self._subject is not None and key[:3] == self._subject_key[:3]:
-                reference = self._subject.reference
+            if self._subject is not None and key[:4] == self._subject_key[:4]:
+                references = self._subject.references
             else:
                 points = rest_points(portrait.rig, portrait.space)
-                reference = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
-            self._subject = Subject(reference, portrait.engine or None, portrait.preview_frame_size, portrait.matte)
+                first = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
+                references = (first, *likeness.further_references(portrait))
+            self._subject = Subject(
+                references, likeness.personal_file(portrait), portrait.engine or None, portrait.preview_frame_size,
+                portrait.matte,
+            )  # fmt: skip
             self._subject_key = key
         return self._subject
 
@@ -214,8 +218,8 @@ class LivePreview:
     def _key_of(portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
         return (
             portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
-            rest_points(portrait.rig, portrait.space).tobytes(), portrait.engine, portrait.preview_frame_size,
-            portrait.matte,
+            rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
+            portrait.preview_frame_size, portrait.matte,
         )  # fmt: skip
 
     def _newest_picture(self) -> Picture | None:

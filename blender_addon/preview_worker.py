@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from portrait_shared.client import Client, RenderStream
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import PersonalFile
 from portrait_shared.references import PortraitHandle, ReferenceImage
 
 from . import server
@@ -34,13 +35,15 @@ class Subject:
     """What is drawn, and how: a new one whenever any of it changes.
 
     Attributes:
-        reference: the photo and its landmarks.
+        references: the photo and its landmarks, then the further ones.
+        personal: what tunes the engine to the person, or None.
         engine: its name; the server's own choice where None.
         size: (width, height) of the picture, pixels.
         matte: whether the picture carries the person's alpha.
     """
 
-    reference: ReferenceImage
+    references: tuple[ReferenceImage, ...]
+    personal: PersonalFile | None
     engine: str | None
     size: tuple[int, int]
     matte: bool
@@ -169,7 +172,8 @@ class PreviewWorker(threading.Thread):
         if ask.subject is not self._prepared:
             self._land()
             self._prepared = None
-            self._handle = client.prepare([ask.subject.reference], engine=ask.subject.engine)
+            subject = ask.subject
+            self._handle = client.prepare(subject.references, engine=subject.engine, personal=subject.personal)
             self._prepared = ask.subject
         stream = client.render(
             self._handle, ask.row[np.newaxis], [ask.number], size=ask.subject.size, matte=ask.subject.matte,

@@ -38,6 +38,38 @@ class PORTRAIT_PG_point(bpy.types.PropertyGroup):
     co: FloatVectorProperty(name="Pixel", description="Tells where it is on the photo, in pixels", size=3, precision=3)
 
 
+def _points(held: bpy.types.bpy_prop_collection) -> np.ndarray | None:
+    """(70, 3) float32, or None where there are none."""
+    if len(held) != LANDMARK_COUNT:
+        return None
+    points = np.empty(LANDMARK_COUNT * 3, np.float32)
+    held.foreach_get("co", points)
+    return points.reshape(LANDMARK_COUNT, 3)
+
+
+def _set_points(held: bpy.types.bpy_prop_collection, points: np.ndarray) -> None:
+    held.clear()
+    for _ in range(LANDMARK_COUNT):
+        held.add()
+    held.foreach_set("co", np.asarray(points, np.float32).ravel())
+
+
+class PORTRAIT_PG_reference(bpy.types.PropertyGroup):
+    """A further photo of the person."""
+
+    photo: PointerProperty(name="Photo", type=bpy.types.Image)
+    photo_digest: StringProperty(options={"HIDDEN"})
+    detected: CollectionProperty(type=PORTRAIT_PG_point)
+
+    @property
+    def points(self) -> np.ndarray | None:
+        """(70, 3) float32 pixels of the photo, or None where no face has been found yet."""
+        return _points(self.detected)
+
+    def set_points(self, points: np.ndarray) -> None:
+        _set_points(self.detected, points)
+
+
 class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     """A portrait: a photo on a plane, its rig, and how its frames are rendered."""
 
@@ -58,6 +90,14 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         name="Engine",
         description="Choose what draws the frames; leave it empty for the server's own choice",
         search=lambda self, context, text: server.engine_names(),
+    )
+    references: CollectionProperty(type=PORTRAIT_PG_reference)
+    reference_index: IntProperty(name="Photo", description="Tells which further photo is chosen", default=0)
+    personal: StringProperty(
+        name="Tuning",
+        description="Choose what Tune to Person, or `portrait adapt`, has made; empty draws without",
+        subtype="FILE_PATH",
+        options=compat.path_options(),
     )
     output_folder: StringProperty(
         name="Frames",
@@ -103,17 +143,10 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     @property
     def detected_points(self) -> np.ndarray | None:
         """(70, 3) float32 pixels, or None where no face has been found yet."""
-        if len(self.detected) != LANDMARK_COUNT:
-            return None
-        points = np.empty(LANDMARK_COUNT * 3, np.float32)
-        self.detected.foreach_get("co", points)
-        return points.reshape(LANDMARK_COUNT, 3)
+        return _points(self.detected)
 
     def set_detected_points(self, points: np.ndarray) -> None:
-        self.detected.clear()
-        for _ in range(LANDMARK_COUNT):
-            self.detected.add()
-        self.detected.foreach_set("co", np.asarray(points, np.float32).ravel())
+        _set_points(self.detected, points)
 
     def apply_settings(self, settings: Mapping[str, Any]) -> None:
         """Takes over what a strip was made with (see `RenderJob`)."""
@@ -193,7 +226,7 @@ def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:
     return scene.talking_portraits
 
 
-CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
+CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
 
 
 def register() -> None:

@@ -23,6 +23,7 @@ from . import (
     frame_folder,
     frame_keys,
     image_plane,
+    likeness,
     live_preview,
     photo,
     portrait_copies,
@@ -144,6 +145,7 @@ class RenderJob(Job):
         self._subject = portrait_ids.subject_of(portrait)
         self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
         self._points = rest_points(portrait.rig, portrait.space)
+        self._further, self._personal = likeness.further_references(portrait), likeness.personal_file(portrait)
         self._engine = portrait.engine or None
         self._size, self._matte = portrait.frame_size, portrait.matte
         self._settings = {
@@ -189,7 +191,7 @@ class RenderJob(Job):
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         reference = ReferenceImage(self._image, self._points)
-        handle = client.prepare([reference], engine=self._engine)
+        handle = client.prepare([reference, *self._further], engine=self._engine, personal=self._personal)
         post(PortraitReady(handle.portrait_id, reference.digest))
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self.uid)

@@ -9,15 +9,12 @@ import time
 from pathlib import Path
 
 import bpy
-import numpy as np
 
 import blender_addon
-from blender_addon import image_plane
+from blender_addon import image_plane, portrait_camera
 from blender_addon.demo import performance
 from blender_addon.demo.keying import animate
 from blender_addon.properties import portraits_of
-
-_CAMERA_DISTANCE_METRES = 6.0
 
 
 def main() -> int:
@@ -46,7 +43,7 @@ def _build(photo: Path, blend: Path, engine: str) -> int:
     portrait = portraits_of(scene).active
     portrait.engine = engine
     animate(portrait.rig)
-    _add_camera(scene, portrait)
+    portrait_camera.frame(scene, portrait)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     print(f"Rendering frames {scene.frame_start} to {scene.frame_end} with {portrait.engine} …", flush=True)
     started = time.monotonic()
@@ -58,19 +55,6 @@ def _build(photo: Path, blend: Path, engine: str) -> int:
     bpy.ops.wm.save_mainfile()
     print(f"Frames: {portrait.folder()}", flush=True)
     return 0
-
-
-def _add_camera(scene: bpy.types.Scene, portrait: bpy.types.PropertyGroup) -> None:
-    """A camera that sees the plane and nothing else, so that the scene can be rendered as it is."""
-    camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
-    camera.data.type = "ORTHO"
-    camera.data.ortho_scale = 2 * max(portrait.space.half_size)
-    camera.location = portrait.plane.location
-    camera.location.y -= _CAMERA_DISTANCE_METRES
-    camera.rotation_euler = (np.pi / 2, 0, 0)
-    scene.collection.objects.link(camera)
-    scene.camera = camera
-    scene.render.resolution_x, scene.render.resolution_y = portrait.size
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
-from .. import image_plane, photo, portrait_copies, portrait_parts, problems
+from .. import image_plane, photo, portrait_camera, portrait_copies, portrait_parts, problems
 from ..frame_folder import frames_of
 from ..portrait_parts import check_plane
 from ..properties import PORTRAIT_PG_portrait
@@ -120,6 +120,25 @@ class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class PORTRAIT_OT_frame_scene(OnPortrait, bpy.types.Operator):
+    """Make the scene's render as large as the photo, seen by a camera squarely before it"""
+
+    bl_idname = "portrait.frame_scene"
+    bl_label = "Scene Size and Camera"
+    bl_options = {"UNDO"}
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        scene = scene_of(context)
+        check_plane(scene, portrait)
+        before = scene.camera
+        camera = portrait_camera.frame(scene, portrait)
+        width, height = portrait.frame_size
+        self.report({"INFO"}, f"The scene renders {width}x{height} pixels through “{camera.name}”")
+        if before not in (None, camera):
+            self.report({"INFO"}, f"“{before.name}” stays, but is no longer the scene's camera")
+        return {"FINISHED"}
+
+
 class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
     """Set the scene's view transform to Standard, so that the photo shows its own colors"""
 
@@ -172,5 +191,5 @@ class PORTRAIT_OT_pose(OnPortrait, bpy.types.Operator):
 CLASSES = (
     PORTRAIT_OT_rebuild, PORTRAIT_OT_adopt, PORTRAIT_OT_relocate_photo, PORTRAIT_OT_choose_folder,
     PORTRAIT_OT_show_photo, PORTRAIT_OT_show_frames, PORTRAIT_OT_use_own_colors, PORTRAIT_OT_show_colors,
-    PORTRAIT_OT_pose,
+    PORTRAIT_OT_frame_scene, PORTRAIT_OT_pose,
 )  # fmt: skip

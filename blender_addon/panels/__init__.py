@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import capture_panel, driving_panel, preview_panel, rig_panel, sidebar
+from . import capture_panel, driving_panel, likeness_panel, preview_panel, rig_panel, sidebar
 
 _CLASSES = (
     *sidebar.CLASSES,
@@ -13,6 +13,7 @@ _CLASSES = (
     *capture_panel.CLASSES,
     *rig_panel.CLASSES,
     *driving_panel.CLASSES,
+    *likeness_panel.CLASSES,
 )
 
 

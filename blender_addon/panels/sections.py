@@ -64,6 +64,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row = layout.row(align=True)
     row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
     row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
+    layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
 
 
 def draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

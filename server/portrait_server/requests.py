@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from portrait_shared import __version__
 from portrait_shared.bounds import check_frame_points
-from portrait_shared.digest import portrait_digest
+from portrait_shared.digest import portrait_digest, tuned_fingerprint
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import (
     Adapt,
@@ -203,7 +203,7 @@ class Requests:
         personal = self._uploads.personal(message.personal)
         for image, points in zip(images, message.points, strict=True):
             check_frame_points(points[np.newaxis], ["of the reference"], (image.shape[1], image.shape[0]))
-        fingerprint = engine.fingerprint if personal is None else f"{engine.fingerprint} personal {personal.digest}"
+        fingerprint = tuned_fingerprint(engine.fingerprint, message.personal)
         portrait_id = portrait_digest(engine.name, fingerprint, zip(message.references, message.points, strict=True))
         answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
         if self._portraits.get(portrait_id) is not None:

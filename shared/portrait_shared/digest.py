@@ -32,6 +32,16 @@ def portrait_digest(engine: str, fingerprint: str, references: Iterable[tuple[st
     return digest.hexdigest()
 
 
+def tuned_fingerprint(fingerprint: str, personal: str | None) -> str:
+    """The fingerprint of an engine tuned by a personal file.
+
+    Args:
+        fingerprint: the engine's own.
+        personal: SHA-256 (hex) of the file; None where the engine is as it is.
+    """
+    return fingerprint if personal is None else f"{fingerprint} personal {personal}"
+
+
 def frame_digest(portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool) -> str:
     """SHA-256 (hex) over all that one frame's pixels depend on.
 

@@ -20,7 +20,7 @@ from mathutils import Vector  # noqa: E402
 from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
 from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
-from blender_addon.panels import rig_panel, sections, sidebar  # noqa: E402
+from blender_addon.panels import likeness_panel, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.render_job import RenderJob, time_left  # noqa: E402
 
@@ -66,7 +66,7 @@ def drawn(context: Any = None) -> str:
     """Every panel that Blender would show, one after another."""
     context = context or bpy.context
     seen: list[str] = []
-    for panel in sidebar.CLASSES[1:]:
+    for panel in (*sidebar.CLASSES[1:], likeness_panel.PORTRAIT_PT_likeness):
         assert issubclass(panel, bpy.types.Panel) and panel.is_registered
         if not hasattr(panel, "poll") or panel.poll(context):
             panel.draw(SimpleNamespace(layout=CheckedLayout(seen)), context)
@@ -184,6 +184,24 @@ def test_the_cross_beside_a_job_stops_that_one_alone(portrait: Any, photo_file: 
     job_queue.abandon_all()
 
 
+def test_further_photos_are_listed_and_an_engine_without_use_for_them_is_named(portrait: Any) -> None:
+    assert "portrait.add_references" in drawn() and "portrait.tune" in drawn()
+    item = portrait.references.add()
+    item.name = "near.png"
+    seen: list[str] = []
+    likeness_panel.PORTRAIT_UL_references.draw_item(
+        None, bpy.context, CheckedLayout(seen), portrait, item, 0, portrait, "reference_index"
+    )
+    assert seen == ["near.png"]
+    assert "portrait.find_reference_faces" in drawn()
+    item.set_points(portrait.detected_points)
+    assert "portrait.find_reference_faces" not in drawn()
+    portrait.engine = "warp"
+    assert "photo alone: choose" in drawn()
+    portrait.engine = "fewshot"
+    assert "photo alone: choose" not in drawn()
+
+
 def test_sliders_of_both_sides_say_which_is_which(portrait: Any) -> None:
     for region in REGIONS:
         seen: list[str] = []
@@ -257,7 +275,8 @@ def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:
     for space in ("VIEW_3D", "SEQUENCE_EDITOR"):
         panels = [kind for kind in own_panels(bpy.types.Panel) if kind.bl_space_type == space]
         names = [kind.bl_label for kind in sorted(panels, key=lambda kind: kind.bl_order)]
-        wanted = ["Talking Portraits", "Rig", "Capture", "Drive from Another Rig", "Preview and Frames", "Render",
+        wanted = ["Talking Portraits", "Rig", "Capture", "Drive from Another Rig", "Preview and Frames",
+                  "Likeness", "Render",
                   "Strip", "Server"]  # fmt: skip
         assert names == [name for name in wanted if name in names]
         assert set(wanted) - set(names) == ({"Strip"} if space == "VIEW_3D" else set()), "the same in both editors"
