@@ -3,6 +3,8 @@
 
 python tests/run_all.py              what CI runs: the oldest and the newest Blender
 python tests/run_all.py --all        every Blender
+
+As many at a time as there are processors; what each writes comes in one piece when it has ended.
 """
 
 from __future__ import annotations
@@ -11,37 +13,117 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+TESTS = PROJECT / "tests"
 BIN = Path(sys.executable).parent
+if str(PROJECT) not in sys.path:
+    sys.path.insert(0, str(PROJECT))
+
+from tests.blender.versions import BLENDERS, OLDEST_AND_NEWEST, SKIPPED  # noqa: E402
+
+# Folders of tests, each in a process of its own; those that take longest begin first.
+SUITES = (
+    "server",
+    "blender",
+    "server/training",
+    "end_to_end",
+    "server/corpora",
+    "server/evaluation",
+    "server/networks",
+    "shared",
+    "house",
+    "tour",
+)
+_one_prints_at_a_time = threading.Lock()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="test the extension in every supported Blender")
-    blenders = "--all" if parser.parse_args().all else "--oldest-and-newest"
-    python = str(BIN / "python")
-    steps = {
-        "ruff": [str(BIN / "ruff"), "check", "."],
-        "ruff format": [str(BIN / "ruff"), "format", "--check", "."],
-        "mypy": [python, "-m", "mypy"],
-        "import-linter": [str(BIN / "lint-imports"), "--no-cache"],
-        "other Blenders": [python, "tests/blender/versions.py", blenders],
-        "pytest": [python, "-m", "pytest", "tests"],
-    }
-    failed = []
-    for name, command in steps.items():
-        started = time.monotonic()
-        print(f"== {name}", flush=True)
-        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-        if subprocess.call(command, cwd=PROJECT, env=environment) != 0:
-            failed.append(name)
-        print(f"== {name}: {'FAILED' if name in failed else 'ok'}, {time.monotonic() - started:.0f} s", flush=True)
+    parser.add_argument("--jobs", type=int, default=processors(), help="how many at a time (%(default)s)")
+    options = parser.parse_args()
+    steps = all_steps([blender.version for blender in BLENDERS] if options.all else OLDEST_AND_NEWEST)
+    started = time.monotonic()
+    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
+        outcomes = dict(zip(steps, pool.map(run, steps, steps.values()), strict=True))
+    print(f"== all: {len(steps)} steps, {time.monotonic() - started:.0f} s")
+    failed = [*missing_suites(), *(name for name, outcome in outcomes.items() if outcome.startswith("FAILED"))]
+    if skipped := [name for name, outcome in outcomes.items() if outcome == "skipped"]:
+        print("SKIPPED:", ", ".join(skipped))
     if failed:
         print("FAILED:", ", ".join(failed))
     return 1 if failed else 0
+
+
+def processors() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def all_steps(blenders: Sequence[str]) -> dict[str, list[str]]:
+    """Commands by name, in the order in which they begin."""
+    python = sys.executable
+    pytest = [python, "-m", "pytest", "--whole-files", "-p", "no:cacheprovider"]
+    tests = {f"tests/{suite}": [*pytest, *files] for suite in SUITES if (files := files_of(suite))}
+    others = {f"Blender {version}": [python, "tests/blender/versions.py", version] for version in blenders}
+    longest, *rest = tests
+    return {
+        longest: tests[longest],
+        **others,
+        **{name: tests[name] for name in rest},
+        "mypy": [python, "-m", "mypy"],
+        "import-linter": [str(BIN / "lint-imports"), "--no-cache"],
+        "ruff": [str(BIN / "ruff"), "check", "."],
+        "ruff format": [str(BIN / "ruff"), "format", "--check", "."],
+    }
+
+
+def files_of(suite: str) -> list[str]:
+    """Its own, without those of suites in folders of it."""
+    return [path.relative_to(PROJECT).as_posix() for path in sorted((TESTS / suite).glob("test_*.py"))]
+
+
+def missing_suites() -> list[str]:
+    """What is wrong with the list of suites, in words."""
+    there = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    return [f"tests/{suite} has no tests" for suite in SUITES if suite not in there] + [
+        f"tests/{suite} is no suite of run_all.py" for suite in sorted(there - set(SUITES))
+    ]
+
+
+def run(name: str, command: list[str]) -> str:
+    """What became of it: "ok", "skipped" or "FAILED …"."""
+    started = time.monotonic()
+    _say(f"== {name} …")
+    # Each meets its own servers alone. A file, not a pipe: a server that a test left behind would hold a pipe open.
+    with tempfile.TemporaryDirectory(prefix="tp-run-") as runtime, tempfile.TemporaryFile() as output:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(PROJECT),
+            "XDG_RUNTIME_DIR": runtime,
+            # Threads of one test that wait for work would take the processor from another's.
+            "OMP_WAIT_POLICY": "PASSIVE",
+        }
+        status = subprocess.call(
+            command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+        output.seek(0)
+        said = output.read().decode("utf-8", "replace")
+    outcome = "ok" if status == 0 else "skipped" if status == SKIPPED else f"FAILED (status {status})"
+    _say(f"{said}== {name}: {outcome}, {time.monotonic() - started:.0f} s\n")
+    return outcome
+
+
+def _say(text: str) -> None:
+    with _one_prints_at_a_time:
+        print(text, flush=True)
 
 
 if __name__ == "__main__":
