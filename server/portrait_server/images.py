@@ -1,29 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Picture files to upright 8-bit RGB(A) arrays, whatever their mode, depth, profile or orientation."""
+"""Picture files to upright 8-bit RGB(A) arrays, whatever their mode, depth, profile or orientation.
+
+The one reader of photographs: the command line calls it, and the extension asks the server for it.
+"""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
-import struct
 import warnings
-import zlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+import pillow_heif
+from PIL import Image, ImageOps
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.pictures import PICTURE_SUFFIXES
+
+from portrait_server.picture_colours import in_srgb, stated_profile
 
 MAX_SIDE_PIXELS = 16384
 MAX_PIXELS = 64_000_000
 # Pillow's other readers start programs (EPS) or are of no use for photographs.
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "BMP", "GIF", "TGA", "PPM", "JPEG2000", "PSD")
-# What Pillow's readers raise on damaged files.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, struct.error, zlib.error)
+FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TGA", "PPM", "JPEG2000", "PSD")
+_ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
+_TGA_SUFFIXES = (".tga", ".icb", ".vda", ".vst")
+_RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef",
+                 ".srw", ".3fr", ".iiq", ".erf", ".mef", ".mos", ".kdc", ".dcr", ".rwl", ".x3f")  # fmt: skip
+_LIGHT_MARKS = (b"\x76\x2f\x31\x01", b"#?RADIANCE", b"#?RGBE")
+_TIFF_SUBFILE, _TIFF_BITS, _TIFF_PHOTOMETRIC, _DNG_VERSION = 254, 258, 262, 50706
 _SAVE_AS = "Open it in an image editor and save it as PNG or JPEG."
+_MOST_DETAIL_CHARACTERS = 200
 
 log = logging.getLogger(__name__)
+
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -37,23 +52,24 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """
     path = Path(path)
     check_file(path)
-    with warnings.catch_warnings():
-        # The limits below are stricter than Pillow's warning, and an odd EXIF tag is no concern.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-        try:
-            with Image.open(path, formats=_available_formats()) as image:
-                check_size(path, *image.size)
-                image.load()
-                return _to_array(_in_srgb(_upright(image)))
-        except Image.DecompressionBombError:
-            raise _too_large(path, "more pixels than can be read safely") from None
-        except Image.UnidentifiedImageError:
-            raise _bad_image(path, "it is not a picture of a kind that can be read") from None
-        except MemoryError:
-            raise _too_large(path, "more pixels than fit in memory") from None
-        except _DECODE_ERRORS as error:
-            raise _bad_image(path, f"it is damaged or incomplete ({error})") from error
+    with _in_words(str(path)), path.open("rb") as file:
+        return _decode(file, path.suffix, str(path))
+
+
+def decode_image(content: bytes | memoryview, suffix: str, name: str = "this file") -> np.ndarray:
+    """What `read_image` returns of a file with this content.
+
+    Args:
+        suffix: of the file's name, with its dot.
+        name: what messages call the file.
+
+    Raises:
+        PortraitError: IMAGE_TOO_LARGE, BAD_IMAGE.
+    """
+    with _in_words(name):
+        if not content:
+            raise _bad_image(name, "it is empty")
+        return _decode(io.BytesIO(content), suffix, name)
 
 
 def opaque(image: np.ndarray) -> np.ndarray:
@@ -79,26 +95,40 @@ def check_array(image: np.ndarray) -> None:
             ErrorCode.BAD_IMAGE,
             f"A picture is an array (height, width, 3 or 4) of 8-bit values, not {image.dtype} {image.shape}.",
         )
-    check_size(Path("The picture"), image.shape[1], image.shape[0])
+    check_size("The picture", image.shape[1], image.shape[0])
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is, by its name or else by its content, a picture rather than a video."""
-    Image.init()
+    """Whether the file is a still picture, rather than a video or an animation; a damaged one counts by its name."""
     path = Path(path)
-    if Image.registered_extensions().get(path.suffix.lower()) in _FORMATS:
+    named_so = path.suffix.lower() in PICTURE_SUFFIXES
+    if named_so and Image.registered_extensions().get(path.suffix.lower()) not in _ANIMATED_FORMATS:
         return True
     try:
-        # TGA has no mark to know it by, and takes some videos for its own.
-        with Image.open(path, formats=tuple(name for name in _available_formats() if name != "TGA")):
-            return True
-    except _DECODE_ERRORS:
-        return False
+        with _in_words(str(path)), path.open("rb") as file, _opened(file, path.suffix) as image:
+            return not is_animation(image)
+    except PortraitError as error:
+        return named_so or error.code is ErrorCode.IMAGE_TOO_LARGE
 
 
-def _available_formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in _FORMATS if name in Image.OPEN)
+def is_animation(image: Image.Image) -> bool:
+    """Whether an opened file plays; the many pictures of an MPO, a TIFF, a PSD or a HEIC are no film."""
+    return image.format in _ANIMATED_FORMATS and bool(getattr(image, "is_animated", False))
+
+
+def open_animation(path: Path) -> Image.Image | None:
+    """The opened file, to be closed by the caller, if it is an animated picture; None for any other file."""
+    if not path.is_file():
+        return None
+    try:
+        with _in_words(str(path)):
+            image = Image.open(path, formats=[name for name in _ANIMATED_FORMATS if name in Image.OPEN])
+    except PortraitError:
+        return None
+    if is_animation(image):
+        return image
+    image.close()
+    return None
 
 
 def check_file(path: Path) -> None:
@@ -113,74 +143,129 @@ def check_file(path: Path) -> None:
         raise _bad_image(path, "it is empty")
 
 
-def check_size(path: Path, width: int, height: int) -> None:
+def check_size(name: str | PurePath, width: int, height: int) -> None:
     """Raises: PortraitError: IMAGE_TOO_LARGE."""
     if max(width, height) > MAX_SIDE_PIXELS or width * height > MAX_PIXELS:
-        raise _too_large(path, f"{width}x{height} pixels")
+        raise _too_large(name, f"{width}x{height} pixels")
 
 
-def _too_large(path: Path, what: str) -> PortraitError:
+def finished(image: Image.Image, profile: bytes | None) -> np.ndarray:
+    """The loaded picture as `read_image` returns it, not turned: (H, W, 3 or 4) uint8.
+
+    Args:
+        profile: ICC profile of its colours, as `stated_profile` tells.
+    """
+    image = in_srgb(_eight_bit(image), profile)
+    if image.mode == "RGBA":
+        pixels = np.array(image)
+        return pixels if (pixels[..., 3] < 255).any() else np.ascontiguousarray(pixels[..., :3])
+    return np.array(image.convert("RGB"))
+
+
+def _decode(file: BinaryIO, suffix: str, name: str) -> np.ndarray:
+    head = file.read(16)
+    file.seek(0)
+    if head.startswith(_LIGHT_MARKS):
+        raise _bad_image(name, "it holds light as floating-point numbers, not a finished picture")
+    if suffix.lower() in _RAW_SUFFIXES or head[8:10] == b"CR":
+        raise _raw(name)
+    with _opened(file, suffix) as image:
+        check_size(name, *image.size)
+        tags = getattr(image, "tag_v2", {})  # of TIFF alone
+        if _DNG_VERSION in tags or tags.get(_TIFF_SUBFILE, 0) & 1:
+            raise _raw(name)  # its first picture is a small one to look at
+        profile = stated_profile(image, file)
+        image.load()
+        return finished(_upright(_eight_bit(image)), profile)
+
+
+def _opened(file: BinaryIO, suffix: str) -> Image.Image:
+    Image.init()
+    # TGA has no mark to know it by, and takes much else for its own.
+    names = [name for name in FORMATS if name in Image.OPEN and (name != "TGA" or suffix.lower() in _TGA_SUFFIXES)]
+    return Image.open(file, formats=names)
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Turns whatever a decoder raises into a PortraitError."""
+    try:
+        with warnings.catch_warnings():
+            # The limits here are stricter than Pillow's warning, and an odd EXIF tag is no concern.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            yield
+    except PortraitError:
+        raise
+    except Image.DecompressionBombError:
+        raise _too_large(name, "more pixels than can be read safely") from None
+    except Image.UnidentifiedImageError:
+        raise _bad_image(name, "it is not a picture of a kind that can be read") from None
+    except MemoryError:
+        raise _too_large(name, "more pixels than fit in memory") from None
+    except Exception as error:
+        # A dozen decoders raise errors of every kind on a damaged file: RuntimeError, TypeError, SyntaxError…
+        detail = f"{error}"[:_MOST_DETAIL_CHARACTERS] or type(error).__name__
+        raise _bad_image(name, f"it is damaged or incomplete ({detail})") from error
+
+
+def _too_large(name: str | PurePath, what: str) -> PortraitError:
     return PortraitError(
         ErrorCode.IMAGE_TOO_LARGE,
-        f"{path} has {what}; up to {MAX_SIDE_PIXELS} a side and {MAX_PIXELS // 1_000_000} megapixels are read.",
+        f"{name} has {what}; up to {MAX_SIDE_PIXELS} a side and {MAX_PIXELS // 1_000_000} megapixels are read.",
         "Scale it down; 4096 pixels a side is the most a portrait is drawn at.",
     )
 
 
-def _bad_image(path: Path, why: str) -> PortraitError:
-    return PortraitError(ErrorCode.BAD_IMAGE, f"Cannot read {path} as a picture: {why}.", _SAVE_AS)
+def _bad_image(name: str | PurePath, why: str) -> PortraitError:
+    return PortraitError(ErrorCode.BAD_IMAGE, f"Cannot read {name} as a picture: {why}.", _SAVE_AS)
+
+
+def _raw(name: str) -> PortraitError:
+    return PortraitError(
+        ErrorCode.BAD_IMAGE,
+        f"Cannot read {name} as a picture: it holds a camera's raw data.",
+        "Develop it in a photo program and save it as JPEG, PNG or TIFF.",
+    )
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except _DECODE_ERRORS as error:
-        log.warning("The EXIF data cannot be read, so the picture is taken as upright: %s", error)
+    except Exception as error:  # noqa: BLE001  EXIF is somebody's bytes, and the picture is there without it
+        log.warning("The EXIF data cannot be read, so the picture is taken as upright: %.200s", error)
         return image
-
-
-def _in_srgb(image: Image.Image) -> Image.Image:
-    profile_bytes = image.info.get("icc_profile")
-    image = _eight_bit(image)
-    if not profile_bytes or image.mode not in ("L", "RGB", "RGBA", "CMYK", "LAB"):
-        return image
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
-        # A round trip would shift values by one for nothing.
-        if "srgb" in ImageCms.getProfileDescription(profile).lower():
-            return image
-        alpha = image.getchannel("A") if image.mode == "RGBA" else None
-        colours = image.convert("RGB") if alpha else image
-        converted = ImageCms.profileToProfile(colours, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        log.warning("The colour profile cannot be used, so the picture is taken as sRGB: %s", error)
-        return image
-    if converted is None:
-        return image
-    if alpha is not None:
-        converted.putalpha(alpha)
-    return converted
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits to L, palettes and greys with alpha to RGB(A); the rest as it is."""
+    """L, LA, RGB, RGBA, CMYK or LAB of 8 bits a channel."""
     if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("whole numbers beyond 16 bits")
-        # The high byte, as Pillow itself takes from 16-bit colour.
-        return Image.fromarray((values >> 8).astype(np.uint8))
+        return _eight_bit_grey(image)
     if image.mode == "F":
         raise ValueError("floating-point pixels")
+    if image.mode in ("La", "RGBa"):  # premultiplied
+        return image.convert(image.mode[:-1] + "A")
+    if image.mode == "LA":
+        return image
     if image.has_transparency_data:
         return image.convert("RGBA")
-    if image.mode in ("L", "RGB", "CMYK", "LAB"):
-        return image
-    return image.convert("RGB")
+    return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB")
 
 
-def _to_array(image: Image.Image) -> np.ndarray:
-    if image.mode == "RGBA":
-        pixels = np.array(image)
-        return pixels if (pixels[..., 3] < 255).any() else np.ascontiguousarray(pixels[..., :3])
-    return np.array(image.convert("RGB"))
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    clear = image.info.get("transparency")
+    opacity = None if clear is None else np.where(values == clear, 0, 255).astype(np.uint8)
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_TIFF_BITS) == (12,):
+        values = values << 4
+    if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
+        raise ValueError("whole numbers beyond 16 bits")
+    if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is 0, which Pillow minds for 8 bits alone
+        values = 65535 - values
+    # The high byte, as Pillow itself takes from 16-bit colour.
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    if opacity is not None:
+        grey = Image.merge("LA", (grey, Image.fromarray(opacity)))
+    grey.info = {key: value for key, value in image.info.items() if key != "transparency"}  # EXIF among it
+    return grey
