@@ -176,7 +176,7 @@ def _decode(file: BinaryIO, suffix: str, name: str) -> np.ndarray:
             raise _raw(name)  # its first picture is a small one to look at
         profile = stated_profile(image, file)
         image.load()
-        return finished(_upright(_eight_bit(image)), profile)
+        return finished(upright(_eight_bit(image)), profile)
 
 
 def _opened(file: BinaryIO, suffix: str) -> Image.Image:
@@ -229,7 +229,8 @@ def _raw(name: str) -> PortraitError:
     )
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """The loaded picture turned as its EXIF or XMP says."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception as error:  # noqa: BLE001  EXIF is somebody's bytes, and the picture is there without it

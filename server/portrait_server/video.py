@@ -15,6 +15,7 @@ import numpy as np
 from av.container import InputContainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
+from portrait_server.animated_picture import AnimatedPicture
 from portrait_server.images import check_file, check_size
 
 _DEFAULT_FPS = Fraction(25)
@@ -40,6 +41,10 @@ class VideoReader:
         """Raises: PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE."""
         self._path = Path(path)
         check_file(self._path)
+        self._animation = AnimatedPicture.open(self._path)
+        if self._animation is not None:
+            self.fps, self.frame_count = self._animation.fps, self._animation.frame_count
+            return
         try:
             container = av.open(
                 str(self._path), options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
@@ -64,7 +69,10 @@ class VideoReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._container.close()
+        if self._animation is not None:
+            self._animation.close()
+        else:
+            self._container.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Frames, (H, W, 3) uint8 RGB, all of one size. A damaged video ends where it can no longer be read.
@@ -72,6 +80,9 @@ class VideoReader:
         Raises:
             PortraitError: BAD_IMAGE where not one frame can be read; IMAGE_TOO_LARGE.
         """
+        if self._animation is not None:
+            yield from self._animation
+            return
         shown: np.ndarray | None = None
         count = 0
         origin: float | None = None
