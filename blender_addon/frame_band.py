@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import bpy
 
-from . import frame_states
+from . import choosing, frame_states
 from .frame_states import FrameState
 from .properties import portraits_of
 
@@ -48,9 +48,10 @@ def _draw() -> None:
     context = bpy.context
     scene = context.scene
     held = portraits_of(scene)
-    if not held.show_states or held.active is None:
+    portrait = choosing.meant(held, context.view_layer)
+    if not held.show_states or portrait is None:
         return
-    runs = frame_states.runs(held.active.uid)
+    runs = frame_states.runs(portrait.uid)
     if not runs:
         return
     import gpu  # without a window it cannot be loaded

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import frame_band, frame_states, job_queue, live_preview, portrait_copies, problems
+from . import choosing, frame_band, frame_states, job_queue, live_preview, portrait_copies, problems
 from .render_job import RenderJob
 
 
@@ -33,6 +33,7 @@ _HANDLERS = (
     (bpy.app.handlers.load_pre, _before_load),
     (bpy.app.handlers.save_pre, _before_save),
     (bpy.app.handlers.save_post, _after_save),
+    *choosing.HANDLERS,
     *portrait_copies.HANDLERS,
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,

@@ -23,7 +23,7 @@ from bpy.props import (  # fmt: skip
 from portrait_shared.frame_files import frames_in as frames_in
 from portrait_shared.landmarks import LANDMARK_COUNT
 
-from . import compat, server
+from . import choosing, compat, engine_choice
 from .driving.properties import CLASSES as DRIVING_CLASSES
 from .driving.properties import PORTRAIT_PG_driving
 from .plane_space import PlaneSpace
@@ -88,8 +88,15 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     engine: StringProperty(
         name="Engine",
-        description="Choose what draws the frames; leave it empty for the server's own choice",
-        search=lambda self, context, text: server.engine_names(),
+        description="Tells what draws the frames; empty is the server's own choice",
+    )
+    engine_choice: EnumProperty(
+        name="Engine",
+        description="Choose what draws the frames",
+        items=engine_choice.items,
+        get=engine_choice.chosen,
+        set=engine_choice.choose,
+        options={"SKIP_SAVE"},
     )
     references: CollectionProperty(type=PORTRAIT_PG_reference)
     reference_index: IntProperty(name="Photo", description="Tells which further photo is chosen", default=0)
@@ -200,6 +207,13 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
 
     items: CollectionProperty(type=PORTRAIT_PG_portrait)
     active_index: IntProperty(name="Portrait", default=0)
+    list_index: IntProperty(
+        name="Portrait",
+        description="Choose the portrait that panels and buttons are about; its plane or rig is selected",
+        get=choosing.index_meant,
+        set=choosing.choose_in_list,
+        options={"SKIP_SAVE"},
+    )
     show_states: BoolProperty(
         name="Frame States",
         description="Show in timeline, dope sheet and sequencer which frames are done, stale, failed or missing",

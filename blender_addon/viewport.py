@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import bpy
 from mathutils import Quaternion
 
 from . import modes
-from .properties import PORTRAIT_PG_portrait
+
+if TYPE_CHECKING:
+    from .properties import PORTRAIT_PG_portrait
 
 _FRONT: Final = Quaternion((0.7071068, 0.7071068, 0.0, 0.0))  # numpad 1
 _MARGIN: Final = 1.25

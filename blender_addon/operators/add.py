@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import job_queue, photo, portrait_parts, problems, server, viewport
+from .. import choosing, job_queue, photo, portrait_parts, problems, server, viewport
 from ..capture.scene_checks import check_animation
 from ..demo import performance
 from ..demo.keying import animate
@@ -151,13 +151,13 @@ class PORTRAIT_OT_remove(NeedsPortrait, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        uid = active_portrait(context).uid
+        held = portraits(context)
+        uid, index = active_portrait(context).uid, choosing.index_meant(held)
         job = job_queue.active_of(uid)
         if job is not None:
             job.cancel()
         portrait_parts.remove(scene_of(context), uid)
-        held = portraits(context)
-        held.active_index = min(held.active_index, len(held.items) - 1)
+        choosing.choose(context, held, max(0, min(index, len(held.items) - 1)))
         return {"FINISHED"}
 
 

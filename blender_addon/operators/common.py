@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from portrait_shared.errors import PortraitError
 
-from .. import compat, image_plane, problems
+from .. import choosing, compat, problems
 from ..properties import PORTRAIT_PG_portrait, PORTRAIT_PG_portraits, portraits_of
 
 
@@ -24,16 +24,7 @@ def portraits(context: bpy.types.Context) -> PORTRAIT_PG_portraits:
 
 def active_portrait(context: bpy.types.Context) -> PORTRAIT_PG_portrait | None:
     """The portrait whose plane or rig is active, else the one chosen in the list."""
-    held = portraits(context)
-    active = context.view_layer.objects.active if context.view_layer is not None else None
-    if active is not None and active.select_get():
-        for portrait in held.items:
-            if active in (portrait.plane, portrait.rig):
-                return portrait
-        for portrait in held.items:  # several planes may show one portrait
-            if portrait.plane is not None and image_plane.look_alike(portrait.plane, active):
-                return portrait
-    return held.active
+    return choosing.meant(portraits(context), context.view_layer)
 
 
 def has_window(context: bpy.types.Context) -> bool:

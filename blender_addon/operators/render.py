@@ -7,7 +7,7 @@ import bpy
 from bpy.props import StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from .. import job_queue, portrait_copies, sequencer, server
+from .. import choosing, job_queue, portrait_copies, sequencer, server
 from ..job import Job, State
 from ..render_job import RenderJob
 from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
@@ -52,10 +52,7 @@ class _Render(NeedsPortrait):
         if not self._job.active:
             self.cancel(context)
             return self._ended(self._job)
-        if event.type == "ESC" and event.value == "PRESS":
-            self._job.cancel()
-            return {"RUNNING_MODAL"}
-        return {"PASS_THROUGH"}
+        return {"PASS_THROUGH"}  # also Esc, which a person means for playback, or for a tool that they are in
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender calls it when it ends the operator itself; the job goes on."""
@@ -98,12 +95,32 @@ class PORTRAIT_OT_render(_Render, bpy.types.Operator):
 
 
 class PORTRAIT_OT_render_again(_Render, bpy.types.Operator):
-    """Render all of the portrait's frames anew, also those that are there and valid"""
+    """Render all of the portrait's frames anew, also those that are there and valid; asks first"""
 
     bl_idname = "portrait.render_again"
     bl_label = "Render All Again"
 
     _again = True
+    _asked = False
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not has_window(context):
+            return self.execute(context)
+        self._asked = True
+        return context.window_manager.invoke_confirm(
+            self, event, title="Render all frames again?", message="Those that are there and valid are replaced, too.",
+            confirm_text="Render All Again",
+        )  # fmt: skip
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """From a script, or once the question was answered: an operator that asked cannot stay, so the panel reports."""
+        if not self._asked:
+            return super().execute(context)
+        try:
+            job_queue.submit(self._new_job(context))
+        except PortraitError as error:
+            return report(self, error)
+        return {"FINISHED"}
 
 
 class PORTRAIT_OT_cancel(bpy.types.Operator):
@@ -161,7 +178,7 @@ class PORTRAIT_OT_redo_strip(bpy.types.Operator):
         if portrait is None:
             return report(self, PortraitError(ErrorCode.SCENE, "The strip's portrait was removed.", "Add it again."))
         portrait.apply_settings(sequencer.settings_of(strip))
-        held.active_index = list(held.items).index(portrait)
+        choosing.choose(context, held, list(held.items).index(portrait))
         job = RenderJob(portrait.uid, server.launch_plan(context))
         if has_window(context):
             job_queue.submit(job)

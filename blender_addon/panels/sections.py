@@ -28,7 +28,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     """The portraits of the scene, the way to add one, and what is going on."""
     held = portraits(context)
     if len(held.items) > 1:
-        layout.template_list("PORTRAIT_UL_portraits", "", held, "items", held, "active_index", rows=2)
+        layout.template_list("PORTRAIT_UL_portraits", "", held, "items", held, "list_index", rows=2)
     column = layout.column(align=True)
     column.scale_y = 1.3 if not held.items else 1.0
     column.operator("portrait.add", icon="ADD")
@@ -139,7 +139,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         pair.prop(portrait, "frame_end")
     column.prop(portrait, "resolution_percentage")
     column.prop(portrait, "matte")
-    column.prop(portrait, "engine", placeholder="automatic")
+    column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     _draw_unsaved(layout, context, portrait)
     row = layout.row()
