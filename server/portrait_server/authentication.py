@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may connect over TCP: CURVE keys, and the answer to libzmq's question whether a client's key is known."""
+"""Who may connect over TCP: CURVE keys."""
 
 from __future__ import annotations
 
@@ -99,20 +99,3 @@ def write_new_keys(path: Path, address: str) -> Path:
         address, PROTOCOL_VERSION, __version__, 0, server_public, client_public, client_secret
     ).save(client_file)  # fmt: skip
     return client_file
-
-
-class Doorkeeper:
-    """Answers libzmq (ZeroMQ RFC 27, ZAP): lets in the keys of the ring and nobody else."""
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], ring: KeyRing) -> None:
-        self.socket = context.socket(zmq.REP)
-        self.socket.linger = 0
-        self.socket.bind("inproc://zeromq.zap.01")
-        self._known = {z85.decode(key) for key in ring.known_clients}
-
-    def answer(self) -> None:
-        """Answers one question."""
-        version, request, _domain, _address, _identity, mechanism, *credentials = self.socket.recv_multipart()
-        known = mechanism == b"CURVE" and credentials[:1] and credentials[0] in self._known
-        status, text = (b"200", b"OK") if known else (b"400", b"unknown key")
-        self.socket.send_multipart([version, request, status, text, b"client" if known else b"", b""])

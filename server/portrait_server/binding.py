@@ -6,17 +6,20 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from portrait_shared.connection import private_folder
 from portrait_shared.errors import ErrorCode, PortraitError
 
 _SOCKET_PATH_BYTES: Final = 107  # sun_path holds 108 on Linux, 104 on macOS; the last is a zero
 _MACOS_SOCKET_PATH_BYTES: Final = 103
+_IPC: Final = "ipc://"
+_BACKLOG: Final = 100
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,13 @@ class Endpoint:
     @property
     def needs_keys(self) -> bool:
         return self.address.startswith("tcp://")
+
+    def remove(self) -> None:
+        """Takes away the socket's file, and the folder that was made for it."""
+        if self.address.startswith(_IPC):
+            Path(self.address.removeprefix(_IPC)).unlink(missing_ok=True)
+        if self.folder is not None:
+            self.folder.rmdir()
 
 
 def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
@@ -58,6 +68,41 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
         return Endpoint(f"ipc://{folder}/socket", folder=folder)
     folder.rmdir()
     return Endpoint("tcp://127.0.0.1:*")
+
+
+def listen(address: str) -> tuple[socket.socket, str]:
+    """A socket that listens, and never blocks; where it does, with the port that the system chose.
+
+    Raises:
+        OSError: it cannot listen there.
+    """
+    if address.startswith(_IPC):
+        listener = socket.socket(socket.AF_UNIX)
+        place: Any = address.removeprefix(_IPC)
+    else:
+        host, port = address.removeprefix("tcp://").rsplit(":", 1)
+        host = {"*": "0.0.0.0"}.get(host, host.strip("[]"))
+        family, _, _, _, place = socket.getaddrinfo(
+            host, 0 if port == "*" else int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family)
+        # Windows takes the first as leave to share the port with whoever has it already.
+        reuse: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+        listener.setsockopt(socket.SOL_SOCKET, reuse, 1)
+    mask = os.umask(0o177)
+    try:
+        listener.setblocking(False)
+        listener.bind(place)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(mask)
+    if address.startswith(_IPC):
+        return listener, address
+    host, port = listener.getsockname()[:2]
+    return listener, f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
 
 def reachable_address(endpoint: str) -> str:

@@ -1,26 +1,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ROUTER socket: who comes in, what goes out, and who has left."""
+"""The listening socket, to clients a ZeroMQ ROUTER: who comes in, what goes out, and who has left."""
 
 from __future__ import annotations
 
-import os
+import logging
+import selectors
+import socket
+import time
 from collections.abc import Iterator
 from typing import Final
 
-import zmq
 from portrait_shared.channel import HEARTBEAT_SECONDS, HEARTBEAT_TIMEOUT_SECONDS
 from portrait_shared.messages import Message
-from portrait_shared.protocol import MAX_PART_BYTES, Buffer
-from zmq.utils.monitor import recv_monitor_message
+from portrait_shared.protocol import Buffer
 
-from portrait_server.authentication import Doorkeeper, KeyRing
-from portrait_server.binding import Endpoint
+from portrait_server.authentication import KeyRing
+from portrait_server.binding import Endpoint, listen
+from portrait_server.peer import Allowance, Peer
+from portrait_server.zmtp import ProtocolFailure
 
-_SEND_LIMIT_MESSAGES: Final = 1000
-"""Far above what credit lets through: a client that reads nothing at all is dropped here."""
-_RECEIVE_LIMIT_MESSAGES: Final = 64
-_TURN_MESSAGES: Final = 64
-"""How many messages are taken before outcomes of work get their turn."""
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS: Final = 512
+ARRIVING_BYTES: Final = 1 << 30
+QUEUED_BYTES: Final = (1 << 30) + (64 << 20)
+"""Of one client, waiting to be sent; above what its renders may hold: who reads nothing at all is dropped here."""
+HANDSHAKE_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 30.0
+"""How long others wait for the memory that a message under way holds, before its sender is dropped."""
+_LOOK_SECONDS: Final = 1.0
+_ACCEPTED_A_TURN: Final = 64
 
 
 class Gone(Exception):
@@ -30,85 +39,212 @@ class Gone(Exception):
 class Door:
     """Binds, lets in, receives and sends. Used by one thread.
 
+    Args:
+        connections: how many there may be; those that have not said hello make room for others.
+        arriving_bytes: what all messages that are on their way in may take together.
+        queued_bytes: what may wait to be sent to one client.
+
     Attributes:
         address: where it listens.
+
+    Raises:
+        OSError: it cannot listen there.
     """
 
-    def __init__(self, endpoint: Endpoint, ring: KeyRing | None) -> None:
-        self._context = zmq.Context()
-        self._doorkeeper = Doorkeeper(self._context, ring) if ring else None
-        self._folder = endpoint.folder
-        self._socket = self._context.socket(zmq.ROUTER)
-        for option, value in (
-            (zmq.ROUTER_MANDATORY, 1),
-            (zmq.MAXMSGSIZE, MAX_PART_BYTES),
-            (zmq.SNDHWM, _SEND_LIMIT_MESSAGES),
-            (zmq.RCVHWM, _RECEIVE_LIMIT_MESSAGES),
-            (zmq.HEARTBEAT_IVL, HEARTBEAT_SECONDS * 1000),
-            (zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_SECONDS * 1000),
-            (zmq.IPV6, int("[" in endpoint.address)),
-        ):
-            self._socket.setsockopt(option, value)
-        if ring:
-            self._socket.curve_server = True
-            self._socket.curve_secretkey = ring.server_secret_key.encode()
-            self._socket.curve_publickey = ring.server_public_key.encode()
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        mask = os.umask(0o177)
-        try:
-            self._socket.bind(endpoint.address)
-        except zmq.ZMQError:
-            self.close(0)
-            raise
-        finally:
-            os.umask(mask)
-        self.address = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+    def __init__(
+        self, endpoint: Endpoint, ring: KeyRing | None, *, connections: int = MAX_CONNECTIONS,
+        arriving_bytes: int = ARRIVING_BYTES, queued_bytes: int = QUEUED_BYTES,
+    ) -> None:  # fmt: skip
+        self._listener, self.address = listen(endpoint.address)
+        self._endpoint = endpoint
+        self._ring = ring
+        self._connections = connections
+        self._queued_limit = queued_bytes
+        self._allowance = Allowance(arriving_bytes)
+        self._peers: dict[bytes, Peer] = {}
+        self._departed: list[bytes] = []
+        self._last_routing = 0
+        self._next_look = self._next_ping = 0.0
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
 
-    def register(self, poller: zmq.Poller) -> None:
-        for source in (self._socket, self._monitor, self._doorkeeper and self._doorkeeper.socket):
-            if source is not None:
-                poller.register(source, zmq.POLLIN)
+    def register(self, wakener: socket.socket) -> None:
+        """Lets `wait` return when there is something to read on another socket."""
+        self._selector.register(wakener, selectors.EVENT_READ)
 
-    def let_in(self, events: dict[object, int]) -> None:
-        """Answers whether somebody may come in, where that is asked."""
-        if self._doorkeeper is not None and self._doorkeeper.socket in events:
-            self._doorkeeper.answer()
+    def wait(self, patience_s: float | None) -> Iterator[tuple[bytes, list[Buffer]]]:
+        """Waits until something happens, for `patience_s` at most; what has come: (routing id, parts).
 
-    def somebody_left(self, events: dict[object, int]) -> bool:
-        if self._monitor not in events:
-            return False
-        while self._monitor.poll(0):
-            recv_monitor_message(self._monitor)
-        return True
+        A message that was larger than any may be has no parts.
+        """
+        now = time.monotonic()
+        times = [] if patience_s is None else [patience_s]
+        if self._peers:
+            times.append(self._next_look - now)
+        if any(peer.backlog for peer in self._peers.values()):
+            times.append(0.0)
+        events = self._selector.select(max(0.0, min(times)) if times else None)
+        now = time.monotonic()
+        readable = {peer.routing: peer for peer in self._peers.values() if peer.backlog or peer.waits}
+        for key, mask in events:
+            if key.fileobj is self._listener:
+                self._accept(now)
+            elif isinstance(key.data, Peer):
+                if mask & selectors.EVENT_WRITE:
+                    key.data.flush(now)
+                    self._settle_interest(key.data)
+                if mask & selectors.EVENT_READ:
+                    readable[key.data.routing] = key.data
+        for peer in readable.values():
+            yield from self._take(peer, now)
+            self._settle_interest(peer)
+        if now >= self._next_look:
+            self._look_after(now)
 
-    def receive(self, events: dict[object, int]) -> Iterator[tuple[bytes, list[Buffer]]]:
-        """What has come: (routing id, parts), a turn's worth at most."""
-        if self._socket not in events:
-            return
-        for _ in range(_TURN_MESSAGES):
-            try:
-                routing, *parts = self._socket.recv_multipart(zmq.DONTWAIT, copy=False)
-            except zmq.Again:
-                return
-            yield routing.bytes, [part.buffer for part in parts]
+    def departed(self) -> list[bytes]:
+        """Who has left since the last call; their messages came before."""
+        departed, self._departed = self._departed, []
+        return departed
+
+    def welcome(self, routing: bytes) -> None:
+        """Keeps a client when room is made for others."""
+        if (peer := self._peers.get(routing)) is not None:
+            peer.settled = True
 
     def send(self, routing: bytes, message: Message) -> None:
         """Queues a message; its buffers are not copied.
 
         Raises:
-            Gone: where the client has left, or has not read a thousand messages.
+            Gone: where the client has left, or reads nothing.
         """
-        try:
-            self._socket.send_multipart([routing, *message.encode()], zmq.DONTWAIT, copy=False)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                raise
-            raise Gone from error
+        peer = self._peers.get(routing)
+        if peer is None:
+            raise Gone
+        peer.send(message.encode(), time.monotonic())
+        if peer.outbox.queued_bytes > self._queued_limit:
+            log.warning("A client does not read what it asked for: its connection is closed")
+            self._let_go(peer)
+        if peer.finished or peer.outbox.broken:
+            raise Gone
+        self._settle_interest(peer)
 
-    def close(self, linger_ms: int) -> None:
-        """Delivers what is under way within `linger_ms` and closes."""
-        self._socket.disable_monitor()
-        self._context.destroy(linger_ms)
-        if self._folder is not None:
-            (self._folder / "socket").unlink(missing_ok=True)
-            self._folder.rmdir()
+    def queued_bytes(self, routing: bytes) -> int:
+        """What waits to be sent to a client."""
+        peer = self._peers.get(routing)
+        return 0 if peer is None else peer.outbox.queued_bytes
+
+    def close(self, linger_s: float) -> None:
+        """Delivers what is under way within `linger_s` and closes."""
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        deadline = time.monotonic() + linger_s
+        while any(peer.outbox for peer in self._peers.values()):
+            now = time.monotonic()
+            if now >= deadline:
+                break
+            for key, mask in self._selector.select(deadline - now):
+                if isinstance(key.data, Peer) and mask & selectors.EVENT_WRITE:
+                    key.data.flush(now)
+            for peer in list(self._peers.values()):
+                self._settle_interest(peer, receiving=False)
+        for peer in list(self._peers.values()):
+            self._let_go(peer)
+        self._selector.close()
+        self._endpoint.remove()
+
+    def _accept(self, now: float) -> None:
+        for _ in range(_ACCEPTED_A_TURN):
+            if len(self._peers) >= self._connections and not self._make_room():
+                return
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # no descriptor is free, or the peer has left already
+                if not self._make_room():
+                    log.warning("A connection was not accepted: %s", error.strerror)
+                    return
+                continue
+            connection.setblocking(False)
+            if connection.family != getattr(socket, "AF_UNIX", None):
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._last_routing += 1
+            peer = Peer(connection, self._last_routing.to_bytes(8, "big"), self._ring, self._allowance, now)
+            self._peers[peer.routing] = peer
+            self._selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE, peer)
+
+    def _make_room(self) -> bool:
+        """Turns away whoever came first of those that have not said hello; the ones without a handshake before others."""
+        strangers = [peer for peer in self._peers.values() if not peer.settled]
+        if not strangers:
+            return False
+        self._let_go(min(strangers, key=lambda peer: (peer.ready, peer.opened)))
+        return True
+
+    def _take(self, peer: Peer, now: float) -> Iterator[tuple[bytes, list[Buffer]]]:
+        if peer.routing not in self._peers:
+            return
+        messages: list[list[Buffer]] = []
+        try:
+            messages = peer.take(now)
+        except ProtocolFailure as failure:
+            log.info("A connection is closed: %s", failure)
+            peer.flush(now)
+            peer.finished = True
+        for parts in messages:
+            yield peer.routing, parts
+        if peer.outbox:
+            peer.flush(now)
+
+    def _look_after(self, now: float) -> None:
+        """Closes what is silent, stuck, or keeps others waiting; pings the others."""
+        self._next_look = now + _LOOK_SECONDS
+        pings = now >= self._next_ping
+        if pings:
+            self._next_ping = now + HEARTBEAT_SECONDS
+        waiting = any(peer.waits for peer in self._peers.values())
+        for peer in list(self._peers.values()):
+            if reason := self._reason_to_close(peer, waiting, now):
+                log.info("A connection is closed: %s", reason)
+                self._let_go(peer)
+            elif peer.ready and pings:
+                peer.send_ping(now)
+                self._settle_interest(peer)
+
+    def _reason_to_close(self, peer: Peer, waiting: bool, now: float) -> str:
+        if not peer.ready and now - peer.opened > HANDSHAKE_SECONDS:
+            return "it says nothing"
+        if peer.outbox and now - peer.outbox.moved > HEARTBEAT_TIMEOUT_SECONDS:
+            return "it reads nothing"
+        if peer.ready and not peer.waits and now - peer.heard > HEARTBEAT_TIMEOUT_SECONDS:
+            return "it has been silent for too long"
+        if waiting and peer.receiving_since is not None and now - peer.receiving_since > _PATIENCE_SECONDS:
+            return "others wait for the memory of a message that does not end"
+        return ""
+
+    def _settle_interest(self, peer: Peer, receiving: bool = True) -> None:
+        """Watches a connection for what it is good for now; lets go of one that is finished."""
+        if peer.routing not in self._peers:
+            return
+        if peer.finished:
+            self._let_go(peer)
+            return
+        wanted = selectors.EVENT_WRITE if peer.outbox else 0
+        if receiving and not peer.waits:
+            wanted |= selectors.EVENT_READ
+        key = self._selector.get_map().get(peer.connection)
+        if key is None:
+            if wanted:
+                self._selector.register(peer.connection, wanted, peer)
+        elif not wanted:
+            self._selector.unregister(peer.connection)
+        elif key.events != wanted:
+            self._selector.modify(peer.connection, wanted, peer)
+
+    def _let_go(self, peer: Peer) -> None:
+        if self._peers.pop(peer.routing, None) is None:
+            return
+        if self._selector.get_map().get(peer.connection) is not None:
+            self._selector.unregister(peer.connection)
+        peer.close()
+        self._departed.append(peer.routing)

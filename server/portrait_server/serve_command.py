@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import platformdirs
-import zmq
 from portrait_shared import __version__
 from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -127,7 +126,7 @@ def _ring(endpoint: Endpoint, keys: Path | None) -> KeyRing | None:
 def _open(endpoint: Endpoint, ring: KeyRing | None) -> Door:
     try:
         return Door(endpoint, ring)
-    except zmq.ZMQError as error:
+    except OSError as error:
         raise PortraitError(
             ErrorCode.NOT_ALLOWED, f"Cannot listen at {endpoint.address}: {error.strerror}.",
             "Choose another port, or 0 for a free one.",

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-import zmq
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Done, Error, Hello, Message, Ping, Progress, RenderedFrame, decode
-from portrait_shared.protocol import Buffer, VersionMismatch
+from portrait_shared.messages import Done, Error, Hello, Message, Progress, RenderedFrame, decode
+from portrait_shared.protocol import Buffer, VersionMismatch, bad_message
 
 from portrait_server.door import Door, Gone
 from portrait_server.requests import Requests, stopping_error
@@ -26,9 +25,7 @@ log = logging.getLogger(__name__)
 _ENGINE_TASKS: Final = 2
 """One that runs and one that waits, so that the engine never waits for the service."""
 _STOP_SECONDS: Final = 10.0
-_LINGER_MS: Final = 3000
-_PROBE_SECONDS: Final = (0.0, 0.5, 2.0)
-"""When clients are tried after one has left: libzmq tells that, but not which, and not always at once."""
+_LINGER_SECONDS: Final = 3.0
 _PARENT_POLL_SECONDS: Final = 1.0
 _MAX_HELPERS: Final = 4
 
@@ -55,7 +52,6 @@ class Service:
         self._requests = Requests(self._scheduler, self._helpers, self._tunings, device, log_file)
         self._stop_asked = False
         self._stop_deadline: float | None = None
-        self._probes: list[float] = []
         self._parent_check = time.monotonic()
 
     def ask_to_stop(self) -> None:
@@ -67,21 +63,17 @@ class Service:
 
     def run(self) -> None:
         """Serves, and returns when all is handed back and closed."""
-        poller = zmq.Poller()
-        self._door.register(poller)
-        poller.register(self._mailbox.reader, zmq.POLLIN)
+        self._door.register(self._mailbox.reader)
         while not self._finished():
-            events = dict(poller.poll(self._patience_ms()))
-            self._door.let_in(events)
-            for routing, parts in self._door.receive(events):
+            for routing, parts in self._door.wait(self._patience_s()):
                 self._take_message(routing, parts)
-            if self._mailbox.reader.fileno() in events:
-                for outcome in self._mailbox.take_all():
-                    if isinstance(outcome, News):
-                        self._send(outcome.session, outcome.message)
-                    else:
-                        self._take_outcome(outcome)
-            self._look_after_clients(self._door.somebody_left(events))
+            for routing in self._door.departed():
+                self._drop(routing)
+            for outcome in self._mailbox.take_all():
+                if isinstance(outcome, News):
+                    self._send(outcome.session, outcome.message)
+                else:
+                    self._take_outcome(outcome)
             self._dispatch()
         self._close()
 
@@ -90,6 +82,8 @@ class Service:
     def _take_message(self, routing: bytes, parts: list[Buffer]) -> None:
         request = 0
         try:
+            if not parts:
+                raise bad_message("The message has more parts or bytes than any may have.")
             message = decode(parts)
             request = message.request
             session = self._requests.sessions.get(routing)
@@ -114,6 +108,7 @@ class Service:
             if len(sessions) >= MAX_SESSIONS:
                 raise PortraitError(ErrorCode.BUSY, f"The server has {MAX_SESSIONS} clients.", "Try again later.")
             sessions[routing] = Session(routing, message.client)
+            self._door.welcome(routing)
             log.info("%s (release %s) has come", message.client, message.version)
         self._send(sessions[routing], self._requests.welcome(message.request))
 
@@ -136,15 +131,6 @@ class Service:
         if (session := self._requests.sessions.get(routing)) is not None:
             log.info("%s has left; %d renders freed", session.name, len(session.jobs))
             self._requests.end_session(session)
-
-    def _look_after_clients(self, somebody_left: bool) -> None:
-        now = time.monotonic()
-        if somebody_left:
-            self._probes = [now + delay for delay in _PROBE_SECONDS]
-        if self._probes and now >= self._probes[0]:
-            self._probes.pop(0)
-            for session in list(self._requests.sessions.values()):
-                self._send(session, Ping(0))
 
     # Work
 
@@ -228,14 +214,11 @@ class Service:
 
     # The end
 
-    def _patience_ms(self) -> int | None:
-        now = time.monotonic()
-        times = self._probes[:1]
-        if self._parent_alive is not None:
-            times.append(self._parent_check)
+    def _patience_s(self) -> float | None:
+        times = [] if self._parent_alive is None else [self._parent_check]
         if self._stop_deadline is not None:
             times.append(self._stop_deadline)
-        return max(0, int((min(times) - now) * 1000) + 1) if times else None
+        return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _finished(self) -> bool:
         now = time.monotonic()
@@ -275,5 +258,5 @@ class Service:
         self._tunings.stop(0.0 if hangs else 1.0)
         if not hangs:
             self._requests.close()
-        self._door.close(_LINGER_MS)
+        self._door.close(_LINGER_SECONDS)
         self._mailbox.close()

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One connection: its handshake, what arrives on it, and what waits to be sent."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Final
+
+from portrait_shared.protocol import MAX_PART_BYTES, MAX_PARTS, Buffer
+
+from portrait_server.authentication import KeyRing
+from portrait_server.curve import SEALED_EXTRA_BYTES, Curve, UnknownKey, refusal
+from portrait_server.outbox import Outbox
+from portrait_server.zmtp import (
+    COMMAND,
+    GREETING_BYTES,
+    MORE,
+    ProtocolFailure,
+    check_greeting,
+    check_socket_type,
+    command,
+    command_frame,
+    frame_head,
+    frame_start,
+    greeting,
+    metadata,
+    parse_command,
+    ping,
+    pong,
+)
+
+MAX_MESSAGE_BYTES: Final = MAX_PART_BYTES + (1 << 20)
+"""A large array and what belongs to it."""
+TURN_MESSAGES: Final = 64
+"""How many messages of one client are taken before others get their turn."""
+_TURN_BYTES: Final = 4 << 20
+_CHUNK_BYTES: Final = 1 << 16
+_LARGE_BYTES: Final = 1 << 16
+"""A longer body is received into a place of its own."""
+_HANDSHAKE_BYTES: Final = 4096
+_PROPERTIES: Final = {b"Socket-Type": b"ROUTER"}
+
+
+class Allowance:
+    """Bytes that the bodies of all messages on their way in may take together.
+
+    Attributes:
+        held: how many are taken.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.held = 0
+        self._limit = max(limit, MAX_PART_BYTES + SEALED_EXTRA_BYTES)
+
+    def take(self, count: int) -> bool:
+        if self.held + count > self._limit:
+            return False
+        self.held += count
+        return True
+
+    def give_back(self, count: int) -> None:
+        self.held -= count
+
+
+class Peer:
+    """Used by one thread. Never blocks.
+
+    Attributes:
+        connection: the socket.
+        routing: by what the server knows it.
+        ready: the handshake is done.
+        settled: it said hello: it is not turned away to make room for others.
+        finished: nothing more will come.
+        waits: a body does not fit into the allowance now.
+        backlog: what has arrived may hold more messages than were taken.
+        opened, heard: when it came, and was last heard; seconds.
+        outbox: what waits to be sent to it.
+        receiving_since: when the body that is under way began to come; None where there is none.
+    """
+
+    def __init__(
+        self, connection: socket.socket, routing: bytes, ring: KeyRing | None, allowance: Allowance, now: float
+    ) -> None:
+        self.connection = connection
+        self.routing = routing
+        self.ready = self.settled = self.finished = self.waits = self.backlog = False
+        self.opened = self.heard = now
+        self.receiving_since: float | None = None
+        self._curve = None if ring is None else Curve(ring)
+        self._mechanism = "NULL" if ring is None else "CURVE"
+        self._greeted = False
+        self._allowance = allowance
+        self._allowed = 0
+        self._arrived = bytearray()
+        self._body: bytearray | None = None
+        self._body_flags = 0
+        self._filled = 0
+        self._skip = 0
+        self._parts: list[Buffer] = []
+        self._part_bytes = 0
+        self._too_much = False
+        self.outbox = Outbox(connection, now)
+        self.outbox.put([greeting(self._mechanism)])
+
+    def take(self, now: float) -> list[list[Buffer]]:
+        """The messages that have come, a turn's worth at most; [] stands for one larger than any may be.
+
+        Raises:
+            ProtocolFailure: the peer breaks the rules.
+        """
+        messages: list[list[Buffer]] = []
+        received, self.waits = 0, False
+        while len(messages) < TURN_MESSAGES and not self.waits:
+            if self._advance(messages, now):
+                continue
+            if received >= _TURN_BYTES or self.waits:
+                break
+            try:
+                count = self._fill()
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:
+                count = 0
+            if not count:
+                self.finished = True
+                break
+            received += count
+            self.heard = now
+        self.backlog = len(messages) == TURN_MESSAGES
+        return messages
+
+    def send(self, parts: Sequence[Buffer], now: float) -> None:
+        """Queues a message, whose buffers are not copied, and sends what the connection takes."""
+        buffers: list[bytes | memoryview] = []
+        for number, part in enumerate(parts):
+            more = number < len(parts) - 1
+            body: bytes | memoryview = memoryview(part).cast("B") if memoryview(part).nbytes else b""
+            if self._curve is not None:
+                buffers += self._framed(0, self._curve.seal(body, more))
+            else:
+                buffers += self._framed(MORE * more, body)
+        self.outbox.put(buffers)
+        self.flush(now)
+
+    def send_ping(self, now: float) -> None:
+        self._say(ping())
+        self.flush(now)
+
+    def flush(self, now: float) -> None:
+        """Sends what the connection takes."""
+        self.outbox.flush(now)
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self._drop_message()
+        self._body = None
+        self.outbox.clear()
+        self.finished = True
+        self.connection.close()
+
+    # What arrives
+
+    def _fill(self) -> int:
+        """Receives once; returns how many bytes, 0 at the end."""
+        if self._body is not None:
+            count = self.connection.recv_into(memoryview(self._body)[self._filled :])
+            self._filled += count
+            return count
+        data = self.connection.recv(_CHUNK_BYTES)
+        self._arrived += data
+        return len(data)
+
+    def _advance(self, messages: list[list[Buffer]], now: float) -> bool:
+        """Makes one step with what has arrived; whether there was one."""
+        if self._skip:
+            count = min(self._skip, len(self._arrived))
+            del self._arrived[:count]
+            self._skip -= count
+            return count > 0
+        if self._body is not None:
+            if self._filled < len(self._body):
+                return False
+            body, self._body, self.receiving_since = self._body, None, None
+            self._take_frame(self._body_flags, memoryview(body), messages)
+            return True
+        if not self._greeted:
+            check_greeting(bytes(self._arrived[:GREETING_BYTES]), self._mechanism)
+            if len(self._arrived) < GREETING_BYTES:
+                return False
+            del self._arrived[:GREETING_BYTES]
+            self._greeted = True
+            return True
+        head = frame_head(self._arrived)
+        if head is None:
+            return False
+        sealed = 0 if self._curve is None else SEALED_EXTRA_BYTES
+        if head.body_bytes > (MAX_PART_BYTES + sealed if self.ready else _HANDSHAKE_BYTES):
+            raise ProtocolFailure(f"a frame has {head.body_bytes} bytes")
+        end = head.head_bytes + head.body_bytes
+        if head.body_bytes <= _LARGE_BYTES:
+            if len(self._arrived) < end:
+                return False
+            body_bytes = bytes(self._arrived[head.head_bytes : end])
+            del self._arrived[:end]
+            self._take_frame(head.flags, memoryview(body_bytes), messages)
+            return True
+        return self._begin_large(head.flags, head.head_bytes, head.body_bytes, messages, now)
+
+    def _begin_large(
+        self, flags: int, head_bytes: int, body_bytes: int, messages: list[list[Buffer]], now: float
+    ) -> bool:
+        if self._curve is None and (self._too_much or self._part_bytes + body_bytes > MAX_MESSAGE_BYTES):
+            del self._arrived[:head_bytes]
+            self._skip = body_bytes
+            self._refuse_message()
+            self._end_message(bool(flags & MORE), messages)
+            return True
+        if not self._allowance.take(body_bytes):
+            self.waits = True
+            return False
+        self._allowed += body_bytes
+        self._body, self._body_flags, self.receiving_since = bytearray(body_bytes), flags, now
+        there = self._arrived[head_bytes : head_bytes + body_bytes]
+        del self._arrived[: head_bytes + body_bytes]
+        self._body[: len(there)] = there
+        self._filled = len(there)
+        return True
+
+    def _take_frame(self, flags: int, body: memoryview, messages: list[list[Buffer]]) -> None:
+        if not self.ready:
+            if not flags & COMMAND:
+                raise ProtocolFailure("it sends before the handshake is done")
+            self._shake_hands(bytes(body))
+            return
+        more, is_command = bool(flags & MORE), bool(flags & COMMAND)
+        if self._curve is not None:
+            body, more, is_command = self._curve.open(body)
+        if is_command:
+            name, content = parse_command(bytes(body[:_HANDSHAKE_BYTES]))
+            if name == b"PING":
+                self._say(pong(content))
+            return
+        self._part_bytes += body.nbytes
+        if not self._too_much:
+            self._parts.append(body)
+            if len(self._parts) > MAX_PARTS or self._part_bytes > MAX_MESSAGE_BYTES:
+                self._refuse_message()
+        self._end_message(more, messages)
+
+    def _end_message(self, more: bool, messages: list[list[Buffer]]) -> None:
+        if not more:
+            messages.append(self._parts)  # none of a message that was too much
+            self._drop_message()
+
+    def _refuse_message(self) -> None:
+        """Of a message that has too many parts or bytes nothing is kept, however long it goes on."""
+        self._drop_message()
+        self._too_much = True
+
+    def _drop_message(self) -> None:
+        self._parts, self._part_bytes, self._too_much = [], 0, False
+        self._allowance.give_back(self._allowed)
+        self._allowed = 0
+
+    def _shake_hands(self, body: bytes) -> None:
+        if self._curve is not None:
+            try:
+                answer = self._curve.answer(body, _PROPERTIES)
+            except UnknownKey:
+                self.outbox.put([command_frame(refusal())])
+                raise
+            self.outbox.put([command_frame(answer)])
+            self.ready = self._curve.ready
+            return
+        name, content = parse_command(body)
+        if name != b"READY":
+            raise ProtocolFailure("the handshake is out of order")
+        check_socket_type(content)
+        self.outbox.put([command_frame(command(b"READY", metadata(_PROPERTIES)))])
+        self.ready = True
+
+    # What is sent
+
+    def _say(self, body: bytes) -> None:
+        """Queues a command."""
+        if self._curve is None:
+            self.outbox.put([command_frame(body)])
+        else:
+            self.outbox.put(self._framed(0, self._curve.seal(body, is_command=True)))
+
+    def _framed(self, flags: int, body: bytes | memoryview) -> list[bytes | memoryview]:
+        return [frame_start(flags, len(body)), body]
