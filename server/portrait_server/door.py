@@ -16,7 +16,7 @@ from portrait_shared.protocol import Buffer
 
 from portrait_server.authentication import KeyRing
 from portrait_server.binding import Endpoint, listen
-from portrait_server.peer import Allowance, Peer
+from portrait_server.peer import MAX_BODY_BYTES, Allowance, Peer
 from portrait_server.zmtp import ProtocolFailure
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Door:
         self._ring = ring
         self._connections = connections
         self._queued_limit = queued_bytes
-        self._allowance = Allowance(arriving_bytes)
+        self._allowance = Allowance(max(arriving_bytes, MAX_BODY_BYTES))
         self._peers: dict[bytes, Peer] = {}
         self._departed: list[bytes] = []
         self._last_routing = 0
@@ -154,8 +154,6 @@ class Door:
 
     def _accept(self, now: float) -> None:
         for _ in range(_ACCEPTED_A_TURN):
-            if len(self._peers) >= self._connections and not self._make_room():
-                return
             try:
                 connection, _ = self._listener.accept()
             except BlockingIOError:
@@ -164,6 +162,9 @@ class Door:
                 if not self._make_room():
                     log.warning("A connection was not accepted: %s", error.strerror)
                     return
+                continue
+            if len(self._peers) >= self._connections and not self._make_room():
+                connection.close()
                 continue
             connection.setblocking(False)
             if connection.family != getattr(socket, "AF_UNIX", None):

@@ -34,6 +34,7 @@ MAX_MESSAGE_BYTES: Final = MAX_PART_BYTES + (1 << 20)
 """A large array and what belongs to it."""
 TURN_MESSAGES: Final = 64
 """How many messages of one client are taken before others get their turn."""
+MAX_BODY_BYTES: Final = MAX_PART_BYTES + SEALED_EXTRA_BYTES
 _TURN_BYTES: Final = 4 << 20
 _CHUNK_BYTES: Final = 1 << 16
 _LARGE_BYTES: Final = 1 << 16
@@ -51,7 +52,7 @@ class Allowance:
 
     def __init__(self, limit: int) -> None:
         self.held = 0
-        self._limit = max(limit, MAX_PART_BYTES + SEALED_EXTRA_BYTES)
+        self._limit = limit
 
     def take(self, count: int) -> bool:
         if self.held + count > self._limit:

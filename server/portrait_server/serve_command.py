@@ -22,8 +22,9 @@ from portrait_shared.protocol import PROTOCOL_VERSION
 
 from portrait_server.authentication import KeyRing, write_new_keys
 from portrait_server.binding import Endpoint, choose_endpoint, reachable_address
+from portrait_server.descriptors import raise_descriptor_limit
 from portrait_server.device import DEVICES, resolve_device
-from portrait_server.door import Door
+from portrait_server.door import MAX_CONNECTIONS, Door
 from portrait_server.service import Service
 from portrait_server.single import ServerLock
 
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 STATUS_ALREADY_RUNNING: Final = 3
 _LOG_BYTES: Final = 5_000_000
 _KEPT_LOGS: Final = 10
+_SWITCH_SECONDS: Final = 0.001
+"""A thread that serves waits no longer for one that draws to let go of the interpreter."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +67,7 @@ def run(asked: argparse.Namespace) -> int:
         if error.code != ErrorCode.BUSY:
             raise
         return _already_running(error, connection_file)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     log_file = _start_log(asked.log_file, asked.log_level)
     try:
         device = resolve_device(asked.device)
@@ -125,7 +129,8 @@ def _ring(endpoint: Endpoint, keys: Path | None) -> KeyRing | None:
 
 def _open(endpoint: Endpoint, ring: KeyRing | None) -> Door:
     try:
-        return Door(endpoint, ring)
+        # Half of what may be open stays for files: a portrait's preparation opens some.
+        return Door(endpoint, ring, connections=min(MAX_CONNECTIONS, raise_descriptor_limit() // 2))
     except OSError as error:
         raise PortraitError(
             ErrorCode.NOT_ALLOWED, f"Cannot listen at {endpoint.address}: {error.strerror}.",

@@ -149,7 +149,7 @@ class Echoed(Message, kind="echoed"):
 
 @dataclass(frozen=True, eq=False)
 class Ping(Message, kind="ping"):
-    """Tries whether a client is still there; needs no answer."""
+    """Tried whether a client was still there; older servers of this protocol version send it. Needs no answer."""
 
 
 @dataclass(frozen=True, eq=False)
