@@ -14,6 +14,7 @@ from portrait_shared import __version__
 from portrait_shared.connection import Connection, read_private, write_private
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol import PROTOCOL_VERSION
+from portrait_shared.whole_files import parse_json
 from zmq.utils import z85
 
 _KEY_CHARACTERS = 40
@@ -49,7 +50,7 @@ class KeyRing:
             PortraitError: FILE_MISSING, NOT_ALLOWED.
         """
         try:
-            values: Any = json.loads(read_private(path, _MAX_FILE_BYTES))
+            values: Any = parse_json(read_private(path, _MAX_FILE_BYTES))
             server = values["server_public_key"], values["server_secret_key"]
             clients = values["client_public_keys"]
             if not isinstance(clients, list) or not all(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from portrait_shared.connection import private_folder
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.private_folders import PrivateFolder
 
 _SOCKET_PATH_BYTES: Final = 107  # sun_path holds 108 on Linux, 104 on macOS; the last is a zero
 _MACOS_SOCKET_PATH_BYTES: Final = 103
@@ -34,7 +35,7 @@ class Endpoint:
 
     address: str
     loopback: bool = True
-    folder: Path | None = None
+    folder: PrivateFolder | None = None
 
     @property
     def needs_keys(self) -> bool:
@@ -43,9 +44,10 @@ class Endpoint:
     def remove(self) -> None:
         """Takes away the socket's file, and the folder that was made for it."""
         if self.address.startswith(_IPC):
-            Path(self.address.removeprefix(_IPC)).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                Path(self.address.removeprefix(_IPC)).unlink()
         if self.folder is not None:
-            self.folder.rmdir()
+            self.folder.remove()
 
 
 def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
@@ -63,10 +65,10 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
     if _is_private(beside.parent) and len(os.fsencode(beside)) <= limit:
         beside.unlink(missing_ok=True)  # a killed server's; ours is the only one on this connection file
         return Endpoint(f"ipc://{beside}")
-    folder = private_folder()
-    if len(os.fsencode(folder / "socket")) <= limit:
-        return Endpoint(f"ipc://{folder}/socket", folder=folder)
-    folder.rmdir()
+    folder = PrivateFolder()
+    if len(os.fsencode(folder.path / "socket")) <= limit:
+        return Endpoint(f"ipc://{folder.path}/socket", folder=folder)
+    folder.remove()
     return Endpoint("tcp://127.0.0.1:*")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import write_whole
 
 from portrait_server.output.contact_sheet import contact_sheet
 from portrait_server.output.mp4 import write_mp4
@@ -54,7 +55,7 @@ def run(asked: argparse.Namespace) -> int:
     movie, sheet = folder / "demo.mp4", folder / "contact_sheet.png"
     write_mp4(frames, movie, fps=24)
     cells = contact_sheet([frames[i] for i in np.linspace(0, len(frames) - 1, _SHEET_CELLS).round().astype(int)])
-    cv2.imwrite(str(sheet), cells[..., ::-1])
+    write_whole(sheet, cv2.imencode(".png", cells[..., ::-1])[1].tobytes())
     for what, path in (("Scene", blend), ("Frames", folder_of_frames), ("Movie", movie), ("Contact sheet", sheet)):
         print(f"{what}: {path}")
     return 0
@@ -80,5 +81,5 @@ def _astronaut(folder: Path) -> Path:
 
     photo = folder / "astronaut.png"
     if not photo.exists():
-        cv2.imwrite(str(photo), skimage.data.astronaut()[..., ::-1])
+        write_whole(photo, cv2.imencode(".png", skimage.data.astronaut()[..., ::-1])[1].tobytes())
     return photo

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import prepare_folder, write_frame
+from portrait_shared.frame_files import prepare_folder
+from portrait_shared.whole_files import write_whole
 from tqdm import tqdm
 
 from portrait_server.detectors.registry import create_detector
@@ -101,7 +102,7 @@ def run(asked: argparse.Namespace) -> int:
         "contact_sheet.png": sheet_file(strips),
     }
     for name, data in results.items():
-        write_frame(asked.output / name, data)
+        write_whole(asked.output / name, data)
         print(f"Saved: {asked.output / name}")
     return 0
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -11,6 +12,8 @@ from portrait_shared.personal import PersonalFile
 
 from portrait_server.engines.base import Engine
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
+
+log = logging.getLogger(__name__)
 
 TUNED_ENGINE: Final = "fewshot"
 """What a client means that names no engine but a person's tuning."""
@@ -58,6 +61,12 @@ class LoadedEngines:
                 self._engines[name] = create_engine(name, device)
             except PortraitError as error:
                 self._broken[name] = error
+            except Exception as error:
+                log.exception("The engine %s cannot be loaded", name)
+                self._broken[name] = PortraitError(
+                    ErrorCode.INTERNAL, f"The engine {name} cannot be loaded: {type(error).__name__}: {error}.",
+                    "The server's log says more; `portrait doctor` checks the installation.",
+                )  # fmt: skip
         self._newest_tuned: tuple[str, Engine] | None = None
 
     @property

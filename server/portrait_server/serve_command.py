@@ -9,15 +9,18 @@ import logging.handlers
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import platformdirs
 from portrait_shared import __version__
 from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import find_server
+from portrait_shared.private_folders import sweep_folders
 from portrait_shared.protocol import PROTOCOL_VERSION
 
 from portrait_server.authentication import KeyRing, write_new_keys
@@ -72,28 +75,38 @@ def run(asked: argparse.Namespace) -> int:
     try:
         device = resolve_device(asked.device)
         endpoint = choose_endpoint(asked.bind, connection_file)
-        ring = _ring(endpoint, asked.keys)
-        door = _open(endpoint, ring)
-        parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
-        service = Service(door, device, str(log_file or ""), parent_alive)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: service.ask_to_stop())
-        Connection(
-            address=reachable_address(door.address), protocol=PROTOCOL_VERSION, version=__version__, pid=os.getpid(),
-            server_public_key=ring.server_public_key if ring else None,
-            client_public_key=ring.client_public_key if ring else None,
-            client_secret_key=ring.client_secret_key if ring else None,
-            log=str(log_file or ""),
-        ).save(connection_file)  # fmt: skip
-        log.info("Serving at %s on %s; connection file %s", door.address, device, connection_file)
         try:
-            service.run()
+            _serve(asked, endpoint, device, connection_file, log_file)
         finally:
-            connection_file.unlink(missing_ok=True)
+            endpoint.remove()
         log.info("Stopped")
     finally:
         lock.release()
+        sweep_folders(Path(tempfile.gettempdir()))  # the folder of the client whose death has ended this server
     return 0
+
+
+def _serve(
+    asked: argparse.Namespace, endpoint: Endpoint, device: str, connection_file: Path, log_file: Path | None
+) -> None:
+    ring = _ring(endpoint, asked.keys)
+    door = _open(endpoint, ring)
+    parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
+    service = Service(door, device, str(log_file or ""), parent_alive)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.ask_to_stop())
+    Connection(
+        address=reachable_address(door.address), protocol=PROTOCOL_VERSION, version=__version__, pid=os.getpid(),
+        server_public_key=ring.server_public_key if ring else None,
+        client_public_key=ring.client_public_key if ring else None,
+        client_secret_key=ring.client_secret_key if ring else None,
+        log=str(log_file or ""),
+    ).save(connection_file)  # fmt: skip
+    log.info("Serving at %s on %s; connection file %s", door.address, device, connection_file)
+    try:
+        service.run()
+    finally:
+        connection_file.unlink(missing_ok=True)
 
 
 def _new_keys(asked: argparse.Namespace) -> int:
@@ -144,9 +157,7 @@ def _start_log(path: Path | None, level: str) -> Path | None:
     path = path or Path(platformdirs.user_log_dir("talking_portraits", False)) / f"server-{os.getpid()}.log"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handlers.append(
-            logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
-        )
+        handlers.append(_LogFile(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"))
         older = sorted(path.parent.glob("server-*.log*"), key=lambda file: file.stat().st_mtime)
         for file in older[:-_KEPT_LOGS]:
             file.unlink(missing_ok=True)
@@ -157,6 +168,19 @@ def _start_log(path: Path | None, level: str) -> Path | None:
         level=level.upper(), handlers=handlers, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
     )
     return path
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """Follows no link that another has laid where the log goes."""
+
+    def _open(self) -> TextIOWrapper:
+        return cast(
+            TextIOWrapper, open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_following)
+        )
+
+
+def _without_following(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _watch(pid: int) -> Callable[[], bool]:

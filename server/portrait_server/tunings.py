@@ -5,16 +5,15 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import tempfile
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import AdaptProgress, Progress
 from portrait_shared.personal import TunedPerson
+from portrait_shared.private_folders import PrivateFolder
 
 from portrait_server.sessions import Session
 from portrait_server.tasks import Mailbox, News, Workers
@@ -56,10 +55,8 @@ class TuningJob:
         self._mailbox.tell(News(self.session, Progress(self.request, "running")))
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        with tempfile.TemporaryDirectory(prefix="portrait-adapt-", ignore_cleanup_errors=True) as folder, receiver:
-            process = context.Process(
-                target=tune, args=(sender, *order, Path(folder)), name="portrait adapt", daemon=True
-            )
+        with PrivateFolder() as folder, receiver:
+            process = context.Process(target=tune, args=(sender, *order, folder), name="portrait adapt", daemon=True)
             process.start()
             sender.close()  # so that the process's end is the pipe's
             try:

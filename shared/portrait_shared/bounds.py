@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
 
 FAR_SIDES: Final = 4
@@ -40,7 +40,7 @@ def check_frame_points(
     ):
         raise PortraitError(
             ErrorCode.BAD_POINTS,
-            f"Points must be ({len(numbers)}, {LANDMARK_COUNT}, 2 or 3) numbers, not {points.shape} {points.dtype}.",
+            f"Points must be ({len(numbers)}, {LANDMARK_COUNT}, 2 or 3) numbers, not {described(points)}.",
         )
     if not 0 < len(points) == len(numbers):
         raise PortraitError(ErrorCode.BAD_POINTS, f"There are {len(points)} rows of points for {len(numbers)} frames.")

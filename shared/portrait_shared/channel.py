@@ -9,7 +9,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from portrait_shared import __version__
-from portrait_shared.connection import Connection
+from portrait_shared.connection import Connection, check_socket
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Error, Hello, Message, Welcome, decode
 from portrait_shared.protocol import MAX_PART_BYTES, PROTOCOL_VERSION
@@ -49,6 +49,17 @@ class Channel:
     server: ServerInfo | None = None
 
     def __init__(self, connection: Connection) -> None:
+        """
+        Raises:
+            ServerLost: there is nobody.
+            PortraitError: NOT_ALLOWED where the socket may be somebody else's.
+        """
+        try:
+            check_socket(connection.address)
+        except PortraitError as error:
+            if error.code == ErrorCode.SERVER_UNAVAILABLE:
+                raise ServerLost(error.message) from error
+            raise
         self._context = zmq.Context()
         self._context.blocky = False
         self._socket = self._context.socket(zmq.DEALER)

@@ -8,14 +8,16 @@ import json
 import os
 import stat
 import sys
-import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.locks import is_own
+from portrait_shared.whole_files import parse_json, replace_file, sweep_partials
 
 _MAX_FILE_BYTES = 16_384
+_IPC = "ipc://"
 _KEY_CHARACTERS = 40  # a CURVE key in z85
 
 
@@ -54,6 +56,8 @@ class Connection:
         for name in ("version", "log"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be text")
+        if any(not _can_be_said(getattr(self, name)) for name in ("address", "version", "log")):
+            raise ValueError("half a character stands in it")
         keys = (self.server_public_key, self.client_public_key, self.client_secret_key)
         sound = all(isinstance(key, str) and len(key) == _KEY_CHARACTERS and key.isascii() for key in keys)
         if not sound and (self.address.startswith("tcp://") or any(key is not None for key in keys)):
@@ -77,11 +81,11 @@ class Connection:
         try:
             if len(content) > _MAX_FILE_BYTES:
                 raise ValueError("too long")
-            values: dict[str, Any] = json.loads(content)
+            values: dict[str, Any] = parse_json(content)
             if not isinstance(values, dict):
                 raise ValueError("not an object")
             return cls(**values, file=path)
-        except (ValueError, TypeError, RecursionError) as error:
+        except (ValueError, TypeError) as error:
             raise PortraitError(
                 ErrorCode.SERVER_UNAVAILABLE, f"{path} is not a connection file ({error}).",
                 "Delete it and start the server again.",
@@ -118,16 +122,11 @@ def read_private(path: Path, limit: int) -> bytes:
 
 def write_private(path: Path, content: bytes) -> None:
     """Writes a file that its owner alone may read, atomically; makes its folder (0700) if there is none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
+        sweep_partials(path.parent)
+        replace_file(path, content, 0o600)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror}.",
             "Choose another place with --connection-file.",
@@ -147,9 +146,33 @@ def default_connection_file() -> Path:
     return base / "talking_portraits" / "connection.json"
 
 
-def private_folder() -> Path:
-    """A new folder that its owner alone may enter, with a short path: socket paths are limited to 107 bytes."""
-    return Path(tempfile.mkdtemp(prefix="portrait-"))
+def check_socket(address: str) -> None:
+    """Refuses a socket that somebody else could have put there, in place of a server that has ended.
+
+    Args:
+        address: as in a connection file; of ``tcp://`` the keys tell who answers.
+
+    Raises:
+        PortraitError: NOT_ALLOWED where the socket or its folder is not this user's own; SERVER_UNAVAILABLE where
+            there is no socket.
+    """
+    if sys.platform == "win32" or not address.startswith(_IPC):
+        return
+    socket = Path(address.removeprefix(_IPC))
+    try:
+        folder, place = socket.parent.stat(), socket.parent.lstat()
+        status = socket.lstat()
+    except (OSError, ValueError) as error:
+        raise PortraitError(
+            ErrorCode.SERVER_UNAVAILABLE, f"There is no server at {address}.", "Start the server again."
+        ) from error
+    writable_by_others = stat.S_IMODE(folder.st_mode) & 0o022
+    sound = stat.S_ISSOCK(status.st_mode) and is_own(status) and is_own(folder) and is_own(place)
+    if not socket.is_absolute() or writable_by_others or not sound:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED, f"The socket {socket} is not this user's alone: somebody else could answer there.",
+            "Delete the connection file, and start the server again.",
+        )  # fmt: skip
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:
@@ -161,3 +184,7 @@ def _check_private(path: Path, status: os.stat_result) -> None:
             f"{path} is not this user's alone (owner {status.st_uid}, mode {stat.S_IMODE(status.st_mode):o}).",
             "Others may know its keys: delete it, and start the server or make the keys again.",
         )
+
+
+def _can_be_said(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)

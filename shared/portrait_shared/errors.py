@@ -4,6 +4,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+
+MESSAGE_CHARACTERS: Final = 400
+REMEDY_CHARACTERS: Final = 1200
+"""It may hold the last lines of a log."""
+_FEW_VALUES = 8
 
 
 class ErrorCode(StrEnum):
@@ -45,15 +53,36 @@ class PortraitError(Exception):
 
     Attributes:
         code: which kind of failure, stable between releases.
-        message: one sentence, what is wrong.
+        message: one sentence, what is wrong; shortened to `MESSAGE_CHARACTERS`, whatever a damaged file made of it.
         remedy: one sentence, what to do about it; may be empty when nothing can be done.
     """
 
     def __init__(self, code: ErrorCode, message: str, remedy: str = "") -> None:
-        super().__init__(message)
         self.code = ErrorCode(code)
-        self.message = message
-        self.remedy = remedy
+        self.message = shortened(message, MESSAGE_CHARACTERS)
+        self.remedy = shortened(remedy, REMEDY_CHARACTERS)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+
+def shortened(text: str, limit: int) -> str:
+    """A text of at most `limit` characters, without its middle where it was longer. What no encoding can say, such as
+    half a character in a file's name, becomes a question mark."""
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) <= limit:
+        return text
+    head = limit * 2 // 3
+    return f"{text[:head]} … {text[len(text) - (limit - head - 3) :]}"
+
+
+def described(value: Any) -> str:
+    """A value for a message: itself where it is small, else what kind of thing it is."""
+    if isinstance(value, np.ndarray):
+        if value.size <= _FEW_VALUES and value.dtype.kind in "biufc":
+            return shortened(repr(value.tolist()), 100)
+        return f"an array of {shortened(str(value.dtype), 40)} with shape {shortened(str(value.shape), 60)}"
+    if isinstance(value, (str, bytes, int, float, bool, type(None))):
+        return shortened(repr(value[:100] if isinstance(value, (str, bytes)) else value), 100)
+    return f"a {type(value).__name__}"

@@ -21,10 +21,10 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,63}")
 
 
 def text(limit: int) -> Check:
-    """Text of at most `limit` characters."""
+    """Text of at most `limit` characters, none of them half a one."""
 
     def check(value: Any) -> str:
-        if type(value) is not str or len(value) > limit:
+        if type(value) is not str or len(value) > limit or any("\ud800" <= c <= "\udfff" for c in value):
             raise ValueError(f"must be text of at most {limit} characters")
         return value
 

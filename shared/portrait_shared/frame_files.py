@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rendered frames on disk: their names, writing them whole or not at all, and whether one is still valid.
 
-A frame is a PNG file that carries, in tEXt chunks, the digest of all that its pixels depend on, and that of the
-photo it was made of. A frame whose digest is the one asked for need not be rendered again.
+A frame is a PNG file that carries, in tEXt chunks, the digest of all that its pixels depend on, that of the photo it
+was made of, and the seal, that of its own pixels. A frame whose digest is the one asked for, and which nobody has
+altered since, need not be rendered again.
 """
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import os
 import re
 import struct
@@ -17,13 +18,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import PortraitError
+from portrait_shared.private_folders import PrivateFolder, sweep_folders
+from portrait_shared.protocol import MAX_PART_BYTES
+from portrait_shared.whole_files import read_bounded, replace_file, sweep_partials, write_error
 
 DIGEST_KEYWORD = "talking-portraits:digest"
 PHOTO_KEYWORD = "talking-portraits:photo"
+SEAL_KEYWORD = "talking-portraits:pixels"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEADER_BYTES = 8 + 25  # the signature and the IHDR chunk, which must come first
 _GLANCE_BYTES = 4096
+_MAX_FRAME_BYTES = MAX_PART_BYTES + 2**20  # what a server sends, and what is written into it here
+_MAX_TEXT_BYTES = 1000
+_MAX_CHUNKS = 2**17
+_WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
+_STAGE = ".portrait-stage-"
 _FRAME_FILE = re.compile(r"-?\d{4,}\.png")
 
 
@@ -58,61 +68,107 @@ def own_frames(folder: Path, photo: str) -> list[int]:
     return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
 
 
-def png_chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Chunks (type, content) of a PNG file.
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """Chunks (type, content) of a PNG file, one after another.
 
     Raises:
-        ValueError: not a PNG, cut short, or a chunk's checksum is wrong.
+        ValueError: not a PNG, cut short, a chunk's checksum is wrong, or something follows the end.
     """
     if not data.startswith(_SIGNATURE):
         raise ValueError("not a PNG file")
-    chunks, at = [], len(_SIGNATURE)
-    while at + 12 <= len(data):
+    view, at = memoryview(data), len(_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if at + 12 > len(data):
+            break
         (length,) = struct.unpack_from(">I", data, at)
-        kind, content = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        if at + 12 + length > len(data) or struct.unpack_from(">I", data, at + 8 + length)[0] != zlib.crc32(
-            content, zlib.crc32(kind)
-        ):
+        end = at + 12 + length
+        if end > len(data) or struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(view[at + 4 : end - 4]):
             raise ValueError("a chunk is damaged")
-        chunks.append((kind, content))
-        at += 12 + length
+        kind = data[at + 4 : at + 8]
+        if kind == b"IEND" and end != len(data):
+            raise ValueError("something follows its end")
+        yield kind, view[at + 8 : end - 4]
         if kind == b"IEND":
-            return chunks
+            return
+        at = end
     raise ValueError("the file ends before its end marker")
+
+
+def pixel_seal(data: bytes) -> str:
+    """SHA-256 (hex) over all chunks of a PNG that its pixels' look depends on: all but words and dates.
+
+    Raises:
+        ValueError: as `png_chunks`.
+    """
+    return _opened(data)[1]
+
+
+def _opened(data: bytes) -> tuple[dict[str, str], str]:
+    """The texts before a PNG's pixels, by keyword, and its seal; of two with one keyword the first."""
+    texts: dict[str, str] = {}
+    total = hashlib.sha256()
+    pixels = False
+    for kind, content in png_chunks(data):
+        if kind == b"tEXt" and not pixels:
+            _take_text(texts, content)
+        elif kind not in _WORDS:
+            total.update(kind + struct.pack(">I", len(content)))
+            total.update(content)
+            pixels = pixels or kind == b"IDAT"
+    return texts, total.hexdigest()
+
+
+def _take_text(texts: dict[str, str], content: memoryview) -> None:
+    if len(content) <= _MAX_TEXT_BYTES:
+        keyword, _, text = bytes(content).partition(b"\0")
+        texts.setdefault(keyword.decode("latin-1"), text.decode("latin-1"))
+
+
+def text_chunk(keyword: str, text: str) -> bytes:
+    """A tEXt chunk of a PNG file."""
+    content = b"tEXt" + f"{keyword}\0{text}".encode("latin-1")
+    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
 
 
 def marked_png(data: bytes, photo: str) -> bytes:
     """A frame's PNG with the content hash of the photo that it was made of."""
-    content = f"{PHOTO_KEYWORD}\0{photo}".encode("latin-1")
-    chunk = struct.pack(">I", len(content)) + b"tEXt" + content
-    return b"".join(
-        (data[:_HEADER_BYTES], chunk, struct.pack(">I", zlib.crc32(b"tEXt" + content)), data[_HEADER_BYTES:])
-    )
+    return b"".join((data[:_HEADER_BYTES], text_chunk(PHOTO_KEYWORD, photo), data[_HEADER_BYTES:]))
 
 
 def read_mark(path: Path) -> FrameMark | None:
     """What a frame file says of itself; None where the file is missing, damaged or not one of ours."""
     try:
-        return mark_of(path.read_bytes())
+        return mark_of(read_bounded(path, _MAX_FRAME_BYTES))
     except OSError:
         return None
 
 
 def mark_of(data: bytes) -> FrameMark | None:
-    """What a frame's PNG says of itself; None where it is damaged or not one of ours."""
+    """What a frame's PNG says of itself; None where it is damaged, altered or not one of ours.
+
+    Frames of before they carried a seal count where they are whole.
+    """
     try:
-        return _mark(iter(png_chunks(data)))
+        texts, seal = _opened(data)
     except ValueError:
         return None
+    return _mark(texts) if texts.get(SEAL_KEYWORD, seal) == seal else None
 
 
 def glance(path: Path) -> FrameMark | None:
     """As `read_mark`, but reads only the file's head: the pixels behind it may be damaged."""
     try:
         with path.open("rb") as file:
-            return _mark(_leading_chunks(file.read(_GLANCE_BYTES)))
+            head = file.read(_GLANCE_BYTES)
     except OSError:
         return None
+    texts: dict[str, str] = {}
+    for kind, content in _leading_chunks(head):
+        if kind == b"IDAT":
+            break
+        if kind == b"tEXt":
+            _take_text(texts, content)
+    return _mark(texts)
 
 
 def read_digest(path: Path) -> str | None:
@@ -121,25 +177,18 @@ def read_digest(path: Path) -> str | None:
     return mark.digest if mark is not None else None
 
 
-def _mark(chunks: Iterator[tuple[bytes, bytes]]) -> FrameMark | None:
-    texts: dict[str, str] = {}
-    for kind, content in chunks:
-        if kind == b"IDAT":
-            break
-        if kind == b"tEXt":
-            keyword, _, text = content.partition(b"\0")
-            texts.setdefault(keyword.decode("latin-1"), text.decode("latin-1"))
+def _mark(texts: Mapping[str, str]) -> FrameMark | None:
     return FrameMark(texts[DIGEST_KEYWORD], texts.get(PHOTO_KEYWORD, "")) if DIGEST_KEYWORD in texts else None
 
 
-def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Those that are whole in the head of a PNG file."""
     at = len(_SIGNATURE) if data.startswith(_SIGNATURE) else len(data)
     while at + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, at)
         if at + 12 + length > len(data):
             return
-        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        yield data[at + 4 : at + 8], memoryview(data)[at + 8 : at + 8 + length]
         at += 12 + length
 
 
@@ -149,7 +198,8 @@ def missing_frames(folder: Path, digests: Mapping[int, str]) -> list[int]:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Makes the folder and proves that it can be written to, before anything is rendered.
+    """Makes the folder and proves that it can be written to, before anything is rendered; what killed clients have
+    left in it half-written goes.
 
     Raises:
         PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
@@ -160,6 +210,8 @@ def prepare_folder(folder: Path) -> None:
             probe.write(b"\0")
     except OSError as error:
         raise _write_error(folder, error) from error
+    sweep_partials(folder)
+    sweep_folders(folder, _STAGE)
 
 
 def write_frame(path: Path, data: bytes) -> None:
@@ -168,13 +220,8 @@ def write_frame(path: Path, data: bytes) -> None:
     Raises:
         PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
-    partial = _partial(path)
     try:
-        try:
-            partial.write_bytes(data)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_file(path, data)
     except OSError as error:
         raise _write_error(path, error) from error
 
@@ -198,48 +245,33 @@ def copy_equal_frames(folder: Path, digests: Mapping[int, str]) -> list[int]:
         path = frame_path(folder, number)
         if (mark := glance(path)) is not None and mark.digest in wanted:
             sources.setdefault(mark.digest, path)
-    staged: list[int] = []
+    if not sources:
+        return []
     try:
-        for number, digest in sorted(digests.items()):
-            if digest in sources and _stage_copy(sources[digest], frame_path(folder, number), digest):
-                staged.append(number)
-        for number in staged:
-            os.replace(_partial(frame_path(folder, number)), frame_path(folder, number))
+        with PrivateFolder(folder, _STAGE) as stage:
+            staged = [
+                number
+                for number, digest in sorted(digests.items())
+                if digest in sources and _stage_copy(sources[digest], frame_path(stage, number), digest)
+            ]
+            for number in staged:
+                os.replace(frame_path(stage, number), frame_path(folder, number))
+            return staged
     except OSError as error:
         raise _write_error(folder, error) from error
-    finally:
-        for number in staged:
-            _partial(frame_path(folder, number)).unlink(missing_ok=True)
-    return staged
 
 
 def _stage_copy(source: Path, target: Path, digest: str) -> bool:
-    """Copies a frame beside its new place; False where the source is not what it says, or not there any more."""
+    """Copies a frame; False where the source is not what it says, or not there any more."""
     try:
-        data = source.read_bytes()
-    except FileNotFoundError:
+        data = read_bounded(source, _MAX_FRAME_BYTES)
+    except OSError:
         return False
     if (mark := mark_of(data)) is None or mark.digest != digest:
         return False
-    try:
-        _partial(target).write_bytes(data)
-    except OSError:
-        _partial(target).unlink(missing_ok=True)
-        raise
+    target.write_bytes(data)
     return True
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
-
-
 def _write_error(path: Path, error: OSError) -> PortraitError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return PortraitError(
-            ErrorCode.DISK_FULL, f"The disk is full: {path} could not be written.",
-            "Free some room and render again; the frames already written are kept and skipped.",
-        )  # fmt: skip
-    return PortraitError(
-        ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror or error}.",
-        "Choose an output folder that you may write to.",
-    )  # fmt: skip
+    return write_error(path, error, "Choose an output folder that you may write to.")

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from portrait_shared.channel import Channel, ServerLost
-from portrait_shared.connection import Connection, default_connection_file, private_folder
+from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Shutdown, Stopping
+from portrait_shared.private_folders import PrivateFolder
+from portrait_shared.whole_files import write_error
 
 _START_POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 65_536
@@ -42,7 +44,7 @@ class ServerProcess:
         options = ["--device", device, "--log-level", log_level, "--parent-pid", str(os.getpid())]
         self._start_command = [*command, "serve", *options]
         self._given_file = Path(connection_file) if connection_file else None
-        self._folder: Path | None = None
+        self._folder: PrivateFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._stale: tuple[int, int] | None = None
         self._last_words = ""
@@ -66,7 +68,7 @@ class ServerProcess:
         if self.alive:
             return
         if self._folder is None:
-            self._folder = private_folder()
+            self._folder = _folder_of_our_own()
         self._stale = _identity(self._file)
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}  # Blender's own
         try:
@@ -130,7 +132,7 @@ class ServerProcess:
                 self.kill()
         if self._folder is not None:
             self.log_tail()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
             self._folder = None
 
     def _ends_when_asked(self, timeout: float) -> bool:
@@ -183,12 +185,12 @@ class ServerProcess:
     @property
     def _file(self) -> Path:
         assert self._folder is not None
-        return self._given_file or self._folder / "connection.json"
+        return self._given_file or self._folder.path / "connection.json"
 
     @property
     def _errors(self) -> Path:
         assert self._folder is not None
-        return self._folder / "stderr.txt"
+        return self._folder.path / "stderr.txt"
 
     def _own_connection(self) -> Connection | None:
         """The connection file, unless it is the one that lay there before the process was started."""
@@ -200,6 +202,13 @@ class ServerProcess:
     def _failure(self, message: str) -> PortraitError:
         words = self.log_tail(12)
         return PortraitError(ErrorCode.SERVER_UNAVAILABLE, message, f"It said:\n{words}" if words else "Start it.")
+
+
+def _folder_of_our_own() -> PrivateFolder:
+    try:
+        return PrivateFolder()
+    except OSError as error:
+        raise write_error(Path(tempfile.gettempdir()), error, "Set TMPDIR to a folder you may write to.") from error
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -223,11 +232,14 @@ def find_server(path: Path | None = None, timeout: float = 3.0) -> Connection | 
     """
     try:
         connection = Connection.load(path or default_connection_file())
-        channel = Channel(connection)
     except PortraitError as error:
-        if error.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST):
+        if error.code == ErrorCode.SERVER_UNAVAILABLE:
             return None
         raise
+    try:
+        channel = Channel(connection)
+    except PortraitError:  # nobody is there, or somebody else has put a socket in a dead server's place
+        return None
     try:
         return connection if channel.greet("find_server", timeout) else None
     except ServerLost:

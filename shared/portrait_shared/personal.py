@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import write_frame
+from portrait_shared.safetensors_header import read_header
+from portrait_shared.whole_files import read_bounded, write_whole
 
 PERSONAL_FORMAT: Final = "talking-portraits personal"
 MAX_PERSONAL_BYTES: Final = 64_000_000
 """Some hundred times what tuning the largest networks makes."""
-_MAX_HEADER_BYTES: Final = 4_000_000
-_LENGTH_BYTES: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +46,17 @@ class PersonalFile:
     def load(cls, path: Path) -> PersonalFile:
         """Raises: PortraitError: FILE_MISSING; BAD_WEIGHTS."""
         try:
-            with path.open("rb") as file:
-                content = file.read(MAX_PERSONAL_BYTES + 1)
+            content = read_bounded(path, MAX_PERSONAL_BYTES)
         except OSError as error:
+            code = ErrorCode.BAD_WEIGHTS if error.errno == errno.EFBIG else ErrorCode.FILE_MISSING
             raise PortraitError(
-                ErrorCode.FILE_MISSING, f"The personal file {path} cannot be read: {error.strerror}.",
-                "Make it with `portrait adapt`.",
-            ) from error  # fmt: skip
+                code, f"The personal file {path} cannot be read: {error.strerror}.", "Make it with `portrait adapt`."
+            ) from error
         return cls(content)
 
     def save(self, path: Path) -> None:
         """Writes the file, whole or not at all. Raises: PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL."""
-        write_frame(path, self.content)
+        write_whole(path, self.content)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +83,10 @@ def _what_is_wrong(content: bytes) -> str | None:
     """Why a content is no safetensors file of ours, None where it looks like one."""
     if len(content) > MAX_PERSONAL_BYTES:
         return f"is larger than {MAX_PERSONAL_BYTES // 10**6} MB"
-    header_bytes = int.from_bytes(content[:_LENGTH_BYTES], "little")
-    if not 2 <= header_bytes <= min(_MAX_HEADER_BYTES, len(content) - _LENGTH_BYTES):
-        return "is no whole safetensors file"
     try:
-        header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + header_bytes])
-    except (ValueError, RecursionError):
-        return "is no safetensors file"
-    about = header.get("__metadata__") if isinstance(header, dict) else None
-    if not isinstance(about, dict) or about.get("format") != PERSONAL_FORMAT:
+        header = read_header(content)
+    except ValueError as error:
+        return f"is damaged, or no safetensors file: {error}"
+    if header.metadata.get("format") != PERSONAL_FORMAT:
         return "was not made by `portrait adapt`"
     return None

@@ -3,16 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import io
-import lzma
-import math
 import os
-import struct
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,18 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, described, shortened
 from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
+from portrait_shared.npz import DamagedArchive, npz_bytes, read_npz
+from portrait_shared.whole_files import write_whole
 
 MAX_SIDE_PIXELS = 16384
-MAX_BYTES = 4 * 2**30
 _MAX_FRAME_NUMBER = 2**31
 _FIELDS = ("points", "size", "fps", "start")
-# What zipfile and numpy raise on damaged files.
-_DAMAGED = (
-    OSError, ValueError, TypeError, EOFError, KeyError, IndexError, SyntaxError, OverflowError, MemoryError,
-    NotImplementedError, RuntimeError, struct.error, zlib.error, lzma.LZMAError, tokenize.TokenError, zipfile.BadZipFile,
-)  # fmt: skip
 
 
 def bad_track(message: str, remedy: str = "") -> PortraitError:
@@ -50,10 +37,10 @@ def validate_points(points: np.ndarray, start: int = 1) -> np.ndarray:
     """
     points = np.asarray(points)
     if points.dtype.kind not in "fiu":
-        raise bad_track(f"Landmark points must be numbers, not {points.dtype}.")
+        raise bad_track(f"Landmark points must be numbers, not {described(points)}.")
     if points.ndim != 3 or points.shape[1] != LANDMARK_COUNT or points.shape[2] not in (2, 3):
         raise bad_track(
-            f"Landmark points have shape {points.shape}; (T, {LANDMARK_COUNT}, 2 or 3) is needed.",
+            f"Landmark points have shape {shortened(str(points.shape), 60)}; (T, {LANDMARK_COUNT}, 2 or 3) is needed.",
             "The points are 68 iBUG landmarks followed by two pupils; write the track with `portrait landmarks`.",
         )
     if len(points) == 0:
@@ -139,24 +126,7 @@ class LandmarkTrack:
             "points": self.points, "size": np.array(self.size, np.int32), "fps": np.array(self.fps, np.float64),
             "start": np.array(self.start, np.int64), **self.extra,
         }  # fmt: skip
-        buffer = io.BytesIO()
-        # np.savez takes no array named "file", and a full disk makes it complain long after.
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, array in arrays.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(buffer.getbuffer())
-            os.replace(partial, path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise PortraitError(
-                ErrorCode.DISK_FULL if full else ErrorCode.OUTPUT_NOT_WRITABLE,
-                f"Cannot write {path}: {error.strerror}.", "Choose a folder you may write to, with room left.",
-            ) from error  # fmt: skip
+        write_whole(path, npz_bytes(arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LandmarkTrack:
@@ -174,7 +144,7 @@ class LandmarkTrack:
             )
         size = arrays["size"]
         if size.shape != (2,) or size.dtype.kind not in "iu":
-            raise bad_track(f"{path}: `size` must be two whole numbers, width and height, not {size.tolist()!r}.")
+            raise bad_track(f"{path}: `size` must be two whole numbers, width and height, not {described(size)}.")
         try:
             return cls(
                 points=arrays["points"], size=(int(size[0]), int(size[1])),
@@ -187,41 +157,17 @@ class LandmarkTrack:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
-        data = path.read_bytes()
+        return read_npz(path)
     except FileNotFoundError:
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.") from None
     except OSError as error:
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror or error}.", "Check the path and its rights."
         ) from error
-    if data.startswith(b"\x93NUMPY"):
-        raise bad_track(f"{path} is a single array, not a track.", "A track is an .npz file.")
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-            if sum(member.file_size for member in members) > MAX_BYTES:
-                raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
-            return {member.filename.removesuffix(".npy"): _read_array(archive, member) for member in members}
-    except _DAMAGED as error:
+    except DamagedArchive as error:
         raise bad_track(
             f"{path} is not a readable landmark track ({error}).", "Write it again with `portrait landmarks`."
         ) from error
-
-
-def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """One array, its header checked before memory is given to it; numpy itself believes any size."""
-    content = io.BytesIO(archive.read(member))
-    version = np.lib.format.read_magic(content)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    if version not in read_header:
-        raise ValueError(f"{member.filename} has an unknown version")
-    shape, _, dtype = read_header[version](content)
-    if dtype.hasobject:
-        raise ValueError(f"{member.filename} holds Python objects, which are never loaded")
-    if math.prod(shape) * dtype.itemsize > member.file_size:
-        raise ValueError(f"{member.filename} is shorter than it says")
-    content.seek(0)
-    return np.asarray(np.lib.format.read_array(content, allow_pickle=False))
 
 
 def _scalar(arrays: Mapping[str, Any], name: str, default: float) -> Any:
@@ -229,5 +175,5 @@ def _scalar(arrays: Mapping[str, Any], name: str, default: float) -> Any:
     if value is None:
         return default
     if value.size != 1 or value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-        raise bad_track(f"`{name}` must be one finite number, not {value.tolist()!r}.")
+        raise bad_track(f"`{name}` must be one finite number, not {described(value)}.")
     return value.item()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
+from portrait_shared import frame_files
 from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol import pack
@@ -138,12 +139,22 @@ def test_a_server_of_another_version(acting: Any, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to play a full disk")
-def test_a_full_disk_keeps_the_frames_that_are_there(needs_server: None, acting: Any) -> None:
+def test_a_full_disk_keeps_the_frames_that_are_there(
+    needs_server: None, acting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage_copy = frame_files._stage_copy
+
+    def onto_a_disk_that_fills(source: Path, target: Path, digest: str) -> bool:
+        if target.name == "0008.png":
+            Path("/dev/full").write_bytes(b"a frame")
+        return stage_copy(source, target, digest)
+
     bpy.ops.portrait.render()
     kept = {file.name: file.read_bytes() for file in acting.folder().iterdir()}
     acting.frame_start, acting.frame_end, acting.use_scene_range = 4, 8, False
-    (acting.folder() / f".0008.png.{os.getpid()}.partial").symlink_to("/dev/full")
+    monkeypatch.setattr(frame_files, "_stage_copy", onto_a_disk_that_fills)
     failure(bpy.ops.portrait.render)
+    monkeypatch.undo()
     problem = problems.last(acting.uid)
     assert problem.code is ErrorCode.DISK_FULL and problem.fix is Fix.CHOOSE_FOLDER
     assert {name: (acting.folder() / name).read_bytes() for name in kept} == kept

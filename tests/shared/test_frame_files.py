@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from portrait_server.output.png import encode_png
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import frame_path, missing_frames, prepare_folder, read_digest, write_frame
+from portrait_shared.whole_files import partial_file, write_error
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (24, 32, 3), np.uint8)
 
@@ -59,11 +61,21 @@ def test_a_failed_write_keeps_the_frame_that_was_there(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to play a full disk")
 def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
-    partial = tmp_path / f".0001.png.{os.getpid()}.partial"
-    partial.symlink_to("/dev/full")
-    with pytest.raises(PortraitError) as caught:
-        write_frame(tmp_path / "0001.png", bytes(100_000))
+    path = tmp_path / "0001.png"
+    with pytest.raises(PortraitError) as caught, wrapped(path), partial_file(path) as partial:
+        partial.unlink()
+        partial.symlink_to("/dev/full")
+        partial.write_bytes(bytes(100_000))
     assert caught.value.code is ErrorCode.DISK_FULL and "Free some room" in caught.value.remedy
+    assert not list(tmp_path.iterdir())
+
+
+@contextlib.contextmanager
+def wrapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error
 
 
 def test_a_folder_that_cannot_be_made_is_refused_before_rendering(tmp_path: Path) -> None:

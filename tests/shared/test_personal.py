@@ -16,6 +16,8 @@ from portrait_shared.personal import MAX_PERSONAL_BYTES, PERSONAL_FORMAT, Person
 
 
 def content(header: object, tensors: bytes = b"") -> bytes:
+    if tensors and isinstance(header, dict):
+        header = header | {"style": {"dtype": "U8", "shape": [len(tensors)], "data_offsets": [0, len(tensors)]}}
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + tensors
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.npz import DamagedArchive, read_npz
+from portrait_shared.whole_files import partial_file
 
 from portrait_server.corpora.sample import Corpus, Sample
 
@@ -70,23 +71,19 @@ class Pool(Corpus):
 def _read(path: Path) -> Sample | None:
     """A kept sample; None where there is none, or only a damaged one."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            values = {name: arrays[name] for name in arrays.files}
+        values: dict[str, Any] = read_npz(path)
         return Sample(**(values | {"identity": int(values["identity"])}))
-    except (FileNotFoundError, zipfile.BadZipFile, EOFError, KeyError, TypeError, ValueError):
+    except (FileNotFoundError, DamagedArchive, KeyError, TypeError, ValueError):
         return None
 
 
 def _write(path: Path, sample: Sample) -> None:
     values = {field.name: getattr(sample, field.name) for field in dataclasses.fields(sample)}
-    partial = path.with_name(f"{path.stem}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
+        with partial_file(path) as partial, partial.open("r+b") as file:
             np.savez(file, **{name: value for name, value in values.items() if value is not None})
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot keep a sample in {path.parent}: {error}.",
             "Free some space, or set data.pool to 0.",

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT
+from portrait_shared.whole_files import parse_json, partial_file, sweep_partials
 
 SUFFIX: Final = ".shard"
 ENTRY: Final = np.dtype(
@@ -67,9 +68,9 @@ def write_shard(
         PortraitError: OUTPUT_NOT_WRITABLE.
     """
     index = np.zeros(len(faces), ENTRY)
-    partial = path.with_name(path.name + ".partial")
+    sweep_partials(path.parent)
     try:
-        with partial.open("wb") as file:
+        with partial_file(path) as partial, partial.open("r+b") as file:
             file.write(bytes(_HEAD.size))
             for entry, (source, frame, face) in zip(index, faces, strict=True):
                 image, matte = _jpeg(face.image), _png(face.matte)
@@ -85,7 +86,6 @@ def write_shard(
             file.write(_HEAD.pack(_MAGIC, at, len(tail), zlib.crc32(tail), len(faces)))
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
     except OSError as error:
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
@@ -191,7 +191,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 def _listed(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        listed = json.loads(text)
+        listed = parse_json(text)
     except ValueError as error:
         raise _damaged(path, "its list of sources cannot be read") from error
     if (

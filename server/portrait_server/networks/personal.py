@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.personal import PERSONAL_FORMAT, PersonalFile
+from portrait_shared.safetensors_header import read_header
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
@@ -84,10 +85,9 @@ def to_file(personal: Personal) -> PersonalFile:
 
 def from_file(file: PersonalFile) -> Personal:
     """Reads what `to_file` made. Raises: PortraitError: BAD_WEIGHTS where it is damaged or something else."""
-    header_bytes = int.from_bytes(file.content[:8], "little")
-    header = json.loads(file.content[8 : 8 + header_bytes])["__metadata__"]
+    header = read_header(file.content).metadata
     if header.get("version") != str(FORMAT_VERSION):
-        raise _bad(f"has format version {header.get('version')!r}; this program reads {FORMAT_VERSION}")
+        raise _bad(f"has format version {described(header.get('version'))}; this program reads {FORMAT_VERSION}")
     try:
         tensors = deserialised(file.content)
         style = tensors.pop("style")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import write_frame
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
+from portrait_shared.errors import ErrorCode, PortraitError, described
+from portrait_shared.safetensors_header import Header, read_header
+from portrait_shared.whole_files import parse_json, read_bounded, write_whole
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 
 from portrait_server.networks.configurations import Configuration, Networks
@@ -22,6 +23,10 @@ FORMAT: Final = "talking-portraits weights"
 FORMAT_VERSION: Final = 1
 WIDEST: Final = 4096
 """Channels or pixels: no network of ours comes near, a damaged header may."""
+_MAX_BYTES = 4 * 2**30
+_KINDS = ("F32", "F16")
+# What PyTorch and our own constructors raise for widths that do not fit each other.
+_NOT_BUILT = (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 _REMEDY = "Get the file again, or train weights with `portrait train`."
 
 
@@ -62,7 +67,7 @@ def save(path: Path, networks: Networks, *, step: int, licence: str, half: bool 
         "licence": licence,
         "checksum": info.checksum,
     }
-    write_frame(path, serialised(tensors, header))
+    write_whole(path, serialised(tensors, header))
     return info
 
 
@@ -73,15 +78,21 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[Networks, Weig
         PortraitError: WEIGHTS_MISSING where there is no such file; BAD_WEIGHTS where it is damaged, cut short,
             of another program, or of a newer version.
     """
-    info = read_info(path)
+    content, header = _opened(path)
+    info = _info(path, header)
+    if other := sorted(set(header.kinds.values()) - set(_KINDS)):
+        raise _bad(path, f"holds numbers of the kind {other[0]}; {' and '.join(_KINDS)} are read")
     try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        tensors = deserialised(content)
+    except (SafetensorError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise _bad(path, f"is damaged ({error})") from error
     if _checksum(tensors) != info.checksum:
         raise _bad(path, "is damaged: its checksum is wrong")
-    with torch.device("meta"):
-        networks = Networks(info.configuration)
+    try:
+        with torch.device("meta"):  # shapes without numbers: whatever the widths, it takes no memory
+            networks = Networks(info.configuration)
+    except _NOT_BUILT as error:
+        raise _bad(path, f"has a configuration that makes no networks ({error})") from error
     expected = networks.state_dict()
     if expected.keys() != tensors.keys() or any(expected[name].shape != tensors[name].shape for name in expected):
         raise _bad(path, f"does not hold the networks of its configuration {info.configuration.name!r}")
@@ -93,26 +104,38 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[Networks, Weig
 
 def read_info(path: Path) -> WeightsInfo:
     """What a file says of itself. Raises: as `load`."""
+    return _info(path, _opened(path)[1])
+
+
+def _opened(path: Path) -> tuple[bytes, Header]:
     if not path.is_file():
         raise PortraitError(ErrorCode.WEIGHTS_MISSING, f"There is no weights file {path}.", _REMEDY)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-    except (SafetensorError, OSError, ValueError) as error:
+        content = read_bounded(path, _MAX_BYTES)
+        return content, read_header(content)
+    except (OSError, MemoryError) as error:
+        raise _bad(path, f"cannot be read ({error})") from error
+    except ValueError as error:
         raise _bad(path, f"is no whole safetensors file ({error})") from error
+
+
+def _info(path: Path, file: Header) -> WeightsInfo:
+    header = file.metadata
     if header.get("format") != FORMAT:
         raise _bad(path, "is a safetensors file of another program")
     if header.get("version") != str(FORMAT_VERSION):
-        raise _bad(path, f"has format version {header.get('version')!r}; this program reads {FORMAT_VERSION}")
+        raise _bad(path, f"has format version {described(header.get('version'))}; this program reads {FORMAT_VERSION}")
     try:
-        configuration = _configuration(json.loads(header["configuration"]))
+        configuration = _configuration(parse_json(header["configuration"]))
         return WeightsInfo(configuration, int(header["step"]), header["licence"], header["checksum"])
     except (KeyError, TypeError, ValueError) as error:
         raise _bad(path, f"has a damaged header ({error})") from error
 
 
-def _configuration(values: dict[str, Any]) -> Configuration:
+def _configuration(values: Any) -> Configuration:
     """Raises: TypeError, ValueError for what is no configuration of ours."""
+    if not isinstance(values, dict):
+        raise TypeError("the configuration is no table")
     if "side" in values:
         values = {"embedder_side": values["side"]} | values  # files of before it was a choice
     kinds = {"str": str, "bool": bool, "int": int}
@@ -121,9 +144,9 @@ def _configuration(values: dict[str, Any]) -> Configuration:
     for field in fields(Configuration):
         value = values[field.name]
         if type(value) is not kinds[str(field.type)]:
-            raise TypeError(f"{field.name} is {value!r}")
+            raise TypeError(f"{field.name} is {described(value)}")
         if type(value) is int and not 0 < value <= WIDEST:
-            raise ValueError(f"{field.name} is {value}")
+            raise ValueError(f"{field.name} is {described(value)}")
     return Configuration(**values)
 
 

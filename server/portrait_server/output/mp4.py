@@ -11,6 +11,7 @@ import av
 import numpy as np
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import partial_file
 
 from portrait_server.images import read_image
 
@@ -28,10 +29,12 @@ def write_mp4(frames: Sequence[Path], path: Path, fps: float) -> None:
     Raises:
         PortraitError: a frame cannot be read, or the file cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
     height, width = (side - side % 2 for side in read_image(frames[0]).shape[:2])
     try:
-        with av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        with (
+            partial_file(path) as partial,
+            av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container,
+        ):
             container.metadata["comment"] = f"Synthetic: made with Talking Portraits {__version__}"
             stream = container.add_stream("h264", rate=Fraction(fps).limit_denominator(1001))
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -40,12 +43,9 @@ def write_mp4(frames: Sequence[Path], path: Path, fps: float) -> None:
                 pixels = np.ascontiguousarray(read_image(frame)[:height, :width, :3])
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(stream.encode(None))
-        partial.replace(path)
     except (OSError, av.FFmpegError) as error:
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE,
             f"Cannot write {path}: {error}.",
             "Choose a folder with room that you may write to.",
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import zlib
 import cv2
 import numpy as np
 from portrait_shared import __version__
-from portrait_shared.frame_files import DIGEST_KEYWORD
+from portrait_shared.frame_files import DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk
 
 # On photographs run-length matching is both the fastest of zlib's strategies and the smallest file.
 _PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -27,7 +27,7 @@ _XMP = (
 
 
 def encode_png(frame: np.ndarray, digest: str, engine: str) -> bytes:
-    """A PNG file with the frame's digest and a statement that the picture is synthetic.
+    """A PNG file with the frame's digest, the seal of its pixels, and a statement that the picture is synthetic.
 
     Args:
         frame: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
@@ -43,7 +43,8 @@ def encode_png(frame: np.ndarray, digest: str, engine: str) -> bytes:
     return b"".join(
         (
             data[:_HEADER_BYTES],
-            _chunk(b"tEXt", f"{DIGEST_KEYWORD}\0{digest}".encode("latin-1")),
+            text_chunk(DIGEST_KEYWORD, digest),
+            text_chunk(SEAL_KEYWORD, pixel_seal(data)),
             # iTXt: keyword, no compression, no language, no translated keyword, UTF-8 text
             _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode()),
             data[_HEADER_BYTES:],

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import write_whole
 
 from portrait_server.landmarks_command import check_writable
 from portrait_server.speech.audio import LOUDNESS_FPS, RATE, loudness, read_speech
@@ -43,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"Progress: {told}/100", flush=True)
 
     phones = spoken_phones(samples, args.text, progress)
-    _write(args.output, speech_record(phones, loudness(samples).tolist(), args.start, len(samples) / RATE))
+    record = speech_record(phones, loudness(samples).tolist(), args.start, len(samples) / RATE)
+    write_whole(args.output, json.dumps(record).encode())
     spoken = sum(phone.name != SILENCE for phone in phones)
     print(f"{spoken} phones in {len(samples) / RATE:.1f} s. Saved: {args.output}")
     return 0
@@ -60,15 +60,3 @@ def speech_record(phones: list[Phone], loud: list[float], start: float, seconds:
         "visemes": [[name, round(start + a, 4), round(start + b, 4)] for name, a, b in shapes],
         "loudness": {"fps": LOUDNESS_FPS, "values": [round(value, 3) for value in loud]},
     }
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror}.", "Choose another folder."
-        ) from error

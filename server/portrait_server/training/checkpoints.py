@@ -15,8 +15,10 @@ from typing import Any
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.safetensors_header import read_header
+from portrait_shared.whole_files import parse_json, read_bounded
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor
 
@@ -24,6 +26,7 @@ from portrait_server.networks.configurations import Networks
 from portrait_server.networks.discriminator import ProjectionDiscriminator
 
 _TENSORS, _STATE, _PREFIX = "tensors.safetensors", "state.json", "checkpoint-"
+_MAX_TENSORS_BYTES, _MAX_STATE_BYTES = 16 * 2**30, 64 * 2**20
 _JUDGE = "discriminator/"
 _REMEDY = "Delete that checkpoint's folder: the run then goes on from the one before."
 
@@ -75,8 +78,13 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         PortraitError: BAD_WEIGHTS where the folder is damaged.
     """
     try:
-        return load_file(path / _TENSORS), json.loads((path / _STATE).read_text("utf-8"))
-    except (SafetensorError, OSError, ValueError) as error:
+        content = read_bounded(path / _TENSORS, _MAX_TENSORS_BYTES)
+        read_header(content)
+        state = parse_json(read_bounded(path / _STATE, _MAX_STATE_BYTES))
+        if not isinstance(state, dict):
+            raise ValueError("its state is no table")
+        return deserialised(content), state
+    except (SafetensorError, OSError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise PortraitError(ErrorCode.BAD_WEIGHTS, f"{path} is no whole checkpoint: {error}.", _REMEDY) from error
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import read_bounded
 
 from portrait_server.networks import configurations
 from portrait_server.networks.weights_file import WIDEST
@@ -33,6 +34,7 @@ _OVERRIDES = {
     "embedding": int,
     "spectral": bool,
 }
+_MAX_BYTES = 2**20
 _LEAST_SIDE = 64  # embedder and discriminator halve it six times
 _SIDE_STEP = 16  # the generators halve it four times, and double it again
 _MOST_SEED = 2**32 - 1
@@ -47,7 +49,7 @@ def load(path: Path) -> Configuration:
     if not path.is_file() and (CONFIGS / path.name).is_file() and path.parent == Path():
         path = CONFIGS / path.name
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
+        values = tomllib.loads(read_bounded(path, _MAX_BYTES).decode("utf-8"))
     except OSError as error:
         known = ", ".join(sorted(p.name for p in CONFIGS.glob("*.toml")))
         raise PortraitError(
@@ -55,7 +57,7 @@ def load(path: Path) -> Configuration:
             f"{path} cannot be read: {error.strerror}.",
             f"These ship with the program: {known}.",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no text, or nested too deeply
         raise _bad(path.name, f"is not TOML: {error}") from error
     configuration = _record(Configuration, values, "", path.parent.absolute())
     _check(configuration)

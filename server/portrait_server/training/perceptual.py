@@ -15,8 +15,10 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.safetensors_header import read_header
+from portrait_shared.whole_files import read_bounded
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as deserialised
 from torch import Tensor, nn
 
 _BLOCKS: Final = {"vgg19": (2, 2, 4, 4, 1), "vggface": (2, 2, 3, 3, 1)}
@@ -25,6 +27,8 @@ _BLOCKS: Final = {"vgg19": (2, 2, 4, 4, 1), "vggface": (2, 2, 3, 3, 1)}
 _MEAN: Final = {"vgg19": (0.485, 0.456, 0.406), "vggface": (129.1863, 104.7624, 93.5940)}
 _DEVIATION: Final = {"vgg19": (0.229, 0.224, 0.225), "vggface": (1.0, 1.0, 1.0)}
 _SCALE: Final = {"vgg19": 1.0, "vggface": 255.0}
+
+_MAX_BYTES = 4 * 2**30
 
 _ALTERNATIVE = (
     "docs/training.md says how to convert it; or leave the network's name out of [content] and give "
@@ -107,8 +111,10 @@ def _read(network: str, path: Path) -> dict[str, Tensor]:
             _ALTERNATIVE,
         )
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        content = read_bounded(path, _MAX_BYTES)
+        read_header(content)
+        return deserialised(content)
+    except (SafetensorError, OSError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         raise PortraitError(
             ErrorCode.WEIGHTS_MISSING, f"{path} is no safetensors file of {network}: {error}.", _ALTERNATIVE
         ) from error

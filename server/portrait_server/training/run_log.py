@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import write_whole
 from torch.utils.tensorboard import SummaryWriter
 
 
@@ -44,7 +45,7 @@ class RunLog:
     def sheet(self, name: str, step: int, picture: np.ndarray) -> None:
         """A sample sheet, `samples/STEP-NAME.png`: (H, W, 3) uint8 RGB."""
         path = self._folder / "samples" / f"{step:08d}-{name}.png"
-        cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        write_whole(path, cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
         self._board.add_image(f"samples/{name}", picture, step, dataformats="HWC")
 
     def close(self) -> None:

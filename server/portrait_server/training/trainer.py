@@ -253,10 +253,10 @@ class Trainer:
         try:
             self.learner.load(tensors)
             self.progress = Progress(**state["progress"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise PortraitError(
                 ErrorCode.BAD_WEIGHTS,
-                f"{path} is a checkpoint of other networks: {str(error).splitlines()[0]}",
+                f"{path} is a checkpoint of other networks: {str(error).partition(chr(10))[0]}",
                 "Resume with the configuration that the run was started with.",
             ) from error
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from portrait_shared.private_folders import PrivateFolder
 
 from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.expressions import random_change
@@ -102,15 +102,15 @@ def person_corpora(faces: Sequence[Face]) -> Iterator[PersonCorpora]:
     moved otherwise.
     """
     left_out, learnt = list(faces[1::5]), [face for number, face in enumerate(faces) if number % 5 != 1]
-    with tempfile.TemporaryDirectory(prefix="portrait-adapt-") as folder:
-        reposed = [_reposed(Path(folder) / "learnt", learnt)]
+    with PrivateFolder() as folder:
+        reposed = [_reposed(folder / "learnt", learnt)]
         if left_out:
-            reposed.append(_reposed(Path(folder) / "left-out", left_out))
+            reposed.append(_reposed(folder / "left-out", left_out))
         size = max(_LEAST_SAMPLES, _SAMPLES_A_PHOTOGRAPH * len(learnt))
         both = Mixture([Person(learnt, learnt, reposed[0]), Copies(learnt, _LEARNT_STRENGTHS)], [1, 1])
         held = left_out or learnt
         yield PersonCorpora(
-            Pool(both, size, Path(folder) / "pool"),
+            Pool(both, size, folder / "pool"),
             {"photograph": Person(learnt, held, reposed[-1]), "copy": Copies(held, _HELD_STRENGTHS)},
         )
 

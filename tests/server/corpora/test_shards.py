@@ -125,7 +125,7 @@ def test_an_interrupted_build_goes_on(
         build(Interrupted(photo_folder), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["00000.shard"]
     before = (tmp_path / "00000.shard").read_bytes()
-    (tmp_path / "00001.shard.partial").write_bytes(b"half of it")
+    (tmp_path / f".portrait-{0:016x}.partial").write_bytes(b"half of it")
     source = Counting(photo_folder)
     built = build(source, tmp_path)
     assert built.faces == 2 and built.sources == 2 and len(built.skipped) == 2

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Final
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.npz import DamagedArchive, read_npz
 
 
 class Part(IntEnum):
@@ -90,19 +90,19 @@ class HeadModel:
             PortraitError: FILE_MISSING, or BAD_IMAGE where it is another file.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                vertices, triangles = arrays["V"].astype(np.float32), arrays["F"].astype(np.int32)
-                identity, expressions = arrays["I"].astype(np.float32), arrays["E"].astype(np.float32)
-                names = tuple(str(name) for name in arrays["names"])
+            arrays = read_npz(path)
+            vertices, triangles = arrays["V"].astype(np.float32), arrays["F"].astype(np.int32)
+            identity, expressions = arrays["I"].astype(np.float32), arrays["E"].astype(np.float32)
+            names = tuple(str(name) for name in arrays["names"])
         except FileNotFoundError:
             raise PortraitError(
                 ErrorCode.FILE_MISSING, f"There is no head model {path}.", "The documentation of corpora says how."
             ) from None
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        except (OSError, ValueError, TypeError, KeyError, DamagedArchive) as error:
             raise _not_a_head(path, str(error)) from error
         if vertices.shape != (_ICT_VERTICES, 3) or identity.shape[1:] != vertices.shape:
             raise _not_a_head(path, f"it has vertices {vertices.shape} and modes {identity.shape}")
-        if expressions.shape != (len(names), *vertices.shape) or triangles.max() >= _ICT_VERTICES:
+        if expressions.shape != (len(names), *vertices.shape) or triangles.ndim != 2 or not _inside(triangles):
             raise _not_a_head(path, f"its expressions are {expressions.shape} for {len(names)} names")
         parts = np.empty(_ICT_VERTICES, np.uint8)
         for part, first, last in _ICT_PARTS:
@@ -151,3 +151,7 @@ def _not_a_head(path: Path, why: str) -> PortraitError:
         f"{path} is not the ICT-FaceKit head: {why}.",
         "The documentation of corpora says how to make it.",
     )
+
+
+def _inside(triangles: np.ndarray) -> bool:
+    return triangles.size > 0 and triangles.min() >= 0 and triangles.max() < _ICT_VERTICES
