@@ -14,8 +14,8 @@ def path_options() -> set[str]:
     return {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"} if known else {"ANIMATABLE"}
 
 
-def strips_of(editor: bpy.types.SequenceEditor) -> Any:
-    """The collection of strips: ``strips`` since 4.4, ``sequences`` before."""
+def strips_of(editor: bpy.types.SequenceEditor | bpy.types.MetaStrip) -> Any:
+    """The collection of strips of a sequencer or of a meta: ``strips`` since 4.4, ``sequences`` before."""
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
@@ -35,6 +35,19 @@ def set_strip_start(strip: Any, frame: int) -> None:
         strip.content_start = frame
     else:
         strip.frame_start = frame
+
+
+def sequencer_has_no_scene(context: bpy.types.Context) -> bool:
+    """Whether the workspace names no scene for its sequencers, which are then empty: since 5.0 a new one does not."""
+    workspace = getattr(context, "workspace", None)
+    return hasattr(workspace, "sequencer_scene") and workspace.sequencer_scene is None
+
+
+def handle_offsets(strip: Any) -> tuple[float, float]:
+    """Frames by which a strip's handles lie inside its content (or, below 0, outside of it)."""
+    if hasattr(strip, "left_handle_offset"):  # 5.1 renamed them; the old names go in 6.0
+        return float(strip.left_handle_offset), float(strip.right_handle_offset)
+    return float(strip.frame_offset_start), float(strip.frame_offset_end)
 
 
 def strip_range(strip: Any) -> range:
@@ -139,3 +152,22 @@ def select_pose_bone(bone: bpy.types.PoseBone, selected: bool) -> None:
 def is_selected(bone: bpy.types.PoseBone) -> bool:
     """See `select_pose_bone`."""
     return bone.select if bpy.app.version >= (5, 0, 0) else bone.bone.select
+
+
+def new_driver(owner: bpy.types.ID, path: str) -> bpy.types.FCurve:
+    """A driver whose curve has no keys and no modifiers yet; which of them a new one comes with differs."""
+    driver = owner.driver_add(path)
+    while len(driver.modifiers):
+        driver.modifiers.remove(driver.modifiers[0])
+    while len(driver.keyframe_points):
+        driver.keyframe_points.remove(driver.keyframe_points[0])
+    return driver
+
+
+def mix_sockets(
+    mix: bpy.types.ShaderNodeMix,
+) -> tuple[bpy.types.NodeSocket, bpy.types.NodeSocket, bpy.types.NodeSocket]:
+    """The sockets (A, B, Result) of a Mix node's own type of data; it has those of all types, of the same names."""
+    kind = {"RGBA": "RGBA", "FLOAT": "VALUE", "VECTOR": "VECTOR"}[mix.data_type]
+    found = {socket.name: socket for socket in mix.inputs if socket.type == kind and socket.name in ("A", "B")}
+    return found["A"], found["B"], next(socket for socket in mix.outputs if socket.type == kind)

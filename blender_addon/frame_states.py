@@ -17,7 +17,7 @@ import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
 
-from . import job_queue, sampling
+from . import frame_display, job_queue, sampling, sequencer
 from .frame_keys import note_change as note_outside_change
 from .frame_watch import FrameState, Watch
 from .properties import portraits_of
@@ -74,6 +74,9 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
             except PortraitError:  # the panel says why it cannot be rendered
                 changed |= bool(watch.states)
                 watch.states, watch.hint = {}, ""
+            if watch.files is not None:
+                changed |= frame_display.follow(scene, portrait, *watch.files)
+            sequencer.fit_strips(portrait.uid)
     for uid in set(_watches) - there:
         del _watches[uid]
     return changed

@@ -58,16 +58,23 @@ class Watch:
         self._pass: range | None = None
         self._passed: dict[int, bytes] = {}
         self._rows: dict[bytes, np.ndarray] = {}
+        self._sampled: set[int] = set()  # frames whose points were known at some time, as the rig was then
         self._marks: Marks = {}
         self._folder: Path | None = None
         self._look: Future[Marks] | None = None
         self._looked_at = 0.0
+        self._looked = self._look_counts = False
         self._failed: set[int] = set()
         self._job: RenderJob | None = None
         self._changed = True
         self._rig: RigState | None = None
         self._time: tuple[float, int] = (0.0, 0)
         self._decided_on: tuple[Any, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, list[int]] | None:
+        """The portrait's folder and the frames that were last seen in it; None before the first look."""
+        return (self._folder, sorted(self._marks)) if self._folder is not None and self._looked else None
 
     def note_change(self) -> None:
         """The rig may move otherwise than it did."""
@@ -152,11 +159,14 @@ class Watch:
     def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
         folder = portrait.folder()
         if folder != self._folder:
-            self._folder, self._marks, self._look, self._looked_at = folder, {}, None, 0.0
+            self._folder, self._marks, self._look, self._looked_at, self._looked = folder, {}, None, 0.0, False
         if self._look is not None and self._look.done():
-            self._marks, self._look = self._look.result(), None
+            self._marks, self._look, self._looked = self._look.result(), None, self._look_counts
+        if job_queue.active_of(self.uid) is not None:
+            self._looked = self._look_counts = False  # its frames may be newer than what was seen
         if self._look is None and time.monotonic() - self._looked_at > _LOOK_SECONDS:
             self._looked_at = time.monotonic()
+            self._look_counts = job_queue.active_of(self.uid) is None
             self._look = _reader.submit(look_at_files, folder, self._marks)
 
     def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
@@ -172,9 +182,10 @@ class Watch:
                 state = FrameState.STALE
             elif (row := self._rows.get(self._keys.get(frame, b""))) is None:
                 # The rig's own curves, changed since the frame was sampled, make other points but for a coincidence.
-                guess = self._keys and self._rows and self._rig is not None and not self._rig.moved_from_outside
+                guess = frame in self._sampled and self._rig is not None and not self._rig.moved_from_outside
                 state = FrameState.STALE if guess else FrameState.CHECKING
             else:
+                self._sampled.add(frame)
                 fresh = mark.digest == frame_digest(known.portrait_id, row, size, portrait.matte)
                 state = FrameState.DONE if fresh else FrameState.STALE
             if state is FrameState.DONE:

@@ -6,7 +6,16 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import choosing, frame_band, frame_states, job_queue, live_preview, portrait_copies, problems
+from . import (
+    choosing,
+    frame_band,
+    frame_display,
+    frame_states,
+    job_queue,
+    live_preview,
+    portrait_copies,
+    problems,
+)
 from .render_job import RenderJob
 
 
@@ -37,6 +46,7 @@ _HANDLERS = (
     *portrait_copies.HANDLERS,
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,
+    *frame_display.HANDLERS,
 )
 
 

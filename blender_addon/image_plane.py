@@ -9,17 +9,17 @@ from typing import Final
 
 import bpy
 import numpy as np
-from portrait_shared.frame_files import frame_path
 
-from . import compat
+from . import compat, plane_frames
 from .plane_space import PlaneSpace
 from .problems import Fix, SceneError
+from .view_colors import altered_colors as altered_colors
+from .view_colors import use_own_colors as use_own_colors
 
 TEXTURE_NODE: Final = "Portrait"
 _PREVIEW_KEY: Final = "talking_portrait_preview"
 _PHOTO_KEY: Final = "talking_portrait_photo"
 _BEFORE_KEY: Final = "talking_portrait_before"
-_NEVER = 1_048_574  # the last frame a scene can have: a sequence that starts there holds its first picture
 
 
 def build(scene: bpy.types.Scene, name: str, space: PlaneSpace, photo: bpy.types.Image) -> bpy.types.Object:
@@ -33,7 +33,9 @@ def build(scene: bpy.types.Scene, name: str, space: PlaneSpace, photo: bpy.types
 
 def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
     """Puts the still photograph on the plane."""
-    texture_node(plane).image = photo
+    node = texture_node(plane)
+    plane_frames.forget_away(node)
+    plane_frames.put(node, photo)
 
 
 def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: bpy.types.Image) -> None:
@@ -41,17 +43,19 @@ def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: b
     node = texture_node(plane)
     node[_PHOTO_KEY] = photo
     if node.image is None or node.image == old:
-        node.image = photo
+        plane_frames.put(node, photo)
 
 
-def show_frames(plane: bpy.types.Object, folder: Path, numbers: Iterable[int]) -> bpy.types.Image | None:
+def show_frames(
+    plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0
+) -> bpy.types.Image | None:
     """Plays the frame files on the plane: file N at scene frame N, the first and the last one held.
 
-    Where frames are missing between others, those up to the first gap are shown; the rest follow when the gap
-    is filled, because Blender shows magenta for a missing file.
+    Where frames are missing between others, the one before them is held.
 
     Args:
         numbers: all frames that are in the folder.
+        stretch: see `scene_time.stretch`.
 
     Returns:
         The image sequence, or None where there are no frames yet.
@@ -59,22 +63,44 @@ def show_frames(plane: bpy.types.Object, folder: Path, numbers: Iterable[int]) -
     there = set(numbers)
     if not there:
         return None
-    first = last = min(there)
-    while last + 1 in there:
-        last += 1
-    image = _sequence(frame_path(folder, first), texture_node(plane).image)
     node = texture_node(plane)
-    node.image = image
-    user = node.image_user
-    user.use_cyclic = False
-    user.use_auto_refresh = True
-    # File played = clamp(scene frame - frame_start + 1, 0, duration) + offset. Starting one frame late makes the
-    # clamp at 0 the first file, so that it is held before the range instead of a file that does not exist.
-    user.frame_offset = first
-    user.frame_start = first + 1 if last > first else _NEVER
-    user.frame_duration = max(last - first, 1)
-    image.reload()
-    return image
+    plane_frames.note_wanted(node, there)
+    plane_frames.show(node, folder, there, stretch)
+    for image in plane_frames.playing(node):
+        plane_frames.make_alike(image, node.get(_PHOTO_KEY))
+        image.reload()
+    return node.image
+
+
+def follow_files(plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0) -> bool:
+    """Plays those frames of the last `show_frames` whose files are there; whether anything on the plane changed.
+
+    Where there are none any more, the photo is shown until they are back.
+
+    Args:
+        numbers: all frames that are in the folder.
+    """
+    node = texture_node(plane)
+    photo, there = node.get(_PHOTO_KEY), plane_frames.wanted(node, numbers)
+    sequence = plane_frames.wanted_sequence(node)
+    if sequence is None or is_preview(node.image):
+        return False
+    if not there:
+        return plane_frames.put_away(node, sequence, photo)
+    node_image = node.image
+    if node_image != sequence:
+        node.image = sequence
+    changed = plane_frames.show(node, folder, there, stretch) or node_image != sequence
+    for image in plane_frames.playing(node):
+        plane_frames.make_alike(image, photo)
+        if changed:
+            image.reload()
+    return changed
+
+
+def wanted_sequence(plane: bpy.types.Object) -> bpy.types.Image | None:
+    """The sequence that the plane plays, or would if its files were there; None where it is to show something else."""
+    return plane_frames.wanted_sequence(texture_node(plane))
 
 
 def show_preview(plane: bpy.types.Object, uid: str, pixels: np.ndarray) -> None:
@@ -95,7 +121,8 @@ def show_preview(plane: bpy.types.Object, uid: str, pixels: np.ndarray) -> None:
     if node.image != image:
         if not is_preview(node.image):
             image[_BEFORE_KEY] = node.image
-        node.image = image
+        plane_frames.put(node, image)
+    plane_frames.make_alike(image, node.get(_PHOTO_KEY))
     image.pixels.foreach_set(pixels.ravel())
     image.update()
 
@@ -104,7 +131,7 @@ def end_preview(plane: bpy.types.Object, photo: bpy.types.Image | None) -> None:
     """Puts back what the live picture has replaced; the photo where that is not there any more."""
     node = texture_node(plane)
     if is_preview(node.image):
-        node.image = node.image.get(_BEFORE_KEY) or photo
+        plane_frames.put_back(node, node.image.get(_BEFORE_KEY) or photo)
 
 
 def shows_preview(plane: bpy.types.Object) -> bool:
@@ -186,32 +213,6 @@ def photo_of(plane: bpy.types.Object | None) -> bpy.types.Image | None:
     return node.get(_PHOTO_KEY) or (node.image if node.image is not None and node.image.source == "FILE" else None)
 
 
-def altered_colors(scene: bpy.types.Scene) -> str:
-    """Why the scene does not show the photo's own colours; empty where it does."""
-    view = scene.view_settings
-    reasons = []
-    if scene.display_settings.display_device not in ("sRGB", "None") and view.view_transform != "Raw":
-        return ""  # a wide-gamut or HDR display maps colours on purpose
-    if view.view_transform != "Standard":
-        reasons.append(f"the view transform is {view.view_transform}")
-    if view.look not in ("None", ""):
-        reasons.append(f"the look is {view.look}")
-    if abs(view.exposure) > 1e-6 or abs(view.gamma - 1) > 1e-6:
-        reasons.append("exposure or gamma is set")
-    if view.use_curve_mapping:
-        reasons.append("curves are on")
-    return ", ".join(reasons)
-
-
-def use_own_colors(scene: bpy.types.Scene) -> None:
-    """Sets the view so that the photo's colours come out as they are."""
-    view = scene.view_settings
-    view.view_transform = "Standard"
-    view.look = "None"
-    view.exposure, view.gamma = 0.0, 1.0
-    view.use_curve_mapping = False
-
-
 def _mesh(name: str, space: PlaneSpace) -> bpy.types.Mesh:
     x, z = space.half_size
     mesh = bpy.data.meshes.new(name)
@@ -243,17 +244,3 @@ def _material(name: str, photo: bpy.types.Image) -> bpy.types.Material:
     tree.links.new(emission.outputs[0], mix.inputs[2])
     tree.links.new(mix.outputs[0], output.inputs["Surface"])
     return material
-
-
-def _sequence(first: Path, shown: bpy.types.Image | None) -> bpy.types.Image:
-    """The image sequence of a folder: the one already shown if it is that, else a new one."""
-    path = str(first)
-    if shown is not None and shown.source == "SEQUENCE":
-        current = Path(bpy.path.abspath(shown.filepath))
-        if current.parent == first.parent:
-            if current != first:
-                shown.filepath = path
-            return shown
-    image = bpy.data.images.load(path)
-    image.source = "SEQUENCE"
-    return image

@@ -18,7 +18,7 @@ from .properties import PORTRAIT_PG_portrait, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "preview_size",
-    "personal",
+    "personal", "use_strip",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2
 """How far beside the original a copy's plane is put, in halves of its width."""
@@ -51,12 +51,13 @@ def separate() -> list[str]:
 
 
 def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
-    strip = sequencer.find_strip(scene, portrait.uid)
+    strips = [strip for strip in sequencer.find_strips(portrait.uid) if strip.id_data == scene]
     # From what is known, so that undo and redo come to the same.
     portrait.uid = uuid.uuid5(uuid.UUID(portrait.uid), f"{scene.name}\n{portrait.name}").hex
     portrait.name = free_name(portrait.name, besides=portrait)
     portrait.folder_name = ""
-    if strip is not None:
+    portrait.strip_was_made = bool(strips)
+    for strip in strips:
         strip[sequencer.PORTRAIT_KEY] = portrait.uid
 
 

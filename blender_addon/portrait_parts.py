@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 from portrait_shared.digest import image_digest
 
-from . import compat, image_plane, photo, rig, rig_renaming, sequencer
+from . import image_plane, photo, rig, rig_renaming, sequencer, stored_paths
 from .driving import mechanism
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of
@@ -22,6 +22,7 @@ def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:
         PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE; the scene is then as it was.
     """
     image = photo.load(path)
+    stored_paths.make_relative(image)
     portrait = portraits_of(scene).add(Path(path).stem)
     portrait.photo = image
     portrait.size = image.size
@@ -120,9 +121,7 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
     portrait = held.by_uid(uid)
     if portrait is None:
         return
-    strip = sequencer.find_strip(scene, uid)
-    if strip is not None:
-        compat.strips_of(scene.sequence_editor).remove(strip)
+    sequencer.remove_strips(uid)
     parts = [part for part in (portrait.rig, portrait.plane) if part is not None]
     helpers = (portrait.driving.face, portrait.driving.stage)
     held.items.remove(list(held.items).index(portrait))
@@ -157,6 +156,7 @@ def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
         raise
     digest = image_digest(photo.pixels(image))
     same = digest == portrait.photo_digest
+    stored_paths.make_relative(image)
     old, portrait.photo, portrait.photo_digest = portrait.photo, image, digest
     if image_plane.is_dressed(portrait.plane):
         image_plane.replace_photo(portrait.plane, old, image)

@@ -134,6 +134,8 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
             ("FULL", "Full", "Draw as large as the rendered frames"),
         ),
     )
+    use_strip: BoolProperty(options={"HIDDEN"})  # whether the user wants one: see `portrait_strip`
+    strip_was_made: BoolProperty(options={"HIDDEN"})
     driving: PointerProperty(type=PORTRAIT_PG_driving)
     rendered_with: StringProperty(options={"HIDDEN"})  # engine and fingerprint of the last render, a line each
 

@@ -28,8 +28,8 @@ from . import (
     photo,
     portrait_copies,
     portrait_ids,
+    portrait_strip,
     problems,
-    sequencer,
     server,
 )
 from .driving.binding import let_broken_rest
@@ -38,7 +38,7 @@ from .portrait_parts import check_plane
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
 from .sampling import check_rig, sample_rows
-from .scene_time import notes_on_frames
+from .scene_time import notes_on_frames, stretch
 
 _SHOW_INTERVAL_SECONDS = 0.5
 _PACE_FRAMES = 24
@@ -148,11 +148,7 @@ class RenderJob(Job):
         self._further, self._personal = likeness.further_references(portrait), likeness.personal_file(portrait)
         self._engine = portrait.engine or None
         self._size, self._matte = portrait.frame_size, portrait.matte
-        self._settings = {
-            "engine": portrait.engine, "matte": portrait.matte, "photo": portrait.photo.filepath,
-            "resolution_percentage": portrait.resolution_percentage,
-            "frame_start": self._frames[0], "frame_end": self._frames[-1], "folder": portrait.output_folder,
-        }  # fmt: skip
+        self._settings = portrait_strip.settings_of(portrait, self._frames[0], self._frames[-1])
         self.notes = notes_on_frames(scene)
         if image_digest(self._image) != portrait.photo_digest:
             self.notes.append(
@@ -233,10 +229,16 @@ class RenderJob(Job):
             check_plane(scene, portrait)
             portrait_copies.own_look(portrait)
             before = image_plane.texture_node(portrait.plane).image
-            self._new_image |= image_plane.show_frames(portrait.plane, self._folder, numbers) != before
+            self._new_image |= (
+                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene)) != before
+            )
         except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
             problems.keep(self.uid, error)
-        sequencer.show_frames(scene, portrait.uid, portrait.name, self._folder, numbers, self._settings)
+        try:
+            portrait_strip.show(scene, portrait, self._folder, numbers, self._settings, self._size)
+        except PortraitError as error:
+            if error.message not in self.notes:
+                self.notes.append(error.message)
 
     def end(self) -> None:
         if self.stored:

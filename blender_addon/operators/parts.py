@@ -12,6 +12,7 @@ from ..frame_folder import frames_of
 from ..portrait_parts import check_plane
 from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
+from ..scene_time import stretch
 from ..viewport import select_only, show_pictures
 from .common import AsksForFile, OnPortrait, report, scene_of
 
@@ -114,7 +115,9 @@ class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_plane(scene_of(context), portrait)
-        if image_plane.show_frames(portrait.plane, portrait.folder(), frames_of(portrait)) is None:
+        if image_plane.show_frames(
+            portrait.plane, portrait.folder(), frames_of(portrait), stretch(scene_of(context))
+        ) is None:
             self.report({"WARNING"}, "No frames have been rendered yet")
             return {"CANCELLED"}
         return {"FINISHED"}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +83,18 @@ def test_a_transparent_photo_lets_what_is_behind_through(
     assert np.abs(rendered[:, 49:, :3].astype(int) - photo[:, 49:]).max() <= 2
 
 
+GREY = {number: 20 + 7 * i for i, number in enumerate((*range(-9, 13), 1001, 1002))}
+
+
 def write_frames(folder: Path, numbers: list[int], write: Any) -> None:
     for number in numbers:
-        write(frame_path(folder, number), np.full((64, 96, 3), number * 10, np.uint8))
+        write(frame_path(folder, number), np.full((64, 96, 3), GREY[number], np.uint8))
+
+
+def render_number(scene: Any, plane: Any, folder: Path, frame: int) -> int:
+    """The number of the file that the plane shows; a missing one is black or magenta and has none."""
+    grey = int(render(scene, plane, (96, 64), folder, frame)[32, 48, 0])
+    return next(number for number, value in GREY.items() if abs(value - grey) <= 2)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +102,13 @@ def write_frames(folder: Path, numbers: list[int], write: Any) -> None:
     [
         ([5, 6, 7], {1: 5, 4: 5, 5: 5, 6: 6, 7: 7, 8: 7, 30: 7}),
         ([3], {1: 3, 3: 3, 9: 3}),
-        ([1, 2, 5, 6], {1: 1, 2: 2, 3: 2, 5: 2}),
+        ([1, 2, 5, 6], {1: 1, 2: 2, 3: 2, 4: 2, 5: 5, 6: 6, 7: 6}),
+        ([7, 9, 12], {1: 7, 7: 7, 8: 7, 9: 9, 10: 9, 11: 9, 12: 12, 20: 12}),
+        ([1, 2, 1001, 1002], {2: 2, 3: 2, 500: 2, 1000: 2, 1001: 1001, 1002: 1002, 1003: 1002}),
+        ([-3, -2, -1], {-9: -3, -3: -3, -2: -2, -1: -1, 0: -1, 5: -1}),
+        ([-9, -4, -3], {-20: -9, -9: -9, -8: -9, -5: -9, -4: -4, -3: -3, 2: -3}),
+        ([-2, -1, 0, 1, 2], {-5: -2, -2: -2, -1: -1, 0: 0, 1: 1, 2: 2, 3: 2}),
+        ([-6, -5, 3, 4, 8], {-9: -6, -6: -6, -5: -5, -1: -5, 0: -5, 2: -5, 3: 3, 4: 4, 7: 4, 8: 8, 9: 8}),
     ],
 )
 def test_file_n_plays_at_frame_n_and_the_ends_hold(
@@ -101,8 +118,80 @@ def test_file_n_plays_at_frame_n_and_the_ends_hold(
     write_frames(folder, there, write)
     image_plane.use_own_colors(scene)
     assert image_plane.show_frames(portrait.plane, folder, frames_in(folder)) is not None
-    seen = {frame: int(render(scene, portrait.plane, (96, 64), tmp_path, frame)[32, 48, 0]) // 10 for frame in shown}
+    seen = {frame: render_number(scene, portrait.plane, tmp_path, frame) for frame in shown}
     assert seen == shown
+
+
+def test_gaps_play_in_a_saved_file_without_the_extension(portrait: Any, tmp_path: Path, write: Any) -> None:
+    """As a farm renders it, which has Blender alone."""
+    folder = tmp_path / "frames"
+    write_frames(folder, [-2, -1, 2, 3, 1001], write)
+    scene, plane = bpy.context.scene, portrait.plane
+    image_plane.use_own_colors(scene)
+    image_plane.show_frames(plane, folder, frames_in(folder))
+    render(scene, plane, (96, 64), tmp_path)
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.data.type, camera.data.ortho_scale = "ORTHO", 1
+    camera.location, camera.rotation_euler = (*plane.location[:1], -3, plane.location[2]), (np.pi / 2, 0, 0)
+    scene.collection.objects.link(camera)
+    scene.camera, scene.render.film_transparent = camera, False
+    scene.render.resolution_x, scene.render.resolution_y = 8, 8
+    bpy.ops.wm.save_mainfile()
+    script = (
+        "import bpy, sys, os; bpy.ops.wm.open_mainfile(filepath=sys.argv[1]); scene = bpy.context.scene\n"
+        "for frame in (-9, -2, -1, 1, 2, 3, 4, 900, 1001, 1100):\n"
+        "    scene.frame_set(frame); scene.render.filepath = os.path.join(sys.argv[2], f'f{frame}.png')\n"
+        "    bpy.ops.render.render(write_still=True)\n"
+        "sys.stdout.flush(); os._exit(0)"  # see conftest.pytest_unconfigure
+    )
+    subprocess.run([sys.executable, "-c", script, bpy.data.filepath, str(tmp_path)], check=True, capture_output=True)
+    seen = {}
+    for frame in (-9, -2, -1, 1, 2, 3, 4, 900, 1001, 1100):
+        image = bpy.data.images.load(str(tmp_path / f"f{frame}.png"))
+        grey = round(image.pixels[0] * 255)
+        seen[frame] = next((number for number, value in GREY.items() if abs(value - grey) <= 2), None)
+    assert seen == {-9: -2, -2: -2, -1: -1, 1: -1, 2: 2, 3: 3, 4: 3, 900: 3, 1001: 1001, 1100: 1001}
+
+
+def test_between_two_frames_a_gap_shows_the_earlier_one(portrait: Any, tmp_path: Path, write: Any) -> None:
+    """Motion blur and stretched time look there; a number that is not on the disk would be magenta."""
+    folder, scene = tmp_path / "frames", bpy.context.scene
+    write_frames(folder, [2, 5, 12], write)
+    image_plane.show_frames(portrait.plane, folder, frames_in(folder))
+    node = image_plane.texture_node(portrait.plane)
+    for frame in range(1, 14):
+        for part in (0.0, 0.1, 0.5, 0.9):
+            scene.frame_set(frame, subframe=part)
+            user = node.id_data.evaluated_get(bpy.context.evaluated_depsgraph_get()).nodes[node.name].image_user
+            played = min(max(frame - user.frame_start + 1, 0), user.frame_duration) + user.frame_offset
+            assert played == max(n for n in (2, 5, 12) if n <= max(frame, 2)), (frame, part)
+
+
+def test_filled_gaps_need_no_driver_any_more(portrait: Any, tmp_path: Path, write: Any) -> None:
+    folder = tmp_path / "frames"
+    tree = image_plane.texture_node(portrait.plane).id_data
+    write_frames(folder, [1, 3], write)
+    image_plane.show_frames(portrait.plane, folder, frames_in(folder))
+    assert len(tree.animation_data.drivers) == 1
+    write_frames(folder, [2], write)
+    image_plane.show_frames(portrait.plane, folder, frames_in(folder))
+    assert not tree.animation_data.drivers
+    assert render_number(bpy.context.scene, portrait.plane, tmp_path, 2) == 2
+
+
+def test_the_photo_covers_frames_on_both_sides_of_zero(portrait: Any, tmp_path: Path, write: Any) -> None:
+    folder, scene = tmp_path / "frames", bpy.context.scene
+    image_plane.use_own_colors(scene)
+    write_frames(folder, [-1, 0, 1], write)
+    image_plane.show_frames(portrait.plane, folder, frames_in(folder))
+    live = np.ones((64, 96, 4), np.float32)
+    image_plane.show_preview(portrait.plane, portrait.uid, live)
+    assert {int(render(scene, portrait.plane, (96, 64), tmp_path, n)[32, 48, 0]) for n in (-1, 1)} == {255}
+    image_plane.end_preview(portrait.plane, portrait.photo)
+    assert [render_number(scene, portrait.plane, tmp_path, n) for n in (-1, 1)] == [-1, 1]
+    bpy.ops.portrait.show_photo()
+    one, other = (render(scene, portrait.plane, (96, 64), tmp_path, n) for n in (-1, 1))
+    assert (one == other).all() and np.unique(one[..., 0]).size > 10
 
 
 def test_frames_that_arrive_later_are_played(portrait: Any, tmp_path: Path, write: Any) -> None:
@@ -110,10 +199,10 @@ def test_frames_that_arrive_later_are_played(portrait: Any, tmp_path: Path, writ
     image_plane.use_own_colors(scene)
     write_frames(folder, [1, 2], write)
     image_plane.show_frames(portrait.plane, folder, frames_in(folder))
-    assert render(scene, portrait.plane, (96, 64), tmp_path, 4)[32, 48, 0] == 20
+    assert render_number(scene, portrait.plane, tmp_path, 4) == 2
     write_frames(folder, [3, 4], write)
     image_plane.show_frames(portrait.plane, folder, frames_in(folder))
-    assert render(scene, portrait.plane, (96, 64), tmp_path, 4)[32, 48, 0] == 40
+    assert render_number(scene, portrait.plane, tmp_path, 4) == 4
     assert len([image for image in bpy.data.images if image.source == "SEQUENCE"]) == 1
     bpy.ops.portrait.show_photo()
     assert image_plane.texture_node(portrait.plane).image == portrait.photo

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What plane and strip show follows the files: frames that were deleted, a project's folder that was moved.
+
+In the window a timer looks (see `frame_states`); without one it is done when a file is loaded and before a render.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+from portrait_shared.errors import PortraitError
+from portrait_shared.frame_files import frames_in
+
+from . import image_plane, plane_frames, portrait_strip, sequencer, stored_paths
+from .frame_folder import owner_of
+from .job_queue import active_of
+from .properties import DEFAULT_FOLDER, PORTRAIT_PG_portrait, portraits_of
+from .scene_time import stretch
+
+
+def follow(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path, numbers: Iterable[int]) -> bool:
+    """Lets a plane that plays a folder play the frames that are in it now; whether anything changed."""
+    if active_of(portrait.uid) is not None:
+        return False  # the job shows them itself
+    if portrait.plane is None or not image_plane.is_dressed(portrait.plane):
+        return False
+    sequence = image_plane.wanted_sequence(portrait.plane)
+    if sequence is None or plane_frames.folder_of(sequence) != folder:
+        return False
+    return image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene))
+
+
+def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+    """Finds a portrait's frames where the project's folder is now, and shows those that are there."""
+    portrait_strip.adopt(portrait)
+    stored_paths.make_relative(portrait.photo)
+    for strip in sequencer.find_strips(portrait.uid):
+        _mend_strip(portrait, strip)
+    sequencer.fit_strips(portrait.uid)
+    if portrait.plane is None or not image_plane.is_dressed(portrait.plane):
+        return
+    sequence = image_plane.wanted_sequence(portrait.plane)
+    if sequence is not None and sequence.library is None:
+        folder = _mend_sequence(portrait, sequence)
+        follow(scene, portrait, folder, frames_in(folder))
+
+
+def mend_all() -> None:
+    for scene in bpy.data.scenes:
+        if scene.library is None:
+            for portrait in portraits_of(scene).items:
+                mend(scene, portrait)
+
+
+def _mend_sequence(portrait: PORTRAIT_PG_portrait, sequence: bpy.types.Image) -> Path:
+    shown = stored_paths.full(sequence.filepath)
+    folder = _where_now(portrait, shown.parent, sequence.filepath.startswith("//"))
+    path = stored_paths.stored(folder / shown.name)
+    if path != sequence.filepath:
+        sequence.filepath = path
+    return folder
+
+
+def _mend_strip(portrait: PORTRAIT_PG_portrait, strip: bpy.types.ImageStrip) -> None:
+    folder = _where_now(portrait, stored_paths.full(strip.directory), strip.directory.startswith("//"))
+    directory = sequencer.stored_directory(folder)
+    if directory != strip.directory:
+        strip.directory = directory
+
+
+def _where_now(portrait: PORTRAIT_PG_portrait, shown: Path, relative: bool) -> Path:
+    """The folder of the frames that are shown: as it is known, or where the project has it now.
+
+    An absolute path may lead to the project of which this one is a copy: its own frames come first.
+    """
+    known = bool(frames_in(shown))
+    if known and (relative or owner_of(shown) != portrait.uid):
+        return shown
+    for folder in _candidates(portrait, shown):
+        if owner_of(folder) in ("", portrait.uid) and frames_in(folder):
+            return folder
+    return shown
+
+
+def _candidates(portrait: PORTRAIT_PG_portrait, shown: Path) -> Iterable[Path]:
+    """Where frames may be that lay in a folder: as the portrait says, then beside the .blend by ever less of its path."""
+    try:
+        yield portrait.folder()
+    except PortraitError:
+        pass  # it hangs on a file that was never saved: nothing lies beside that
+    if not bpy.data.filepath:
+        return
+    beside = Path(bpy.data.filepath).parent
+    parts = shown.parts[1:] if shown.is_absolute() else shown.parts
+    for start in range(len(parts)):
+        yield beside.joinpath(*parts[start:])
+    yield stored_paths.full(f"{DEFAULT_FOLDER}/{shown.name}")
+
+
+@persistent
+def _after_load(*_: object) -> None:
+    mend_all()
+
+
+@persistent
+def _before_render(*_: object) -> None:
+    if bpy.app.background:  # in the window the timer looks, and this is called in the middle of Blender's own work
+        mend_all()
+
+
+HANDLERS = ((bpy.app.handlers.load_post, _after_load), (bpy.app.handlers.render_init, _before_render))

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Paths as a .blend keeps them: relative to it once it is saved, so that a project's folder can be moved."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import bpy
+
+
+def stored(path: Path) -> str:
+    """``//`` and the way from the saved .blend; absolute before the first save and on another drive of Windows."""
+    if not bpy.data.filepath:
+        return str(path)
+    beside = Path(bpy.data.filepath).parent
+    try:
+        # Blender follows no links: a way that goes up would end elsewhere where the .blend was opened through one.
+        inside = os.path.relpath(os.path.realpath(path), os.path.realpath(beside))
+        if not inside.startswith(os.pardir):
+            return "//" + inside.replace(os.sep, "/")
+        return bpy.path.relpath(str(path))
+    except ValueError:
+        return str(path)
+
+
+def full(text: str, library: bpy.types.Library | None = None) -> Path:
+    """The absolute path of one that a .blend, or a library of it, keeps."""
+    return Path(bpy.path.abspath(text, library=library))
+
+
+def make_relative(image: bpy.types.Image | None) -> None:
+    """Keeps an image's path relative to the saved .blend; its pixels stay."""
+    if image is None or image.library is not None or not image.filepath or not bpy.data.filepath:
+        return
+    if not image.filepath.startswith("//"):
+        image.filepath_raw = stored(full(image.filepath))
