@@ -36,7 +36,8 @@ def follow(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path,
 def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     """Finds a portrait's frames where the project's folder is now, and shows those that are there."""
     portrait_strip.adopt(portrait)
-    stored_paths.make_relative(portrait.photo)
+    for image in (portrait.photo, *(reference.photo for reference in portrait.references)):
+        stored_paths.make_relative(image)
     for strip in sequencer.find_strips(portrait.uid):
         _mend_strip(portrait, strip)
     sequencer.fit_strips(portrait.uid)

@@ -11,7 +11,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 from portrait_shared.references import MAX_REFERENCES, ReferenceImage
 
-from . import photo
+from . import photo, stored_paths
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, PORTRAIT_PG_reference
 
@@ -42,6 +42,7 @@ def add_photo(portrait: PORTRAIT_PG_portrait, path: str) -> PORTRAIT_PG_referenc
     if digest == portrait.photo_digest or any(item.photo_digest == digest for item in portrait.references):
         bpy.data.images.remove(image)
         return None
+    stored_paths.make_relative(image)
     item = portrait.references.add()
     item.name, item.photo, item.photo_digest = Path(path).name, image, digest
     portrait.reference_index = len(portrait.references) - 1

@@ -106,9 +106,7 @@ def put_back(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image | None) 
         second.image = (second.get(_AWAY_KEY) or image) if plays else image
 
 
-def put_away(
-    node: bpy.types.ShaderNodeTexImage, sequence: bpy.types.Image, photo: bpy.types.Image | None
-) -> bool:
+def put_away(node: bpy.types.ShaderNodeTexImage, sequence: bpy.types.Image, photo: bpy.types.Image | None) -> bool:
     """Shows the photo for a sequence whose files have gone, until they are back; whether that is new."""
     if photo is None or node.image == photo:
         return False

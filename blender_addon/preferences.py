@@ -68,6 +68,12 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         default="info",
     )
 
+    use_strip: BoolProperty(
+        name="Strip for New Portraits",
+        description="Put the frames of portraits that you add into the sequencer too; Render Image then shows that",
+        default=False,
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
@@ -75,13 +81,14 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         column.prop(self, "device")
         column.prop(self, "auto_start")
         column.prop(self, "log_level")
+        column.prop(self, "use_strip")
         found = " ".join(find_command(self.server_command))
         row = column.row()
         row.alert = not found
         row.label(text=f"Starts with: {found}" if found else "The “portrait” command was not found: see the README")
 
 
-_DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info")
+_DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info", use_strip=False)
 
 
 def of(context: bpy.types.Context) -> PORTRAIT_AP_preferences | SimpleNamespace:

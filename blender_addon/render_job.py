@@ -229,9 +229,7 @@ class RenderJob(Job):
             check_plane(scene, portrait)
             portrait_copies.own_look(portrait)
             before = image_plane.texture_node(portrait.plane).image
-            self._new_image |= (
-                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene)) != before
-            )
+            self._new_image |= image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene)) != before
         except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
             problems.keep(self.uid, error)
         try:

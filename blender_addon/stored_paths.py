@@ -26,7 +26,7 @@ def stored(path: Path) -> str:
 
 def full(text: str, library: bpy.types.Library | None = None) -> Path:
     """The absolute path of one that a .blend, or a library of it, keeps."""
-    return Path(bpy.path.abspath(text, library=library))
+    return Path(os.path.normpath(bpy.path.abspath(text, library=library)))
 
 
 def make_relative(image: bpy.types.Image | None) -> None:

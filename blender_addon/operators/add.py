@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import choosing, job_queue, photo, portrait_parts, problems, server, viewport
+from .. import choosing, job_queue, photo, portrait_parts, preferences, problems, server, viewport
 from ..capture.scene_checks import check_animation
 from ..demo import performance
 from ..demo.keying import animate
@@ -63,6 +63,7 @@ class PORTRAIT_OT_add(AsksForFile, bpy.types.Operator):
         except PortraitError as error:
             return report(self, error)
         portrait.face = self.face
+        portrait.use_strip = preferences.of(context).use_strip
         if portrait.plane.name in context.view_layer.objects:
             viewport.select_only(context.view_layer, portrait.plane)
         if self.look_from_front and has_window(context):
@@ -97,6 +98,7 @@ class _FindsFace(OnPortrait):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         portrait.face = self.face
+        portrait.use_strip = preferences.of(context).use_strip
         job = DetectJob(portrait.uid, server.launch_plan(context), again=self._again)
         if has_window(context):
             job_queue.submit(job)

@@ -115,9 +115,10 @@ class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_plane(scene_of(context), portrait)
-        if image_plane.show_frames(
-            portrait.plane, portrait.folder(), frames_of(portrait), stretch(scene_of(context))
-        ) is None:
+        if (
+            image_plane.show_frames(portrait.plane, portrait.folder(), frames_of(portrait), stretch(scene_of(context)))
+            is None
+        ):
             self.report({"WARNING"}, "No frames have been rendered yet")
             return {"CANCELLED"}
         return {"FINISHED"}
@@ -143,14 +144,16 @@ class PORTRAIT_OT_frame_scene(OnPortrait, bpy.types.Operator):
 
 
 class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
-    """Set the scene's view transform to Standard, so that the photo shows its own colors"""
+    """Set the scene's view so that the photo shows its own colors"""
 
     bl_idname = "portrait.use_own_colors"
     bl_label = "Use Standard View Transform"
     bl_options = {"UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        image_plane.use_own_colors(scene_of(context))
+        if not image_plane.use_own_colors(scene_of(context)):
+            self.report({"WARNING"}, "This color configuration has no view that leaves colors as they are")
+            return {"CANCELLED"}
         return {"FINISHED"}
 
 

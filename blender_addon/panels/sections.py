@@ -9,7 +9,7 @@ from typing import Final
 
 import bpy
 
-from .. import image_plane, job_queue, portrait_copies, problems, server, viewport
+from .. import compat, image_plane, job_queue, portrait_copies, problems, sequencer, server, view_colors, viewport
 from ..operators.common import active_portrait, portraits, scene_of
 from ..problems import Fix, SceneError
 from ..properties import PORTRAIT_PG_portrait, portraits_of
@@ -26,6 +26,12 @@ _HEALTH_ICONS = {
 
 def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The portraits of the scene, the way to add one, and what is going on."""
+    if context.area is not None and context.area.type == "SEQUENCE_EDITOR" and compat.sequencer_has_no_scene(context):
+        box = layout.box()
+        draw_text(
+            box, context, f"The sequencer shows no scene; below are the portraits of “{context.scene.name}”.", "INFO"
+        )
+        box.operator("portrait.show_scene_in_sequencer", icon="SCENE_DATA")
     held = portraits(context)
     if len(held.items) > 1:
         layout.template_list("PORTRAIT_UL_portraits", "", held, "items", held, "list_index", rows=2)
@@ -76,7 +82,8 @@ def draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if altered:
         box = layout.box()
         draw_text(box, context, f"The photo's colors are altered: {altered}.", "COLOR")
-        box.operator("portrait.use_own_colors")
+        view = view_colors.known_neutral_view(scene_of(context))
+        box.operator("portrait.use_own_colors", text=f"Use View “{view}”" if view else "Use the Photo's Own Colors")
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
@@ -142,6 +149,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     _draw_unsaved(layout, context, portrait)
+    draw_strip_option(layout, context, portrait)
     row = layout.row()
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
@@ -160,6 +168,25 @@ def _draw_unsaved(layout: bpy.types.UILayout, context: bpy.types.Context, portra
             row = layout.row()
             row.operator_context = "INVOKE_DEFAULT"
             row.operator(error.fix.value[0], text=error.fix.value[1])
+
+
+def draw_strip_option(
+    layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait
+) -> None:  # fmt: skip
+    """Whether the frames are in the sequencer too, and what Render Image then shows."""
+    column = layout.column(align=True)
+    strips = sequencer.find_strips(portrait.uid)
+    if not (strips or portrait.use_strip):
+        column.operator("portrait.add_strip", icon="SEQ_SEQUENCER")
+        return
+    column.operator("portrait.remove_strip", icon="TRASH")
+    if strips:
+        column.prop(scene_of(context).render, "use_sequencer", text="Render Image Shows the Strip")
+        if not all(map(sequencer.is_as_made, strips)):
+            draw_text(layout, context, "A strip was cut or locked: new frames do not lengthen it.", "INFO")
+            layout.operator("portrait.add_strip", text="Add Whole Strip", icon="SEQ_SEQUENCER")
+    else:
+        draw_text(layout, context, "The strip comes with the next render.", "INFO")
 
 
 def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

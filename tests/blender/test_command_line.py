@@ -13,7 +13,7 @@ from portrait_shared.client import Client
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import command_line  # noqa: E402
+from blender_addon import command_line, sequencer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -82,6 +82,8 @@ def test_no_frame_is_rendered_twice(needs_server: None, blend: Path, monkeypatch
 
 
 def test_in_a_process_of_its_own(needs_server: None, blend: Path) -> None:
+    bpy.context.scene.talking_portraits.active.use_strip = True
+    bpy.ops.wm.save_mainfile()
     script = (
         "import os, sys, bpy, blender_addon; blender_addon.register()\n"
         "from blender_addon.command_line import main; status = main(sys.argv[1:])\n"
@@ -93,7 +95,7 @@ def test_in_a_process_of_its_own(needs_server: None, blend: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert saved(done.stdout) == ["0002.png", "0003.png", "0004.png"]
     bpy.ops.wm.open_mainfile(filepath=str(blend))
-    assert bpy.context.scene.sequence_editor is not None, "--save keeps the strip"
+    assert sequencer.find_strips(bpy.context.scene.talking_portraits.active.uid), "--save keeps the strip"
 
 
 @pytest.mark.parametrize(

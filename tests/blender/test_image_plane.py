@@ -259,3 +259,27 @@ def test_an_enormous_picture_is_refused(scene: Any, tmp_path: Path, write: Any) 
         portrait_parts.add(scene, str(path))
     assert caught.value.code is ErrorCode.IMAGE_TOO_LARGE
     assert not bpy.data.images
+
+
+def test_frames_and_live_picture_have_the_photos_colour_space_and_alpha(
+    portrait: Any, tmp_path: Path, write: Any
+) -> None:
+    node, other = image_plane.texture_node(portrait.plane), "Filmic sRGB"
+    portrait.photo.colorspace_settings.name, portrait.photo.alpha_mode = other, "CHANNEL_PACKED"
+    node.interpolation, node.extension = "Closest", "CLIP"
+    write_frames(tmp_path / "frames", [-1, 1, 2], write)
+    frames = image_plane.show_frames(portrait.plane, tmp_path / "frames", [-1, 1, 2])
+    before = node.id_data.nodes["Portrait before 0"]
+    image_plane.show_preview(portrait.plane, portrait.uid, np.zeros((8, 8, 4), np.float32))
+    live = node.image
+    image_plane.end_preview(portrait.plane, portrait.photo)
+    for image in (frames, live, before.image):
+        assert (image.colorspace_settings.name, image.alpha_mode) == (other, "CHANNEL_PACKED")
+    for each in (node, before):
+        assert (each.interpolation, each.extension) == ("Closest", "CLIP")
+    portrait.photo.colorspace_settings.name = "sRGB"
+    image_plane.show_frames(portrait.plane, tmp_path / "frames", [-1, 1, 2])
+    assert frames.colorspace_settings.name == "sRGB", "they follow the photo"
+    frames.colorspace_settings.name = "Non-Color"
+    image_plane.show_frames(portrait.plane, tmp_path / "frames", [-1, 1, 2])
+    assert frames.colorspace_settings.name == "Non-Color", "what the user has set stays"

@@ -7,16 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from portrait_shared.errors import PortraitError
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, sequencer  # noqa: E402
+from blender_addon import compat, portrait_strip, sequencer  # noqa: E402
 
 SETTINGS = {"engine": "warp", "matte": True, "resolution_percentage": 50}
 
 
 def show(scene: Any, folder: Path, numbers: list[int]) -> Any:
-    return sequencer.show_frames(scene, "uid", "anna", folder, numbers, SETTINGS)
+    """As a render does: grows the strips that are there, else makes one."""
+    shown = sequencer.update_frames("uid", folder, numbers, SETTINGS)
+    return shown[0] if shown else sequencer.add_strip(scene, "uid", "anna", folder, numbers, SETTINGS)
+
+
+def set_handle_offset(strip: Any, side: str, frames: int) -> None:
+    old = {"left": "frame_offset_start", "right": "frame_offset_end"}[side]
+    setattr(strip, f"{side}_handle_offset" if hasattr(strip, f"{side}_handle_offset") else old, frames)
 
 
 def files(strip: Any) -> dict[int, str]:
@@ -72,13 +80,6 @@ def test_it_lands_beside_other_strips(scene: Any, tmp_path: Path) -> None:
     assert show(scene, tmp_path, list(range(1, 20))).channel == 2
 
 
-def test_a_deleted_strip_comes_back(scene: Any, tmp_path: Path) -> None:
-    strip = show(scene, tmp_path, [1, 2])
-    compat.strips_of(scene.sequence_editor).remove(strip)
-    assert sequencer.find_strip(scene, "uid") is None
-    assert compat.strip_range(show(scene, tmp_path, [1, 2, 3])) == range(1, 4)
-
-
 def test_settings_are_kept_in_the_file(scene: Any, tmp_path: Path) -> None:
     show(scene, tmp_path / "frames", [1, 2])
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
@@ -96,3 +97,143 @@ def test_the_folder_is_kept_relative_to_a_saved_file(scene: Any, tmp_path: Path)
 def test_deleted_frames_are_not_painted(scene: Any, tmp_path: Path) -> None:
     show(scene, tmp_path, list(range(1, 30)))
     assert not scene.sequence_editor.show_missing_media, "Blender would crash: sizes of appended elements are random"
+
+
+def all_ranges(scene: Any) -> list[tuple[int, int]]:
+    return sorted(
+        (compat.strip_range(s).start, compat.strip_range(s).stop) for s in compat.strips_of(scene.sequence_editor)
+    )
+
+
+def test_a_strip_that_was_cut_is_left_alone(scene: Any, tmp_path: Path) -> None:
+    strip = show(scene, tmp_path, [1, 2, 3, 4, 6, 7, 8])
+    right = strip.split(frame=5, split_method="SOFT")
+    assert right is not None and all_ranges(scene) == [(1, 5), (5, 9)]
+    show(scene, tmp_path, list(range(-3, 20)))
+    assert all_ranges(scene) == [(1, 5), (5, 9)]
+    assert len(sequencer.find_strips("uid")) == 2
+    left = next(s for s in sequencer.find_strips("uid") if compat.strip_range(s).start == 1)
+    assert files(left)[5] == "0005.png", "a frame that came meanwhile is shown"
+    assert files(left)[1] == "0001.png" and files(left)[8] == "0008.png"
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_trimmed_handles_are_left_alone(scene: Any, tmp_path: Path, side: str) -> None:
+    strip = show(scene, tmp_path, list(range(1, 11)))
+    set_handle_offset(strip, side, 3)
+    before = all_ranges(scene)
+    show(scene, tmp_path, list(range(-5, 30)))
+    assert all_ranges(scene) == before
+
+
+def test_a_locked_strip_is_left_alone(scene: Any, tmp_path: Path) -> None:
+    show(scene, tmp_path, [1, 2]).lock = True
+    show(scene, tmp_path, [1, 2, 3, 4])
+    assert all_ranges(scene) == [(1, 3)]
+
+
+def test_it_never_grows_into_another_strip(scene: Any, tmp_path: Path) -> None:
+    strip = show(scene, tmp_path, [5, 6, 7])
+    strips = compat.strips_of(scene.sequence_editor)
+    before = strips.new_image("before", str(tmp_path / "x.png"), strip.channel, 3)
+    after = strips.new_image("after", str(tmp_path / "x.png"), strip.channel, 10)
+    strip = show(scene, tmp_path, list(range(1, 30)))
+    assert compat.strip_range(strip) == range(4, 10) and files(strip)[4] == "0004.png"
+    assert [compat.strip_range(each).start for each in (before, after)] == [3, 10]
+    assert {each.channel for each in strips} == {strip.channel}
+    strips.remove(after)
+    strip = show(scene, tmp_path, list(range(1, 30)))
+    assert compat.strip_range(strip) == range(4, 30), "the room is taken when it is free"
+
+
+def test_a_strip_in_a_meta_is_found_and_grown(scene: Any, tmp_path: Path) -> None:
+    strip = show(scene, tmp_path, [1, 2])
+    meta = compat.strips_of(scene.sequence_editor).new_meta("meta", 5, 1)
+    strip.move_to_meta(meta)
+    show(scene, tmp_path, [1, 2, 3])
+    assert [s.type for s in compat.strips_of(scene.sequence_editor)] == ["META"]
+    assert compat.strip_range(sequencer.find_strip(scene, "uid")) == range(1, 4)
+    sequencer.remove_strips("uid")
+    assert sequencer.find_strips("uid") == [] and not compat.strips_of(meta)
+
+
+def test_a_strip_in_another_scene_is_the_portraits_too(scene: Any, tmp_path: Path) -> None:
+    other = bpy.data.scenes.new("edit")
+    sequencer.add_strip(other, "uid", "anna", tmp_path, [1, 2], SETTINGS)
+    show(scene, tmp_path, [1, 2, 3])
+    assert sequencer.find_strip(scene, "uid") is None, "no second one"
+    assert compat.strip_range(sequencer.find_strip(other, "uid")) == range(1, 4)
+
+
+def fill_channels(scene: Any, folder: Path, frame: int) -> None:
+    strips = compat.strips_of(scene.sequence_editor_create())
+    for channel in range(1, 129):
+        strips.new_image(f"c{channel}", str(folder / "x.png"), channel, frame)
+
+
+def test_all_channels_in_use_with_room(scene: Any, tmp_path: Path) -> None:
+    fill_channels(scene, tmp_path, 50)
+    strip = show(scene, tmp_path, list(range(1, 10)))
+    assert strip.channel == 1 and compat.strip_range(strip) == range(1, 10)
+    assert compat.strip_range(show(scene, tmp_path, list(range(1, 80)))) == range(1, 50)
+
+
+def test_all_channels_in_use_without_room_are_told(scene: Any, tmp_path: Path) -> None:
+    fill_channels(scene, tmp_path, 5)
+    with pytest.raises(PortraitError, match="channels") as caught:
+        show(scene, tmp_path, list(range(1, 10)))
+    assert caught.value.remedy and len(compat.strips_of(scene.sequence_editor)) == 128
+
+
+def test_it_fits_the_scene_as_that_is_now(scene: Any, tmp_path: Path) -> None:
+    """Unless the user has scaled it."""
+    scene.render.resolution_x, scene.render.resolution_y = 1920, 1080
+    strip = sequencer.add_strip(scene, "uid", "anna", tmp_path, [1, 2], SETTINGS, (360, 512))
+    assert strip.transform.scale_x == strip.transform.scale_y == pytest.approx(1080 / 512)
+    scene.render.resolution_x, scene.render.resolution_y = 360, 512
+    sequencer.fit_strips("uid")
+    assert strip.transform.scale_x == pytest.approx(1)
+    sequencer.update_frames("uid", tmp_path, [1, 2], SETTINGS, (180, 256))
+    assert strip.transform.scale_x == pytest.approx(2), "frames of half the resolution fill it as well"
+    strip.transform.scale_x = strip.transform.scale_y = 0.5
+    scene.render.resolution_x = 720
+    sequencer.update_frames("uid", tmp_path, [1, 2], SETTINGS, (360, 512))
+    assert strip.transform.scale_x == strip.transform.scale_y == 0.5
+
+
+def test_a_deleted_strip_stays_deleted(portrait: Any, tmp_path: Path) -> None:
+    scene, size = bpy.context.scene, (96, 64)
+    portrait_strip.show(scene, portrait, tmp_path, [1, 2], SETTINGS, size)
+    assert sequencer.find_strips(portrait.uid) == [], "none that nobody asked for"
+    portrait_strip.add(scene, portrait)
+    portrait_strip.show(scene, portrait, tmp_path, [1, 2], SETTINGS, size)
+    (strip,) = sequencer.find_strips(portrait.uid)
+    compat.strips_of(scene.sequence_editor).remove(strip)
+    for _ in range(2):
+        portrait_strip.show(scene, portrait, tmp_path, [1, 2, 3], SETTINGS, size)
+        assert sequencer.find_strips(portrait.uid) == [] and not portrait.use_strip
+    portrait_strip.add(scene, portrait)
+    portrait_strip.show(scene, portrait, tmp_path, [1, 2, 3], SETTINGS, size)
+    assert len(sequencer.find_strips(portrait.uid)) == 1
+
+
+def test_a_strip_is_added_and_removed_with_a_click(portrait: Any, write: Any, photo: Any) -> None:
+    for number in (3, 4):
+        write(portrait.folder() / f"{number:04d}.png", photo)
+    assert bpy.ops.portrait.add_strip() == {"FINISHED"}
+    strip = sequencer.find_strip(bpy.context.scene, portrait.uid)
+    assert compat.strip_range(strip) == range(3, 5) and portrait.use_strip
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    kept = bpy.context.scene.talking_portraits.active
+    assert kept.use_strip
+    assert bpy.ops.portrait.remove_strip() == {"FINISHED"}
+    assert sequencer.find_strips(kept.uid) == [] and not kept.use_strip
+
+
+def test_a_file_from_before_the_option_keeps_its_strip(portrait: Any, tmp_path: Path) -> None:
+    sequencer.add_strip(bpy.context.scene, portrait.uid, "anna", tmp_path, [1, 2], SETTINGS)
+    assert not portrait.use_strip
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert bpy.context.scene.talking_portraits.active.use_strip

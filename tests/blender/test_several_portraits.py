@@ -91,6 +91,8 @@ def of(uid: str) -> Any:
 
 
 def test_two_portraits_render_one_after_another_each_to_its_own(needs_server: None, pair: tuple[str, str]) -> None:
+    for uid in pair:
+        of(uid).use_strip = True
     jobs = [RenderJob(uid, plan()) for uid in pair]
     for job in jobs:
         job_queue.submit(job)
@@ -179,7 +181,7 @@ def test_saved_under_another_name_it_goes_on_where_it_was(needs_server: None, ac
 
 @pytest.mark.parametrize("kind", ["LINK_COPY", "FULL_COPY"])
 def test_a_copied_scene_has_a_portrait_of_its_own(needs_server: None, acting: Any, kind: str) -> None:
-    uid = acting.uid
+    uid, acting.use_strip = acting.uid, True
     bpy.ops.portrait.render()
     folder = of(uid).folder()
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -500,6 +502,7 @@ def test_loading_a_file_leaves_no_job_and_no_preview(needs_server: None, pair: t
 
 
 def test_saving_elsewhere_meanwhile_loses_nothing(needs_server: None, acting: Any, tmp_path: Path) -> None:
+    acting.use_strip = True
     job = RenderJob(acting.uid, plan(), frames=range(1, 60))
     folder = acting.folder()
     job_queue.submit(job)

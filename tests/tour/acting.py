@@ -331,6 +331,7 @@ def _render() -> Steps:
     files = frame_files()
     fact("all frames are on the disk", sorted(files) == list(range(1, LAST + 1)), len(files))
     yield from all_done(range(1, LAST + 1))
+    extension("portrait_strip").add(window().scene, portrait())
     strip = extension("sequencer").find_strip(window().scene, portrait().uid)
     fact("the sequencer has the strip", extension("compat").strip_range(strip) == range(1, LAST + 1))
     yield from shot("rendered")
