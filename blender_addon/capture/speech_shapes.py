@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.expression_library import VISEMES
+from portrait_shared.whole_files import parse_json, read_bounded
 
 from .controls import Controls
 from .timing import Placement
 
+_MAX_BYTES: Final = 64 * 2**20
 FORMAT: Final = "talking-portraits visemes 1"
 
 # The mouth's shapes are those of the pose library. What differs is what is made of them: a pose holds one shape whole,
@@ -60,16 +61,24 @@ class Speech:
     def load(cls, path: Path) -> Speech:
         """Raises: PortraitError: BAD_TRACK for a file that `portrait visemes` did not write."""
         try:
-            record: Any = json.loads(path.read_text(encoding="utf-8"))
+            record: Any = parse_json(read_bounded(path, _MAX_BYTES))
             if record["format"] != FORMAT:
-                raise ValueError(f"its format is {record['format']!r}")
+                raise ValueError(f"its format is {described(record['format'])}")
             visemes = tuple((str(name), float(a), float(b)) for name, a, b in record["visemes"])
             values = np.array(record["loudness"]["values"], np.float64)
             fps, start, seconds = float(record["loudness"]["fps"]), float(record["start"]), float(record["seconds"])
-            if not (fps > 0 and seconds > 0 and np.isfinite(values).all() and all(n in VISEMES for n, _, _ in visemes)):
+            times = np.array([[a, b] for _, a, b in visemes], np.float64).reshape(-1, 2)
+            sound = all(map(np.isfinite, (fps, start, seconds))) and np.isfinite(times).all() and values.ndim == 1
+            if not (
+                sound
+                and fps > 0
+                and seconds > 0
+                and np.isfinite(values).all()
+                and all(n in VISEMES for n, _, _ in visemes)
+            ):
                 raise ValueError("a value is out of its range")
             return cls(visemes, start, seconds, values, fps)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, OverflowError) as error:
             raise PortraitError(
                 ErrorCode.BAD_TRACK, f"{path.name} is no file of mouth shapes ({error}).",
                 "Write it with `portrait visemes`.",

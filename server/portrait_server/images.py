@@ -22,6 +22,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.pictures import PICTURE_SUFFIXES
 
 from portrait_server.picture_colours import in_srgb, stated_profile
+from portrait_server.picture_work import MAX_FILE_BYTES, too_much_work
 
 MAX_SIDE_PIXELS = 16384
 MAX_PIXELS = 64_000_000
@@ -52,6 +53,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """
     path = Path(path)
     check_file(path)
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise _too_large(path, f"{path.stat().st_size:,} bytes")
     with _in_words(str(path)), path.open("rb") as file:
         return _decode(file, path.suffix, str(path))
 
@@ -174,6 +177,8 @@ def _decode(file: BinaryIO, suffix: str, name: str) -> np.ndarray:
         tags = getattr(image, "tag_v2", {})  # of TIFF alone
         if _DNG_VERSION in tags or tags.get(_TIFF_SUBFILE, 0) & 1:
             raise _raw(name)  # its first picture is a small one to look at
+        if too_long := too_much_work(image, file):
+            raise _bad_image(name, too_long)
         profile = stated_profile(image, file)
         image.load()
         return finished(upright(_eight_bit(image)), profile)

@@ -288,3 +288,21 @@ def test_pictures_are_told_by_name_or_content(tmp_path: Path) -> None:
     assert is_picture(png)
     assert is_picture(nameless)
     assert not is_picture(video)
+
+
+def with_scans(side: int, more: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    content = io.BytesIO()
+    Image.new("RGB", (side, side), (90, 120, 150)).save(content, "JPEG", progressive=True)
+    data = content.getvalue()
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * more + data[-2:]
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    for side, more in ((4000, 90), (16, 2000)):
+        (tmp_path / "photo.jpg").write_bytes(with_scans(side, more))
+        with pytest.raises(PortraitError) as caught:
+            read_image(tmp_path / "photo.jpg")
+        assert caught.value.code is ErrorCode.BAD_IMAGE and "scans" in caught.value.message
+    (tmp_path / "photo.jpg").write_bytes(with_scans(1000, 0))
+    assert read_image(tmp_path / "photo.jpg").shape == (1000, 1000, 3)

@@ -4,14 +4,35 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import io
+import os
+import struct
+import sys
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from portrait_server.output.png import encode_png
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frame_path, missing_frames, prepare_folder, read_digest, write_frame
+from portrait_shared.frame_files import (
+    SEAL_KEYWORD,
+    FrameMark,
+    copy_equal_frames,
+    frame_path,
+    marked_png,
+    missing_frames,
+    pixel_seal,
+    png_chunks,
+    prepare_folder,
+    read_digest,
+    read_mark,
+    text_chunk,
+    write_frame,
+)
 from portrait_shared.whole_files import partial_file, write_error
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (24, 32, 3), np.uint8)
@@ -83,3 +104,69 @@ def test_a_folder_that_cannot_be_made_is_refused_before_rendering(tmp_path: Path
     with pytest.raises(PortraitError) as caught:
         prepare_folder(tmp_path / "file" / "frames")
     assert caught.value.code is ErrorCode.OUTPUT_NOT_WRITABLE
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+
+
+def with_other_pixels(data: bytes) -> bytes:
+    """The pixels of another frame under the same words, every checksum right."""
+    other = encode_png(255 - PIXELS, "b" * 64, "warp")
+    pixels = b"".join(chunk(kind, bytes(content)) for kind, content in png_chunks(other) if kind in (b"IDAT", b"IEND"))
+    return data[: data.index(b"IDAT") - 4] + pixels
+
+
+def saved_again(data: bytes) -> bytes:
+    """What a careful program makes of it that keeps all words."""
+    picture, words, again = Image.open(io.BytesIO(data)), PngInfo(), io.BytesIO()
+    for keyword, text in picture.text.items():
+        words.add_text(keyword, str(text))
+    picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(again, "PNG", pnginfo=words)
+    return again.getvalue()
+
+
+@pytest.mark.parametrize(
+    "altered",
+    [
+        lambda data: data + b"rubbish",
+        lambda data: data + data,
+        lambda data: data + b"\0" * 12,
+        with_other_pixels,
+        saved_again,
+        lambda data: data[:33] + chunk(b"gAMA", struct.pack(">I", 100000)) + data[33:],
+    ],
+    ids=["rubbish", "twice", "zeros", "other pixels", "saved again", "another gamma"],
+)
+def test_an_altered_frame_is_not_valid(tmp_path: Path, altered: Callable[[bytes], bytes]) -> None:
+    path = frame_path(tmp_path, 1)
+    whole = marked_png(encode_png(PIXELS, "a" * 64, "warp"), "c" * 64)
+    path.write_bytes(whole)
+    assert read_mark(path) == FrameMark("a" * 64, "c" * 64)
+    path.write_bytes(altered(whole))
+    assert missing_frames(tmp_path, {1: "a" * 64}) == [1]
+
+
+def test_frames_of_before_there_were_seals_are_valid_where_they_are_whole(tmp_path: Path) -> None:
+    data = encode_png(PIXELS, "a" * 64, "warp")
+    seal = text_chunk(SEAL_KEYWORD, pixel_seal(data))
+    assert seal in data
+    older = data.replace(seal, b"")
+    (tmp_path / "0001.png").write_bytes(older)
+    assert read_digest(tmp_path / "0001.png") == "a" * 64
+    (tmp_path / "0001.png").write_bytes(older + b"rubbish")
+    assert read_digest(tmp_path / "0001.png") is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps links and pipes from most users")
+def test_a_pipe_in_a_frames_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(frame_path(tmp_path, 1))
+    assert missing_frames(tmp_path, {1: "a" * 64}) == [1]
+
+
+def test_frames_that_move_are_copied_and_leave_nothing_beside_them(tmp_path: Path) -> None:
+    for number, letter in ((1, "a"), (2, "b")):
+        write_frame(frame_path(tmp_path, number), encode_png(PIXELS, letter * 64, "warp"))
+    assert copy_equal_frames(tmp_path, {1: "b" * 64, 2: "a" * 64, 3: "a" * 64, 4: "c" * 64}) == [1, 2, 3]
+    assert [read_digest(frame_path(tmp_path, number)) for number in (1, 2, 3)] == ["b" * 64, "a" * 64, "a" * 64]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", "0003.png"]

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from portrait_server.engines.base import Engine
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
-from portrait_server.engines.registry import create_engine
+from portrait_server.engines.registry import ENGINES, create_engine
+from portrait_server.loaded_engines import LoadedEngines
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import Networks, build
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -112,6 +114,46 @@ def no_step(metadata: dict[str, str]) -> None:
     del metadata["step"]
 
 
+def as_configuration(text: str) -> Callable[[dict[str, str]], None]:
+    def change(metadata: dict[str, str]) -> None:
+        metadata["configuration"] = text
+
+    return change
+
+
+def without_embedder_side(metadata: dict[str, str]) -> None:
+    metadata["configuration"] = json.dumps(json.loads(metadata["configuration"]) | {"embedder_side": 1, "width": 4095})
+
+
+def of_another_kind(kind: torch.dtype) -> Callable[[Path], None]:
+    """A small file that says that it is ours, of numbers that NumPy does not know or that are not ours."""
+
+    def spoil(path: Path) -> None:
+        info = weights_file.read_info(path)
+        save_file({"weight": torch.ones(3).to(kind)}, path, {
+            "format": weights_file.FORMAT, "version": "1", "step": "1", "licence": "CC0-1.0", "checksum": info.checksum,
+            "configuration": json.dumps(info.configuration.to_json()),
+        })  # fmt: skip
+
+    return spoil
+
+
+def with_a_tensor(entry: dict[str, object]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        data = path.read_bytes()
+        (length,) = struct.unpack("<Q", data[:8])
+        header = json.loads(data[8 : 8 + length])
+        header["huge"] = entry
+        text = json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+
+    return spoil
+
+
+def nested(path: Path) -> None:
+    path.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000)
+
+
 def not_finite(path: Path) -> None:
     networks: Networks = build("tiny-portrait")
     with torch.no_grad():
@@ -133,7 +175,13 @@ def test_files_of_before_the_embedder_had_a_side_are_read(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "spoil",
-    [truncated, emptied, flipped, garbage, pickled, foreign, not_finite,
+    [truncated, emptied, flipped, garbage, pickled, foreign, not_finite, nested,
+     *(pytest.param(of_another_kind(kind), id=str(kind)) for kind in (torch.bfloat16, torch.float64, torch.int8, torch.bool, torch.float8_e4m3fn)),
+     *(pytest.param(with_header(as_configuration(text)), id=text[:9]) for text in ("[]", "[1, 2]", "null", "7", '"portrait"', "[" * 50_000, "{" * 9, '{"side": 1' + "0" * 5000 + "}")),
+     *(pytest.param(with_a_tensor(entry), id=f"entry-{number}") for number, entry in enumerate((
+         {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 2**40]}, {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+         {"dtype": "F32", "shape": [10**30], "data_offsets": [0, 0]}, {"dtype": [], "shape": [], "data_offsets": []}, {}))),
+     pytest.param(with_header(without_embedder_side), id="widths"),
      *(pytest.param(with_header(change), id=change.__name__) for change in (newer, another_width, enormous, wrong_kind, no_step))],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_in_words(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
@@ -144,6 +192,7 @@ def test_what_cannot_be_used_is_refused_in_words(tmp_path: Path, spoil: Callable
         FewshotEngine("cpu", path)
     assert caught.value.code is ErrorCode.BAD_WEIGHTS
     assert str(path) in caught.value.message and caught.value.remedy
+    assert len(str(caught.value)) < 700
 
 
 def test_missing_weights_are_told_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,3 +214,27 @@ def test_the_other_configurations_weights_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PortraitError) as caught:
         FewshotEngine("cpu", tmp_path / "w")
     assert caught.value.code is ErrorCode.BAD_WEIGHTS
+
+
+def test_damaged_weights_leave_the_other_engine_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "weights.safetensors"
+    weights_file.save(path, build("tiny-portrait"), step=1, licence="CC0-1.0")
+    of_another_kind(torch.bfloat16)(path)
+    assert path.stat().st_size < 1000
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(path))
+    engines = LoadedEngines("cpu")
+    assert set(engines.fingerprints) == {"warp"} and engines.get("warp").name == "warp"
+    with pytest.raises(PortraitError) as caught:
+        engines.get("fewshot")
+    assert caught.value.code is ErrorCode.BAD_WEIGHTS
+
+
+def test_whatever_an_engine_raises_the_others_draw(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(device: str) -> Engine:
+        raise ZeroDivisionError(device)
+
+    monkeypatch.setitem(ENGINES, "fewshot", broken)
+    engines = LoadedEngines("cpu")
+    assert set(engines.fingerprints) == {"warp"}
+    with pytest.raises(PortraitError, match="ZeroDivisionError"):
+        engines.get("fewshot")
