@@ -1,67 +1,87 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The photograph: its file, and its pixels as the plane shows them.
 
-Blender ignores a file's EXIF orientation; the plane, the landmarks and the server all see Blender's picture,
-so they agree with one another.
+What a file's picture is, the server's reader says. Where Blender reads the same, the image is the file's own; else it
+holds the server's picture, packed into the .blend, and remembers the file.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
 import bpy
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.pictures import PICTURE_SUFFIXES
 
+from .photo_reading import ask_server, content_of, is_plain
 from .problems import Fix, SceneError
 
 MAX_SIDE_PIXELS: Final = 16384
 MAX_PIXELS: Final = 64_000_000
-IMAGE_GLOB: Final = "*.png;*.jpg;*.jpeg;*.jp2;*.tif;*.tiff;*.bmp;*.webp;*.tga;*.exr;*.hdr;*.psd"
+IMAGE_GLOB: Final = ";".join(f"*{suffix}" for suffix in PICTURE_SUFFIXES)
+
+_FILE_KEY = "talking_portraits_file"
+_CONTENT_KEY = "talking_portraits_content"
 
 
 def load(path: str) -> bpy.types.Image:
     """The image of a file, loaded anew so that it can be switched and packed on its own.
 
     Raises:
-        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE.
+        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE; SERVER_UNAVAILABLE and the like where the server has
+            to be asked and cannot be.
     """
     file = Path(bpy.path.abspath(path))
     if not file.is_file():
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no picture {file}.", "Choose a picture's file.")
+    content = content_of(file)
+    plain = is_plain(content)
+    right = None if plain else ask_server(content, file)
     try:
         image = bpy.data.images.load(str(file))
     except RuntimeError as error:
         raise PortraitError(
             ErrorCode.BAD_IMAGE, f"Blender cannot read {file.name}: {error}".strip(), "Choose another picture."
         ) from error
+    if right is not None and not _shows(image, right):
+        bpy.data.images.remove(image)
+        image = _holding(right, file)
     try:
         _check_size(image)
     except PortraitError:
         bpy.data.images.remove(image)
         raise
+    image[_CONTENT_KEY] = hashlib.sha256(content).hexdigest()
     return image
+
+
+def file_of(image: bpy.types.Image) -> str:
+    """The path of the photo's file as Blender writes it; empty where it has none."""
+    return image.get(_FILE_KEY) or image.filepath
 
 
 def check(image: bpy.types.Image | None, size: tuple[int, int]) -> bpy.types.Image:
     """The photo, ready to be read, as large as when its landmarks were placed.
 
+    Returns:
+        The image; another one, which has taken its place everywhere, where the file has changed and Blender cannot
+        show it rightly.
+
     Raises:
-        PortraitError: FILE_MISSING, BAD_IMAGE or SIZE_MISMATCH, each with the fix *Locate Photo*.
+        PortraitError: FILE_MISSING, BAD_IMAGE or SIZE_MISMATCH, each with the fix *Locate Photo*; those of `load`.
     """
     if image is None:
         raise SceneError("The portrait's photo was removed from the file.", "Locate it on the disk.",
                          Fix.RELOCATE_PHOTO, ErrorCode.FILE_MISSING)  # fmt: skip
-    if image.packed_file is None and image.source == "FILE" and not image.is_dirty:
-        file = Path(bpy.path.abspath(image.filepath, library=image.library))
-        if not file.is_file():
-            raise SceneError(f"The photo {file} is no longer there.", "Locate it where it is now.",
-                             Fix.RELOCATE_PHOTO, ErrorCode.FILE_MISSING)  # fmt: skip
-        image.reload()  # what is in memory may be older than the file
     try:
+        image = _up_to_date(image)
         _check_size(image)
     except PortraitError as error:
+        if error.code not in (ErrorCode.BAD_IMAGE, ErrorCode.IMAGE_TOO_LARGE):
+            raise
         raise SceneError(error.message, "Locate a picture that can be read.", Fix.RELOCATE_PHOTO, error.code) from error
     if tuple(image.size) != tuple(size):
         raise SceneError(
@@ -92,6 +112,54 @@ def pixels(image: bpy.types.Image) -> np.ndarray:
     rgba = np.concatenate((color, alpha), axis=2)
     rgba = np.round(np.clip(np.nan_to_num(rgba), 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(rgba if (rgba[..., 3] < 255).any() else rgba[..., :3])
+
+
+def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
+    """The image with what its file holds now."""
+    held = image.get(_FILE_KEY)
+    if image.is_dirty or image.source != "FILE" or (image.packed_file is not None and not held):
+        return image
+    file = Path(bpy.path.abspath(file_of(image), library=image.library))
+    if not file.is_file():
+        if held:
+            return image  # the picture is in the .blend
+        raise SceneError(f"The photo {file} is no longer there.", "Locate it where it is now.",
+                         Fix.RELOCATE_PHOTO, ErrorCode.FILE_MISSING)  # fmt: skip
+    known = image.get(_CONTENT_KEY)
+    # Landmarks of older files were placed on Blender's own reading, which is what they go with.
+    if known is None or image.library is not None or known == hashlib.sha256(content_of(file)).hexdigest():
+        if not held:
+            image.reload()  # what is in memory may be older than the file
+        return image
+    fresh = load(str(file))
+    name = image.name
+    image.user_remap(fresh)
+    bpy.data.images.remove(image)
+    fresh.name = name
+    return fresh
+
+
+def _shows(image: bpy.types.Image, right: np.ndarray) -> bool:
+    """Whether Blender reads the very picture: then the file itself can be shown."""
+    height, width = right.shape[:2]
+    return (
+        tuple(image.size) == (width, height)
+        and not image.is_float
+        and image.colorspace_settings.name == "sRGB"
+        and np.array_equal(pixels(image), right)
+    )
+
+
+def _holding(right: np.ndarray, file: Path) -> bpy.types.Image:
+    """An image of 8-bit sRGB pixels, packed, that knows the file they are from."""
+    height, width = right.shape[:2]
+    image = bpy.data.images.new(file.name, width, height, alpha=right.shape[2] == 4)
+    rgba = np.ones((height, width, 4), np.float32)
+    rgba[..., : right.shape[2]] = right[::-1] / np.float32(255)
+    image.pixels.foreach_set(rgba.ravel())
+    image.pack()
+    image[_FILE_KEY] = str(file)
+    return image
 
 
 def _srgb_of_linear(color: np.ndarray) -> np.ndarray:

@@ -113,7 +113,7 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
             "Copy the rig together with its plane, or add the photo as a new portrait.",
         )
     size = tuple(original.size) if original is not None else tuple(picture.size)
-    photo.check(picture, size)
+    picture = photo.check(picture, size)
     portrait = portraits_of(scene).add(spare.name.removesuffix(" rig").split(" rig.")[0])
     portrait.name = free_name(portrait.name, besides=portrait)
     portrait.photo, portrait.size = picture, size

@@ -13,7 +13,7 @@ from pathlib import Path
 import bpy
 from portrait_shared.errors import PortraitError
 
-from . import sequencer
+from . import photo, sequencer
 from .frame_folder import frames_of
 from .properties import PORTRAIT_PG_portrait
 
@@ -24,7 +24,7 @@ def settings_of(portrait: PORTRAIT_PG_portrait, first: int, last: int) -> dict[s
     """What a strip keeps of how its frames were made, see `PORTRAIT_PG_portrait.apply_settings`."""
     return {
         "engine": portrait.engine, "matte": portrait.matte,
-        "photo": portrait.photo.filepath if portrait.photo is not None else "",
+        "photo": photo.file_of(portrait.photo) if portrait.photo is not None else "",
         "resolution_percentage": portrait.resolution_percentage,
         "frame_start": first, "frame_end": last, "folder": portrait.output_folder,
     }  # fmt: skip

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -65,6 +66,8 @@ class Launch:
     log_level: str = "info"
 
 
+Reachable = Connection | ServerProcess
+
 _health = Health()
 _process: ServerProcess | None = None
 _lock = threading.Lock()
@@ -87,7 +90,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
     )
 
 
-def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Connection | ServerProcess:
+def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Reachable:
     """A server to talk to: this Blender's own, else one the user runs, else a new one. Called by workers.
 
     Raises:
@@ -110,7 +113,17 @@ def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Connection | Serve
     return target
 
 
-def _find_or_launch(launch: Launch) -> Connection | ServerProcess:
+def warm_up(launch: Launch) -> None:
+    """Starts the server, unless one runs, without waiting for it: it is about to be needed."""
+
+    def start() -> None:
+        with contextlib.suppress(PortraitError):  # whoever needs it will be told
+            acquire(launch, lambda: False)
+
+    threading.Thread(target=start, name="portrait warm-up", daemon=True).start()
+
+
+def _find_or_launch(launch: Launch) -> Reachable:
     global _process, _health
     with _lock:
         if _process is not None and _process.alive:

@@ -17,7 +17,17 @@ from ..importers.track import import_track
 from ..job import State
 from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
-from .common import AsksForFile, NeedsPortrait, OnPortrait, active_portrait, has_window, portraits, report, scene_of
+from .common import (
+    AsksForFile,
+    AsksForPicture,
+    NeedsPortrait,
+    OnPortrait,
+    active_portrait,
+    has_window,
+    portraits,
+    report,
+    scene_of,
+)
 
 _FACE = {
     "name": "Face", "description": "Choose which face of the photo is meant: 0 takes the largest, 1 the first from the left", "default": 0,
@@ -25,7 +35,7 @@ _FACE = {
 }  # fmt: skip
 
 
-class PORTRAIT_OT_add(AsksForFile, bpy.types.Operator):
+class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
     """Put a photograph or a painting on a plane, find its face, and give it a rig"""
 
     bl_idname = "portrait.add"

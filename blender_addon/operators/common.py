@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from portrait_shared.errors import PortraitError
 
-from .. import choosing, compat, problems
+from .. import choosing, compat, problems, server
 from ..properties import PORTRAIT_PG_portrait, PORTRAIT_PG_portraits, portraits_of
 
 
@@ -74,3 +74,12 @@ class AsksForFile:
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+
+class AsksForPicture(AsksForFile):
+    """Operators that open the file browser for a photo, which the server may have to read."""
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if has_window(context):
+            server.warm_up(server.launch_plan(context))  # while the file is being chosen
+        return super().invoke(context, event)

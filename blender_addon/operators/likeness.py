@@ -13,7 +13,7 @@ from .. import job_queue, likeness, photo, server
 from ..job import Job, State
 from ..likeness_jobs import FurtherPhotosJob, TuneJob
 from ..properties import PORTRAIT_PG_portrait
-from .common import AsksForFile, OnPortrait, active_portrait, has_window, report
+from .common import AsksForPicture, OnPortrait, active_portrait, has_window, report
 
 
 class _OnFreePortrait(OnPortrait):
@@ -44,7 +44,7 @@ class _OnFreePortrait(OnPortrait):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_add_references(AsksForFile, _OnFreePortrait, bpy.types.Operator):
+class PORTRAIT_OT_add_references(AsksForPicture, _OnFreePortrait, bpy.types.Operator):
     """Add further photos of the same person: the engine fewshot takes from them what the first one does not show"""
 
     bl_idname = "portrait.add_references"

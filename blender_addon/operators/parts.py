@@ -14,7 +14,7 @@ from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
 from ..scene_time import stretch
 from ..viewport import select_only, show_pictures
-from .common import AsksForFile, OnPortrait, report, scene_of
+from .common import AsksForFile, AsksForPicture, OnPortrait, report, scene_of
 
 
 class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):
@@ -55,7 +55,7 @@ class PORTRAIT_OT_adopt(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_relocate_photo(AsksForFile, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_relocate_photo(AsksForPicture, OnPortrait, bpy.types.Operator):
     """Say where the photo is now"""
 
     bl_idname = "portrait.relocate_photo"

@@ -19,7 +19,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image, ImageOps
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.pictures import PICTURE_SUFFIXES
+from portrait_shared.pictures import PICTURE_SUFFIXES, UNNAMED
 
 from portrait_server.picture_colours import in_srgb, stated_profile
 from portrait_server.picture_work import MAX_FILE_BYTES, too_much_work
@@ -59,7 +59,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         return _decode(file, path.suffix, str(path))
 
 
-def decode_image(content: bytes | memoryview, suffix: str, name: str = "this file") -> np.ndarray:
+def decode_image(content: bytes | memoryview, suffix: str, name: str = UNNAMED) -> np.ndarray:
     """What `read_image` returns of a file with this content.
 
     Args:

@@ -30,6 +30,7 @@ from portrait_shared.messages import (
     Prepare,
     Prepared,
     Progress,
+    ReadPicture,
     Render,
     Shutdown,
     Stats,
@@ -84,6 +85,7 @@ class Requests:
             OfferReference: self._uploads.offer_reference,
             OfferPersonal: self._uploads.offer_personal,
             Adapt: self._adapt,
+            ReadPicture: self._uploads.read_picture,
             Detect: self._detect,
             Prepare: self._prepare,
             Render: self._render,
@@ -100,7 +102,7 @@ class Requests:
         handler = self._handlers.get(type(message))
         if handler is None:
             raise bad_message(f"A client does not send `{message.type}`.")
-        if isinstance(message, (OfferReference, OfferPersonal, Adapt, Detect, Prepare, Render)):
+        if isinstance(message, (OfferReference, OfferPersonal, ReadPicture, Adapt, Detect, Prepare, Render)):
             if self.stopping:
                 raise stopping_error()
             if session.pending >= MAX_PENDING:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What clients have handed over: photographs and personal files, by content."""
+"""What clients hand over: photographs and personal files, kept by content, and pictures' files to be read."""
 
 from __future__ import annotations
 
 import numpy as np
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Message, OfferPersonal, OfferReference, ReferenceState
+from portrait_shared.messages import Message, OfferPersonal, OfferReference, PictureRead, ReadPicture, ReferenceState
 from portrait_shared.personal import PersonalFile
 
+from portrait_server.images import decode_image
 from portrait_server.portraits import PERSONAL_BYTES, REFERENCE_BYTES, Store
 from portrait_server.sessions import Session
 from portrait_server.tasks import Errand, Workers
@@ -71,6 +72,16 @@ class Uploads:
 
         session.errands += 1
         self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
+        return None
+
+    def read_picture(self, session: Session, message: ReadPicture) -> Message | None:
+        """Reads a picture's file; answers later, and keeps nothing."""
+
+        def read() -> PictureRead:
+            return PictureRead(message.request, decode_image(message.content, message.suffix))
+
+        session.errands += 1
+        self._helpers.give(Errand(session, message.request, read, lambda picture: picture, by_helper=True))
         return None
 
     def keep(self, file: PersonalFile) -> None:

@@ -24,13 +24,16 @@ from portrait_shared.messages import (
     Detected,
     Echo,
     Echoed,
+    PictureRead,
     Prepare,
     Prepared,
+    ReadPicture,
     Shutdown,
     Stats,
     Stopping,
 )
 from portrait_shared.personal import PersonalFile, TunedPerson
+from portrait_shared.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.references import (
     MAX_REFERENCES,
     Detection,
@@ -85,6 +88,27 @@ class Client(Conversation):
         info = self.link.connect().server
         assert info is not None
         return info
+
+    def read_picture(self, content: bytes, suffix: str) -> np.ndarray:
+        """What picture a file holds: every program reads photographs by the server's one reader.
+
+        Args:
+            content: the file's bytes.
+            suffix: of the file's name, with its dot.
+
+        Returns:
+            (H, W, 3) uint8: upright, sRGB; (H, W, 4) with straight alpha where a pixel is not opaque. Read-only.
+
+        Raises:
+            PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE.
+        """
+        if len(content) > MAX_FILE_BYTES:
+            raise PortraitError(
+                ErrorCode.IMAGE_TOO_LARGE, f"The file has {len(content) // 10**6} MB; {MAX_FILE_BYTES // 10**6} are read.",
+                "Save it as JPEG or PNG.",
+            )  # fmt: skip
+        suffix = suffix if len(suffix) <= MAX_SUFFIX_CHARACTERS else ""
+        return self.ask(ReadPicture(self.new_request(), suffix, content), PictureRead).pixels
 
     def detect(self, image: np.ndarray, *, detector: str | None = None, face: int | None = None) -> Detection:
         """Finds a face and its landmarks.

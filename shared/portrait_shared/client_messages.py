@@ -13,6 +13,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.fields import Array, Blob, checked, digest, flag, listing, name, one_of, optional, text, whole
 from portrait_shared.message import LANDMARKS, PIXELS, Message
 from portrait_shared.personal import MAX_PERSONAL_BYTES
+from portrait_shared.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.protocol import MAX_REQUEST_ID, bad_message
 from portrait_shared.references import MAX_IMAGE_PIXELS, MAX_REFERENCES
 from portrait_shared.track import MAX_SIDE_PIXELS
@@ -50,6 +51,19 @@ class OfferReference(Message, kind="reference"):
             raise PortraitError(ErrorCode.IMAGE_TOO_LARGE, f"The image has {self.size[0]}x{self.size[1]} pixels.")
         if self.image is not None and self.image.shape[1::-1] != self.size:
             raise bad_message("`reference`: the image has another size than its offer.")
+
+
+@dataclass(frozen=True, eq=False)
+class ReadPicture(Message, kind="read_picture"):
+    """Asks what picture a file holds; nothing of it is kept. Answered by `PictureRead`.
+
+    Attributes:
+        suffix: of the file's name, with its dot, or empty: a kind of file without a mark is known by it alone.
+        content: the file's bytes. There is no path: the server opens no file for a client.
+    """
+
+    suffix: str = checked(text(MAX_SUFFIX_CHARACTERS))
+    content: bytes | memoryview = checked(Blob(limit=MAX_FILE_BYTES))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ import msgpack
 
 from portrait_shared.errors import ErrorCode, PortraitError
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 MAX_HEADER_BYTES: Final = 65_536
 MAX_PARTS: Final = 4

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,7 @@ from portrait_shared.personal import MAX_PERSONAL_BYTES
 from portrait_shared.protocol import bad_message
 
 _PNG = Blob(nullable=True)
+_PICTURE = dataclasses.replace(PIXELS, nullable=False)
 _POINTS = Array("<f4", (LANDMARKS, (3, 3)))
 _MESH = Array("<f4", ((478, 478), (3, 3)), nullable=True)
 _figures = mapping(name, number, 16)
@@ -57,6 +59,17 @@ class ReferenceState(Message, kind="reference_state"):
     """Answers `OfferReference` and `OfferPersonal`: whether the server has it; if not, it wants it."""
 
     known: bool = checked(flag)
+
+
+@dataclass(frozen=True, eq=False)
+class PictureRead(Message, kind="picture"):
+    """Answers `ReadPicture`.
+
+    Attributes:
+        pixels: (H, W, 3 or 4) uint8: upright, sRGB, with straight alpha where a pixel is not opaque.
+    """
+
+    pixels: np.ndarray = checked(_PICTURE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -222,8 +222,8 @@ def test_pixels_are_those_of_the_file(scene: Any, photo: np.ndarray, tmp_path: P
     np.testing.assert_array_equal(photo_module.pixels(image), rgba)
 
 
-def test_sixteen_bits_become_display_colours(scene: Any, photo: np.ndarray, tmp_path: Path) -> None:
-    """Blender holds a 16-bit PNG as scene-linear floats."""
+def test_sixteen_bits_become_display_colours(needs_server: None, scene: Any, photo: np.ndarray, tmp_path: Path) -> None:
+    """Blender would hold a 16-bit PNG as scene-linear floats, which a working space alters."""
     settings = scene.render.image_settings
     image = bpy.data.images.new("deep", 96, 64, float_buffer=True)
     linear = np.ones((64, 96, 4), np.float32)
@@ -234,12 +234,14 @@ def test_sixteen_bits_become_display_colours(scene: Any, photo: np.ndarray, tmp_
     scene.view_settings.view_transform = "Standard"
     image.save_render(str(tmp_path / "deep.png"), scene=scene)
     loaded = photo_module.load(str(tmp_path / "deep.png"))
-    assert loaded.is_float
+    assert not loaded.is_float and loaded.packed_file is not None
     assert np.abs(photo_module.pixels(loaded).astype(int) - photo).max() <= 1
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n truncated"])
-def test_unreadable_pictures_are_refused_and_leave_nothing(scene: Any, tmp_path: Path, content: bytes) -> None:
+def test_unreadable_pictures_are_refused_and_leave_nothing(
+    needs_server: None, scene: Any, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "bad.png").write_bytes(content)
     with pytest.raises(PortraitError) as caught:
         portrait_parts.add(scene, str(tmp_path / "bad.png"))

@@ -33,6 +33,7 @@ from portrait_shared.messages import (
     OfferPersonal,
     OfferReference,
     Prepare,
+    ReadPicture,
     Render,
     decode,
 )
@@ -192,6 +193,7 @@ def valid_messages(portrait: PortraitHandle, image: np.ndarray) -> list[Message]
         Cancel(8, 6),
         Echo(9, True),
         OfferPersonal(10, digest, b"0123456789"),
+        ReadPicture(12, ".png", b"\x89PNG\r\n\x1a\n"),
         Adapt(11, "paint", (digest,)),
     ]
 

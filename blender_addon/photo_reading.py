@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What picture a file holds: as the server reads it, which knows orientation, colour spaces and every kind of file."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+import numpy as np
+from portrait_shared.client import Client
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.pictures import MAX_FILE_BYTES, UNNAMED
+
+from . import server
+
+_PNG_MARK = b"\x89PNG\r\n\x1a\n"
+_PNG_EIGHT_BIT_KINDS = (0, 2, 4, 6)  # grey and RGB, each with or without alpha; no palette
+_PNG_HARMLESS_CHUNKS = (b"IHDR", b"IDAT", b"IEND", b"sRGB", b"sBIT", b"pHYs", b"oFFs", b"tIME", b"tEXt", b"eXIf")
+_EXIF_TELLING_TAGS = (b"\x01\x12", b"\x12\x01", b"\x87\x69", b"\x69\x87")  # orientation, and the directory of more
+
+
+def content_of(file: Path) -> bytes:
+    """Raises: PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE."""
+    try:
+        size = file.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise PortraitError(
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"{file.name} has {size // 10**6} MB; {MAX_FILE_BYTES // 10**6} MB are the limit.",
+                "Make it smaller first.",
+            )
+        content = file.read_bytes()
+    except OSError as error:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"Cannot read {file}: {error.strerror}.", "Choose a picture's file."
+        ) from error
+    if not content:
+        raise PortraitError(ErrorCode.BAD_IMAGE, f"{file.name} is empty.", "Choose another picture.")
+    return content
+
+
+def is_plain(content: bytes) -> bool:
+    """Whether every reader sees one and the same picture in the file, Blender's own too.
+
+    That is so for a whole PNG of 8 bits without a word on orientation, colours or clear values: its pixels are stored
+    as they are. Of a JPEG it cannot be told before it is decoded, because nothing in it proves that it is whole.
+    """
+    if not content.startswith(_PNG_MARK) or content[24:25] != b"\x08" or content[25] not in _PNG_EIGHT_BIT_KINDS:
+        return False
+    at = len(_PNG_MARK)
+    while at + 12 <= len(content):
+        length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        checked, end = memoryview(content)[at + 4 : at + 8 + length], at + 12 + length
+        if zlib.crc32(checked).to_bytes(4, "big") != content[end - 4 : end] or kind not in _PNG_HARMLESS_CHUNKS:
+            return False
+        data = content[at + 8 : end - 4] if kind in (b"eXIf", b"tEXt") else b""
+        if kind == b"eXIf" and any(tag in data for tag in _EXIF_TELLING_TAGS):
+            return False
+        if data.startswith((b"Raw profile", b"XML:")):
+            return False
+        if kind == b"IEND":
+            return True
+        at = end
+    return False
+
+
+def ask_server(content: bytes, file: Path) -> np.ndarray:
+    """The picture as the server reads it; starts the server where the preferences allow it, and waits.
+
+    Returns:
+        (H, W, 3) uint8 RGB, upright and sRGB; (H, W, 4) with straight alpha where a pixel is not opaque.
+
+    Raises:
+        PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE; SERVER_UNAVAILABLE, VERSION_MISMATCH, NOT_ALLOWED where no server
+            can be had: the picture might be another than Blender shows, so nothing is made of it then.
+    """
+    try:
+        with _wait_cursor(), Client(_acquire(), name="Blender") as client:
+            server.connected(client.connect())
+            return client.read_picture(content, file.suffix)
+    except PortraitError as error:
+        server.failed(error)
+        if error.code in (ErrorCode.BAD_IMAGE, ErrorCode.IMAGE_TOO_LARGE):
+            raise PortraitError(error.code, error.message.replace(UNNAMED, file.name), error.remedy) from error
+        raise
+
+
+def _acquire() -> server.Reachable:
+    return server.acquire(server.launch_plan(bpy.context), lambda: False)
+
+
+@contextmanager
+def _wait_cursor() -> Iterator[None]:
+    window = None if bpy.app.background else bpy.context.window
+    if window is None:
+        yield
+        return
+    window.cursor_modal_set("WAIT")
+    try:
+        yield
+    finally:
+        window.cursor_modal_restore()
