@@ -97,7 +97,7 @@ def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = N
     global _changed_at
     if sampling.is_at_work():
         return
-    if depsgraph is None or any(map(depsgraph.id_type_updated, ("OBJECT", "ARMATURE", "ACTION"))):
+    if depsgraph is None or sampling.may_move(depsgraph):
         _changed_at = time.monotonic()
         note_outside_change()
         for watch in _watches.values():

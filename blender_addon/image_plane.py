@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -125,6 +126,23 @@ def show_preview(plane: bpy.types.Object, uid: str, pixels: np.ndarray) -> None:
     plane_frames.make_alike(image, node.get(_PHOTO_KEY))
     image.pixels.foreach_set(pixels.ravel())
     image.update()
+    image.update_tag()  # else Cycles, and a viewport that gathers samples, go on with the picture before
+
+
+def settle_preview(uid: str) -> None:
+    """Makes the live picture one that needs no saving: else Blender asks for it when it quits or opens a file.
+
+    Its pixels become a file inside the .blend's data, which no saved file holds: a plane does not show it then.
+    """
+    for image in [image for image in bpy.data.images if image.get(_PREVIEW_KEY) == uid and image.is_dirty]:
+        width, height = image.size
+        pixels = np.empty(width * height * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        targa = targa_bytes(pixels.reshape(height, width, 4))
+        image.source = "FILE"
+        image.pack(data=targa, data_len=len(targa))
+        image.buffers_free()  # it is read from there
+        image.update_tag()
 
 
 def end_preview(plane: bpy.types.Object, photo: bpy.types.Image | None) -> None:
@@ -211,6 +229,13 @@ def photo_of(plane: bpy.types.Object | None) -> bpy.types.Image | None:
     except SceneError:
         return None
     return node.get(_PHOTO_KEY) or (node.image if node.image is not None and node.image.source == "FILE" else None)
+
+
+def targa_bytes(pixels: np.ndarray) -> bytes:
+    """A Targa file, which takes no time to write: (H, W, 4) float32 from 0 to 1, the lowest row first."""
+    height, width = pixels.shape[:2]
+    head = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, width, height, 32, 8)
+    return head + (pixels[..., [2, 1, 0, 3]] * 255 + 0.5).astype(np.uint8).tobytes()
 
 
 def _mesh(name: str, space: PlaneSpace) -> bpy.types.Mesh:

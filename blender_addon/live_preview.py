@@ -191,9 +191,7 @@ def _redraw() -> None:
 
 @persistent
 def _on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    if _previews and (
-        depsgraph is None or any(map(depsgraph.id_type_updated, ("OBJECT", "ARMATURE", "ACTION", "SCENE")))
-    ):
+    if _previews and (depsgraph is None or depsgraph.id_type_updated("SCENE") or sampling.may_move(depsgraph)):
         _on_frame()
 
 

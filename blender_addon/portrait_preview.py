@@ -26,6 +26,7 @@ _SLOW_SECONDS: Final = 2.0
 _KEPT_LATENCIES: Final = 64
 _SOON_SECONDS: Final = 0.05
 _RECENT: Final = 8
+_SETTLE_SECONDS: Final = 0.5
 
 
 class Latency(NamedTuple):
@@ -66,6 +67,7 @@ class LivePreview:
         self._last: np.ndarray | None = None
         self._put_back = True
         self._covered = False
+        self._settles_at: float | None = None
         self._worker = PreviewWorker(launch)
         self._worker.start()
 
@@ -119,11 +121,12 @@ class LivePreview:
         if picture is not None:
             self._last, self.shown = picture.pixels, picture.ask.number
         if self._last is not None and (fresh or self._put_back or self._covered):
-            image_plane.show_preview(portrait.plane, self.uid, self._last)
+            self._show(portrait)
             fresh = True
         self._put_back = self._covered = False
         if picture is not None:
             self._note_latency(picture)
+        self._settle()
         if self._changed_at is not None:
             self._follow(scene, portrait)
         return fresh
@@ -178,9 +181,19 @@ class LivePreview:
         picture = self._newest_picture()
         if picture is not None:
             self._last, self.shown = picture.pixels, picture.ask.number
-            image_plane.show_preview(portrait.plane, self.uid, self._last)
+            self._show(portrait)
             self._note_latency(picture)
         return self.shown == self.asked
+
+    def _show(self, portrait: PORTRAIT_PG_portrait) -> None:
+        image_plane.show_preview(portrait.plane, self.uid, self._last)
+        self._settles_at = time.monotonic() + _SETTLE_SECONDS
+
+    def _settle(self) -> None:
+        """Once nothing has come for a while: while the picture follows the mouse, that would slow it down."""
+        if self._settles_at is not None and time.monotonic() >= self._settles_at:
+            image_plane.settle_preview(self.uid)
+            self._settles_at = None
 
     def _note_latency(self, picture: Picture) -> None:
         ask = picture.ask

@@ -189,3 +189,18 @@ def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Itera
                 if owner.get(key) != value:
                     owner[key] = value
         rig.update_tag()
+
+
+def may_move(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether a rig may move by what a depsgraph was updated for; a mesh that shows another picture moves none."""
+    if any(map(depsgraph.id_type_updated, ("ARMATURE", "ACTION"))):
+        return True
+    return depsgraph.id_type_updated("OBJECT") and any(
+        isinstance(update.id, bpy.types.Object)
+        and not (
+            update.id.type == "MESH"
+            and update.is_updated_shading
+            and not (update.is_updated_geometry or update.is_updated_transform)
+        )
+        for update in depsgraph.updates
+    )

@@ -17,7 +17,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, server  # noqa: E402
+from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, sampling, server  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 
 TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test_engines.py"
@@ -366,3 +366,57 @@ def test_an_engine_that_is_not_there_is_said(preview: live_preview.LivePreview, 
 
 def test_it_needs_a_window(portrait: Any) -> None:
     assert not bpy.ops.portrait.preview.poll()
+
+
+def test_a_picture_at_rest_needs_no_saving(
+    preview: live_preview.LivePreview, acting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Blender asks, when it quits, whether to save an image that the user never made."""
+    settle(preview)
+    image, before = image_plane.texture_node(acting.plane).image, shown(acting)
+    monkeypatch.setattr(portrait_preview, "_SETTLE_SECONDS", 0.0)
+    for pose in (0.2, -0.1):  # the second follows one that has come to rest
+        drop_chin(acting, pose)
+        settle(preview)
+        pump(lambda: not image.is_dirty)
+        assert np.abs(shown(acting) - before).max() > 0.02, "what came last"
+        before = shown(acting)
+    acting.preview_size = "FULL"
+    acting.resolution_percentage = 50
+    preview.note_change()
+    pump(lambda: shown(acting).shape == (32, 48, 4))
+    settle(preview)
+    pump(lambda: not image.is_dirty)
+    assert image_plane.shows_preview(acting.plane) and shown(acting).shape == (32, 48, 4)
+
+
+def test_what_comes_to_rest_keeps_its_pixels(portrait: Any) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (16, 24, 4)).astype(np.float32) / 255
+    image_plane.show_preview(portrait.plane, portrait.uid, pixels)
+    image = image_plane.texture_node(portrait.plane).image
+    assert image.is_dirty, "what this is about"
+    image_plane.settle_preview(portrait.uid)
+    assert not image.is_dirty
+    np.testing.assert_allclose(shown(portrait), pixels, atol=1e-6)
+
+
+def test_renderers_are_told_of_each_picture(portrait: Any) -> None:
+    """Without it a viewport that gathers samples mixes the new face into the old one, and Cycles never shows it."""
+    told: list[list[str]] = []
+    moves: list[bool] = []
+
+    def listen(scene: Any, depsgraph: Any) -> None:
+        told.append([update.id.name for update in depsgraph.updates])
+        moves.append(sampling.may_move(depsgraph))
+
+    image_plane.show_preview(portrait.plane, portrait.uid, np.ones((8, 8, 4), np.float32))
+    name = image_plane.texture_node(portrait.plane).image.name
+    bpy.context.view_layer.update()
+    bpy.app.handlers.depsgraph_update_post.append(listen)
+    try:
+        image_plane.show_preview(portrait.plane, portrait.uid, np.zeros((8, 8, 4), np.float32))
+        bpy.context.view_layer.update()
+    finally:
+        bpy.app.handlers.depsgraph_update_post.remove(listen)
+    assert any(name in names for names in told)
+    assert not any(moves), "and the rig is not sampled again for it"
