@@ -26,8 +26,9 @@ from .capture_settings import (
 )
 from .common import active_portrait, has_window, report, scene_of
 
-_VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf;*.gif"
+_VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf"
 _SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aiff;*.opus;{_VIDEOS}"
+_PLAYING = f"{_VIDEOS};*.gif;*.webp;*.apng;*.avif"  # pictures that play, without sound
 
 
 class _CaptureVideo(VideoSettings):
@@ -59,7 +60,7 @@ class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Ope
     filepath: StringProperty(
         name="Video", description="Choose the file of the performance", subtype="FILE_PATH", options={"SKIP_SAVE"}
     )
-    filter_glob: StringProperty(default=_VIDEOS, options={"HIDDEN"})
+    filter_glob: StringProperty(default=_PLAYING, options={"HIDDEN"})
     first_frame: IntProperty(
         name="First Frame", description="Let the video begin on this frame of the scene", default=1
     )

@@ -114,6 +114,11 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
         return named_so or error.code is ErrorCode.IMAGE_TOO_LARGE
 
 
+def is_animated_picture(path: Path) -> bool:
+    """Whether the file is of a kind of picture that may play, by its name, and does."""
+    return Image.registered_extensions().get(path.suffix.lower()) in _ANIMATED_FORMATS and not is_picture(path)
+
+
 def is_animation(image: Image.Image) -> bool:
     """Whether an opened file plays; the many pictures of an MPO, a TIFF, a PSD or a HEIC are no film."""
     return image.format in _ANIMATED_FORMATS and bool(getattr(image, "is_animated", False))

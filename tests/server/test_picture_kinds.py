@@ -14,7 +14,7 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
-from portrait_server.images import decode_image, is_picture, read_image
+from portrait_server.images import decode_image, is_animated_picture, is_picture, read_image
 from portrait_server.picture_profiles import (
     ADOBE_RGB,
     D65,
@@ -369,6 +369,7 @@ def test_what_plays_is_a_video_and_what_does_not_is_a_picture(tmp_path: Path, su
     moving = saved(tmp_path, frames[0], f"moving.{suffix}", **options)
     still = saved(tmp_path, frames[0], f"still.{suffix}")
     assert is_picture(still) and not is_picture(moving)
+    assert is_animated_picture(moving) and not is_animated_picture(still)
     assert np.abs(read_image(moving).astype(int) - 60).max() <= 2
     nameless = tmp_path / "nameless"
     nameless.write_bytes(moving.read_bytes())

@@ -18,6 +18,7 @@ from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, open_shards
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.selection import no_face, same_person, select_face
+from portrait_server.images import is_animated_picture
 from portrait_server.networks.alignment import aligned_transform, crop, transform_points
 from portrait_server.video import VideoReader
 
@@ -30,7 +31,8 @@ class Videos(Source):
     """All clips of a folder and the folders within: frames spread evenly over each, one person followed."""
 
     def find(self) -> list[str]:
-        files = sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
+        found = (path for path in self.folder.rglob("*") if path.is_file())
+        files = sorted(path for path in found if path.suffix.lower() in _SUFFIXES or is_animated_picture(path))
         return [path.relative_to(self.folder).as_posix() for path in files]
 
     def faces(self, name: str, detector: Detector) -> Iterator[tuple[int, Face]]:

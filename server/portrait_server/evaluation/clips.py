@@ -13,7 +13,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.detectors.registry import create_detector
-from portrait_server.images import is_picture, opaque, read_image
+from portrait_server.images import is_animated_picture, is_picture, opaque, read_image
 from portrait_server.landmarks_command import track_of_video
 from portrait_server.video import VideoReader
 
@@ -152,7 +152,9 @@ def _frames_of(path: Path, numbers: Sequence[int], count: int) -> Iterator[np.nd
 def _is_clip(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    return (path / TRACK_NAME).exists() if path.is_dir() else path.suffix.lower() in _VIDEO_SUFFIXES
+    if path.is_dir():
+        return (path / TRACK_NAME).exists()
+    return path.suffix.lower() in _VIDEO_SUFFIXES or is_animated_picture(path)
 
 
 def _pictures(folder: Path) -> list[Path]:
