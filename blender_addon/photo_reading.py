@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,11 @@ from . import server
 
 _PNG_MARK = b"\x89PNG\r\n\x1a\n"
 _PNG_EIGHT_BIT_KINDS = (0, 2, 4, 6)  # grey and RGB, each with or without alpha; no palette
-_PNG_HARMLESS_CHUNKS = (b"IHDR", b"IDAT", b"IEND", b"sRGB", b"sBIT", b"pHYs", b"oFFs", b"tIME", b"tEXt", b"eXIf")
+_PNG_HARMLESS_CHUNKS = (b"IHDR", b"IDAT", b"IEND", b"sRGB", b"sBIT", b"pHYs", b"oFFs", b"tIME")
+_PNG_SRGB_CHUNKS = {
+    b"gAMA": struct.pack(">I", 45455),
+    b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
+}
 _EXIF_TELLING_TAGS = (b"\x01\x12", b"\x12\x01", b"\x87\x69", b"\x69\x87")  # orientation, and the directory of more
 
 
@@ -53,18 +58,25 @@ def is_plain(content: bytes) -> bool:
     at = len(_PNG_MARK)
     while at + 12 <= len(content):
         length, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
-        checked, end = memoryview(content)[at + 4 : at + 8 + length], at + 12 + length
-        if zlib.crc32(checked).to_bytes(4, "big") != content[end - 4 : end] or kind not in _PNG_HARMLESS_CHUNKS:
-            return False
-        data = content[at + 8 : end - 4] if kind in (b"eXIf", b"tEXt") else b""
-        if kind == b"eXIf" and any(tag in data for tag in _EXIF_TELLING_TAGS):
-            return False
-        if data.startswith((b"Raw profile", b"XML:")):
+        end = at + 12 + length
+        checked = memoryview(content)[at + 4 : end - 4]
+        if zlib.crc32(checked).to_bytes(4, "big") != content[end - 4 : end] or not _is_harmless(kind, checked[4:]):
             return False
         if kind == b"IEND":
             return True
         at = end
     return False
+
+
+def _is_harmless(kind: bytes, data: memoryview) -> bool:
+    """Whether a chunk of a PNG leaves the picture as its pixels are stored."""
+    if kind in _PNG_SRGB_CHUNKS:
+        return data == _PNG_SRGB_CHUNKS[kind]
+    if kind == b"eXIf":
+        return not any(tag in bytes(data) for tag in _EXIF_TELLING_TAGS)
+    if kind == b"tEXt":
+        return not bytes(data[:16]).startswith((b"Raw profile", b"XML:"))
+    return kind in _PNG_HARMLESS_CHUNKS
 
 
 def ask_server(content: bytes, file: Path) -> np.ndarray:

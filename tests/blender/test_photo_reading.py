@@ -29,9 +29,11 @@ def exif(orientation: int) -> bytes:
 
 
 def with_chunk(png: Path, kind: bytes, data: bytes) -> Path:
-    """Puts a chunk behind the PNG's header, for one of its kind that may be there."""
+    """Puts a chunk behind the PNG's header, for what Blender has said by one of its kind, or of the same."""
     content = png.read_bytes()
-    if (old := content.find(kind)) > 0:
+    for old_kind in (kind, b"sRGB", kind, b"gAMA", b"cHRM"):  # Blender 4.2 writes EXIF twice
+        if (old := content.find(old_kind)) < 0:
+            continue
         content = content[: old - 4] + content[old + 8 + int.from_bytes(content[old - 4 : old], "big") :]
     chunk = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     png.write_bytes(content[:33] + chunk + content[33:])
