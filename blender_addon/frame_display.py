@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
-from portrait_shared.frame_files import frames_in
+from portrait_shared.frame_files import frames_in, has_frames
 
 from . import image_plane, plane_frames, portrait_strip, sequencer, stored_paths
 from .frame_folder import owner_of
@@ -30,7 +30,7 @@ def follow(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path,
     sequence = image_plane.wanted_sequence(portrait.plane)
     if sequence is None or plane_frames.folder_of(sequence) != folder:
         return False
-    return image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene))
+    return image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene), portrait.frame_prefix)
 
 
 def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
@@ -46,7 +46,7 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     sequence = image_plane.wanted_sequence(portrait.plane)
     if sequence is not None and sequence.library is None:
         folder = _mend_sequence(portrait, sequence)
-        follow(scene, portrait, folder, frames_in(folder))
+        follow(scene, portrait, folder, frames_in(folder, portrait.frame_prefix))
 
 
 def mend_all() -> None:
@@ -77,11 +77,11 @@ def _where_now(portrait: PORTRAIT_PG_portrait, shown: Path, relative: bool) -> P
 
     An absolute path may lead to the project of which this one is a copy: its own frames come first.
     """
-    known = bool(frames_in(shown))
+    known = has_frames(shown)
     if known and (relative or owner_of(shown) != portrait.uid):
         return shown
     for folder in _candidates(portrait, shown):
-        if owner_of(folder) in ("", portrait.uid) and frames_in(folder):
+        if owner_of(folder) in ("", portrait.uid) and has_frames(folder):
             return folder
     return shown
 

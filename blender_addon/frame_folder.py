@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import bpy
-from portrait_shared.frame_files import frames_in, prepare_folder, write_frame
+from portrait_shared.frame_files import frames_in, has_frames, prepare_folder, write_frame
 
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of
@@ -85,7 +85,7 @@ def frames_of(portrait: PORTRAIT_PG_portrait) -> list[int]:
         PortraitError: as `PORTRAIT_PG_portrait.folder`.
     """
     folder = portrait.folder()
-    return frames_in(folder) if owner_of(folder) in ("", portrait.uid) else []
+    return frames_in(folder, portrait.frame_prefix) if owner_of(folder) in ("", portrait.uid) else []
 
 
 def owner_of(folder: Path) -> str:
@@ -97,7 +97,7 @@ def owner_of(folder: Path) -> str:
 
 
 def _is_foreign(portrait: PORTRAIT_PG_portrait, folder: Path) -> bool:
-    return owner_of(folder) not in ("", portrait.uid) and bool(frames_in(folder))
+    return owner_of(folder) not in ("", portrait.uid) and has_frames(folder)
 
 
 def _equal(one: Path, other: Path) -> bool:

@@ -61,6 +61,7 @@ class Watch:
         self._sampled: set[int] = set()  # frames whose points were known at some time, as the rig was then
         self._marks: Marks = {}
         self._folder: Path | None = None
+        self._prefix = ""
         self._look: Future[Marks] | None = None
         self._looked_at = 0.0
         self._looked = self._look_counts = False
@@ -158,8 +159,9 @@ class Watch:
 
     def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
         folder = portrait.folder()
-        if folder != self._folder:
-            self._folder, self._marks, self._look, self._looked_at, self._looked = folder, {}, None, 0.0, False
+        if (folder, portrait.frame_prefix) != (self._folder, self._prefix):
+            self._folder, self._prefix = folder, portrait.frame_prefix
+            self._marks, self._look, self._looked_at, self._looked = {}, None, 0.0, False
         if self._look is not None and self._look.done():
             self._marks, self._look, self._looked = self._look.result(), None, self._look_counts
         if job_queue.active_of(self.uid) is not None:
@@ -167,7 +169,7 @@ class Watch:
         if self._look is None and time.monotonic() - self._looked_at > _LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look_counts = job_queue.active_of(self.uid) is None
-            self._look = _reader.submit(look_at_files, folder, self._marks)
+            self._look = _reader.submit(look_at_files, folder, self._marks, self._prefix)
 
     def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
         job = self._job
@@ -209,11 +211,11 @@ class Watch:
         return job
 
 
-def look_at_files(folder: Path, known: Marks) -> Marks:
+def look_at_files(folder: Path, known: Marks, prefix: str = "") -> Marks:
     """Reads the frame files that are new or have changed. A damaged one says nothing of itself."""
     found: Marks = {}
-    for number in frames_in(folder):
-        path = frame_path(folder, number)
+    for number in frames_in(folder, prefix):
+        path = frame_path(folder, number, prefix)
         try:
             status = path.stat()
         except OSError:

@@ -48,7 +48,7 @@ def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: b
 
 
 def show_frames(
-    plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0
+    plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0, prefix: str = ""
 ) -> bpy.types.Image | None:
     """Plays the frame files on the plane: file N at scene frame N, the first and the last one held.
 
@@ -66,14 +66,16 @@ def show_frames(
         return None
     node = texture_node(plane)
     plane_frames.note_wanted(node, there)
-    plane_frames.show(node, folder, there, stretch)
+    plane_frames.show(node, folder, there, stretch, prefix)
     for image in plane_frames.playing(node):
         plane_frames.make_alike(image, node.get(_PHOTO_KEY))
         image.reload()
     return node.image
 
 
-def follow_files(plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0) -> bool:
+def follow_files(
+    plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0, prefix: str = ""
+) -> bool:
     """Plays those frames of the last `show_frames` whose files are there; whether anything on the plane changed.
 
     Where there are none any more, the photo is shown until they are back.
@@ -91,7 +93,7 @@ def follow_files(plane: bpy.types.Object, folder: Path, numbers: Iterable[int], 
     node_image = node.image
     if node_image != sequence:
         node.image = sequence
-    changed = plane_frames.show(node, folder, there, stretch) or node_image != sequence
+    changed = plane_frames.show(node, folder, there, stretch, prefix) or node_image != sequence
     for image in plane_frames.playing(node):
         plane_frames.make_alike(image, photo)
         if changed:

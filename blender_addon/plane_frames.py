@@ -64,7 +64,9 @@ class Reel:
         return cls(first, first + 1 if last > first else _NEVER, max(last - first, 1), first, keys)
 
 
-def show(node: bpy.types.ShaderNodeTexImage, folder: Path, numbers: Iterable[int], stretch: float) -> bool:
+def show(
+    node: bpy.types.ShaderNodeTexImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str = ""
+) -> bool:
     """Plays the frame files of a folder; whether anything on the plane changed. `numbers` must not be empty.
 
     Args:
@@ -72,12 +74,12 @@ def show(node: bpy.types.ShaderNodeTexImage, folder: Path, numbers: Iterable[int
     """
     there = sorted(set(numbers))
     before, after = [n for n in there if n < 0], [n for n in there if n >= 0]
-    changed = _play(node, folder, Reel.of(after or before), stretch)
+    changed = _play(node, folder, Reel.of(after or before), stretch, prefix)
     second = _node_before_zero(node)
     if before and after:
         if second is None:
             second, changed = _add_node_before_zero(node), True
-        changed |= _play(second, folder, Reel.of(before), stretch)
+        changed |= _play(second, folder, Reel.of(before), stretch, prefix)
         changed |= _drive_mix(node, after[0] * stretch)
     elif second is not None:
         changed |= second.image != node.image
@@ -169,8 +171,8 @@ def make_alike(image: bpy.types.Image, photo: bpy.types.Image | None) -> None:
         image[_GIVEN_ALPHA_KEY] = photo.alpha_mode
 
 
-def _play(node: bpy.types.ShaderNodeTexImage, folder: Path, reel: Reel, stretch: float) -> bool:
-    image = _sequence(frame_path(folder, reel.first), node.image)
+def _play(node: bpy.types.ShaderNodeTexImage, folder: Path, reel: Reel, stretch: float, prefix: str) -> bool:
+    image = _sequence(frame_path(folder, reel.first, prefix), node.image)
     changed = node.image != image
     if changed:
         node.image = image

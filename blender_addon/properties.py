@@ -21,6 +21,7 @@ from bpy.props import (  # fmt: skip
     StringProperty,
 )
 from portrait_shared.frame_files import frames_in as frames_in
+from portrait_shared.frame_files import whole_prefix
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from . import choosing, compat, engine_choice
@@ -70,6 +71,11 @@ class PORTRAIT_PG_reference(bpy.types.PropertyGroup):
         _set_points(self.detected, points)
 
 
+def _clean_prefix(portrait: PORTRAIT_PG_portrait, _: bpy.types.Context) -> None:
+    if (clean := whole_prefix(portrait.frame_prefix)) != portrait.frame_prefix:
+        portrait.frame_prefix = clean
+
+
 class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     """A portrait: a photo on a plane, its rig, and how its frames are rendered."""
 
@@ -111,6 +117,11 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         description="Choose the folder of the rendered frames; // is the folder of the .blend",
         subtype="DIR_PATH",
         options=compat.path_options(),
+    )
+    frame_prefix: StringProperty(
+        name="Prefix",
+        description="Put this before the number in the names of the frames' files, such as “anna.” for anna.0001.png",
+        update=_clean_prefix,
     )
     folder_name: StringProperty(options={"HIDDEN"})  # of the default folder, since the first render: see `frame_folder`
     use_scene_range: BoolProperty(
@@ -165,6 +176,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         self.use_scene_range = False
         self.frame_start, self.frame_end = settings["frame_start"], settings["frame_end"]
         self.output_folder = settings["folder"]
+        self.frame_prefix = settings.get("prefix", "")  # strips of before it could be chosen do not say
 
     def frames(self, scene: bpy.types.Scene) -> range:
         """The frames to render.

@@ -139,7 +139,7 @@ class RenderJob(Job):
         check_plane(scene, portrait)
         check_rig(scene, portrait.rig)
         let_broken_rest(scene, portrait)
-        self._folder = self._take_folder(portrait)
+        self._folder, self._prefix = self._take_folder(portrait), portrait.frame_prefix
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
@@ -200,6 +200,7 @@ class RenderJob(Job):
             size=self._size,
             matte=self._matte,
             again=self._again,
+            prefix=self._prefix,
             cancelled=cancelled,
         ):
             post(FrameArrived(frame, time.monotonic()))
@@ -207,7 +208,7 @@ class RenderJob(Job):
     def handle(self, event: FrameArrived | PortraitReady) -> None:
         if isinstance(event, PortraitReady):
             portrait_ids.keep(self.portrait()[1], self._subject, event.portrait_id, event.photo)
-            self._others = own_frames(self._folder, event.photo)
+            self._others = own_frames(self._folder, event.photo, self._prefix)
             return
         if event.frame.drawn:
             self._arrivals.append(event.at)
@@ -229,7 +230,9 @@ class RenderJob(Job):
             check_plane(scene, portrait)
             portrait_copies.own_look(portrait)
             before = image_plane.texture_node(portrait.plane).image
-            self._new_image |= image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene)) != before
+            self._new_image |= (
+                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), self._prefix) != before
+            )
         except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
             problems.keep(self.uid, error)
         try:

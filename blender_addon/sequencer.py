@@ -84,7 +84,7 @@ def add_strip(
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
     channel = _free_channel(strips, range(there[0], there[-1] + 1))
-    first = stored_directory(folder) + frame_path(folder, there[0]).name
+    first = stored_directory(folder) + frame_path(folder, there[0], prefix_of(settings)).name
     strip = strips.new_image(name, first, channel, there[0], fit_method="FIT")
     if editor.active_strip is None:
         editor.active_strip = strip
@@ -119,6 +119,11 @@ def fit_strips(portrait_uid: str) -> None:
 def settings_of(strip: Any) -> dict[str, str | int | bool]:
     """What `show_frames` kept on the strip, so that it can be made again."""
     return {key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)}
+
+
+def prefix_of(settings: Mapping[str, str | int | bool]) -> str:
+    """What stands before the number in the files' names; strips of before that could be chosen do not say."""
+    return str(settings.get("prefix", ""))
 
 
 def stored_directory(folder: Path) -> str:
@@ -156,10 +161,10 @@ def _fill(
         if numbers:
             if numbers[0] != first:
                 compat.set_strip_start(strip, numbers[0] + moved)
-            _set_elements(strip, _element_names(folder, there, numbers))
+            _set_elements(strip, _element_names(folder, there, numbers, prefix_of(settings)))
             strip[_FIRST_KEY] = numbers[0]
     else:
-        names = _element_names(folder, there, range(first, first + len(strip.elements)))
+        names = _element_names(folder, there, range(first, first + len(strip.elements)), prefix_of(settings))
         for element, name in zip(strip.elements, names, strict=True):
             if element.filename != name:
                 element.filename = name
@@ -192,12 +197,12 @@ def _room(strip: Any, neighbours: Any) -> tuple[int, int]:
     return earliest, latest
 
 
-def _element_names(folder: Path, there: list[int], numbers: range) -> list[str]:
+def _element_names(folder: Path, there: list[int], numbers: range, prefix: str) -> list[str]:
     """A file for each number: its own, else that before it, else the first."""
     names, present, held = [], set(there), max((n for n in there if n < numbers[0]), default=there[0])
     for number in numbers:
         held = number if number in present else held
-        names.append(frame_path(folder, held).name)
+        names.append(frame_path(folder, held, prefix).name)
     return names
 
 

@@ -116,7 +116,13 @@ class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_plane(scene_of(context), portrait)
         if (
-            image_plane.show_frames(portrait.plane, portrait.folder(), frames_of(portrait), stretch(scene_of(context)))
+            image_plane.show_frames(
+                portrait.plane,
+                portrait.folder(),
+                frames_of(portrait),
+                stretch(scene_of(context)),
+                portrait.frame_prefix,
+            )
             is None
         ):
             self.report({"WARNING"}, "No frames have been rendered yet")

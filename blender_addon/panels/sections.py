@@ -148,6 +148,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.prop(portrait, "matte")
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
+    column.prop(portrait, "frame_prefix", placeholder="none: 0001.png")
     _draw_unsaved(layout, context, portrait)
     draw_strip_option(layout, context, portrait)
     row = layout.row()

@@ -34,7 +34,8 @@ _MAX_TEXT_BYTES = 1000
 _MAX_CHUNKS = 2**17
 _WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _STAGE = ".portrait-stage-"
-_FRAME_FILE = re.compile(r"-?\d{4,}\.png")
+_MAX_PREFIX_CHARACTERS = 100
+_FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})\.png")
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,39 @@ class FrameMark:
     photo: str = ""
 
 
-def frame_path(folder: Path, number: int) -> Path:
-    """``0001.png`` and so on; a negative frame number keeps its sign in front of the four digits."""
-    return folder / f"{number:04d}.png" if number >= 0 else folder / f"-{-number:04d}.png"
+def frame_path(folder: Path, number: int, prefix: str = "") -> Path:
+    """``0001.png`` and so on, behind a prefix; a negative number keeps its sign in front of the four digits."""
+    return folder / (f"{prefix}{number:04d}.png" if number >= 0 else f"{prefix}-{-number:04d}.png")
 
 
-def frames_in(folder: Path) -> list[int]:
-    """Numbers of the frame files that lie in a folder, in order."""
+def whole_prefix(text: str) -> str:
+    """What is put before a frame's number, made of a text: no part of a path, and nothing that reads as a number."""
+    kept = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", text).lstrip(" .")[:_MAX_PREFIX_CHARACTERS]
+    return f"{kept}_" if kept and (kept[-1].isdigit() or kept[-1] == "-") else kept
+
+
+def frames_in(folder: Path, prefix: str = "") -> list[int]:
+    """Numbers of the frame files with a prefix that lie in a folder, in order."""
+    return sorted(number for before, number in _names_in(folder) if before == prefix)
+
+
+def has_frames(folder: Path) -> bool:
+    """Whether frame files lie in a folder, whatever their prefix."""
+    return any(True for _ in _names_in(folder))
+
+
+def _names_in(folder: Path) -> Iterator[tuple[str, int]]:
+    """(prefix, number) of each frame file."""
     if not folder.is_dir():
-        return []
-    return sorted(int(file.stem) for file in folder.iterdir() if _FRAME_FILE.fullmatch(file.name))
+        return
+    for file in folder.iterdir():
+        if (found := _FRAME_FILE.fullmatch(file.name)) is not None and not file.name.startswith("."):
+            yield found[1], int(found[2])
 
 
-def own_frames(folder: Path, photo: str) -> list[int]:
+def own_frames(folder: Path, photo: str, prefix: str = "") -> list[int]:
     """Those frames of a folder that were made of a photo, or do not tell, in order; damaged ones may be among them."""
-    marks = ((number, glance(frame_path(folder, number))) for number in frames_in(folder))
+    marks = ((number, glance(frame_path(folder, number, prefix))) for number in frames_in(folder, prefix))
     return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
 
 
@@ -192,9 +211,10 @@ def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         at += 12 + length
 
 
-def missing_frames(folder: Path, digests: Mapping[int, str]) -> list[int]:
+def missing_frames(folder: Path, digests: Mapping[int, str], prefix: str = "") -> list[int]:
     """Frame numbers, in order, whose file is not there with the digest asked for."""
-    return [number for number, digest in sorted(digests.items()) if read_digest(frame_path(folder, number)) != digest]
+    paths = {number: frame_path(folder, number, prefix) for number in digests}
+    return [number for number, digest in sorted(digests.items()) if read_digest(paths[number]) != digest]
 
 
 def prepare_folder(folder: Path) -> None:
@@ -226,7 +246,7 @@ def write_frame(path: Path, data: bytes) -> None:
         raise _write_error(path, error) from error
 
 
-def copy_equal_frames(folder: Path, digests: Mapping[int, str]) -> list[int]:
+def copy_equal_frames(folder: Path, digests: Mapping[int, str], prefix: str = "") -> list[int]:
     """Fills frames with files of the folder that have their digest under another number: keys that were moved in
     time, an expression that comes back.
 
@@ -241,8 +261,8 @@ def copy_equal_frames(folder: Path, digests: Mapping[int, str]) -> list[int]:
     """
     wanted = set(digests.values())
     sources: dict[str, Path] = {}
-    for number in frames_in(folder):
-        path = frame_path(folder, number)
+    for number in frames_in(folder, prefix):
+        path = frame_path(folder, number, prefix)
         if (mark := glance(path)) is not None and mark.digest in wanted:
             sources.setdefault(mark.digest, path)
     if not sources:
@@ -255,7 +275,7 @@ def copy_equal_frames(folder: Path, digests: Mapping[int, str]) -> list[int]:
                 if digest in sources and _stage_copy(sources[digest], frame_path(stage, number), digest)
             ]
             for number in staged:
-                os.replace(frame_path(stage, number), frame_path(folder, number))
+                os.replace(frame_path(stage, number), frame_path(folder, number, prefix))
             return staged
     except OSError as error:
         raise _write_error(folder, error) from error

@@ -45,6 +45,7 @@ def store_frames(
     size: tuple[int, int] | None = None,
     matte: bool = False,
     again: bool = False,
+    prefix: str = "",
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[StoredFrame]:
     """Brings a folder up to date with the landmarks, one frame after another.
@@ -62,6 +63,7 @@ def store_frames(
         size: (width, height) of the frames; the portrait's own by default.
         matte: whether the frames carry the person's alpha.
         again: renders all frames, valid or not; those that are alike still once.
+        prefix: what stands before the number in a file's name, see `frame_files.whole_prefix`.
         cancelled: asked between frames.
 
     Yields:
@@ -75,13 +77,13 @@ def store_frames(
     size = portrait.size if size is None else size
     row_of = {number: row for row, number in enumerate(frames)}
     digests = {number: client.frame_digest(portrait, points[row], size, matte) for number, row in row_of.items()}
-    missing = sorted(digests) if again else missing_frames(folder, digests)
+    missing = sorted(digests) if again else missing_frames(folder, digests, prefix)
     for number in sorted(row_of.keys() - set(missing)):
-        yield StoredFrame(number, frame_path(folder, number), False)
+        yield StoredFrame(number, frame_path(folder, number, prefix), False)
     if not again and missing:
-        copied = copy_equal_frames(folder, {number: digests[number] for number in missing})
+        copied = copy_equal_frames(folder, {number: digests[number] for number in missing}, prefix)
         for number in copied:
-            yield StoredFrame(number, frame_path(folder, number), False)
+            yield StoredFrame(number, frame_path(folder, number, prefix), False)
         missing = sorted(set(missing) - set(copied))
     if not missing:
         return
@@ -102,7 +104,7 @@ def store_frames(
             if frame is not None:
                 data = marked_png(bytes(frame.data), photo)
                 for number in alike[frame.digest]:
-                    write_frame(frame_path(folder, number), data)
-                    yield StoredFrame(number, frame_path(folder, number), True)
+                    write_frame(frame_path(folder, number, prefix), data)
+                    yield StoredFrame(number, frame_path(folder, number, prefix), True)
     finally:
         stream.cancel()

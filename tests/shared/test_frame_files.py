@@ -23,6 +23,8 @@ from portrait_shared.frame_files import (
     FrameMark,
     copy_equal_frames,
     frame_path,
+    frames_in,
+    has_frames,
     marked_png,
     missing_frames,
     pixel_seal,
@@ -31,6 +33,7 @@ from portrait_shared.frame_files import (
     read_digest,
     read_mark,
     text_chunk,
+    whole_prefix,
     write_frame,
 )
 from portrait_shared.whole_files import partial_file, write_error
@@ -170,3 +173,18 @@ def test_frames_that_move_are_copied_and_leave_nothing_beside_them(tmp_path: Pat
     assert copy_equal_frames(tmp_path, {1: "b" * 64, 2: "a" * 64, 3: "a" * 64, 4: "c" * 64}) == [1, 2, 3]
     assert [read_digest(frame_path(tmp_path, number)) for number in (1, 2, 3)] == ["b" * 64, "a" * 64, "a" * 64]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", "0003.png"]
+
+
+def test_numbers_are_those_of_a_prefix_alone(tmp_path: Path) -> None:
+    for name in ("0001.png", "anna.0002.png", "anna.-0003.png", "bea_12345.png", "._0004.png", "anna.0005.exr"):
+        (tmp_path / name).touch()
+    assert frames_in(tmp_path) == [1]
+    assert frames_in(tmp_path, "anna.") == [-3, 2]
+    assert frames_in(tmp_path, "bea_") == [12345]
+    for prefix in ("", "anna.", whole_prefix("shot1"), whole_prefix("-")):
+        for number in (-12345, -3, 0, 7, 12345):
+            path = frame_path(tmp_path / "again", number, prefix)
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+            assert number in frames_in(path.parent, prefix), path.name
+    assert has_frames(tmp_path) and not has_frames(tmp_path / "nowhere")
