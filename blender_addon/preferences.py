@@ -3,35 +3,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shlex
-import shutil
-import sys
-from pathlib import Path
+import textwrap
 from types import SimpleNamespace
 from typing import Final
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-COMMAND_VARIABLE: Final = "TALKING_PORTRAITS_SERVER"
+from . import server_program
+
+_LINE_CHARACTERS: Final = 80
 
 
 def find_command(preferred: str) -> tuple[str, ...]:
-    """The command that starts the server: from the environment, the preferences, PATH, or this very Python.
-
-    Returns:
-        The command, empty where none is found.
-    """
-    for text in (os.environ.get(COMMAND_VARIABLE, ""), bpy.path.abspath(preferred) if preferred else ""):
-        if text:
-            return (text,) if Path(text).is_file() else tuple(shlex.split(text, posix=os.name == "posix"))
-    if found := shutil.which("portrait"):
-        return (found,)
-    if importlib.util.find_spec("portrait_server") is not None:
-        return (sys.executable, "-m", "portrait_server")
-    return ()
+    """The command that starts the server; empty where none is found."""
+    return server_program.find(preferred).command
 
 
 class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
@@ -41,7 +27,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
 
     server_command: StringProperty(
         name="Server Command",
-        description="Choose where the `portrait` program is; leave it empty to look for it on the PATH",
+        description="Choose the `portrait` program, or the folder of the project; empty looks in the usual places",
         subtype="FILE_PATH",
     )
     device: EnumProperty(
@@ -82,10 +68,12 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         column.prop(self, "auto_start")
         column.prop(self, "log_level")
         column.prop(self, "use_strip")
-        found = " ".join(find_command(self.server_command))
-        row = column.row()
-        row.alert = not found
-        row.label(text=f"Starts with: {found}" if found else "The “portrait” command was not found: see the README")
+        program = server_program.find(self.server_command)
+        said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
+        column.alert = not program.command
+        for number, line in enumerate(textwrap.wrap(said, _LINE_CHARACTERS)):
+            icon = "BLANK1" if number else "CHECKMARK" if program.command else "ERROR"
+            column.label(text=line, icon=icon)
 
 
 _DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info", use_strip=False)

@@ -18,7 +18,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.references import ServerInfo
 
-from . import preferences
+from . import preferences, server_program
 from .problems import Fix, SceneError
 
 _START_TIMEOUT_SECONDS = 60.0
@@ -64,6 +64,7 @@ class Launch:
     may_start: bool
     online: bool
     log_level: str = "info"
+    problem: str = ""  # why there is no command
 
 
 Reachable = Connection | ServerProcess
@@ -81,8 +82,10 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
         device: ``auto``, ``cpu`` or ``cuda``; as the preferences say where None.
     """
     asked = preferences.of(context)
+    program = server_program.find(asked.server_command)
     return Launch(
-        command=preferences.find_command(asked.server_command),
+        command=program.command,
+        problem=program.problem,
         device=device or asked.device,
         may_start=asked.auto_start if may_start is None else may_start,
         online=bpy.app.online_access,
@@ -137,8 +140,8 @@ def _find_or_launch(launch: Launch) -> Reachable:
             raise PortraitError(ErrorCode.SERVER_UNAVAILABLE, "The portrait server is not running.", "Start it.")
         if not launch.command:
             raise SceneError(
-                "The `portrait` command that starts the server was not found.",
-                "Install the server, then set its path in the add-on's preferences.",
+                f"{launch.problem or 'The “portrait” program was not found'}.",
+                "Install the server, then choose the project's folder, or its program, in the add-on's preferences.",
                 Fix.PREFERENCES,
                 ErrorCode.SERVER_UNAVAILABLE,
             )

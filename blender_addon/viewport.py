@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import bpy
-from mathutils import Quaternion
+from mathutils import Quaternion, Vector
 
 from . import modes
 
@@ -15,26 +15,68 @@ if TYPE_CHECKING:
 
 _FRONT: Final = Quaternion((0.7071068, 0.7071068, 0.0, 0.0))  # numpad 1
 _MARGIN: Final = 1.25
+_LEAST_SHARE: Final = 0.25  # of a region, that must be free for a picture to be fitted into it
 _SENSOR_MILLIMETRES: Final = 36.0
 _ORTHO_ZOOM: Final = 2.0  # CAMERA_PARAM_ZOOM_INIT_PERSP of Blender's own camera code
 
 
-def look_from_front(space: bpy.types.SpaceView3D, width: int, height: int, portrait: PORTRAIT_PG_portrait) -> None:
+class Rectangle(NamedTuple):
+    """A part of a region, pixels from its lower left corner."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+def free_part(area: bpy.types.Area, region: bpy.types.Region) -> Rectangle:
+    """What of a region no sidebar, toolbar or header lies on: Blender draws them over the viewport."""
+    left, bottom, right, top = 0.0, 0.0, float(region.width), float(region.height)
+    for other in area.regions:
+        x, y = other.x - region.x, other.y - region.y
+        hidden = other.width <= 1 or other.height <= 1
+        apart = x >= region.width or y >= region.height or x + other.width <= 0 or y + other.height <= 0
+        if other == region or other.type in ("WINDOW", "HUD") or hidden or apart:
+            continue
+        if other.width > other.height:
+            if y + other.height / 2 > region.height / 2:
+                top = min(top, y)
+            else:
+                bottom = max(bottom, y + other.height)
+        elif x + other.width / 2 > region.width / 2:
+            right = min(right, x)
+        else:
+            left = max(left, x + other.width)
+    if right - left < _LEAST_SHARE * region.width or top - bottom < _LEAST_SHARE * region.height:
+        return Rectangle(0, 0, region.width, region.height)  # next to nothing is free
+    return Rectangle(left, bottom, right, top)
+
+
+def look_from_front(
+    space: bpy.types.SpaceView3D, width: int, height: int, portrait: PORTRAIT_PG_portrait,
+    free: Rectangle | None = None,
+) -> None:  # fmt: skip
     """Turns a 3D viewport squarely to the portrait's plane and fits it in.
 
     Args:
         width, height: of the viewport's region, pixels.
+        free: the part of it to fit it into; all of it where None.
     """
+    part = free or Rectangle(0, 0, width, height)
     plane = portrait.plane
     place, turn, scale = plane.matrix_world.decompose()
     half_x, half_z = portrait.space.half_size
-    shares = 2 * half_x * abs(scale.x) / max(width, 1), 2 * half_z * abs(scale.z) / max(height, 1)
-    longer = max(shares) * max(width, height)  # the metres that the region's longer side is to show
+    shares = (
+        2 * half_x * abs(scale.x) / max(part.right - part.left, 1),
+        2 * half_z * abs(scale.z) / max(part.top - part.bottom, 1),
+    )
+    pixel = _MARGIN * max(shares)  # metres
     view = space.region_3d
     view.view_perspective = "ORTHO"
     view.view_rotation = turn @ _FRONT
-    view.view_location = place
-    view.view_distance = _MARGIN * longer * space.lens / (_SENSOR_MILLIMETRES * _ORTHO_ZOOM)
+    aside = Vector(((part.left + part.right - width) / 2, (part.bottom + part.top - height) / 2, 0)) * pixel
+    view.view_location = place - view.view_rotation @ aside
+    view.view_distance = pixel * max(width, height) * space.lens / (_SENSOR_MILLIMETRES * _ORTHO_ZOOM)
 
 
 def shows_pictures(space: bpy.types.SpaceView3D) -> bool:
@@ -61,7 +103,7 @@ def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -
     context.view_layer.update()  # a new plane's matrix is not known yet
     area = context.area if context.area in areas else max(areas, key=lambda area: area.width * area.height)
     region = next(region for region in area.regions if region.type == "WINDOW")
-    look_from_front(area.spaces.active, region.width, region.height, portrait)
+    look_from_front(area.spaces.active, region.width, region.height, portrait, free_part(area, region))
     show_pictures(area.spaces.active)
     area.tag_redraw()
 

@@ -73,8 +73,8 @@ class CommandJob(Job):
     def begin(self) -> None:
         if not self._launch.command:
             raise SceneError(
-                "The `portrait` command that looks at the file was not found.",
-                "Install the server, then set its path in the add-on's preferences.",
+                f"{self._launch.problem or 'The “portrait” program was not found'}.",
+                "Install the server, then choose the project's folder, or its program, in the add-on's preferences.",
                 Fix.PREFERENCES,
                 ErrorCode.SERVER_UNAVAILABLE,
             )

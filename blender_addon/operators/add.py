@@ -8,7 +8,7 @@ from bpy.props import BoolProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import choosing, job_queue, photo, portrait_parts, preferences, problems, server, viewport
+from .. import choosing, free_place, job_queue, photo, portrait_parts, preferences, problems, server, viewport
 from ..capture.scene_checks import check_animation
 from ..demo import performance
 from ..demo.keying import animate
@@ -52,7 +52,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
     face: IntProperty(**_FACE)
     look_from_front: BoolProperty(
         name="Look From Front",
-        description="Turn the 3D viewport squarely to the picture, fit it in, and show it in its own colors",
+        description="Put the picture where nothing covers it, turn the 3D viewport squarely to it, and show its own colors",
         default=True,
     )
     without_waiting: BoolProperty(
@@ -75,6 +75,8 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
         portrait.face = self.face
         portrait.use_strip = preferences.of(context).use_strip
         if portrait.plane.name in context.view_layer.objects:
+            if self.look_from_front:
+                self._make_room(context, portrait.plane)
             viewport.select_only(context.view_layer, portrait.plane)
         if self.look_from_front and has_window(context):
             viewport.look_in_window(context, portrait)
@@ -90,6 +92,11 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
         if job.face_count > 1:
             self.report({"INFO"}, job.note)
         return {"FINISHED"}
+
+    def _make_room(self, context: bpy.types.Context, plane: bpy.types.Object) -> None:
+        covering = free_place.make_room(scene_of(context), context.view_layer, plane)
+        if covering:
+            self.report({"WARNING"}, f"“{covering[0]}” stands before the portrait: hide it, or press / on the numpad")
 
 
 class _FindsFace(OnPortrait):

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the server's program is: as the user says, which may be a folder that it lies in, or where it usually lies."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import bpy
+
+COMMAND_VARIABLE: Final = "TALKING_PORTRAITS_SERVER"
+_NAMES: Final = ("portrait.exe", "portrait") if os.name == "nt" else ("portrait",)
+_FOLDERS: Final = ("", "bin", "Scripts", ".venv/bin", ".venv/Scripts", "venv/bin", "venv/Scripts")
+_PACKAGES: Final = (".local/share/pipx/venvs/*", ".local/pipx/venvs/*", "pipx/venvs/*", ".local/share/uv/tools/*")
+_LOOK_AGAIN_SECONDS: Final = 10.0
+
+
+class Program(NamedTuple):
+    """What starts the server.
+
+    Attributes:
+        command: its words, empty where there is none.
+        problem: why not, in a sentence; empty where there is a command.
+    """
+
+    command: tuple[str, ...]
+    problem: str = ""
+
+
+def find(preferred: str) -> Program:
+    """From the environment, the preferences, PATH, this very Python, or a place where people install it.
+
+    Args:
+        preferred: the program, a folder that it lies in (of a project, or of its environment), or a whole command.
+    """
+    if asked := os.environ.get(COMMAND_VARIABLE, ""):
+        return Program((asked,) if Path(asked).is_file() else _words(asked))
+    if preferred.strip():
+        return _as_asked(preferred.strip())
+    if found := shutil.which("portrait"):
+        return Program((found,))
+    if importlib.util.find_spec("portrait_server") is not None:
+        return Program((sys.executable, "-m", "portrait_server"))
+    found = _in_usual_places(Path.home(), int(time.monotonic() / _LOOK_AGAIN_SECONDS))
+    if found is not None:
+        return Program((str(found),))
+    return Program((), "The “portrait” program was not found: choose it, or the project's folder")
+
+
+def in_folder(folder: Path) -> Path | None:
+    """The program in a folder, in the environment of it, or in the environment that it is."""
+    for inner in _FOLDERS:
+        for name in _NAMES:
+            program = folder / inner / name
+            if _can_run(program):
+                return program
+    return None
+
+
+def _as_asked(text: str) -> Program:
+    path = Path(os.path.expanduser(bpy.path.abspath(text)))
+    if path.is_dir():
+        found = in_folder(path)
+        if found is not None:
+            return Program((str(found),))
+        return Program((), f"There is no “portrait” program in “{path}”, nor in a .venv there")
+    if path.is_file():
+        if "portrait" not in path.name.lower():
+            beside = in_folder(path.parent)
+            if beside is not None:
+                return Program((str(beside),))
+            return Program((), f"“{path.name}” is not the “portrait” program")
+        return Program((str(path),)) if _can_run(path) else Program((), f"“{path.name}” is not a program that can run")
+    words = _words(text)
+    if len(words) == 1 and any(mark in text for mark in "/\\"):
+        return Program((), f"There is no file or folder “{path}”")
+    if not words or shutil.which(words[0]) is None:
+        return Program((), f"There is no program “{words[0] if words else text}”")
+    return Program(words)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(text, posix=os.name == "posix"))
+    except ValueError:  # a quotation mark that nothing closes
+        return (text,)
+
+
+def _can_run(path: Path) -> bool:
+    try:
+        return path.is_file() and os.access(path, os.X_OK)
+    except OSError:
+        return False
+
+
+@functools.lru_cache(maxsize=1)
+def _in_usual_places(home: Path, now: int) -> Path | None:
+    """Of the user's own: project folders right in their home, and what pipx and uv install.
+
+    Never beside the .blend, which may come from a stranger together with a program.
+
+    Args:
+        now: changes when it is time to look again.
+    """
+    patterns = [*_PACKAGES, "*"]
+    try:
+        folders = [home / ".local", *(folder for pattern in patterns for folder in sorted(home.glob(pattern)))]
+        return next((found for folder in folders if (found := in_folder(folder)) is not None), None)
+    except OSError:  # a home that cannot be read
+        return None
