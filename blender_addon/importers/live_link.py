@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
 from collections.abc import Sequence
@@ -16,16 +17,15 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 from ..capture.controls import Controls
 from ..capture.timing import Placement
+from .timecode import is_timecode, seconds_of_timecodes
 
 # The angles are right-handed turns in ARKit's face: pitch about x, to the person's own left, yaw about y, up, roll about
 # z, out of the face (Unreal's AppleARKit plug-in turns them back to this). They are the head control's own axes.
-_TIMECODE = re.compile(r"^\s*(\d+):(\d+):(\d+)[:;](\d+)(?:\.(\d+))?\s*$")
-_RATES: Final = (24.0, 25.0, 30.0, 50.0, 60.0, 120.0)
+_SEPARATOR_HINT: Final = re.compile(r"\s*sep=([,;\t])\s*", re.IGNORECASE)
 _HEAD: Final = ("headpitch", "headyaw", "headroll")
 _EYES: Final = ("lefteyeyaw", "lefteyepitch", "righteyeyaw", "righteyepitch")
 _REMEDY = "Choose the .csv file of a take that Live Link Face recorded."
 _GAZE_FULL_RADIANS = np.radians(30.0)  # an eye turned so far is at ARKit's weight 1
-_DAY_SECONDS = 86_400.0
 _LONG_GAP_SECONDS = 0.5
 _VISIBLE = 0.005
 UNITS: Final = {"RADIANS": 1.0, "DEGREES": np.pi / 180, "HALF_TURNS": np.pi}
@@ -40,7 +40,7 @@ class FaceRecording:
         seconds: (N,) rising, from 0.
         weights: {ARKit name: (N,) 0 to 1}.
         head: (N, 3) pitch, yaw, roll in radians, as the head control's x, y, z; None where the file has none.
-        fps: the recording's.
+        fps: rows a second.
         missing: ARKit names and angles that the file lacks.
         skipped: how many lines were no rows of numbers.
     """
@@ -56,6 +56,9 @@ class FaceRecording:
 def read_live_link(path: Path, unit: str = "RADIANS") -> FaceRecording:
     """Reads a take; columns in any order, spelled with or without capitals, some of them missing.
 
+    Seconds are counted from the earliest row, as `seconds_of_timecodes` promises. Cells stand between commas, semicolons
+    or tabs, with decimal points or commas; the text is UTF-8 or UTF-16.
+
     Args:
         unit: of the angles, one of `UNITS`.
 
@@ -68,7 +71,7 @@ def read_live_link(path: Path, unit: str = "RADIANS") -> FaceRecording:
     }
     if not weights:
         raise _bad(path, "has none of ARKit's 52 columns (EyeBlinkLeft, JawOpen …)")
-    fps, seconds = _times(timecodes)
+    fps, seconds = seconds_of_timecodes(timecodes)
     order = np.argsort(seconds, kind="stable")
     order = order[np.diff(seconds[order], prepend=-1.0) > 0]
     if all(name in columns for name in _EYES):
@@ -85,59 +88,88 @@ def read_live_link(path: Path, unit: str = "RADIANS") -> FaceRecording:
 
 
 def _read_table(path: Path) -> tuple[dict[str, int], np.ndarray, list[str], int]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise _bad(path, "is not a text file that can be read") from error
-    lines = text.splitlines()
-    if not lines or "\0" in text:
-        raise _bad(path, "is empty" if not lines else "is not a text file")
-    separator = max(",;\t", key=lines[0].count)
+    text = _read_text(path)
+    lines = [line for line in text.splitlines() if line.strip()]
+    separator = max(",;\t", key=lines[0].count) if lines else ","
+    if lines and (hint := _SEPARATOR_HINT.fullmatch(lines[0])):  # a line that spreadsheets write for each other
+        separator, lines = hint.group(1), lines[1:]
+    if not lines:
+        raise _bad(path, "is empty")
     try:
         rows = list(csv.reader(lines, delimiter=separator))
     except csv.Error as error:
         raise _bad(path, f"is no table ({error})") from error
-    columns = {name.strip().lower().replace("_", ""): index for index, name in enumerate(rows[0])}
+    while len(rows[0]) > 1 and not rows[0][-1].strip():
+        rows[0].pop()
+    columns = {_column(name): index for index, name in enumerate(rows[0])}
     if "timecode" not in columns:
         raise _bad(path, "has no column “Timecode” in its first line")
-    values, timecodes, skipped = [], [], 0
-    for row in rows[1:]:
-        parsed = _numbers(row, len(rows[0]), columns["timecode"])
-        if parsed is None:
-            skipped += any(cell.strip() for cell in row)
+    at, width = columns["timecode"], len(rows[0])
+    values: list[list[float]] = []
+    timecodes: list[str] = []
+    skipped = 0
+    for cells in rows[1:]:
+        if not any(cell.strip() for cell in cells):
             continue
-        values.append(parsed)
-        timecodes.append(row[columns["timecode"]])
+        row = _joined(cells, width, at, separator)
+        parsed = _numbers(row, width, at)
+        if parsed is None:
+            skipped += 1
+        elif not (values and timecodes[-1] == row[at] and values[-1] == parsed):  # the same row written twice
+            values.append(parsed)
+            timecodes.append(row[at])
     if not values:
         raise _bad(path, "has no row of numbers")
     return columns, np.array(values), timecodes, skipped
 
 
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            text = data.decode("utf-16")
+        elif data[1:2] == b"\0" or data[:1] == b"\0":  # UTF-16 of ASCII without a mark
+            text = data.decode("utf-16-le" if data[1:2] == b"\0" else "utf-16-be")
+        else:
+            text = data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise _bad(path, "is not a text file that can be read") from error
+    if "\0" in text:
+        raise _bad(path, "is not a text file")
+    return text
+
+
+def _column(name: str) -> str:
+    """A column's name without capitals, spaces and underscores; ARKit's sides are also written `_L` and `_R`."""
+    lower = name.strip().lower()
+    for short, side in (("_l", "left"), ("_r", "right")):
+        lower = lower.removesuffix(short) + side if lower.endswith(short) else lower
+    return lower.replace("_", "").replace(" ", "")
+
+
+def _joined(cells: Sequence[str], width: int, timecode: int, separator: str) -> list[str]:
+    """A row without empty cells beyond its end, and with its timecode whole: a drop-frame one has semicolons itself."""
+    row = list(cells)
+    if separator == ";" and len(row) > width and not is_timecode(row[timecode]):
+        row[timecode : timecode + 2] = [";".join(row[timecode : timecode + 2])]
+    while len(row) > width and not row[-1].strip():
+        row.pop()
+    return row
+
+
 def _numbers(row: Sequence[str], width: int, timecode: int) -> list[float] | None:
     """A row's numbers, 0 where the timecode stands and where a cell is empty; None where it is no such row."""
-    if len(row) != width or not _TIMECODE.match(row[timecode]):
+    if len(row) != width or not is_timecode(row[timecode]):
         return None
     try:
-        numbers = [0.0 if i == timecode or not cell.strip() else float(cell) for i, cell in enumerate(row)]
+        numbers = [
+            0.0 if i == timecode or not cell.strip() else float(cell.replace(",", ".")) for i, cell in enumerate(row)
+        ]
     except ValueError:
         return None
     return numbers if np.isfinite(numbers).all() else None
-
-
-def _times(timecodes: Sequence[str]) -> tuple[float, np.ndarray]:
-    """Frames per second, and each row's seconds from the first; the frames of a second are counted from 0."""
-    matches = [_TIMECODE.match(text) for text in timecodes]
-    parts = np.array([[int(number) for number in match.groups()[:4]] for match in matches if match], np.float64)
-    subframes = np.array([float(f"0.{match.group(5) or 0}") for match in matches if match])
-    highest = parts[:, 3].max() + 1
-    rows_a_second = np.unique(parts[:, :3] @ (3600, 60, 1), return_counts=True)[1].max()
-    fps = next((rate for rate in _RATES if rate >= max(highest, rows_a_second)), float(highest))
-    seconds = parts[:, :3] @ (3600, 60, 1) + (parts[:, 3] + subframes) / fps
-    seconds = seconds - seconds[0]
-    seconds[seconds < -_DAY_SECONDS / 2] += _DAY_SECONDS  # a take over midnight
-    return fps, seconds
 
 
 def _gaze(weights: dict[str, np.ndarray], angles: dict[str, np.ndarray]) -> None:

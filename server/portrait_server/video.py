@@ -12,18 +12,21 @@ from types import TracebackType
 
 import av
 import numpy as np
-from av.container import InputContainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.animated_picture import AnimatedPicture
+from portrait_server.containers import READ_ERRORS, decoded, open_container, picture_stream
 from portrait_server.images import check_file, check_size
+from portrait_server.video_frames import Deinterlacer, Orientation, rgb_of, square_size
 
+CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,gif,dv,wav,mp3,aac,flac"
+"""FFmpeg's names of what may be read as a video."""
 _DEFAULT_FPS = Fraction(25)
-_MAX_FPS = 240
+_PLAUSIBLE_FPS = 240  # above it a header more often states its clock's ticks than a rate, so the frames are counted
+_MAX_FPS = 10_000
+_COUNTED_PACKETS = 5_000
 # A longer gap between two frames is a fault of the file's clock, not a picture that stood still.
-_LONGEST_STILL_SECONDS = 10
-# FFmpeg also draws text files, and playlists that name other files or addresses: neither is a video here.
-_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,gif,dv,wav,mp3,aac,flac"
+LONGEST_STILL_SECONDS = 10
 _REMEDY = "Convert it to H.264 in an .mp4 file, for example with ffmpeg or in Blender's sequencer."
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,10 @@ log = logging.getLogger(__name__)
 
 class VideoReader:
     """The frames of a video as a player shows them; a context manager.
+
+    What it promises: frame n is what is to be seen n / fps seconds after the first picture, whatever time the file
+    gives that one. Pictures are turned and mirrored as the file says, have square pixels, and are RGB as its colour
+    matrix and range mean it. Of several streams it is the one that players show, and never a cover picture.
 
     Attributes:
         fps: frames per second, constant: a variable rate is resampled to its average.
@@ -46,22 +53,24 @@ class VideoReader:
             self.fps, self.frame_count = self._animation.fps, self._animation.frame_count
             return
         try:
-            container = av.open(
-                str(self._path), options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-            )
-        except (av.FFmpegError, ValueError) as error:
+            self._container = open_container(self._path, CONTAINERS)
+        except READ_ERRORS as error:
             raise _bad_video(self._path, f"it is neither a picture nor a video ({error})") from error
-        assert isinstance(container, InputContainer)
-        self._container = container
-        if not container.streams.video:
-            container.close()
-            raise _bad_video(self._path, "there is no picture in it, only sound or text")
-        self._stream = container.streams.video[0]
-        self._stream.thread_type = "AUTO"
-        rate = self._stream.average_rate or self._stream.guessed_rate or _DEFAULT_FPS
-        self._rate = Fraction(rate) if 0 < rate <= _MAX_FPS else _DEFAULT_FPS
-        self.fps = float(self._rate)
-        self.frame_count = self._stream.frames or self._frames_by_duration()
+        try:
+            stream = picture_stream(self._container)
+            if stream is None:
+                raise _bad_video(self._path, "there is no picture in it that moves, only sound, text or a cover")
+            self._stream = stream
+            self._stream.thread_type = "AUTO"
+            self._rate = self._read_rate()
+            self.fps = float(self._rate)
+            self.frame_count = self._stream.frames or self._frames_by_duration()
+        except READ_ERRORS as error:
+            self._container.close()
+            raise _bad_video(self._path, f"it is damaged ({error})") from error
+        except PortraitError:
+            self._container.close()
+            raise
 
     def __enter__(self) -> VideoReader:
         return self
@@ -84,13 +93,14 @@ class VideoReader:
             yield from self._animation
             return
         shown: np.ndarray | None = None
+        picture: _Picture | None = None
         count = 0
         origin: float | None = None
-        for frame in self._decoded():
+        for frame in self._whole_frames():
             time = frame.time
             if time is None:
                 time = count / self.fps + (origin or 0.0)
-            if origin is None or (time - origin) - count / self.fps > _LONGEST_STILL_SECONDS:
+            if origin is None or (time - origin) - count / self.fps > LONGEST_STILL_SECONDS:
                 origin = time - count / self.fps
             repeats = round((time - origin) * self.fps) - count
             if repeats < 0:
@@ -98,27 +108,51 @@ class VideoReader:
             while shown is not None and repeats > 0:
                 yield shown
                 count, repeats = count + 1, repeats - 1
-            shown = self._upright_rgb(frame, None if shown is None else shown.shape[:2])
+            try:
+                picture = picture or _Picture(self._path, frame, self._stream.sample_aspect_ratio)
+                shown = picture.of(frame)
+            except READ_ERRORS as error:
+                log.warning("a frame of %s cannot be shown: %s", self._path, error)
+                if shown is None:
+                    continue
             yield shown
             count += 1
         if count == 0:
             raise _bad_video(self._path, "not one frame of it can be read")
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
-        try:
-            yield from self._container.decode(self._stream)
-        except av.FFmpegError as error:
-            log.warning("%s cannot be read to its end: %s", self._path, error)
+    def _whole_frames(self) -> Iterator[av.VideoFrame]:
+        deinterlacer: Deinterlacer | None = None
+        for frame in decoded(self._container, self._stream):
+            check_size(self._path, frame.width, frame.height)
+            if deinterlacer is None and frame.interlaced_frame:
+                deinterlacer = Deinterlacer(self._stream)
+            if deinterlacer is None:
+                yield frame
+            else:
+                yield from deinterlacer.push(frame)
+        if deinterlacer is not None:
+            yield from deinterlacer.push(None)
 
-    def _upright_rgb(self, frame: av.VideoFrame, size: tuple[int, ...] | None) -> np.ndarray:
-        check_size(self._path, frame.width, frame.height)
-        quarter_turns = round(frame.rotation / 90)
-        if size is not None:
-            # A stream may change its size midway; the track has one.
-            height, width = size if quarter_turns % 2 == 0 else size[::-1]
-            frame = frame.reformat(width=width, height=height)
-        pixels = frame.to_ndarray(format="rgb24")
-        return np.ascontiguousarray(np.rot90(pixels, quarter_turns)) if quarter_turns % 4 else pixels
+    def _read_rate(self) -> Fraction:
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        if rate is not None and 0 < rate <= _PLAUSIBLE_FPS:
+            return Fraction(rate)
+        counted = self._counted_rate()
+        if counted is not None and counted > _MAX_FPS:
+            raise _bad_video(self._path, f"its clock says {float(counted):.0f} frames a second")
+        return counted or _DEFAULT_FPS
+
+    def _counted_rate(self) -> Fraction | None:
+        """Frames over the time that they take; None without a clock."""
+        times: list[Fraction] = []
+        with open_container(self._path, CONTAINERS) as container:
+            for packet in container.demux(container.streams[self._stream.index]):
+                if packet.pts is not None and packet.time_base is not None:
+                    times.append(packet.pts * packet.time_base)
+                if len(times) == _COUNTED_PACKETS:
+                    break
+        seconds = max(times) - min(times) if times else Fraction(0)
+        return ((len(times) - 1) / seconds).limit_denominator(1001) if seconds > 0 else None
 
     def _frames_by_duration(self) -> int:
         if self._stream.duration and self._stream.time_base:
@@ -126,6 +160,18 @@ class VideoReader:
         if self._container.duration:
             return round(Fraction(self._container.duration, av.time_base) * self._rate)
         return 0
+
+
+class _Picture:
+    """How the frames of one video are shown: all as its first one, though a stream may change its size midway."""
+
+    def __init__(self, path: Path, first: av.VideoFrame, aspect: Fraction | None) -> None:
+        self._size = square_size(first.width, first.height, aspect)
+        check_size(path, *self._size)
+        self._orientation = Orientation.of_frame(first)
+
+    def of(self, frame: av.VideoFrame) -> np.ndarray:
+        return self._orientation.apply(rgb_of(frame, *self._size))
 
 
 def _bad_video(path: Path, why: str) -> PortraitError:

@@ -18,6 +18,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.pupils import with_pupils
 from portrait_server.detectors.registry import face_alignment_weights_folder, missing_face_alignment_weights
+from portrait_server.detectors.turns import UprightCheck
 
 _SEARCH_MAX_PIXELS = 1024
 _DOWNLOAD_TIMEOUT_SECONDS = 30.0
@@ -44,8 +45,12 @@ class FaceAlignmentDetector(Detector):
             raise _weights_error(f"cannot be downloaded ({error})") from error
         except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:
             raise _weights_error(f"are damaged ({str(error).splitlines()[0]})") from error
+        self._check = UprightCheck()
 
     def detect(self, image: np.ndarray) -> list[DetectedFace]:
+        return self._check.find(image, self._find_upright)
+
+    def _find_upright(self, image: np.ndarray) -> list[DetectedFace]:
         boxes = self._boxes(image)
         if not boxes:
             return []
@@ -63,6 +68,7 @@ class FaceAlignmentDetector(Detector):
         return [np.array([*box[:4] / scale, box[4]]) for box in np.asarray(found).reshape(-1, 5)]
 
     def close(self) -> None:
+        self._check.close()
         del self._network
 
 

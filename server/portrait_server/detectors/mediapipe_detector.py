@@ -11,14 +11,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import mediapipe.python.solutions.face_detection as mp_face_detection
 import mediapipe.python.solutions.face_mesh as mp_face_mesh
 import numpy as np
 
 from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.crops import crop_square
 from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.detectors.native_log import without_harmless_lines
+from portrait_server.detectors.turns import (
+    UprightCheck,
+    degrees_apart,
+    in_plane_degrees,
+    points_turned_back,
+    quarter_turns,
+)
+from portrait_server.shots import ShotCuts
 
 MAX_FACES = 8
 _CROP_PER_FACE = 2.0  # side of the crop in face sizes
@@ -27,6 +35,7 @@ _SEARCH_MAX_PIXELS = 1024
 _SAME_FACE_IOU = 0.3
 _SURE_SCORE = 0.65  # things that are no face reach 0.62; faces in 147 portraits had 0.87 and more
 _PARTLY_SEEN_SCORE = 0.5
+_ROLL_DEGREES = 25.0  # further in one frame, and it may be another reading of the same face
 _MAX_SQUARES = 9  # along a side, for strips that are hardly pictures
 
 
@@ -63,10 +72,15 @@ class MediaPipeDetector(Detector):
             # MediaPipe opens its graphs in threads of their own, done by the end of the first call.
             for model in (self._mesh, self._near, self._far):
                 model.process(np.zeros((64, 64, 3), np.uint8))
+        self._check = UprightCheck()
         self._mesh_has_run = False
         self._last: list[DetectedFace] = []
+        self._shots = ShotCuts()
 
     def detect(self, image: np.ndarray) -> list[DetectedFace]:
+        return self._check.find(image, self._find_upright)
+
+    def _find_upright(self, image: np.ndarray) -> list[DetectedFace]:
         faces = []
         for box in self._search(image):
             rough = self._mesh_in(image, box)
@@ -75,20 +89,33 @@ class MediaPipeDetector(Detector):
         return _largest_first(faces)
 
     def detect_next(self, image: np.ndarray) -> list[DetectedFace]:
-        followed = [self._mesh_in(image, _box_of(face)) for face in self._last]
+        if self._shots.begins(image):
+            self._last = []  # a mesh that is followed draws last shot's face into whatever is there now
+        followed = [self._follow(image, face) for face in self._last]
         faces = _largest_first([face for face in followed if face is not None])
         if not faces or len(faces) < len(self._last):
             faces = self.detect(image)
         self._last = faces
         return faces
 
+    def _follow(self, image: np.ndarray, last: DetectedFace) -> DetectedFace | None:
+        face = self._mesh_in(image, _box_of(last), quarter_turns(last.points))
+        if face is None:
+            return None
+        rolled = degrees_apart(in_plane_degrees(face.points), in_plane_degrees(last.points))
+        return face if rolled <= _ROLL_DEGREES or self._check.holds(image, face) else None
+
     def detect_at(self, image: np.ndarray, points: np.ndarray) -> DetectedFace | None:
         """The face of a picture that points (70, 2 or 3) mark roughly, without a search; None where there is none."""
-        rough = self._mesh_in(image, _box_of(DetectedFace(points, points[:68])))
-        return None if rough is None else self._mesh_in(image, _box_of(rough)) or rough
+        quarters = quarter_turns(points)
+        rough = self._mesh_in(image, _box_of(DetectedFace(points, points[:68])), quarters)
+        if rough is None:
+            return None
+        face = self._mesh_in(image, _box_of(rough), quarters) or rough
+        return face if self._check.holds(image, face) else None
 
     def close(self) -> None:
-        for model in (self._mesh, self._near, self._far):
+        for model in (self._mesh, self._near, self._far, self._check):
             model.close()
 
     def _search(self, image: np.ndarray) -> list[_Box]:
@@ -121,18 +148,20 @@ class MediaPipeDetector(Detector):
                 boxes += _boxes(self._far, image, (x, y, side))
         return boxes
 
-    def _mesh_in(self, image: np.ndarray, box: _Box) -> DetectedFace | None:
-        """The face nearest the middle of the crop around the box."""
-        crop, origin, scale = _crop(image, (box.x, box.y, box.side * _CROP_PER_FACE), _CROP_MAX_PIXELS)
+    def _mesh_in(self, image: np.ndarray, box: _Box, quarters: int = 0) -> DetectedFace | None:
+        """The face nearest the middle of the crop around the box, seen turned by quarters against the clock."""
+        crop, origin, scale = crop_square(image, (box.x, box.y, box.side * _CROP_PER_FACE), _CROP_MAX_PIXELS)
+        seen = np.ascontiguousarray(np.rot90(crop, quarters)) if quarters else crop
         if self._mesh_has_run:
-            result = self._mesh.process(crop)
+            result = self._mesh.process(seen)
         else:
             with without_harmless_lines():
-                result = self._mesh.process(crop)
+                result = self._mesh.process(seen)
         meshes = []
         for landmarks in result.multi_face_landmarks or ():
             self._mesh_has_run = True
             mesh = np.array([(point.x, point.y, point.z) for point in landmarks.landmark], np.float32)
+            mesh = points_turned_back(mesh, quarters, (1, 1))
             mesh *= crop.shape[0] * scale
             mesh[:, :2] += origin
             meshes.append(mesh)
@@ -170,7 +199,7 @@ def _boxes(
     if square is None:
         height, width = image.shape[:2]
         square = (width / 2, height / 2, max(width, height))
-    crop, origin, scale = _crop(image, square, _SEARCH_MAX_PIXELS)
+    crop, origin, scale = crop_square(image, square, _SEARCH_MAX_PIXELS)
     boxes = []
     for detection in model.process(crop).detections or ():
         box = detection.location_data.relative_bounding_box
@@ -179,32 +208,3 @@ def _boxes(
         if detection.score[0] >= min_score:
             boxes.append(_Box(float(x), float(y), float(side), float(detection.score[0])))
     return boxes
-
-
-def _crop(
-    image: np.ndarray, square: tuple[float, float, float], max_pixels: int
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """A square of the picture, its border pixels continued where it reaches outside.
-
-    Returns:
-        the crop, at most `max_pixels` a side; its top left corner in the picture; picture pixels per crop pixel.
-    """
-    x, y, side = square
-    size = max(2, round(side))
-    left, top = round(x - size / 2), round(y - size / 2)
-    height, width = image.shape[:2]
-    x0, x1 = np.clip((left, left + size), 0, width)
-    y0, y1 = np.clip((top, top + size), 0, height)
-    x0, y0 = min(x0, width - 1), min(y0, height - 1)
-    inside = image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
-    scale = max(1.0, size / max_pixels)
-    if scale > 1:
-        # The part inside is scaled first, so that a huge picture is never padded at full size.
-        shape = [max(1, round(length / scale)) for length in inside.shape[1::-1]]
-        inside = cv2.resize(inside, shape, interpolation=cv2.INTER_AREA)
-    pixels = round(size / scale)
-    before_x, before_y = (min(pixels, max(0, round(gap / scale))) for gap in (x0 - left, y0 - top))
-    after_x, after_y = max(0, pixels - before_x - inside.shape[1]), max(0, pixels - before_y - inside.shape[0])
-    crop = cv2.copyMakeBorder(inside, before_y, after_y, before_x, after_x, cv2.BORDER_REPLICATE)
-    crop = np.ascontiguousarray(crop[:pixels, :pixels])
-    return crop, np.array([x0 - before_x * scale, y0 - before_y * scale], np.float32), size / pixels

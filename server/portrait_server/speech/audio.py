@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import av
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.containers import READ_ERRORS, decoded, open_container, picture_start, sound_stream
 
 RATE: Final = 16_000
 """Samples per second that the acoustic model was trained on."""
@@ -17,13 +20,18 @@ _CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,mxf,wav,w64,mp3,aac,flac,aif
 _WINDOW_SECONDS = 0.03
 _QUIETEST_DECIBELS = 35.0  # below the loud parts of speech, where the mouth hardly moves
 _LONGEST_SECONDS = 2 * 3600
+_TOLERANCE_SECONDS = 0.04  # clocks of a millisecond, and codecs that round, are no gaps
+_LONGEST_GAP_SECONDS = 10  # as in a video's pictures: a longer one is a fault of the file's clock
 
 
 def read_speech(path: Path, start: float = 0.0, end: float | None = None) -> np.ndarray:
     """The sound between two times, mono.
 
+    Time 0 is the first picture of a video, whatever time the file gives it, as in `VideoReader`; what is heard before it
+    is left out, and silence stands before what is heard later. In a file without moving pictures it is the first sample.
+
     Args:
-        start, end: seconds from the file's beginning; to its end where None.
+        start, end: seconds; to the sound's end where None.
 
     Returns:
         (N,) int16 at `RATE`.
@@ -33,15 +41,16 @@ def read_speech(path: Path, start: float = 0.0, end: float | None = None) -> np.
     """
     if not path.is_file():
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.")
+    start = max(start, 0.0)
     try:
-        with av.open(str(path), options={"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}) as container:
-            if not container.streams.audio:
+        origin = picture_start(path, _CONTAINERS)
+        with open_container(path, _CONTAINERS) as container:
+            if sound_stream(container) is None:
                 raise bad_audio(path, "it has no sound")
-            last = start + _LONGEST_SECONDS if end is None else end
-            samples = _decode(container, last)
-    except (av.FFmpegError, ValueError) as error:
+            sound = _decode(container, origin, start + _LONGEST_SECONDS if end is None else end)
+    except READ_ERRORS as error:
         raise bad_audio(path, str(error)) from error
-    samples = samples[round(max(start, 0.0) * RATE) : None if end is None else round(end * RATE)]
+    samples = sound.between(round(start * RATE), None if end is None else round(end * RATE))
     if len(samples) < RATE // 10:
         raise bad_audio(path, "less than a tenth of a second of sound is in the part asked for")
     return samples
@@ -71,17 +80,64 @@ def bad_audio(path: Path, why: str) -> PortraitError:
     )
 
 
-def _decode(container: av.container.InputContainer, end: float) -> np.ndarray:
-    resampler = av.AudioResampler("s16", "mono", RATE)
-    stream = container.streams.audio[0]
-    blocks: list[np.ndarray] = []
-    count = 0
-    for frame in container.decode(stream):
-        if not blocks and frame.time:  # a sound that begins after the picture
-            blocks.append(np.zeros(round(max(frame.time, 0.0) * RATE), np.int16))
-        blocks += [block.to_ndarray().ravel() for block in resampler.resample(frame)]
-        count += frame.samples
-        if count > (end + 1) * frame.sample_rate:
+@dataclass
+class _Sound:
+    """Blocks of samples at `RATE`, each with its first one's place, which may lie before the beginning."""
+
+    blocks: list[tuple[int, np.ndarray]] = field(default_factory=list)
+
+    def between(self, start: int, end: int | None) -> np.ndarray:
+        """The samples from one place to another, or to the last; silence where nothing was."""
+        last = max((at + len(samples) for at, samples in self.blocks), default=0)
+        last = last if end is None else min(last, end)
+        whole = np.zeros(max(last - start, 0), np.int16)
+        for at, samples in self.blocks:
+            first = max(at, start)
+            kept = samples[first - at : max(last - at, 0)]
+            whole[first - start : first - start + len(kept)] = kept
+        return whole
+
+
+def _decode(container: av.container.InputContainer, origin: float | None, end: float) -> _Sound:
+    """Args: origin: the file's own time that is 0; None for the first sample's. end: seconds after it."""
+    stream = sound_stream(container)
+    assert stream is not None
+    sound = _Sound()
+    resampler: av.AudioResampler | None = None
+    kind: tuple[int, str, str] | None = None
+    clock = shift = 0.0  # when the next frame is expected, and what is taken off the file's own times
+    place = 0
+    for frame in decoded(container, stream):
+        if resampler is None:
+            first = frame.time or 0.0
+            shift = first if origin is None else origin
+            clock = first - shift
+        at = clock if frame.time is None else frame.time - shift
+        late = at - clock
+        if not -_LONGEST_GAP_SECONDS <= late <= _LONGEST_GAP_SECONDS:
+            shift, at, late = shift + late, clock, 0.0  # the file's clock was set anew
+        if resampler is None or abs(late) > _TOLERANCE_SECONDS or kind != _kind(frame):
+            if resampler is not None:
+                place = _add(sound, place, resampler.resample(None))
+            resampler, kind = av.AudioResampler("s16", "mono", RATE), _kind(frame)
+            place, clock = round(at * RATE), at
+        place = _add(sound, place, resampler.resample(frame))
+        clock += frame.samples / frame.sample_rate
+        if clock > end + 1:
             break
-    blocks += [block.to_ndarray().ravel() for block in resampler.resample(None)]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.int16)
+    if resampler is not None:
+        _add(sound, place, resampler.resample(None))
+    return sound
+
+
+def _add(sound: _Sound, place: int, frames: list[av.AudioFrame]) -> int:
+    """Puts resampled frames at a place; returns where they end."""
+    for frame in frames:
+        samples = frame.to_ndarray().ravel()
+        sound.blocks.append((place, samples))
+        place += len(samples)
+    return place
+
+
+def _kind(frame: av.AudioFrame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.format.name, frame.layout.name

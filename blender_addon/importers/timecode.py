@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Timecodes of a recording's rows (SMPTE ST 12-1) to seconds. Knows nothing of bpy."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+_TIMECODE: Final = re.compile(r"\s*(\d{1,3})[:;](\d{1,3})[:;](\d{1,3})([:;])(\d{1,4})(?:[.,](\d{1,12}))?\s*")
+_NOMINAL_RATES: Final = (24, 25, 30, 48, 50, 60, 100, 120, 240)
+_USUAL_ROWS_A_SECOND: Final = 60.0  # what ARKit's face tracking gives
+_NTSC: Final = 1001 / 1000
+_ROW_RATES: Final = (24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50, 60000 / 1001, 60, 100, 120000 / 1001, 120, 240)
+_SAME_RATE: Final = 5e-4  # half of what lies between 59.94 and 60
+
+
+def is_timecode(text: str) -> bool:
+    """Whether it is `HH:MM:SS:FF`, with a part of a frame (`.500` or `,500`) or without; `;FF` is drop-frame."""
+    return _TIMECODE.fullmatch(text) is not None
+
+
+def seconds_of_timecodes(timecodes: Sequence[str]) -> tuple[float, np.ndarray]:
+    """Rows a second, and each row's seconds from the earliest one.
+
+    The frames of a second are counted at the nominal rate that the turns of the seconds show; a take that meets none is
+    taken for one of about 60 rows a second. Drop-frame codes run at 1000/1001 of it and skip numbers on all minutes but
+    the tenth ones; others are taken to run at the nominal rate, for nothing in them tells 23.976 from 24. Rows that share
+    a timecode are spread over it. A take may pass midnight.
+
+    Args:
+        timecodes: N texts for which `is_timecode` holds.
+
+    Returns:
+        frames per second; (N,) float64.
+    """
+    matches = [match for text in timecodes if (match := _TIMECODE.fullmatch(text)) is not None]
+    whole = np.array([[int(match.group(part)) for part in (1, 2, 3, 5)] for match in matches], np.int64)
+    frames = whole[:, 3] + np.array([float(f"0.{match.group(6) or 0}") for match in matches])
+    seconds = whole[:, :3] @ np.array((3600, 60, 1))
+    drop = any(match.group(4) == ";" for match in matches)
+    frames = frames + _within_same(seconds, frames)
+    nominal = _nominal_rate(seconds, frames)
+    rate = nominal / _NTSC if drop else float(nominal)
+    skipped = round(nominal / 15) if drop else 0  # 2 numbers of 30, 4 of 60
+    minutes = seconds // 60
+    counted = seconds * nominal + frames - skipped * (minutes - minutes // 10)
+    day = 86_400 * nominal - skipped * (1440 - 144)
+    from_first = (counted - counted[0] + day / 2) % day - day / 2
+    times = (from_first - from_first.min()) / rate
+    return _rows_a_second(times, rate), times
+
+
+def _within_same(seconds: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """(N,) parts of a frame that spread neighbouring rows of one timecode until the next one."""
+    parts = np.zeros(len(frames))
+    first = np.concatenate(([0], np.flatnonzero((np.diff(seconds) != 0) | (np.diff(frames) != 0)) + 1, [len(frames)]))
+    for start, stop in itertools.pairwise(first.tolist()):
+        until = frames[stop] - frames[start] if stop < len(frames) and seconds[stop] == seconds[start] else 1.0
+        parts[start:stop] = np.arange(stop - start) / (stop - start) * min(max(until, 0.0), 1.0)
+    return parts
+
+
+def _nominal_rate(seconds: np.ndarray, frames: np.ndarray) -> int:
+    """How many frames the timecode counts in a second."""
+    possible = [rate for rate in _NOMINAL_RATES if rate > np.floor(frames.max())] or [int(frames.max()) + 1]
+    later, steps = np.diff(seconds), np.diff(frames)
+    forward = steps[(later == 0) & (steps > 0)]
+    step = float(np.median(forward)) if len(forward) else 1.0
+    turns = (later == 1) | (later == -86_399)
+    if turns.any():
+        counted = float(np.median(step - steps[turns]))  # from one turn to the next; a few may have lost rows
+        return min(possible, key=lambda rate: abs(rate - counted))
+    usual = [rate for rate in possible if rate <= _USUAL_ROWS_A_SECOND] or possible[:1]
+    return min(usual, key=lambda rate: abs(rate / step - _USUAL_ROWS_A_SECOND))
+
+
+def _rows_a_second(times: np.ndarray, rate: float) -> float:
+    steps = np.diff(np.sort(times))
+    steps = steps[steps > 0]
+    if not len(steps):
+        return rate
+    measured = 1 / float(np.median(steps))
+    # Parts of a frame tremble: over the whole take they hardly count, if no rows are lost.
+    even = (len(steps)) / float(steps.sum())
+    measured = even if abs(even / measured - 1) < 0.02 else measured
+    nearest = min((*_ROW_RATES, rate), key=lambda known: abs(known / measured - 1))
+    return nearest if abs(nearest / measured - 1) < 0.01 else measured
