@@ -41,7 +41,7 @@ def no_face(where: str) -> PortraitError:
     return PortraitError(
         ErrorCode.NO_FACE,
         f"No face was found in {where}.",
-        "Use one with an upright, well lit face at least 64 pixels wide, or give the landmarks yourself.",
+        "Use one with a well lit face, seen from the front and at least 64 pixels wide, or give the landmarks yourself.",
     )
 
 
