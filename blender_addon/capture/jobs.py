@@ -157,7 +157,8 @@ class SpeechCaptureJob(_CaptureJob):
         self._text, self._strength = text, strength
 
     def words(self, output: Path) -> Sequence[str]:
-        return ["visemes", str(self._source.path), "--output", str(output), *self._part(), f"--text={self._text}"]
+        return ["visemes", str(self._source.path), "--output", str(output), *self._part(), f"--text={self._text}",
+                "--clock", "sound" if self._source.from_first_sound else "picture"]  # fmt: skip
 
     def load(self, output: Path) -> Speech:
         return Speech.load(output)

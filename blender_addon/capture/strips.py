@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +26,15 @@ class Source:
         path: of the video or the sound.
         placement: from its seconds to scene frames.
         start, end: the part that is looked at, seconds; to the file's end where None.
+        from_first_sound: its second 0 is the first of its sound, as Blender plays sound strips; else that of a video is
+            its first picture.
     """
 
     path: Path
     placement: Placement
     start: float = 0.0
     end: float | None = None
+    from_first_sound: bool = False
 
 
 def source_of_file(scene: bpy.types.Scene, path: str, first_frame: int) -> Source:
@@ -74,7 +77,7 @@ def _sound(scene: bpy.types.Scene, strip: Any) -> Source:
     _check_speed(scene, strip)
     rate = scene_fps(scene)
     start = compat.media_start(strip) + compat.sound_delay_seconds(strip) * rate
-    return _part(_file(sound.filepath), _placed(strip, start, rate))
+    return replace(_part(_file(sound.filepath), _placed(strip, start, rate)), from_first_sound=True)
 
 
 def _placed(strip: Any, origin: float, rate: float) -> Placement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -44,10 +45,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
     parser.add_argument(
-        "--from", dest="start", type=float, default=0.0, metavar="SECONDS", help="video: where to begin"
+        "--from", dest="start", type=seconds, default=0.0, metavar="SECONDS", help="video: where to begin"
     )
-    parser.add_argument("--to", dest="end", type=float, metavar="SECONDS", help="video: where to end")
+    parser.add_argument("--to", dest="end", type=seconds, metavar="SECONDS", help="video: where to end")
     parser.add_argument("--progress", action="store_true", help="print lines of the form `Progress: 3/100`")
+
+
+def seconds(text: str) -> float:
+    """A time on the command line; what is no finite number is refused by argparse."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

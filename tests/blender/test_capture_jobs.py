@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,25 @@ def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path
     job = jobs.VideoCaptureJob(portrait.uid, old, source, jobs.KeyOptions(), VideoOptions())
     job_queue.run(job)
     assert job.state is State.FAILED and "status 2" in job.error.message and "no such command" in job.error.remedy
+
+
+def test_a_sound_strip_is_heard_on_the_clock_on_which_blender_plays_it(scene: Any, tmp_path: Path) -> None:
+    """A strip plays a video's sound from its first sample, wherever the first picture is; a file has its picture's clock."""
+    if not bpy.app.build_options.audaspace:
+        pytest.skip("this Blender is built without sound")
+    path = tmp_path / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(32_000))
+    strip = compat.strips_of(scene.sequence_editor_create()).new_sound("sound", str(path), 1, 20)
+    launch = (None, None, None, "cpu", False, False)
+    for source, clock in (
+        (strips.source_of_strip(scene, strip), "sound"),
+        (strips.source_of_file(scene, str(path), 20), "picture"),
+    ):
+        assert source.placement.origin == 20
+        words = list(jobs.SpeechCaptureJob("", launch, source, jobs.KeyOptions()).words(tmp_path / "out.json"))
+        assert words[words.index("--clock") + 1] == clock
 
 
 def test_speech_moves_the_mouth_and_nothing_else(stage: Any, tmp_path: Path) -> None:

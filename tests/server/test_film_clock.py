@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from portrait_server.cli import main
 from portrait_server.speech.audio import RATE, read_speech
 from portrait_server.video import VideoReader
 
@@ -74,3 +75,25 @@ def test_lost_sound_moves_nothing_after_it(tmp_path: Path) -> None:
 def test_a_sound_alone_begins_with_its_first_sample(tmp_path: Path, name: str, codec: str) -> None:
     path = write_film(tmp_path / name, picture_at=None, codecs=("", codec))
     assert tone_heard(path) == pytest.approx((0.4, 1.0), abs=0.03)
+
+
+@pytest.mark.parametrize(("picture_at", "sound_at"), [(0.0, 0.4), (0.4, 0.0), (3.0, 3.4)])
+def test_a_sound_strip_begins_with_its_first_sample(tmp_path: Path, picture_at: float, sound_at: float) -> None:
+    path = write_film(tmp_path / "a.mkv", picture_at=picture_at, sound_at=sound_at, tone=(4.0, 4.6), seconds=5.0)
+    loud = np.flatnonzero(np.abs(read_speech(path, from_first_sound=True)) > 3000) / RATE
+    assert (loud[0], loud[-1]) == pytest.approx((4.0 - sound_at, 4.6 - sound_at), abs=0.05)
+
+
+def test_a_time_before_the_beginning_is_the_beginning(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.wav", picture_at=None, codecs=("", "pcm_s16le"))
+    np.testing.assert_array_equal(read_speech(path, -3.0, 1.0), read_speech(path, 0.0, 1.0))
+
+
+@pytest.mark.parametrize("command", ["visemes", "landmarks"])
+@pytest.mark.parametrize("time", ["nan", "inf", "soon"])
+def test_what_is_no_time_is_refused(
+    tmp_path: Path, command: str, time: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([command, "a.mp4", "--output", str(tmp_path / "a.out"), "--from", time])
+    assert caught.value.code == 2 and "--from" in capsys.readouterr().err

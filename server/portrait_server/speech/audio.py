@@ -24,7 +24,9 @@ _TOLERANCE_SECONDS = 0.04  # clocks of a millisecond, and codecs that round, are
 _LONGEST_GAP_SECONDS = 10  # as in a video's pictures: a longer one is a fault of the file's clock
 
 
-def read_speech(path: Path, start: float = 0.0, end: float | None = None) -> np.ndarray:
+def read_speech(
+    path: Path, start: float = 0.0, end: float | None = None, *, from_first_sound: bool = False
+) -> np.ndarray:
     """The sound between two times, mono.
 
     Time 0 is the first picture of a video, whatever time the file gives it, as in `VideoReader`; what is heard before it
@@ -32,6 +34,7 @@ def read_speech(path: Path, start: float = 0.0, end: float | None = None) -> np.
 
     Args:
         start, end: seconds; to the sound's end where None.
+        from_first_sound: time 0 is the first sample in a video too, as where Blender plays a file's sound alone.
 
     Returns:
         (N,) int16 at `RATE`.
@@ -43,7 +46,7 @@ def read_speech(path: Path, start: float = 0.0, end: float | None = None) -> np.
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.")
     start = max(start, 0.0)
     try:
-        origin = picture_start(path, _CONTAINERS)
+        origin = None if from_first_sound else picture_start(path, _CONTAINERS)
         with open_container(path, _CONTAINERS) as container:
             if sound_stream(container) is None:
                 raise bad_audio(path, "it has no sound")
