@@ -104,8 +104,9 @@ def blender_builder() -> Path:
 def run(command: Sequence[str], failure: str, remedy: str, environment: dict[str, str] | None = None) -> str:
     """Runs a program and returns what it printed. Raises BuildError with its last lines when it fails."""
     done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(environment or {})}
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace", **(environment or {})},
+    )  # fmt: skip
     if done.returncode:
         last_lines = "\n".join(f"    {line}" for line in done.stdout.strip().splitlines()[-12:])
         raise BuildError(f"{failure}\n{last_lines}", remedy)
@@ -221,6 +222,14 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    sys.path.insert(0, str(SHARED))
+    from portrait_shared.terminal import forgiving_output
+
+    with forgiving_output():
+        return build(arguments)
+
+
+def build(arguments: Sequence[str] | None) -> int:
     options = parse_arguments(arguments)
     source_time = max(int(os.environ.get("SOURCE_DATE_EPOCH", EARLIEST_ZIP_TIME)), EARLIEST_ZIP_TIME)
     wanted = [

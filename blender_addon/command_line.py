@@ -9,6 +9,8 @@ from pathlib import Path
 
 import bpy
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_numbers import joined, parse_frames
+from portrait_shared.terminal import forgiving_output
 
 from . import job_queue, server
 from .job import Job, State
@@ -24,8 +26,13 @@ def main(arguments: list[str]) -> int:
     Returns:
         The exit status: 0 only if every frame asked for is there, 1 otherwise, 2 for wrong arguments.
     """
+    with forgiving_output():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     try:
-        asked = _parser().parse_args(arguments)
+        asked = _parser().parse_args(joined(arguments))
     except SystemExit as ended:  # argparse ends Python; Blender is to end by itself
         return int(ended.code or 0)
     try:
@@ -44,23 +51,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     render.add_argument("--blend", type=Path, metavar="FILE", help="the .blend; without it, the one that is loaded")
     render.add_argument("--portrait", metavar="NAME", help="one portrait; without it, all of the file")
-    render.add_argument("--frames", type=_frame_range, metavar="1-48", help="without it, the portrait's own range")
+    render.add_argument(
+        "--frames",
+        type=parse_frames,
+        metavar="1-48",
+        help="such as 1-48, 3,7 or -10--1; without it, the portrait's own range",
+    )
     render.add_argument("--output", type=Path, metavar="DIR", help="without it, the portrait's own folder")
     render.add_argument("--engine", metavar="NAME", help="without it, the portrait's own engine")
     render.add_argument("--device", choices=("auto", "cpu", "cuda"), help="without it, as the preferences say")
     render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
     return parser
-
-
-def _frame_range(text: str) -> range:
-    first, dash, last = text.partition("-") if not text.startswith("-") else (text, "", "")
-    try:
-        frames = range(int(first), int(last if dash else first) + 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"“{text}” is not a range such as 1-48") from None
-    if not frames:
-        raise argparse.ArgumentTypeError(f"the range {text} is empty")
-    return frames
 
 
 def _render(asked: argparse.Namespace) -> int:

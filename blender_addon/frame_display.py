@@ -112,4 +112,16 @@ def _before_render(*_: object) -> None:
         mend_all()
 
 
-HANDLERS = ((bpy.app.handlers.load_post, _after_load), (bpy.app.handlers.render_init, _before_render))
+@persistent
+def _on_frame(scene: bpy.types.Scene, *_: object) -> None:
+    if not bpy.app.background:
+        for portrait in portraits_of(scene).items:
+            if portrait.plane is not None and image_plane.is_dressed(portrait.plane):
+                plane_frames.show_solid(image_plane.texture_node(portrait.plane), scene.frame_current)
+
+
+HANDLERS = (
+    (bpy.app.handlers.frame_change_pre, _on_frame),
+    (bpy.app.handlers.load_post, _after_load),
+    (bpy.app.handlers.render_init, _before_render),
+)

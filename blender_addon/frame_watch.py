@@ -93,9 +93,9 @@ class Watch:
         Raises:
             PortraitError: the portrait cannot be rendered as it is.
         """
+        self._look_at_files(portrait)
         frames = portrait.frames(scene)
         sampling.check_rig(scene, portrait.rig)
-        self._look_at_files(portrait)
         before = self.hint
         if self._changed and settled:
             self._changed = False

@@ -22,6 +22,7 @@ from . import compat, stored_paths
 BEFORE_ZERO_NODE: Final = "Portrait before 0"
 _NEVER = 1_048_574  # the last frame a scene can have: a sequence that starts there holds its first picture
 _WANTED_KEY: Final = "talking_portrait_wanted"
+_UNTIL_KEY: Final = "talking_portrait_until"
 _AWAY_KEY: Final = "talking_portrait_away"
 _GIVEN_SPACE_KEY: Final = "talking_portrait_given_space"
 _GIVEN_ALPHA_KEY: Final = "talking_portrait_given_alpha"
@@ -58,10 +59,13 @@ class Reel:
             # Blender reads the sign as a part of the name, and so counts these files backwards.
             return cls(there[0], _NEVER, 1, -there[0], tuple(_keys_of_backward(runs)))
         first, last = there[0], there[-1]
+        if len(runs) > 1:
+            # All is driven: Blender may draw before it has evaluated the driver, and a number added to one that had
+            # moved on already would be a file that is not there.
+            return cls(first, _NEVER, 1, first, tuple(_keys_of_gaps(runs)))
         # Starting one frame late makes the clamp at 0 the first file, so that it is held before the range instead of
         # a file that does not exist.
-        keys = tuple(_keys_of_gaps(runs)) if len(runs) > 1 else ()
-        return cls(first, first + 1 if last > first else _NEVER, max(last - first, 1), first, keys)
+        return cls(first, first + 1 if last > first else _NEVER, max(last - first, 1), first, ())
 
 
 def show(
@@ -80,7 +84,7 @@ def show(
         if second is None:
             second, changed = _add_node_before_zero(node), True
         changed |= _play(second, folder, Reel.of(before), stretch, prefix)
-        changed |= _drive_mix(node, after[0] * stretch)
+        changed |= _drive_mix(node, after[0], stretch)
     elif second is not None:
         changed |= second.image != node.image
         second.image = node.image
@@ -127,6 +131,15 @@ def wanted(node: bpy.types.ShaderNodeTexImage, numbers: Iterable[int]) -> list[i
     ends = list(node.get(_WANTED_KEY, ()))
     asked = {n for first, last in zip(ends[::2], ends[1::2], strict=True) for n in range(first, last + 1)}
     return sorted(asked.intersection(numbers) if asked else set(numbers))
+
+
+def show_solid(node: bpy.types.ShaderNodeTexImage, frame: int) -> None:
+    """Makes active the picture that the plane shows at a frame: solid viewports draw the active one alone."""
+    second, tree = _node_before_zero(node), node.id_data
+    if second is not None:
+        shown = second if frame < second.get(_UNTIL_KEY, 0) else node
+        if tree.nodes.active != shown:
+            tree.nodes.active = shown
 
 
 def forget_away(node: bpy.types.ShaderNodeTexImage) -> None:
@@ -210,10 +223,10 @@ def _runs(there: list[int]) -> list[tuple[int, int]]:
 
 
 def _keys_of_gaps(runs: list[tuple[int, int]]) -> Iterable[Key]:
-    first = runs[0][0]
-    for (_, held), (again, _) in pairwise(runs):
-        yield from _falling(held, again, first)
-        yield again, first, _CONSTANT
+    for first, last in runs:
+        if last > first:
+            yield first, first + _SUBFRAME, _LINEAR
+        yield last, last + _SUBFRAME, _CONSTANT
 
 
 def _keys_of_backward(runs: list[tuple[int, int]]) -> Iterable[Key]:
@@ -293,9 +306,11 @@ def _add_node_before_zero(node: bpy.types.ShaderNodeTexImage) -> bpy.types.Shade
     return second
 
 
-def _drive_mix(node: bpy.types.ShaderNodeTexImage, until: float) -> bool:
-    """Shows the second picture before the scene frame `until`."""
+def _drive_mix(node: bpy.types.ShaderNodeTexImage, first: int, stretch: float) -> bool:
+    """Shows the second picture before the scene frame `first`."""
     tree, changed = node.id_data, False
+    tree.nodes[BEFORE_ZERO_NODE][_UNTIL_KEY] = int(first)
+    until = first * stretch
     for output in ("Color", "Alpha"):
         mix = tree.nodes.get(f"{BEFORE_ZERO_NODE}: {output}")
         if mix is None:  # the user has built the material anew

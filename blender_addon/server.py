@@ -199,7 +199,7 @@ def log_tail(lines: int = 12) -> list[str]:
         return _process.log_tail(lines).splitlines()
     file = Path(_health.log_file)
     if _health.log_file and file.is_file():
-        return file.read_text(errors="replace").splitlines()[-lines:]
+        return file.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
     return []
 
 

@@ -38,6 +38,14 @@ def main() -> int:
             f"set_up: this is Python {sys.version_info[0]}.{sys.version_info[1]}; run it with Python 3.11: "
             f"`python3.11 {sys.argv[0]} {asked.goal}`."
         )
+    sys.path.insert(0, str(PROJECT / "shared"))
+    from portrait_shared.terminal import forgiving_output
+
+    with forgiving_output():
+        return _set_up(asked)
+
+
+def _set_up(asked: argparse.Namespace) -> int:
     install_system_libraries()
     install_packages("test" if asked.goal == "test" else "demo")
     if asked.goal == "demo":

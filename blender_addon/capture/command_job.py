@@ -111,6 +111,7 @@ class CommandJob(Job):
         # Blender's own Python must not leak into another one.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
         environment["PYTHONUNBUFFERED"] = "1"
+        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as it is read below
         with errors.open("wb") as words:
             with self._process_lock:
                 if cancelled():

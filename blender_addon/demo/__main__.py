@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import bpy
+from portrait_shared.terminal import forgiving_output
 
 import blender_addon
 from blender_addon import image_plane, portrait_camera
@@ -18,6 +19,11 @@ from blender_addon.properties import portraits_of
 
 
 def main() -> int:
+    with forgiving_output():
+        return _run()
+
+
+def _run() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", type=Path, required=True)
     parser.add_argument("--blend", type=Path, required=True)

@@ -62,11 +62,11 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
         return Endpoint("tcp://127.0.0.1:*")
     limit = _MACOS_SOCKET_PATH_BYTES if sys.platform == "darwin" else _SOCKET_PATH_BYTES
     beside = connection_file.with_name(f"{connection_file.name}.socket").absolute()
-    if _is_private(beside.parent) and len(os.fsencode(beside)) <= limit:
+    if _is_private(beside.parent) and _fits(beside, limit):
         beside.unlink(missing_ok=True)  # a killed server's; ours is the only one on this connection file
         return Endpoint(f"ipc://{beside}")
     folder = PrivateFolder()
-    if len(os.fsencode(folder.path / "socket")) <= limit:
+    if _fits(folder.path / "socket", limit):
         return Endpoint(f"ipc://{folder.path}/socket", folder=folder)
     folder.remove()
     return Endpoint("tcp://127.0.0.1:*")
@@ -125,6 +125,14 @@ def _tcp(bind: str) -> Endpoint:
     except ValueError:
         loopback = False
     return Endpoint(f"tcp://{host}:{port}", loopback)
+
+
+def _fits(socket: Path, limit: int) -> bool:
+    """Whether a socket can have that path, which ZeroMQ takes as text and not as the bytes of a file's name."""
+    try:
+        return len(str(socket).encode()) <= limit
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_private(folder: Path) -> bool:

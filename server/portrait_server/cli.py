@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from portrait_shared import __version__
 from portrait_shared.errors import PortraitError
+from portrait_shared.frame_numbers import joined
+from portrait_shared.terminal import forgiving_output
 
 # Modules are imported only for the command that runs: `portrait --help` must not load a neural network.
 _COMMANDS = {
@@ -28,7 +30,12 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status."""
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with forgiving_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    arguments = joined(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog="portrait", description="Brings a portrait to life.")
     parser.add_argument("--version", action="version", version=f"Talking Portraits {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

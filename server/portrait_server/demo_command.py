@@ -64,8 +64,11 @@ def run(asked: argparse.Namespace) -> int:
 def _frames_of(command: list[str]) -> Path | None:
     """The folder that the demo's process says its frames are in, what else it says being passed on; None if it failed."""
     found = None
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment) as process:
+    # The folder comes back as the very bytes that it has on the disk, whatever the terminal can spell.
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:surrogateescape"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, encoding="utf-8", errors="surrogateescape", env=environment
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(_FRAMES):

@@ -142,7 +142,7 @@ def _blender() -> Finding:
         return Finding("Blender", Verdict.NOTE, "no `blender` on PATH",
                        "Install Blender 4.2 LTS to 5.2 from blender.org, then the extension made by build_addon.py.")  # fmt: skip
     try:
-        said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True,
+        said = subprocess.run([program, "--version"], capture_output=True, check=True, encoding="utf-8", errors="replace",
                               timeout=_BLENDER_START_TIMEOUT_SECONDS).stdout.splitlines()[0]  # fmt: skip
         version = tuple(int(part) for part in said.split()[1].split(".")[:2])
     except (OSError, subprocess.SubprocessError, IndexError, ValueError) as error:

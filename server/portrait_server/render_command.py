@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from portrait_shared.client import Client, PersonalFile, ReferenceImage
 from portrait_shared.connection import default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_numbers import parse_frames
 from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.rendering import store_frames
 from portrait_shared.track import LandmarkTrack
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="landmarks of each frame, in pixels of the first reference")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png …")
     parser.add_argument(
-        "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48 or 3,7,10-12"
+        "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
     )
     parser.add_argument(
         "--size", type=_side, metavar="N", help="longer side of the frames in pixels (default: as the track)"
@@ -43,21 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--matte", action="store_true", help="write the person's alpha matte as a fourth channel")
     parser.add_argument("--connect", type=Path, nargs="?", const=default_connection_file(), metavar="FILE",
                         help="use a server that runs already, found by its connection file, not one of its own")  # fmt: skip
-
-
-def parse_frames(text: str) -> list[int]:
-    """Frame numbers of ``1-48`` or ``3,7,10-12``; negative numbers are written as they are, ``-3-5``."""
-    frames: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(-?\d+))?\s*", part)
-        if not match:
-            raise argparse.ArgumentTypeError(f"{part!r} is neither a frame number nor a range such as 1-48")
-        first = int(match[1])
-        last = int(match[2]) if match[2] else first
-        if last < first or last - first > 1_000_000:
-            raise argparse.ArgumentTypeError(f"the range {part!r} ends before it starts, or is absurdly long")
-        frames.update(range(first, last + 1))
-    return sorted(frames)
 
 
 def run(asked: argparse.Namespace) -> int:

@@ -157,7 +157,7 @@ def _start_log(path: Path | None, level: str) -> Path | None:
     path = path or Path(platformdirs.user_log_dir("talking_portraits", False)) / f"server-{os.getpid()}.log"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handlers.append(_LogFile(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8"))
+        handlers.append(_LogFile(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"))
         older = sorted(path.parent.glob("server-*.log*"), key=lambda file: file.stat().st_mtime)
         for file in older[:-_KEPT_LOGS]:
             file.unlink(missing_ok=True)
@@ -175,7 +175,8 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         return cast(
-            TextIOWrapper, open(self.baseFilename, self.mode, encoding=self.encoding, opener=_without_following)
+            TextIOWrapper,
+            open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_without_following),
         )
 
 

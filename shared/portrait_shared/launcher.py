@@ -71,6 +71,7 @@ class ServerProcess:
             self._folder = _folder_of_our_own()
         self._stale = _identity(self._file)
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}  # Blender's own
+        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as `log_tail` reads it
         try:
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(

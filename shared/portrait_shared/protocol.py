@@ -42,7 +42,10 @@ class Envelope:
 
 def pack(message_type: str, request: int, fields: Mapping[str, Any], version: int = PROTOCOL_VERSION) -> bytes:
     """The header of a message."""
-    header: bytes = msgpack.packb({"v": version, "t": message_type, "id": request, **fields})
+    # Words may hold a file's name that is not text, which msgpack cannot send as it is.
+    header: bytes = msgpack.packb(
+        {"v": version, "t": message_type, "id": request, **fields}, unicode_errors="backslashreplace"
+    )
     if len(header) > MAX_HEADER_BYTES:
         raise bad_message(f"The header of `{message_type}` has {len(header)} bytes; {MAX_HEADER_BYTES} are the limit.")
     return header

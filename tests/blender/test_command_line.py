@@ -59,6 +59,11 @@ def test_chunks_of_a_farm_give_the_same_files(
         assert (tmp_path / "chunks" / file.name).read_bytes() == file.read_bytes()
 
 
+def test_frames_below_zero(needs_server: None, blend: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["render", "--blend", str(blend), "--frames", "-2--1,1"]) == 0
+    assert saved(capfd.readouterr().out) == ["-0002.png", "-0001.png", "0001.png"]
+
+
 def test_no_frame_is_rendered_twice(needs_server: None, blend: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not after the panel, and not where the chunks of a farm overlap."""
     asked: list[int] = []
@@ -105,6 +110,8 @@ def test_in_a_process_of_its_own(needs_server: None, blend: Path) -> None:
         (["render", "--portrait", "nobody"], 1, "nobody"),
         (["render", "--frames", "9-2"], 2, "empty"),
         (["render", "--frames", "some"], 2, "range"),
+        (["render", "--frames", "-1--5"], 2, "empty"),
+        (["render", "--frames", "-1-"], 2, "-10--1"),
         (["render", "--device", "toaster"], 2, "toaster"),
         ([], 2, "ACTION"),
     ],

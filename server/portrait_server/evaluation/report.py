@@ -85,7 +85,7 @@ def figures_file(rows: Sequence[Row], about: Mapping[str, Any], left_out: Mappin
         "clips": [_plain(row) for row in rows],
         "means": [_plain(row) for row in means(rows)],
     }
-    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode(errors="backslashreplace")
 
 
 def _name(row: Row) -> str:

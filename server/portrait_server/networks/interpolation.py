@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.terminal import forgiving_output
 
 from portrait_server.networks.weights_file import WeightsInfo, load, save
 
@@ -44,6 +45,11 @@ def interpolate(start: Path, end: Path, share: float, output: Path) -> WeightsIn
 
 
 def main() -> int:
+    with forgiving_output():
+        return _run()
+
+
+def _run() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("start", type=Path)
     parser.add_argument("end", type=Path)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frame numbers as people write them on a command line: ``1-48``, ``3,7,10-12``, ``-10--1``. Standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Final
+
+_PART: Final = re.compile(r"\s*(-?\d{1,9})\s*(?:-\s*(-?\d{1,9}))?\s*")
+_LOOKS_NEGATIVE: Final = re.compile(r"-\d[\d\s,-]*")
+_MOST_FRAMES: Final = 1_000_000
+OPTION: Final = "--frames"
+
+
+def parse_frames(text: str) -> list[int]:
+    """The frames of ``1-48`` or ``3,7,10-12``, in order; a number below 0 keeps its sign: ``-10--1``, ``-10-5``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or is empty or absurdly long.
+    """
+    frames: set[int] = set()
+    for part in text.split(","):
+        match = _PART.fullmatch(part)
+        if not match:
+            raise argparse.ArgumentTypeError(
+                f"“{part}” is neither a frame number nor a range such as 1-48 or, below 0, -10--1"
+            )
+        first = int(match[1])
+        last = int(match[2]) if match[2] else first
+        if last < first:
+            raise argparse.ArgumentTypeError(f"the range {part.strip()} is empty: it ends before it starts")
+        if last - first >= _MOST_FRAMES:
+            raise argparse.ArgumentTypeError(f"the range {part.strip()} has more than {_MOST_FRAMES} frames")
+        frames.update(range(first, last + 1))
+    return sorted(frames)
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--frames -10--1`` as ``--frames=-10--1``: else it would be taken for an option."""
+    found: list[str] = []
+    for word in arguments:
+        if found and found[-1] == OPTION and _LOOKS_NEGATIVE.fullmatch(word):
+            found[-1] = f"{OPTION}={word}"
+        else:
+            found.append(word)
+    return found
