@@ -42,6 +42,8 @@ def seconds_of_timecodes(timecodes: Sequence[str]) -> tuple[float, np.ndarray]:
     frames = whole[:, 3] + np.array([float(f"0.{match.group(6) or 0}") for match in matches])
     seconds = whole[:, :3] @ np.array((3600, 60, 1))
     drop = any(match.group(4) == ";" for match in matches)
+    if len(frames) > 1 and np.ptp(seconds) == 0 and np.ptp(frames) == 0:
+        return _USUAL_ROWS_A_SECOND, np.arange(len(frames)) / _USUAL_ROWS_A_SECOND  # a clock that never ran
     frames = frames + _within_same(seconds, frames)
     nominal = _nominal_rate(seconds, frames)
     rate = nominal / _NTSC if drop else float(nominal)

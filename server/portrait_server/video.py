@@ -36,8 +36,8 @@ class VideoReader:
     """The frames of a video as a player shows them; a context manager.
 
     What it promises: frame n is what is to be seen n / fps seconds after the first picture, whatever time the file
-    gives that one. Pictures are turned and mirrored as the file says, have square pixels, and are RGB as its colour
-    matrix and range mean it. Of several streams it is the one that players show, and never a cover picture.
+    gives that one. Pictures are turned and mirrored as the file says, have square pixels and whole fields, and are sRGB
+    as its colour matrix, range and transfer mean it. Of several streams it is the one that players show, and never a cover picture.
 
     Attributes:
         fps: frames per second, constant: a variable rate is resampled to its average.
@@ -124,12 +124,13 @@ class VideoReader:
         deinterlacer: Deinterlacer | None = None
         for frame in decoded(self._container, self._stream):
             check_size(self._path, frame.width, frame.height)
-            if deinterlacer is None and frame.interlaced_frame:
-                deinterlacer = Deinterlacer(self._stream)
-            if deinterlacer is None:
-                yield frame
-            else:
-                yield from deinterlacer.push(frame)
+            try:
+                if deinterlacer is None and frame.interlaced_frame:
+                    deinterlacer = Deinterlacer(self._stream)
+                whole = [frame] if deinterlacer is None else deinterlacer.push(frame)
+            except READ_ERRORS:
+                deinterlacer, whole = None, [frame]
+            yield from whole
         if deinterlacer is not None:
             yield from deinterlacer.push(None)
 

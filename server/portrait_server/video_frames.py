@@ -11,6 +11,8 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
+from portrait_server import hdr
+
 _UNSPECIFIED_COLORSPACE: Final = 2
 _SD_WIDTH, _SD_HEIGHT = 1280, 576  # a larger picture that does not tell its colour matrix is taken for HD
 _MOST_STRETCHED = 8  # a pixel wider or higher than so many times is an error of the file
@@ -62,16 +64,18 @@ def rgb_of(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
     """The stored picture at a size, in the colours that the file means. Returns: (height, width, 3) uint8."""
     untold = frame.colorspace == _UNSPECIFIED_COLORSPACE
     large = frame.width >= _SD_WIDTH or frame.height > _SD_HEIGHT
+    high_range = frame.color_trc in (hdr.PQ, hdr.HLG)
     converted = frame.reformat(
         width=width,
         height=height,
-        format="rgb24",
+        format="rgb48le" if high_range else "rgb24",
         src_colorspace=Colorspace.ITU709 if untold and large else None,
         interpolation=Interpolation.BILINEAR
         if (width, height) == (frame.width, frame.height)
         else Interpolation.BICUBIC,
     )
-    return np.ascontiguousarray(converted.to_ndarray())
+    pixels = np.ascontiguousarray(converted.to_ndarray())
+    return hdr.to_srgb(pixels, frame.color_trc, frame.color_primaries == hdr.BT2020_PRIMARIES) if high_range else pixels
 
 
 class Deinterlacer:
@@ -87,7 +91,11 @@ class Deinterlacer:
         self._graph.configure()
 
     def push(self, frame: av.VideoFrame | None) -> list[av.VideoFrame]:
-        """Takes the next frame, or None at the end. Returns: the frames that are whole by now."""
+        """Takes the next frame, or None at the end. Returns: the frames that are whole by now.
+
+        Raises:
+            av.FFmpegError, ValueError: where the stream changes its kind midway.
+        """
         self._graph.vpush(frame)
         whole = []
         while True:

@@ -93,6 +93,10 @@ def test_rows_that_share_a_timecode_are_spread_over_it() -> None:
     check([code(k // 2, 30, digits=0) for k in n], n / 60, 60)
 
 
+def test_a_clock_that_never_ran() -> None:
+    check(["00:00:00:00.000"] * 90, np.arange(90) / 60, 60)
+
+
 def test_lost_rows_leave_a_gap_and_move_nothing() -> None:
     n = np.array([k for k in range(300) if not 50 <= k < 95 and k % 60 != 59])
     rate, times = seconds_of_timecodes([code(60 * 100 + k, 60) for k in n])

@@ -266,3 +266,41 @@ def test_damaged_files_are_refused_or_read_never_worse(tmp_path: Path, seed: int
             attempt()
         except PortraitError as error:
             assert len(error.message) < 600
+
+
+def high_range(path: Path, transfer: int, colours: tuple[tuple[int, int, int], ...]) -> Path:
+    """Stripes of 10-bit codes of R', G', B', full range, BT.2020."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=25, options={"x265-params": "lossless=1:log-level=none"})
+        stream.width, stream.height, stream.pix_fmt = 96 * len(colours), 96, "yuv444p10le"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace, context.color_range = 9, transfer, 9, 2
+        for number in range(3):
+            frame = av.VideoFrame(stream.width, stream.height, "yuv444p10le")
+            planes = [np.zeros((96, plane.line_size // 2), np.uint16) for plane in frame.planes]
+            for stripe, colour in enumerate(colours):
+                r, g, b = np.array(colour) / 1023
+                luma = 0.2627 * r + 0.678 * g + 0.0593 * b
+                codes = (1023 * luma, 512 + 1023 * (b - luma) / 1.8814, 512 + 1023 * (r - luma) / 1.4746)
+                for plane, code in zip(planes, codes, strict=True):
+                    plane[:, 96 * stripe : 96 * stripe + 96] = round(code)
+            for plane, values in zip(frame.planes, planes, strict=True):
+                plane.update(values.tobytes())
+            frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = 9, transfer, 9, 2
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_high_dynamic_range_is_shown_on_an_ordinary_screen(tmp_path: Path) -> None:
+    """By ITU-R BT.2408 white is at 58 % of PQ and 75 % of HLG, an 18 % grey card at 38 % of both."""
+    for transfer in (16, 18):
+        white = 593 if transfer == 16 else 767
+        greys = tuple((code,) * 3 for code in (0, 389, white, 1000))
+        path = high_range(tmp_path / f"{transfer}.mkv", transfer, (*greys, (white, 0, 0)))
+        black, card, paper, lamp, red = read(path)[1][1][48, 48::96].astype(int)
+        assert black.max() <= 2 and lamp.min() > 250
+        assert 225 <= paper.min() <= paper.max() <= 250 and np.ptp(paper) <= 3
+        assert 92 <= card.min() <= card.max() <= 125 and np.ptp(card) <= 3
+        assert red[0] > 240 and red[1:].max() < 10
