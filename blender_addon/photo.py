@@ -97,20 +97,18 @@ def check(image: bpy.types.Image | None, size: tuple[int, int]) -> bpy.types.Ima
 def pixels(image: bpy.types.Image) -> np.ndarray:
     """The picture as display colours, (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha where it has any.
 
-    Byte images are taken as they are stored; float ones (16-bit PNG, EXR) go from scene-linear to sRGB.
+    Byte images are taken as they are stored; float ones go from scene-linear to sRGB.
     """
     width, height = image.size
     values = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(values)
     values = values.reshape(height, width, 4)[::-1]
-    color, alpha = values[..., :3], values[..., 3:]
     if image.is_float:
-        if (alpha < 1).any():  # float buffers are premultiplied
-            color = np.where(alpha > 0, color / np.maximum(alpha, 1e-6), 0)
-        if image.colorspace_settings.name not in ("Non-Color", "Raw"):
-            color = _srgb_of_linear(color)
-    rgba = np.concatenate((color, alpha), axis=2)
-    rgba = np.round(np.clip(np.nan_to_num(rgba), 0, 1) * 255).astype(np.uint8)
+        rgba = _from_floats(image, values)
+    else:
+        values *= 255
+        values += 0.5
+        rgba = values.astype(np.uint8)
     return np.ascontiguousarray(rgba if (rgba[..., 3] < 255).any() else rgba[..., :3])
 
 
@@ -160,6 +158,17 @@ def _holding(right: np.ndarray, file: Path) -> bpy.types.Image:
     image.pack()
     image[_FILE_KEY] = str(file)
     return image
+
+
+def _from_floats(image: bpy.types.Image, values: np.ndarray) -> np.ndarray:
+    """(H, W, 4) uint8 of scene-linear floats: only portraits of earlier releases have such an image."""
+    color, alpha = values[..., :3], values[..., 3:]
+    if (alpha < 1).any():  # float buffers are premultiplied
+        color = np.where(alpha > 0, color / np.maximum(alpha, 1e-6), 0)
+    if image.colorspace_settings.name not in ("Non-Color", "Raw"):
+        color = _srgb_of_linear(color)
+    rgba = np.concatenate((color, alpha), axis=2)
+    return np.round(np.clip(np.nan_to_num(rgba), 0, 1) * 255).astype(np.uint8)
 
 
 def _srgb_of_linear(color: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -116,14 +115,20 @@ def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Reachable:
     return target
 
 
-def warm_up(launch: Launch) -> None:
-    """Starts the server, unless one runs, without waiting for it: it is about to be needed."""
+def warm_up(launch: Launch) -> threading.Thread | None:
+    """Starts the server, unless one runs or none may be started, without waiting for it: it is about to be needed."""
+    if not launch.may_start:
+        return None
 
     def start() -> None:
-        with contextlib.suppress(PortraitError):  # whoever needs it will be told
+        try:
             acquire(launch, lambda: False)
+        except PortraitError as error:
+            failed(error)
 
-    threading.Thread(target=start, name="portrait warm-up", daemon=True).start()
+    thread = threading.Thread(target=start, name="portrait warm-up", daemon=True)
+    thread.start()
+    return thread
 
 
 def _find_or_launch(launch: Launch) -> Reachable:

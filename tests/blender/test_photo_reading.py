@@ -158,6 +158,19 @@ def test_without_a_server_only_what_cannot_be_wrong_is_taken(
     assert not scene.talking_portraits.items and len(bpy.data.images) == images
 
 
+def test_the_server_starts_while_a_file_is_chosen(
+    needs_server: None, scene: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.stop()
+    assert server.warm_up(server.launch_plan(bpy.context, may_start=False)) is None
+    server.warm_up(server.launch_plan(bpy.context)).join()
+    assert server.owns_process()
+    server.stop()
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", "/no/such/portrait")
+    server.warm_up(server.launch_plan(bpy.context)).join()
+    assert server.health().state is server.State.FAILED and "/no/such/portrait" in server.health().line
+
+
 def test_what_cannot_be_read_is_refused_by_its_name(needs_server: None, scene: Any, tmp_path: Path) -> None:
     path = tmp_path / "light.exr"
     path.write_bytes(b"\x76\x2f\x31\x01" + bytes(60))
