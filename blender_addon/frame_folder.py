@@ -14,11 +14,13 @@ from typing import Final
 
 import bpy
 from portrait_shared.frame_files import frames_in, has_frames, prepare_folder, write_frame
+from portrait_shared.whole_files import read_bounded
 
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of
 
 OWNER_FILE: Final = ".talking-portrait"
+_MAX_OWNER_BYTES: Final = 1000
 
 
 def take(portrait: PORTRAIT_PG_portrait) -> Path:
@@ -91,7 +93,7 @@ def frames_of(portrait: PORTRAIT_PG_portrait) -> list[int]:
 def owner_of(folder: Path) -> str:
     """Uid of the portrait whose frames lie there; empty where nobody has said."""
     try:
-        return (folder / OWNER_FILE).read_text(encoding="utf-8").strip()
+        return read_bounded(folder / OWNER_FILE, _MAX_OWNER_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError):
         return ""  # whether the folder can be used shows when it is written to
 

@@ -14,6 +14,7 @@ import numpy as np
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.pictures import MAX_FILE_BYTES, UNNAMED
+from portrait_shared.whole_files import read_bounded
 
 from . import server
 
@@ -37,7 +38,7 @@ def content_of(file: Path) -> bytes:
                 f"{file.name} has {size // 10**6} MB; {MAX_FILE_BYTES // 10**6} MB are the limit.",
                 "Make it smaller first.",
             )
-        content = file.read_bytes()
+        content = read_bounded(file, MAX_FILE_BYTES)
     except OSError as error:
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"Cannot read {file}: {error.strerror}.", "Choose a picture's file."

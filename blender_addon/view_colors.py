@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import ast
-import tempfile
-from pathlib import Path
 from typing import Final
 
 import bpy
 import numpy as np
+from portrait_shared.private_folders import PrivateFolder
 
 # What Blender's own configuration and OpenColorIO's ACES ones call the view that only encodes for the display. Other
 # names tell nothing: “sRGB” does only that in some configurations, and is the whole output transform in ACES 1.2.
@@ -113,8 +112,8 @@ def _error(scene: bpy.types.Scene) -> float:
     try:
         image.pixels.foreach_set(pixels.ravel())
         settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGB", "8"
-        with tempfile.TemporaryDirectory(prefix="portrait-") as folder:
-            path = Path(folder) / "probe.png"
+        with PrivateFolder() as folder:
+            path = folder / "probe.png"
             image.save_render(str(path), scene=scene)
             shown = bpy.data.images.load(str(path), check_existing=False)
             values = np.empty(pixels.size, np.float32)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from abc import abstractmethod
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.private_folders import PrivateFolder
 
 from .. import server
 from ..job import Job
@@ -81,13 +80,10 @@ class CommandJob(Job):
         self._started = time.monotonic()
 
     def work(self, client: Any, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="talking-portraits-"))
-        try:
+        with PrivateFolder() as folder:
             output = folder / "result"
             self._run([*self._launch.command, *self.words(output)], folder / "errors.txt", post, cancelled)
             post(self.load(output))
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def handle(self, event: Any) -> None:
         if not isinstance(event, Step):

@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import read_bounded
 
 from ..capture.controls import Controls
 from ..capture.timing import Placement
@@ -25,6 +26,7 @@ _SEPARATOR_HINT: Final = re.compile(r"\s*sep=([,;\t])\s*", re.IGNORECASE)
 _HEAD: Final = ("headpitch", "headyaw", "headroll")
 _EYES: Final = ("lefteyeyaw", "lefteyepitch", "righteyeyaw", "righteyepitch")
 _REMEDY = "Choose the .csv file of a take that Live Link Face recorded."
+_MAX_BYTES = 128 * 2**20  # an hour at 60 frames/s
 _GAZE_FULL_RADIANS = np.radians(30.0)  # an eye turned so far is at ARKit's weight 1
 _LONG_GAP_SECONDS = 0.5
 _VISIBLE = 0.005
@@ -125,7 +127,7 @@ def _read_table(path: Path) -> tuple[dict[str, int], np.ndarray, list[str], int]
 
 def _read_text(path: Path) -> str:
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, _MAX_BYTES)
         if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             text = data.decode("utf-16")
         elif data[1:2] == b"\0" or data[:1] == b"\0":  # UTF-16 of ASCII without a mark

@@ -87,8 +87,8 @@ def own_frames(folder: Path, photo: str, prefix: str = "") -> list[int]:
     return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
 
 
-def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Chunks (type, content) of a PNG file, one after another.
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Chunks (type, content, checksum) of a PNG file, one after another.
 
     Raises:
         ValueError: not a PNG, cut short, a chunk's checksum is wrong, or something follows the end.
@@ -101,12 +101,13 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
             break
         (length,) = struct.unpack_from(">I", data, at)
         end = at + 12 + length
-        if end > len(data) or struct.unpack_from(">I", data, end - 4)[0] != zlib.crc32(view[at + 4 : end - 4]):
+        checksum = zlib.crc32(view[at + 4 : end - 4])
+        if end > len(data) or struct.unpack_from(">I", data, end - 4)[0] != checksum:
             raise ValueError("a chunk is damaged")
         kind = data[at + 4 : at + 8]
         if kind == b"IEND" and end != len(data):
             raise ValueError("something follows its end")
-        yield kind, view[at + 8 : end - 4]
+        yield kind, view[at + 8 : end - 4], checksum
         if kind == b"IEND":
             return
         at = end
@@ -114,7 +115,8 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def pixel_seal(data: bytes) -> str:
-    """SHA-256 (hex) over all chunks of a PNG that its pixels' look depends on: all but words and dates.
+    """SHA-256 (hex) over the lengths and checksums of all chunks of a PNG that its pixels' look depends on: all but
+    words and dates. It tells what programs and disks have altered; whoever wants to deceive can make another.
 
     Raises:
         ValueError: as `png_chunks`.
@@ -127,12 +129,11 @@ def _opened(data: bytes) -> tuple[dict[str, str], str]:
     texts: dict[str, str] = {}
     total = hashlib.sha256()
     pixels = False
-    for kind, content in png_chunks(data):
+    for kind, content, checksum in png_chunks(data):
         if kind == b"tEXt" and not pixels:
             _take_text(texts, content)
         elif kind not in _WORDS:
-            total.update(kind + struct.pack(">I", len(content)))
-            total.update(content)
+            total.update(kind + struct.pack(">II", len(content), checksum))
             pixels = pixels or kind == b"IDAT"
     return texts, total.hexdigest()
 

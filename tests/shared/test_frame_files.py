@@ -116,7 +116,9 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def with_other_pixels(data: bytes) -> bytes:
     """The pixels of another frame under the same words, every checksum right."""
     other = encode_png(255 - PIXELS, "b" * 64, "warp")
-    pixels = b"".join(chunk(kind, bytes(content)) for kind, content in png_chunks(other) if kind in (b"IDAT", b"IEND"))
+    pixels = b"".join(
+        chunk(kind, bytes(content)) for kind, content, _ in png_chunks(other) if kind in (b"IDAT", b"IEND")
+    )
     return data[: data.index(b"IDAT") - 4] + pixels
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.private_folders import PrivateFolder
 from portrait_shared.safetensors_header import read_header
 from portrait_shared.whole_files import parse_json, read_bounded
 from safetensors import SafetensorError
@@ -27,6 +28,7 @@ from portrait_server.networks.discriminator import ProjectionDiscriminator
 
 _TENSORS, _STATE, _PREFIX = "tensors.safetensors", "state.json", "checkpoint-"
 _MAX_TENSORS_BYTES, _MAX_STATE_BYTES = 16 * 2**30, 64 * 2**20
+_STAGE = ".checkpoint-stage-"
 _JUDGE = "discriminator/"
 _REMEDY = "Delete that checkpoint's folder: the run then goes on from the one before."
 
@@ -38,24 +40,24 @@ def write(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, 
         PortraitError: DISK_FULL, OUTPUT_NOT_WRITABLE.
     """
     path = folder / f"{_PREFIX}{step:08d}"
-    partial = path.with_suffix(".partial")
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        # safetensors writing files by itself would hide a full disk behind an error of its own, without a number.
-        contents = {
-            _TENSORS: serialised({name: tensor.contiguous() for name, tensor in tensors.items()}),
-            _STATE: json.dumps(state, indent=1, default=str).encode(),
-        }
-        for name, content in contents.items():
-            with (partial / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        shutil.rmtree(path, ignore_errors=True)
-        partial.rename(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        with PrivateFolder(folder, _STAGE) as stage:
+            partial = stage / path.name
+            partial.mkdir()
+            # safetensors writing files by itself would hide a full disk behind an error of its own, without a number.
+            contents = {
+                _TENSORS: serialised({name: tensor.contiguous() for name, tensor in tensors.items()}),
+                _STATE: json.dumps(state, indent=1, default=str).encode(),
+            }
+            for name, content in contents.items():
+                with (partial / name).open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            shutil.rmtree(path, ignore_errors=True)
+            partial.rename(path)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         code = ErrorCode.DISK_FULL if full else ErrorCode.OUTPUT_NOT_WRITABLE
         raise PortraitError(
