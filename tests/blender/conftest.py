@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
+
+from tests import waiting  # noqa: E402
 
 WIDTH, HEIGHT = 96, 64
 _ASTRONAUT = "import sys, skimage.data, PIL.Image; PIL.Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])"
@@ -84,6 +87,9 @@ def write_png(path: Path, pixels: np.ndarray) -> Path:
     image.save()
     bpy.data.images.remove(image)
     return path
+
+
+patient_client = pytest.fixture(scope="session", autouse=True)(waiting.patient_client)
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +172,44 @@ def needs_server(addon: Any) -> Iterator[None]:
     from blender_addon import job_queue
 
     job_queue.abandon_all()
+
+
+class Hold:
+    """Holds renders back once they have so many frames, until it lets go: their middle lasts as long as a test needs it."""
+
+    def __init__(self) -> None:
+        self._frames: float = float("inf")
+        self._changed = threading.Event()
+
+    def at(self, frames: int) -> None:
+        """Lets each render go on to that many frames."""
+        self._frames = frames
+        self._changed.set()
+
+    def let_go(self) -> None:
+        self._frames = float("inf")
+        self._changed.set()
+
+    def pass_on(self, frames: Iterator[Any], cancelled: Callable[[], bool]) -> Iterator[Any]:
+        for number, frame in enumerate(frames):
+            while number >= self._frames and not cancelled():
+                self._changed.wait(0.05)
+                self._changed.clear()
+            yield frame
+
+
+@pytest.fixture
+def hold(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
+    from blender_addon import render_job
+
+    held, store_frames = Hold(), render_job.store_frames
+
+    def store_held(*arguments: Any, cancelled: Callable[[], bool], **options: Any) -> Iterator[Any]:
+        return held.pass_on(store_frames(*arguments, cancelled=cancelled, **options), cancelled)
+
+    monkeypatch.setattr(render_job, "store_frames", store_held)
+    yield held
+    held.let_go()
 
 
 @pytest.fixture(scope="session")

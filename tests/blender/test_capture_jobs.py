@@ -7,7 +7,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from blender_addon.capture.controls import VideoOptions  # noqa: E402
 from blender_addon.job import State  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
+from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
 FRAMES, STEP_PIXELS = 12, 3
 
@@ -109,10 +109,7 @@ def test_in_the_background_frames_without_a_face_are_marked(stage: Any, video: C
     assert job_queue.current() is not None and not bpy.data.actions
     with pytest.raises(RuntimeError, match="worked on"):
         bpy.ops.portrait.clean_keys()
-    deadline = time.monotonic() + 120
-    while job_queue._on_timer() is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: job_queue._on_timer() is None)
     stage = bpy.context.scene.talking_portraits.active
     assert [m.frame for m in bpy.context.scene.timeline_markers if m.name.startswith("No face")] == [6]
     keyed = {p.co[0] for c in compat.fcurves_of(stage.rig) for p in c.keyframe_points}
@@ -163,22 +160,21 @@ def test_a_strip_lands_on_its_own_frames(stage: Any, video: Callable[[str], Path
     assert (frames[0], frames[-1]) == (43, 51)
 
 
-def job_on(portrait: Any, path: Path) -> jobs.VideoCaptureJob:
+NEVER_ENDS = server.Launch((sys.executable, "-c", "import time; time.sleep(10_000)"), "cpu", False, False)
+
+
+def job_on(portrait: Any, path: Path, plan: server.Launch | None = None) -> jobs.VideoCaptureJob:
     source = strips.source_of_file(bpy.context.scene, str(path), 1)
-    plan = server.launch_plan(bpy.context)
+    plan = plan or server.launch_plan(bpy.context)
     return jobs.VideoCaptureJob(portrait.uid, plan, source, jobs.KeyOptions(), VideoOptions())
 
 
-def drive(job: Any, until: Callable[[], bool] = lambda: False, seconds: float = 120.0) -> None:
-    deadline = time.monotonic() + seconds
-    while job.active and not until():
-        assert time.monotonic() < deadline, f"the job hangs: {job.note}"
-        job.tick(0.05)
-        time.sleep(0.01)
+def drive(job: Any, until: Callable[[], bool] = lambda: False) -> None:
+    wait_until(lambda: not job.active or until(), lambda: job.tick(0.05), lambda: f"the job hangs: {job.note}")
 
 
 def test_progress_is_told_and_cancel_ends_the_process(stage: Any, video: Callable[[str], Path]) -> None:
-    job = job_on(stage, video("plain"))
+    job = job_on(stage, video("plain"), NEVER_ENDS)
     job.tick(0.01)
     drive(job, lambda: job._process is not None)
     process = job._process
@@ -195,12 +191,12 @@ def test_progress_is_told_and_cancel_ends_the_process(stage: Any, video: Callabl
 
 
 def test_loading_another_file_ends_the_process(stage: Any, video: Callable[[str], Path]) -> None:
-    job = job_on(stage, video("plain"))
+    job = job_on(stage, video("plain"), NEVER_ENDS)
     job_queue.submit(job)
     drive(job, lambda: job._process is not None)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert job.state is State.CANCELLED and job_queue.current() is None
-    assert job._process.wait(10) is not None
+    assert job._process.wait(PATIENCE_SECONDS) is not None
 
 
 def test_a_portrait_removed_meanwhile(stage: Any, video: Callable[[str], Path]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from blender_addon import (  # noqa: E402
 from blender_addon.frame_states import FrameState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 
 
 @pytest.fixture
@@ -60,16 +60,16 @@ def state_of(portrait: Any) -> frame_keys.RigState:
     return frame_keys.rig_state(bpy.context.scene, portrait.rig, portrait.space)
 
 
-def settle(portrait: Any, until: Callable[[dict[int, FrameState]], object], seconds: float = 60.0) -> dict:
+def settle(portrait: Any, until: Callable[[dict[int, FrameState]], object]) -> dict:
     """Ticks as Blender's timer does until the states are as wanted."""
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def settled() -> bool:
         frame_states.pump()
         states = frame_states.of(portrait.uid).states
-        if states and until(states):
-            return states
-        assert time.monotonic() < deadline, frame_states.line(portrait.uid)
-        time.sleep(0.01)
+        return bool(states and until(states))
+
+    wait_until(settled, note=lambda: frame_states.line(portrait.uid))
+    return frame_states.of(portrait.uid).states
 
 
 def all_in(*wanted: FrameState) -> Callable[[dict[int, FrameState]], bool]:
@@ -235,20 +235,22 @@ def test_one_folder_for_two_portraits_is_refused(needs_server: None, acting: Any
     assert problems.last(acting.uid).fix is Fix.CHOOSE_FOLDER
 
 
-def test_queued_rendering_and_failed(needs_server: None, swaying: Any) -> None:
+def test_queued_rendering_and_failed(needs_server: None, swaying: Any, hold: Any) -> None:
     job = RenderJob(swaying.uid, server.launch_plan(bpy.context))
+    hold.at(0)
     job_queue.submit(job)
-    seen: list[set[FrameState]] = []
-    deadline = time.monotonic() + 60
-    while job.active:
-        assert time.monotonic() < deadline
-        job.tick(0.001)
+
+    def counted() -> tuple[int, int]:
         frame_states.pump()
         states = frame_states.of(swaying.uid).states
-        seen.append(set(states.values()))
         assert len(in_state(states, FrameState.RENDERING)) <= 1
-    assert any(FrameState.QUEUED in each for each in seen)
-    assert any(FrameState.RENDERING in each for each in seen)
+        return len(in_state(states, FrameState.QUEUED)), len(in_state(states, FrameState.RENDERING))
+
+    wait_until(lambda: counted() == (11, 1), lambda: job.tick(0.001), lambda: job.note)
+    hold.at(2)
+    wait_until(lambda: counted() == (9, 1), lambda: job.tick(0.001), lambda: job.note)
+    hold.let_go()
+    wait_until(lambda: counted() == (0, 0) and not job.active, lambda: job.tick(0.001), lambda: job.note)
     key(swaying, 5, 0.05)
     swaying.engine = "crystal-ball"
     job = RenderJob(swaying.uid, server.launch_plan(bpy.context))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from blender_addon.problems import Fix  # noqa: E402
 from blender_addon.properties import frames_in  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 
 
 def plan() -> server.Launch:
@@ -127,14 +127,9 @@ def test_resolution_and_cut_out(needs_server: None, acting: Any) -> None:
     assert sequencer.settings_of(strip)["resolution_percentage"] == 50
 
 
-def drive(job: Job, until: Any = lambda job: False, seconds: float = 60.0) -> None:
+def drive(job: Job, until: Any = lambda job: False) -> None:
     """Ticks as Blender's timer does, until the job ended or `until` holds."""
-    deadline = time.monotonic() + seconds
-    while job.active and not until(job):
-        assert time.monotonic() < deadline, f"the job hangs: {job.note}"
-        if job_queue._on_timer() is None:
-            break
-        time.sleep(0.01)
+    wait_until(lambda: not job.active or until(job), job_queue._on_timer, lambda: f"the job hangs: {job.note}")
 
 
 def test_the_timer_drives_queued_jobs_one_after_another(needs_server: None, acting: Any) -> None:
@@ -159,7 +154,8 @@ def moving(acting: Any) -> Any:
     return acting
 
 
-def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: None, moving: Any) -> None:
+def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: None, moving: Any, hold: Any) -> None:
+    hold.at(3)
     job = RenderJob(moving.uid, plan(), frames=range(1, 400))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
@@ -168,12 +164,14 @@ def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: No
     assert job.state is State.CANCELLED and problems.last(moving.uid) is None
     kept = frames_in(moving.folder())
     assert 3 <= len(kept) < 399 and not list(moving.folder().glob("*.partial"))
+    hold.let_go()
     again = RenderJob(moving.uid, plan(), frames=kept)
     job_queue.run(again)
     assert again.state is State.DONE
 
 
-def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None, moving: Any) -> None:
+def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None, moving: Any, hold: Any) -> None:
+    hold.at(3)
     scene = bpy.context.scene
     moving.use_strip = True
     job = RenderJob(moving.uid, plan(), frames=range(1, 40))
@@ -181,22 +179,26 @@ def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None
     drive(job, lambda job: sequencer.find_strip(scene, job.uid) is not None)
     compat.strips_of(scene.sequence_editor).remove(sequencer.find_strip(scene, moving.uid))
     bpy.data.objects.remove(moving.plane)
+    hold.let_go()
     drive(job)
     assert job.state is State.DONE and frames_in(moving.folder()) == list(range(1, 40))
     assert problems.last(moving.uid).fix is Fix.REBUILD
     assert sequencer.find_strips(moving.uid) == [], "a strip that was deleted stays deleted"
 
 
-def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, moving: Any) -> None:
+def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, moving: Any, hold: Any) -> None:
+    hold.at(1)
     job = RenderJob(moving.uid, plan(), frames=range(1, 200))
     job_queue.submit(job)
     drive(job, lambda job: bool(job.stored))
     bpy.ops.portrait.remove()
+    hold.let_go()
     drive(job)
     assert job.state is State.CANCELLED
 
 
-def test_loading_another_file_ends_the_jobs(needs_server: None, moving: Any) -> None:
+def test_loading_another_file_ends_the_jobs(needs_server: None, moving: Any, hold: Any) -> None:
+    hold.at(1)
     job = RenderJob(moving.uid, plan(), frames=range(1, 200))
     job_queue.submit(job)
     drive(job, lambda job: bool(job.stored))
@@ -204,8 +206,9 @@ def test_loading_another_file_ends_the_jobs(needs_server: None, moving: Any) -> 
     assert job.state is State.CANCELLED and job_queue.current() is None
 
 
-def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, moving: Any) -> None:
+def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, moving: Any, hold: Any) -> None:
     moving.use_strip = True
+    hold.at(5)
     job = RenderJob(moving.uid, plan(), frames=range(1, 100))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 5)
@@ -218,12 +221,14 @@ def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, mo
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_server_is_started_again(needs_server: None, moving: Any) -> None:
+def test_a_killed_server_is_started_again(needs_server: None, moving: Any, hold: Any) -> None:
+    hold.at(3)
     job = RenderJob(moving.uid, plan(), frames=range(1, 120))
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
     killed = server.health().info.pid
     os.kill(killed, signal.SIGKILL)
+    hold.let_go()
     drive(job)
     assert server.health().info.pid != killed
     assert job.state is State.DONE and frames_in(moving.folder()) == list(range(1, 120))
@@ -301,19 +306,21 @@ def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, scen
     assert rest_points(portrait.rig, portrait.space)[30, 0] > 180
 
 
-def test_undo_meanwhile_loses_no_frames(needs_server: None, moving: Any) -> None:
+def test_undo_meanwhile_loses_no_frames(needs_server: None, moving: Any, hold: Any) -> None:
     """Undo makes all of Blender's objects anew: a job that held one would crash."""
     uid, moving.use_strip = moving.uid, True
     bpy.ops.ed.undo_push(message="Start")
     moving.plane.location[0] = 3
     bpy.ops.ed.undo_push(message="Move")
     job = RenderJob(uid, plan(), frames=range(1, 60))
+    hold.at(3)
     job_queue.submit(job)
     drive(job, lambda job: len(job.stored) >= 3)
     bpy.ops.ed.undo()  # that the frames were put onto the plane
     bpy.ops.ed.undo()
     portrait = bpy.context.scene.talking_portraits.by_uid(uid)
     assert portrait.plane.location[0] == 0, "it was undone"
+    hold.let_go()
     drive(job)
     assert job.state is State.DONE and problems.last(uid) is None
     assert compat.strip_range(sequencer.find_strip(bpy.context.scene, uid)) == range(1, 60)

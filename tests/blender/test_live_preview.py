@@ -7,7 +7,6 @@ import os
 import shlex
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, sampling, server  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
+from tests.waiting import wait_until  # noqa: E402
 
 TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test_engines.py"
 
@@ -43,13 +43,9 @@ def test_engines(needs_server: None, monkeypatch: pytest.MonkeyPatch) -> Iterato
     server.stop()
 
 
-def pump(until: Callable[[], object], seconds: float = 60.0) -> None:
+def pump(until: Callable[[], object]) -> None:
     """Ticks as Blender's timer does until something holds."""
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < deadline, "it does not come"
-        live_preview.pump()
-        time.sleep(0.005)
+    wait_until(until, live_preview.pump)
 
 
 def settle(preview: live_preview.LivePreview) -> int:
@@ -182,7 +178,6 @@ def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: A
             acting.rig.pose.bones["jaw_01"].location[0] = step * 0.004
             bpy.context.view_layer.update()
             live_preview.pump()
-            time.sleep(0.002)
     finally:
         os.kill(server.health().info.pid, signal.SIGCONT)
     last = preview.asked
@@ -206,8 +201,11 @@ def shown_photo(portrait: Any) -> float:
     return float(photo.pixels(portrait.photo)[0, 0, 0])
 
 
-def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any) -> None:
-    """The preview of another portrait goes on while frames render, and is served between them."""
+def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any, hold: Any) -> None:
+    """The preview of another portrait goes on while frames render, and is served between them.
+
+    The render is held back once it is so many frames further: a picture that came after all of them would never come.
+    """
     from blender_addon import portrait_parts
 
     acting.engine = "slow"
@@ -223,26 +221,21 @@ def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any
     preview = live_preview.of(other.uid)
     settle(preview)
     job = RenderJob(acting.uid, server.launch_plan(bpy.context), frames=range(1, 120))
+    hold.at(10)
     job_queue.submit(job)
-    deadline = time.monotonic() + 180
-    while len(job.stored) < 10:
-        assert time.monotonic() < deadline
+
+    def work() -> None:
         job_queue._on_timer()
         live_preview.pump()
-        time.sleep(0.005)
-    waits = []
+
+    wait_until(lambda: len(job.stored) >= 10, work, lambda: job.note)
     for step in range(1, 3):
-        before = len(job.stored)
+        hold.at(len(job.stored) + 24)
         other.rig.pose.bones["jaw_01"].location[0] = step * 0.01
         bpy.context.view_layer.update()
         asked = preview.asked
-        while not asked < preview.asked == preview.shown:
-            assert time.monotonic() < deadline
-            job_queue._on_timer()
-            live_preview.pump()
-            time.sleep(0.005)
-        waits.append(len(job.stored) - before)
-    assert job.active and max(waits) <= 24, "some batches of the render, not all of its frames, come first"
+        wait_until(lambda asked=asked: asked < preview.asked == preview.shown, work, lambda: preview.line)
+        assert job.active, "some batches of the render, not all of its frames, come first"
 
 
 def test_frames_that_were_rendered_stay_and_come_back(needs_server: None, acting: Any) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from blender_addon.operators.common import active_portrait  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.properties import frames_in, portraits_of  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
+from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
 
 def plan() -> server.Launch:
@@ -38,11 +38,11 @@ def plan() -> server.Launch:
 
 def drive(*jobs: Job, until: Any = lambda: False) -> None:
     """Ticks as Blender's timer does, until the jobs ended or `until` holds."""
-    deadline = time.monotonic() + 60
-    while any(job.active for job in jobs) and not until():
-        assert time.monotonic() < deadline, [job.note for job in jobs]
-        job_queue._on_timer()
-        time.sleep(0.01)
+    wait_until(
+        lambda: not any(job.active for job in jobs) or until(),
+        job_queue._on_timer,
+        lambda: [job.note for job in jobs],
+    )
 
 
 def select(*objects: Any) -> None:
@@ -231,13 +231,15 @@ def test_removing_one_of_a_linked_copy_leaves_the_other(portrait: Any) -> None:
     portrait_parts.check_plane(bpy.data.scenes[0], of(uid))
 
 
-def test_a_scene_deleted_meanwhile_ends_its_job(needs_server: None, acting: Any) -> None:
+def test_a_scene_deleted_meanwhile_ends_its_job(needs_server: None, acting: Any, hold: Any) -> None:
+    hold.at(1)
     move_for_long(acting)
     bpy.ops.scene.new(type="NEW")
     job = RenderJob(acting.uid, plan(), frames=range(1, 300))
     job_queue.submit(job)
     drive(job, until=lambda: bool(job.stored))
     bpy.data.scenes.remove(bpy.data.scenes["Scene"])
+    hold.let_go()
     drive(job)
     assert job.state is State.CANCELLED and job_queue.current() is None
 
@@ -428,25 +430,33 @@ def test_undo_of_add_ends_the_search_and_redo_brings_it_back(needs_server: None,
     assert not bpy.ops.portrait.render.poll() and bpy.ops.portrait.find_face.poll()
 
 
-def test_undo_and_redo_at_every_step_of_a_render(needs_server: None, pair: tuple[str, str]) -> None:
+def test_undo_and_redo_at_every_step_of_a_render(needs_server: None, pair: tuple[str, str], hold: Any) -> None:
     for step in range(3):
         of(pair[0]).plane.location.x = step
         bpy.ops.ed.undo_push(message=f"step {step}")
     job = RenderJob(pair[0], plan(), frames=range(1, 40))
+    hold.at(0)
     job_queue.submit(job)
-    ticks = 0
-
-    def undo_and_redo() -> bool:
-        nonlocal ticks
-        ticks += 1
-        if ticks % 4 == 0:
+    undone = redone = 0
+    steps = [
+        lambda: True,  # it waits
+        lambda: job.state is State.RUNNING,
+        lambda: job.rendering,
+        *(lambda frames=frames: len(job.stored) >= frames for frames in range(1, 9)),
+    ]
+    for number, reached in enumerate(steps):
+        hold.at(max(0, number - 2))
+        drive(job, until=reached)
+        assert job.active, job.error
+        if number % 2 == 0:
             bpy.ops.ed.undo()
-        if ticks % 4 == 2 and ticks > 4 and bpy.ops.ed.redo.poll():
+            undone += 1
+        elif bpy.ops.ed.redo.poll():
             bpy.ops.ed.redo()
-        return False
-
-    drive(job, until=undo_and_redo)
-    assert ticks > 8 and job.state is State.DONE, job.error
+            redone += 1
+    hold.let_go()
+    drive(job)
+    assert undone == 6 and redone and job.state is State.DONE, job.error
     assert frames_in(of(pair[0]).folder()) == list(range(1, 40))
     assert problems.last(pair[0]) is None
 
@@ -483,7 +493,11 @@ def test_undo_takes_back_a_removal(needs_server: None, pair: tuple[str, str]) ->
     assert job.state is State.DONE
 
 
-def test_loading_a_file_leaves_no_job_and_no_preview(needs_server: None, pair: tuple[str, str]) -> None:
+def test_loading_a_file_leaves_no_job_and_no_preview(
+    needs_server: None, pair: tuple[str, str], hold: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_queue, "_ABANDON_TIMEOUT_SECONDS", PATIENCE_SECONDS)
+    hold.at(1)
     bpy.ops.wm.save_mainfile()
     blend = bpy.data.filepath
     jobs = [RenderJob(uid, plan(), frames=range(1, 300)) for uid in pair]
@@ -495,20 +509,23 @@ def test_loading_a_file_leaves_no_job_and_no_preview(needs_server: None, pair: t
     assert [job.state for job in jobs] == [State.CANCELLED, State.CANCELLED]
     assert job_queue.current() is None and live_preview.of(pair[1]) is None
     assert not jobs[0]._worker.is_alive(), "its thread has ended"
+    hold.let_go()
     kept = frames_in(of(pair[0]).folder())
     again = RenderJob(pair[0], plan(), frames=range(1, len(kept) + 3))
     job_queue.run(again)
     assert again.state is State.DONE, "and it goes on from there"
 
 
-def test_saving_elsewhere_meanwhile_loses_nothing(needs_server: None, acting: Any, tmp_path: Path) -> None:
+def test_saving_elsewhere_meanwhile_loses_nothing(needs_server: None, acting: Any, tmp_path: Path, hold: Any) -> None:
     acting.use_strip = True
+    hold.at(4)
     job = RenderJob(acting.uid, plan(), frames=range(1, 60))
     folder = acting.folder()
     job_queue.submit(job)
     drive(job, until=lambda: len(job.stored) > 3)
     (tmp_path / "deep").mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "deep" / "moved.blend"))
+    hold.let_go()
     drive(job)
     assert job.state is State.DONE and frames_in(folder) == list(range(1, 60))
     strip = sequencer.find_strip(bpy.context.scene, job.uid)

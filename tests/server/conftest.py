@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from portrait_shared.connection import Connection
 from portrait_shared.errors import PortraitError
 from portrait_shared.launcher import ServerProcess
 
+from tests import waiting
 from tests.paths import head_model
 from tests.server.corpora.made_up import egg_head
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("serve_with_test_engines.py"))]
-START_SECONDS = 60
+patient_client = pytest.fixture(scope="session", autouse=True)(waiting.patient_client)
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,12 @@ def server() -> Iterator[ServerProcess]:
     server = ServerProcess(COMMAND, device="cpu")
     yield server
     server.stop()
+
+
+@pytest.fixture
+def test_engines_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that start in the test have no engine but those that tests choose the failures of: they start fast."""
+    monkeypatch.setenv("TALKING_PORTRAITS_TEST_ENGINES_ALONE", "1")
 
 
 @pytest.fixture
@@ -61,7 +67,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         )  # fmt: skip
         started.append(process)
         if wait_for is not None:
-            wait_until(lambda: wait_for.exists() or process.poll() is not None)
+            waiting.wait_until(lambda: wait_for.exists() or process.poll() is not None)
             assert process.poll() is None, process.communicate()[0].decode()
         return process
 
@@ -71,17 +77,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
-    """Waits for a condition; fails where it does not come true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def eventually() -> Callable[..., None]:
-    return wait_until
+    return waiting.wait_until
 
 
 def grey_picture(level: int = 10, side: int = 64) -> np.ndarray:

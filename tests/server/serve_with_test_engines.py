@@ -76,6 +76,8 @@ def shorten_tuning() -> None:
     tuning_samples._LEAST_SAMPLES = 16
 
 
+if os.environ.get("TALKING_PORTRAITS_TEST_ENGINES_ALONE"):  # loading the real ones is most of a start
+    ENGINES.clear()
 ENGINES.update(paint=lambda _: PaintEngine(), slow=lambda _: SlowEngine(), failing=lambda _: FailingEngine())
 ENGINES["unmeasurable"] = lambda _: UnmeasurableEngine()
 

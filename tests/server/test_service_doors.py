@@ -40,6 +40,8 @@ from portrait_shared.messages import (
 from portrait_shared.protocol import MAX_HEADER_BYTES, PROTOCOL_VERSION, pack, unpack
 from skimage.data import astronaut
 
+from tests.waiting import PATIENCE_SECONDS
+
 Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
 Serve = Callable[..., subprocess.Popen[bytes]]
 FUZZ_MESSAGES = 12_000
@@ -53,7 +55,7 @@ def context() -> Iterator[zmq.Context]:
 
 
 @pytest.fixture
-def tcp_connection(serve: Serve, tmp_path: Path) -> Connection:
+def tcp_connection(test_engines_alone: None, serve: Serve, tmp_path: Path) -> Connection:
     file = tmp_path / "tcp.json"
     serve("--connection-file", file, "--bind", "tcp://127.0.0.1:0", wait_for=file)
     return Connection.load(file)
@@ -98,18 +100,19 @@ def test_over_tcp_nobody_else_gets_anything(tcp_connection: Connection, context:
 @pytest.mark.parametrize("address", ["tcp://0.0.0.0:0", "tcp://*:0", "tcp://[::]:0", "tcp://192.0.2.1:5555"])
 def test_other_machines_need_keys(serve: Serve, tmp_path: Path, address: str) -> None:
     process = serve("--connection-file", tmp_path / "connection.json", "--bind", address)
-    output = process.communicate(timeout=60)[0].decode()
+    output = process.communicate(timeout=PATIENCE_SECONDS)[0].decode()
     assert process.returncode == 1 and ("needs keys" in output or "not an address" in output)
     assert not (tmp_path / "connection.json").exists()
 
 
+@pytest.mark.usefixtures("test_engines_alone")
 def test_made_keys_let_another_machines_client_in(serve: Serve, tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     keys, file = tmp_path / "studio.json", tmp_path / "connection.json"
     maker = serve("--new-keys", keys, "--bind", f"tcp://127.0.0.1:{port}")
-    assert maker.wait(60) == 0
+    assert maker.wait(PATIENCE_SECONDS) == 0
     serve("--connection-file", file, "--bind", f"tcp://0.0.0.0:{port}", "--keys", keys, wait_for=file)
     for way in (tmp_path / "studio.client.json", file):
         assert find_server(way) is not None
@@ -139,7 +142,7 @@ def test_keys_that_others_can_read_or_that_are_none_are_refused(tmp_path: Path) 
 def test_a_client_of_another_version_is_told_so(shared_server: ServerProcess, context: zmq.Context) -> None:
     peer = dealer(context, shared_server.connection.address)
     peer.send_multipart([pack("hello", 7, {"anything": "of the future"}, version=99)])
-    assert peer.poll(10_000)
+    assert peer.poll(1000 * PATIENCE_SECONDS)
     answer = decode(peer.recv_multipart())
     assert isinstance(answer, Error) and answer.code == "version_mismatch" and answer.request == 7
     assert "99" in answer.message and answer.remedy
@@ -166,7 +169,7 @@ def test_a_server_of_another_version_is_refused_with_a_remedy(context: zmq.Conte
 def test_a_message_without_a_hello_is_refused(shared_server: ServerProcess, context: zmq.Context) -> None:
     peer = dealer(context, shared_server.connection.address)
     peer.send_multipart(Echo(3).encode())
-    assert peer.poll(10_000)
+    assert peer.poll(1000 * PATIENCE_SECONDS)
     assert decode(peer.recv_multipart()).code == "server_lost"
 
 

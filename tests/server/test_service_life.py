@@ -22,8 +22,11 @@ from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.messages import Echo
 from skimage.data import astronaut
 
+from tests.waiting import PATIENCE_SECONDS
+
 Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
 Serve = Callable[..., subprocess.Popen[bytes]]
+fast_start = pytest.mark.usefixtures("test_engines_alone")
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals or file modes")
 
 
@@ -48,6 +51,7 @@ def test_a_server_killed_in_the_middle_changes_nothing(server: ServerProcess, en
         assert before.digest == after.digest and bytes(memoryview(before.data)) == bytes(memoryview(after.data))
 
 
+@fast_start
 def test_requests_survive_a_killed_server_too(server: ServerProcess, paint: Paint) -> None:
     with Client(server) as client:
         portrait, _ = paint(client)
@@ -57,7 +61,11 @@ def test_requests_survive_a_killed_server_too(server: ServerProcess, paint: Pain
         assert paint(client)[0].portrait_id == portrait.portrait_id
 
 
-def test_a_server_that_always_dies_is_given_up(server: ServerProcess, paint: Paint) -> None:
+@fast_start
+def test_a_server_that_always_dies_is_given_up(
+    server: ServerProcess, paint: Paint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portrait_shared.link.STABLE_SECONDS", PATIENCE_SECONDS)  # none of them lives that long
     with Client(server, restarts=2) as client:
         portrait, points = paint(client, "slow")
         starts = set()
@@ -71,6 +79,7 @@ def test_a_server_that_always_dies_is_given_up(server: ServerProcess, paint: Pai
 
 
 @posix_only
+@fast_start
 def test_a_client_with_a_connection_finds_the_server_that_took_over(serve: Serve, paint: Paint, tmp_path: Path) -> None:
     file = tmp_path / "private" / "connection.json"
     first = serve("--connection-file", file, wait_for=file)
@@ -91,6 +100,7 @@ def test_a_client_with_a_connection_finds_the_server_that_took_over(serve: Serve
 
 @posix_only
 @pytest.mark.parametrize("way", ["message", "signal"])
+@fast_start
 def test_a_stopping_server_delivers_what_is_in_hand_and_hands_back_the_rest(
     serve: Serve, paint: Paint, tmp_path: Path, way: str
 ) -> None:
@@ -109,7 +119,7 @@ def test_a_stopping_server_delivers_what_is_in_hand_and_hands_back_the_rest(
         with pytest.raises(PortraitError) as refused:
             paint(other)
         assert refused.value.code in (ErrorCode.SERVER_STOPPING, ErrorCode.SERVER_UNAVAILABLE)
-        assert process.wait(15) == 0
+        assert process.wait(PATIENCE_SECONDS) == 0
     assert not file.exists() and find_server(file) is None
 
 
@@ -164,14 +174,16 @@ def test_the_connection_file_is_its_owners_alone(shared_server: ServerProcess, t
     assert caught.value.code == ErrorCode.NOT_ALLOWED
 
 
+@fast_start
 def test_a_second_server_on_the_same_file_says_so(serve: Serve, shared_server: ServerProcess) -> None:
     file = shared_server.connection.file
     second = serve("--connection-file", file)
-    output = second.communicate(timeout=60)[0].decode()
+    output = second.communicate(timeout=PATIENCE_SECONDS)[0].decode()
     assert second.returncode == 3 and "already running" in output
     assert find_server(file) == shared_server.connection
 
 
+@fast_start
 def test_a_long_path_for_the_connection_file_works(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / ("long" * 30) / "connection.json"
     process = serve("--connection-file", file, wait_for=file)
@@ -179,17 +191,18 @@ def test_a_long_path_for_the_connection_file_works(serve: Serve, tmp_path: Path)
         assert client.echo() > 0
         address = client.server and Connection.load(file).address
         client.shutdown()
-    process.wait(15)
+    process.wait(PATIENCE_SECONDS)
     assert not Path(address.removeprefix("ipc://")).parent.exists() or "long" in address
 
 
+@fast_start
 def test_a_server_ends_with_the_program_that_started_it(serve: Serve, tmp_path: Path) -> None:
     parent = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     file = tmp_path / "connection.json"
     process = serve("--connection-file", file, "--parent-pid", parent.pid, wait_for=file)
     assert process.poll() is None
     parent.communicate()
-    assert process.wait(20) == 0 and not file.exists()
+    assert process.wait(PATIENCE_SECONDS) == 0 and not file.exists()
 
 
 def test_a_command_that_is_no_server_says_what_it_said() -> None:
@@ -211,6 +224,7 @@ def test_a_connection_without_a_server_fails_at_once(tmp_path: Path) -> None:
     assert find_server(tmp_path / "broken.json") is None
 
 
+@fast_start
 def test_it_is_asked_to_stop_before_it_is_ended(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     """Windows ends a process at once when it is terminated."""
     monkeypatch.setattr(subprocess.Popen, "terminate", subprocess.Popen.kill)
@@ -221,6 +235,7 @@ def test_it_is_asked_to_stop_before_it_is_ended(server: ServerProcess, monkeypat
     assert process.returncode == 0 and not server.alive
 
 
+@fast_start
 def test_two_clients_of_one_process_start_it_again_once(server: ServerProcess) -> None:
     with Client(server) as one, Client(server) as other:
         one.echo()
@@ -234,6 +249,7 @@ def test_two_clients_of_one_process_start_it_again_once(server: ServerProcess) -
 
 
 @posix_only
+@fast_start
 def test_a_client_whose_server_takes_nothing_lets_go_of_it(server: ServerProcess, paint: Paint) -> None:
     client = Client(server, restarts=0)
     portrait, points = paint(client, "slow", count=40)
@@ -252,6 +268,7 @@ def test_a_client_whose_server_takes_nothing_lets_go_of_it(server: ServerProcess
 
 
 @posix_only
+@fast_start
 def test_connection_files_side_by_side_have_sockets_of_their_own(serve: Serve, tmp_path: Path) -> None:
     files = [tmp_path / "private" / "one", tmp_path / "private" / "one.json"]
     for file in files:

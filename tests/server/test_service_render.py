@@ -186,6 +186,7 @@ def test_bad_points_are_named_by_client_and_server(client: Client, paint: Paint,
     assert "Frame 104, point 33" in answer.message and words in answer.message
 
 
+@pytest.mark.usefixtures("test_engines_alone")
 def test_a_portrait_that_the_server_does_not_hold_is_prepared_again(
     client: Client, server: ServerProcess, paint: Paint
 ) -> None:
@@ -202,6 +203,7 @@ def test_a_portrait_that_cannot_be_kept_is_an_error_and_the_server_lives_on(clie
     assert client.echo(through_engine=True) > 0
 
 
+@pytest.mark.usefixtures("test_engines_alone")
 def test_frames_that_have_arrived_need_no_server(server: ServerProcess, paint: Paint, eventually: Callable) -> None:
     with Client(server) as client:
         portrait, points = paint(client, count=20)

@@ -80,7 +80,7 @@ except PortraitError as error:
 def test_a_file_that_cannot_be_written_whole_is_not_kept(tmp_path: Path) -> None:
     """A real write cut short, whatever writes it: the operating system takes no more than 64 KiB."""
     command = [sys.executable, "-c", _LIMITED, str(tmp_path / "run")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, capture_output=True, text=True)
     assert (ended.returncode, ended.stdout) == (0, "output_not_writable\n"), ended.stderr
     assert list((tmp_path / "run").iterdir()) == []
 

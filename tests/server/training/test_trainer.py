@@ -23,6 +23,8 @@ from portrait_server.training.team import Team
 from portrait_server.training.trainer import Trainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
+from tests.waiting import PATIENCE_SECONDS
+
 Tiny = Callable[..., Configuration]
 
 
@@ -198,7 +200,7 @@ def test_two_processes_average_their_gradients(corpus: Path, tmp_path: Path) -> 
         command = [sys.executable, "-c", _PEER, str(corpus), str(tmp_path)]
         peers.append(subprocess.Popen(command, env=os.environ | place, stderr=subprocess.PIPE, text=True))
     for peer in peers:
-        _, said = peer.communicate(timeout=200)
+        _, said = peer.communicate(timeout=PATIENCE_SECONDS)
         assert peer.returncode == 0, said
     first, second = ((tmp_path / f"rank-{rank}.txt").read_text() for rank in (0, 1))
     assert first == second
