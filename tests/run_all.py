@@ -28,7 +28,8 @@ if str(PROJECT) not in sys.path:
 
 from tests.blender.versions import BLENDERS, OLDEST_AND_NEWEST, SKIPPED  # noqa: E402
 
-# Folders of tests, each in a process of its own; those that take longest begin first.
+# Folders of tests that have to be there, each in a process of its own; those that take longest begin first, and others
+# that are there last.
 SUITES = (
     "server",
     "blender",
@@ -73,7 +74,7 @@ def all_steps(blenders: Sequence[str]) -> dict[str, list[str]]:
     """Commands by name, in the order in which they begin."""
     python = sys.executable
     pytest = [python, "-m", "pytest", "--whole-files", "-p", "no:cacheprovider"]
-    tests = {f"tests/{suite}": [*pytest, *files] for suite in SUITES if (files := files_of(suite))}
+    tests = {f"tests/{suite}": [*pytest, *files] for suite in suites() if (files := files_of(suite))}
     others = {f"Blender {version}": [python, "tests/blender/versions.py", version] for version in blenders}
     longest, *rest = tests
     return {
@@ -92,12 +93,15 @@ def files_of(suite: str) -> list[str]:
     return [path.relative_to(PROJECT).as_posix() for path in sorted((TESTS / suite).glob("test_*.py"))]
 
 
-def missing_suites() -> list[str]:
-    """What is wrong with the list of suites, in words."""
+def suites() -> list[str]:
+    """Those that have to be there, and those that are there besides."""
     there = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
-    return [f"tests/{suite} has no tests" for suite in SUITES if suite not in there] + [
-        f"tests/{suite} is no suite of run_all.py" for suite in sorted(there - set(SUITES))
-    ]
+    return [*SUITES, *sorted(there - set(SUITES))]
+
+
+def missing_suites() -> list[str]:
+    """Those that have to be there and are not, in words."""
+    return [f"tests/{suite} has no tests" for suite in SUITES if not files_of(suite)]
 
 
 def run(name: str, command: list[str]) -> str:

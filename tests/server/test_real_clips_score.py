@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The warp engine on real clips: no worse than a plain 3-D warp in any column, and better in mouth and eyes."""
+"""What ships, on real clips: no worse in any column than when docs/training-log.md was written."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,40 +12,85 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from portrait_server.engines.base import Reference
+from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.fewshot import FewshotEngine
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
 from portrait_server.engines.warp import WarpEngine
 
 from tests.paths import real_clips
 
 CLIPS = real_clips()
 SCORER = CLIPS.parents[1] / "tools" / "score_clips.py" if CLIPS else Path("score_clips.py")
-# A thin-plate spline through the reference's dense mesh, posed in 3-D, its points' residuals and the border.
-PLAIN_WARP = dict(head=0.0462, face=0.0311, mouth=0.0401, eyes=0.0543, ssim=0.706, id=0.353, lmk=2.73, flicker=0.0329)
+LOOSER = 1.005  # what other releases of OpenCV and torch may alter
+
+pytestmark = pytest.mark.skipif(
+    CLIPS is None or not SCORER.is_file(), reason="the real clips are not beside the repository"
+)
+
+# All frames of the seven clips, the first the only reference: the training log's table.
+WARP = dict(head=0.0405, face=0.0288, mouth=0.0387, eyes=0.0471, ssim=0.7506, id=0.3446, lmk=2.28, flicker=0.0296)
+# Every fourth frame, with the weights that ship: a fourth of the time, and figures of its own.
+EVERY = 4
+SHIPPED = dict(head=0.0400, face=0.0289, mouth=0.0383, eyes=0.0490, ssim=0.7513, id=0.3689, lmk=2.53, flicker=0.0429)
 
 
-@pytest.mark.skipif(CLIPS is None or not SCORER.is_file(), reason="the real clips are not beside the repository")
-def test_no_worse_than_a_plain_warp(tmp_path: Path) -> None:
+def render(engine: Engine, every: int, folder: Path) -> Path:
+    """Every so many frames of each clip, under their own numbers."""
     assert CLIPS is not None
-    engine = WarpEngine()
     for clip in sorted(path.parent for path in CLIPS.glob("*/track.npz")):
-        (tmp_path / clip.name).mkdir()
+        (folder / clip.name).mkdir(parents=True)
         with np.load(clip / "track.npz") as track:
-            points, (width, height) = track["points"], map(int, track["size"])
+            points, size = track["points"], (int(track["size"][0]), int(track["size"][1]))
         photo = cv2.cvtColor(cv2.imread(str(clip / "0001.jpg")), cv2.COLOR_BGR2RGB)
         portrait = engine.prepare([Reference(photo, points[0])])
-        for number, row in enumerate(points, 1):
-            frame = engine.render(portrait, row[None], (width, height), False)[0]
-            cv2.imwrite(str(tmp_path / clip.name / f"{number:04d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    table = tmp_path / "scores.json"
-    done = subprocess.run(
-        [sys.executable, str(SCORER), str(CLIPS), str(tmp_path), "--json", str(table)], capture_output=True, text=True
-    )
+        for index in range(0, len(points), every):
+            frame = engine.render(portrait, points[index][None], size, False)[0]
+            cv2.imwrite(str(folder / clip.name / f"{index + 1:04d}.png"), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    return folder
+
+
+def scores(frames: Path, every: int, folder: Path) -> dict[str, float]:
+    """The scorer's means over the clips of every so many frames."""
+    assert CLIPS is not None
+    for clip in sorted(path.parent for path in CLIPS.glob("*/track.npz")):
+        real, made = folder / "real" / clip.name, folder / "made" / clip.name
+        real.mkdir(parents=True)
+        made.mkdir(parents=True)
+        with np.load(clip / "track.npz") as track:
+            np.savez(real / "track.npz", points=track["points"][::every])
+        for number, frame in enumerate(sorted(clip.glob("*.jpg"))[::every], 1):
+            shutil.copy(frame, real / f"{number:04d}.jpg")
+            shutil.copy(frames / clip.name / f"{frame.stem}.png", made / f"{number:04d}.png")
+    words = [str(SCORER), str(folder / "real"), str(folder / "made"), "--json", str(folder / "scores.json")]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    mean = json.loads(table.read_text())["mean"]
-    worse = {
-        column: (mean[column], limit)
-        for column, limit in PLAIN_WARP.items()
-        if (mean[column] < limit if column == "ssim" else mean[column] > limit)
+    print(done.stdout)
+    return json.loads((folder / "scores.json").read_text())["mean"]
+
+
+def worse(found: dict[str, float], than: dict[str, float], looser: float = LOOSER) -> dict[str, tuple[float, float]]:
+    """The columns that are worse, with both figures."""
+    return {
+        name: (found[name], limit)
+        for name, limit in than.items()
+        if (found[name] * looser < limit if name == "ssim" else found[name] > looser * limit)
     }
-    assert not worse, done.stdout
-    assert mean["mouth"] < PLAIN_WARP["mouth"] and mean["eyes"] < PLAIN_WARP["eyes"]
+
+
+@pytest.fixture(scope="module")
+def by_warp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return render(WarpEngine(), 1, tmp_path_factory.mktemp("warp"))
+
+
+def test_warp_is_as_good_as_it_was(by_warp: Path, tmp_path: Path) -> None:
+    assert not worse(scores(by_warp, 1, tmp_path), WARP)
+
+
+def test_what_ships_is_as_good_as_it_was_and_better_than_warp(
+    by_warp: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
+    by_fewshot = render(FewshotEngine("cpu", find_weights()), EVERY, tmp_path / "fewshot")
+    shipped, warp = scores(by_fewshot, EVERY, tmp_path / "one"), scores(by_warp, EVERY, tmp_path / "other")
+    assert not worse(shipped, SHIPPED)
+    assert set(worse(shipped, warp, 1.0)) <= {"eyes"}, "the training log says so of all frames"

@@ -87,7 +87,7 @@ def test_a_client_with_a_connection_finds_the_server_that_took_over(serve: Serve
         portrait, points = paint(client, "slow", count=30)
         undisturbed = [frame.data for frame in client.render(portrait, points, range(30))]
         disturbed = []
-        for frame in client.render(portrait, points, range(30)):
+        for frame in client.render(portrait, points, range(30), window=4):
             disturbed.append(frame.data)
             if frame.number == 9:
                 first.kill()
@@ -108,7 +108,7 @@ def test_a_stopping_server_delivers_what_is_in_hand_and_hands_back_the_rest(
     process = serve("--connection-file", file, wait_for=file)
     with Client(Connection.load(file)) as client, Client(Connection.load(file)) as other:
         portrait, points = paint(client, "slow", count=200)
-        stream = client.render(portrait, points, range(200))
+        stream = client.render(portrait, points, range(200), window=8)
         got = [next(stream)]
         other.shutdown() if way == "message" else process.terminate()
         with pytest.raises(PortraitError, match=r"\d+ of 200 frames are handed back") as caught:

@@ -61,6 +61,7 @@ def film(folder: Path, frames: list[Face]) -> TalkingVideos:
     return TalkingVideos(folder, augmented=False)
 
 
+@pytest.mark.parametrize("head", ["egg"], indirect=True)
 def test_a_tiny_model_learns_one_person_by_heart(
     learner: Callable[[str, int], Learner], head: HeadModel, tmp_path: Path
 ) -> None:
@@ -95,7 +96,11 @@ def shaken() -> Networks:
     return networks
 
 
-@pytest.mark.parametrize(("network", "least"), [("tiny-portrait", 0.25), ("tiny-zakharov2019", 0.1)])
+@pytest.mark.parametrize(
+    ("head", "network", "least"),
+    [("egg", "tiny-portrait", 0.25), ("ict", "tiny-portrait", 0.25), ("egg", "tiny-zakharov2019", 0.1)],
+    indirect=["head"],
+)
 def test_tuning_to_one_picture_improves_unseen_frames(
     network: str,
     least: float,
