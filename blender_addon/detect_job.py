@@ -12,7 +12,7 @@ from portrait_shared.client import Client
 from portrait_shared.digest import image_digest
 from portrait_shared.references import Detection
 
-from . import photo, portrait_parts, server
+from . import face_choice, photo, portrait_parts, server
 from .job import Job
 from .problems import Fix, SceneError
 from .viewport import is_untouched, select_only
@@ -63,5 +63,4 @@ class DetectJob(Job):
         portrait.photo_digest = image_digest(self._image)
         self.note = f"Face found by {event.detector}"
         if event.face_count > 1:
-            which = f"number {self._face} from the left" if self._face else "the largest"
-            self.note = f"{event.face_count} faces found; {which} is used"
+            self.note = f"{event.face_count} faces found; {face_choice.words(self._face)} is used"

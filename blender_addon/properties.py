@@ -24,7 +24,7 @@ from portrait_shared.frame_files import frames_in as frames_in
 from portrait_shared.frame_files import whole_prefix
 from portrait_shared.landmarks import LANDMARK_COUNT
 
-from . import choosing, compat, engine_choice
+from . import choosing, compat, engine_choice, face_choice, plane_light
 from .driving.properties import CLASSES as DRIVING_CLASSES
 from .driving.properties import PORTRAIT_PG_driving
 from .plane_space import PlaneSpace
@@ -92,6 +92,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         default=0,
         min=0,
     )
+    face_choice: EnumProperty(**face_choice.CHOICE)
     engine: StringProperty(
         name="Engine",
         description="Tells what draws the frames; empty is the server's own choice",
@@ -147,6 +148,13 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     use_strip: BoolProperty(options={"HIDDEN"})  # whether the user wants one: see `portrait_strip`
     strip_was_made: BoolProperty(options={"HIDDEN"})
+    lit: BoolProperty(
+        name="Lit by Scene",
+        description="Let the scene's lights and shadows fall on the plane; else it shows the photo's own colors",
+        get=plane_light.is_lit,
+        set=plane_light.set_lit,
+        options={"SKIP_SAVE"},
+    )
     driving: PointerProperty(type=PORTRAIT_PG_driving)
     rendered_with: StringProperty(options={"HIDDEN"})  # engine and fingerprint of the last render, a line each
 

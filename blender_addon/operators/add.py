@@ -4,11 +4,22 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import choosing, free_place, job_queue, photo, portrait_parts, preferences, problems, server, viewport
+from .. import (
+    choosing,
+    face_choice,
+    free_place,
+    job_queue,
+    photo,
+    portrait_parts,
+    preferences,
+    problems,
+    server,
+    viewport,
+)
 from ..capture.scene_checks import check_animation
 from ..demo import performance
 from ..demo.keying import animate
@@ -74,6 +85,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
             return report(self, error)
         portrait.face = self.face
         portrait.use_strip = preferences.of(context).use_strip
+        context.view_layer.update()  # else a desktop Blender 5.2 does not count the new plane among its objects
         if portrait.plane.name in context.view_layer.objects:
             if self.look_from_front:
                 self._make_room(context, portrait.plane)
@@ -140,7 +152,11 @@ class PORTRAIT_OT_choose_face(_FindsFace, bpy.types.Operator):
     bl_label = "Choose Another Face"
 
     face: IntProperty(**_FACE)
+    choice: EnumProperty(**face_choice.CHOICE)
     _again = True
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.prop(self, "choice")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bpy
+from bpy.props import BoolProperty, EnumProperty
 from portrait_shared.errors import PortraitError
 
 from .. import choosing, compat, problems, server
@@ -78,6 +79,13 @@ class AsksForFile:
 
 class AsksForPicture(AsksForFile):
     """Operators that open the file browser for a photo, which the server may have to read."""
+
+    display_type: EnumProperty(
+        items=(("DEFAULT", "Default", "Show the files as last time"), ("THUMBNAIL", "Thumbnails", "Show small pictures")),
+        default="THUMBNAIL", options={"HIDDEN", "SKIP_SAVE"},
+    )  # fmt: skip
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if has_window(context):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import capture_panel, driving_panel, likeness_panel, preview_panel, rig_panel, sidebar
+from . import capture_panel, driving_panel, likeness_panel, messages, preview_panel, rig_panel, sidebar
 
 _CLASSES = (
     *sidebar.CLASSES,
@@ -14,6 +14,7 @@ _CLASSES = (
     *rig_panel.CLASSES,
     *driving_panel.CLASSES,
     *likeness_panel.CLASSES,
+    *messages.CLASSES,
 )
 
 

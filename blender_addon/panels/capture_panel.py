@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The section “Capture”: where a performance comes from, what became of it, and fewer keys."""
+"""The section “Capture”: where a performance comes from, and fewer keys."""
 
 from __future__ import annotations
 
 import bpy
 
-from ..capture import jobs
 from ..operators.common import active_portrait
-from .sections import draw_text
 
 
 def draw_capture(layout: bpy.types.UILayout, context: bpy.types.Context, in_sequencer: bool) -> None:
-    portrait = active_portrait(context)
     column = layout.column(align=True)
     if in_sequencer:
         column.operator("portrait.capture_movie_strip", icon="SEQ_SEQUENCER")
@@ -23,12 +20,6 @@ def draw_capture(layout: bpy.types.UILayout, context: bpy.types.Context, in_sequ
     column = layout.column(align=True)
     column.operator("portrait.adjust_capture", icon="PREFERENCES")
     column.operator("portrait.clean_keys", icon="KEYFRAME")
-    done = jobs.last_report(portrait.uid)
-    if done is not None:
-        box = layout.box()
-        draw_text(box, context, done.line, "CHECKMARK")
-        for note in done.notes:
-            draw_text(box, context, note, "INFO")
 
 
 class _Capture:

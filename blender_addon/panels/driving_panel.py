@@ -37,12 +37,14 @@ def draw_driving(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
         _draw_entries(layout, context, portrait)
     layout.operator("portrait.drive_sliders", icon="SHAPEKEY_DATA")
     driven = len(sliders.driven_sliders(portrait.rig))
-    if driven:
-        layout.label(text=sliders.told(driven), icon="DRIVER")
     if driving.face is not None or driven:
         layout.prop(driving, "enabled")
         layout.operator("portrait.bake_drivers", icon="KEYTYPE_KEYFRAME_VEC")
         layout.operator("portrait.clear_drivers", icon="X")
+    if driven:
+        layout.label(text=sliders.told(driven), icon="DRIVER")
+    if driving.entries:
+        _draw_problems(layout, context, portrait)
 
 
 def _draw_entries(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> None:
@@ -64,8 +66,13 @@ def _draw_entries(layout: bpy.types.UILayout, context: bpy.types.Context, portra
         column.prop(driving, "scale")
     column.prop(driving, "separate_head")
     layout.operator("portrait.set_driver_rest", icon="ARMATURE_DATA")
-    if driving.face is not None:
-        layout.label(text=f"At rest on frame {driving.rest_frame}", icon="TIME")
+    told = f"At rest on frame {driving.rest_frame}" if driving.face is not None else "No rest yet"
+    layout.label(text=told, icon="TIME")
+
+
+def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> None:
+    """Last, so that they push no button away."""
+    driving = portrait.driving
     found = sources.problems(scene_of(context), portrait)
     waiting = sum(not mechanism.is_bound(driving, entry) for entry in driving.entries) - len(found)
     if waiting > 0:

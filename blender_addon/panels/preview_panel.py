@@ -18,23 +18,16 @@ def draw_preview(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     row.operator("portrait.preview", icon="PAUSE" if preview is not None else "PLAY",
                  text="Stop Preview" if preview is not None else "Live Preview", depress=preview is not None)  # fmt: skip
     row.prop(portrait, "preview_size", text="")
-    if preview is None:
-        return
-    sections.draw_text(layout, context, preview.line, "ERROR" if preview.trouble is not None else "INFO")
-    if preview.trouble is not None and preview.trouble.lost:
-        layout.operator("portrait.start_server", icon="PLAY")
+    line = preview.line if preview is not None else "Off"
+    icon = "INFO" if preview is None or preview.trouble is None else "ERROR"
+    sections.draw_text(layout, context, line, icon, lines=1)
 
 
 def draw_states(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """How many frames are in which state."""
     portrait = active_portrait(context)
-    line = frame_states.line(portrait.uid)
-    if line:
-        sections.draw_text(layout, context, line, "RENDERLAYERS")
-    if hint := frame_states.of(portrait.uid).hint:
-        sections.draw_text(layout, context, hint, "INFO")
+    sections.draw_text(layout, context, frame_states.line(portrait.uid), "RENDERLAYERS", lines=2)
     layout.prop(portraits(context), "show_states")
-    layout.operator("portrait.render_again", icon="FILE_REFRESH")
 
 
 class _Preview:

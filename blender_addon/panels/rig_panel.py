@@ -41,11 +41,6 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """All but the sliders."""
     portrait = active_portrait(context)
     rig = portrait.rig
-    missing = rig_module.missing_controls(rig)
-    if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        draw_text(layout, context, f"The rig lacks controls: {shown}. It renders without them.", "INFO")
-        layout.operator("portrait.add_controls", icon="ARMATURE_DATA")
     row = layout.row(align=True)
     for name in (CONTROLS_COLLECTION, POINTS_COLLECTION):
         collection = rig.data.collections_all.get(name)
@@ -61,6 +56,11 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row(align=True)
     row.operator("portrait.save_pose", icon="ASSET_MANAGER")
     row.operator("portrait.make_pose_library", text="Pose Library")
+    missing = rig_module.missing_controls(rig)
+    if missing:
+        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        draw_text(layout, context, f"The rig lacks controls: {shown}. It renders without them.", "INFO")
+        layout.operator("portrait.add_controls", icon="ARMATURE_DATA")
 
 
 def draw_sliders(layout: bpy.types.UILayout, context: bpy.types.Context, region: str) -> None:

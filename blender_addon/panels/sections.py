@@ -9,9 +9,8 @@ from typing import Final
 
 import bpy
 
-from .. import compat, image_plane, job_queue, portrait_copies, problems, sequencer, server, view_colors, viewport
+from .. import compat, job_queue, portrait_copies, problems, sequencer, server, viewport
 from ..operators.common import active_portrait, portraits, scene_of
-from ..problems import Fix, SceneError
 from ..properties import PORTRAIT_PG_portrait, portraits_of
 
 _LOG_LINES: Final = 12
@@ -41,10 +40,9 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     layer = context.view_layer
     if layer is not None and portrait_copies.is_spare_rig(scene_of(context), layer.objects.active):
         column.operator("portrait.adopt", icon="DUPLICATE")
-    draw_problem(layout, context, "")
     portrait = active_portrait(context)
-    draw_other_job(layout, portrait)
     if portrait is None:
+        draw_status(layout, None)
         column = layout.column()
         column.active = False
         column.label(text="Add a photograph or a painting", icon="INFO")
@@ -53,12 +51,15 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row = layout.row(align=True)
     row.prop(portrait, "name", text="", icon="USER")
     row.operator("portrait.remove", text="", icon="X")
-    draw_job(layout, context, portrait)
-    draw_problem(layout, context, portrait.uid)
-    draw_view(layout, context)
+    draw_status(layout, portrait)
+    space = context.space_data
+    if space is not None and space.type == "VIEW_3D":
+        row = layout.row()
+        row.enabled = not viewport.shows_pictures(space)
+        row.operator("portrait.show_colors", icon="SHADING_TEXTURE")
     if portrait.detected_points is None:
         row = layout.row(align=True)
-        row.prop(portrait, "face")
+        row.prop(portrait, "face_choice", text="")
         row.operator("portrait.find_face", icon="VIEWZOOM").face = portrait.face
         return
     row = layout.row(align=True)
@@ -71,44 +72,28 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
     row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
     layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
+    layout.prop(portrait, "lit", icon="LIGHT")
 
 
-def draw_view(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """What keeps the user from seeing the photo as it is, and the remedy."""
-    space = context.space_data
-    if space is not None and space.type == "VIEW_3D" and not viewport.shows_pictures(space):
-        layout.operator("portrait.show_colors", icon="SHADING_TEXTURE")
-    altered = image_plane.altered_colors(scene_of(context))
-    if altered:
-        box = layout.box()
-        draw_text(box, context, f"The photo's colors are altered: {altered}.", "COLOR")
-        view = view_colors.known_neutral_view(scene_of(context))
-        box.operator("portrait.use_own_colors", text=f"Use View “{view}”" if view else "Use the Photo's Own Colors")
-
-
-def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
-    """How far the portrait's job is, or how it ended."""
-    job = job_queue.last_of(portrait.uid)
-    if job is None:
-        return
-    if job.active:
-        row = layout.row(align=True)
-        row.progress(factor=job.progress, text=f"{job.label}: {job.note}")
-        row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
-    elif portrait.uid and problems.last(portrait.uid) is None:
-        draw_text(layout, context, f"{job.label}: {job.note}", "INFO")
-        for note in job.notes:
-            draw_text(layout, context, note, "INFO")
-
-
-def draw_other_job(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | None) -> None:
-    """The job that is worked on, where it is another portrait's."""
-    job = job_queue.current()
-    if job is None or (portrait is not None and job.uid == portrait.uid):
-        return
+def draw_status(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | None) -> None:
+    """One line, always there, so that nothing below it moves: the work that goes on, else what went wrong, else how
+    the last work ended. The section *Messages* says it whole."""
+    own = job_queue.last_of(portrait.uid) if portrait is not None else None
+    job = own if own is not None and own.active else job_queue.current()
     row = layout.row(align=True)
-    row.progress(factor=job.progress, text=f"{owner_name(job.uid)}{job.label}: {job.note}")
-    row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
+    if job is not None:
+        owner = "" if job is own else owner_name(job.uid)
+        row.progress(factor=job.progress, text=f"{owner}{job.label}: {job.note}")
+        row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
+        return
+    problem = problems.last(portrait.uid if portrait is not None else "") or problems.last("")
+    if problem is not None:
+        row.alert = True
+        row.label(text=problem.message, icon="ERROR")
+    elif own is not None:
+        row.label(text=f"{own.label}: {own.note}", icon="INFO")
+    else:
+        row.label(text="")
 
 
 def owner_name(uid: str) -> str:
@@ -133,8 +118,6 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Settings of the render, and its button."""
     portrait = active_portrait(context)
     at_work = job_queue.active_of(portrait.uid) is not None
-    if at_work:
-        draw_text(layout, context, "Wait until the portrait's job is done, or cancel it, to change these.", "INFO")
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
@@ -149,26 +132,12 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     column.prop(portrait, "frame_prefix", placeholder="none: 0001.png")
-    _draw_unsaved(layout, context, portrait)
     draw_strip_option(layout, context, portrait)
-    row = layout.row()
+    column = layout.column(align=True)
+    row = column.row(align=True)
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
-
-
-def _draw_unsaved(layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
-    """Before the first click on Render, so that it is not one for nothing."""
-    known = problems.last(portrait.uid)
-    if known is not None and known.fix is Fix.SAVE:
-        return
-    try:
-        portrait.folder()
-    except SceneError as error:
-        draw_text(layout, context, error.message, "INFO")
-        if error.fix is not None:
-            row = layout.row()
-            row.operator_context = "INVOKE_DEFAULT"
-            row.operator(error.fix.value[0], text=error.fix.value[1])
+    column.operator("portrait.render_again", icon="FILE_REFRESH")
 
 
 def draw_strip_option(
@@ -215,30 +184,18 @@ def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         layout.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = health.log_file
 
 
-def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, uid: str) -> None:
-    """The last error, what to do, and the button that does it."""
-    problem = problems.last(uid)
-    if problem is None:
-        return
-    box = layout.box()
-    box.alert = True
-    draw_text(box, context, problem.message, "ERROR")
-    box.alert = False
-    if problem.remedy:
-        draw_text(box, context, problem.remedy, "BLANK1")
-    if problem.fix is not None:
-        idname, text = problem.fix.value
-        # Save As asks for a name; without a window there is nobody to ask.
-        row = box.row()
-        row.operator_context = "INVOKE_DEFAULT" if problem.fix is not Fix.PREFERENCES else "EXEC_DEFAULT"
-        row.operator(idname, text=text)
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str, lines: int = 0) -> None:
+    """A sentence over as many lines as the sidebar's width asks for.
 
-
-def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str) -> None:
-    """A sentence over as many lines as the sidebar's width asks for."""
+    Args:
+        lines: take up so many, whatever there is to say, so that what is below keeps its place; 0 for as many as asked.
+    """
     column = layout.column(align=True)
-    for number, line in enumerate(_wrapped(context, text)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1")
+    wrapped = _wrapped(context, text)
+    if lines:
+        wrapped = [*wrapped[: lines - 1], " ".join(wrapped[lines - 1 :]), *[""] * lines][:lines]
+    for number, line in enumerate(wrapped):
+        column.label(text=line, icon="NONE" if not line else icon if number == 0 else "BLANK1")
 
 
 def _wrapped(context: bpy.types.Context, text: str) -> list[str]:

@@ -6,6 +6,7 @@ Without a window Blender draws nothing, so a layout that checks its calls stands
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from mathutils import Vector  # noqa: E402
 from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
 from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
-from blender_addon.panels import likeness_panel, rig_panel, sections, sidebar  # noqa: E402
+from blender_addon.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.render_job import RenderJob, time_left  # noqa: E402
 
@@ -66,7 +67,7 @@ def drawn(context: Any = None) -> str:
     """Every panel that Blender would show, one after another."""
     context = context or bpy.context
     seen: list[str] = []
-    for panel in (*sidebar.CLASSES[1:], likeness_panel.PORTRAIT_PT_likeness):
+    for panel in (*sidebar.CLASSES[1:], likeness_panel.PORTRAIT_PT_likeness, messages.PORTRAIT_PT_messages):
         assert issubclass(panel, bpy.types.Panel) and panel.is_registered
         if not hasattr(panel, "poll") or panel.poll(context):
             panel.draw(SimpleNamespace(layout=CheckedLayout(seen)), context)
@@ -126,7 +127,7 @@ def test_a_waiting_job_shows_its_progress_and_cancel(portrait: Any) -> None:
     text = drawn()
     assert "portrait.cancel" in text and "Waiting" in text
     assert not bpy.ops.portrait.render.poll(), "not twice at a time"
-    assert "Wait until the portrait's job is done" in text.replace("\n", " "), "why its settings are greyed"
+    assert "Wait until the job is done" in text.replace("\n", " "), "why its settings are greyed"
     job_queue.abandon_all()
     assert "portrait.cancel" not in drawn()
 
@@ -277,7 +278,7 @@ def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:
         names = [kind.bl_label for kind in sorted(panels, key=lambda kind: kind.bl_order)]
         wanted = ["Talking Portraits", "Rig", "Capture", "Drive from Another Rig", "Preview and Frames",
                   "Likeness", "Render",
-                  "Strip", "Server"]  # fmt: skip
+                  "Strip", "Server", "Messages"]  # fmt: skip
         assert names == [name for name in wanted if name in names]
         assert set(wanted) - set(names) == ({"Strip"} if space == "VIEW_3D" else set()), "the same in both editors"
 
@@ -292,3 +293,113 @@ def own_panels(kind: type) -> list[Any]:
 @pytest.mark.parametrize(("seconds", "said"), [(None, ""), (0.4, ""), (12.2, ", 12 s left"), (600, ", 10 min left")])
 def test_time_left_is_said_when_there_is_some(seconds: float | None, said: str) -> None:
     assert time_left(seconds) == said
+
+
+def buttons(portrait: Any) -> list[tuple[int, str]]:
+    """(row, operator) of each button in the sections that keep their place; a row's own cross moves nothing."""
+    seen: list[str] = []
+    for panel in sidebar.CLASSES[1:]:
+        if panel.bl_space_type == "VIEW_3D" and (not hasattr(panel, "poll") or panel.poll(bpy.context)):
+            panel.draw(SimpleNamespace(layout=CheckedLayout(seen)), bpy.context)
+    rows = [line for line in seen if line != "portrait.cancel"]
+    return [(row, line) for row, line in enumerate(rows) if line.startswith("portrait.")]
+
+
+def test_what_comes_and_goes_moves_no_button(portrait: Any) -> None:
+    """Someone may be about to press one."""
+    idle = buttons(portrait)
+    assert {"portrait.pose", "portrait.render", "portrait.render_again"} <= {name for _, name in idle}
+    job = RenderJob(portrait.uid, server.launch_plan(bpy.context))
+    job_queue.submit(job)
+    assert buttons(portrait) == idle, "work begins"
+    job.cancel()
+    job.notes = ["A long note that takes up several lines of the sidebar, as those of renders may."]
+    assert buttons(portrait) == idle, "it has ended"
+    assert "A long note" in drawn()
+    job_queue.abandon_all()
+    for uid in (portrait.uid, ""):
+        problems.keep(uid, SceneError("Something broke. " * 8, "Mend it.", Fix.REBUILD))
+        assert buttons(portrait) == idle, "something went wrong"
+        assert "portrait.rebuild" in drawn()
+        problems.forget(uid)
+
+
+def test_render_all_again_is_below_render(portrait: Any) -> None:
+    names = [name for _, name in buttons(portrait)]
+    assert names.index("portrait.render_again") == names.index("portrait.render") + 1
+
+
+def test_colours_are_called_altered_where_they_are_seen_so(portrait: Any) -> None:
+    bpy.context.scene.view_settings.view_transform = "AgX"
+    window = bpy.context.window_manager.windows[0]
+    area = next(area for area in window.screen.areas if area.type == "VIEW_3D")
+    space = area.spaces.active
+    for shading, told in (("SOLID", False), ("MATERIAL", True), ("RENDERED", True)):
+        space.shading.type = shading
+        with bpy.context.temp_override(window=window, area=area, space_data=space):
+            assert ("portrait.use_own_colors" in drawn()) is told, shading
+    space.shading.type = "SOLID"
+
+
+def test_faces_are_chosen_in_words(portrait: Any) -> None:
+    from blender_addon import face_choice
+
+    portrait.detected.clear()
+    assert "face_choice" in drawn().splitlines() and "face" not in drawn().splitlines()
+    assert portrait.face == 0 and portrait.face_choice == "LARGEST"
+    portrait.face_choice = "FACE_2"
+    assert portrait.face == 2 and face_choice.words(2) == "the second from the left"
+    assert face_choice.words(0) == "the largest" and "14" in face_choice.words(14)
+
+
+def test_the_plane_can_be_lit_by_the_scene_and_back(portrait: Any) -> None:
+    def brightness() -> float:
+        """Of the middle of a small render of the plane, of a scene without any light."""
+        scene = bpy.context.scene
+        scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 1, False
+        scene.render.resolution_x = scene.render.resolution_y = 16
+        path = Path(bpy.data.filepath).parent / "lit.png"
+        scene.render.filepath, scene.render.image_settings.file_format = str(path), "PNG"
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(str(path), check_existing=False)
+        pixels = np.empty(16 * 16 * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        bpy.data.images.remove(image)
+        return float(pixels.reshape(16, 16, 4)[8, 8, :3].mean())
+
+    assert bpy.ops.portrait.frame_scene() == {"FINISHED"}
+    assert not portrait.lit and brightness() > 0.2
+    portrait.lit = True
+    assert portrait.lit and brightness() < 0.02, "no light falls on it"
+    portrait.lit = True
+    portrait.lit = False
+    assert not portrait.lit and brightness() > 0.2
+    portrait.plane.data.materials.clear()
+    assert not portrait.lit
+    portrait.lit = True  # nothing to light, and no error while a panel is drawn
+
+
+def test_photos_are_shown_small_in_the_browser(addon: Any) -> None:
+    for name in ("add", "relocate_photo", "add_references"):
+        settings = getattr(bpy.ops.portrait, name).get_rna_type().properties
+        assert settings["display_type"].default == "THUMBNAIL" and settings["filter_image"].default, name
+
+
+def test_links_of_the_guides_lead_somewhere() -> None:
+    root = Path(__file__).resolve().parents[2]
+    broken = []
+    for guide in (root / "README.md", *(root / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)\s]+)\)", guide.read_text(encoding="utf-8")):
+            path, _, anchor = target.partition("#")
+            if "://" in path:
+                continue
+            page = guide.parent / path if path else guide
+            if not page.exists() or (anchor and anchor not in headings(page)):
+                broken.append(f"{guide.name}: {target}")
+    assert broken == []
+
+
+def headings(page: Path) -> set[str]:
+    """As the web pages that show them name them."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
