@@ -121,10 +121,10 @@ def newest_discriminator(folder: Path, networks: Networks) -> ProjectionDiscrimi
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"{folder} holds no discriminator.", "Name a run of `portrait train` that has one."
         )
-    judge = networks.new_discriminator(len(held["people"]))
     try:
+        judge = networks.new_discriminator(len(held["people"]))
         judge.load_state_dict(held)
-    except RuntimeError as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise PortraitError(
             ErrorCode.BAD_WEIGHTS,
             f"The discriminator in {folder} is for other networks.",
