@@ -12,7 +12,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
-from portrait_shared.frame_files import frames_in, has_frames
+from portrait_shared.frame_files import frames_in, has_frames, prefix_of
 
 from . import image_plane, plane_frames, portrait_strip, sequencer, stored_paths
 from .frame_folder import owner_of
@@ -21,16 +21,18 @@ from .properties import DEFAULT_FOLDER, PORTRAIT_PG_portrait, portraits_of
 from .scene_time import stretch
 
 
-def follow(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path, numbers: Iterable[int]) -> bool:
-    """Lets a plane that plays a folder play the frames that are in it now; whether anything changed."""
+def follow(
+    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path, numbers: Iterable[int], prefix: str = ""
+) -> bool:  # fmt: skip
+    """Lets a plane that plays a folder's frames of a prefix play those that are there now; whether anything changed."""
     if active_of(portrait.uid) is not None:
         return False  # the job shows them itself
     if portrait.plane is None or not image_plane.is_dressed(portrait.plane):
         return False
     sequence = image_plane.wanted_sequence(portrait.plane)
-    if sequence is None or plane_frames.folder_of(sequence) != folder:
+    if sequence is None or plane_frames.folder_of(sequence) != folder or _prefix(sequence) != prefix:
         return False
-    return image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene), portrait.frame_prefix)
+    return image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene), prefix)
 
 
 def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
@@ -46,7 +48,8 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     sequence = image_plane.wanted_sequence(portrait.plane)
     if sequence is not None and sequence.library is None:
         folder = _mend_sequence(portrait, sequence)
-        follow(scene, portrait, folder, frames_in(folder, portrait.frame_prefix))
+        prefix = _prefix(sequence)  # of when they were rendered: the portrait's may be another one now
+        follow(scene, portrait, folder, frames_in(folder, prefix), prefix)
 
 
 def mend_all() -> None:
@@ -54,6 +57,10 @@ def mend_all() -> None:
         if scene.library is None:
             for portrait in portraits_of(scene).items:
                 mend(scene, portrait)
+
+
+def _prefix(sequence: bpy.types.Image) -> str:
+    return prefix_of(stored_paths.full(sequence.filepath).name)
 
 
 def _mend_sequence(portrait: PORTRAIT_PG_portrait, sequence: bpy.types.Image) -> Path:

@@ -75,7 +75,7 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
                 changed |= bool(watch.states)
                 watch.states, watch.hint = {}, ""
             if watch.files is not None:
-                changed |= frame_display.follow(scene, portrait, *watch.files)
+                changed |= frame_display.follow(scene, portrait, *watch.files, portrait.frame_prefix)
             sequencer.fit_strips(portrait.uid)
     for uid in set(_watches) - there:
         del _watches[uid]

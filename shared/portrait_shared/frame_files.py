@@ -72,6 +72,12 @@ def has_frames(folder: Path) -> bool:
     return any(True for _ in _names_in(folder))
 
 
+def prefix_of(name: str) -> str:
+    """What is before the number in the name of a frame file; empty where it is none."""
+    found = _FRAME_FILE.fullmatch(name)
+    return found[1] if found is not None else ""
+
+
 def _names_in(folder: Path) -> Iterator[tuple[str, int]]:
     """(prefix, number) of each frame file."""
     if not folder.is_dir():

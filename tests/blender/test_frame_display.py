@@ -159,3 +159,21 @@ def test_frames_that_the_plane_was_not_to_play_stay_off_it(shown: Any, write: An
     write_frames(folder, [7, 8], write)
     assert not frame_display.follow(scene, shown, folder, frames_in(folder))
     assert image_plane.texture_node(shown.plane).image_user.frame_duration == 2
+
+
+def test_frames_with_a_prefix_are_found_in_a_moved_project(
+    portrait: Any, tmp_path_factory: pytest.TempPathFactory, write: Any
+) -> None:
+    """Also where the prefix was changed since."""
+    portrait.frame_prefix = "take_"
+    folder = portrait.folder()
+    for number in (-1, 1, 2):
+        write(frame_path(folder, number, portrait.frame_prefix), np.full((64, 96, 3), 40, np.uint8))
+    bpy.ops.portrait.show_frames()
+    portrait.frame_prefix = "other_"
+    sequence(portrait).filepath = bpy.path.abspath(sequence(portrait).filepath)
+    new = tmp_path_factory.mktemp("new") / "project"
+    moved = move_project(new)
+    assert path_of(moved) == new / "portrait_frames" / "anna" / "take_0001.png"
+    assert not frame_display.follow(bpy.context.scene, moved, moved.folder(), [], moved.frame_prefix)
+    assert sequence(moved).source == "SEQUENCE", "frames of another prefix are not those that went"
