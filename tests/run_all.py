@@ -34,6 +34,7 @@ SUITES = (
     "server",
     "blender",
     "server/training",
+    "chaos",
     "end_to_end",
     "chaos",
     "server/corpora",
@@ -41,6 +42,7 @@ SUITES = (
     "server/networks",
     "fuzz",
     "shared",
+    "fuzz",
     "house",
     "tour",
 )

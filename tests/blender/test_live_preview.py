@@ -18,7 +18,7 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, sampling, server  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
-from tests.waiting import wait_until  # noqa: E402
+from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
 TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test_engines.py"
 
@@ -121,9 +121,9 @@ def test_before_a_slow_drawing_the_picture_is_waited_for(
     drop_chin(acting, 0.05)
     assert preview.asked == preview.shown, "where Blender draws fast, handlers only take notes"
     settle(preview)
-    monkeypatch.setattr(live_preview, "_drawing_took", 30.0)
-    monkeypatch.setattr(live_preview, "_LONGEST_WAIT_SECONDS", 10.0)
-    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", 10.0)
+    monkeypatch.setattr(live_preview, "_drawing_took", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(live_preview, "_LONGEST_WAIT_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", PATIENCE_SECONDS)
     for move in (lambda: drop_chin(acting, 0.1), lambda: bpy.context.scene.frame_set(4)):
         before, asked = shown(acting), preview.asked
         move()
@@ -134,7 +134,7 @@ def test_before_a_slow_drawing_the_picture_is_waited_for(
     drop_chin(acting, 0.02)
     assert preview.shown == seen < preview.asked, "no engine is waited for that takes long"
     settle(preview)
-    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", 10.0)
+    monkeypatch.setattr(portrait_preview, "_SOON_SECONDS", PATIENCE_SECONDS)
     acting.plane.data.materials.clear()
     drop_chin(acting, 0.08)
     assert not capfd.readouterr().err, "a plane without its material waits for the tick, which tells"

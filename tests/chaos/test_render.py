@@ -12,7 +12,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +25,14 @@ from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.private_folders import sweep_folders
 from portrait_shared.track import LandmarkTrack
 
+from tests.waiting import PATIENCE_SECONDS, wait_until
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs POSIX signals and Linux's /proc")
 
 ROUNDS = int(os.environ.get("PORTRAIT_CHAOS_ROUNDS", "1"))
 SEED = int(os.environ.get("PORTRAIT_CHAOS_SEED", "1"))
 FRAMES = 24
 SIDE = 96
-END_SECONDS = 120
 
 
 @dataclass
@@ -89,7 +89,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place = Place(folder, {})
     place.temporary.mkdir()
     render = place.render(folder / "whole")
-    _, errors = render.communicate(timeout=END_SECONDS)
+    _, errors = render.communicate(timeout=PATIENCE_SECONDS)
     assert render.returncode == 0, errors
     place.whole = {path.name: path.read_bytes() for path in (folder / "whole").iterdir()}
     assert len(place.whole) == FRAMES
@@ -183,16 +183,13 @@ def test_a_rerun_mends_all(place: Place, tmp_path: Path, misfortune: Callable[[M
     os.kill(render.pid, signal.SIGSTOP)
     misfortune(Moment(render, place, output, chance))
     os.kill(render.pid, signal.SIGCONT)
-    render.communicate(timeout=END_SECONDS)
+    render.communicate(timeout=PATIENCE_SECONDS)
     again = place.render(output)
-    said, errors = again.communicate(timeout=END_SECONDS)
+    said, errors = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 0, errors
     assert said.splitlines()[-FRAMES:] and said.count("Saved: ") == FRAMES
     assert {path.name: path.read_bytes() for path in output.iterdir()} == place.whole
-    deadline = time.monotonic() + END_SECONDS
-    while place.servers():
-        assert time.monotonic() < deadline, "a server is left"
-        time.sleep(0.05)
+    wait_until(lambda: not place.servers(), note=lambda: "a server is left")
     sweep_folders(place.temporary)  # as whoever comes next does with what a server that died last could not
     assert not list(place.temporary.iterdir())
 

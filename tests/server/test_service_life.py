@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -31,7 +32,10 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX sig
 
 
 @pytest.mark.parametrize("encoding", ["png", "raw"])
-def test_a_server_killed_in_the_middle_changes_nothing(server: ServerProcess, encoding: str) -> None:
+def test_a_server_killed_in_the_middle_changes_nothing(
+    server: ServerProcess, encoding: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none"))  # `warp` needs none, and starts faster so
     photo = astronaut()[:400:2, 100:400:2].copy()
     with Client(server) as client:
         portrait = client.prepare([ReferenceImage(photo)])
@@ -130,7 +134,8 @@ def test_the_jobs_of_a_dead_client_are_freed(
     shared_server.connection.save(tmp_path / "connection.json")
     program = textwrap.dedent("""
         import sys, time, numpy as np
-        from portrait_shared.client import Client, ReferenceImage
+        from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
+from portrait_shared.client import Client, ReferenceImage
         from portrait_shared.connection import Connection
         client = Client(Connection.load(sys.argv[1]), name="doomed")
         points = np.full((500, 70, 3), 30, np.float32)
