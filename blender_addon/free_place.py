@@ -43,22 +43,21 @@ def make_room(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, plane: bpy.typ
     own = _box(depsgraph, plane)
     size = float((own[1] - own[0]).max())
     gap, reach = _GAP * size, _REACH * size
-    _step_aside(plane, own, beside, gap)
-    moved = _moved(own, plane)
     while True:
+        _step_aside(plane, own, beside, gap, reach)
+        moved = _moved(own, plane)
         near = [box for box in others.values() if _covers(box, moved) and box[0][1] > moved[0][1] - reach]
         if not near:
             return [name for name, box in others.items() if _covers(box, moved)]
         plane.location.y += min(box[0][1] for box in near) - gap - moved[0][1]
-        moved = _moved(own, plane)
 
 
-def _step_aside(plane: bpy.types.Object, own: Box, pictures: list[Box], gap: float) -> None:
-    """To the right, until no other portrait is at the same place."""
+def _step_aside(plane: bpy.types.Object, own: Box, pictures: list[Box], gap: float, reach: float) -> None:
+    """To the right, until no other portrait is at the same place or before it."""
     moved = own
     while True:
         there = [box for box in pictures if _overlap(box, moved, 0) and _overlap(box, moved, 2) and
-                 box[0][1] - gap < moved[1][1] and moved[0][1] < box[1][1] + gap]  # fmt: skip
+                 box[0][1] - gap < moved[1][1] and moved[0][1] - reach < box[1][1]]  # fmt: skip
         if not there:
             break
         plane.location.x += max(box[1][0] for box in there) + gap - moved[0][0]

@@ -98,6 +98,15 @@ def test_a_second_portrait_stands_beside_the_first(portrait: Any, photo_file: Pa
     assert all(set(seen_through(item.plane)) == {item.plane.name} for item in bpy.context.scene.talking_portraits.items)
 
 
+def test_several_portraits_by_the_default_cube_are_all_seen(scene: Any, photo_file: Path) -> None:
+    cube("Cube", (0, 0, 0))
+    for _ in range(3):
+        made = portrait_parts.add(scene, str(photo_file))
+        assert place(made.plane)[0] == []
+    for item in scene.talking_portraits.items:
+        assert set(seen_through(item.plane)) == {item.plane.name}
+
+
 def region(kind: str, x: int, y: int, width: int, height: int) -> Any:
     return SimpleNamespace(type=kind, x=x, y=y, width=width, height=height)
 

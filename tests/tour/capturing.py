@@ -82,7 +82,9 @@ def _capture() -> Steps:
     with at("DOPESHEET_EDITOR"):
         bpy.ops.action.view_all()
     yield from shot("captured", viewport_and_timeline())
-    yield from sidebar.picture("capture_panel", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_capture"])
+    yield from sidebar.picture(
+        "capture_panel", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_capture", "PORTRAIT_PT_messages"]
+    )
 
 
 def _curve(path: str, index: int, frames: range) -> np.ndarray:

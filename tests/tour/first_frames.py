@@ -7,6 +7,7 @@ import time
 
 import bpy
 import sidebar
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from desktop import (
     EXTENSION,
     FOLDER,
@@ -118,8 +119,19 @@ def _add() -> Steps:
     fact("the face is found and the rig is on it", len(rig().pose.bones) > 70)
     view = place("VIEW_3D").area.spaces.active.region_3d
     fact("the view looks squarely at the plane", view.view_perspective == "ORTHO")
+    fact("the picture lies in what sidebar, toolbar and headers leave free", _is_framed())
     fact("the rig is selected", view_layer().objects.active == rig())
     yield from shot("added", viewport_and_sidebar())
+
+
+def _is_framed() -> bool:
+    found, plane = place("VIEW_3D"), portrait().plane
+    free = extension("viewport").free_part(found.area, found.region)
+    view = found.area.spaces.active.region_3d
+    corners = [
+        location_3d_to_region_2d(found.region, view, plane.matrix_world @ vertex.co) for vertex in plane.data.vertices
+    ]
+    return all(free.left <= x <= free.right and free.bottom <= y <= free.top for x, y in corners)
 
 
 def _look() -> Steps:

@@ -23,7 +23,7 @@ def steps() -> Steps:
 def _server_dies() -> Steps:
     """The server's process is killed; the next render starts it again."""
     server = extension("server")
-    panels = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_server"]
+    panels = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_server", "PORTRAIT_PT_messages"]
     yield from sidebar.picture("server", panels)
     os.kill(server.health().info.pid, signal.SIGKILL)
     yield from becomes("a server that died is told in its line", lambda: server.health().state == server.State.FAILED)
