@@ -133,10 +133,19 @@ def fcurves_of(target: bpy.types.ID) -> list[bpy.types.FCurve]:
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]
 
 
-def insert_key(owner: bpy.types.bpy_struct, path: str) -> bool:
-    """Keys a property as it is; whether that was allowed. Before 4.4 a locked or linked curve raises an error."""
+def insert_key(
+    owner: bpy.types.bpy_struct, path: str, index: int = -1, frame: float | None = None, group: str = ""
+) -> bool:
+    """Keys a property as it is; whether that was allowed. Before 4.4 a locked or linked curve raises an error.
+
+    Args:
+        index: of the value; -1 for all.
+        frame: the scene's where None.
+        group: of a new curve; Blender's own choice where empty.
+    """
+    asked = {"index": index, "group": group} | ({} if frame is None else {"frame": frame})
     try:
-        return bool(owner.keyframe_insert(path))
+        return bool(owner.keyframe_insert(path, **asked))
     except RuntimeError:
         return False
 

@@ -118,11 +118,16 @@ class Control:
             "left" if self.color == "right" else self.color,
             pulls,
             self.rides,
+            self.aims,
         )
 
 
 _X, _Y, _Z = 0, 1, 2
 GAZE_FORWARD: Final = 0.6
+"""How far before the face, in distances between the outer eye corners, the eyes look where their handles are moved to.
+
+The handles themselves lie on the eyes: before them, they would leave the eyes when the head turns.
+"""
 _GAZE_TRAVEL = 0.25
 
 
@@ -139,7 +144,7 @@ _RIGHT = (
             (Pull(_Y, -1, 0.12, {"eyeBlinkRight": 1}), Pull(_Y, 1, 0.08, {"eyeWideRight": 1}))),
     Control("lid_lower.R", (40, 41), (0, -0.085, 0), "lower_arc", 0.085, "right",
             (Pull(_Y, 1, 0.08, {"eyeSquintRight": 1}),)),
-    Control("eye.R", (68,), (0, 0, GAZE_FORWARD), "ring", 0.215, "gaze",
+    Control("eye.R", (68,), (0, 0, 0), "ring", 0.215, "gaze",
             (Pull(_X, -1, _GAZE_TRAVEL, {"eyeLookOutRight": 1}), Pull(_X, 1, _GAZE_TRAVEL, {"eyeLookInRight": 1}),
              Pull(_Y, 1, _GAZE_TRAVEL, {"eyeLookUpRight": 1}), Pull(_Y, -1, _GAZE_TRAVEL, {"eyeLookDownRight": 1})),
             rides=False, aims=True),
@@ -148,7 +153,7 @@ _RIGHT = (
              Pull(_X, -1, 0.12, {"mouthStretchRight": 1}), Pull(_X, 1, 0.12, {"mouthPuckerRight": 1}))),
 )  # fmt: skip
 _MIDDLE = (
-    Control("gaze", (68, 69), (0, 0, GAZE_FORWARD), "crosshair", 0.085, "gaze",
+    Control("gaze", (68, 69), (0, 0, 0), "crosshair", 0.085, "gaze",
             (Pull(_X, 1, _GAZE_TRAVEL, {"eyeLookOutLeft": 1, "eyeLookInRight": 1}),
              Pull(_X, -1, _GAZE_TRAVEL, {"eyeLookInLeft": 1, "eyeLookOutRight": 1}),
              Pull(_Y, 1, _GAZE_TRAVEL, _of_both("eyeLookUp")), Pull(_Y, -1, _GAZE_TRAVEL, _of_both("eyeLookDown"))),
@@ -160,7 +165,8 @@ _MIDDLE = (
     Control("mouth", (57, 8), (0, 0, 0), "double_arrow", 0.10, "middle",
             (Pull(_X, 1, 0.12, {"mouthLeft": 1}), Pull(_X, -1, 0.12, {"mouthRight": 1}),
              Pull(_Y, 1, 0.12, {"mouthShrugLower": 1, "mouthShrugUpper": 0.6}))),
-    Control("lips", (12,), (0.34, 0, 0), "knob", 0.055, "middle",
+    # Beside the mouth at the lips' own depth: farther away than they, it would come before them when the head turns.
+    Control("lips", (54,), (0.56, 0, 0), "knob", 0.055, "middle",
             (Pull(_Y, 1, 0.15, {"mouthFunnel": 1}), Pull(_Y, -1, 0.15, {"mouthRollUpper": 1, "mouthRollLower": 1}),
              Pull(_X, 1, 0.15, _of_both("mouthPucker")), Pull(_X, -1, 0.15, _of_both("mouthPress"))),
             rides=False),
@@ -220,10 +226,14 @@ def dress(rig: bpy.types.Object, control: Control, unit: float) -> None:
     bone.lock_rotation = bone.lock_scale = (True, True, True)
     bone.lock_rotation_w = True
     rig_shapes.color_bone(bone.bone, rig_shapes.CONTROL_COLORS[control.color])
+    limit = bone.constraints.get(LIMIT)
     if control.aims:
+        if limit is not None:  # of a rig from when the left eye's handle had one
+            bone.constraints.remove(limit)
+            bone.lock_location = (False, False, False)
         return
     bone.lock_location = [not low < high for low, high in control.limits]
-    limit = bone.constraints.get(LIMIT) or bone.constraints.new("LIMIT_LOCATION")
+    limit = limit or bone.constraints.new("LIMIT_LOCATION")
     limit.name, limit.owner_space, limit.use_transform_limit = LIMIT, "LOCAL", True
     for axis, name in enumerate("xyz"):
         for end, value in zip(("min", "max"), control.limits[axis] * unit, strict=True):

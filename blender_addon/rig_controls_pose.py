@@ -17,6 +17,7 @@ from portrait_shared.expression_library import EXPRESSIONS, VISEMES
 from portrait_shared.landmarks import INDEX_OF, MIRROR, NAMES
 
 from . import compat
+from .animation import SLIDER_GROUP
 from .plane_space import PlaneSpace
 from .rig import BONE_AXES, HEAD_BONE, rest_points
 from .rig_controls import CONTROLS, RigFrame
@@ -47,7 +48,7 @@ def set_sliders(rig: bpy.types.Object, weights: Mapping[str, float], key: bool =
     for name, weight in weights.items():
         if name in rig:
             rig[name] = float(weight)
-            if key and not _key(rig, rig, f'["{name}"]'):
+            if key and not _key(rig, rig, f'["{name}"]', SLIDER_GROUP):
                 unkeyed.append(name)
     rig.update_tag()
     return unkeyed
@@ -135,5 +136,5 @@ def _set_pose(
     return unkeyed
 
 
-def _key(rig: bpy.types.Object, owner: bpy.types.bpy_struct, path: str) -> bool:
-    return linked_action(rig) is None and compat.insert_key(owner, path)
+def _key(rig: bpy.types.Object, owner: bpy.types.bpy_struct, path: str, group: str = "") -> bool:
+    return linked_action(rig) is None and compat.insert_key(owner, path, group=group)

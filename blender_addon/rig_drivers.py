@@ -131,7 +131,7 @@ def _drive_sum(rig: bpy.types.Object, channel: str, unit: float) -> None:
         # The handles of both eyes and of each add up before they are told apart by direction; a farther target
         # turns the eyes less.
         variables["z"] = (_GAZE, 2)
-        terms = [f"({'+'.join(terms)})/max(.1,1+z*{_number(1 / (GAZE_FORWARD * unit))})"]
+        terms = [f"({'+'.join(terms)})/max(1,z*{_number(1 / (GAZE_FORWARD * unit))})"]
     pulled = "".join(f"+max(0,{term})" for term in terms)
     _driver(rig.pose.bones[sum_bone(channel)], "location", 0, variables, f"clamp(p{pulled},9*L-9,10-9*L)")
 

@@ -44,7 +44,9 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
             continue
         frames, values = sampled(fcurve)
         limits = SLIDER_RANGE if fcurve.data_path in sliders else None
-        keys = reduce(frames, values, tolerance / reach, np.array(breaks_of(fcurve), int), limits)
+        keys = reduce(
+            frames, values, tolerance / reach, np.array(breaks_of(fcurve), int), limits, exact_ends=True, steps=True
+        )
         if len(keys) >= len(fcurve.keyframe_points):
             samples += len(fcurve.keyframe_points)
             continue
@@ -58,7 +60,9 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
             f"No curve of the action “{action.name}” can do with fewer keys at this tolerance.",
             "Raise the tolerance, or leave the keys as they are.",
         )
-    _, locked = replace_range(rig, f"{action.name} cleaned", curves, lambda path: False, min(span), max(span))
+    _, locked = replace_range(
+        rig, f"{action.name} cleaned", curves, lambda path: False, min(span), max(span), keep_outside=False
+    )
     kept = sum(len(curve.keys) for curve in curves)
     return Report(kept, samples, error, (min(span), max(span)), tuple(locked_notes(locked)))
 

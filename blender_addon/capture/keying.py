@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,8 @@ import numpy as np
 from portrait_shared.blendshapes import shape_offsets
 from portrait_shared.landmarks import NAMES
 
-from ..animation import Curve, bone_path, locked_notes, property_path, replace_range
+from .. import head_turns
+from ..animation import SLIDER_GROUP, Curve, bone_of, bone_path, locked_notes, property_path, replace_range, resting
 from ..plane_space import PlaneSpace
 from ..rig import HEAD_BONE, face_width, rest_points
 from ..sampling import check_rig
@@ -21,7 +23,6 @@ from .controls import Controls
 from .head_pose import PIXELS_TO_CONTROL
 from .reduce import SLIDER_RANGE, Keys, evaluate, reduce
 
-CONTROL_GROUP: Final = "Face Controls"
 _MARKER: Final = "No face"
 _CUT_MARKER: Final = "Cut"
 # A weight's tolerance follows from how far it moves a point; these keep it within reason.
@@ -87,14 +88,14 @@ def key_controls(
         notes.append("This rig has no face controls, so its points were keyed.")
     if offsets is not None:
         _gather_points(gathered, offsets, space, tolerance)
-    _gather_head(gathered, controls, space, tolerance, face_width(rest))
-    owned = _owned_paths(controls, offsets is not None)
+    if controls.angles is not None and (said := head_turns.use_angles(rig)):
+        notes.append(said)
+    turn, _ = head_turns.turn_channel(rig)
+    _gather_head(gathered, rig, controls, space, tolerance, face_width(rest))
+    owned = _owned_paths(controls, offsets is not None, turn)
     first, last = int(controls.frames[0]), int(controls.frames[-1])
-    head = rig.pose.bones[HEAD_BONE]
-    if controls.angles is not None and head.rotation_mode != "ZXY":
-        notes.append(f"The head control turned by {head.rotation_mode}; it turns by ZXY angles now.")
-        head.rotation_mode = "ZXY"
-    _, locked = replace_range(rig, name, gathered.curves, owned.__contains__, first, last)
+    curves = [*gathered.curves, *_resting(rig, gathered.curves, owned, first, last)]
+    _, locked = replace_range(rig, name, curves, owned.__contains__, first, last)
     notes += locked_notes(locked)
     _mark(scene, rig, controls, markers)
     return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
@@ -135,7 +136,7 @@ def _gather_weights(gathered: _Gathered, controls: Controls, rest: np.ndarray, t
         allowed = float(np.clip(tolerance / max(reach, 1e-6), _LEAST_WEIGHT, _MOST_WEIGHT))
         if values.max() <= allowed:
             continue
-        gathered.add(property_path(name), 0, CONTROL_GROUP, values, allowed, reach, SLIDER_RANGE)
+        gathered.add(property_path(name), 0, SLIDER_GROUP, values, allowed, reach, SLIDER_RANGE)
 
 
 def _gather_points(gathered: _Gathered, offsets: np.ndarray, space: PlaneSpace, tolerance: float) -> None:
@@ -149,11 +150,14 @@ def _gather_points(gathered: _Gathered, offsets: np.ndarray, space: PlaneSpace, 
                          tolerance * space.metres_per_pixel, 1 / space.metres_per_pixel)  # fmt: skip
 
 
-def _gather_head(gathered: _Gathered, controls: Controls, space: PlaneSpace, tolerance: float, face: float) -> None:
+def _gather_head(
+    gathered: _Gathered, rig: bpy.types.Object, controls: Controls, space: PlaneSpace, tolerance: float, face: float
+) -> None:
     if controls.angles is not None:
-        for axis in range(3):  # the chin is about as far from the pivot as the face is wide
-            gathered.add(bone_path(HEAD_BONE, "rotation_euler"), axis, HEAD_BONE, controls.angles[:, axis],
-                         tolerance / face, face)  # fmt: skip
+        turn, _ = head_turns.turn_channel(rig)
+        for axis, values in enumerate(head_turns.turn_values(rig, controls.angles).T):
+            # The chin is about as far from the pivot as the face is wide.
+            gathered.add(turn, axis, HEAD_BONE, values, tolerance / face, face)
     if controls.moves is not None:
         values = controls.moves @ PIXELS_TO_CONTROL.T * space.metres_per_pixel
         for axis in range(3):
@@ -161,12 +165,24 @@ def _gather_head(gathered: _Gathered, controls: Controls, space: PlaneSpace, tol
                          tolerance * space.metres_per_pixel, 1 / space.metres_per_pixel)  # fmt: skip
 
 
-def _owned_paths(controls: Controls, points: bool) -> set[str]:
+def _resting(rig: bpy.types.Object, curves: Sequence[Curve], owned: set[str], first: int, last: int) -> list[Curve]:
+    """Channels that were captured at rest, and are set to something else without any key."""
+    there = {(curve.path, curve.index) for curve in curves}
+    channels = [
+        (path, index, bone_of(path) or SLIDER_GROUP)
+        for path in sorted(owned)
+        for index in range(3 if bone_of(path) else 1)
+        if (path, index) not in there
+    ]
+    return resting(rig, channels, first, last)
+
+
+def _owned_paths(controls: Controls, points: bool, turn: str) -> set[str]:
     owned = {property_path(name) for name in controls.owned}
     if points:
         owned |= {bone_path(name, "location") for name in NAMES}
     if controls.angles is not None:
-        owned.add(bone_path(HEAD_BONE, "rotation_euler"))
+        owned.add(turn)
     if controls.moves is not None:
         owned.add(bone_path(HEAD_BONE, "location"))
     return owned

@@ -21,12 +21,14 @@ class Keys:
     Attributes:
         frames, values: (K,).
         left, right: (K, 2) handles: frame and value.
+        held: (K,) bool, which keys hold their value up to the next one; none where None.
     """
 
     frames: np.ndarray
     values: np.ndarray
     left: np.ndarray
     right: np.ndarray
+    held: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -34,7 +36,7 @@ class Keys:
 
 def reduce(
     frames: np.ndarray, values: np.ndarray, tolerance: float, breaks: np.ndarray | None = None,
-    limits: tuple[float, float] | None = None,
+    limits: tuple[float, float] | None = None, exact_ends: bool = False, steps: bool = False,
 ) -> Keys:  # fmt: skip
     """Keys whose curve is nowhere further than the tolerance from the values.
 
@@ -45,22 +47,28 @@ def reduce(
         breaks: indices at which a new stretch begins: the curve before and after are fitted apart, and what lies
             between them is eased.
         limits: what the curve stays within also between frames; values that lie beyond them widen them.
+        exact_ends: the first and the last value are met exactly: a curve holds them before and after.
+        steps: values before a break are held up to it, instead.
     """
     frames, values = np.asarray(frames, np.float64), np.asarray(values, np.float64)
     if limits is not None:
         limits = min(limits[0], float(values.min())), max(limits[1], float(values.max()))
     bounds = [0, *(() if breaks is None else np.asarray(breaks, int).tolist()), len(frames)]
-    parts = [_fit(frames[a:b], values[a:b], tolerance, limits) for a, b in itertools.pairwise(bounds) if b > a]
+    parts = [
+        _fit(frames[a:b], values[a:b], tolerance, limits, exact_ends) for a, b in itertools.pairwise(bounds) if b > a
+    ]
     at = np.concatenate([part[0] for part in parts])
     heights = np.concatenate([part[1] for part in parts])
     slopes = np.concatenate([part[2] for part in parts])
     before, after = _handle_lengths(at)
     # Between two stretches nothing is known: handles lie flat there, and nothing swings over.
-    ends = np.cumsum([len(part[0]) for part in parts])[:-1]
+    ends = np.cumsum([len(part[0]) for part in parts], dtype=int)[:-1]
     into, out_of = slopes.copy(), slopes.copy()
     into[ends], out_of[ends - 1] = 0.0, 0.0
+    held = np.zeros(len(at), bool)
+    held[ends - 1] = steps
     return Keys(at, heights, np.column_stack((at - before, heights - into * before)),
-                np.column_stack((at + after, heights + out_of * after)))  # fmt: skip
+                np.column_stack((at + after, heights + out_of * after)), held)  # fmt: skip
 
 
 def evaluate(keys: Keys, frames: np.ndarray) -> np.ndarray:
@@ -70,6 +78,8 @@ def evaluate(keys: Keys, frames: np.ndarray) -> np.ndarray:
         return np.full(len(frames), keys.values[0])
     span = np.clip(np.searchsorted(keys.frames, frames, side="right") - 1, 0, len(keys) - 2)
     t = (frames - keys.frames[span]) / (keys.frames[span + 1] - keys.frames[span])
+    if keys.held is not None:
+        t = np.where(keys.held[span], np.floor(t), t)
     a, b, c, d = keys.values[span], keys.right[span, 1], keys.left[span + 1, 1], keys.values[span + 1]
     return np.asarray((1 - t) ** 3 * a + 3 * (1 - t) ** 2 * t * b + 3 * (1 - t) * t**2 * c + t**3 * d)
 
@@ -80,13 +90,14 @@ def _handle_lengths(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _fit(
-    frames: np.ndarray, values: np.ndarray, tolerance: float, limits: tuple[float, float] | None
+    frames: np.ndarray, values: np.ndarray, tolerance: float, limits: tuple[float, float] | None, exact_ends: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Keys' frames, values and slopes: each round adds a key where a span is worst, until all keep the tolerance."""
     last = len(frames) - 1
-    if np.ptp(values) <= tolerance:
-        middle = (values.max() + values.min()) / 2
-        return frames[:1], np.array([middle]), np.zeros(1)
+    if np.ptp(values) <= tolerance and (not exact_ends or values[0] == values[-1]):
+        # Where it ends as it began, that value: rest stays rest.
+        level = values[0] if values[0] == values[-1] else (values.max() + values.min()) / 2
+        return frames[:1], np.array([level]), np.zeros(1)
     knots = [0, last] if last > 0 else [0]
     while True:
         slopes = _slopes(frames, values, knots)

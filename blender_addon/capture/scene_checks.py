@@ -8,8 +8,8 @@ import bpy
 from ..problems import SceneError
 
 
-def check_animation(rig: bpy.types.Object) -> None:
-    """Raises SCENE, with what to do, for a rig whose animation may not be changed."""
+def check_editable(rig: bpy.types.Object) -> None:
+    """Raises SCENE, with what to do, for a rig that may not be keyed at all."""
     if rig.library is not None:
         raise SceneError(
             f"The rig “{rig.name}” is linked from {rig.library.filepath} and cannot be keyed here.",
@@ -20,6 +20,11 @@ def check_animation(rig: bpy.types.Object) -> None:
             f"The library override of the rig “{rig.name}” may not be edited.",
             "Make it editable: Object › Library Override › Make.",
         )
+
+
+def check_animation(rig: bpy.types.Object) -> None:
+    """Raises SCENE, with what to do, for a rig whose action may not be replaced."""
+    check_editable(rig)
     animation = rig.animation_data
     if animation is not None and animation.use_tweak_mode:
         raise SceneError(

@@ -6,18 +6,25 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ..animation import property_path, write_keys
+from .. import head_turns
+from ..animation import SLIDER_GROUP, Curve, plain_keys, property_path
 from ..rig import HEAD_BONE
+from ..rig_keys import key_whole_rig
 from . import performance
 
 
 def animate(rig: bpy.types.Object) -> None:
     """Keys the performance onto a rig: the head control's turns, and the sliders, each on its own keys."""
     head = performance.head_keys()
-    turns = np.array([(pitch, yaw, -roll) for _, (yaw, pitch, roll) in head])
-    frames = np.array([frame for frame, _ in head])
-    write_keys(rig, "Demo performance", {(HEAD_BONE, "rotation_euler"): (frames, turns)})
+    angles = np.array([(pitch, yaw, -roll) for _, (yaw, pitch, roll) in head])
+    frames = [frame for frame, _ in head]
+    head_turns.use_angles(rig)
+    turn, width = head_turns.turn_channel(rig)
+    curves = [
+        Curve(turn, axis, HEAD_BONE, plain_keys(frames, column), automatic=True)
+        for axis, column in enumerate(head_turns.turn_values(rig, angles).T)
+    ]
     for name, keys in performance.slider_keys().items():
-        for frame, weight in keys:
-            rig[name] = weight
-            rig.keyframe_insert(property_path(name), frame=frame, group="Sliders")
+        at, weights = zip(*keys, strict=True)
+        curves.append(Curve(property_path(name), 0, SLIDER_GROUP, plain_keys(at, weights), automatic=True))
+    key_whole_rig(rig, "Demo performance", curves, (turn, width), performance.FIRST, performance.LAST)

@@ -9,8 +9,7 @@ from typing import Any, Final
 import bpy
 import numpy as np
 
-from ..animation import Curve, bone_path, property_path, replace_range
-from ..capture.keying import CONTROL_GROUP
+from ..animation import SLIDER_GROUP, Curve, bone_path, property_path, replace_range
 from ..capture.reduce import SLIDER_RANGE, reduce
 from ..capture.scene_checks import check_animation
 from ..problems import SceneError
@@ -39,6 +38,7 @@ class Baked:
     @property
     def line(self) -> str:
         words = f"Frames {self.frames[0]}–{self.frames[1]}: {self.keys} keys for {self.samples} values"
+        words += "; frames before and after are not driven any more"
         return words + (f"; {len(self.locked)} locked channels were left alone" if self.locked else "")
 
 
@@ -75,11 +75,14 @@ def bake(scene: bpy.types.Scene, portrait: Any, frames: range, tolerance_percent
     for column, name in enumerate(driven):
         allowed = _WEIGHT_TOLERANCE * tolerance_percent / 100
         keys = reduce(at, weights[:, column], allowed, limits=SLIDER_RANGE)
-        curves.append(Curve(property_path(name), 0, CONTROL_GROUP, keys))
+        curves.append(Curve(property_path(name), 0, SLIDER_GROUP, keys))
     if HEAD_BONE in bones:
         rig.pose.bones[HEAD_BONE].rotation_mode = "ZXY"
     paths = {curve.path for curve in curves}
-    _, locked = replace_range(rig, f"{portrait.name} driven", curves, paths.__contains__, frames[0], frames[-1])
+    # What drove the frames outside is switched off for them too: the nearest driven pose is nearer to it than rest.
+    _, locked = replace_range(
+        rig, f"{portrait.name} driven", curves, paths.__contains__, frames[0], frames[-1], keep_outside=False
+    )
     driving.enabled = False
     count = sum(len(curve.keys) for curve in curves)
     return Baked(count, len(curves) * len(at), tuple(locked), (frames[0], frames[-1]))

@@ -10,9 +10,11 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import NAMES, STABLE
 from portrait_shared.track import LandmarkTrack
 
-from ..animation import write_keys
+from .. import head_turns
+from ..animation import Curve, bone_of, bone_path, plain_keys
 from ..plane_space import PlaneSpace
 from ..rig import BONE_AXES, HEAD_BONE, check_bones
+from ..rig_keys import key_whole_rig
 
 
 def import_track(rig: bpy.types.Object, space: PlaneSpace, track: LandmarkTrack) -> bpy.types.Action:
@@ -52,12 +54,19 @@ def import_track(rig: bpy.types.Object, space: PlaneSpace, track: LandmarkTrack)
         turns[row], moves[row] = before, BONE_AXES @ move
         unposed = (posed - pivot - move) @ rotation + pivot
         locations[row] = (unposed - rest) @ BONE_AXES.T
-    curves = {(name, "location"): (frames, locations[:, index]) for index, name in enumerate(NAMES)}
     if not flat:
-        curves[HEAD_BONE, "location"] = (frames, moves)
-        curves[HEAD_BONE, "rotation_euler"] = (frames, turns)
-    rig.pose.bones[HEAD_BONE].rotation_mode = "ZXY"
-    return write_keys(rig, f"{rig.name} performance", curves, interpolation="LINEAR")
+        head_turns.use_angles(rig)
+    turn, width = head_turns.turn_channel(rig)
+    columns = {bone_path(name, "location"): locations[:, index] for index, name in enumerate(NAMES)}
+    if not flat:
+        columns[bone_path(HEAD_BONE, "location")] = moves
+        columns[turn] = head_turns.turn_values(rig, turns)
+    curves = [
+        Curve(path, axis, bone_of(path), plain_keys(frames, column), "LINEAR")
+        for path, values in columns.items()
+        for axis, column in enumerate(values.T)
+    ]
+    return key_whole_rig(rig, f"{rig.name} performance", curves, (turn, width), frames[0], frames[-1])
 
 
 def _rigid(rest: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

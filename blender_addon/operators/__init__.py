@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import add, capture, driving, likeness, parts, preview, render, rig_controls, server_control, strip
+from . import add, capture, driving, keys, likeness, parts, preview, render, rig_controls, server_control, strip
 
 _CLASSES = (*add.CLASSES, *render.CLASSES, *preview.CLASSES, *parts.CLASSES, *server_control.CLASSES, *capture.CLASSES,
-            *rig_controls.CLASSES, *driving.CLASSES, *likeness.CLASSES, *strip.CLASSES)  # fmt: skip
+            *rig_controls.CLASSES, *keys.CLASSES, *driving.CLASSES, *likeness.CLASSES, *strip.CLASSES)  # fmt: skip
 
 
 def register() -> None:

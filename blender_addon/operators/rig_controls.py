@@ -18,7 +18,7 @@ _LIBRARY = [
 ]
 
 
-class _NeedsRig:
+class NeedsRig:
     """Operators for the active portrait's rig."""
 
     @classmethod
@@ -58,7 +58,7 @@ def _tell_unkeyed(operator: bpy.types.Operator, rig: bpy.types.Object, unkeyed: 
     operator.report({"WARNING"}, f"Locked channels got no key: {shown}. Unlock them in the Dope Sheet")
 
 
-class PORTRAIT_OT_add_controls(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_add_controls(NeedsRig, bpy.types.Operator):
     """Give the rig its handles and sliders, or mend them; keys are kept"""
 
     bl_idname = "portrait.add_controls"
@@ -72,7 +72,7 @@ class PORTRAIT_OT_add_controls(_NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_apply_expression(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_apply_expression(NeedsRig, bpy.types.Operator):
     """Set the sliders to an expression or a mouth shape of speech; auto keying keys them"""
 
     bl_idname = "portrait.apply_expression"
@@ -92,7 +92,7 @@ class PORTRAIT_OT_apply_expression(_NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_mirror_pose(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_mirror_pose(NeedsRig, bpy.types.Operator):
     """Exchange left and right of the whole pose: sliders, handles, points and the head's turn"""
 
     bl_idname = "portrait.mirror_pose"
@@ -105,7 +105,7 @@ class PORTRAIT_OT_mirror_pose(_NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_reset_pose(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_reset_pose(NeedsRig, bpy.types.Operator):
     """Put handles, points and sliders back to the photo; auto keying keys them"""
 
     bl_idname = "portrait.reset_pose"
@@ -132,7 +132,7 @@ class PORTRAIT_OT_reset_pose(_NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_make_pose_library(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_make_pose_library(NeedsRig, bpy.types.Operator):
     """Put the shipped expressions and visemes into the asset browser of this file, as poses"""
 
     bl_idname = "portrait.make_pose_library"
@@ -145,7 +145,7 @@ class PORTRAIT_OT_make_pose_library(_NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_save_pose(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_save_pose(NeedsRig, bpy.types.Operator):
     """Put the pose of now, sliders included, into the asset browser of this file"""
 
     bl_idname = "portrait.save_pose"

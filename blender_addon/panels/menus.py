@@ -7,8 +7,12 @@ from typing import Final
 
 import bpy
 
+from ..operators.common import active_portrait
+
 PIE_KEY: Final = {"type": "P", "value": "PRESS", "shift": True, "ctrl": True}
 KEYMAPS: Final = (("3D View", "VIEW_3D"), ("Sequencer", "SEQUENCE_EDITOR"))
+INSERT_KEY: Final = {"type": "I", "value": "PRESS"}
+"""In Pose Mode; where no slider of a portrait was changed, Blender goes on to its own Insert Keyframe."""
 
 
 class PORTRAIT_MT_pie(bpy.types.Menu):
@@ -35,12 +39,20 @@ def draw_add(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     self.layout.operator("portrait.add", text="Portrait", icon="USER")
 
 
+def draw_animation(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """The entry at the end of Animation in the menus Object and Pose."""
+    if active_portrait(context) is not None:
+        self.layout.separator()
+        self.layout.operator_menu_enum("portrait.key_all", "part", text="Key All of the Portrait")
+
+
 _shortcuts: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
 def register() -> None:
     bpy.utils.register_class(PORTRAIT_MT_pie)
     bpy.types.VIEW3D_MT_add.append(draw_add)
+    bpy.types.VIEW3D_MT_object_animation.append(draw_animation)
     keys = bpy.context.window_manager.keyconfigs.addon
     if keys is None:
         return
@@ -49,11 +61,14 @@ def register() -> None:
         shortcut = keymap.keymap_items.new("wm.call_menu_pie", **PIE_KEY)
         shortcut.properties.name = PORTRAIT_MT_pie.bl_idname
         _shortcuts.append((keymap, shortcut))
+    keymap = keys.keymaps.new(name="Pose", space_type="EMPTY")
+    _shortcuts.append((keymap, keymap.keymap_items.new("portrait.insert_keys", **INSERT_KEY)))
 
 
 def unregister() -> None:
     while _shortcuts:
         keymap, shortcut = _shortcuts.pop()
         keymap.keymap_items.remove(shortcut)
+    bpy.types.VIEW3D_MT_object_animation.remove(draw_animation)
     bpy.types.VIEW3D_MT_add.remove(draw_add)
     bpy.utils.unregister_class(PORTRAIT_MT_pie)

@@ -49,6 +49,7 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if LIMITS_PROPERTY in rig:
         layout.prop(rig, f'["{LIMITS_PROPERTY}"]', text="Limits")
     layout.operator_menu_enum("portrait.apply_expression", "expression", text="Expression", icon="USER")
+    layout.operator_menu_enum("portrait.key_all", "part", text="Key All", icon="KEY_HLT")
     layout.operator("portrait.mirror_pose", icon="MOD_MIRROR")
     row = layout.row(align=True)
     row.operator("portrait.reset_pose", text="Reset All").scope = "ALL"

@@ -153,6 +153,22 @@ def test_the_eyes_follow_an_object(portrait: Any) -> None:
     assert (pupils > 0.5).all(), "both look to the picture's right, where the target is"
 
 
+def test_a_far_target_turns_the_eyes_less_and_both_eyes_alike(portrait: Any) -> None:
+    unit = RigFrame.of(rest(portrait), portrait.space).unit
+    gaze = portrait.rig.pose.bones["gaze"]
+    turned = []
+    for far in (0.0, rig_controls.GAZE_FORWARD, 2 * rig_controls.GAZE_FORWARD):
+        gaze.location = (0.2 * unit, 0.0, far * unit)
+        turned.append((posed(portrait) - rest(portrait))[68, 0])
+    assert turned[0] == pytest.approx(turned[1], abs=TOLERANCE) and turned[2] == pytest.approx(
+        turned[0] / 2, abs=TOLERANCE
+    )
+    gaze.location = (0, 0, 0)
+    for name in ("eye.R", "eye.L"):
+        bone = portrait.rig.pose.bones[name]
+        assert CONTROLS[name].aims and LIMIT not in bone.constraints and not any(bone.lock_location), name
+
+
 def test_limits_hold_and_can_be_lifted(portrait: Any) -> None:
     slide(portrait, {"jawOpen": 0.9})
     pull(portrait, "jaw", {"-y": 0.6})

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever keys a range of frames leaves all frames before and after it as they were, to the last bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from portrait_shared.blendshapes import combine
+from portrait_shared.track import LandmarkTrack
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import compat  # noqa: E402
+from blender_addon.capture import keying, timing  # noqa: E402
+from blender_addon.capture.controls import Controls  # noqa: E402
+from blender_addon.capture.speech_shapes import Speech, controls_of_speech  # noqa: E402
+from blender_addon.demo import performance  # noqa: E402
+from blender_addon.demo.keying import animate  # noqa: E402
+from blender_addon.importers.live_link import controls_of_recording, read_live_link  # noqa: E402
+from blender_addon.importers.track import import_track  # noqa: E402
+from blender_addon.rig import rest_points  # noqa: E402
+from blender_addon.sampling import sample_rows  # noqa: E402
+from tests.blender.test_capture import csv  # noqa: E402
+
+FIRST, LAST = 101, 130
+FRAMES = np.arange(FIRST, LAST + 1)
+ASKED = sorted(
+    {*range(-3, 190, 8), 1, 5, 20, 60, 90, *range(93, 106), 113, *range(127, 137), 142, 149, 150, 151, 160, 170}
+)
+
+
+def points(portrait: Any) -> np.ndarray:
+    rows = dict(sample_rows(bpy.context.scene, portrait.rig, portrait.space, ASKED))
+    return np.stack([rows[frame] for frame in ASKED])
+
+
+def outside(first: int = FIRST, last: int = LAST) -> np.ndarray:
+    return np.array([not first <= frame <= last for frame in ASKED])
+
+
+def captured() -> Controls:
+    t = np.linspace(0, 1, len(FRAMES))
+    offsets = np.zeros((len(FRAMES), 70, 3))
+    offsets[:, 51, 1] = 2 + 3 * np.sin(5 * t)
+    weights = {"jawOpen": 0.4 + 0.3 * np.sin(6 * t), "mouthSmileLeft": np.full(len(t), 0.6), "eyeBlinkLeft": 0 * t}
+    owned = (*weights, "browInnerUp", "mouthSmileRight")
+    angles = np.column_stack((0.1 + 0.1 * t, 0.3 - t, 0.2 * t))
+    return Controls(
+        FRAMES, weights, owned, angles=angles, moves=np.column_stack((4 + 3 * t, 2 * t, 0 * t)), offsets=offsets
+    )
+
+
+def capture(portrait: Any, tmp_path: Path) -> None:
+    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, captured(), 0.5, "captured")
+
+
+def track(portrait: Any, tmp_path: Path) -> None:
+    rest = rest_points(portrait.rig, portrait.space).astype(float)
+    rows = np.stack([rest + combine(rest, {"jawOpen": 0.5 + 0.4 * np.sin(i / 3)}) for i in range(len(FRAMES))])
+    rows[..., 0] += 1.5
+    import_track(portrait.rig, portrait.space, LandmarkTrack(rows, tuple(portrait.size), 24.0, FIRST))
+
+
+def recording(portrait: Any, tmp_path: Path) -> None:
+    take = read_live_link(csv(tmp_path / "take.csv"))
+    controls = controls_of_recording(take, timing.Placement(float(FIRST), 24.0, FIRST, LAST))
+    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "recorded")
+
+
+def speech(portrait: Any, tmp_path: Path) -> None:
+    heard = Speech((("aa", 0.0, 0.6), ("PP", 0.6, 0.7), ("oh", 0.7, 1.3)), 0.0, 1.3, np.ones(20), 15.0)
+    controls = controls_of_speech(heard, timing.Placement(float(FIRST), 24.0, FIRST, LAST), 1.0)
+    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "spoken")
+
+
+def nothing(portrait: Any) -> None:
+    """A rig that was never keyed."""
+
+
+def posed(portrait: Any) -> None:
+    """Set by hand, without keys: what Expression does with auto keying off."""
+    rig = portrait.rig
+    rig["jawOpen"], rig["browInnerUp"], rig["mouthSmileRight"] = 0.3, 0.8, 0.5
+    rig.pose.bones["head"].rotation_euler = (0.1, -0.2, 0.05)
+    rig.pose.bones["head"].location = (0.02, 0.01, -0.01)
+    rig.pose.bones["outer_lip_52"].location = (0.01, 0.0, 0.0)
+    rig.update_tag()
+
+
+def keyed(portrait: Any) -> None:
+    """Eased keys before, in and after the range: a curve's handles depend on the keys beside them."""
+    rig = portrait.rig
+    for name, keys in {
+        "jawOpen": ((5, 0.1), (60, 0.9), (110, 0.2), (150, 0.7), (170, 0.1)),
+        "browInnerUp": ((1, 0.0), (95, 1.0), (120, 0.3)), "mouthSmileLeft": ((115, 0.4), (140, 0.1)),
+        "mouthSmileRight": ((115, 0.4), (125, 0.9)), "eyeBlinkLeft": ((100, 0.2), (131, 0.8)),
+    }.items():  # fmt: skip
+        for frame, value in keys:
+            rig[name] = value
+            rig.keyframe_insert(f'["{name}"]', frame=frame)
+    head = rig.pose.bones["head"]
+    for frame, angle in ((20, 0.2), (90, -0.3), (160, 0.4)):
+        head.rotation_euler[1] = angle
+        head.keyframe_insert("rotation_euler", frame=frame)
+    kinds = ("LINEAR", "CONSTANT", "BOUNCE", "ELASTIC", "BACK")
+    for fcurve, kind in zip(list(compat.fcurves_of(rig))[-3:], kinds, strict=False):
+        for key in fcurve.keyframe_points:
+            key.interpolation, key.back = kind, 3.0
+    line = next(c for c in compat.fcurves_of(rig) if c.data_path == '["mouthSmileRight"]')
+    line.extrapolation = "LINEAR"
+
+
+def quaternion(portrait: Any) -> None:
+    head = portrait.rig.pose.bones["head"]
+    head.rotation_mode = "QUATERNION"
+    for frame, turn in ((10, (0.98, 0.1, 0.1, 0.1)), (100, (0.97, -0.1, 0.2, 0.0))):
+        head.rotation_quaternion = turn
+        head.keyframe_insert("rotation_quaternion", frame=frame)
+
+
+BEFORE = (nothing, posed, keyed, quaternion)
+
+
+@pytest.mark.parametrize("before", BEFORE, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("keys", (capture, track, recording, speech), ids=lambda each: each.__name__)
+def test_frames_outside_stay(
+    portrait: Any, tmp_path: Path, keys: Callable[[Any, Path], None], before: Callable[[Any], None]
+) -> None:
+    before(portrait)
+    was = points(portrait)
+    keys(portrait, tmp_path)
+    now = points(portrait)
+    np.testing.assert_array_equal(now[outside()], was[outside()])
+    assert np.abs(now[~outside()] - was[~outside()]).max() > 1, "and those inside are the new ones"
+    keys(portrait, tmp_path)
+    again = points(portrait)
+    np.testing.assert_array_equal(again[outside()], was[outside()], "also when it is done again")
+    np.testing.assert_allclose(again, now, atol=2e-3)
+
+
+@pytest.mark.parametrize("before", (posed, keyed, quaternion), ids=lambda each: each.__name__)
+def test_demo_motion_leaves_what_comes_after_it(portrait: Any, before: Callable[[Any], None]) -> None:
+    before(portrait)
+    was = points(portrait)
+    animate(portrait.rig)
+    now, other = points(portrait), outside(performance.FIRST, performance.LAST)
+    np.testing.assert_array_equal(now[other], was[other])
+
+
+def test_a_track_and_the_demo_are_all_that_moves_their_frames(portrait: Any, tmp_path: Path) -> None:
+    """Sliders and handles that were set or keyed before would add to them."""
+    track(portrait, tmp_path)
+    alone = points(portrait)[~outside()]
+    portrait.rig.animation_data.action = None
+    keyed(portrait)
+    posed(portrait)
+    portrait.rig.pose.bones["jaw"].location = (0.01, -0.02, 0)
+    portrait.rig.pose.bones["head"].scale = (1.1, 1.1, 1.1)
+    track(portrait, tmp_path)
+    np.testing.assert_allclose(points(portrait)[~outside()], alone, atol=2e-3)
+
+
+def test_a_capture_that_begins_at_rest_needs_no_key_before_it(portrait: Any) -> None:
+    swell = np.sin(np.linspace(0, np.pi, len(FRAMES))) ** 2
+    swell[-1] = 0.0
+    controls = Controls(FRAMES, {"jawOpen": swell}, ("jawOpen",))
+    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "captured")
+    (curve,) = compat.fcurves_of(portrait.rig)
+    assert [curve.keyframe_points[index].co[0] for index in (0, -1)] == [FIRST, LAST]
+
+
+def test_a_channel_that_rests_again_loses_its_keys_and_its_value(portrait: Any) -> None:
+    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, captured(), 0.5, "captured")
+    bpy.context.scene.frame_set(FIRST + 5)
+    resting = Controls(FRAMES, {}, ("jawOpen", "mouthSmileLeft"))
+    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, resting, 0.5, "captured")
+    assert portrait.rig["jawOpen"] == 0.0 and portrait.rig["mouthSmileLeft"] == 0.0
+    assert not {'["jawOpen"]', '["mouthSmileLeft"]'} & {curve.data_path for curve in compat.fcurves_of(portrait.rig)}
+
+
+def test_cleaning_keeps_what_is_held(portrait: Any, tmp_path: Path) -> None:
+    capture(portrait, tmp_path)
+    was = points(portrait)
+    bpy.ops.portrait.clean_keys(tolerance=2.0)
+    now = points(portrait)
+    np.testing.assert_array_equal(now[outside()], was[outside()])
+    assert np.abs(now - was).max() < 2.5
