@@ -36,6 +36,7 @@ class Job(ABC):
         error: why it failed.
         note: what it is doing, for the panel.
         notes: what the user should know once it is done, in sentences.
+        told_in_section: whether a section of its own shows how it ended, so that the panel's line need not.
     """
 
     label = "Job"
@@ -46,6 +47,7 @@ class Job(ABC):
         self.error: PortraitError | None = None
         self.note = "Waiting"
         self.notes: list[str] = []
+        self.told_in_section = False
         self._launch = launch
         self._worker: Worker | None = None
         self._cancelled = False

@@ -94,6 +94,28 @@ def add_strip(
     return strip
 
 
+def add_sound(scene: bpy.types.Scene, path: Path, frames: range) -> Any | None:
+    """A new sound strip that begins at the first of the frames; None where a strip has this file there already.
+
+    Raises:
+        PortraitError: SCENE where there is no channel left, or Blender cannot play the file.
+    """
+    editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
+    strips = compat.strips_of(editor)
+    for strip in strips:
+        if strip.type == "SOUND" and strip.sound is not None:
+            same = Path(bpy.path.abspath(strip.sound.filepath)) == path
+            if same and compat.media_start(strip) == frames[0]:
+                return None
+    channel = _free_channel(strips, frames)
+    try:
+        return strips.new_sound(path.name, stored_directory(path.parent) + path.name, channel, frames[0])
+    except RuntimeError as error:
+        raise SceneError(
+            f"Blender cannot play {path.name} as sound.", "Convert it to .wav to hear it; its keys are set."
+        ) from error
+
+
 def remove_strips(portrait_uid: str) -> None:
     """Takes all strips of a portrait out of the sequencers."""
     for scene in bpy.data.scenes:

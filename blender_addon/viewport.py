@@ -6,7 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import bpy
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from mathutils import Quaternion, Vector
+from portrait_shared.landmarks import NAMES
 
 from . import modes
 
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
 _FRONT: Final = Quaternion((0.7071068, 0.7071068, 0.0, 0.0))  # numpad 1
 _MARGIN: Final = 1.25
 _LEAST_SHARE: Final = 0.25  # of a region, that must be free for a picture to be fitted into it
+_NEAR: Final = Vector((0.0, 0.0, 1.0))
+_FACING: Final = 0.7  # within some 45 degrees of the front
+_LEAST_FACE: Final = 0.3  # of the viewport: a smaller face has handles that are hard to pick
+_FACE_MARGIN: Final = 1.1
+_HANDLES_ROOM: Final = 0.35  # of the face's width and height, on each side: the pad beside the mouth, the halo's front
 _SENSOR_MILLIMETRES: Final = 36.0
 _ORTHO_ZOOM: Final = 2.0  # CAMERA_PARAM_ZOOM_INIT_PERSP of Blender's own camera code
 
@@ -79,6 +87,72 @@ def look_from_front(
     view.view_distance = pixel * max(width, height) * space.lens / (_SENSOR_MILLIMETRES * _ORTHO_ZOOM)
 
 
+def look_at_face(
+    region: bpy.types.Region, space: bpy.types.SpaceView3D, portrait: PORTRAIT_PG_portrait, free: Rectangle
+) -> bool:
+    """Fits the face with its handles into a part of a 3D viewport, unless it is seen well there; whether it did.
+
+    A camera's view is left alone: it belongs to the scene.
+    """
+    view = space.region_3d
+    if view.view_perspective == "CAMERA":
+        return False
+    corners = _face_corners(portrait)
+    turn = portrait.plane.matrix_world.to_quaternion() @ _FRONT
+    facing = (turn @ _NEAR).dot(view.view_rotation @ _NEAR) > _FACING
+    if facing and _is_seen_well([location_3d_to_region_2d(region, view, corner) for corner in corners], free):
+        return False
+    if not facing:
+        view.view_rotation = turn
+    wide, high = (corners[1] - corners[0]).length, (corners[2] - corners[0]).length
+    pixel = _FACE_MARGIN * max(wide / max(free.right - free.left, 1), high / max(free.top - free.bottom, 1))
+    aside = Vector(((free.left + free.right - region.width) / 2, (free.bottom + free.top - region.height) / 2, 0))
+    view.view_location = sum(corners, Vector()) / len(corners) - view.view_rotation @ (aside * pixel)
+    longer = pixel * max(region.width, region.height)
+    view.view_distance = longer * space.lens / (_SENSOR_MILLIMETRES * _ORTHO_ZOOM)
+    return True
+
+
+def _is_seen_well(places: list[Vector | None], free: Rectangle) -> bool:
+    """Whether the corners of a face, pixels of the region or None behind the viewer, lie free and are large enough."""
+    if any(place is None for place in places):
+        return False
+    across, up = [place.x for place in places], [place.y for place in places]
+    inside = min(across) >= free.left and max(across) <= free.right and min(up) >= free.bottom and max(up) <= free.top
+    share = max(
+        (max(across) - min(across)) / max(free.right - free.left, 1),
+        (max(up) - min(up)) / max(free.top - free.bottom, 1),
+    )
+    return inside and share > _LEAST_FACE
+
+
+def _face_corners(portrait: PORTRAIT_PG_portrait) -> list[Vector]:
+    """Lower left, lower right, upper left, upper right of the face as it is posed, with room for its handles."""
+    heads = np.array([portrait.rig.pose.bones[name].head for name in NAMES])
+    low, high = heads.min(0), heads.max(0)
+    room = _HANDLES_ROOM * (high - low)
+    middle = (low[1] + high[1]) / 2
+    xs, zs = (low[0] - room[0], high[0] + room[0]), (low[2] - room[2], high[2] + room[2])
+    return [portrait.rig.matrix_world @ Vector((x, middle, z)) for z in zs for x in xs]
+
+
+def face_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
+    """`look_at_face` in the 3D viewport under the mouse, else in the window's largest."""
+    area = _viewport_of(context)
+    if area is not None:
+        context.view_layer.update()
+        region = next(region for region in area.regions if region.type == "WINDOW")
+        if look_at_face(region, area.spaces.active, portrait, free_part(area, region)):
+            area.tag_redraw()
+
+
+def _viewport_of(context: bpy.types.Context) -> bpy.types.Area | None:
+    areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
+    if context.area in areas:
+        return context.area
+    return max(areas, key=lambda area: area.width * area.height, default=None)
+
+
 def shows_pictures(space: bpy.types.SpaceView3D) -> bool:
     """Whether a 3D viewport shows the pictures on their planes, and not just their grey shapes."""
     shading = space.shading
@@ -97,11 +171,10 @@ def show_pictures(space: bpy.types.SpaceView3D) -> None:
 
 def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
     """Does so, and shows the photo, in the 3D viewport under the mouse, else in the window's largest."""
-    areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
-    if not areas:
+    area = _viewport_of(context)
+    if area is None:
         return
     context.view_layer.update()  # a new plane's matrix is not known yet
-    area = context.area if context.area in areas else max(areas, key=lambda area: area.width * area.height)
     region = next(region for region in area.regions if region.type == "WINDOW")
     look_from_front(area.spaces.active, region.width, region.height, portrait, free_part(area, region))
     show_pictures(area.spaces.active)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,7 @@ import bpy
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import server
+from .. import sequencer, server
 from ..properties import PORTRAIT_PG_portrait
 from ..rig import rest_points
 from ..sampling import check_rig
@@ -109,8 +109,10 @@ class _CaptureJob(CommandJob):
         return super().new_worker()
 
     def done(self, report: Report) -> None:
+        """The panel shows the report whole; the job's own line would show it a second time, and cut."""
         self.report = report
         self.note = report.line
+        self.told_in_section = True
 
     def _part(self) -> list[str]:
         words = ["--from", f"{self._source.start:.4f}", "--progress"]
@@ -151,10 +153,11 @@ class SpeechCaptureJob(_CaptureJob):
     label = "Capture Speech"
 
     def __init__(
-        self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions, text: str = "", strength: float = 1.0
-    ) -> None:
+        self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions, text: str = "", strength: float = 1.0,
+        add_sound: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(uid, launch, source, keys)
-        self._text, self._strength = text, strength
+        self._text, self._strength, self._add_sound = text, strength, add_sound
 
     def words(self, output: Path) -> Sequence[str]:
         return ["visemes", str(self._source.path), "--output", str(output), *self._part(), f"--text={self._text}",
@@ -171,4 +174,19 @@ class SpeechCaptureJob(_CaptureJob):
                 ErrorCode.SCENE, f"No speech was heard in {self._source.path.name}.",
                 "Choose a part in which somebody speaks.",
             )  # fmt: skip
-        self.done(key(scene, portrait, controls, self._source.path.stem, self._keys))
+        report = key(scene, portrait, controls, self._source.path.stem, self._keys)
+        if self._add_sound:
+            report = replace(report, notes=(*report.notes, *self._sound(scene, report.frames)))
+            keep_report(portrait.uid, report)
+        self.done(report)
+
+    def _sound(self, scene: bpy.types.Scene, keyed: tuple[int, int]) -> list[str]:
+        """Puts the sound under the keys, for playing; what became of it."""
+        start = round(self._source.placement.origin)
+        try:
+            strip = sequencer.add_sound(scene, self._source.path, range(start, max(start, keyed[1]) + 1))
+        except PortraitError as error:
+            return [str(error)]
+        if strip is None:
+            return []
+        return [f"The sound is in the sequencer, in channel {strip.channel}."]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
 from .. import problems, server
@@ -188,6 +188,7 @@ class _CaptureSpeech(KeySettings):
                 self.key_options(),
                 self.text,
                 self.strength,
+                getattr(self, "add_sound", False),
             )
         except PortraitError as error:
             return report(self, error, portrait.uid)
@@ -206,6 +207,11 @@ class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.O
     filter_glob: StringProperty(default=_SOUNDS, options={"HIDDEN"})
     first_frame: IntProperty(
         name="First Frame", description="Let the sound begin on this frame of the scene", default=1
+    )
+    add_sound: BoolProperty(
+        name="Add Sound Strip",
+        description="Put the sound into the sequencer too, in time with the keys, where it is not there yet",
+        default=True,
     )
 
     def source(self, context: bpy.types.Context) -> strips.Source:

@@ -13,8 +13,8 @@ from ..portrait_parts import check_plane
 from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
 from ..scene_time import stretch
-from ..viewport import select_only, show_pictures
-from .common import AsksForFile, AsksForPicture, OnPortrait, report, scene_of
+from ..viewport import face_in_window, select_only, show_pictures
+from .common import AsksForFile, AsksForPicture, OnPortrait, has_window, report, scene_of
 
 
 class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):
@@ -183,7 +183,7 @@ class PORTRAIT_OT_show_colors(bpy.types.Operator):
 
 
 class PORTRAIT_OT_pose(OnPortrait, bpy.types.Operator):
-    """Make the portrait's rig active and go to Pose Mode"""
+    """Make the portrait's rig active, go to Pose Mode, and look at the face where it is not seen well"""
 
     bl_idname = "portrait.pose"
     bl_label = "Pose"
@@ -197,6 +197,8 @@ class PORTRAIT_OT_pose(OnPortrait, bpy.types.Operator):
             return {"CANCELLED"}
         select_only(layer, portrait.rig)
         bpy.ops.object.mode_set(mode="POSE")
+        if has_window(context):
+            face_in_window(context, portrait)
         return {"FINISHED"}
 
 

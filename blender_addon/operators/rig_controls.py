@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 from portrait_shared.errors import PortraitError
-from portrait_shared.expression_library import EXPRESSIONS, VISEMES
+from portrait_shared.expression_library import EXAMPLES, EXPRESSIONS, VISEMES
 
 from .. import problems, rig, rig_controls_library, rig_controls_pose
 from ..sampling import check_rig
@@ -14,7 +14,10 @@ from .common import active_portrait, has_window, report, scene_of
 
 _LIBRARY = [
     *((name, name.title(), f"Set the expression “{name}” on the whole face") for name in EXPRESSIONS),
-    *((name, f"Viseme {name}", f"Set the mouth's shape for “{name}”; the eyes stay") for name in VISEMES),
+    *(
+        (name, f"{name} ({EXAMPLES[name]})", f"Set the mouth's shape for {EXAMPLES[name]}; the eyes stay")
+        for name in VISEMES
+    ),
 ]
 
 
@@ -45,8 +48,17 @@ def _keys_itself(context: bpy.types.Context) -> bool:
     return context.scene.tool_settings.use_keyframe_insert_auto
 
 
-def _tell_unkeyed(operator: bpy.types.Operator, rig: bpy.types.Object, unkeyed: list[str]) -> None:
-    """The pose is set all the same, and lasts until the frame is changed: as when a bone is moved by hand."""
+def _tell_unkeyed(operator: bpy.types.Operator, rig: bpy.types.Object, unkeyed: list[str], asked: bool) -> None:
+    """The pose is set all the same, and lasts until the frame is changed: as when a bone is moved by hand.
+
+    Args:
+        asked: whether it was to be keyed.
+    """
+    if not asked:
+        operator.report(
+            {"INFO"}, "Set, not keyed yet: Key All keys it on this frame, I over the viewport in Pose Mode too"
+        )
+        return
     if not unkeyed:
         return
     linked = rig_controls_pose.linked_action(rig)
@@ -88,7 +100,8 @@ class PORTRAIT_OT_apply_expression(NeedsRig, bpy.types.Operator):
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         weights = rig_controls_pose.library_weights(self.expression)
         scaled = {name: weight * self.amount for name, weight in weights.items()}
-        _tell_unkeyed(self, portrait.rig, rig_controls_pose.set_sliders(portrait.rig, scaled, _keys_itself(context)))
+        keys = _keys_itself(context)
+        _tell_unkeyed(self, portrait.rig, rig_controls_pose.set_sliders(portrait.rig, scaled, keys), keys)
         return {"FINISHED"}
 
 
@@ -100,8 +113,8 @@ class PORTRAIT_OT_mirror_pose(NeedsRig, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
-        unkeyed = rig_controls_pose.mirror(portrait.rig, portrait.space, _keys_itself(context))
-        _tell_unkeyed(self, portrait.rig, unkeyed)
+        keys = _keys_itself(context)
+        _tell_unkeyed(self, portrait.rig, rig_controls_pose.mirror(portrait.rig, portrait.space, keys), keys)
         return {"FINISHED"}
 
 
@@ -128,7 +141,8 @@ class PORTRAIT_OT_reset_pose(NeedsRig, bpy.types.Operator):
             if not bones:
                 self.report({"WARNING"}, "Select handles or points in Pose Mode first")
                 return {"CANCELLED"}
-        _tell_unkeyed(self, portrait.rig, rig_controls_pose.reset(portrait.rig, bones, _keys_itself(context)))
+        keys = _keys_itself(context)
+        _tell_unkeyed(self, portrait.rig, rig_controls_pose.reset(portrait.rig, bones, keys), keys)
         return {"FINISHED"}
 
 

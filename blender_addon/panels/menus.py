@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 import bpy
+from portrait_shared.expression_library import EXAMPLES, EXPRESSIONS, VISEMES
 
 from ..operators.common import active_portrait
 
@@ -33,6 +34,25 @@ class PORTRAIT_MT_pie(bpy.types.Menu):
         pie.operator("portrait.cancel", icon="CANCEL")
 
 
+class PORTRAIT_MT_expressions(bpy.types.Menu):
+    """Faces, and mouth shapes of speech, each with a word in which it is heard."""
+
+    bl_idname = "PORTRAIT_MT_expressions"
+    bl_label = "Expression"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        row = self.layout.row()
+        half = (len(VISEMES) + 1) // 2
+        names = list(VISEMES)
+        for heading, part in (("Faces", list(EXPRESSIONS)), ("Speech", names[:half]), ("", names[half:])):
+            column = row.column()
+            column.label(text=heading)
+            column.separator()
+            for name in part:
+                text = f"{name} ({EXAMPLES[name]})" if name in EXAMPLES else name.title()
+                column.operator("portrait.apply_expression", text=text).expression = name
+
+
 def draw_add(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     """The entry at the end of Shift-A in the 3D viewport."""
     self.layout.separator()
@@ -51,6 +71,7 @@ _shortcuts: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 def register() -> None:
     bpy.utils.register_class(PORTRAIT_MT_pie)
+    bpy.utils.register_class(PORTRAIT_MT_expressions)
     bpy.types.VIEW3D_MT_add.append(draw_add)
     bpy.types.VIEW3D_MT_object_animation.append(draw_animation)
     keys = bpy.context.window_manager.keyconfigs.addon
@@ -71,4 +92,5 @@ def unregister() -> None:
         keymap.keymap_items.remove(shortcut)
     bpy.types.VIEW3D_MT_object_animation.remove(draw_animation)
     bpy.types.VIEW3D_MT_add.remove(draw_add)
+    bpy.utils.unregister_class(PORTRAIT_MT_expressions)
     bpy.utils.unregister_class(PORTRAIT_MT_pie)

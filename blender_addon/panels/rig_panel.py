@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
 
 import bpy
 from portrait_shared.blendshapes import ARKIT_NAMES, REGIONS
@@ -17,6 +18,7 @@ from .sections import draw_text
 
 _WORDS = re.compile(r"[A-Z][a-z]*")
 _LABEL_SHARE = 0.34
+HEAD_HINT: Final = "Head, seen from the front: R tilts, R Z turns, R X nods."
 _ALONE = {"tongueOut": "Tongue Out", "cheekPuff": "Puff", "browInnerUp": "Inner Up"}
 
 
@@ -48,7 +50,7 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
             row.prop(collection, "is_visible", text=name, toggle=True)
     if LIMITS_PROPERTY in rig:
         layout.prop(rig, f'["{LIMITS_PROPERTY}"]', text="Limits")
-    layout.operator_menu_enum("portrait.apply_expression", "expression", text="Expression", icon="USER")
+    layout.menu("PORTRAIT_MT_expressions", icon="USER")
     layout.operator_menu_enum("portrait.key_all", "part", text="Key All", icon="KEY_HLT")
     layout.operator("portrait.mirror_pose", icon="MOD_MIRROR")
     row = layout.row(align=True)
@@ -57,6 +59,7 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row(align=True)
     row.operator("portrait.save_pose", icon="ASSET_MANAGER")
     row.operator("portrait.make_pose_library", text="Pose Library")
+    draw_text(layout, context, HEAD_HINT, "INFO")
     missing = rig_module.missing_controls(rig)
     if missing:
         shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")

@@ -91,7 +91,8 @@ def draw_status(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | Non
         row.alert = True
         row.label(text=problem.message, icon="ERROR")
     elif own is not None:
-        row.label(text=f"{own.label}: {own.note}", icon="INFO")
+        # What a section of its own shows whole is not shown here a second time, and cut.
+        row.label(text=f"{own.label}: {'done' if own.told_in_section else own.note}", icon="INFO")
     else:
         row.label(text="")
 

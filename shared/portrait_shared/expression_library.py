@@ -77,3 +77,10 @@ VISEMES: Final[Mapping[str, Weights]] = MappingProxyType({
     "ou": _weights(jawOpen=0.1, mouthPucker=0.95, mouthFunnel=0.15),
 })  # fmt: skip
 """Mouth shapes of speech; `sil` is silence."""
+
+EXAMPLES: Final[Mapping[str, str]] = MappingProxyType({
+    "sil": "silence", "PP": "p in “put”", "FF": "f in “fat”", "TH": "th in “think”", "DD": "d in “doll”",
+    "kk": "c in “call”", "CH": "ch in “chair”", "SS": "s in “sir”", "nn": "n in “not”", "RR": "r in “red”",
+    "aa": "a in “car”", "E": "e in “bed”", "ih": "i in “tip”", "oh": "o in “toe”", "ou": "oo in “book”",
+})  # fmt: skip
+"""For each viseme a sound and a word in which it is heard."""

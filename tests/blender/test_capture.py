@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,12 +27,14 @@ from blender_addon import animation, compat, problems, scene_time  # noqa: E402
 from blender_addon.capture import cleaning, jobs, keying, strips  # noqa: E402
 from blender_addon.capture.controls import Controls, VideoOptions  # noqa: E402
 from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
+from blender_addon.capture.speech_shapes import Speech  # noqa: E402
 from blender_addon.capture.timing import Placement  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.operators.capture_settings import VideoSettings, begin_at_current_frame  # noqa: E402
 from blender_addon.panels import capture_panel  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
+from blender_addon.server import Launch  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
 from tests.blender.test_capture_maths import a_blink  # noqa: E402
 from tests.blender.test_panels import CheckedLayout  # noqa: E402
@@ -538,3 +541,52 @@ def test_the_panel_offers_capture_and_tells_what_became_of_it(portrait: Any, tmp
     bpy.ops.portrait.import_live_link(filepath=str(csv(tmp_path / "take.csv", ("HeadRoll",))))
     text = " ".join(drawn(view).split())
     assert "keys," in text and "columns are not in the file" in text
+
+
+NO_SERVER = Launch((), "cpu", False, False)
+
+
+def wav(path: Path, seconds: float = 1.0) -> Path:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(b"\0\0" * int(8000 * seconds))
+    return path
+
+
+def test_a_captured_sound_lies_under_its_keys_once(portrait: Any, tmp_path: Path) -> None:
+    scene, path = bpy.context.scene, wav(tmp_path / "said.wav")
+    editor = scene.sequence_editor_create()
+    compat.strips_of(editor).new_effect("mine", "COLOR", 1, 1, **_effect_end(500))
+    heard = Speech((("aa", 0.0, 0.5), ("oh", 0.5, 1.0)), 0.0, 1.0, np.ones(15), 15.0)
+    for _ in range(2):
+        source = strips.source_of_file(scene, str(path), 101)
+        job = jobs.SpeechCaptureJob(portrait.uid, NO_SERVER, source, jobs.KeyOptions(), add_sound=True)
+        job.take_up(heard)
+    sounds = [strip for strip in compat.strips_of(editor) if strip.type == "SOUND"]
+    assert [(compat.strip_start(strip), strip.channel) for strip in sounds] == [(101, 2)], "in a free channel, and once"
+    assert strips.source_of_strip(scene, sounds[0]).placement.origin == pytest.approx(101.0), "in time with the keys"
+    silent = jobs.SpeechCaptureJob(
+        portrait.uid, NO_SERVER, strips.source_of_file(scene, str(path), 300), jobs.KeyOptions()
+    )
+    silent.take_up(heard)
+    assert len([strip for strip in compat.strips_of(editor) if strip.type == "SOUND"]) == 1, (
+        "only where it is asked for"
+    )
+    told = bpy.ops.portrait.capture_speech.get_rna_type().properties["add_sound"]
+    assert told.default and not told.is_skip_save, "one click, remembered"
+
+
+def _effect_end(frame: int) -> dict[str, int]:
+    """Of a strip that covers the frames from 1: what says where it ends was renamed in Blender 5."""
+    known = bpy.types.StripsTopLevel if hasattr(bpy.types, "StripsTopLevel") else bpy.types.SequencesTopLevel
+    parameters = known.bl_rna.functions["new_effect"].parameters
+    return {"length": frame} if "length" in parameters else {"frame_end": frame}
+
+
+def test_the_result_of_a_capture_is_shown_once(portrait: Any, tmp_path: Path) -> None:
+    source = strips.source_of_file(bpy.context.scene, str(wav(tmp_path / "said.wav")), 1)
+    job = jobs.SpeechCaptureJob(portrait.uid, NO_SERVER, source, jobs.KeyOptions())
+    job.take_up(Speech((("aa", 0.0, 0.5),), 0.0, 1.0, np.ones(15), 15.0))
+    assert job.told_in_section and job.note == job.report.line

@@ -76,7 +76,8 @@ def head_x(portrait: Any) -> tuple[np.ndarray, np.ndarray]:
     """The head's keyed place from side to side, as (frames, pixels)."""
     path = 'pose.bones["head"].location'
     curve = next(c for c in compat.fcurves_of(portrait.rig) if (c.data_path, c.array_index) == (path, 0))
-    frames = np.arange(round(curve.keyframe_points[0].co[0]), round(curve.keyframe_points[-1].co[0]) + 1)
+    keys = [point.co[0] for point in curve.keyframe_points if point.type != "MOVING_HOLD"]  # those hold what is outside
+    frames = np.arange(round(keys[0]), round(keys[-1]) + 1)
     return frames, np.array([curve.evaluate(frame) for frame in frames]) / portrait.space.metres_per_pixel
 
 

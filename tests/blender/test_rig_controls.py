@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.blendshapes import ARKIT_NAMES, MIRRORED_NAMES, combine
-from portrait_shared.expression_library import EXPRESSIONS, VISEMES
+from portrait_shared.expression_library import EXAMPLES, EXPRESSIONS, VISEMES
 from portrait_shared.landmarks import INDEX_OF, MIRROR, NAMES
 
 bpy = pytest.importorskip("bpy")
 
+from mathutils import Matrix  # noqa: E402
+
 from blender_addon import compat, portrait_parts, rig_controls, rig_drivers  # noqa: E402
 from blender_addon import rig as rig_module  # noqa: E402
-from blender_addon.panels import rig_panel  # noqa: E402
+from blender_addon.panels import menus, rig_panel  # noqa: E402
 from blender_addon.rig_controls import CONTROLS, LIMIT, RigFrame  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
 
@@ -516,6 +518,9 @@ class Layout:
                 assert getattr(getattr(bpy.ops, area), operator).get_rna_type()
                 self.seen.append(positional[0])
                 return SimpleNamespace()
+            if name == "menu":
+                assert getattr(bpy.types, positional[0]).is_registered
+                self.seen.append(positional[0])
             if name == "label":
                 self.seen.append(named["text"])
             return Layout(self.seen)
@@ -529,6 +534,8 @@ def drawn() -> str:
         assert panel.is_registered
         if panel.poll(bpy.context):
             panel.draw(SimpleNamespace(layout=Layout(seen)), bpy.context)
+    if "PORTRAIT_MT_expressions" in seen:
+        menus.PORTRAIT_MT_expressions.draw(SimpleNamespace(layout=Layout(seen)), bpy.context)
     return "\n".join(seen)
 
 
@@ -537,10 +544,64 @@ def test_the_panel_shows_every_slider_and_what_is_missing(portrait: Any, face: n
     assert all(f'["{name}"]' in text for name in (*ARKIT_NAMES, "limits"))
     for operator in ("apply_expression", "mirror_pose", "reset_pose", "save_pose", "make_pose_library"):
         assert f"portrait.{operator}" in text
+    assert "portrait.key_all" in text
     assert text.count("is_visible") == 4 and "lacks controls" not in text
     old_rig(portrait, face)
     text = drawn()
     assert "lacks controls" in text.replace("\n", " ") and "portrait.add_controls" in text
+
+
+def test_the_menu_of_expressions_has_all_of_them_in_columns(portrait: Any) -> None:
+    texts: list[tuple[int, str]] = []
+    chosen: list[SimpleNamespace] = []
+
+    class Column:
+        number = 0
+
+        def row(self) -> Column:
+            return Column()
+
+        def column(self) -> Column:
+            Column.number += 1
+            made = Column()
+            made.number = Column.number
+            return made
+
+        def separator(self) -> None:
+            pass
+
+        def label(self, text: str) -> None:
+            pass
+
+        def operator(self, idname: str, text: str) -> SimpleNamespace:
+            assert idname == "portrait.apply_expression"
+            texts.append((self.number, text))
+            chosen.append(SimpleNamespace())
+            return chosen[-1]
+
+    menus.PORTRAIT_MT_expressions.draw(SimpleNamespace(layout=Column()), bpy.context)
+    assert [each.expression for each in chosen] == [*EXPRESSIONS, *VISEMES]
+    assert (2, "PP (p in “put”)") in texts and set(EXAMPLES) == set(VISEMES)
+    numbers = [number for number, _ in texts]
+    assert max(numbers.count(number) for number in (1, 2, 3)) <= 10
+
+
+def test_what_the_hint_says_of_the_heads_turns_is_true(portrait: Any) -> None:
+    """R, R Z and R X as Blender does them: about the way one looks from the front, and the world's Z and X."""
+    head, at_rest = portrait.rig.pose.bones["head"], rest(portrait)
+    stand = (portrait.rig.matrix_world @ head.bone.matrix_local).to_3x3()
+    wide = np.linalg.norm(at_rest[16] - at_rest[0])
+    moved = {}
+    for key, axis in (("R", (0, 1, 0)), ("R Z", (0, 0, 1)), ("R X", (1, 0, 0))):
+        head.rotation_euler = (stand.inverted() @ Matrix.Rotation(0.3, 3, axis) @ stand).to_euler("ZXY")
+        points = posed(portrait)
+        nose, jaw = points[30] - at_rest[30], points[16] - points[0]
+        moved[key] = (abs(nose[0]) / wide, abs(nose[1]) / wide, abs(np.arctan2(jaw[1], jaw[0])))
+    assert moved["R"][2] == pytest.approx(0.3, abs=0.02), "tilts"
+    assert moved["R Z"][0] > 0.1 and moved["R Z"][1] < 0.01 and moved["R Z"][2] < 0.01, "turns to a side"
+    assert moved["R X"][1] > 0.1 and moved["R X"][0] < 0.01 and moved["R X"][2] < 0.01, "nods"
+    for words in ("R tilts", "R Z turns", "R X nods"):
+        assert words in rig_panel.HEAD_HINT
 
 
 def test_without_a_rig_operators_are_greyed(scene: Any) -> None:
