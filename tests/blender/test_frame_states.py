@@ -123,6 +123,24 @@ def test_states_are_known_again_when_the_file_is_opened(needs_server: None, sway
     assert bpy.context.scene.frame_current == frame
 
 
+def test_valid_frames_are_never_called_stale_after_loading(needs_server: None, swaying: Any) -> None:
+    """While they are looked at one by one they are being checked: nothing has changed."""
+    uid = swaying.uid
+    bpy.ops.portrait.render()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    seen: set[FrameState] = set()
+
+    def settled() -> bool:
+        frame_states.pump(0.0)
+        states = set(frame_states.of(uid).states.values())
+        seen.update(states)
+        return states == {FrameState.DONE}
+
+    wait_until(settled, note=lambda: frame_states.line(uid))
+    assert FrameState.CHECKING in seen and FrameState.STALE not in seen
+
+
 def test_settings_make_all_frames_stale(needs_server: None, swaying: Any) -> None:
     bpy.ops.portrait.render()
     settle(swaying, all_in(FrameState.DONE))
