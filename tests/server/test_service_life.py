@@ -134,8 +134,7 @@ def test_the_jobs_of_a_dead_client_are_freed(
     shared_server.connection.save(tmp_path / "connection.json")
     program = textwrap.dedent("""
         import sys, time, numpy as np
-        from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_shared.client import Client, ReferenceImage
+        from portrait_shared.client import Client, ReferenceImage
         from portrait_shared.connection import Connection
         client = Client(Connection.load(sys.argv[1]), name="doomed")
         points = np.full((500, 70, 3), 30, np.float32)
