@@ -21,6 +21,7 @@ from mathutils import Vector  # noqa: E402
 from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
 from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
+from blender_addon.operators import render  # noqa: E402
 from blender_addon.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.render_job import RenderJob, time_left  # noqa: E402
@@ -201,6 +202,18 @@ def test_further_photos_are_listed_and_an_engine_without_use_for_them_is_named(p
     assert "photo alone: choose" in drawn()
     portrait.engine = "fewshot"
     assert "photo alone: choose" not in drawn()
+
+
+def test_esc_is_not_for_the_render(portrait: Any) -> None:
+    """It ends playback, or the tool that a person is in; the cross ends the render."""
+    job = RenderJob(portrait.uid, server.launch_plan(bpy.context))
+    job_queue.submit(job)
+    watching = SimpleNamespace(_job=job)
+    for kind in ("ESC", "TIMER"):
+        event = SimpleNamespace(type=kind, value="PRESS")
+        assert render.PORTRAIT_OT_render.modal(watching, bpy.context, event) == {"PASS_THROUGH"}
+    assert job.active and not job._cancelled
+    job_queue.abandon_all()
 
 
 def test_sliders_of_both_sides_say_which_is_which(portrait: Any) -> None:
