@@ -37,7 +37,8 @@ class VideoReader:
 
     What it promises: frame n is what is to be seen n / fps seconds after the first picture, whatever time the file
     gives that one. Pictures are turned and mirrored as the file says, have square pixels and whole fields, and are sRGB
-    as its colour matrix, range and transfer mean it. Of several streams it is the one that players show, and never a cover picture.
+    as its colour matrix, range and transfer mean it. Of several streams it is the one that players show, and never a
+    cover picture.
 
     Attributes:
         fps: frames per second, constant: a variable rate is resampled to its average.
