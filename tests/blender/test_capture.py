@@ -567,6 +567,9 @@ def test_a_captured_sound_lies_under_its_keys_once(portrait: Any, tmp_path: Path
         source = strips.source_of_file(scene, str(path), 101)
         job = jobs.SpeechCaptureJob(portrait.uid, NO_SERVER, source, jobs.KeyOptions(), add_sound=True)
         job.take_up(heard)
+    if not bpy.app.build_options.audaspace:  # a Blender without sound sets the keys, and says why it added no strip
+        assert any("cannot play said.wav" in note for note in job.report.notes) and curve(portrait, '["jawOpen"]')
+        return
     sounds = [strip for strip in compat.strips_of(editor) if strip.type == "SOUND"]
     assert [(compat.strip_start(strip), strip.channel) for strip in sounds] == [(101, 2)], "in a free channel, and once"
     assert strips.source_of_strip(scene, sounds[0]).placement.origin == pytest.approx(101.0), "in time with the keys"
