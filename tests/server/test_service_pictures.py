@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 from portrait_server import images
@@ -41,6 +42,12 @@ def test_a_kind_without_a_mark_is_known_by_its_name(client: Client, tmp_path: Pa
     assert client.read_picture(content, ".TGA").shape == (10, 20, 3)
     with pytest.raises(PortraitError, match="not a picture of a kind"):
         client.read_picture(content, ".of_a_length_that_nobody_knows")
+
+
+def test_a_server_reads_what_phones_write(client: Client, tmp_path: Path) -> None:
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 100, 50))).save(tmp_path / "a.heic", quality=90)
+    pixels = client.read_picture((tmp_path / "a.heic").read_bytes(), ".heic")
+    assert pixels.shape == (48, 64, 3) and np.abs(pixels.astype(int) - (200, 100, 50)).max() <= 4
 
 
 @pytest.mark.parametrize(
