@@ -133,6 +133,11 @@ class Door:
         peer = self._peers.get(routing)
         return 0 if peer is None else peer.outbox.queued_bytes
 
+    @property
+    def all_queued_bytes(self) -> int:
+        """What waits to be sent to all clients."""
+        return sum(peer.outbox.queued_bytes for peer in self._peers.values())
+
     def close(self, linger_s: float) -> None:
         """Delivers what is under way within `linger_s` and closes."""
         self._selector.unregister(self._listener)

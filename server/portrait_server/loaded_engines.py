@@ -55,15 +55,15 @@ class LoadedEngines:
 
     def __init__(self, device: str) -> None:
         self._engines: dict[str, Engine] = {}
-        self._broken: dict[str, PortraitError] = {}
+        self._broken: dict[str, tuple[ErrorCode, str, str]] = {}
         for name in ENGINES:
             try:
                 self._engines[name] = create_engine(name, device)
             except PortraitError as error:
-                self._broken[name] = error
+                self._broken[name] = error.code, error.message, error.remedy
             except Exception as error:
                 log.exception("The engine %s cannot be loaded", name)
-                self._broken[name] = PortraitError(
+                self._broken[name] = (
                     ErrorCode.INTERNAL, f"The engine {name} cannot be loaded: {type(error).__name__}: {error}.",
                     "The server's log says more; `portrait doctor` checks the installation.",
                 )  # fmt: skip
@@ -81,7 +81,7 @@ class LoadedEngines:
         """
         name = name or (TUNED_ENGINE if tuned else DEFAULT_ENGINE)
         if name in self._broken:
-            raise self._broken[name]
+            raise PortraitError(*self._broken[name])  # a new one: its traceback ends with the request
         if name not in self._engines:
             raise PortraitError(
                 ErrorCode.UNKNOWN_ENGINE, f"There is no engine named {name!r}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -27,23 +27,35 @@ class Portrait:
         engine: what prepared it and draws it.
         value: what `Engine.prepare` returned.
         size: (width, height) of the first reference, pixels.
+        fixed_bytes: of what belongs to it and is not in `value`, such as networks tuned to the person.
     """
 
     portrait_id: str
     engine: Engine
     value: Any
     size: tuple[int, int]
+    fixed_bytes: int = 0
+
+    def held_bytes(self) -> int:
+        """What it takes now: rendering keeps layers in `value`."""
+        return array_bytes(self.value) + self.fixed_bytes
 
 
 class Store(Generic[Value]):
     """A cache by content hash that forgets what was used longest ago; never what is pinned.
 
+    Args:
+        budget_bytes: what all entries may take.
+        shrink: lets go of what an entry can make again, and returns its bytes; for pinned ones, where the rest is not
+            enough.
+
     Attributes:
         held_bytes: of all that is kept.
     """
 
-    def __init__(self, budget_bytes: int) -> None:
+    def __init__(self, budget_bytes: int, shrink: Callable[[Value], int] | None = None) -> None:
         self.held_bytes = 0
+        self._shrink = shrink
         self._budget = budget_bytes
         self._entries: OrderedDict[str, tuple[Value, int]] = OrderedDict()
         self._pins: dict[str, int] = {}
@@ -65,6 +77,14 @@ class Store(Generic[Value]):
         self.held_bytes += size_bytes
         self._make_room(key)
 
+    def resize(self, key: str, size_bytes: int) -> None:
+        """Takes note that an entry takes more or less than it did; nothing where it is not there any more."""
+        if key in self._entries:
+            value, before = self._entries[key]
+            self._entries[key] = value, size_bytes
+            self.held_bytes += size_bytes - before
+            self._make_room(key)
+
     def pin(self, key: str) -> None:
         """Keeps an entry until `unpin`, which is called once for each pin."""
         self._pins[key] = self._pins.get(key, 0) + 1
@@ -81,6 +101,14 @@ class Store(Generic[Value]):
                 return
             if key not in self._pins and key != newest:
                 self.held_bytes -= self._entries.pop(key)[1]
+        if self._shrink is not None:
+            for key in list(self._entries):
+                if self.held_bytes <= self._budget:
+                    return
+                if key != newest:
+                    value, before = self._entries[key]
+                    self._entries[key] = value, (now := self._shrink(value))
+                    self.held_bytes += now - before
 
 
 def array_bytes(value: Any) -> int:
@@ -98,7 +126,7 @@ def _arrays_within(value: Any, seen: set[int]) -> Iterable[int]:
     if dataclasses.is_dataclass(value):
         parts: Iterable[Any] = [getattr(value, item.name) for item in dataclasses.fields(value)]
     elif isinstance(value, Mapping):
-        parts = value.values()
+        parts = list(value.values())
     elif isinstance(value, (list, tuple)):
         parts = value
     else:

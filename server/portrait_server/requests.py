@@ -49,7 +49,7 @@ from portrait_server.images import opaque
 from portrait_server.loaded_engines import LoadedEngines, tunable
 from portrait_server.portraits import PORTRAIT_BYTES, Portrait, Store, array_bytes
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import MAX_PENDING, RenderJob, Session
+from portrait_server.sessions import MAX_PENDING, Ledger, RenderJob, Session
 from portrait_server.tasks import Errand, Workers
 from portrait_server.tunings import Tunings
 from portrait_server.uploads import Uploads
@@ -65,17 +65,22 @@ class Requests:
         counters: totals since the start, for `Stats`.
     """
 
-    def __init__(self, scheduler: Scheduler, helpers: Workers, tunings: Tunings, device: str, log_file: str) -> None:
+    def __init__(
+        self, frames: Scheduler, errands: Scheduler, helpers: Workers, tunings: Tunings, device: str, log_file: str,
+        portrait_bytes: int = PORTRAIT_BYTES,
+    ) -> None:  # fmt: skip
         self.stopping = False
         self.sessions: dict[bytes, Session] = {}
         self.counters = dict.fromkeys(("frames_drawn", "batches", "largest_batch", "bad_messages"), 0)
-        self._scheduler = scheduler
-        self._uploads = Uploads(helpers)
+        self._frames = frames
+        self._errands = errands
+        self._ledger = Ledger()
+        self._uploads = Uploads(helpers, self._ledger)
         self._tunings = tunings
         self._device = device
         self._log_file = log_file
         self._started = time.monotonic()
-        self._portraits: Store[Portrait] = Store(PORTRAIT_BYTES)
+        self._portraits: Store[Portrait] = Store(portrait_bytes, _shrunk)
         self._detectors: dict[str, Detector] = {}
         self._engines = LoadedEngines(device)
         self._handlers: dict[type[Message], Callable[[Session, Any], Answer]] = {
@@ -122,7 +127,8 @@ class Requests:
         if not job.ended:
             job.ended = True
             job.session.jobs.pop(job.request, None)
-            self._scheduler.drop(job)
+            self._frames.drop(job)
+            self._ledger.release(job.session, job.held_bytes)
             self._portraits.unpin(job.portrait.portrait_id)
 
     def end_session(self, session: Session) -> None:
@@ -132,7 +138,18 @@ class Requests:
         for job in list(session.jobs.values()):
             self.end_job(job)
         self._tunings.end_session(session)
-        self._scheduler.remove(session)
+        self._frames.remove(session)
+        self._errands.remove(session)
+        self._ledger.forget(session)
+
+    def drawn(self, job: RenderJob, portrait_bytes: int) -> None:
+        """Takes note of what a portrait holds now that frames of it were drawn."""
+        self._portraits.resize(job.portrait.portrait_id, portrait_bytes)
+
+    def answered(self, errand: Errand) -> None:
+        """Takes note that a request is done."""
+        errand.session.errands -= 1
+        self._ledger.release(errand.session, errand.held_bytes)
 
     def close(self) -> None:
         for detector in self._detectors.values():
@@ -141,7 +158,8 @@ class Requests:
     def _echo(self, session: Session, message: Echo) -> Answer:
         if not message.through_engine:
             return Echoed(message.request)
-        return self._queue(session, message.request, lambda: None, lambda _: Echoed(message.request))
+        errand = Errand(session, message.request, lambda: None, lambda _: Echoed(message.request), "engine")
+        return self._queue(errand, self._frames)
 
     def _stats(self, session: Session, message: AskStats) -> Answer:
         sessions = self.sessions.values()
@@ -197,7 +215,7 @@ class Requests:
             mesh = None if face.mesh478 is None else np.asarray(face.mesh478, "<f4")
             return Detected(message.request, name, len(faces), np.asarray(face.points, "<f4"), mesh)
 
-        return self._queue(session, message.request, detect, lambda detected: detected)
+        return self._queue_errand(session, message.request, detect, lambda detected: detected, image.nbytes)
 
     def _prepare(self, session: Session, message: Prepare) -> Answer:
         engine = self._engines.get(message.engine, tuned=message.personal is not None)
@@ -215,17 +233,19 @@ class Requests:
 
         def prepare() -> tuple[Portrait, int]:
             if personal is None:
-                value = engine.prepare(references)
-                return Portrait(portrait_id, engine, value, size), array_bytes(value)
-            tuned = self._engines.personalized(engine, personal)
-            value = tuned.prepare(references)
-            return Portrait(portrait_id, tuned, value, size), array_bytes([value, tunable(tuned).networks])
+                portrait = Portrait(portrait_id, engine, engine.prepare(references), size)
+            else:
+                tuned = self._engines.personalized(engine, personal)
+                value = tuned.prepare(references)
+                portrait = Portrait(portrait_id, tuned, value, size, array_bytes(tunable(tuned).networks))
+            return portrait, portrait.held_bytes()
 
         def keep(prepared: tuple[Portrait, int]) -> Message:
             self._portraits.put(portrait_id, *prepared)
             return answer
 
-        return self._queue(session, message.request, prepare, keep)
+        held = sum(image.nbytes for image in images)
+        return self._queue_errand(session, message.request, prepare, keep, held)
 
     def _render(self, session: Session, message: Render) -> Answer:
         portrait = self._portraits.get(message.portrait)
@@ -237,9 +257,10 @@ class Requests:
             raise bad_message("This request id is in use.")
         check_frame_points(message.points, message.numbers, portrait.size)
         job = RenderJob(session, message, portrait)
+        self._ledger.charge(session, job.held_bytes)
         session.jobs[job.request] = job
         self._portraits.pin(portrait.portrait_id)
-        return Progress(message.request, "queued", self._scheduler.add(session, job))
+        return Progress(message.request, "queued", self._frames.add(session, job))
 
     def _credit(self, session: Session, message: Credit) -> Answer:
         if (job := session.jobs.get(message.job)) is not None:  # else it has just ended
@@ -255,13 +276,22 @@ class Requests:
             return None  # it has just ended
         return Done(message.job, True)
 
-    def _queue(
-        self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message]
+    def _queue_errand(
+        self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message], held: int
     ) -> Answer:
+        self._ledger.charge(session, held)
+        return self._queue(Errand(session, request, run, finish, "preparer", held), self._errands)
+
+    def _queue(self, errand: Errand, scheduler: Scheduler) -> Answer:
         if self.stopping:
             raise stopping_error()
-        session.errands += 1
-        return Progress(request, "queued", self._scheduler.add(session, Errand(session, request, run, finish)))
+        errand.session.errands += 1
+        return Progress(errand.request, "queued", scheduler.add(errand.session, errand))
+
+
+def _shrunk(portrait: Portrait) -> int:
+    portrait.engine.shrink(portrait.value)
+    return portrait.held_bytes()
 
 
 def stopping_error(detail: str = "") -> PortraitError:

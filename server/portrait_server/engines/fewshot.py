@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from portrait_shared.personal import PersonalFile
 
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot_frame import Layers, aligned_draft, mended, unpacked
+from portrait_server.engines.recent import Recent
 from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
 from portrait_server.engines.warp_frame import composite, move
 from portrait_server.engines.warp_scene import resized
@@ -55,16 +55,11 @@ class FewshotPortrait:
     matrices: np.ndarray
     features: Features
     style: torch.Tensor
-    layers: OrderedDict[tuple[int, int], Layers] = field(default_factory=OrderedDict)
+    layers: Recent[Layers] = field(default_factory=lambda: Recent(_SIZES_KEPT))
 
     def at(self, size: tuple[int, int]) -> Layers:
         """The layers at (width, height) pixels."""
-        if size not in self.layers:
-            self.layers[size] = self._built(size)
-            if len(self.layers) > _SIZES_KEPT:
-                self.layers.popitem(last=False)
-        self.layers.move_to_end(size)
-        return self.layers[size]
+        return self.layers.get(size, lambda: self._built(size))
 
     def _built(self, size: tuple[int, int]) -> Layers:
         scene = self.photos[0].scene(size)
@@ -162,6 +157,11 @@ class FewshotEngine(Engine):
             embeddings = [self.networks.embedder(one.images, one.points) for one in each]
             style = self.networks.generator.style(torch.stack(embeddings).mean(0))
         return Features.joined(aligned, parts), style
+
+    def shrink(self, portrait: FewshotPortrait) -> None:
+        portrait.layers.clear()
+        for photo in portrait.photos:
+            self._warp.shrink(photo)
 
     def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         layers = portrait.at((int(size[0]), int(size[1])))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.recent import Recent
 from portrait_server.engines.warp_frame import draw_frame
 from portrait_server.engines.warp_scene import Scene, build_scene
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
@@ -40,16 +40,11 @@ class WarpPortrait:
     image: np.ndarray
     matte: np.ndarray
     mesh: HeadMesh
-    scenes: OrderedDict[tuple[int, int], Scene] = field(default_factory=OrderedDict)
+    scenes: Recent[Scene] = field(default_factory=lambda: Recent(_SIZES_KEPT))
 
     def scene(self, size: tuple[int, int]) -> Scene:
         """The layers at (width, height) pixels."""
-        if size not in self.scenes:
-            self.scenes[size] = build_scene(self.image, self.matte, self.mesh, size)
-            if len(self.scenes) > _SIZES_KEPT:
-                self.scenes.popitem(last=False)
-        self.scenes.move_to_end(size)
-        return self.scenes[size]
+        return self.scenes.get(size, lambda: build_scene(self.image, self.matte, self.mesh, size))
 
     def is_at_rest(self, points: np.ndarray) -> bool:
         """Whether points (70, 2 or 3) float32 are the reference's own."""
@@ -89,6 +84,9 @@ class WarpEngine(Engine):
         return WarpPortrait(
             np.ascontiguousarray(image), matte, build_head_mesh(_with_depth(points), mesh, width, height)
         )
+
+    def shrink(self, portrait: WarpPortrait) -> None:
+        portrait.scenes.clear()
 
     def render(self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         scene = portrait.scene((int(size[0]), int(size[1])))

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The threads that draw: two, so that one client's large frames leave another's small ones their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from portrait_server.scheduler import Scheduler
+from portrait_server.sessions import RenderJob, Session
+from portrait_server.tasks import Batch, Errand, Mailbox, Workers
+
+_LANES: Final = 2
+_TASKS: Final = 2
+"""One that runs and one that waits, so that a lane never waits for the service."""
+
+
+class _Lane:
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self.tasks: list[Batch | Errand] = []
+
+
+class Lanes:
+    """Gives each lane what the scheduler says. A client has one lane at a time, and one lane at most draws large frames.
+
+    Used by the service's own thread alone.
+    """
+
+    def __init__(self, scheduler: Scheduler, mailbox: Mailbox, log_file: str) -> None:
+        self._scheduler = scheduler
+        self._lanes = [_Lane(Workers(f"engine-{number}", 1, mailbox, log_file)) for number in range(_LANES)]
+
+    @property
+    def busy(self) -> bool:
+        return any(lane.tasks for lane in self._lanes)
+
+    def dispatch(self) -> Iterator[Batch | Errand]:
+        """Begins all that may be begun, and tells what."""
+        for lane in sorted(self._lanes, key=lambda lane: len(lane.tasks)):
+            while (task := self._next(lane)) is not None:
+                lane.tasks.append(task)
+                lane.workers.give(task)
+                yield task
+
+    def returned(self, task: Batch | Errand) -> None:
+        """Takes note that a lane is done with a task."""
+        lane = next(lane for lane in self._lanes if task in lane.tasks)
+        lane.tasks.remove(task)
+        lane.workers.busy -= 1
+
+    def stop(self, timeout_s: float) -> None:
+        for lane in self._lanes:
+            lane.workers.stop(timeout_s)
+
+    def _next(self, lane: _Lane) -> Batch | Errand | None:
+        if len(lane.tasks) >= _TASKS:
+            return None
+        if lane.tasks and self._scheduler.others_wait(lane.tasks[0].session):
+            return None  # whose turn it is, is decided when the lane is free
+
+        def allowed(session: Session, work: RenderJob | Errand) -> bool:
+            if lane.tasks and session is not lane.tasks[0].session:
+                return False
+            others = [task for other in self._lanes if other is not lane for task in other.tasks]
+            if any(task.session is session for task in others):
+                return False
+            large = isinstance(work, RenderJob) and work.is_large
+            return not (large and any(isinstance(task, Batch) and task.job.is_large for task in others))
+
+        return self._scheduler.next(bool(lane.tasks), allowed)
