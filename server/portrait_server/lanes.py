@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The threads that draw: two, so that one client's large frames leave another's small ones their own."""
+"""The threads that draw: two for frames of usual size and one for large ones, so that clients do not wait for others."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from collections.abc import Iterator
 from typing import Final
 
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import RenderJob, Session
+from portrait_server.sessions import LARGE_NICENESS, RenderJob, Session
 from portrait_server.tasks import Batch, Errand, Mailbox, Workers
 
-_LANES: Final = 2
+_USUAL_LANES: Final = 2
 _TASKS: Final = 2
 """One that runs and one that waits, so that a lane never waits for the service."""
 
 
 class _Lane:
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, for_large: bool) -> None:
         self.workers = workers
+        self.for_large = for_large
         self.tasks: list[Batch | Errand] = []
 
 
 class Lanes:
-    """Gives each lane what the scheduler says. A client has one lane at a time, and one lane at most draws large frames.
+    """Gives each lane what the scheduler says. A client has one lane of each kind at a time.
 
     Used by the service's own thread alone.
     """
 
     def __init__(self, scheduler: Scheduler, mailbox: Mailbox, log_file: str) -> None:
         self._scheduler = scheduler
-        self._lanes = [_Lane(Workers(f"engine-{number}", 1, mailbox, log_file)) for number in range(_LANES)]
+        usual = [Workers(f"engine-{number}", 1, mailbox, log_file) for number in range(_USUAL_LANES)]
+        large = Workers("large-engine", 1, mailbox, log_file, LARGE_NICENESS)
+        self._lanes = [*(_Lane(workers, False) for workers in usual), _Lane(large, True)]
 
     @property
     def busy(self) -> bool:
@@ -62,10 +65,9 @@ class Lanes:
         def allowed(session: Session, work: RenderJob | Errand) -> bool:
             if lane.tasks and session is not lane.tasks[0].session:
                 return False
-            others = [task for other in self._lanes if other is not lane for task in other.tasks]
-            if any(task.session is session for task in others):
+            if (isinstance(work, RenderJob) and work.is_large) != lane.for_large:
                 return False
-            large = isinstance(work, RenderJob) and work.is_large
-            return not (large and any(isinstance(task, Batch) and task.job.is_large for task in others))
+            beside = [other for other in self._lanes if other is not lane and other.for_large == lane.for_large]
+            return all(task.session is not session for other in beside for task in other.tasks)
 
         return self._scheduler.next(bool(lane.tasks), allowed)

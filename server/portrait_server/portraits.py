@@ -12,7 +12,6 @@ from typing import Any, Final, Generic, TypeVar
 from portrait_server.engines.base import Engine
 
 REFERENCE_BYTES: Final = 1 << 30
-PORTRAIT_BYTES: Final = 2 << 30
 PERSONAL_BYTES: Final = 256 << 20
 
 Value = TypeVar("Value")

@@ -17,7 +17,7 @@ from portrait_server.door import Door, Gone
 from portrait_server.lanes import Lanes
 from portrait_server.requests import Requests, stopping_error
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import CLIENT_BYTES, MAX_SESSIONS, TOTAL_BYTES, RenderJob, Session
+from portrait_server.sessions import LARGE_NICENESS, MAX_SESSIONS, Budgets, RenderJob, Session
 from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, News, Outcome, Workers, as_portrait_error
 from portrait_server.tunings import TuningJob, Tunings
 
@@ -37,17 +37,17 @@ class Service:
         device: ``cpu`` or ``cuda``.
         log_file: where a person finds more.
         parent_alive: asked every second; the service stops when it says no.
-        frame_bytes: what frames may take that are drawn or wait to be sent, of one client and of all.
+        budgets: what clients and their portraits may hold.
     """
 
     def __init__(
         self, door: Door, device: str, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
-        frame_bytes: tuple[int, int] = (CLIENT_BYTES, TOTAL_BYTES),
+        budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
         self._door = door
         self._log_file = log_file
         self._parent_alive = parent_alive
-        self._frame_bytes = frame_bytes
+        self._budgets = budgets or Budgets()
         self._mailbox = Mailbox()
         self._frames = Scheduler(self._room)
         self._errands = Scheduler()
@@ -55,9 +55,11 @@ class Service:
         self._preparer = Workers("preparer", 1, self._mailbox, log_file)
         helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
         self._helpers = Workers("helper", helpers, self._mailbox, log_file)
-        self._large_helpers = Workers("large-helper", max(1, helpers - 1), self._mailbox, log_file)
+        self._large_helpers = Workers("large-helper", max(1, helpers - 1), self._mailbox, log_file, LARGE_NICENESS)
         self._tunings = Tunings(self._mailbox, log_file, device)
-        self._requests = Requests(self._frames, self._errands, self._helpers, self._tunings, device, log_file)
+        self._requests = Requests(
+            self._frames, self._errands, self._helpers, self._tunings, device, log_file, self._budgets
+        )
         self._stop_asked = False
         self._stop_deadline: float | None = None
         self._parent_check = time.monotonic()
@@ -163,8 +165,8 @@ class Service:
         """How many bytes of frames may be drawn for a client now; for one that has none under way, at least a frame."""
         used = session.frame_bytes + self._door.queued_bytes(session.routing)
         drawn = sum(each.frame_bytes for each in self._requests.sessions.values())
-        left = self._frame_bytes[1] - drawn - self._door.all_queued_bytes
-        room = min(self._frame_bytes[0] - used, left)
+        left = self._budgets.total - drawn - self._door.all_queued_bytes
+        room = min(self._budgets.client - used, left)
         return max(room, MAX_PART_BYTES) if left > 0 and not used else room
 
     def _take_outcome(self, outcome: Outcome) -> None:

@@ -19,32 +19,42 @@ if TYPE_CHECKING:
 MAX_SESSIONS: Final = 256
 MAX_PENDING: Final = 64
 """Renders and other requests that one client may have open."""
-CLIENT_BYTES: Final = 1 << 30
-"""What one client's requests may hold, and as much again its frames that are drawn or wait to be sent."""
-TOTAL_BYTES: Final = 4 << 30
-"""The same for all clients together."""
 FRAME_COST_PIXELS: Final = 1 << 16
 """What a frame costs that has next to no pixels."""
-LARGE_PIXELS: Final = 1 << 21
-"""Frames that cost more are drawn and encoded by one thread less than others."""
+LARGE_PIXELS: Final = 1 << 22
+"""Frames that cost more are drawn and encoded by threads of their own, which yield to others."""
+LARGE_NICENESS: Final = 5
 MAX_BATCH_PIXELS: Final = 1 << 22
 """A batch of larger frames would keep others waiting for longer than it saves."""
 MAX_CREDIT_BYTES: Final = 1 << 30
 """What all frames of one render's window may take, so that huge frames do not fill memory."""
 
 
+@dataclass(frozen=True)
+class Budgets:
+    """Bytes that may be held.
+
+    Attributes:
+        client: by one client's open requests, and as much again by its frames that are drawn or wait to be sent.
+        total: the same for all clients together.
+        portraits: by what is prepared, with what rendering keeps of it.
+    """
+
+    client: int = 1 << 30
+    total: int = 4 << 30
+    portraits: int = 2 << 30
+
+
 class Ledger:
     """How many bytes clients' open requests hold: photographs that are looked at, landmarks of renders.
 
-    Args:
-        client_bytes: what one client's may hold; a single request may always hold more.
-        total_bytes: what all may hold together.
+    A client's only request may always hold more.
     """
 
-    def __init__(self, client_bytes: int = CLIENT_BYTES, total_bytes: int = TOTAL_BYTES) -> None:
+    def __init__(self, budgets: Budgets) -> None:
         self.held = 0
-        self._client_bytes = client_bytes
-        self._total_bytes = total_bytes
+        self._client_bytes = budgets.client
+        self._total_bytes = budgets.total
 
     def charge(self, session: Session, count: int) -> None:
         """Takes note of what a request will hold.

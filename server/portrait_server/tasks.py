@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -159,12 +161,16 @@ class Mailbox:
 class Workers:
     """Threads that run tasks in the order given. They end with the process: an engine may hang.
 
+    Args:
+        niceness: by how much they yield to other threads, where the system has that for threads.
+
     Attributes:
         busy: how many tasks were given and have not come back; counted by the service's own thread.
     """
 
-    def __init__(self, name: str, count: int, mailbox: Mailbox, log_file: str) -> None:
+    def __init__(self, name: str, count: int, mailbox: Mailbox, log_file: str, niceness: int = 0) -> None:
         self.busy = 0
+        self._niceness = niceness
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._mailbox = mailbox
         self._log_file = log_file
@@ -186,6 +192,8 @@ class Workers:
             thread.join(timeout_s)
 
     def _work(self) -> None:
+        if self._niceness and sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while (task := self._tasks.get()) is not None:
             self._mailbox.put(self._run(task))
             del task

@@ -6,11 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.portraits import Portrait, Store, array_bytes
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import RenderJob, Session
+from portrait_server.sessions import Budgets, Ledger, RenderJob, Session
 from portrait_server.tasks import Batch, Errand
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Echoed, Render, RenderedFrame
 
 PORTRAIT = Portrait("a" * 64, WarpEngine(), None, (64, 64))
@@ -39,6 +41,68 @@ def test_clients_take_turns_and_so_do_the_jobs_of_each() -> None:
     ]  # fmt: skip
     assert order[0][2] == range(0, 4) and order[4][2] == range(4, 8)
     assert taken(scheduler) is None  # everybody's credit is used up
+
+
+def test_turns_go_by_cost() -> None:
+    scheduler, anne, ben = Scheduler(), Session(b"a", "anne"), Session(b"b", "ben")
+    scheduler.add(anne, job(anne, 1, frames=400, window=256, side=64))
+    scheduler.add(ben, job(ben, 2, frames=400, window=256, side=1024))
+    cost = {"anne": 0, "ben": 0}
+    for _ in range(60):
+        batch = scheduler.next(False)
+        assert isinstance(batch, Batch)
+        cost[batch.session.name] += batch.cost
+    assert batch.cost < 1024**2 and 0.8 < cost["anne"] / cost["ben"] < 1.25
+
+
+def test_whoever_comes_later_has_no_claim_to_the_time_before() -> None:
+    scheduler, anne, ben = Scheduler(), Session(b"a", "anne"), Session(b"b", "ben")
+    scheduler.add(anne, job(anne, 1, frames=400, window=256))
+    for _ in range(20):
+        assert taken(scheduler)[0] == "anne"
+    scheduler.add(ben, job(ben, 2, frames=400, window=256))
+    names = [taken(scheduler)[0] for _ in range(12)]
+    assert names.count("anne") >= 5
+
+
+def test_large_frames_come_in_small_batches() -> None:
+    scheduler, anne = Scheduler(), Session(b"a", "anne")
+    scheduler.add(anne, job(anne, 1, window=8, side=1400))
+    assert taken(scheduler)[2] == range(0, 2)
+    scheduler.remove(anne)
+    scheduler.add(anne, job(anne, 2, window=8, side=4000))
+    assert taken(scheduler)[2] == range(0, 1)
+
+
+def test_frames_that_wait_to_be_read_keep_others_from_being_drawn() -> None:
+    anne, ben = Session(b"a", "anne"), Session(b"b", "ben")
+    room = {anne: 6 * 64 * 64 * 4, ben: 1 << 30}
+    scheduler = Scheduler(lambda session: room[session] - session.frame_bytes)
+    for request in (1, 2, 3):
+        scheduler.add(anne, job(anne, request))
+    assert taken(scheduler) == ("anne", 1, range(0, 4)) and taken(scheduler) == ("anne", 2, range(0, 2))
+    assert taken(scheduler) is None
+    scheduler.add(ben, job(ben, 4))
+    assert taken(scheduler) == ("ben", 4, range(0, 4))
+    anne.frame_bytes = 0
+    assert taken(scheduler) == ("anne", 3, range(0, 4))
+
+
+def test_a_client_and_all_clients_hold_no_more_than_their_budget() -> None:
+    ledger, anne, ben = Ledger(Budgets(client=100, total=150)), Session(b"a", "anne"), Session(b"b", "ben")
+    ledger.charge(anne, 140)  # alone, one may be as large as it is
+    with pytest.raises(PortraitError, match="This client's open requests") as caught:
+        ledger.charge(anne, 1)
+    assert caught.value.code == ErrorCode.BUSY and caught.value.remedy
+    with pytest.raises(PortraitError, match="all clients"):
+        ledger.charge(ben, 20)
+    ledger.release(anne, 140)
+    ledger.charge(ben, 60)
+    ledger.charge(ben, 40)
+    ben.gone = True
+    ledger.forget(ben)
+    ledger.release(ben, 60)
+    assert ledger.held == 0 and ben.held_bytes == 0
 
 
 def test_credit_is_never_exceeded_and_a_busy_engine_waits_for_full_batches() -> None:
@@ -111,6 +175,27 @@ def test_a_store_forgets_the_oldest_and_never_what_is_pinned_or_new() -> None:
     assert store.get("c") is None and store.held_bytes == 90 and len(store) == 1
     store.put("e", "E", 1000)
     assert store.get("e") == "E" and len(store) == 1
+
+
+def test_a_store_lets_what_is_pinned_shrink_and_forgets_what_has_grown() -> None:
+    sizes = {"a": 10, "b": 10}
+
+    def shrink(value: str) -> int:
+        sizes[value] = 5
+        return 5
+
+    store: Store[str] = Store(100, shrink)
+    for key in "ab":
+        store.put(key, key, sizes[key])
+        store.pin(key)
+    store.resize("a", 60)
+    store.resize("b", 70)
+    assert sizes == {"a": 5, "b": 10} and store.held_bytes == 75 and len(store) == 2
+    store.unpin("a")
+    store.resize("b", 98)
+    assert store.get("a") is None and store.held_bytes == 98
+    store.resize("a", 1000)
+    assert store.held_bytes == 98
 
 
 def test_the_arrays_of_a_portrait_are_counted_once() -> None:
