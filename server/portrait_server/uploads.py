@@ -79,12 +79,13 @@ class Uploads:
 
     def read_picture(self, session: Session, message: ReadPicture) -> Message | None:
         """Reads a picture's file; answers later, and keeps nothing."""
+        self._ledger.charge(session, held := len(message.content))
 
         def read() -> PictureRead:
             return PictureRead(message.request, decode_image(message.content, message.suffix))
 
         session.errands += 1
-        self._helpers.give(Errand(session, message.request, read, lambda picture: picture, by_helper=True))
+        self._helpers.give(Errand(session, message.request, read, lambda picture: picture, "helper", held))
         return None
 
     def keep(self, file: PersonalFile) -> None:
