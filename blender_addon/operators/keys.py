@@ -38,6 +38,9 @@ def _key(
     return count
 
 
+_PARTS = [(part, label, description) for part, (label, description) in rig_keys.PARTS.items()]
+
+
 class PORTRAIT_OT_key_all(NeedsRig, bpy.types.Operator):
     """Key the whole face, or a part of it, as it is on this frame: sliders, handles, and the points that were moved"""
 
@@ -48,7 +51,7 @@ class PORTRAIT_OT_key_all(NeedsRig, bpy.types.Operator):
     part: EnumProperty(
         name="Part",
         description="Choose what gets keys on this frame",
-        items=[(part, label, description) for part, (label, description) in rig_keys.PARTS.items()],
+        items=_PARTS,
     )
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
