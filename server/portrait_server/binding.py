@@ -20,7 +20,8 @@ from portrait_shared.private_folders import PrivateFolder
 _SOCKET_PATH_BYTES: Final = 107  # sun_path holds 108 on Linux, 104 on macOS; the last is a zero
 _MACOS_SOCKET_PATH_BYTES: Final = 103
 _IPC: Final = "ipc://"
-_BACKLOG: Final = 100
+_BACKLOG: Final = socket.SOMAXCONN
+"""Where it is full, a client that connects is told at once that nobody is there."""
 
 
 @dataclass(frozen=True)
