@@ -23,7 +23,8 @@ _NEAR: Final = Vector((0.0, 0.0, 1.0))
 _FACING: Final = 0.7  # within some 45 degrees of the front
 _LEAST_FACE: Final = 0.3  # of the viewport: a smaller face has handles that are hard to pick
 _FACE_MARGIN: Final = 1.1
-_HANDLES_ROOM: Final = 0.35  # of the face's width and height, on each side: the pad beside the mouth, the halo's front
+_HANDLES_ROOM: Final = 0.1  # of the face's width and height, on each side
+_OUTER_HANDLES: Final = ("head", "lips", "jaw")  # the halo above the crown, the pad beside the mouth, the bow below
 _SENSOR_MILLIMETRES: Final = 36.0
 _ORTHO_ZOOM: Final = 2.0  # CAMERA_PARAM_ZOOM_INIT_PERSP of Blender's own camera code
 
@@ -127,8 +128,14 @@ def _is_seen_well(places: list[Vector | None], free: Rectangle) -> bool:
 
 
 def _face_corners(portrait: PORTRAIT_PG_portrait) -> list[Vector]:
-    """Lower left, lower right, upper left, upper right of the face as it is posed, with room for its handles."""
-    heads = np.array([portrait.rig.pose.bones[name].head for name in NAMES])
+    """Lower left, lower right, upper left, upper right of the face as it is posed, with its handles."""
+    bones = portrait.rig.pose.bones
+    spots = [bones[name].head for name in NAMES]
+    for handle in (bones[name] for name in _OUTER_HANDLES if name in bones):
+        shape = handle.custom_shape
+        if shape is not None and shape.type == "MESH":
+            spots += [handle.matrix @ (corner.co * handle.bone.length) for corner in shape.data.vertices]
+    heads = np.array(spots)
     low, high = heads.min(0), heads.max(0)
     room = _HANDLES_ROOM * (high - low)
     middle = (low[1] + high[1]) / 2

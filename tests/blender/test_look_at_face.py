@@ -58,3 +58,15 @@ def test_the_face_comes_to_the_middle_of_what_is_free(portrait: Any, monkeypatch
     view.view_perspective = "CAMERA"
     kept = view.view_distance
     assert not viewport.look_at_face(region, space, portrait, FREE) and view.view_distance == kept
+
+
+def test_the_outer_handles_are_in_the_picture_too(portrait: Any) -> None:
+    bpy.context.view_layer.update()
+    low, high = (
+        np.array(viewport._face_corners(portrait))[index][[0, 2]] for index in (0, 3)
+    )  # lower left, upper right
+    for name in ("head", "lips", "jaw"):
+        bone = portrait.rig.pose.bones[name]
+        for corner in bone.custom_shape.data.vertices:
+            spot = portrait.rig.matrix_world @ bone.matrix @ (corner.co * bone.bone.length)
+            assert low[0] <= spot.x <= high[0] and low[1] <= spot.z <= high[1], name
