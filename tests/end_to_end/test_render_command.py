@@ -259,19 +259,19 @@ def test_a_killed_server_and_an_interrupted_command_change_nothing(material: tup
     subprocess.run([*command, str(tmp_path / "calm")], check=True, capture_output=True)
 
     disturbed = subprocess.Popen(
-        [*command, str(rough)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pipesize=4096
+        [*command, str(rough)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, pipesize=4096
     )
     assert disturbed.stdout is not None
-    disturbed.stdout.readline()
+    disturbed.stdout.readline()  # of a pipe without a buffer: `communicate` would not see what lies in one
     servers = [pid for pid in _children(disturbed.pid) if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert servers, "the command's own server is its child"
     os.kill(servers[0], signal.SIGKILL)
     output, errors = disturbed.communicate(timeout=PATIENCE_SECONDS)
     assert disturbed.returncode == 0, errors
-    assert output.count("Saved: ") == 23
+    assert output.count(b"Saved: ") == 23
 
     interrupted = subprocess.Popen(
-        [*command, str(cut)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, pipesize=4096
+        [*command, str(cut)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0, pipesize=4096
     )
     assert interrupted.stdout is not None
     interrupted.stdout.readline()
