@@ -81,7 +81,11 @@ class AsksForPicture(AsksForFile):
     """Operators that open the file browser for a photo, which the server may have to read."""
 
     display_type: EnumProperty(
-        items=(("DEFAULT", "Default", "Show the files as last time"), ("THUMBNAIL", "Thumbnails", "Show small pictures")),
+        # Blender reads the number, not the name: they are those of the file browser's own setting.
+        items=(
+            ("DEFAULT", "Default", "Show the files as last time", "", 0),
+            ("THUMBNAIL", "Thumbnails", "Show small pictures", "", 3),
+        ),
         default="THUMBNAIL", options={"HIDDEN", "SKIP_SAVE"},
     )  # fmt: skip
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})

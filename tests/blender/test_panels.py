@@ -396,6 +396,8 @@ def test_photos_are_shown_small_in_the_browser(addon: Any) -> None:
     for name in ("add", "relocate_photo", "add_references"):
         settings = getattr(bpy.ops.portrait, name).get_rna_type().properties
         assert settings["display_type"].default == "THUMBNAIL" and settings["filter_image"].default, name
+        own = bpy.types.FileSelectParams.bl_rna.properties["display_type"].enum_items["THUMBNAIL"].value
+        assert settings["display_type"].enum_items["THUMBNAIL"].value == own, "Blender reads the number"
 
 
 def test_links_of_the_guides_lead_somewhere() -> None:

@@ -108,6 +108,7 @@ def _add() -> Steps:
     yield 1.5
     browser = place("FILE_BROWSER")
     params = browser.area.spaces.active.params
+    fact("photos are shown as small pictures", params.display_type == "THUMBNAIL")
     params.directory, params.filename = str(FOLDER).encode(), "astronaut.png"
     yield 0.5
     yield from shot("add_file_browser")
