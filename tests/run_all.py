@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -56,8 +57,9 @@ def main() -> int:
     options = parser.parse_args()
     steps = all_steps([blender.version for blender in BLENDERS] if options.all else OLDEST_AND_NEWEST)
     started = time.monotonic()
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        outcomes = dict(zip(steps, pool.map(run, steps, steps.values()), strict=True))
+    jobs = max(1, options.jobs)
+    with ThreadPoolExecutor(jobs) as pool:
+        outcomes = dict(zip(steps, pool.map(partial(run, jobs=jobs), steps, steps.values()), strict=True))
     print(f"== all: {len(steps)} steps, {time.monotonic() - started:.0f} s")
     failed = [*missing_suites(), *(name for name, outcome in outcomes.items() if outcome.startswith("FAILED"))]
     if skipped := [name for name, outcome in outcomes.items() if outcome == "skipped"]:
@@ -106,7 +108,7 @@ def missing_suites() -> list[str]:
     return [f"tests/{suite} has no tests" for suite in SUITES if not files_of(suite)]
 
 
-def run(name: str, command: list[str]) -> str:
+def run(name: str, command: list[str], jobs: int = 1) -> str:
     """What became of it: "ok", "skipped" or "FAILED …"."""
     started = time.monotonic()
     _say(f"== {name} …")
@@ -116,7 +118,9 @@ def run(name: str, command: list[str]) -> str:
             **os.environ,
             "PYTHONPATH": str(PROJECT),
             "XDG_RUNTIME_DIR": runtime,
-            # Threads of one test that wait for work would take the processor from another's.
+            # Small networks gain nothing by more threads than there are processors for each of the steps, and those
+            # that wait for work would take the processor from another step's.
+            "OMP_NUM_THREADS": str(max(1, processors() // jobs)),
             "OMP_WAIT_POLICY": "PASSIVE",
         }
         status = subprocess.call(
