@@ -64,12 +64,15 @@ def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) ->
 
 
 def keys_outside(rig: bpy.types.Object, frames: range, stretch: float) -> list[int]:
-    """Frames with keys that are not among those rendered, in order."""
+    """Frames with keys that are not among those rendered, in order; keys that only hold a value do not count."""
+    hold = bpy.types.Keyframe.bl_rna.properties["type"].enum_items["MOVING_HOLD"].value
     found: set[int] = set()
     for curve in _curves(rig):
         places = np.empty(2 * len(curve.keyframe_points), np.float32)
+        kinds = np.empty(len(curve.keyframe_points), np.int32)
         curve.keyframe_points.foreach_get("co", places)
-        found.update(np.round(places[::2] / stretch).astype(int).tolist())
+        curve.keyframe_points.foreach_get("type", kinds)
+        found.update(np.round(places[::2][kinds != hold] / stretch).astype(int).tolist())
     return sorted(found - set(frames))
 
 

@@ -17,6 +17,7 @@ from portrait_shared.frame_files import frame_path, frames_in
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import (  # noqa: E402
+    compat,
     frame_band,
     frame_keys,
     frame_states,
@@ -45,8 +46,6 @@ def swaying(acting: Any) -> Any:
 
 
 def key(portrait: Any, frame: int, value: float) -> None:
-    from blender_addon import compat
-
     bone = portrait.rig.pose.bones["jaw_09"]
     bone.location = (0, -value, 0)
     bone.keyframe_insert("location", frame=frame)
@@ -286,6 +285,15 @@ def test_keys_outside_the_range_are_a_hint(swaying: Any) -> None:
     bpy.context.scene.frame_end = 20
     key(swaying, 20, 0.2)
     settle(swaying, lambda _: not frame_states.of(swaying.uid).hint)
+    # Beside a capture lie keys that hold what was there before it: nobody has to be told of them.
+    bpy.context.scene.frame_end = 12
+    key(swaying, 30, 0.3)
+    settle(swaying, lambda _: "20 to 30" in frame_states.of(swaying.uid).hint)
+    for curve in compat.fcurves_of(swaying.rig):
+        for point in curve.keyframe_points:
+            if point.co.x == 30:
+                point.type = "MOVING_HOLD"
+    assert frame_keys.keys_outside(swaying.rig, range(1, 13), 1.0) == [20]
 
 
 def test_a_stretched_or_stepped_scene_is_a_hint_and_counts(needs_server: None, swaying: Any) -> None:
