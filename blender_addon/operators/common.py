@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty
 from portrait_shared.errors import PortraitError
 
-from .. import choosing, compat, problems, server
+from .. import choosing, compat, job_queue, problems, server
 from ..properties import PORTRAIT_PG_portrait, PORTRAIT_PG_portraits, portraits_of
 
 
@@ -47,6 +47,23 @@ class NeedsPortrait:
     def poll(cls, context: bpy.types.Context) -> bool:
         if active_portrait(context) is None:
             cls.poll_message_set("Add a portrait first")
+            return False
+        return True
+
+
+class NeedsFreePortrait(NeedsPortrait):
+    """Operators for a portrait with a face, on which nothing works now."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        portrait = active_portrait(context)
+        if portrait.detected_points is None:
+            cls.poll_message_set("The portrait has no face yet")
+            return False
+        if job_queue.active_of(portrait.uid) is not None:
+            cls.poll_message_set("The portrait is being worked on")
             return False
         return True
 

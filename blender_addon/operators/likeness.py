@@ -13,24 +13,11 @@ from .. import job_queue, likeness, photo, server
 from ..job import Job, State
 from ..likeness_jobs import FurtherPhotosJob, TuneJob
 from ..properties import PORTRAIT_PG_portrait
-from .common import AsksForPicture, OnPortrait, active_portrait, has_window, report
+from .common import AsksForPicture, NeedsFreePortrait, OnPortrait, active_portrait, has_window, report
 
 
-class _OnFreePortrait(OnPortrait):
-    """Operators that need a portrait with a face, on which nothing works now."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        portrait = active_portrait(context)
-        if portrait.detected_points is None:
-            cls.poll_message_set("The portrait has no face yet")
-            return False
-        if job_queue.active_of(portrait.uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
+class _OnFreePortrait(NeedsFreePortrait, OnPortrait):
+    """Operators that do work on a portrait which is free."""
 
     def do(self, context: bpy.types.Context, job: Job) -> set[str]:
         """Works a job off: beside Blender where there is a window, at once where there is none."""

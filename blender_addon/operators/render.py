@@ -10,30 +10,17 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from .. import choosing, job_queue, portrait_copies, sequencer, server
 from ..job import Job, State
 from ..render_job import RenderJob
-from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
+from .common import NeedsFreePortrait, active_portrait, has_window, report, scene_of
 
 _LOOK_SECONDS = 0.2
 
 
-class _Render(NeedsPortrait):
+class _Render(NeedsFreePortrait):
     """Begins a render, and looks after it."""
 
     _again = False
     _job: Job | None = None
     _timer: bpy.types.Timer | None = None
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        portrait = active_portrait(context)
-        if portrait.detected_points is None:
-            cls.poll_message_set("The portrait has no face yet")
-            return False
-        if job_queue.active_of(portrait.uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):
