@@ -75,7 +75,6 @@ def personal_file(portrait: PORTRAIT_PG_portrait) -> PersonalFile | None:
         ) from None
     stamp = status.st_mtime_ns, status.st_size
     if path not in _read or _read[path][0] != stamp:
-        _read.clear()
         _read[path] = stamp, PersonalFile.load(path)
     return _read[path][1]
 
@@ -117,11 +116,3 @@ def _reference(item: PORTRAIT_PG_reference) -> ReferenceImage:
             None, error.code,
         ) from error  # fmt: skip
     return ReferenceImage(photo.pixels(image), item.points)
-
-
-def blend_path(path: Path) -> str:
-    """A path as the .blend keeps it: relative, so that both can be moved together."""
-    try:
-        return bpy.path.relpath(str(path))
-    except ValueError:  # another drive on Windows
-        return str(path)

@@ -15,7 +15,7 @@ from portrait_shared.personal import TunedPerson
 from portrait_shared.references import ReferenceImage
 from portrait_shared.tuning import Tuning
 
-from . import likeness, photo, server
+from . import likeness, photo, server, stored_paths
 from .job import Job
 from .render_job import time_left
 
@@ -134,7 +134,7 @@ class TuneJob(Job):
             self.note = "Nothing was surely better than the engine as it is, so nothing was changed"
             return
         _, portrait = self.portrait()
-        portrait.personal = likeness.blend_path(self._file)
+        portrait.personal = stored_paths.stored(self._file)
         self.path = self._file
         before, after = event.before["score"], event.after["score"]
         self.note = f"Tuned: error on views held back {before:.4f} before, {after:.4f} now"

@@ -51,18 +51,27 @@ class NeedsPortrait:
         return True
 
 
-class NeedsFreePortrait(NeedsPortrait):
+class NeedsFace(NeedsPortrait):
+    """Operators for a portrait whose face was found."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if active_portrait(context).detected_points is None:
+            cls.poll_message_set("The portrait has no face yet")
+            return False
+        return True
+
+
+class NeedsFreePortrait(NeedsFace):
     """Operators for a portrait with a face, on which nothing works now."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        portrait = active_portrait(context)
-        if portrait.detected_points is None:
-            cls.poll_message_set("The portrait has no face yet")
-            return False
-        if job_queue.active_of(portrait.uid) is not None:
+        if job_queue.active_of(active_portrait(context).uid) is not None:
             cls.poll_message_set("The portrait is being worked on")
             return False
         return True

@@ -9,10 +9,10 @@ from portrait_shared.errors import PortraitError
 from .. import job_queue, live_preview, server
 from ..portrait_parts import check_plane
 from ..sampling import check_rig
-from .common import NeedsPortrait, active_portrait, report, scene_of
+from .common import NeedsFace, active_portrait, report, scene_of
 
 
-class PORTRAIT_OT_preview(NeedsPortrait, bpy.types.Operator):
+class PORTRAIT_OT_preview(NeedsFace, bpy.types.Operator):
     """Let the plane follow the rig while you drag a control or scrub; rendered frames stay as they are"""
 
     bl_idname = "portrait.preview"
@@ -23,9 +23,6 @@ class PORTRAIT_OT_preview(NeedsPortrait, bpy.types.Operator):
         if not super().poll(context):
             return False
         portrait = active_portrait(context)
-        if portrait.detected_points is None:
-            cls.poll_message_set("The portrait has no face yet")
-            return False
         if bpy.app.background:
             cls.poll_message_set("The live preview needs Blender's window")
             return False
