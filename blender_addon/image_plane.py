@@ -182,7 +182,7 @@ def texture_node(plane: bpy.types.Object | None) -> bpy.types.ShaderNodeTexImage
     """
     material = plane.active_material if plane is not None else None
     node = compat.ensure_node_tree(material).nodes.get(TEXTURE_NODE) if material is not None else None
-    if node is None:
+    if node is None or node.bl_idname != "ShaderNodeTexImage":  # the user's own may have its name
         raise SceneError("The portrait's plane has lost its material.", "Rebuild it.", Fix.REBUILD)
     return node
 

@@ -104,10 +104,13 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
         rig.add_bones(context, portrait.rig, portrait.space, points, missing)
         mended.append(_bones(len(missing)))
     lost = rig.missing_controls(portrait.rig)
-    if missing or lost:
+    outdated = rig.is_outdated(portrait.rig)
+    if missing or lost or outdated:
         rig.add_controls(context, portrait.rig, portrait.space, points)
     if lost:
         mended.append("controls")
+    if outdated:
+        mended.append("the handles' places")
     return mended
 
 

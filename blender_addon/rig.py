@@ -26,6 +26,12 @@ _SMALL_POINT_LENGTH_OF_FACE = 0.009
 _SMALL_GROUPS = ("right_eye", "left_eye", "right_pupil", "left_pupil", "inner_lip")
 """Their points lie on pupils and teeth, which an animator has to see."""
 _MECHANISM_SIZE = 0.05  # of the distance between the outer eye corners
+_VERSION_KEY: Final = "talking_portrait_rig"
+_VERSION: Final = 2
+"""Of handles and hidden bones, kept with the bones; those that were made before it was kept are older.
+
+To be raised whenever `add_controls` makes of an older rig something that an animator sees.
+"""
 _UP = np.array((0.0, 0.0, 1.0))
 BONE_AXES: Final = PICTURE_AXES
 """Of the head's bone and of every point's: rows are its own x, y, z in the armature's space."""
@@ -135,6 +141,16 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
     hidden.is_visible = False
     rig.data.relation_line_position = "HEAD"
     rig_drivers.add_drivers(rig, frame)
+    rig.data[_VERSION_KEY] = _VERSION
+
+
+def is_outdated(rig: bpy.types.Object) -> bool:
+    """Whether an older version made the rig's handles: some then lay before the eyes and above the mouth.
+
+    A rig that lacks controls is one to be completed instead, see `missing_controls`.
+    """
+    version = rig.data.get(_VERSION_KEY)
+    return not (isinstance(version, int) and version >= _VERSION) and not missing_controls(rig)
 
 
 def fit(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import frame_states, job_queue, live_preview, problems, view_colors
+from .. import frame_states, job_queue, live_preview, problems, rig, view_colors
 from ..capture import jobs
 from ..operators.common import active_portrait, scene_of
 from ..problems import Fix, SceneError
@@ -13,6 +13,10 @@ from ..properties import PORTRAIT_PG_portrait
 from .sections import draw_text
 
 _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
+_OUTDATED = (
+    "An older version made this rig's handles: some leave the face when the head turns. "
+    "Update Handles puts them in their places; keys and poses stay."
+)
 
 
 def has_messages(context: bpy.types.Context) -> bool:
@@ -32,6 +36,7 @@ def has_messages(context: bpy.types.Context) -> bool:
         or job_queue.active_of(portrait.uid) is not None
         or unsaved(portrait) is not None
         or altered_colors_seen(context)
+        or is_outdated(portrait)
     )
 
 
@@ -62,12 +67,22 @@ def draw_messages(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
             draw_text(box, context, note, "INFO")
     if hint := frame_states.of(portrait.uid).hint:
         draw_text(layout, context, hint, "INFO")
+    if is_outdated(portrait):
+        box = layout.box()
+        draw_text(box, context, _OUTDATED, "INFO")
+        box.operator("portrait.add_controls", text="Update Handles", icon="ARMATURE_DATA")
     altered = altered_colors_seen(context)
     if altered:
         box = layout.box()
         draw_text(box, context, f"The photo's colors are altered: {altered}.", "COLOR")
         view = view_colors.known_neutral_view(scene_of(context))
         box.operator("portrait.use_own_colors", text=f"Use View “{view}”" if view else "Use the Photo's Own Colors")
+
+
+def is_outdated(portrait: PORTRAIT_PG_portrait) -> bool:
+    """Whether the portrait's rig can be brought to today's version here."""
+    own = portrait.rig is not None and portrait.rig.library is None and portrait.rig.data.library is None
+    return own and rig.is_outdated(portrait.rig)
 
 
 def altered_colors_seen(context: bpy.types.Context) -> str:

@@ -108,6 +108,14 @@ def test_altered_colours_offer_their_remedy(portrait: Any) -> None:
     assert "portrait.use_own_colors" not in drawn()
 
 
+def test_a_rig_of_an_older_version_offers_its_handles_places(portrait: Any) -> None:
+    assert "older version" not in drawn()
+    del portrait.rig.data["talking_portrait_rig"]
+    assert messages.has_messages(bpy.context) and "older version" in drawn()
+    bpy.ops.portrait.add_controls()
+    assert "older version" not in drawn()
+
+
 @pytest.mark.parametrize("fix", list(Fix))
 def test_a_problem_is_shown_with_what_mends_it(portrait: Any, fix: Fix) -> None:
     problems.keep(portrait.uid, SceneError("Something broke.", "Mend it.", fix))

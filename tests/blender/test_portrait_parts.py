@@ -139,6 +139,16 @@ def test_a_lost_material_comes_back(portrait: Any) -> None:
     assert image_plane.texture_node(portrait.plane).image == portrait.photo
 
 
+def test_a_node_that_only_has_the_pictures_name_is_not_taken_for_it(portrait: Any) -> None:
+    nodes = portrait.plane.active_material.node_tree.nodes
+    nodes.remove(nodes[image_plane.TEXTURE_NODE])
+    nodes.new("ShaderNodeMath").name = image_plane.TEXTURE_NODE
+    with pytest.raises(PortraitError, match="material"):
+        portrait_parts.check_plane(bpy.context.scene, portrait)
+    bpy.ops.portrait.rebuild()
+    assert image_plane.texture_node(portrait.plane).image == portrait.photo
+
+
 def test_a_moved_photo_is_told_and_found_again(portrait: Any, photo_file: Path, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere.png"
     shutil.move(photo_file, moved)

@@ -21,6 +21,7 @@ from mathutils import Matrix  # noqa: E402
 
 from blender_addon import compat, portrait_parts, rig_controls, rig_drivers  # noqa: E402
 from blender_addon import rig as rig_module  # noqa: E402
+from blender_addon.modes import editing  # noqa: E402
 from blender_addon.panels import menus, rig_panel  # noqa: E402
 from blender_addon.rig_controls import CONTROLS, LIMIT, RigFrame  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
@@ -628,3 +629,38 @@ def test_names_pair_left_with_right() -> None:
             assert {MIRRORED_NAMES[rig_controls.property_of(c)] for p in control.pulls for c in p.channels} == {
                 rig_controls.property_of(c) for p in other.pulls for c in p.channels
             }
+
+
+def as_an_older_version_made_it(rig: Any) -> None:
+    """The handles of the gaze before the eyes, that of the lips above the mouth, and no version."""
+    with editing(bpy.context, rig):
+        for name in ("eye.L", "eye.R", "gaze", "lips"):
+            bone = rig.data.edit_bones[name]
+            bone.head.y, bone.tail.y = bone.head.y - 0.3, bone.tail.y - 0.3
+    del rig.data["talking_portrait_rig"]
+
+
+@pytest.mark.parametrize("mend", ("add_controls", "rebuild"))
+def test_handles_of_an_older_version_are_offered_their_places(portrait: Any, mend: str) -> None:
+    rig, scene = portrait.rig, bpy.context.scene
+    assert not rig_module.is_outdated(rig)
+    for frame, value in ((1, 0.0), (10, 0.05)):
+        for name in ("gaze", "eye.L", "lips"):
+            rig.pose.bones[name].location = (value, value / 2, 0)
+            rig.pose.bones[name].keyframe_insert("location", frame=frame)
+    places = {bone.name: np.array(bone.head_local) for bone in rig.data.bones}
+    points = sample(scene, rig, portrait.space, range(1, 11)).points
+    as_an_older_version_made_it(rig)
+    assert rig_module.is_outdated(rig)
+    getattr(bpy.ops.portrait, mend)()
+    assert not rig_module.is_outdated(rig)
+    assert {bone.name for bone in rig.data.bones} == set(places)
+    for bone in rig.data.bones:
+        np.testing.assert_allclose(bone.head_local, places[bone.name], atol=1e-6)
+    np.testing.assert_array_equal(sample(scene, rig, portrait.space, range(1, 11)).points, points)
+
+
+def test_a_rig_that_lacks_controls_is_not_called_outdated(portrait: Any) -> None:
+    as_an_older_version_made_it(portrait.rig)
+    del portrait.rig["jawOpen"]
+    assert not rig_module.is_outdated(portrait.rig)
