@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import bpy
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, system_refusal
 from portrait_shared.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
 
@@ -39,6 +40,9 @@ def _run(arguments: list[str]) -> int:
         return _render(asked)
     except PortraitError as error:
         print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"Error: {system_refusal(error)}", file=sys.stderr)
         return 1
 
 
@@ -74,7 +78,7 @@ def _render(asked: argparse.Namespace) -> int:
     for portrait in chosen:
         if asked.engine is not None:
             portrait.engine = asked.engine
-        folder = asked.output.resolve() if asked.output is not None else None
+        folder = Path(os.path.realpath(asked.output)) if asked.output is not None else None
         job = RenderJob(portrait.uid, launch, frames=asked.frames, folder=folder)
         job_queue.run(job, _Printer())
         for note in job.notes:
@@ -105,10 +109,10 @@ class _Printer:
 def _open(blend: Path | None) -> None:
     if blend is None:
         return
-    if not blend.is_file():
+    if not os.path.isfile(blend):
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {blend}.", "Check the path after --blend.")
     try:
-        bpy.ops.wm.open_mainfile(filepath=str(blend.resolve()))
+        bpy.ops.wm.open_mainfile(filepath=os.path.realpath(blend))
     except RuntimeError as error:
         raise PortraitError(ErrorCode.FILE_MISSING, f"Blender cannot open {blend}: {error}".strip()) from error
 

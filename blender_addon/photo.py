@@ -8,6 +8,7 @@ holds the server's picture, packed into the .blend, and remembers the file.
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +36,7 @@ def load(path: str) -> bpy.types.Image:
             to be asked and cannot be.
     """
     file = Path(bpy.path.abspath(path))
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no picture {file}.", "Choose a picture's file.")
     content = content_of(file)
     plain = is_plain(content)
@@ -118,7 +119,7 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
     if image.is_dirty or image.source != "FILE" or (image.packed_file is not None and not held):
         return image
     file = Path(bpy.path.abspath(file_of(image), library=image.library))
-    if not file.is_file():
+    if not os.path.isfile(file):
         if held:
             return image  # the picture is in the .blend
         raise SceneError(f"The photo {file} is no longer there.", "Locate it where it is now.",

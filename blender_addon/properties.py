@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -221,7 +222,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
                 "Save the .blend, or choose a folder elsewhere.",
                 Fix.SAVE,
             )
-        return Path(bpy.path.abspath(text)).resolve()
+        return Path(os.path.realpath(bpy.path.abspath(text)))
 
 
 class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):

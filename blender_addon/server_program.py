@@ -41,7 +41,7 @@ def find(preferred: str) -> Program:
         preferred: the program, a folder that it lies in (of a project, or of its environment), or a whole command.
     """
     if asked := os.environ.get(COMMAND_VARIABLE, ""):
-        return Program((asked,) if Path(asked).is_file() else _words(asked))
+        return Program((asked,) if os.path.isfile(asked) else _words(asked))
     if preferred.strip():
         return _as_asked(preferred.strip())
     if found := shutil.which("portrait"):
@@ -66,12 +66,12 @@ def in_folder(folder: Path) -> Path | None:
 
 def _as_asked(text: str) -> Program:
     path = Path(os.path.expanduser(bpy.path.abspath(text)))
-    if path.is_dir():
+    if os.path.isdir(path):
         found = in_folder(path)
         if found is not None:
             return Program((str(found),))
         return Program((), f"There is no “portrait” program in “{path}”, nor in a .venv there")
-    if path.is_file():
+    if os.path.isfile(path):
         if "portrait" not in path.name.lower():
             beside = in_folder(path.parent)
             if beside is not None:
@@ -95,7 +95,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _can_run(path: Path) -> bool:
     try:
-        return path.is_file() and os.access(path, os.X_OK)
+        return os.path.isfile(path) and os.access(path, os.X_OK)
     except OSError:
         return False
 

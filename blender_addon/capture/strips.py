@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -119,6 +120,6 @@ def _movie(path: Path) -> tuple[float, int]:
 
 def _file(path: str) -> Path:
     found = Path(bpy.path.abspath(path))
-    if not found.is_file():
+    if not os.path.isfile(found):
         raise SceneError(f"There is no file {found}.", "Locate it, then try again.")
     return found

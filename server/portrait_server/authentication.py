@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,7 @@ def write_new_keys(path: Path, address: str) -> Path:
     Returns:
         The client's connection file, to be carried to its machine by a safe way.
     """
-    if path.exists():
+    if os.path.exists(path):
         raise PortraitError(ErrorCode.OUTPUT_NOT_WRITABLE, f"{path} is there already.", "Choose another name.")
     server_public, server_secret = (key.decode() for key in zmq.curve_keypair())
     client_public, client_secret = (key.decode() for key in zmq.curve_keypair())

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from portrait_shared import __version__
-from portrait_shared.errors import PortraitError
+from portrait_shared.errors import PortraitError, system_refusal
 from portrait_shared.frame_numbers import joined
 from portrait_shared.terminal import forgiving_output
 
@@ -53,6 +53,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         print(f"portrait {asked.command}: {error.message}", file=sys.stderr)
         if error.remedy:
             print(f"  {error.remedy}", file=sys.stderr)
+        return 1
+    except OSError as error:  # the system's own refusals, of which every path and disk has some
+        print(f"portrait {asked.command}: {system_refusal(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"portrait {asked.command}: interrupted", file=sys.stderr)

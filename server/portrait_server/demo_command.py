@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import prepare_folder
 from portrait_shared.whole_files import write_whole
 
 from portrait_server.output.contact_sheet import contact_sheet
@@ -35,9 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    folder = asked.output.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    photo = asked.photo.resolve() if asked.photo else _astronaut(folder)
+    folder = Path(os.path.realpath(asked.output))
+    prepare_folder(folder)
+    photo = Path(os.path.realpath(asked.photo)) if asked.photo else _astronaut(folder)
     for package, holder in (("bpy", "the Blender module"), ("blender_addon", "the extension's source")):
         if importlib.util.find_spec(package) is None:
             raise PortraitError(
@@ -83,6 +84,6 @@ def _astronaut(folder: Path) -> Path:
     import skimage.data
 
     photo = folder / "astronaut.png"
-    if not photo.exists():
+    if not os.path.exists(photo):
         write_whole(photo, cv2.imencode(".png", skimage.data.astronaut()[..., ::-1])[1].tobytes())
     return photo

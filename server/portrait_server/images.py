@@ -105,6 +105,8 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
     """Whether the file is a still picture, rather than a video or an animation; a damaged one counts by its name."""
     path = Path(path)
     named_so = path.suffix.lower() in PICTURE_SUFFIXES
+    if not os.path.isfile(path):
+        return named_so  # a pipe would be waited for
     if named_so and Image.registered_extensions().get(path.suffix.lower()) not in _ANIMATED_FORMATS:
         return True
     try:
@@ -126,7 +128,7 @@ def is_animation(image: Image.Image) -> bool:
 
 def open_animation(path: Path) -> Image.Image | None:
     """The opened file, to be closed by the caller, if it is an animated picture; None for any other file."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
         with _in_words(str(path)):
@@ -141,11 +143,11 @@ def open_animation(path: Path) -> Image.Image | None:
 
 def check_file(path: Path) -> None:
     """Raises: PortraitError: FILE_MISSING, or BAD_IMAGE for a folder or an empty file."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path, or choose the picture again."
         )
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PortraitError(ErrorCode.BAD_IMAGE, f"{path} is not a file.", "Give the path of a picture.")
     if path.stat().st_size == 0:
         raise _bad_image(path, "it is empty")
@@ -213,6 +215,10 @@ def _in_words(name: str) -> Iterator[None]:
         raise _bad_image(name, "it is not a picture of a kind that can be read") from None
     except MemoryError:
         raise _too_large(name, "more pixels than fit in memory") from None
+    except PermissionError:
+        raise PortraitError(
+            ErrorCode.BAD_IMAGE, f"You may not read {name}.", "Ask its owner for the right to read it, or copy it."
+        ) from None
     except Exception as error:
         # A dozen decoders raise errors of every kind on a damaged file: RuntimeError, TypeError, SyntaxError…
         detail = f"{error}"[:_MOST_DETAIL_CHARACTERS] or type(error).__name__

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import math
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _is_picture_or_missing(path: Path) -> bool:
     """What is no file at all is left to `read_image` to refuse."""
-    return not path.is_file() or is_picture(path)
+    return not os.path.isfile(path) or is_picture(path)
 
 
 def track_of_photo(
@@ -196,7 +197,7 @@ def _fill(values: np.ndarray, detected: np.ndarray) -> np.ndarray:
 def check_writable(output: Path) -> None:
     """Refuses an impossible output before minutes of work."""
     reason = None
-    if output.is_dir():
+    if os.path.isdir(output):
         reason = "it is a folder"
     else:
         try:

@@ -26,6 +26,7 @@ _EXIF_IFD, _INTEROP_IFD, _COLOR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 
 _HEAD_BYTES = 65_536
 _PNG_HEAD_CHUNKS = 64
 _SRGB_GAMMA = 1 / 2.2
+_LEAST_SPANNED = 0.01  # sRGB spans .22
 # A round trip through a profile that is sRGB by another maker shifts values by one.
 _SAME_LEVELS = 2
 _LATTICE = np.array([*range(0, 32, 4), *range(32, 256, 16), 255], np.uint8)
@@ -40,6 +41,14 @@ def stated_profile(image: Image.Image, file: BinaryIO) -> bytes | None:
         image: opened; its pixels need not be.
         file: the same file's bytes.
     """
+    try:
+        return _stated(image, file)
+    except Exception as error:  # noqa: BLE001  numbers that make no colours, and the picture is there without them
+        log.warning("What the picture says of its colours means nothing, so they are taken as sRGB: %.200s", error)
+        return None
+
+
+def _stated(image: Image.Image, file: BinaryIO) -> bytes | None:
     profile: bytes | None = image.info.get("icc_profile")
     head = _head_of(file)
     if image.format == "PNG":
@@ -132,7 +141,8 @@ def _png_profile(image: Image.Image) -> bytes | None:
     colours: Primaries = REC709
     if corners is not None and len(corners) == 8 and all(0 < value < 1 for value in corners):
         stated = tuple(zip(corners[::2], corners[1::2], strict=True))
-        if np.abs(np.array(stated) - np.array(REC709)).max() > 0.002:
+        spanned = abs(np.linalg.det(np.diff(stated[1:], axis=0)))  # of red, green and blue; twice their triangle's area
+        if spanned > _LEAST_SPANNED and np.abs(np.array(stated) - np.array(REC709)).max() > 0.002:
             colours = (stated[0], stated[1], stated[2], stated[3])
     if abs(gamma / _SRGB_GAMMA - 1) < 0.05:  # 1 / 2.2 is how the chunk says sRGB
         return None if colours == REC709 else matrix_profile(colours, srgb_curve())

@@ -28,7 +28,7 @@ class ServerLock:
             connection_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = self._take()
         except OSError as error:
-            if self._path.is_symlink():
+            if os.path.islink(self._path):
                 raise self._foreign() from error
             raise PortraitError(
                 ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {self._path}: {error.strerror}.",

@@ -77,6 +77,13 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[:head]} … {text[len(text) - (limit - head - 3) :]}"
 
 
+def system_refusal(error: OSError) -> str:
+    """What the system has refused, in one short sentence."""
+    what = error.strerror or str(error) or type(error).__name__
+    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return shortened(f"{names}: {what}." if names else f"{what}.", MESSAGE_CHARACTERS)
+
+
 def described(value: Any) -> str:
     """A value for a message: itself where it is small, else what kind of thing it is."""
     if isinstance(value, np.ndarray):

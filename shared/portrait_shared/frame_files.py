@@ -21,7 +21,7 @@ from pathlib import Path
 from portrait_shared.errors import PortraitError
 from portrait_shared.private_folders import PrivateFolder, sweep_folders
 from portrait_shared.protocol import MAX_PART_BYTES
-from portrait_shared.whole_files import read_bounded, replace_file, sweep_partials, write_error
+from portrait_shared.whole_files import open_without_waiting, read_bounded, replace_file, sweep_partials, write_error
 
 DIGEST_KEYWORD = "talking-portraits:digest"
 PHOTO_KEYWORD = "talking-portraits:photo"
@@ -80,7 +80,7 @@ def prefix_of(name: str) -> str:
 
 def _names_in(folder: Path) -> Iterator[tuple[str, int]]:
     """(prefix, number) of each frame file."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return
     for file in folder.iterdir():
         if (found := _FRAME_FILE.fullmatch(file.name)) is not None and not file.name.startswith("."):
@@ -184,8 +184,8 @@ def mark_of(data: bytes) -> FrameMark | None:
 def glance(path: Path) -> FrameMark | None:
     """As `read_mark`, but reads only the file's head: the pixels behind it may be damaged."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_GLANCE_BYTES)
+        with open(path, "rb", opener=open_without_waiting) as file:
+            head = file.read(_GLANCE_BYTES) or b""  # None of a pipe
     except OSError:
         return None
     texts: dict[str, str] = {}

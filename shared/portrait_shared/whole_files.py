@@ -35,8 +35,10 @@ def partial_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
         mode: its rights, less the process's umask.
 
     Raises:
-        OSError: it cannot be made, or cannot take that place.
+        OSError: it cannot be made, or cannot take that place; nor does it take that of a device, pipe or folder, or of
+            a link to one: for the system's administrator it could.
     """
+    _check_place(path)
     partial, descriptor = _new_partial(path.parent, mode)
     try:
         yield partial
@@ -48,6 +50,17 @@ def partial_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _check_place(path: Path) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # nothing is there, or a link to nothing; or it will be said why nothing can be written
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
 
 
 def _new_partial(folder: Path, mode: int) -> tuple[Path, int | None]:

@@ -173,6 +173,17 @@ def test_chromaticities_of_a_png(tmp_path: Path) -> None:
     assert np.abs(read_image(path) - as_srgb(colours(), P3, srgb_light)).max() <= 2
 
 
+@pytest.mark.parametrize("corner", [(1 / 3, 1 / 3), (0.00001, 0.00001), (0.9, 0.9)])
+def test_chromaticities_that_span_no_colours_leave_what_else_is_told(
+    tmp_path: Path, corner: tuple[float, float]
+) -> None:
+    path = saved(tmp_path, Image.fromarray(colours() // 2), "a.png")
+    with_chunk(path, b"cHRM", chromaticities((corner,) * 4))
+    np.testing.assert_array_equal(read_image(path), colours() // 2)
+    with_chunk(path, b"gAMA", struct.pack(">I", 100_000))
+    assert np.abs(read_image(path) - as_srgb(colours() // 2, REC709, lambda values: values)).max() <= 2
+
+
 def test_the_usual_gamma_and_chromaticities_are_srgb(tmp_path: Path) -> None:
     path = with_chunk(saved(tmp_path, Image.fromarray(colours()), "a.png"), b"gAMA", struct.pack(">I", 45455))
     with_chunk(path, b"cHRM", chromaticities(((0.3127, 0.329), (0.64, 0.33), (0.3, 0.6), (0.15, 0.06))))

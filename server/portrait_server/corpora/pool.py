@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ def pool_key(corpora: object, sources: Iterable[Path]) -> str:
     """
     state = []
     for source in sources:
-        for path in sorted(source.iterdir()) if source.is_dir() else [source]:
+        for path in sorted(source.iterdir()) if os.path.isdir(source) else [source]:
             found = path.stat()
             state.append((path.name, found.st_size, found.st_mtime_ns))
     return hashlib.sha256(f"{_VERSION} {corpora!r} {state!r}".encode()).hexdigest()[:16]

@@ -22,7 +22,7 @@ def find_weights() -> Path:
     named = os.environ.get(WEIGHTS_VARIABLE)
     shipped = Path(str(resources.files("portrait_server"))) / "weights" / "portrait.safetensors"
     path = Path(named) if named else shipped
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PortraitError(
             ErrorCode.WEIGHTS_MISSING, f"The engine fewshot needs weights: there is no file {path}.",
             f"Use the engine warp, or train weights with `portrait train` and set {WEIGHTS_VARIABLE} to their file.",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -63,10 +64,12 @@ def find_clips(path: Path) -> list[Path]:
     Raises:
         PortraitError: FILE_MISSING where there is nothing, or no clip.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no folder or video {path}.", "Check the path.")
-    if path.is_file() or (path / TRACK_NAME).exists():
+    if os.path.isfile(path) or os.path.exists(path / TRACK_NAME):
         return [path]
+    if not os.path.isdir(path):
+        raise _bad_clip(path, "it is neither a video nor a folder")
     found = [entry for entry in sorted(path.iterdir()) if _is_clip(entry)]
     if not found:
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no clip in {path}.", _LAYOUT)
@@ -90,7 +93,7 @@ class ClipFile:
     @property
     def name(self) -> str:
         """What the report calls it."""
-        return self.path.stem if self.path.is_file() else self.path.name
+        return self.path.stem if os.path.isfile(self.path) else self.path.name
 
     def load(self) -> Clip:
         """The frames and their landmarks.
@@ -131,7 +134,7 @@ def spread(items: np.ndarray, most: int) -> np.ndarray:
 
 
 def _track_of(path: Path) -> LandmarkTrack:
-    if path.is_dir():
+    if os.path.isdir(path):
         return LandmarkTrack.load(path / TRACK_NAME)
     with closing(create_detector()) as detector:
         return track_of_video(path, detector, None)
@@ -139,7 +142,7 @@ def _track_of(path: Path) -> LandmarkTrack:
 
 def _frames_of(path: Path, numbers: Sequence[int], count: int) -> Iterator[np.ndarray]:
     """The frames of the given numbers, which rise, of a clip whose track has so many."""
-    if path.is_dir():
+    if os.path.isdir(path):
         pictures = _pictures(path)
         if len(pictures) != count:
             raise _bad_clip(path, f"it has {len(pictures)} pictures, but its track has {count} frames")
@@ -152,15 +155,15 @@ def _frames_of(path: Path, numbers: Sequence[int], count: int) -> Iterator[np.nd
 def _is_clip(path: Path) -> bool:
     if path.name.startswith("."):
         return False
-    if path.is_dir():
-        return (path / TRACK_NAME).exists()
+    if os.path.isdir(path):
+        return os.path.exists(path / TRACK_NAME)
     return path.suffix.lower() in _VIDEO_SUFFIXES or is_animated_picture(path)
 
 
 def _pictures(folder: Path) -> list[Path]:
     """The folder's pictures, by number where all their names are numbers, else by name."""
     found = sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name != TRACK_NAME)
-    pictures = [entry for entry in found if entry.is_file() and is_picture(entry)]
+    pictures = [entry for entry in found if os.path.isfile(entry) and is_picture(entry)]
     if all(picture.stem.isdecimal() for picture in pictures):
         return sorted(pictures, key=lambda picture: int(picture.stem))
     return pictures

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
@@ -108,7 +109,7 @@ def read_info(path: Path) -> WeightsInfo:
 
 
 def _opened(path: Path) -> tuple[bytes, Header]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PortraitError(ErrorCode.WEIGHTS_MISSING, f"There is no weights file {path}.", _REMEDY)
     try:
         content = read_bounded(path, _MAX_BYTES)

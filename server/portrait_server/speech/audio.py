@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -42,7 +43,7 @@ def read_speech(
     Raises:
         PortraitError: FILE_MISSING; BAD_AUDIO for a file without a sound that can be read.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.")
     start = max(start, 0.0)
     try:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 import typing
 from dataclasses import MISSING, fields, is_dataclass
@@ -46,7 +47,7 @@ def load(path: Path) -> Configuration:
     Raises:
         PortraitError: FILE_MISSING; BAD_CONFIGURATION with the name of the key at fault.
     """
-    if not path.is_file() and (CONFIGS / path.name).is_file() and path.parent == Path():
+    if not os.path.isfile(path) and os.path.isfile(CONFIGS / path.name) and path.parent == Path():
         path = CONFIGS / path.name
     try:
         values = tomllib.loads(read_bounded(path, _MAX_BYTES).decode("utf-8"))
