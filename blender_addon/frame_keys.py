@@ -8,10 +8,8 @@ that only frames whose key is new have to be sampled.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import bpy
 import numpy as np
@@ -23,7 +21,6 @@ from .sampling import POSE_CHANNELS
 from .scene_time import stretch
 
 _changes = 0
-_BONE_PATH = re.compile(r'pose\.bones\["(.+)"\]\.(\w+)')
 
 
 @dataclass(frozen=True)
@@ -31,33 +28,49 @@ class RigState:
     """All that moves the rig but its curves, at the time of asking.
 
     Attributes:
-        digest: hash of the rest pose, the unkeyed pose and the sliders.
+        digest: hash of the rest pose and of how the channels are read.
         moved_from_outside: whether more than its own curves moves it.
         stretch: see `scene_time.stretch`.
+        values: (n,) float64, the pose and the sliders as they stand; 0 where a driver sets them.
+        places: index into `values` of each channel: (“data” for the armature's, else empty; data path; index).
     """
 
     digest: bytes
     moved_from_outside: bool
     stretch: float
+    values: np.ndarray
+    places: Mapping[tuple[str, str, int], int]
 
 
 def rig_state(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace) -> RigState:
     """Takes some milliseconds: to be kept until the rig changes."""
+    names, values = _channels(rig)
+    modes = [rig.rotation_mode, *(bone.rotation_mode for bone in rig.pose.bones)]
     still = hashlib.sha256(rest_points(rig, space).tobytes())
-    still.update(repr((space, _unkeyed(rig))).encode())
+    still.update(repr((space, modes, names)).encode())
     outside = is_moved_from_outside(rig)
     if outside:
         still.update(str(_changes).encode())
-    return RigState(still.digest(), outside, stretch(scene))
+    return RigState(still.digest(), outside, stretch(scene), values, {name: at for at, name in enumerate(names)})
 
 
 def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Each frame with its key."""
-    curves = _curves(rig)
+    """Each frame with its key, which a channel with a curve gives as one that stands still at the same value."""
+    curves, others = [], []
+    for prefix, owner in (("", rig), ("data", rig.data)):
+        for curve in compat.fcurves_of(owner):
+            place = state.places.get((prefix, curve.data_path, curve.array_index))
+            if not curve.mute:
+                (others if place is None else curves).append((place, curve))
+    digest = state.digest + repr([(curve.data_path, curve.array_index) for _, curve in others]).encode()
     for frame in frames:
-        key = hashlib.sha256(state.digest)
+        key = hashlib.sha256(digest)
         at = frame * state.stretch
-        key.update(np.array([curve.evaluate(at) for curve in curves], np.float64).tobytes())
+        values = state.values.copy()
+        for place, curve in curves:
+            values[place] = curve.evaluate(at)
+        key.update((values + 0.0).tobytes())  # -0 and 0 are one
+        key.update(np.array([curve.evaluate(at) for _, curve in others], np.float64).tobytes())
         if state.moved_from_outside:
             key.update(str(at).encode())
         yield frame, key.digest()
@@ -117,28 +130,32 @@ def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
     return [driver for owner in owners if owner.animation_data for driver in owner.animation_data.drivers]
 
 
-def _unkeyed(rig: bpy.types.Object) -> list[tuple[str, Any]]:
-    """The pose and the sliders that no curve and no driver moves."""
-    moved = {(curve.data_path, curve.array_index) for curve in (*_curves(rig), *_drivers(rig))}
+def _channels(rig: bpy.types.Object) -> tuple[list[tuple[str, str, int]], np.ndarray]:
+    """All channels of the pose and the sliders, see `RigState.places`, and (n,) float64 of what they are now."""
+    driven = {
+        (prefix, curve.data_path, curve.array_index)
+        for prefix, owner in (("", rig), ("data", rig.data))
+        for curve in (owner.animation_data.drivers if owner.animation_data is not None else ())
+    }
+    names: list[tuple[str, str, int]] = []
+    values: list[float] = []
     bones = rig.pose.bones
-    values: list[tuple[str, Any]] = [("modes", [rig.rotation_mode, *(bone.rotation_mode for bone in bones)])]
-    pose = {}
+    paths = [f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"]' for bone in bones]
     for channel, width in POSE_CHANNELS.items():
-        pose[channel] = np.empty(len(bones) * width, np.float32)
-        bones.foreach_get(channel, pose[channel])
-        own = [0.0 if (channel, axis) in moved else value for axis, value in enumerate(getattr(rig, channel))]
-        values.append((channel, own))
-    for path, axis in moved:
-        found = _BONE_PATH.fullmatch(path)
-        if found is not None and found[2] in pose and (index := bones.find(found[1])) >= 0:
-            pose[found[2]][index * POSE_CHANNELS[found[2]] + axis] = 0
-    values.extend((f"bones {channel}", values_of.tobytes()) for channel, values_of in pose.items())
-    for prefix, owner in (("", rig), ("data", rig.data), *((f'pose.bones["{bone.name}"]', bone) for bone in bones)):
+        names += [("", channel, axis) for axis in range(width)]
+        values.extend(getattr(rig, channel))
+        pose = np.empty(len(bones) * width, np.float32)
+        bones.foreach_get(channel, pose)
+        names += [("", f"{path}.{channel}", axis) for path in paths for axis in range(width)]
+        values += pose.tolist()
+    owners = [("", "", rig), ("data", "", rig.data), *(("", *pair) for pair in zip(paths, bones, strict=True))]
+    for prefix, start, owner in owners:
         for name, value in owner.items():
-            path = f'{prefix}["{bpy.utils.escape_identifier(name)}"]'
-            if isinstance(value, (bool, int, float)) and (path, 0) not in moved:
-                values.append((path, value))
-    return values
+            if isinstance(value, (bool, int, float)):
+                names.append((prefix, f'{start}["{bpy.utils.escape_identifier(name)}"]', 0))
+                values.append(float(value))
+    still = [0.0 if name in driven else value for name, value in zip(names, values, strict=True)]
+    return names, np.array(still, np.float64)
 
 
 def _targets(constraint: bpy.types.Constraint) -> list[bpy.types.ID | None]:

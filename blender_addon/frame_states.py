@@ -77,6 +77,8 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
             if watch.files is not None:
                 changed |= frame_display.follow(scene, portrait, *watch.files, portrait.frame_prefix)
             sequencer.fit_strips(portrait.uid)
+        if scene.library is None:
+            sequencer.give_back_missing_media(scene)
     for uid in set(_watches) - there:
         del _watches[uid]
     return changed

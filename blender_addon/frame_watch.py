@@ -23,6 +23,7 @@ from .render_job import RenderJob
 from .scene_time import notes_on_frames, stretch
 
 _LOOK_SECONDS: Final = 1.0
+_LEAST_SECONDS: Final = 0.003
 _MOST_ROWS: Final = 20_000
 
 _reader = ThreadPoolExecutor(1, "portrait files")
@@ -107,6 +108,8 @@ class Watch:
             self._time = _time_of(scene)
         if (set(self._keys) != set(frames) and self._pass is None) or self._time != _time_of(scene):
             self._changed = True
+        # All before this may have used the time up, on a slow machine each time.
+        deadline = max(deadline, time.monotonic() + _LEAST_SECONDS)
         self._read_curves(portrait, deadline)
         if self._pass is None and may_sample:
             self._sample(scene, portrait, deadline)
@@ -182,7 +185,9 @@ class Watch:
                 state = FrameState.MISSING
             elif known is None:
                 state = FrameState.STALE
-            elif (row := self._rows.get(self._keys.get(frame, b""))) is None:
+            elif (key := self._keys.get(frame)) is None:  # its curves are still to be read
+                state = FrameState.CHECKING
+            elif (row := self._rows.get(key)) is None:
                 # The rig's own curves, changed since the frame was sampled, make other points but for a coincidence.
                 guess = frame in self._sampled and self._rig is not None and not self._rig.moved_from_outside
                 state = FrameState.STALE if guess else FrameState.CHECKING

@@ -18,6 +18,7 @@ PORTRAIT_KEY: Final = "talking_portrait"
 _FIRST_KEY = "talking_portrait_first"
 _SCALE_KEY: Final = "talking_portrait_scale"
 _SIZE_KEY: Final = "talking_portrait_size"
+_MISSING_MEDIA_KEY: Final = "talking_portrait_missing_media"
 _SETTING_PREFIX = "talking_portrait:"
 _CHANNELS: Final = 128
 _FAR: Final = 1_048_575  # no scene has a later frame
@@ -123,6 +124,23 @@ def remove_strips(portrait_uid: str) -> None:
             while (strip := find_strip(scene, portrait_uid)) is not None:
                 holder = next(holder for each, holder in _all_strips(scene) if each == strip)
                 holder.remove(strip)
+            give_back_missing_media(scene)
+
+
+def give_back_missing_media(scene: bpy.types.Scene) -> None:
+    """Turns *Missing Media* on again in a scene where a portrait's strip had turned it off and none is left."""
+    if _MISSING_MEDIA_KEY in scene and not any(PORTRAIT_KEY in strip for strip, _ in _all_strips(scene)):
+        del scene[_MISSING_MEDIA_KEY]
+        if scene.sequence_editor is not None:
+            scene.sequence_editor.show_missing_media = True
+
+
+def _hide_missing_media(scene: bpy.types.Scene) -> None:
+    """Blender leaves the size of an appended element to chance, and crashes when it paints a frame that was deleted
+    from the disk in that size."""
+    if scene.sequence_editor.show_missing_media:
+        scene.sequence_editor.show_missing_media = False
+        scene[_MISSING_MEDIA_KEY] = True
 
 
 def is_as_made(strip: Any) -> bool:
@@ -170,9 +188,7 @@ def _fill(
 ) -> None:  # fmt: skip
     # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
     strip.invalidate_cache("RAW")
-    # Blender leaves the size of an appended element to chance, and crashes when it paints a frame that was deleted
-    # from the disk in that size.
-    scene.sequence_editor.show_missing_media = False
+    _hide_missing_media(scene)
     strip.directory = stored_directory(folder)
     first = strip.get(_FIRST_KEY, there[0])
     if is_as_made(strip):

@@ -127,7 +127,6 @@ class _FindsFace(OnPortrait):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         portrait.face = self.face
-        portrait.use_strip = preferences.of(context).use_strip
         job = DetectJob(portrait.uid, server.launch_plan(context), again=self._again)
         if has_window(context):
             job_queue.submit(job)

@@ -122,6 +122,27 @@ def test_states_are_known_again_when_the_file_is_opened(needs_server: None, sway
     assert bpy.context.scene.frame_current == frame
 
 
+def test_valid_frames_are_never_called_stale_when_the_range_grows(needs_server: None, swaying: Any) -> None:
+    """Nothing is known of the curves at frames that the scene did not play a moment ago."""
+    uid, scene = swaying.uid, bpy.context.scene
+    for first in (9, 1):
+        scene.frame_start, scene.frame_end = first, first + 3
+        bpy.ops.portrait.render()
+        settle(swaying, all_in(FrameState.DONE))
+    scene.frame_end = 12
+    seen: set[FrameState] = set()
+
+    def settled() -> bool:
+        frame_states.pump(0.0)
+        states = frame_states.of(uid).states
+        late = {states[frame] for frame in range(9, 13) if frame in states}
+        seen.update(late)
+        return late == {FrameState.DONE}
+
+    wait_until(settled)
+    assert seen == {FrameState.DONE, FrameState.CHECKING}
+
+
 def test_valid_frames_are_never_called_stale_after_loading(needs_server: None, swaying: Any) -> None:
     """While they are looked at one by one they are being checked: nothing has changed."""
     uid = swaying.uid
@@ -342,6 +363,26 @@ def test_keys_do_not_depend_on_where_the_scene_stands(swaying: Any) -> None:
     assert keys() == first and len(set(first.values())) == 12
     swaying.rig.pose.bones["jaw_01"].location[0] = 0.01  # unkeyed: moves the point at every frame
     assert not set(keys().values()) & set(first.values())
+
+
+def test_keys_that_hold_what_is_there_alter_no_frame(swaying: Any) -> None:
+    """Such as those of a capture far behind: its channels had none here before."""
+    rig, frames = swaying.rig, range(1, 13)
+    rig["jawOpen"] = 0.25
+
+    def keys() -> dict[int, bytes]:
+        return dict(frame_keys.frame_keys(rig, state_of(swaying), frames))
+
+    before = keys()
+    for frame, value in ((13, 0.25), (20, 1.0)):
+        rig["jawOpen"] = value
+        rig.keyframe_insert('["jawOpen"]', frame=frame)
+        rig.pose.bones["jaw_02"].location[0] = 0.1 if frame == 20 else 0
+        rig.pose.bones["jaw_02"].keyframe_insert("location", frame=frame)
+    assert keys() == before
+    rig.pose.bones["jaw_02"].location[0] = 0.2
+    rig.pose.bones["jaw_02"].keyframe_insert("location", frame=6)
+    assert not set(keys().values()) & set(before.values())
 
 
 def test_the_band_shows_stretches(swaying: Any) -> None:

@@ -298,7 +298,9 @@ def test_another_face_can_be_chosen_after_the_first_try(needs_server: None, scen
     assert rest_points(portrait.rig, portrait.space)[30, 0] == pytest.approx(157, abs=8)
     rig, bone = portrait.rig, portrait.rig.pose.bones["head"]
     bone.keyframe_insert("location", frame=3)
+    portrait.use_strip = True
     assert bpy.ops.portrait.choose_face(face=2) == {"FINISHED"}
+    assert portrait.use_strip, "the strip that was asked for stays so"
     assert rest_points(portrait.rig, portrait.space)[30, 0] > 180 and portrait.rig == rig
     assert compat.fcurves_of(rig), "its keys stay"
     with pytest.raises(RuntimeError, match="no face 3"):

@@ -11,7 +11,7 @@ from portrait_shared.errors import PortraitError
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, portrait_strip, sequencer  # noqa: E402
+from blender_addon import compat, frame_states, portrait_strip, sequencer  # noqa: E402
 
 SETTINGS = {"engine": "warp", "matte": True, "resolution_percentage": 50}
 
@@ -97,6 +97,25 @@ def test_the_folder_is_kept_relative_to_a_saved_file(scene: Any, tmp_path: Path)
 def test_deleted_frames_are_not_painted(scene: Any, tmp_path: Path) -> None:
     show(scene, tmp_path, list(range(1, 30)))
     assert not scene.sequence_editor.show_missing_media, "Blender would crash: sizes of appended elements are random"
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_missing_media_is_as_the_user_had_it_once_no_strip_is_left(scene: Any, tmp_path: Path, wanted: bool) -> None:
+    editor = scene.sequence_editor_create()
+    editor.show_missing_media = wanted
+    for _ in range(2):
+        show(scene, tmp_path, [1, 2])
+        sequencer.add_strip(scene, "other", "berta", tmp_path, [1, 2], SETTINGS)
+        sequencer.remove_strips("uid")
+        frame_states.pump()
+        assert not editor.show_missing_media, "another one's strip is still there"
+        strips = compat.strips_of(editor)
+        strips.remove(strips[0])  # as with X in the sequencer
+        frame_states.pump()
+        assert editor.show_missing_media == wanted
+    editor.show_missing_media = not wanted
+    frame_states.pump()
+    assert editor.show_missing_media != wanted, "the user's change stays"
 
 
 def all_ranges(scene: Any) -> list[tuple[int, int]]:
