@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     render.add_argument("--output", type=Path, metavar="DIR", help="without it, the portrait's own folder")
     render.add_argument("--engine", metavar="NAME", help="without it, the portrait's own engine")
+    render.add_argument(
+        "--depth", type=int, choices=(8, 16), help="bits of each color channel; without it, as the portrait says"
+    )
     render.add_argument("--device", choices=("auto", "cpu", "cuda"), help="without it, as the preferences say")
     render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
     return parser
@@ -78,6 +81,8 @@ def _render(asked: argparse.Namespace) -> int:
     for portrait in chosen:
         if asked.engine is not None:
             portrait.engine = asked.engine
+        if asked.depth is not None:
+            portrait.color_depth = str(asked.depth)
         folder = Path(os.path.realpath(asked.output)) if asked.output is not None else None
         job = RenderJob(portrait.uid, launch, frames=asked.frames, folder=folder)
         job_queue.run(job, _Printer())

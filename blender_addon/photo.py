@@ -95,6 +95,20 @@ def check(image: bpy.types.Image | None, size: tuple[int, int]) -> bpy.types.Ima
     return image
 
 
+def stored_file(image: bpy.types.Image) -> tuple[bytes, str] | None:
+    """What the photo's file holds, and the suffix of its name; None where there is none, or it was painted over.
+
+    Raises:
+        PortraitError: FILE_MISSING, IMAGE_TOO_LARGE.
+    """
+    if image.is_dirty or image.source != "FILE":
+        return None
+    file = Path(bpy.path.abspath(file_of(image), library=image.library))
+    if image.packed_file is not None and not image.get(_FILE_KEY):
+        return bytes(image.packed_file.data), file.suffix
+    return (content_of(file), file.suffix) if file.is_file() else None
+
+
 def pixels(image: bpy.types.Image) -> np.ndarray:
     """The picture as display colours, (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha where it has any.
 

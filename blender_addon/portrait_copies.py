@@ -17,8 +17,8 @@ from .problems import SceneError
 from .properties import PORTRAIT_PG_portrait, portraits_of
 
 _SETTINGS: Final = (
-    "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "preview_size",
-    "personal", "frame_prefix", "use_strip",
+    "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "color_depth",
+    "preview_size", "personal", "frame_prefix", "use_strip",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2
 """How far beside the original a copy's plane is put, in halves of its width."""

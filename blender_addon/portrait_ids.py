@@ -22,20 +22,22 @@ class Known:
     Attributes:
         portrait_id: what it calls it.
         photo: content hash of its photo, which its frames carry.
+        deep: content hash of its photo with 16 bits, where that is what was drawn from.
     """
 
     portrait_id: str
     photo: str
+    deep: str = ""
 
 
-def keep(portrait: PORTRAIT_PG_portrait, subject: str, portrait_id: str, photo: str) -> None:
+def keep(portrait: PORTRAIT_PG_portrait, subject: str, told: Known) -> None:
     """Remembers, in the file too, what a server has told.
 
     Args:
         subject: `subject_of` the portrait when the server was asked.
     """
-    _known[subject] = Known(portrait_id, photo)
-    portrait.rendered_with = f"{subject} {portrait_id} {photo}"
+    _known[subject] = told
+    portrait.rendered_with = f"{subject} {told.portrait_id} {told.photo} {told.deep}".rstrip()
 
 
 def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
@@ -53,9 +55,12 @@ def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
     if personal is not None and not portrait.engine:
         return told  # which engine can be tuned is the server's to say
     photo = told.photo if told is not None else portrait.photo_digest
+    drawn = photo if portrait.depth == 8 else told.deep if told is not None else ""
+    if not drawn:
+        return None  # only a server can tell
     points = rest_points(portrait.rig, portrait.space)
     fingerprint = tuned_fingerprint(info.engines[engine], personal.digest if personal is not None else None)
-    return Known(portrait_digest(engine, fingerprint, [(photo, points), *further]), photo)
+    return Known(portrait_digest(engine, fingerprint, [(drawn, points), *further]), photo, told.deep if told else "")
 
 
 def _told(portrait: PORTRAIT_PG_portrait) -> Known | None:
@@ -63,7 +68,7 @@ def _told(portrait: PORTRAIT_PG_portrait) -> Known | None:
     if subject in _known:
         return _known[subject]
     kept = portrait.rendered_with.split()
-    return Known(*kept[1:]) if len(kept) == 3 and kept[0] == subject else None
+    return Known(*kept[1:]) if len(kept) in (3, 4) and kept[0] == subject else None
 
 
 def subject_of(portrait: PORTRAIT_PG_portrait) -> str:
@@ -74,4 +79,6 @@ def subject_of(portrait: PORTRAIT_PG_portrait) -> str:
     """
     points = rest_points(portrait.rig, portrait.space)
     drawn_with = f"{portrait.engine}\n{portrait.photo_digest}\n{likeness.digest(portrait)}"
+    if portrait.depth != 8:
+        drawn_with += f"\ndepth {portrait.depth}"
     return hashlib.sha256(drawn_with.encode() + points.tobytes()).hexdigest()

@@ -23,7 +23,7 @@ Settings = Mapping[str, str | int | bool]
 def settings_of(portrait: PORTRAIT_PG_portrait, first: int, last: int) -> dict[str, str | int | bool]:
     """What a strip keeps of how its frames were made, see `PORTRAIT_PG_portrait.apply_settings`."""
     return {
-        "engine": portrait.engine, "matte": portrait.matte,
+        "engine": portrait.engine, "matte": portrait.matte, "depth": portrait.depth,
         "photo": photo.file_of(portrait.photo) if portrait.photo is not None else "",
         "resolution_percentage": portrait.resolution_percentage,
         "frame_start": first, "frame_end": last, "folder": portrait.output_folder,

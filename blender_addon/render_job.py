@@ -26,6 +26,7 @@ from . import (
     likeness,
     live_preview,
     photo,
+    photo_depth,
     portrait_copies,
     portrait_ids,
     portrait_strip,
@@ -57,12 +58,12 @@ class PortraitReady:
     """The server has made the portrait ready.
 
     Attributes:
-        portrait_id: what it calls it.
-        photo: content hash of the photo.
+        told: what it calls it.
+        note: what the user should know of it; or empty.
     """
 
-    portrait_id: str
-    photo: str
+    told: portrait_ids.Known
+    note: str = ""
 
 
 class RenderJob(Job):
@@ -143,7 +144,9 @@ class RenderJob(Job):
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
-        self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
+        picture = photo.check(portrait.photo, tuple(portrait.size))
+        self._image, self._depth = photo.pixels(picture), portrait.depth
+        self._stored_photo = photo.stored_file(picture) if self._depth == 16 else None
         self._points = rest_points(portrait.rig, portrait.space)
         self._further, self._personal = likeness.further_references(portrait), likeness.personal_file(portrait)
         self._engine = portrait.engine or None
@@ -186,9 +189,14 @@ class RenderJob(Job):
         return True
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
-        reference = ReferenceImage(self._image, self._points)
+        image, note, shallow = self._image, "", image_digest(self._image)
+        if self._depth == 16:
+            image, note = photo_depth.with_16_bits(client, image, self._stored_photo)
+            self._stored_photo = None
+        reference = ReferenceImage(image, self._points)
         handle = client.prepare([reference, *self._further], engine=self._engine, personal=self._personal)
-        post(PortraitReady(handle.portrait_id, reference.digest))
+        deep = reference.digest if self._depth == 16 else ""
+        post(PortraitReady(portrait_ids.Known(handle.portrait_id, shallow, deep), note))
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self.uid)
         for frame in store_frames(
@@ -201,14 +209,16 @@ class RenderJob(Job):
             matte=self._matte,
             again=self._again,
             prefix=self._prefix,
+            photo=shallow,
             cancelled=cancelled,
         ):
             post(FrameArrived(frame, time.monotonic()))
 
     def handle(self, event: FrameArrived | PortraitReady) -> None:
         if isinstance(event, PortraitReady):
-            portrait_ids.keep(self.portrait()[1], self._subject, event.portrait_id, event.photo)
-            self._others = own_frames(self._folder, event.photo, self._prefix)
+            portrait_ids.keep(self.portrait()[1], self._subject, event.told)
+            self._others = own_frames(self._folder, event.told.photo, self._prefix)
+            self.notes += [event.note] if event.note else []
             return
         if event.frame.drawn:
             self._arrivals.append(event.at)

@@ -130,6 +130,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         pair.prop(portrait, "frame_end")
     column.prop(portrait, "resolution_percentage")
     column.prop(portrait, "matte")
+    column.row().prop(portrait, "color_depth", expand=True)
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     column.prop(portrait, "frame_prefix", placeholder="none: 0001.png")

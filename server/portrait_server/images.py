@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Picture files to upright 8-bit RGB(A) arrays, whatever their mode, depth, profile or orientation.
+"""Picture files to upright RGB(A) arrays of 8 or 16 bits, whatever their mode, depth, profile or orientation.
 
 The one reader of photographs: the command line calls it, and the extension asks the server for it.
 """
@@ -13,14 +13,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import numpy as np
 import pillow_heif
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.pictures import PICTURE_SUFFIXES, UNNAMED
 
+from portrait_server.deep_pictures import deep_picture, widened
 from portrait_server.picture_colours import in_srgb, stated_profile
 from portrait_server.picture_work import MAX_FILE_BYTES, too_much_work
 
@@ -42,11 +43,19 @@ log = logging.getLogger(__name__)
 pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
 
 
-def read_image(path: str | os.PathLike[str]) -> np.ndarray:
+Depth = Literal[8, 16]
+"""Bits a channel."""
+
+
+def read_image(path: str | os.PathLike[str], depth: Depth = 8) -> np.ndarray:
     """The picture as a person sees it: upright, sRGB, the first frame of an animation.
 
+    Args:
+        depth: bits a channel of what is returned. With 16, a PNG, TIFF or PPM file of 16 bits keeps them; of any other
+            file the 8 bits are spread over 16.
+
     Returns:
-        (H, W, 3) uint8 RGB, or (H, W, 4) with straight alpha where a pixel is not opaque.
+        (H, W, 3) uint8 or uint16 RGB, or (H, W, 4) with straight alpha where a pixel is not opaque.
 
     Raises:
         PortraitError: FILE_MISSING, IMAGE_TOO_LARGE (before anything is decoded), or BAD_IMAGE.
@@ -56,15 +65,16 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise _too_large(path, f"{path.stat().st_size:,} bytes")
     with _in_words(str(path)), path.open("rb") as file:
-        return _decode(file, path.suffix, str(path))
+        return _decode(file, path.suffix, str(path), depth)
 
 
-def decode_image(content: bytes | memoryview, suffix: str, name: str = UNNAMED) -> np.ndarray:
+def decode_image(content: bytes | memoryview, suffix: str, name: str = UNNAMED, depth: Depth = 8) -> np.ndarray:
     """What `read_image` returns of a file with this content.
 
     Args:
         suffix: of the file's name, with its dot.
         name: what messages call the file.
+        depth: bits a channel of what is returned.
 
     Raises:
         PortraitError: IMAGE_TOO_LARGE, BAD_IMAGE.
@@ -72,19 +82,26 @@ def decode_image(content: bytes | memoryview, suffix: str, name: str = UNNAMED) 
     with _in_words(name):
         if not content:
             raise _bad_image(name, "it is empty")
-        return _decode(io.BytesIO(content), suffix, name)
+        return _decode(io.BytesIO(content), suffix, name, depth)
 
 
 def opaque(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: the picture over mid grey, since colours under full transparency mean nothing.
+    """(H, W, 3): the picture over mid grey, since colours under full transparency mean nothing.
 
     Args:
-        image: (H, W, 3 or 4) uint8, straight alpha.
+        image: (H, W, 3 or 4) uint8, or float32 from 0 to 255, straight alpha.
     """
     if image.shape[2] == 3:
         return np.ascontiguousarray(image)
+    if image.dtype != np.uint8:
+        return 127 + (image[..., :3] - 127) * (image[..., 3:] / 255)
     alpha = image[..., 3:].astype(np.uint16)
     return ((image[..., :3] * alpha + 127 * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def eight_bit(image: np.ndarray) -> np.ndarray:
+    """A picture (…) uint8 or uint16 in 8 bits: the high byte, as `read_image` itself takes of 16 bits."""
+    return image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
 
 
 def check_array(image: np.ndarray) -> None:
@@ -172,7 +189,7 @@ def finished(image: Image.Image, profile: bytes | None) -> np.ndarray:
     return np.array(image.convert("RGB"))
 
 
-def _decode(file: BinaryIO, suffix: str, name: str) -> np.ndarray:
+def _decode(file: BinaryIO, suffix: str, name: str, depth: Depth) -> np.ndarray:
     head = file.read(16)
     file.seek(0)
     if head.startswith(_LIGHT_MARKS):
@@ -187,8 +204,13 @@ def _decode(file: BinaryIO, suffix: str, name: str) -> np.ndarray:
         if too_long := too_much_work(image, file):
             raise _bad_image(name, too_long)
         profile = stated_profile(image, file)
+        turn = orientation(image) if depth == 16 else 1
         image.load()
-        return finished(upright(_eight_bit(image)), profile)
+        pixels = finished(upright(_eight_bit(image)), profile)
+        if depth == 8:
+            return pixels
+        deep = deep_picture(image, file, turn, profile, pixels)
+        return widened(pixels) if deep is None else deep
 
 
 def _opened(file: BinaryIO, suffix: str) -> Image.Image:
@@ -252,6 +274,14 @@ def upright(image: Image.Image) -> Image.Image:
     except Exception as error:  # noqa: BLE001  EXIF is somebody's bytes, and the picture is there without it
         log.warning("The EXIF data cannot be read, so the picture is taken as upright: %.200s", error)
         return image
+
+
+def orientation(image: Image.Image) -> int:
+    """How an opened picture, not loaded yet, lies, by EXIF's numbers: 1 is upright."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001  as in `upright`, which says so
+        return 1
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -16,6 +16,7 @@ from portrait_server.picture_profiles import (
     ADOBE_RGB,
     REC709,
     Primaries,
+    light_of_profile,
     matrix_profile,
     of_code_points,
     srgb_curve,
@@ -92,6 +93,38 @@ def in_srgb(image: Image.Image, profile_bytes: bytes | None) -> Image.Image:
     if image.mode in ("CMYK", "LAB"):
         return image.convert("RGB")
     return image.convert("RGBA") if image.mode == "LA" else image
+
+
+def to_srgb_16(colours: np.ndarray, profile_bytes: bytes | None) -> np.ndarray | None:
+    """What `in_srgb` makes of a picture, with 16 bits: (H, W, 3) uint16; None where its profile has tables of colours.
+
+    Args:
+        colours: (H, W, 3) uint16, or (H, W, 1) grey.
+    """
+    rgb = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
+    if not profile_bytes:
+        return rgb
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
+        mode = _MODES[profile.profile.xcolor_space.strip()]
+        if mode != "RGB" and (mode != "L" or colours.shape[2] == 3):
+            return rgb  # it fits other colours, as `in_srgb` says
+        if _is_srgb(profile, mode):
+            return rgb
+        to_light = light_of_profile(profile_bytes)
+    except Exception as error:  # noqa: BLE001  as in `in_srgb`
+        log.warning("The colour profile cannot be used, so the picture is taken as sRGB: %.200s", error)
+        return rgb
+    if to_light is None:
+        return None
+    curves, matrix = to_light
+    result = np.empty_like(rgb)
+    for rows, into in zip(rgb, result, strict=True):  # a huge photo is never held in floats as a whole
+        light = np.stack([curve[rows[:, channel]] for channel, curve in enumerate(curves)], -1) @ matrix.T
+        light = np.clip(light, 0, 1)
+        encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+        into[...] = np.round(65535 * encoded)
+    return result
 
 
 def _convert(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:

@@ -34,6 +34,9 @@ _SRGB_TRANSFERS = (1, 2, 6, 13, 14, 15)
 _REFERENCE_WHITE_NITS = 203  # ITU-R BT.2408: where white paper lies in HDR
 _HLG_PEAK_NITS = 1000
 _TABLE_ENTRIES = 4096
+_MOST_TAGS = 200
+_PARAMETERS = (1, 3, 4, 5, 7)
+"""How many numbers each kind of parametric curve has."""
 _CHROMATIC_ADAPTATION = np.array(((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296)))
 """Bradford's cone responses of XYZ, from the ICC's specification."""
 
@@ -84,6 +87,51 @@ def matrix_profile(colours: Primaries, curve: float | np.ndarray) -> bytes:
     head = struct.pack(">I4sI4s4s4s", 128 + len(rest), bytes(4), 0x02100000, b"mntr", b"RGB ", b"XYZ ")
     head += struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _xyz(_D50_XYZ)[8:]
     return head.ljust(128, b"\0") + rest
+
+
+def light_of_profile(profile: bytes) -> tuple[list[np.ndarray], np.ndarray] | None:
+    """How an ICC profile makes light of codes, where it is curves and a matrix; None where it has tables of colours.
+
+    Returns:
+        for red, green and blue the linear light (65536,) of each code of 16 bits; the matrix (3, 3) from those to sRGB's.
+
+    Raises:
+        ValueError, IndexError, struct.error: it is damaged.
+    """
+    tags = {}
+    for number in range(min(struct.unpack_from(">I", profile, 128)[0], _MOST_TAGS)):
+        name, begin, length = struct.unpack_from(">4sII", profile, 132 + 12 * number)
+        tags[name] = profile[begin : begin + length]
+    if b"A2B0" in tags:
+        return None
+    if b"kTRC" in tags:
+        return [_light(tags[b"kTRC"])] * 3, np.eye(3)
+    if not {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"} <= tags.keys():
+        return None
+    columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536 for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    matrix = np.linalg.inv(_to_d50(REC709)) @ np.stack(columns, -1)
+    return [_light(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")], matrix
+
+
+def _light(curve: bytes) -> np.ndarray:
+    """(65536,) linear light of a `curv` or `para` tag (ICC.1:2010, 10.5 and 10.15)."""
+    code = np.linspace(0, 1, 65536)
+    if curve[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", curve, 8)
+        if count == 0:
+            return code
+        if count == 1:
+            return code ** (struct.unpack_from(">H", curve, 12)[0] / 256)
+        table = np.frombuffer(curve, ">u2", count, 12) / 65535
+        return np.interp(code, np.linspace(0, 1, count), table)
+    if curve[:4] != b"para":
+        raise ValueError("an unknown kind of curve")
+    kind = struct.unpack_from(">H", curve, 8)[0]
+    values = [value / 65536 for value in struct.unpack_from(f">{_PARAMETERS[kind]}i", curve, 12)]
+    g, a, b, c, d, e, f = values + [1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0][len(values) :]
+    if kind in (1, 2):  # above and below -b/a, where the others name the place
+        c, d, e, f = 0.0, -b / a, c, c
+    return np.where(code >= d, np.maximum(a * code + b, 0) ** g + e, c * code + f)
 
 
 def srgb_curve() -> np.ndarray:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
+import numpy as np
+
 from portrait_server.engines.base import Engine
 
 REFERENCE_BYTES: Final = 1 << 30
@@ -26,6 +28,7 @@ class Portrait:
         engine: what prepared it and draws it.
         value: what `Engine.prepare` returned.
         size: (width, height) of the first reference, pixels.
+        dtype: of its pixels, which is that of the frames too.
         fixed_bytes: of what belongs to it and is not in `value`, such as networks tuned to the person.
     """
 
@@ -33,6 +36,7 @@ class Portrait:
     engine: Engine
     value: Any
     size: tuple[int, int]
+    dtype: np.dtype[Any]
     fixed_bytes: int = 0
 
     def held_bytes(self) -> int:

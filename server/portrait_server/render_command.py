@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--personal", type=Path, metavar="FILE",
                         help="draw with the engine tuned to the person by `portrait adapt`")  # fmt: skip
     parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto")
+    parser.add_argument("--depth", type=int, choices=(8, 16), default=8,
+                        help="bits of each color channel of the frames; 16 keeps what a photo of 16 bits has (default: 8)")  # fmt: skip
     parser.add_argument("--matte", action="store_true", help="write the person's alpha matte as a fourth channel")
     parser.add_argument("--connect", type=Path, nargs="?", const=default_connection_file(), metavar="FILE",
                         help="use a server that runs already, found by its connection file, not one of its own")  # fmt: skip
@@ -50,6 +52,9 @@ def run(asked: argparse.Namespace) -> int:
     frames = asked.frames or list(track.frame_numbers)
     points = track.rows_of(frames)
     references = load_references(asked.reference, asked.reference_points)
+    photo = references[0].digest
+    if asked.depth == 16:
+        references[0] = ReferenceImage(read_image(asked.reference[0], 16), references[0].points)
     height, width = references[0].image.shape[:2]
     if track.size != (width, height):
         raise PortraitError(
@@ -64,7 +69,7 @@ def run(asked: argparse.Namespace) -> int:
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
-                                        size=_output_size(track.size, asked.size), matte=asked.matte):  # fmt: skip
+                                        size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo):  # fmt: skip
                 bar.update()
                 print(f"Saved: {path}", flush=True)
                 saved += 1

@@ -38,14 +38,14 @@ from portrait_shared.messages import (
     Welcome,
 )
 from portrait_shared.personal import TunedPerson
-from portrait_shared.protocol import bad_message
+from portrait_shared.protocol import MAX_PART_BYTES, bad_message
 
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_server.detectors.selection import select_face
 from portrait_server.engines.base import Reference
 from portrait_server.engines.registry import DEFAULT_ENGINE
-from portrait_server.images import opaque
+from portrait_server.images import eight_bit, opaque
 from portrait_server.loaded_engines import LoadedEngines, tunable
 from portrait_server.portraits import Portrait, Store, array_bytes
 from portrait_server.scheduler import Scheduler
@@ -190,7 +190,7 @@ class Requests:
 
     def _adapt(self, session: Session, message: Adapt) -> Answer:
         engine = tunable(self._engines.get(message.engine, tuned=True))
-        images = [self._uploads.image(digest) for digest in message.references]
+        images = [eight_bit(self._uploads.image(digest)) for digest in message.references]
         return Progress(message.request, "queued", self._tunings.add(session, message.request, images, engine.checksum))
 
     def adapted(self, request: int, tuned: TunedPerson) -> Adapted:
@@ -210,7 +210,7 @@ class Requests:
         def detect() -> Detected:
             if name not in self._detectors:
                 self._detectors[name] = create_detector(name)
-            faces = self._detectors[name].detect(opaque(image))
+            faces = self._detectors[name].detect(opaque(eight_bit(image)))
             face = select_face(faces, message.face, "the photo")
             mesh = None if face.mesh478 is None else np.asarray(face.mesh478, "<f4")
             return Detected(message.request, name, len(faces), np.asarray(face.points, "<f4"), mesh)
@@ -233,11 +233,13 @@ class Requests:
 
         def prepare() -> tuple[Portrait, int]:
             if personal is None:
-                portrait = Portrait(portrait_id, engine, engine.prepare(references), size)
+                portrait = Portrait(portrait_id, engine, engine.prepare(references), size, images[0].dtype)
             else:
                 tuned = self._engines.personalized(engine, personal)
                 value = tuned.prepare(references)
-                portrait = Portrait(portrait_id, tuned, value, size, array_bytes(tunable(tuned).networks))
+                portrait = Portrait(
+                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).networks)
+                )
             return portrait, portrait.held_bytes()
 
         def keep(prepared: tuple[Portrait, int]) -> Message:
@@ -257,6 +259,12 @@ class Requests:
             raise bad_message("This request id is in use.")
         check_frame_points(message.points, message.numbers, portrait.size)
         job = RenderJob(session, message, portrait)
+        if job.frame_bytes > MAX_PART_BYTES:
+            raise PortraitError(
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"Frames of {message.size[0]}x{message.size[1]} pixels are too large for 16 bits a channel.",
+                "Render smaller frames, or with a depth of 8 bits.",
+            )
         self._ledger.charge(session, job.held_bytes)
         session.jobs[job.request] = job
         self._portraits.pin(portrait.portrait_id)

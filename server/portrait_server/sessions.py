@@ -142,7 +142,7 @@ class RenderJob:
         self._numbers = request.numbers
         self._points = request.points
         self.held_bytes = request.points.nbytes + request.numbers.nbytes
-        self.frame_bytes = self.size[0] * self.size[1] * 4
+        self.frame_bytes = self.size[0] * self.size[1] * 4 * portrait.dtype.itemsize
         self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
         self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
         self._batch_size = max(1, min(portrait.engine.batch_size, MAX_BATCH_PIXELS // self.cost))

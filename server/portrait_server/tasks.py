@@ -50,7 +50,7 @@ class Drawn(NamedTuple):
     """What a batch came to.
 
     Attributes:
-        frames: (N, height, width, 3 or 4) uint8.
+        frames: (N, height, width, 3 or 4) uint8 or uint16.
         portrait_bytes: what the portrait takes now that it was drawn.
     """
 
@@ -82,7 +82,12 @@ class Batch:
         points = job.points(self.indices)
         frames = job.portrait.engine.render(job.portrait.value, points, job.size, job.matte)
         wanted = (len(self.indices), job.size[1], job.size[0])
-        if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[:3] != wanted or frames.shape[3] not in (3, 4):
+        if (
+            frames.dtype != job.portrait.dtype
+            or frames.ndim != 4
+            or frames.shape[:3] != wanted
+            or frames.shape[3] not in (3, 4)
+        ):
             raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
         return Drawn(np.ascontiguousarray(frames), job.portrait.held_bytes())
 

@@ -8,8 +8,9 @@ from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Message, OfferPersonal, OfferReference, PictureRead, ReadPicture, ReferenceState
 from portrait_shared.personal import PersonalFile
+from portrait_shared.references import check_image
 
-from portrait_server.images import decode_image
+from portrait_server.images import Depth, decode_image
 from portrait_server.portraits import PERSONAL_BYTES, REFERENCE_BYTES, Store
 from portrait_server.sessions import Ledger, Session
 from portrait_server.tasks import Errand, Workers
@@ -82,7 +83,8 @@ class Uploads:
         self._ledger.charge(session, held := len(message.content))
 
         def read() -> PictureRead:
-            return PictureRead(message.request, decode_image(message.content, message.suffix))
+            depth: Depth = 16 if message.depth == 16 else 8
+            return PictureRead(message.request, check_image(decode_image(message.content, message.suffix, depth=depth)))
 
         session.errands += 1
         self._helpers.give(Errand(session, message.request, read, lambda picture: picture, "helper", held))

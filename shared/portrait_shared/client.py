@@ -89,15 +89,16 @@ class Client(Conversation):
         assert info is not None
         return info
 
-    def read_picture(self, content: bytes, suffix: str) -> np.ndarray:
+    def read_picture(self, content: bytes, suffix: str, depth: Literal[8, 16] = 8) -> np.ndarray:
         """What picture a file holds: every program reads photographs by the server's one reader.
 
         Args:
             content: the file's bytes.
             suffix: of the file's name, with its dot.
+            depth: bits a channel of what is returned.
 
         Returns:
-            (H, W, 3) uint8: upright, sRGB; (H, W, 4) with straight alpha where a pixel is not opaque. Read-only.
+            (H, W, 3) uint8 or uint16: upright, sRGB; (H, W, 4) with straight alpha where a pixel is not opaque. Read-only.
 
         Raises:
             PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE.
@@ -108,13 +109,13 @@ class Client(Conversation):
                 "Save it as JPEG or PNG.",
             )  # fmt: skip
         suffix = suffix if len(suffix) <= MAX_SUFFIX_CHARACTERS else ""
-        return self.ask(ReadPicture(self.new_request(), suffix, content), PictureRead).pixels
+        return self.ask(ReadPicture(self.new_request(), suffix, content, depth), PictureRead).pixels
 
     def detect(self, image: np.ndarray, *, detector: str | None = None, face: int | None = None) -> Detection:
         """Finds a face and its landmarks.
 
         Args:
-            image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+            image: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
             face: which of several, counted from 1 at the picture's left; 0 or None for the largest.
 
         Raises:
@@ -148,7 +149,7 @@ class Client(Conversation):
         """Makes a portrait ready to be driven. Points that are None are detected on the server.
 
         Args:
-            references: 1 to 32; the first one's pixel frame is the portrait's.
+            references: 1 to 32; the first one's pixel frame is the portrait's, and frames have as many bits as it has.
             engine: the server's default where None, or with `personal` the engine that can be tuned.
             personal: what `adapt`, or `portrait adapt`, has made.
 

@@ -10,7 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.fields import Array, Blob, checked, digest, flag, listing, name, one_of, optional, text, whole
+from portrait_shared.fields import (
+    Array,
+    Blob,
+    checked,
+    depth,
+    digest,
+    flag,
+    listing,
+    name,
+    one_of,
+    optional,
+    text,
+    whole,
+)
 from portrait_shared.message import LANDMARKS, PIXELS, Message
 from portrait_shared.personal import MAX_PERSONAL_BYTES
 from portrait_shared.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
@@ -60,10 +73,12 @@ class ReadPicture(Message, kind="read_picture"):
     Attributes:
         suffix: of the file's name, with its dot, or empty: a kind of file without a mark is known by it alone.
         content: the file's bytes. There is no path: the server opens no file for a client.
+        depth: bits a channel of the answer's pixels, 8 or 16.
     """
 
     suffix: str = checked(text(MAX_SUFFIX_CHARACTERS))
     content: bytes | memoryview = checked(Blob(limit=MAX_FILE_BYTES))
+    depth: int = checked(depth, 8, added=True)
 
 
 @dataclass(frozen=True, eq=False)

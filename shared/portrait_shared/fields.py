@@ -55,6 +55,13 @@ def whole(low: int, high: int) -> Check:
     return check
 
 
+def depth(value: Any) -> int:
+    """Bits a channel."""
+    if type(value) is not int or value not in (8, 16):
+        raise ValueError("must be 8 or 16")
+    return value
+
+
 def flag(value: Any) -> bool:
     if type(value) is not bool:
         raise ValueError("must be true or false")
@@ -121,17 +128,23 @@ class Array:
         dtype: little-endian NumPy type.
         shape: one (low, high) for each axis.
         nullable: whether it may be absent.
+        wide: another type that it may have instead, of more bytes: how many fill its shape tells which it is.
     """
 
     dtype: str
     shape: tuple[tuple[int, int], ...]
     nullable: bool = False
+    wide: str | None = None
+
+    @property
+    def types(self) -> list[np.dtype[Any]]:
+        return [np.dtype(name) for name in (self.dtype, self.wide) if name is not None]
 
     def __call__(self, value: Any) -> np.ndarray | None:
         if value is None and self.nullable:
             return None
-        if not isinstance(value, np.ndarray) or value.dtype != np.dtype(self.dtype):
-            raise ValueError(f"must be an array of {self.dtype}")
+        if not isinstance(value, np.ndarray) or value.dtype not in self.types:
+            raise ValueError(f"must be an array of {' or '.join(each.str for each in self.types)}")
         self._check_shape(value.shape)
         return np.ascontiguousarray(value)
 
@@ -140,8 +153,8 @@ class Array:
         if type(shape) is not tuple or any(type(side) is not int for side in shape):
             raise ValueError("has no shape")
         self._check_shape(shape)
-        dtype = np.dtype(self.dtype)
-        if math.prod(shape) * dtype.itemsize != buffer.nbytes:
+        dtype = next((each for each in self.types if math.prod(shape) * each.itemsize == buffer.nbytes), None)
+        if dtype is None:
             raise ValueError(f"has {buffer.nbytes} bytes, which do not fill its shape {shape}")
         array = np.frombuffer(buffer, dtype).reshape(shape)
         array.flags.writeable = False
@@ -170,6 +183,11 @@ class Blob:
         return value
 
 
-def checked(check: Check, default: Any = dataclasses.MISSING) -> Any:
-    """A dataclass field that holds only what `check` takes."""
-    return dataclasses.field(default=default, metadata={"check": check})
+def checked(check: Check, default: Any = dataclasses.MISSING, *, added: bool = False) -> Any:
+    """A dataclass field that holds only what `check` takes.
+
+    Args:
+        added: the field came later: it travels only where it is not the default, so that older programs are understood
+            and understand.
+    """
+    return dataclasses.field(default=default, metadata={"check": check, "added": added})

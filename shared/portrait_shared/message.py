@@ -15,7 +15,7 @@ from portrait_shared.track import MAX_SIDE_PIXELS
 
 _SIDE = (1, MAX_SIDE_PIXELS)
 LANDMARKS = (LANDMARK_COUNT, LANDMARK_COUNT)
-PIXELS = Array("|u1", (_SIDE, _SIDE, (3, 4)), nullable=True)
+PIXELS = Array("|u1", (_SIDE, _SIDE, (3, 4)), nullable=True, wide="<u2")
 
 TYPES: dict[str, type[Message]] = {}
 
@@ -51,6 +51,8 @@ class Message:
         buffers: list[Buffer] = []
         for item in dataclasses.fields(self)[1:]:
             value, check = getattr(self, item.name), item.metadata["check"]
+            if item.metadata["added"] and value == item.default:
+                continue
             if isinstance(check, (Array, Blob)) and value is not None:
                 fields[item.name] = value.shape if isinstance(check, Array) else len(value)
                 buffers.append(value.data if isinstance(check, Array) else value)

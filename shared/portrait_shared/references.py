@@ -13,6 +13,7 @@ from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
 from portrait_shared.personal import PersonalFile
+from portrait_shared.protocol import MAX_PART_BYTES
 from portrait_shared.track import MAX_SIDE_PIXELS
 
 MAX_IMAGE_PIXELS = 64_000_000
@@ -23,15 +24,15 @@ def check_image(image: np.ndarray) -> np.ndarray:
     """The image, contiguous.
 
     Args:
-        image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+        image: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
 
     Raises:
         PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE.
     """
     image = np.asarray(image)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
+    if image.dtype not in (np.uint8, np.uint16) or image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
         raise PortraitError(
-            ErrorCode.BAD_IMAGE, f"An image must be (H, W, 3 or 4) uint8, not {image.shape} {image.dtype}."
+            ErrorCode.BAD_IMAGE, f"An image must be (H, W, 3 or 4) uint8 or uint16, not {image.shape} {image.dtype}."
         )
     height, width = image.shape[:2]
     if max(height, width) > MAX_SIDE_PIXELS or height * width > MAX_IMAGE_PIXELS:
@@ -41,7 +42,12 @@ def check_image(image: np.ndarray) -> np.ndarray:
             f"{MAX_SIDE_PIXELS} are the limit.",
             "Scale the photo down.",
         )
-    return np.ascontiguousarray(image)
+    if image.nbytes > MAX_PART_BYTES:
+        raise PortraitError(
+            ErrorCode.IMAGE_TOO_LARGE, f"The image has {width}x{height} pixels, too many for 16 bits a channel.",
+            "Scale the photo down, or render with a depth of 8 bits.",
+        )  # fmt: skip
+    return np.ascontiguousarray(image, image.dtype.newbyteorder("<"))
 
 
 def check_reference_points(points: np.ndarray) -> np.ndarray:
@@ -73,7 +79,7 @@ class ReferenceImage:
     """A photograph and its landmarks.
 
     Attributes:
-        image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+        image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha; uint16 for frames of 16 bits.
         points: (70, 2 or 3) pixels of the image; None lets the server detect them.
     """
 
@@ -170,7 +176,7 @@ class Frame:
     Attributes:
         number: the frame's number, as given to `Client.render`.
         digest: its content hash.
-        data: a finished PNG file as bytes, or (H, W, 3 or 4) uint8; the array is read-only.
+        data: a finished PNG file as bytes, or (H, W, 3 or 4) of the type of the first reference; the array is read-only.
     """
 
     number: int

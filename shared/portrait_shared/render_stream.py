@@ -203,8 +203,9 @@ class RenderStream:
         if message.digest != frame_digest(self._portrait.portrait_id, row, self._size, self._matte):
             raise bad_message(f"The server sent another frame {message.number} than was asked for.")
         if message.pixels is not None:
-            if self._encoding != "raw" or message.pixels.shape[1::-1] != self._size:
-                raise bad_message(f"Frame {message.number} has shape {message.pixels.shape}.")
+            wanted = self._portrait.references[0].image.dtype
+            if self._encoding != "raw" or message.pixels.shape[1::-1] != self._size or message.pixels.dtype != wanted:
+                raise bad_message(f"Frame {message.number} is {message.pixels.dtype} {message.pixels.shape}.")
             return Frame(message.number, message.digest, message.pixels)
         if self._encoding != "png" or message.png is None:
             raise bad_message(f"Frame {message.number} is not in the encoding asked for.")

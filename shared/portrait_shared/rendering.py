@@ -46,6 +46,7 @@ def store_frames(
     matte: bool = False,
     again: bool = False,
     prefix: str = "",
+    photo: str = "",
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[StoredFrame]:
     """Brings a folder up to date with the landmarks, one frame after another.
@@ -64,6 +65,8 @@ def store_frames(
         matte: whether the frames carry the person's alpha.
         again: renders all frames, valid or not; those that are alike still once.
         prefix: what stands before the number in a file's name, see `frame_files.whole_prefix`.
+        photo: content hash of the photo that frames are marked with; the first reference's where empty. One photo has
+            two, of its pixels with 8 and with 16 bits: with the first, frames of both are known as the same photo's.
         cancelled: asked between frames.
 
     Yields:
@@ -91,7 +94,7 @@ def store_frames(
     for number in missing:
         alike.setdefault(digests[number], []).append(number)
     drawn = [numbers[0] for numbers in alike.values()]
-    photo = portrait.references[0].digest
+    photo = photo or portrait.references[0].digest
     rows = np.array([row_of[number] for number in drawn])
     stream = client.render(portrait, points[rows], drawn, size=size, matte=matte, encoding="png")
     try:

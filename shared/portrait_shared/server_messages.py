@@ -66,7 +66,7 @@ class PictureRead(Message, kind="picture"):
     """Answers `ReadPicture`.
 
     Attributes:
-        pixels: (H, W, 3 or 4) uint8: upright, sRGB, with straight alpha where a pixel is not opaque.
+        pixels: (H, W, 3 or 4) uint8 or uint16, as asked for: upright, sRGB, with straight alpha where a pixel is not opaque.
     """
 
     pixels: np.ndarray = checked(_PICTURE)

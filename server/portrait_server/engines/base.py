@@ -16,7 +16,7 @@ class Reference:
     """A photograph of the person and its landmarks.
 
     Attributes:
-        image: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+        image: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
         points: (70, 3) float32 pixels of the image, z on x's scale and smaller is nearer.
     """
 
@@ -63,6 +63,6 @@ class Engine(ABC):
             matte: whether to return the person's straight alpha as a fourth channel.
 
         Returns:
-            (N, height, width, 3) uint8 RGB; (N, height, width, 4) with `matte`, or where the
-            reference has transparency.
+            (N, height, width, 3) RGB; (N, height, width, 4) with `matte`, or where the first
+            reference has transparency. Of the first reference's type.
         """

@@ -20,6 +20,7 @@ from portrait_shared.personal import PersonalFile
 
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot_frame import Layers, aligned_draft, mended, unpacked
+from portrait_server.engines.levels import levels
 from portrait_server.engines.recent import Recent
 from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
 from portrait_server.engines.warp_frame import composite, move
@@ -71,7 +72,7 @@ class FewshotPortrait:
             shrink = min(1.0, scale_of(matrix) / finest)
             small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
             inner = cv2.erode(np.round(photo.matte * 255).astype(np.uint8), _mixed_rim(width, height))
-            others.append(np.dstack([resized(opaque(photo.image), small), resized(inner, small)]))
+            others.append(np.dstack([resized(opaque(levels(photo.image)), small), resized(inner, small)]))
             matrices.append(_for_scaled(matrix, np.array([small[0] / width, small[1] / height])))
         return Layers(scene, np.stack(matrices), others)
 
@@ -137,7 +138,7 @@ class FewshotEngine(Engine):
         points = np.stack([transform_points(m, p) for m, p in zip(matrices, placed, strict=True)])
         images, mattes = [], []
         for photo, matrix in zip(photos, matrices, strict=True):
-            images.append(crop(opaque(photo.image), matrix, self.side))
+            images.append(crop(opaque(levels(photo.image)), matrix, self.side))
             mattes.append(crop(np.round(photo.matte * 255).astype(np.uint8), matrix, self.side))
         aligned = References(
             images=self._tensor(np.stack(images)).permute(0, 3, 1, 2)[None] / 255,

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
+from portrait_server.engines.levels import held, signed
 from portrait_server.engines.warp_frame import Moved
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
@@ -38,7 +39,7 @@ class Layers:
     Attributes:
         scene: the first reference's layers.
         matrices: (K, 2, 3) from each reference, as large as it is kept here, to the aligned frame.
-        others: the further references and what is surely the person of their mattes, (h, w, 4) uint8.
+        others: the further references and what is surely the person of their mattes, (h, w, 4), see `engines.levels`.
     """
 
     scene: Scene
@@ -76,7 +77,7 @@ def unpacked(output: Output, count: int) -> list[Drawing]:
 
 
 def aligned_draft(scene: Scene, moved: Moved, matrix: np.ndarray, side: int) -> np.ndarray:
-    """The draft (side, side, 4) uint8, colours and matte, as `corpora.draft` makes it for training.
+    """The draft (side, side, 4), colours and matte, as `corpora.draft` makes it for training.
 
     Args:
         matrix: (2, 3) from the frame's pixels to the target's aligned frame.
@@ -123,7 +124,7 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     color = in_its_light(color, merged, layers.scene.mouth.teeth)
     upper, lower = (moved.vertices[list(rim)] - (region[1].start, region[0].start) for rim in MOUTH)
     in_flesh(color, merged, upper, lower, layers.scene.mouth.lip)
-    person[region][..., :3] = np.clip(np.round(color), 0, 255)
+    person[region][..., :3] = held(color, person.dtype)
     return replace(moved, person=person)
 
 
@@ -169,17 +170,17 @@ def shifted(
     at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
     draft = person[region]
     origin = moved.field.positions(rows)[:, columns]
-    drawn = draft.astype(np.int16) - _looked_up(scene.person, origin)
+    drawn = signed(draft) - _looked_up(scene.person, origin)
     places = _looked_up(origin, at, cv2.INTER_LINEAR)
-    skin = _looked_up(scene.person, places, cv2.INTER_LANCZOS4).astype(np.int16)  # pores stay pores
+    skin = signed(_looked_up(scene.person, places, cv2.INTER_LANCZOS4))  # pores stay pores
     found = np.clip(skin + _looked_up(drawn, at), 0, 255)
     folds = moved.field.folds
     if folds is not None:
         rim = cv2.blur(cv2.dilate(np.sign(folds), np.ones((_FOLD_RIM,) * 2)), (3, 3))
         near = cv2.resize(rim, scene.size, interpolation=cv2.INTER_LINEAR)[region]
         near = _looked_up(near, at, cv2.INTER_LINEAR)[..., None]
-        found = np.round(found + near * (_looked_up(draft, at) - found))
-    person[region] = found
+        found = found + near * (_looked_up(draft, at) - found)
+    person[region] = held(found, person.dtype)
     return person
 
 

@@ -13,11 +13,13 @@ from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.levels import finished, levels
 from portrait_server.engines.recent import Recent
 from portrait_server.engines.warp_frame import draw_frame
 from portrait_server.engines.warp_scene import Scene, build_scene
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
+from portrait_server.images import eight_bit
 from portrait_server.matte import person_matte
 
 _SIZES_KEPT = 2
@@ -31,7 +33,7 @@ class WarpPortrait:
     """What the engine keeps of a reference.
 
     Attributes:
-        image: (H, W, 3 or 4) uint8.
+        image: (H, W, 3 or 4) uint8 or uint16.
         matte: (H, W) float32, how far each pixel is the person.
         mesh: the head's geometry in pixels of the image.
         scenes: the layers at the sizes last asked for.
@@ -44,7 +46,7 @@ class WarpPortrait:
 
     def scene(self, size: tuple[int, int]) -> Scene:
         """The layers at (width, height) pixels."""
-        return self.scenes.get(size, lambda: build_scene(self.image, self.matte, self.mesh, size))
+        return self.scenes.get(size, lambda: build_scene(levels(self.image), self.matte, self.mesh, size))
 
     def is_at_rest(self, points: np.ndarray) -> bool:
         """Whether points (70, 2 or 3) float32 are the reference's own."""
@@ -69,18 +71,23 @@ class WarpEngine(Engine):
         if not references:
             raise PortraitError(ErrorCode.BAD_IMAGE, "A portrait needs a reference.", "Give at least one photograph.")
         image = np.asarray(references[0].image)
-        if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8 or 0 in image.shape:
+        if (
+            image.ndim != 3
+            or image.shape[2] not in (3, 4)
+            or image.dtype not in (np.uint8, np.uint16)
+            or 0 in image.shape
+        ):
             raise PortraitError(
                 ErrorCode.BAD_IMAGE, f"The reference is {image.dtype} of shape {image.shape}, not an RGB or RGBA picture.",
-                "Give pixels as 8-bit (height, width, 3 or 4).",
+                "Give pixels of 8 or 16 bits as (height, width, 3 or 4).",
             )  # fmt: skip
         height, width = image.shape[:2]
         points = within_reach(checked_points(references[0].points), width, height)
-        rgb = np.ascontiguousarray(image[..., :3])
+        rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
         mesh = mesh_near(_with_depth(points), self._found_mesh(rgb, points))
         matte = person_matte(rgb)
         if image.shape[2] == 4:
-            matte = matte * (image[..., 3].astype(np.float32) / 255)
+            matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
         return WarpPortrait(
             np.ascontiguousarray(image), matte, build_head_mesh(_with_depth(points), mesh, width, height)
         )
@@ -145,5 +152,5 @@ def _with_depth(points: np.ndarray) -> np.ndarray:
 def unmoved(scene: Scene, matte: bool) -> np.ndarray:
     """The photo itself, as a frame (H, W, 3 or 4)."""
     if not matte:
-        return scene.photo
-    return np.dstack([scene.photo[..., :3], scene.matte])
+        return finished(scene.photo)
+    return finished(np.dstack([scene.photo[..., :3], scene.matte]))

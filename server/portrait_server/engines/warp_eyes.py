@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from portrait_server.engines.levels import held
 from portrait_server.engines.warp_opening import (
     LEAST_WIDTH,
     Patch,
@@ -37,7 +38,7 @@ class EyeLayer:
     """One eyeball of the reference, in pixels of the frame.
 
     Attributes:
-        texture: (h, w, 3) uint8, the eyeball as if there were no lids.
+        texture: (h, w, 3), the eyeball as if there were no lids.
         made: (h, w) uint8, 255 where the texture is made up: behind the lids.
         patch: where the texture lies in the reference.
         corners: (2, 2) the eye's, left to right.
@@ -66,7 +67,7 @@ class EyeLayer:
         """Draws the eyeball into the opening between the lids, as far as no skin is in front of it.
 
         Args:
-            frame: (H, W, 3 or 4) uint8, changed in place.
+            frame: (H, W, 3 or 4), changed in place.
             upper, lower: (9, 3) the lids' rims in the frame, and their depth.
             turn: (2, 2) how the head's pose carries small distances in the picture.
             pupil: (2,) where the pupil shall be.
@@ -104,7 +105,7 @@ class EyeLayer:
 
 
 def build_eyes(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[EyeLayer, ...]:
-    """Both eyeballs of a reference (H, W, 3 or 4) uint8."""
+    """Both eyeballs of a reference (H, W, 3 or 4)."""
     layers = []
     for (upper, lower), number in zip(EYES, _PUPILS, strict=True):
         rims = [mesh.vertices[list(rim), :2] * scale for rim in (upper, lower)]
@@ -130,7 +131,7 @@ def _eyeball(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray, pupil: np.
         texture = _completed(colour, opening, reach, pupil - (patch.x, patch.y), iris, height * wide)
     hidden = np.round(255 * (1 - cv2.dilate(opening, np.ones((3, 3), np.uint8)))).astype(np.uint8)
     made = cv2.GaussianBlur(hidden, (0, 0), max(0.5, wide / 60))
-    return EyeLayer(np.clip(np.round(texture), 0, 255).astype(np.uint8), made, patch, corners, pupil, iris, height)
+    return EyeLayer(held(texture, photo.dtype), made, patch, corners, pupil, iris, height)
 
 
 def _height(upper: np.ndarray, lower: np.ndarray) -> float:

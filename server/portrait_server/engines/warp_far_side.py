@@ -9,6 +9,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from portrait_server.engines.levels import held
 from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.fill import push_pull
@@ -41,7 +42,7 @@ class FarSide:
     """What a photo hides of a face, and what lends it.
 
     Attributes:
-        colours: (h, w, 3 or 4) uint8, the person's around the face, the near side lit as the far one is.
+        colours: (h, w, 3 or 4), the person's around the face, the near side lit as the far one is.
         patch: where they lie in the reference, pixels of the frame.
         mesh: the geometry, in pixels of the reference; scale (2,) pixels of the frame in one of them.
         lack: (468,) 0 to 1, how far the photo lacks what the mirrored vertex shows.
@@ -61,7 +62,7 @@ class FarSide:
         """Draws what comes into view over a moved person, in place.
 
         Args:
-            person: (H, W, 3 or 4) uint8; alpha: (H, W) uint8, its matte.
+            person: (H, W, 3 or 4); alpha: (H, W), its matte.
             pose, motion: as `HeadMesh.moved` takes them.
 
         Returns:
@@ -101,8 +102,8 @@ class FarSide:
         covered = lent + (1 - lent) * below
         colour = person[patch.slices].astype(np.float32)
         colour += (lent / np.maximum(covered, 1e-3))[..., None] * (seen - colour)
-        person[patch.slices] = np.clip(np.round(colour), 0, 255)
-        alpha[patch.slices] = np.round(255 * covered)
+        person[patch.slices] = held(colour, person.dtype)
+        alpha[patch.slices] = held(255 * covered, alpha.dtype)
         return patch, lent
 
 
@@ -110,7 +111,7 @@ def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> Far
     """What the near side can lend; None where the photo shows both sides.
 
     Args:
-        person: (H, W, 3 or 4) uint8, the person's own colours in pixels of the frame.
+        person: (H, W, 3 or 4), the person's own colours in pixels of the frame.
         mesh, scale: as `Scene` keeps them.
     """
     seen = facing(mesh.whole_face())
@@ -121,7 +122,7 @@ def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> Far
         return None
     colours = person[patch.slices].copy()
     lit = colours[..., :3] * np.exp(_light(colours[..., :3], patch, mesh, scale, seen))
-    colours[..., :3] = np.clip(np.round(lit), 0, 255)
+    colours[..., :3] = held(lit, colours.dtype)
     return FarSide(colours, patch, mesh, scale, lack, seen)
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from portrait_server.engines.levels import finished, held
 from portrait_server.engines.warp_mouth import MouthLayer
 from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.engines.warp_scene import Scene, blend
@@ -36,7 +37,7 @@ class Moved:
     """A person who was moved, before the background lies behind.
 
     Attributes:
-        person: (H, W, 3 or 4) uint8 colours, eyes, mouth and a far side drawn in. alpha: (H, W) uint8 matte.
+        person: (H, W, 3 or 4) colours, eyes, mouth and a far side drawn in. alpha: (H, W) matte. See `engines.levels`.
         field: the motion that brought them there.
         vertices: (V, 2) of the head's mesh, pixels of the frame.
         lent: how far each pixel of a patch is lent by the near side instead, (height, width) float32; or None.
@@ -50,7 +51,7 @@ class Moved:
 
 
 def draw_frame(scene: Scene, target: np.ndarray, matte: bool) -> np.ndarray:
-    """A frame (H, W, 3 or 4) uint8 for target points (70, 2 or 3) in pixels of the reference."""
+    """A frame (H, W, 3 or 4) uint8 or uint16 for target points (70, 2 or 3) in pixels of the reference."""
     return composite(scene, move(scene, target), matte)
 
 
@@ -127,7 +128,7 @@ class Field:
         return backward_offsets(Window.over(x, y, width, height, step), *self._mesh)
 
     def carry(self, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-        """The person's colours (H, W, C) and matte (H, W) uint8, moved."""
+        """The person's colours (H, W, C) and matte (H, W), moved."""
         person, alpha = np.empty_like(scene.person), np.empty_like(scene.matte)
         for rows in self.strips():
             from_x, from_y = (self.fine(plane, rows) for plane in self.coarse)
@@ -199,11 +200,11 @@ def _look_from(offset_x: np.ndarray, offset_y: np.ndarray, x: int, y: int) -> No
 
 
 def _remapped(image: np.ndarray, from_x: np.ndarray, from_y: np.ndarray) -> np.ndarray:
-    return cv2.remap(image, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return held(cv2.remap(image, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), image.dtype)
 
 
 def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray, cell: float) -> None:
-    """Smooths colours (rows, W, C) and matte (rows, W) uint8 in place, by a share (rows, W) float32.
+    """Smooths colours (rows, W, C) and matte (rows, W) in place, by a share (rows, W) float32.
 
     Near skin ends at the border of a cell of the grid (pixels), in steps. Colours count by their matte: a cheek takes on nothing of the
     background beside it.
@@ -220,26 +221,33 @@ def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray, cell
     own = cv2.GaussianBlur(person[region] * weight[..., None], box, sigma) / smooth[..., None]
     for image, softer in ((person[region], own), (alpha[region], smooth - 1)):
         part = share[region] if image.ndim == 2 else share[region][..., None]
-        image[...] = np.round(np.clip(image + part * (softer - image), 0, 255))
+        image[...] = held(image + part * (softer - image), image.dtype)
 
 
 def composite(scene: Scene, moved: Moved, matte: bool) -> np.ndarray:
     """The moved person over the still background; where nothing moves, the photo itself."""
     person, alpha, field = moved.person, moved.alpha, moved.field
     height, width, channels = person.shape
-    frame = np.empty((height, width, 4 if matte else channels), np.uint8)
+    frame = np.empty((height, width, 4 if matte else channels), person.dtype)
     stillness = field.stillness
     for rows in field.strips():
         mixed = blend(person[rows], scene.plate[rows], alpha[rows])
-        calm = np.round(64 * field.fine(stillness, rows)).astype(np.int16)
-        mixed = cv2.add(mixed, (scene.rest[rows] * calm[..., None]) // 64, dtype=cv2.CV_8U)
+        mixed = _given_back(mixed, scene.rest[rows], field.fine(stillness, rows))
         frame[rows][..., :3] = mixed[..., :3]
         if matte:
             frame[rows][..., 3] = _times(alpha[rows], person[rows][..., 3]) if channels == 4 else alpha[rows]
         elif channels == 4:
             frame[rows][..., 3] = mixed[..., 3]
-    return frame
+    return finished(frame)
+
+
+def _given_back(mixed: np.ndarray, rest: np.ndarray, calm: np.ndarray) -> np.ndarray:
+    """Layers with what they lack of the photo, by how still it is (rows, W): in 64ths where levels are whole."""
+    if rest.dtype == np.int16:
+        part = np.round(64 * calm).astype(np.int16)
+        return cv2.add(mixed, (rest * part[..., None]) // 64, dtype=cv2.CV_8U)
+    return mixed + rest * calm[..., None]
 
 
 def _times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return ((a.astype(np.uint16) * b + 127) // 255).astype(np.uint8)
+    return held(a.astype(np.float32) * b / 255, a.dtype)

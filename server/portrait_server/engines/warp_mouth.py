@@ -81,7 +81,7 @@ class MouthLayer:
         """Draws the inside between the lips.
 
         Args:
-            frame: (H, W, 3 or 4) uint8, changed in place.
+            frame: (H, W, 3 or 4), changed in place.
             upper, lower: (11, 2) the inner rims of the lips in the frame.
             turn: (2, 2) how the head's pose carries small distances in the picture.
             skull, jaw: (2,) where the middle of the opening goes if it goes with the upper teeth, or the lower.
@@ -178,7 +178,7 @@ def openness(upper: np.ndarray, lower: np.ndarray) -> float:
 
 
 def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLayer:
-    """The inside of a reference's mouth, from its photo (H, W, 3 or 4) uint8."""
+    """The inside of a reference's mouth, from its photo (H, W, 3 or 4)."""
     upper, lower = (mesh.vertices[list(rim), :2] * scale for rim in MOUTH)
     wide = float(np.linalg.norm(upper[-1] - upper[0]))
     patch = patch_around(np.concatenate([upper, lower]), 0.3 * wide + 3, (photo.shape[1], photo.shape[0]))

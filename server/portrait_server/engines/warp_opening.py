@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from portrait_server.engines.levels import held
+
 LEAST_WIDTH = 2.0  # pixels: what is narrower shows no inside
 _SHIFT = 4
 _FINE = 4  # points of the drawn outline for each of the rim's
@@ -111,7 +113,7 @@ def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) 
     """Lays colours (height, width, 3) over a patch of the frame, in place; an alpha channel is kept."""
     region = frame[patch.slices][..., :3]
     mixed = region + (colour - region) * share[..., None]
-    region[...] = np.clip(np.round(mixed), 0, 255)
+    region[...] = held(mixed, region.dtype)
 
 
 def drawn_back(linear: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from portrait_server.engines.levels import held, signed
 from portrait_server.engines.warp_eyes import EyeLayer, build_eyes
 from portrait_server.engines.warp_far_side import FarSide, build_far_side
 from portrait_server.engines.warp_mouth import MouthLayer, build_mouth
@@ -22,14 +23,14 @@ _EDGE = 0.02  # softness of the person's edge, in face sizes
 
 @dataclass(frozen=True)
 class Scene:
-    """What one frame is made of, at (width, height) pixels of the frame.
+    """What one frame is made of, at (width, height) pixels of the frame. Colours and mattes are held as `engines.levels` says.
 
     Attributes:
-        photo: (H, W, 3 or 4) uint8, the reference resized.
-        person: (H, W, 3 or 4) uint8, the person's own colours, continued past its edge.
-        matte: (H, W) uint8, how far each pixel is the person.
-        plate: (H, W, 3 or 4) uint8, the background, filled in behind the person.
-        rest: (H, W, 3 or 4) int16, what person over plate lacks of the photo.
+        photo: (H, W, 3 or 4), the reference resized.
+        person: (H, W, 3 or 4), the person's own colours, continued past its edge.
+        matte: (H, W), how far each pixel is the person.
+        plate: (H, W, 3 or 4), the background, filled in behind the person.
+        rest: (H, W, 3 or 4) int16 or float32, what person over plate lacks of the photo.
         scale: (2,) pixels of the frame in a pixel of the reference.
         mesh: the geometry, in pixels of the reference.
         eyes, mouth: what shows in their openings.
@@ -56,25 +57,25 @@ def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tupl
     """Layers of a reference at an output size.
 
     Args:
-        image: (H, W, 3 or 4) uint8.
+        image: (H, W, 3 or 4) uint8 or float32, see `engines.levels`.
         matte: (H, W) float32, 0 to 1.
         mesh: in pixels of the image.
         size: (width, height) of the frames.
     """
     height, width = image.shape[:2]
     scale = np.array([size[0] / width, size[1] / height])
-    photo = resized(image, size)
+    photo = held(resized(image, size), image.dtype)
     alpha = np.clip(resized(matte, size), 0, 1)
     face = mesh.vertices[:, :2] * scale
     alpha = np.maximum(alpha, _face_mask(face, size, mesh.size * float(scale.min())))
     colours = _opaque_colours(photo)
     plate = _plate(colours, alpha)
     person = _own_colours(colours, alpha, max(1, round(_EDGE * mesh.size * float(scale.min()))))
-    matte8 = np.round(alpha * 255).astype(np.uint8)
-    rest = photo.astype(np.int16)
-    rest -= blend(person, plate, matte8)
+    shown = held(alpha * 255, photo.dtype)
+    rest = signed(photo)
+    rest -= blend(person, plate, shown)
     return Scene(
-        photo=photo, person=person, matte=matte8, plate=plate, rest=rest, scale=scale, mesh=mesh,
+        photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale),
     )  # fmt: skip
@@ -89,8 +90,10 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Front over back (H, W[, C]) uint8 by a matte (H, W) uint8, rounded."""
+    """Front over back (H, W, C) by a matte (H, W); all uint8, and rounded, or all float32."""
     share = matte * np.float32(1 / 255)
+    if front.dtype != np.uint8:
+        return back + (front - back) * share[..., None]
     return cv2.blendLinear(front, back, share, 1 - share)
 
 
@@ -117,7 +120,7 @@ def _plate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     if hidden.all():
         return photo
     filled = _filled(photo, 1.0 - hidden)
-    keep = np.round(255 * (1 - cv2.blur(hidden.astype(np.float32), (reach, reach)))).astype(np.uint8)
+    keep = held(255 * (1 - cv2.blur(hidden.astype(np.float32), (reach, reach))), photo.dtype)
     keep[alpha > 0.02] = 0
     return blend(photo, filled, keep)
 
@@ -131,7 +134,7 @@ def _filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
     weight = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
     colour = cv2.resize(photo.astype(np.float32) * known[..., None], small, interpolation=cv2.INTER_AREA)
     colour = push_pull(colour / np.maximum(weight, 1e-3)[..., None], (weight > 0.05).astype(np.float32))
-    colour = np.clip(np.round(cv2.GaussianBlur(colour, (0, 0), 1.5)), 0, 255).astype(np.uint8)
+    colour = held(cv2.GaussianBlur(colour, (0, 0), 1.5), photo.dtype)
     return cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -145,7 +148,7 @@ def _own_colours(photo: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarra
         rows = slice(top, top + _STRIP_ROWS)
         if edge[rows].any():
             strip = _without_background(photo[first:last, :, :3].astype(np.float32), alpha[first:last], radius)
-            strip = strip[top - first : top - first + _STRIP_ROWS]
+            strip = held(strip[top - first : top - first + _STRIP_ROWS], photo.dtype)
             own[rows, :, :3] = np.where(edge[rows, :, None] > 0, strip, photo[rows, :, :3])
     return own
 
@@ -156,4 +159,4 @@ def _without_background(colour: np.ndarray, alpha: np.ndarray, radius: int) -> n
     own = cv2.blur(colour * front, box) / np.maximum(cv2.blur(alpha, box), 1e-3)[..., None]
     behind = cv2.blur(colour * back, box) / np.maximum(cv2.blur(1 - alpha, box), 1e-3)[..., None]
     own += front * (colour - front * own - back * behind)
-    return np.clip(np.round(own), 0, 255).astype(np.uint8)
+    return own

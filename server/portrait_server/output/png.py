@@ -30,7 +30,7 @@ def encode_png(frame: np.ndarray, digest: str, engine: str) -> bytes:
     """A PNG file with the frame's digest, the seal of its pixels, and a statement that the picture is synthetic.
 
     Args:
-        frame: (H, W, 3 or 4) uint8, RGB or RGB with straight alpha.
+        frame: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
         digest: what `portrait_shared.digest.frame_digest` gives for it.
         engine: name of the engine that drew it.
 

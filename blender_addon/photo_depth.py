@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The photo with 16 bits a channel, for frames of 16 bits. Blender's image of it has 8, which all else here works on."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+
+_SAME_PICTURE: Final = 20
+"""Of 255, between the high bytes and the image: shadows of a profile that is linear differ by more than a level."""
+_NO_FILE: Final = (
+    "The photo's file is not there, so the frames of 16 bits are made of the 8 bits that the .blend holds of it."
+)
+_ANOTHER: Final = (
+    "The photo's file shows another picture than the portrait, so the frames of 16 bits are made of the portrait's 8."
+)
+
+
+class Reader(Protocol):
+    """What reads a picture's file, as `portrait_shared.client.Client` does."""
+
+    def read_picture(self, content: bytes, suffix: str, depth: Literal[8, 16] = 8) -> np.ndarray[Any, Any]: ...
+
+
+def with_16_bits(reader: Reader, image: np.ndarray, stored: tuple[bytes, str] | None) -> tuple[np.ndarray, str]:
+    """The photo (H, W, 3 or 4) uint16, and what the user should know of it; or an empty text.
+
+    Args:
+        image: (H, W, 3 or 4) uint8, the photo as the portrait shows it.
+        stored: content and suffix of the photo's file, see `photo.stored_file`.
+
+    Raises:
+        PortraitError: those of `Client.read_picture`.
+    """
+    note = _NO_FILE
+    if stored is not None:
+        deep = reader.read_picture(*stored, depth=16)
+        if deep.shape == image.shape and _differ_by(deep, image) <= _SAME_PICTURE:
+            return deep, ""
+        note = _ANOTHER
+    return image.astype(np.uint16) * 257, note
+
+
+def _differ_by(deep: np.ndarray, image: np.ndarray) -> int:
+    high = (deep >> 8).astype(np.uint8)
+    return int((np.maximum(high, image) - np.minimum(high, image)).max())
