@@ -96,6 +96,28 @@ def test_size_matte_and_chunks(material: tuple[Path, Path], server: list[str], t
         assert frame.read_bytes() == (tmp_path / "chunks" / frame.name).read_bytes()
 
 
+def test_frames_of_16_bits_take_the_place_of_those_of_8(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path
+) -> None:
+    photo = cv2.GaussianBlur(read_image(material[0]).astype(np.float32), (0, 0), 1) * 257
+    deep, out = tmp_path / "deep.png", tmp_path / "out"
+    cv2.imwrite(str(deep), photo.astype(np.uint16)[..., ::-1])
+    shared = ("--frames", "7-8", "--reference-points", str(material[0].with_suffix(".npz")), *server)
+    assert render(deep, material[1], out, *shared) == 0
+    shallow = {path.name: path.read_bytes() for path in out.iterdir()}
+    for _ in range(2):
+        assert render(deep, material[1], out, *shared, "--depth", "16") == 0
+        stamps = _stamps(out)
+    frame = out / "0008.png"
+    assert {path.read_bytes()[24] for path in out.iterdir()} == {16}
+    assert len(np.unique(read_image(frame, 16)[..., 0])) > 1000
+    frame.write_bytes(frame.read_bytes()[:-50])
+    assert render(deep, material[1], out, *shared, "--depth", "16") == 0
+    assert [name for name, stamp in _stamps(out).items() if stamp != stamps[name]] == ["0008.png"]
+    assert render(deep, material[1], out, *shared, "--depth", "8") == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == shallow
+
+
 def _edited(track: Path, folder: Path, frames: tuple[int, ...], still: bool = False) -> Path:
     """The track with some frames' points moved; or one in which no frame differs from the first."""
     before = LandmarkTrack.load(track)

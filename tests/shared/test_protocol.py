@@ -114,6 +114,23 @@ def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
             assert got == sent
 
 
+def test_pictures_of_16_bits_travel_and_those_of_8_as_ever() -> None:
+    """How many bytes come for a shape tells the type; what was added stands in no message that can do without."""
+    deep = np.arange(IMAGE.size, dtype="<u2").reshape(IMAGE.shape) * 999
+    offered = decode(as_sent(OfferReference(2, A, (4, 6), deep)))
+    assert isinstance(offered, OfferReference) and offered.image is not None
+    assert offered.image.dtype == np.uint16 and np.array_equal(offered.image, deep)
+    parts = as_sent(OfferReference(2, A, (4, 6), deep))
+    for wrong in (parts[-1][:-1], parts[-1] * 2, b""):
+        with pytest.raises(PortraitError):
+            decode([*parts[:-1], wrong])
+    asked = decode(as_sent(ReadPicture(12, ".png", b"file", 16)))
+    assert isinstance(asked, ReadPicture) and asked.depth == 16
+    assert "depth" not in msgpack.unpackb(as_sent(ReadPicture(12, ".png", b"file"))[0])
+    with pytest.raises(PortraitError):
+        decode(header(ReadPicture(12, ".png", b"file"), depth=12))
+
+
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.type)
 def test_buffers_are_not_copied_and_none_is_left_over(message: Message) -> None:
     parts = as_sent(message)

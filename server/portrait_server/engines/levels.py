@@ -18,7 +18,9 @@ def levels(picture: np.ndarray) -> np.ndarray:
     """A picture (…) uint8 or uint16 from 0 to 255: uint8 as it is, or float32."""
     if picture.dtype == np.uint8:
         return picture
-    return picture.astype(np.float32) / np.float32(LEVELS_16_BIT)
+    values = picture.astype(np.float32)
+    values /= LEVELS_16_BIT
+    return values
 
 
 def held(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -39,4 +41,6 @@ def finished(picture: np.ndarray) -> np.ndarray:
     """A drawn picture (…) as a frame: uint8, or uint16 where it has fractions."""
     if picture.dtype == np.uint8:
         return picture
-    return np.round(np.clip(picture, 0, 255) * np.float32(LEVELS_16_BIT)).astype(np.uint16)
+    values = np.clip(picture, 0, 255)
+    values *= LEVELS_16_BIT
+    return np.round(values, out=values).astype(np.uint16)

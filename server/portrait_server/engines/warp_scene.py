@@ -93,7 +93,10 @@ def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """Front over back (H, W, C) by a matte (H, W); all uint8, and rounded, or all float32."""
     share = matte * np.float32(1 / 255)
     if front.dtype != np.uint8:
-        return back + (front - back) * share[..., None]
+        mixed = front - back
+        mixed *= share[..., None]
+        mixed += back
+        return mixed
     return cv2.blendLinear(front, back, share, 1 - share)
 
 

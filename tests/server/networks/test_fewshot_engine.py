@@ -55,6 +55,20 @@ def test_the_same_bytes_whatever_the_batch(engine: FewshotEngine, portrait: Fews
     assert np.array_equal(together, alone) and np.array_equal(together, backwards)
 
 
+def test_16_bits_come_through(engine: FewshotEngine, astronaut: Reference, track: np.ndarray) -> None:
+    """At rest all of them; where the network has drawn, in levels between those of 8 bits; and further photos may have 8."""
+    deep = (cv2.GaussianBlur(astronaut.image.astype(np.float32), (0, 0), 1) * 257).astype(np.uint16)
+    shallow = Reference((deep >> 8).astype(np.uint8), astronaut.points)
+    pairs = ([Reference(deep, astronaut.points), shallow], [shallow, shallow])
+    size = (deep.shape[1], deep.shape[0])
+    frames, others = (engine.render(engine.prepare(pair), track[:2], size, False) for pair in pairs)
+    assert frames.dtype == np.uint16 and others.dtype == np.uint8
+    assert np.array_equal(frames[0], deep)
+    assert np.abs(frames[1] / 257 - others[1]).mean() < 0.7
+    levels = frames[1][(frames[1] != deep).any(-1)]
+    assert len(np.unique(levels[:, 0])) > 1000 and (levels % 257 == 0).mean() < 0.05
+
+
 def test_the_same_bytes_from_another_engine(engine: FewshotEngine, weights: Path, portrait: FewshotPortrait,
                                             astronaut: Reference, track: np.ndarray) -> None:  # fmt: skip
     other = FewshotEngine("cpu", weights)
