@@ -51,6 +51,14 @@ class Detector(ABC):
         """As `detect`, for the next frame of one video: a detector may track from frame to frame."""
         return self.detect(image)
 
+    def detect_at(self, image: np.ndarray, points: np.ndarray) -> DetectedFace | None:
+        """The face that points (70, 2 or 3) mark roughly, pixels; None where there is none. Not each searches for it."""
+        return min(self.detect(image), key=lambda face: _apart(face.points, points), default=None)
+
     @abstractmethod
     def close(self) -> None:
         """Frees what the detector holds."""
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(a[:, :2] - b[:, :2], axis=1).mean())
