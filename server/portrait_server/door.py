@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import selectors
 import socket
@@ -16,6 +17,7 @@ from portrait_shared.protocol import Buffer
 
 from portrait_server.authentication import KeyRing
 from portrait_server.binding import Endpoint, listen
+from portrait_server.ciphering import Ciphering
 from portrait_server.peer import MAX_BODY_BYTES, Allowance, Peer
 from portrait_server.zmtp import ProtocolFailure
 
@@ -26,6 +28,9 @@ ARRIVING_BYTES: Final = 1 << 30
 QUEUED_BYTES: Final = (1 << 30) + (64 << 20)
 """Of one client, waiting to be sent; above what its renders may hold: who reads nothing at all is dropped here."""
 HANDSHAKE_SECONDS: Final = 10.0
+ALL_QUEUED_BYTES: Final = 5 << 30
+"""Of all clients, waiting to be sent; above what all their renders may hold. Who reads least is dropped."""
+_READS_TOO_LITTLE: Final = "it does not read what it asked for"
 _PATIENCE_SECONDS: Final = 30.0
 """How long others wait for the memory that a message under way holds, before its sender is dropped."""
 _LOOK_SECONDS: Final = 1.0
@@ -43,6 +48,7 @@ class Door:
         connections: how many there may be; those that have not said hello make room for others.
         arriving_bytes: what all messages that are on their way in may take together.
         queued_bytes: what may wait to be sent to one client.
+        all_queued_bytes: and to all.
 
     Attributes:
         address: where it listens.
@@ -54,12 +60,14 @@ class Door:
     def __init__(
         self, endpoint: Endpoint, ring: KeyRing | None, *, connections: int = MAX_CONNECTIONS,
         arriving_bytes: int = ARRIVING_BYTES, queued_bytes: int = QUEUED_BYTES,
+        all_queued_bytes: int = ALL_QUEUED_BYTES,
     ) -> None:  # fmt: skip
         self._listener, self.address = listen(endpoint.address)
         self._endpoint = endpoint
         self._ring = ring
         self._connections = connections
         self._queued_limit = queued_bytes
+        self._all_queued_limit = all_queued_bytes
         self._allowance = Allowance(max(arriving_bytes, MAX_BODY_BYTES))
         self._peers: dict[bytes, Peer] = {}
         self._departed: list[bytes] = []
@@ -67,9 +75,13 @@ class Door:
         self._next_look = self._next_ping = 0.0
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
+        self._wakener: socket.socket | None = None
+        self._ciphering = Ciphering()
+        self._selector.register(self._ciphering.reader, selectors.EVENT_READ)
 
     def register(self, wakener: socket.socket) -> None:
         """Lets `wait` return when there is something to read on another socket."""
+        self._wakener = wakener
         self._selector.register(wakener, selectors.EVENT_READ)
 
     def wait(self, patience_s: float | None) -> Iterator[tuple[bytes, list[Buffer]]]:
@@ -85,10 +97,12 @@ class Door:
             times.append(0.0)
         events = self._selector.select(max(0.0, min(times)) if times else None)
         now = time.monotonic()
-        readable = {peer.routing: peer for peer in self._peers.values() if peer.backlog or peer.waits}
+        readable = {peer.routing: peer for peer in self._peers.values() if peer.backlog or peer.waits or peer.opening}
         for key, mask in events:
             if key.fileobj is self._listener:
                 self._accept(now)
+            elif key.fileobj is self._ciphering.reader:
+                self._send_sealed(now)
             elif isinstance(key.data, Peer):
                 if mask & selectors.EVENT_WRITE:
                     key.data.flush(now)
@@ -122,7 +136,7 @@ class Door:
             raise Gone
         peer.send(message.encode(), time.monotonic())
         if peer.outbox.queued_bytes > self._queued_limit:
-            log.warning("A client does not read what it asked for: its connection is closed")
+            log.warning("A connection is closed: %s", _READS_TOO_LITTLE)
             self._let_go(peer)
         if peer.finished or peer.outbox.broken:
             raise Gone
@@ -142,6 +156,8 @@ class Door:
         """Delivers what is under way within `linger_s` and closes."""
         self._selector.unregister(self._listener)
         self._listener.close()
+        if self._wakener is not None:  # who waits for the work has gone: calls to wake would end no wait
+            self._selector.unregister(self._wakener)
         deadline = time.monotonic() + linger_s
         while any(peer.outbox for peer in self._peers.values()):
             now = time.monotonic()
@@ -150,11 +166,14 @@ class Door:
             for key, mask in self._selector.select(deadline - now):
                 if isinstance(key.data, Peer) and mask & selectors.EVENT_WRITE:
                     key.data.flush(now)
+                elif key.fileobj is self._ciphering.reader:
+                    self._send_sealed(now)
             for peer in list(self._peers.values()):
                 self._settle_interest(peer, receiving=False)
         for peer in list(self._peers.values()):
             self._let_go(peer)
         self._selector.close()
+        self._ciphering.close()
         self._endpoint.remove()
 
     def _accept(self, now: float) -> None:
@@ -173,9 +192,12 @@ class Door:
                 continue
             connection.setblocking(False)
             if connection.family != getattr(socket, "AF_UNIX", None):
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with contextlib.suppress(OSError):  # macOS, where the peer has left already
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._last_routing += 1
-            peer = Peer(connection, self._last_routing.to_bytes(8, "big"), self._ring, self._allowance, now)
+            peer = Peer(
+                connection, self._last_routing.to_bytes(8, "big"), self._ring, self._allowance, self._ciphering, now
+            )
             self._peers[peer.routing] = peer
             self._selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE, peer)
 
@@ -197,10 +219,21 @@ class Door:
             log.info("A connection is closed: %s", failure)
             peer.flush(now)
             peer.finished = True
+        except MemoryError:
+            log.warning("A connection is closed: there is no memory for what it sends")
+            peer.finished = True
         for parts in messages:
             yield peer.routing, parts
         if peer.outbox:
             peer.flush(now)
+
+    def _send_sealed(self, now: float) -> None:
+        """Sends what has been encrypted meanwhile."""
+        self._ciphering.clear()
+        for peer in list(self._peers.values()):
+            if peer.outbox and not peer.outbox.sendable:
+                peer.flush(now)
+                self._settle_interest(peer)
 
     def _look_after(self, now: float) -> None:
         """Closes what is silent, stuck, or keeps others waiting; pings the others."""
@@ -216,13 +249,18 @@ class Door:
             elif peer.ready and pings:
                 peer.send_ping(now)
                 self._settle_interest(peer)
+        while self.all_queued_bytes > self._all_queued_limit:
+            log.warning("A connection is closed: %s", _READS_TOO_LITTLE)
+            self._let_go(max(self._peers.values(), key=lambda peer: peer.outbox.queued_bytes))
 
     def _reason_to_close(self, peer: Peer, waiting: bool, now: float) -> str:
         if not peer.ready and now - peer.opened > HANDSHAKE_SECONDS:
             return "it says nothing"
         if peer.outbox and now - peer.outbox.moved > HEARTBEAT_TIMEOUT_SECONDS:
             return "it reads nothing"
-        if peer.ready and not peer.waits and now - peer.heard > HEARTBEAT_TIMEOUT_SECONDS:
+        if peer.outbox.queued_bytes > self._queued_limit:  # of answers to commands, which nobody counts
+            return _READS_TOO_LITTLE
+        if peer.ready and not peer.waits and not peer.opening and now - peer.heard > HEARTBEAT_TIMEOUT_SECONDS:
             return "it has been silent for too long"
         if waiting and peer.receiving_since is not None and now - peer.receiving_since > _PATIENCE_SECONDS:
             return "others wait for the memory of a message that does not end"
@@ -235,8 +273,8 @@ class Door:
         if peer.finished:
             self._let_go(peer)
             return
-        wanted = selectors.EVENT_WRITE if peer.outbox else 0
-        if receiving and not peer.waits:
+        wanted = selectors.EVENT_WRITE if peer.outbox.sendable else 0
+        if receiving and not peer.waits and not peer.opening:
             wanted |= selectors.EVENT_READ
         key = self._selector.get_map().get(peer.connection)
         if key is None:

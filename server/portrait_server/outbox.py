@@ -5,12 +5,45 @@ from __future__ import annotations
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 _SMALL_BYTES: Final = 1 << 16
 _MESSAGE_COST_BYTES: Final = 256
 """What a queued message takes beside its own bytes."""
+_ENTRIES_AHEAD: Final = 4
+"""Two large frames and what stands before each: one is sent while the next is sealed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unsealed:
+    """A large frame that another thread encrypts when its turn is near, so that few are held twice.
+
+    Attributes:
+        seal: begins it.
+        plain_bytes: what it takes until then.
+        sealed_bytes: what it comes to.
+    """
+
+    seal: Callable[[], Future[memoryview]]
+    plain_bytes: int
+    sealed_bytes: int
+
+
+@dataclass(eq=False)
+class _Entry:
+    """Attributes:
+    data: what is sent; None while it is not sealed.
+    held_bytes: what it counts for now.
+    """
+
+    data: memoryview | None
+    held_bytes: int
+    unsealed: Unsealed | None = None
+    sealing: Future[memoryview] | None = None
 
 
 class Outbox:
@@ -18,7 +51,7 @@ class Outbox:
 
     Attributes:
         queued_bytes: what waits, and the cost of keeping it.
-        moved: when the connection last took something, or nothing waited; seconds.
+        moved: when the connection last took something, or nothing waited for it; seconds.
         broken: the connection takes nothing any more.
     """
 
@@ -27,18 +60,23 @@ class Outbox:
         self.moved = now
         self.broken = False
         self._connection = connection
-        self._queue: deque[tuple[memoryview, int]] = deque()
+        self._queue: deque[_Entry] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._queue)
 
-    def put(self, buffers: Sequence[bytes | memoryview]) -> None:
+    @property
+    def sendable(self) -> bool:
+        """Whether something waits for nothing but the connection."""
+        return bool(self._queue) and self._queue[0].data is not None
+
+    def put(self, buffers: Sequence[bytes | memoryview | Unsealed]) -> None:
         """Queues a message's buffers; those that are small travel in one."""
         if self.broken:
             return
         cost, small = _MESSAGE_COST_BYTES, bytearray()
         for buffer in buffers:
-            if len(buffer) <= _SMALL_BYTES:
+            if not isinstance(buffer, Unsealed) and len(buffer) <= _SMALL_BYTES:
                 small += buffer
                 continue
             cost = self._append(small, cost)
@@ -48,33 +86,66 @@ class Outbox:
 
     def flush(self, now: float) -> None:
         """Sends what the connection takes."""
-        if not self._queue:
-            self.moved = now
-        while self._queue:
-            data, cost = self._queue[0]
+        self._seal()
+        while self.sendable:
+            entry = self._queue[0]
+            assert entry.data is not None
             try:
-                count = self._connection.send(data)
+                count = self._connection.send(entry.data)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:  # what the peer has said before it left may still be read
-                self.broken = True
-                self.clear()
+                self._break()
                 return
             self.moved = now
-            self.queued_bytes -= count
-            if count < len(data):
-                self._queue[0] = data[count:], cost
+            if count < len(entry.data):
+                entry.data = entry.data[count:]
+                self._count(entry, entry.held_bytes - count)
             else:
                 self._queue.popleft()
-                self.queued_bytes -= cost
+                self._count(entry, 0)
+                self._seal()
+        self.moved = now
 
     def clear(self) -> None:
+        for entry in self._queue:
+            if entry.sealing is not None:
+                entry.sealing.cancel()
         self._queue.clear()
         self.queued_bytes = 0
 
-    def _append(self, data: bytes | bytearray | memoryview, cost: int) -> int:
-        if data:
-            self._queue.append((memoryview(data), cost))
-            self.queued_bytes += len(data) + cost
-            return 0
-        return cost
+    def _append(self, data: bytes | bytearray | memoryview | Unsealed, cost: int) -> int:
+        if isinstance(data, Unsealed):
+            entry = _Entry(None, 0, data)
+            self._count(entry, data.plain_bytes + cost)
+        elif data:
+            entry = _Entry(memoryview(data), 0)
+            self._count(entry, len(data) + cost)
+        else:
+            return cost
+        self._queue.append(entry)
+        return 0
+
+    def _seal(self) -> None:
+        """Takes what was sealed, and begins with what is next."""
+        for entry in islice(self._queue, _ENTRIES_AHEAD):
+            if entry.unsealed is None:
+                continue
+            if entry.sealing is None:
+                entry.sealing = entry.unsealed.seal()
+                self._count(entry, entry.held_bytes + entry.unsealed.sealed_bytes)
+            elif entry.sealing.done():
+                if entry.sealing.exception() is not None:  # no memory
+                    self._break()
+                    return
+                entry.data = entry.sealing.result()
+                self._count(entry, entry.held_bytes - entry.unsealed.plain_bytes)
+                entry.unsealed = entry.sealing = None
+
+    def _count(self, entry: _Entry, held_bytes: int) -> None:
+        self.queued_bytes += held_bytes - entry.held_bytes
+        entry.held_bytes = held_bytes
+
+    def _break(self) -> None:
+        self.broken = True
+        self.clear()

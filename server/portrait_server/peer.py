@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import Final
 
 from portrait_shared.protocol import MAX_PART_BYTES, MAX_PARTS, Buffer
 
 from portrait_server.authentication import KeyRing
+from portrait_server.ciphering import DIRECT_BYTES, Ciphering
 from portrait_server.curve import SEALED_EXTRA_BYTES, Curve, UnknownKey, refusal
-from portrait_server.outbox import Outbox
+from portrait_server.outbox import Outbox, Unsealed
 from portrait_server.zmtp import (
     COMMAND,
     GREETING_BYTES,
@@ -34,6 +37,8 @@ MAX_MESSAGE_BYTES: Final = MAX_PART_BYTES + (1 << 20)
 """A large array and what belongs to it."""
 TURN_MESSAGES: Final = 64
 """How many messages of one client are taken before others get their turn."""
+TURN_STEPS: Final = 8 * TURN_MESSAGES
+"""The same for frames, of which a message may have many, and commands need no message."""
 MAX_BODY_BYTES: Final = MAX_PART_BYTES + SEALED_EXTRA_BYTES
 _TURN_BYTES: Final = 4 << 20
 _CHUNK_BYTES: Final = 1 << 16
@@ -74,15 +79,17 @@ class Peer:
         settled: it said hello: it is not turned away to make room for others.
         finished: nothing more will come.
         waits: a body does not fit into the allowance now.
-        backlog: what has arrived may hold more messages than were taken.
+        opening: a large frame is being decrypted; nothing is received meanwhile.
+        backlog: what has arrived may hold more than was taken.
         opened, heard: when it came, and was last heard; seconds.
         outbox: what waits to be sent to it.
-        receiving_since: when the body that is under way began to come; None where there is none.
+        receiving_since: since when the message that is under way takes of the allowance; None where it takes nothing.
     """
 
     def __init__(
-        self, connection: socket.socket, routing: bytes, ring: KeyRing | None, allowance: Allowance, now: float
-    ) -> None:
+        self, connection: socket.socket, routing: bytes, ring: KeyRing | None, allowance: Allowance,
+        ciphering: Ciphering, now: float,
+    ) -> None:  # fmt: skip
         self.connection = connection
         self.routing = routing
         self.ready = self.settled = self.finished = self.waits = self.backlog = False
@@ -93,6 +100,8 @@ class Peer:
         self._greeted = False
         self._allowance = allowance
         self._allowed = 0
+        self._ciphering = ciphering
+        self._opened: Future[tuple[memoryview, bool, bool]] | None = None
         self._arrived = bytearray()
         self._body: bytearray | None = None
         self._body_flags = 0
@@ -111,11 +120,12 @@ class Peer:
             ProtocolFailure: the peer breaks the rules.
         """
         messages: list[list[Buffer]] = []
-        received, self.waits = 0, False
-        while len(messages) < TURN_MESSAGES and not self.waits:
+        received, steps, self.waits = 0, 0, False
+        while len(messages) < TURN_MESSAGES and steps < TURN_STEPS:
             if self._advance(messages, now):
+                steps += 1
                 continue
-            if received >= _TURN_BYTES or self.waits:
+            if received >= _TURN_BYTES or self.waits or self.opening:
                 break
             try:
                 count = self._fill()
@@ -128,19 +138,23 @@ class Peer:
                 break
             received += count
             self.heard = now
-        self.backlog = len(messages) == TURN_MESSAGES
+        self.backlog = len(messages) == TURN_MESSAGES or steps == TURN_STEPS
         return messages
+
+    @property
+    def opening(self) -> bool:
+        return self._opened is not None
 
     def send(self, parts: Sequence[Buffer], now: float) -> None:
         """Queues a message, whose buffers are not copied, and sends what the connection takes."""
-        buffers: list[bytes | memoryview] = []
+        buffers: list[bytes | memoryview | Unsealed] = []
         for number, part in enumerate(parts):
             more = number < len(parts) - 1
             body: bytes | memoryview = memoryview(part).cast("B") if memoryview(part).nbytes else b""
             if self._curve is not None:
-                buffers += self._framed(0, self._curve.seal(body, more))
+                buffers += self._sealed(self._curve, body, more)
             else:
-                buffers += self._framed(MORE * more, body)
+                buffers += [frame_start(MORE * more, len(body)), body]
         self.outbox.put(buffers)
         self.flush(now)
 
@@ -155,7 +169,7 @@ class Peer:
     def close(self) -> None:
         """Lets go of everything."""
         self._drop_message()
-        self._body = None
+        self._body = self._opened = None
         self.outbox.clear()
         self.finished = True
         self.connection.close()
@@ -182,9 +196,7 @@ class Peer:
         if self._body is not None:
             if self._filled < len(self._body):
                 return False
-            body, self._body, self.receiving_since = self._body, None, None
-            self._take_frame(self._body_flags, memoryview(body), messages)
-            return True
+            return self._end_large(self._body, messages)
         if not self._greeted:
             check_greeting(bytes(self._arrived[:GREETING_BYTES]), self._mechanism)
             if len(self._arrived) < GREETING_BYTES:
@@ -202,15 +214,17 @@ class Peer:
         if head.body_bytes <= _LARGE_BYTES:
             if len(self._arrived) < end:
                 return False
-            body_bytes = bytes(self._arrived[head.head_bytes : end])
+            body = self._arrived[head.head_bytes : end]
             del self._arrived[:end]
-            self._take_frame(head.flags, memoryview(body_bytes), messages)
+            self._take_frame(head.flags, body, messages)
             return True
         return self._begin_large(head.flags, head.head_bytes, head.body_bytes, messages, now)
 
     def _begin_large(
         self, flags: int, head_bytes: int, body_bytes: int, messages: list[list[Buffer]], now: float
     ) -> bool:
+        if self._curve is None and flags & COMMAND:
+            raise ProtocolFailure(f"a command has {body_bytes} bytes")
         if self._curve is None and (self._too_much or self._part_bytes + body_bytes > MAX_MESSAGE_BYTES):
             del self._arrived[:head_bytes]
             self._skip = body_bytes
@@ -221,32 +235,52 @@ class Peer:
             self.waits = True
             return False
         self._allowed += body_bytes
-        self._body, self._body_flags, self.receiving_since = bytearray(body_bytes), flags, now
+        self.receiving_since = now if self.receiving_since is None else self.receiving_since
+        self._body, self._body_flags = bytearray(body_bytes), flags
         there = self._arrived[head_bytes : head_bytes + body_bytes]
         del self._arrived[: head_bytes + body_bytes]
         self._body[: len(there)] = there
         self._filled = len(there)
         return True
 
-    def _take_frame(self, flags: int, body: memoryview, messages: list[list[Buffer]]) -> None:
-        if not self.ready:
-            if not flags & COMMAND:
-                raise ProtocolFailure("it sends before the handshake is done")
+    def _end_large(self, body: bytearray, messages: list[list[Buffer]]) -> bool:
+        if self._curve is None:
+            self._body = None
+            self._take_part(memoryview(body), bool(self._body_flags & MORE), False, messages)
+            return True
+        if self._opened is None:
+            number = self._curve.number_of(body)
+            self._opened = self._ciphering.begin(partial(self._curve.open, body, number), len(body))
+        if not self._opened.done():
+            return False
+        opened, self._body, self._opened = self._opened, None, None
+        self._take_part(*opened.result(), messages)
+        return True
+
+    def _take_frame(self, flags: int, body: bytearray, messages: list[list[Buffer]]) -> None:
+        if self.ready and self._curve is not None:
+            self._take_part(*self._curve.open(body, self._curve.number_of(body)), messages)
+        elif self.ready:
+            self._take_part(memoryview(body), bool(flags & MORE), bool(flags & COMMAND), messages)
+        elif flags & COMMAND:
             self._shake_hands(bytes(body))
-            return
-        more, is_command = bool(flags & MORE), bool(flags & COMMAND)
-        if self._curve is not None:
-            body, more, is_command = self._curve.open(body)
+        else:
+            raise ProtocolFailure("it sends before the handshake is done")
+
+    def _take_part(self, body: memoryview, more: bool, is_command: bool, messages: list[list[Buffer]]) -> None:
+        """Takes what a frame carries."""
         if is_command:
-            name, content = parse_command(bytes(body[:_HANDSHAKE_BYTES]))
+            if body.nbytes > _HANDSHAKE_BYTES:
+                raise ProtocolFailure(f"a command has {body.nbytes} bytes")
+            name, content = parse_command(bytes(body))
             if name == b"PING":
                 self._say(pong(content))
             return
         self._part_bytes += body.nbytes
         if not self._too_much:
             self._parts.append(body)
-            if len(self._parts) > MAX_PARTS or self._part_bytes > MAX_MESSAGE_BYTES:
-                self._refuse_message()
+        if self._too_much or len(self._parts) > MAX_PARTS or self._part_bytes > MAX_MESSAGE_BYTES:
+            self._refuse_message()
         self._end_message(more, messages)
 
     def _end_message(self, more: bool, messages: list[list[Buffer]]) -> None:
@@ -262,7 +296,7 @@ class Peer:
     def _drop_message(self) -> None:
         self._parts, self._part_bytes, self._too_much = [], 0, False
         self._allowance.give_back(self._allowed)
-        self._allowed = 0
+        self._allowed, self.receiving_since = 0, None
 
     def _shake_hands(self, body: bytes) -> None:
         if self._curve is not None:
@@ -287,8 +321,14 @@ class Peer:
         """Queues a command."""
         if self._curve is None:
             self.outbox.put([command_frame(body)])
-        else:
-            self.outbox.put(self._framed(0, self._curve.seal(body, is_command=True)))
+            return
+        sealed = self._curve.seal(body, self._curve.next_number(), is_command=True)
+        self.outbox.put([frame_start(0, len(sealed)), sealed])
 
-    def _framed(self, flags: int, body: bytes | memoryview) -> list[bytes | memoryview]:
-        return [frame_start(flags, len(body)), body]
+    def _sealed(self, curve: Curve, body: bytes | memoryview, more: bool) -> list[bytes | memoryview | Unsealed]:
+        """The frame that carries a part, encrypted now, or by another thread where that takes long."""
+        number, sealed_bytes = curve.next_number(), len(body) + SEALED_EXTRA_BYTES
+        if len(body) <= DIRECT_BYTES:
+            return [frame_start(0, sealed_bytes), curve.seal(body, number, more)]
+        seal = partial(self._ciphering.begin, partial(curve.seal, body, number, more), len(body))
+        return [frame_start(0, sealed_bytes), Unsealed(seal, len(body), sealed_bytes)]

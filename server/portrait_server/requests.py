@@ -49,7 +49,7 @@ from portrait_server.images import eight_bit, opaque
 from portrait_server.loaded_engines import LoadedEngines, tunable
 from portrait_server.portraits import Portrait, Store, array_bytes
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import MAX_PENDING, Budgets, Ledger, RenderJob, Session
+from portrait_server.sessions import MAX_PENDING, Ledger, RenderJob, Session
 from portrait_server.tasks import Errand, Workers
 from portrait_server.tunings import Tunings
 from portrait_server.uploads import Uploads
@@ -67,20 +67,20 @@ class Requests:
 
     def __init__(
         self, frames: Scheduler, errands: Scheduler, helpers: Workers, tunings: Tunings, device: str, log_file: str,
-        budgets: Budgets,
+        ledger: Ledger, portrait_bytes: int,
     ) -> None:  # fmt: skip
         self.stopping = False
         self.sessions: dict[bytes, Session] = {}
         self.counters = dict.fromkeys(("frames_drawn", "batches", "largest_batch", "bad_messages"), 0)
         self._frames = frames
         self._errands = errands
-        self._ledger = Ledger(budgets)
+        self._ledger = ledger
         self._uploads = Uploads(helpers, self._ledger)
         self._tunings = tunings
         self._device = device
         self._log_file = log_file
         self._started = time.monotonic()
-        self._portraits: Store[Portrait] = Store(budgets.portraits, _shrunk)
+        self._portraits: Store[Portrait] = Store(portrait_bytes, _shrunk)
         self._detectors: dict[str, Detector] = {}
         self._engines = LoadedEngines(device)
         self._handlers: dict[type[Message], Callable[[Session, Any], Answer]] = {

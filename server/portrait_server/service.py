@@ -17,7 +17,7 @@ from portrait_server.door import Door, Gone
 from portrait_server.lanes import Lanes
 from portrait_server.requests import Requests, stopping_error
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import LARGE_NICENESS, MAX_SESSIONS, Budgets, RenderJob, Session
+from portrait_server.sessions import LARGE_NICENESS, MAX_SESSIONS, Budgets, Ledger, RenderJob, Session
 from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, News, Outcome, Workers, as_portrait_error
 from portrait_server.tunings import TuningJob, Tunings
 
@@ -56,9 +56,10 @@ class Service:
         helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
         self._helpers = Workers("helper", helpers, self._mailbox, log_file)
         self._large_helpers = Workers("large-helper", max(1, helpers - 1), self._mailbox, log_file, LARGE_NICENESS)
-        self._tunings = Tunings(self._mailbox, log_file, device)
+        ledger = Ledger(self._budgets)
+        self._tunings = Tunings(self._mailbox, ledger, log_file, device)
         self._requests = Requests(
-            self._frames, self._errands, self._helpers, self._tunings, device, log_file, self._budgets
+            self._frames, self._errands, self._helpers, self._tunings, device, log_file, ledger, self._budgets.portraits
         )
         self._stop_asked = False
         self._stop_deadline: float | None = None

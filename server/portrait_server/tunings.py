@@ -15,7 +15,7 @@ from portrait_shared.messages import AdaptProgress, Progress
 from portrait_shared.personal import TunedPerson
 from portrait_shared.private_folders import PrivateFolder
 
-from portrait_server.sessions import Session
+from portrait_server.sessions import Ledger, Session
 from portrait_server.tasks import Mailbox, News, Workers
 from portrait_server.tuning_process import Failure, Step, tune
 
@@ -31,6 +31,7 @@ class TuningJob:
     """One client's tuning; run by a thread of its own that waits for the process.
 
     Attributes:
+        held_bytes: of its photographs.
         ended: nobody waits for it any more.
     """
 
@@ -39,6 +40,7 @@ class TuningJob:
     ) -> None:
         self.session = session
         self.request = request
+        self.held_bytes = sum(image.nbytes for image in images)
         self.ended = False
         self._order: tuple[Sequence[np.ndarray], str, str] | None = (images, checksum, device)
         self._mailbox = mailbox
@@ -99,8 +101,9 @@ class TuningJob:
 class Tunings:
     """All tunings. Used by the service's own thread alone."""
 
-    def __init__(self, mailbox: Mailbox, log_file: str, device: str) -> None:
+    def __init__(self, mailbox: Mailbox, ledger: Ledger, log_file: str, device: str) -> None:
         self._mailbox = mailbox
+        self._ledger = ledger
         self._device = device
         self._worker = Workers("tuner", 1, mailbox, log_file)
         self._wanted: set[TuningJob] = set()
@@ -131,7 +134,9 @@ class Tunings:
                 "Try again later, or tune with `portrait adapt`.",
             )  # fmt: skip
         ahead = self.count
-        job = session.tunings[request] = TuningJob(session, request, images, checksum, self._device, self._mailbox)
+        job = TuningJob(session, request, images, checksum, self._device, self._mailbox)
+        self._ledger.charge(session, job.held_bytes)
+        session.tunings[request] = job
         self._wanted.add(job)
         self._worker.give(job)
         return ahead
@@ -141,6 +146,7 @@ class Tunings:
         if not job.ended:
             job.give_up()
             self._wanted.discard(job)
+            self._ledger.release(job.session, job.held_bytes)
             job.session.tunings.pop(job.request, None)
 
     def end_session(self, session: Session) -> None:

@@ -18,12 +18,13 @@ import pytest
 import zmq
 from portrait_server.authentication import KeyRing
 from portrait_server.binding import Endpoint
+from portrait_server.ciphering import Ciphering
 from portrait_server.door import Door, Gone
-from portrait_server.peer import TURN_MESSAGES, Allowance, Peer
+from portrait_server.peer import TURN_MESSAGES, TURN_STEPS, Allowance, Peer
 from portrait_server.zmtp import ProtocolFailure
 from portrait_shared.client import Client, ReferenceImage
 from portrait_shared.launcher import ServerProcess
-from portrait_shared.messages import Echo, Echoed, Error, Hello, decode
+from portrait_shared.messages import Echo, Echoed, Error, Hello, RenderedFrame, decode
 from portrait_shared.protocol import MAX_PARTS, pack
 from skimage.data import astronaut
 
@@ -42,7 +43,7 @@ class Pair:
         self.far, near = socket.socketpair()
         self.far.setblocking(False)
         near.setblocking(False)
-        self.peer = Peer(near, b"1", None, allowance or Allowance(1 << 30), 0.0)
+        self.peer = Peer(near, b"1", None, allowance or Allowance(1 << 30), Ciphering(), 0.0)
         self.far.send(said)
 
     def take(self) -> list[list[bytes]]:
@@ -164,6 +165,7 @@ def test_one_large_message_waits_until_another_has_let_go_of_the_memory() -> Non
     assert other.take() == [] and other.peer.waits
     assert len(one.push(body[500_000:])) == 1 and allowance.held == 0
     assert len(other.push(body[1000:])) == 1 and not other.peer.waits
+    assert one.peer.receiving_since is None and other.peer.receiving_since is None
     assert one.push(body[:500_000]) == []
     one.peer.close()
     assert allowance.held == 0
@@ -174,6 +176,77 @@ def test_a_turn_is_some_messages_and_the_rest_is_not_lost(pair: Pair) -> None:
     pair.far.send(ECHO * (TURN_MESSAGES + 5))
     assert len(pair.take()) == TURN_MESSAGES and pair.peer.backlog
     assert len(pair.take()) == 5 and not pair.peer.backlog
+
+
+@pytest.mark.parametrize("tiny", [frame(b"", MORE), PING], ids=["parts", "commands"])
+def test_a_turn_is_not_longer_for_frames_that_are_no_message(pair: Pair, tiny: bytes) -> None:
+    pair.take()
+    count = 2 * TURN_STEPS + 5
+    pair.far.send(tiny * count + ECHO)
+    turns = [pair.take()]
+    while pair.peer.backlog:
+        turns.append(pair.take())
+    assert len(turns) == 3 and len(turns[2]) == 1 and turns[:2] == [[], []]
+
+
+@posix_only
+def test_who_asks_for_signs_of_life_and_reads_none_is_let_go(door: Door) -> None:
+    peer = greeted(door.address)
+    peer.setblocking(False)
+    departed: list[bytes] = []
+    while not departed:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            peer.send(PING * 1000)
+        list(door.wait(0.0))
+        departed = door.departed()
+        door._next_look = 0.0  # time passes
+    peer.close()
+
+
+@posix_only
+def test_who_reads_least_goes_where_all_wait_for_too_much(tmp_path: Path) -> None:
+    door = Door(Endpoint(f"ipc://{tmp_path}/t"), None, all_queued_bytes=4_000_000)
+    peers, routings = [greeted(door.address), greeted(door.address)], []
+    for peer in peers:
+        peer.sendall(ECHO)
+        routings.append(first_heard(door))
+    for routing, size in zip(routings, (1_500_000, 3_500_000), strict=True):
+        door.send(routing, RenderedFrame(1, 1, "0" * 64, bytes(size)))
+    door._next_look = 0.0
+    list(door.wait(0.0))
+    assert door.departed() == [routings[1]]
+    door.send(routings[0], Echoed(1))
+    for peer in peers:
+        peer.close()
+    door.close(0.0)
+
+
+@posix_only
+def test_parts_that_wait_for_the_rest_of_their_message_make_room_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portrait_server.door.MAX_BODY_BYTES", 0)
+    door = Door(Endpoint(f"ipc://{tmp_path}/t"), None, arriving_bytes=300_000)
+    keeps, waits = greeted(door.address), greeted(door.address)
+    keeps.sendall(ECHO + frame(bytes(200_000), MORE))
+    first = first_heard(door)
+    waits.sendall(ECHO)
+    first_heard(door)
+    keeper = door._peers[first]
+    while keeper.receiving_since is None or keeper._filled < 200_000:
+        list(door.wait(1.0))
+    waits.sendall(frame(bytes(200_000))[:150_000])
+    while not any(peer.waits for peer in door._peers.values()):
+        list(door.wait(1.0))
+    keeper.receiving_since -= 3600.0  # time passes
+    door._next_look = 0.0
+    list(door.wait(0.0))
+    assert door.departed() == [first]
+    waits.sendall(frame(bytes(200_000))[150_000:])
+    assert first_heard(door) != first
+    for peer in (keeps, waits):
+        peer.close()
+    door.close(0.0)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +262,8 @@ def test_a_turn_is_some_messages_and_the_rest_is_not_lost(pair: Pair) -> None:
         GREETING + READY + b"\xf0\0",
         GREETING + READY + b"\x02\xff\xff\xff\xff\xff\xff\xff\xff",
         GREETING + b"\x06\0\0\0\0\0\0\xff\xff",
+        GREETING + READY + b"\x06\0\0\0\0\0\1\0\1",
+        GREETING + READY + frame(b"\x04PING" + bytes(5000), 4),
     ],
 )
 def test_who_breaks_the_rules_is_let_go(said: bytes) -> None:
@@ -198,12 +273,12 @@ def test_who_breaks_the_rules_is_let_go(said: bytes) -> None:
 
 
 def test_garbage_on_an_encrypted_connection_is_let_go() -> None:
-    ring, chance = KeyRing.new(), random.Random(3)
+    ring, chance, ciphering = KeyRing.new(), random.Random(3), Ciphering()
     start = GREETING.replace(b"NULL\0", b"CURVE")
     for number in range(200):
         far, near = socket.socketpair()
         near.setblocking(False)
-        peer = Peer(near, b"1", ring, Allowance(1 << 30), 0.0)
+        peer = Peer(near, b"1", ring, Allowance(1 << 30), ciphering, 0.0)
         name = chance.choice((b"\x05HELLO\x01\0", b"\x08INITIATE", b"\x07MESSAGE", b"\x05READY"))
         size = 200 if number % 2 else chance.randrange(20, 300)
         far.send(start + frame(name + chance.randbytes(size - len(name)), 4))

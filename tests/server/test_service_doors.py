@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import socket
@@ -107,14 +108,14 @@ def test_other_machines_need_keys(serve: Serve, tmp_path: Path, address: str) ->
 
 @pytest.mark.usefixtures("test_engines_alone")
 def test_made_keys_let_another_machines_client_in(serve: Serve, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    keys, file = tmp_path / "studio.json", tmp_path / "connection.json"
-    maker = serve("--new-keys", keys, "--bind", f"tcp://127.0.0.1:{port}")
+    keys, file, elsewhere = (tmp_path / name for name in ("studio.json", "connection.json", "studio.client.json"))
+    maker = serve("--new-keys", keys, "--bind", "tcp://127.0.0.1:5555")
     assert maker.wait(PATIENCE_SECONDS) == 0
-    serve("--connection-file", file, "--bind", f"tcp://0.0.0.0:{port}", "--keys", keys, wait_for=file)
-    for way in (tmp_path / "studio.client.json", file):
+    serve("--connection-file", file, "--bind", "tcp://0.0.0.0:0", "--keys", keys, wait_for=file)
+    made = Connection.load(elsewhere)
+    assert made.address == "tcp://127.0.0.1:5555"
+    dataclasses.replace(made, address=Connection.load(file).address).save(elsewhere)  # a port that is free here
+    for way in (elsewhere, file):
         assert find_server(way) is not None
         with Client(Connection.load(way)) as client:
             assert client.echo() > 0

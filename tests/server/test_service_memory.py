@@ -16,16 +16,19 @@ from portrait_server.binding import Endpoint
 from portrait_server.door import Door
 from portrait_server.engines.registry import ENGINES
 from portrait_server.service import Service
-from portrait_server.sessions import Budgets
+from portrait_server.sessions import Budgets, Ledger, Session
+from portrait_server.tasks import Errand, Mailbox
+from portrait_server.tunings import Tunings
 from portrait_shared.client import Client, ReferenceImage
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Error, Message, OfferReference, Render
+from portrait_shared.messages import Error, Hello, Message, OfferReference, Render
 from portrait_shared.protocol import PROTOCOL_VERSION
 from skimage.data import astronaut
 
 from tests.server.conftest import grey_picture, painted_points
 from tests.server.serve_with_test_engines import PaintEngine
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets")
 
@@ -97,6 +100,33 @@ def test_renders_beyond_a_clients_budget_are_refused_and_others_are_served(serve
         for stream in streams:
             stream.cancel()
         assert len(list(client.render(portrait, points, range(1000), encoding="raw"))) == 1000
+
+
+def test_photos_that_wait_for_their_tuning_count_until_it_ends() -> None:
+    ledger, mailbox = Ledger(Budgets(client=5_000_000, total=7_000_000)), Mailbox()
+    tunings = Tunings(mailbox, ledger, "", "cpu")
+    one, other, busy = Session(b"1", "one"), Session(b"2", "other"), threading.Event()
+    photo = np.zeros((1000, 1000, 3), np.uint8)
+    try:
+        tunings._worker.give(Errand(one, 1, busy.wait, lambda _: Hello(1, "", ""), "helper"))  # so that the rest waits
+        tunings.add(one, 2, [photo], "")
+        assert one.held_bytes == ledger.held == photo.nbytes
+        with pytest.raises(PortraitError, match="This client's open requests"):
+            ledger.charge(one, photo.nbytes)
+        with pytest.raises(PortraitError, match="all clients"):
+            tunings.add(other, 3, [photo, photo], "")
+        assert not other.tunings and tunings.count == 1
+        tunings.end(one.tunings[2])
+        assert one.held_bytes == ledger.held == 0
+        tunings.add(other, 4, [photo], "")
+        other.gone = True
+        tunings.end_session(other)
+        ledger.forget(other)
+        assert ledger.held == 0
+    finally:
+        busy.set()
+        tunings.stop(PATIENCE_SECONDS)
+        mailbox.close()
 
 
 def test_frames_that_nobody_reads_stay_within_a_clients_budget(serve: Serve) -> None:

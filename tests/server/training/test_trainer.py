@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -191,12 +190,13 @@ def test_networks_of_small_frames_go_on_in_larger_ones(tiny: Tiny, tmp_path: Pat
 
 
 def test_two_processes_average_their_gradients(corpus: Path, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun's agent
+    meeting = {
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port), "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }  # fmt: skip
     peers = []
     for rank in ("0", "1"):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", **meeting}
         command = [sys.executable, "-c", _PEER, str(corpus), str(tmp_path)]
         peers.append(subprocess.Popen(command, env=os.environ | place, stderr=subprocess.PIPE, text=True))
     for peer in peers:
