@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-_TIMECODE: Final = re.compile(r"\s*(\d{1,3})[:;](\d{1,3})[:;](\d{1,3})([:;])(\d{1,4})(?:[.,](\d{1,12}))?\s*")
+_TIMECODE: Final = re.compile(r"\s*(\d{1,3})[:;](\d{1,3})[:;](\d{1,3})([:;])(\d{1,4})(?:[.,](\d{1,12}))?\s*", re.ASCII)
 _NOMINAL_RATES: Final = (24, 25, 30, 48, 50, 60, 100, 120, 240)
 _USUAL_ROWS_A_SECOND: Final = 60.0  # what ARKit's face tracking gives
 _NTSC: Final = 1001 / 1000
@@ -86,8 +86,9 @@ def _rows_a_second(times: np.ndarray, rate: float) -> float:
     if not len(steps):
         return rate
     measured = 1 / float(np.median(steps))
-    # Parts of a frame tremble: over the whole take they hardly count, if no rows are lost.
-    even = (len(steps)) / float(steps.sum())
-    measured = even if abs(even / measured - 1) < 0.02 else measured
+    # Parts of a frame tremble: over the whole take they hardly count. A step may stand for several, whose rows are lost.
+    measured = float(np.maximum(np.round(steps * measured), 1).sum() / steps.sum())
+    if abs(measured / rate - 1) <= float(np.ptp(steps) / steps.sum()):  # as near as the trembling lets it be told
+        return rate
     nearest = min((*_ROW_RATES, rate), key=lambda known: abs(known / measured - 1))
     return nearest if abs(nearest / measured - 1) < 0.01 else measured

@@ -26,8 +26,8 @@ from .capture_settings import (
 )
 from .common import active_portrait, has_window, report, scene_of
 
-_VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.ogv;*.mxf"
-_SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aiff;*.opus;{_VIDEOS}"
+_VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.m2ts;*.ts;*.3gp;*.wmv;*.ogv;*.mxf;*.dv;*.y4m"
+_SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aif;*.aiff;*.opus;*.oga;*.amr;*.wma;*.caf;*.au;*.ac3;{_VIDEOS}"
 _PLAYING = f"{_VIDEOS};*.gif;*.webp;*.apng;*.avif"  # pictures that play, without sound
 
 

@@ -35,7 +35,7 @@ _MAX_CHUNKS = 2**17
 _WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _STAGE = ".portrait-stage-"
 _MAX_PREFIX_CHARACTERS = 100
-_FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})\.png")
+_FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})\.png", re.ASCII)
 
 
 @dataclass(frozen=True)

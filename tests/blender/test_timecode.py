@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,18 @@ def test_what_spreadsheets_leave_behind(tmp_path: Path) -> None:
     (tmp_path / "take.csv").write_text("sep=;\n\n" + ";;\n".join(lines), encoding="utf-8")
     recording = read_live_link(tmp_path / "take.csv")
     assert len(recording.seconds) == 90 and recording.fps == 60 and recording.skipped == 0
+
+
+@pytest.mark.parametrize("lost", [(), range(20, 23), range(1, 200, 9)])
+def test_parts_of_a_frame_that_tremble_change_no_rate(tmp_path: Path, lost: Sequence[int]) -> None:
+    kept = [k for k in range(400) if k not in lost]
+    lines = [f"00:00:{k // 30:02d}:{k % 30:02d}.{k * 37 % 90:03d},61,0.5" for k in kept]
+    (tmp_path / "take.csv").write_text("\n".join(["Timecode,BlendShapeCount,JawOpen", *lines]), encoding="utf-8")
+    assert read_live_link(tmp_path / "take.csv").fps == 30
+
+
+def test_digits_of_other_scripts_are_no_timecode() -> None:
+    assert is_timecode("01:02:03:04") and not is_timecode("٠١:٠٢:٠٣:٠٤")
 
 
 def test_a_drop_frame_timecode_between_semicolons(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def test_lost_sound_moves_nothing_after_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "codec"), [("a.m4a", "aac"), ("a.mp3", "libmp3lame"), ("a.flac", "flac"),
-                                             ("a.ogg", "libopus"), ("a.wav", "pcm_s16le")])  # fmt: skip
+                                             ("a.ogg", "libopus"), ("a.wav", "pcm_s16le"), ("a.ac3", "ac3"),
+                                             ("a.au", "pcm_s16be")])  # fmt: skip
 def test_a_sound_alone_begins_with_its_first_sample(tmp_path: Path, name: str, codec: str) -> None:
     path = write_film(tmp_path / name, picture_at=None, codecs=("", codec))
     assert tone_heard(path) == pytest.approx((0.4, 1.0), abs=0.03)

@@ -17,7 +17,7 @@ from portrait_server.containers import READ_ERRORS, decoded, open_container, pic
 RATE: Final = 16_000
 """Samples per second that the acoustic model was trained on."""
 LOUDNESS_FPS: Final = 100
-_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,mxf,wav,w64,mp3,aac,flac,aiff,caf,asf"
+_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,mxf,wav,w64,mp3,aac,ac3,eac3,flac,aiff,au,amr,caf,asf,wv"
 _WINDOW_SECONDS = 0.03
 _QUIETEST_DECIBELS = 35.0  # below the loud parts of speech, where the mouth hardly moves
 _LONGEST_SECONDS = 2 * 3600
