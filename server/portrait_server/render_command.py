@@ -121,8 +121,7 @@ def _client(asked: argparse.Namespace) -> Client:
 
 
 def _side(text: str) -> int:
-    side = int(text)
-    if not 16 <= side <= _MAX_SIDE:
+    if not text.strip().isdecimal() or not 16 <= (side := int(text[:20])) <= _MAX_SIDE:
         raise argparse.ArgumentTypeError(f"a side of 16 to {_MAX_SIDE} pixels is needed")
     return side
 

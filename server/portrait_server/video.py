@@ -19,7 +19,9 @@ from portrait_server.containers import READ_ERRORS, decoded, open_container, pic
 from portrait_server.images import check_file, check_size
 from portrait_server.video_frames import Deinterlacer, Orientation, rgb_of, square_size
 
-CONTAINERS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,gif,dv,ivf,yuv4mpegpipe,wav,mp3,aac,flac"
+CONTAINERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,gif,dv,ivf,yuv4mpegpipe,wav,mp3,aac,flac"
+)
 """FFmpeg's names of what may be read as a video."""
 _DEFAULT_FPS = Fraction(25)
 _PLAUSIBLE_FPS = 240  # above it a header more often states its clock's ticks than a rate, so the frames are counted
