@@ -47,6 +47,8 @@ SUITES = (
     "house",
     "tour",
 )
+_SERVERS = "servers_environment"
+"""The mark of the extension's tests that need the server's packages too."""
 _one_prints_at_a_time = threading.Lock()
 
 
@@ -79,6 +81,8 @@ def all_steps(blenders: Sequence[str]) -> dict[str, list[str]]:
     python = sys.executable
     pytest = [python, "-m", "pytest", "--whole-files", "-p", "no:cacheprovider"]
     tests = {f"tests/{suite}": [*pytest, *files] for suite in suites() if (files := files_of(suite))}
+    # The other Blenders' environments run the rest.
+    tests["tests/blender"] = [*pytest, "-m", _SERVERS, *(file for file in files_of("blender") if _marked(file))]
     others = {f"Blender {version}": [python, "tests/blender/versions.py", version] for version in blenders}
     longest, *rest = tests
     return {
@@ -95,6 +99,10 @@ def all_steps(blenders: Sequence[str]) -> dict[str, list[str]]:
 def files_of(suite: str) -> list[str]:
     """Its own, without those of suites in folders of it."""
     return [path.relative_to(PROJECT).as_posix() for path in sorted((TESTS / suite).glob("test_*.py"))]
+
+
+def _marked(file: str) -> bool:
+    return f"pytest.mark.{_SERVERS}" in (PROJECT / file).read_text(encoding="utf-8")
 
 
 def suites() -> list[str]:

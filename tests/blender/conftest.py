@@ -25,6 +25,14 @@ WIDTH, HEIGHT = 96, 64
 _ASTRONAUT = "import sys, skimage.data, PIL.Image; PIL.Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the server's packages beside bpy runs in the project's own environment alone."""
+    if importlib.util.find_spec("portrait_server") is None:
+        for item in items:
+            if item.get_closest_marker("servers_environment"):
+                item.add_marker(pytest.mark.skip(reason="needs the server's own environment"))
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The bpy modules of Blender 4 crash when Python ends after a class with a property was registered."""

@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NO_NETWORK = re.compile(r"name resolution|NewConnectionError|Network is unreachable|ProxyError|timed out|PIP_NO_INDEX")
 # The builder in Blender 4 packs wheels twice, so the environments of those (versions.py) have another Python build.
 BUILD_PYTHON = os.environ.get("TALKING_PORTRAITS_BUILD_PYTHON", sys.executable)
-built_here = pytest.mark.skipif(sys.executable != BUILD_PYTHON, reason="tested in the environment that builds the zips")
 HERE = {("Linux", "x86_64"): "linux-x64", ("Darwin", "arm64"): "macos-arm64", ("Windows", "AMD64"): "windows-x64"}.get(
     (platform.system(), platform.machine()), "linux-x64"
 )
@@ -110,13 +109,13 @@ def check_contents(path: Path) -> None:
     assert source == {name for name in names if name.endswith(".py")}
 
 
-@built_here
+@pytest.mark.servers_environment
 def test_zips_hold_what_the_extension_needs(zips: dict[str, Path]) -> None:
     for path in zips.values():
         check_contents(path)
 
 
-@built_here
+@pytest.mark.servers_environment
 def test_every_file_is_python_3_11(zips: dict[str, Path]) -> None:
     with zipfile.ZipFile(zips["py311"]) as archive:
         for name in archive.namelist():
@@ -124,7 +123,7 @@ def test_every_file_is_python_3_11(zips: dict[str, Path]) -> None:
                 ast.parse(archive.read(name), filename=name, feature_version=(3, 11))
 
 
-@built_here
+@pytest.mark.servers_environment
 def test_blender_versions_do_not_overlap_between_official_zips(zips: dict[str, Path]) -> None:
     assert manifest_of(zips["py311"])["blender_version_max"] == manifest_of(zips["py313"])["blender_version_min"]
     assert "blender_version_max" not in manifest_of(zips["py313"])
@@ -141,7 +140,7 @@ def test_blender_reads_the_pythons_of_each_zip_from_its_wheels(zips: dict[str, P
         assert blender_ext.python_versions_from_wheels(manifest_of(path)["wheels"]) == expected[target]
 
 
-@built_here
+@pytest.mark.servers_environment
 def test_zips_for_the_other_systems(tmp_path: Path) -> None:
     others = sorted({"linux-x64", "windows-x64", "macos-arm64", "macos-x64"} - {HERE})
     built = build(tmp_path, *(word for other in others for word in ("--platform", other)))
@@ -154,13 +153,13 @@ def test_zips_for_the_other_systems(tmp_path: Path) -> None:
         assert sum(wheel_of[manifest["platforms"][0]] in tag for tag in tags) == 2  # type: ignore[index]
 
 
-@built_here
+@pytest.mark.servers_environment
 def test_the_same_source_gives_the_same_bytes(zips: dict[str, Path], tmp_path: Path) -> None:
     again = build(tmp_path, "--platform", HERE, "--target", "py311")
     assert again[0].read_bytes() == zips["py311"].read_bytes()
 
 
-@built_here
+@pytest.mark.servers_environment
 def test_a_failure_names_its_remedy(tmp_path: Path) -> None:
     no_such_build = ["--target", "distribution", "--platform", "windows-x64"]
     done = subprocess.run(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -113,8 +112,6 @@ def test_a_photo_that_has_gone_is_named(eileen: Any, others: list[Path]) -> None
 @pytest.fixture
 def short_tuning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[server.Launch]:
     """A server with tiny networks that draw badly, and little effort: tuning takes seconds."""
-    if importlib.util.find_spec("torch") is None:
-        pytest.skip("no torch here: the server's own environment tunes")
     import torch
     from portrait_server.networks import weights_file
     from portrait_server.networks.configurations import build
@@ -133,6 +130,7 @@ def short_tuning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[se
     server.stop()
 
 
+@pytest.mark.servers_environment
 def test_tuning_is_kept_beside_the_file_and_drawn_with(
     eileen: Any, others: list[Path], short_tuning: server.Launch, tmp_path: Path
 ) -> None:

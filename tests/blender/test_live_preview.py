@@ -34,7 +34,6 @@ def preview(needs_server: None, acting: Any) -> Iterator[live_preview.LivePrevie
 @pytest.fixture
 def test_engines(needs_server: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Engines whose speed is known, until the end of the test."""
-    pytest.importorskip("portrait_server")
     server.stop()
     monkeypatch.setenv("TALKING_PORTRAITS_SERVER", shlex.join([sys.executable, str(TEST_ENGINES)]))
     yield
@@ -167,6 +166,7 @@ def test_its_size_can_be_chosen(preview: live_preview.LivePreview, acting: Any) 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot halt a process")
+@pytest.mark.servers_environment
 def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: Any) -> None:
     acting.engine = "slow"
     live_preview.start(acting.uid, server.launch_plan(bpy.context))
@@ -201,6 +201,7 @@ def shown_photo(portrait: Any) -> float:
     return float(photo.pixels(portrait.photo)[0, 0, 0])
 
 
+@pytest.mark.servers_environment
 def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any, hold: Any) -> None:
     """The preview of another portrait goes on while frames render, and is served between them.
 

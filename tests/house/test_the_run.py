@@ -79,8 +79,18 @@ def test_no_suite_is_empty_and_every_file_is_run() -> None:
     steps = run_all.all_steps(["4.2"])
     assert {f"tests/{suite}" for suite in run_all.SUITES} < set(steps) and "Blender 4.2" in steps
     files = [word for command in steps.values() for word in command if word.endswith(".py") and "/test_" in word]
-    there = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py"))
-    assert sorted(files) == there, "each file is run, and once"
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(files) == len(set(files)) and set(files) <= there, "no file is run twice"
+    assert all(file.startswith("tests/blender/") for file in there - set(files)), "the other Blenders run these"
+
+
+def test_what_no_other_blender_runs_is_run_beside_the_server() -> None:
+    command = run_all.all_steps(["4.2"])["tests/blender"]
+    asked = [sys.executable, *command[1:], "--collect-only", "-q"]
+    collected = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True).stdout
+    for test in ("test_tuning_is_kept_beside_the_file", "test_the_same_source_gives_the_same_bytes"):
+        assert f"::{test}" in collected
+    assert "test_the_servers_state_is_one_line" not in collected, "which the other Blenders run"
 
 
 def test_a_suite_that_vanishes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

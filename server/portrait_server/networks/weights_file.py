@@ -17,6 +17,7 @@ from portrait_shared.whole_files import parse_json, read_bounded, write_whole
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
+from torch.overrides import TorchFunctionMode
 
 from portrait_server.networks.configurations import Configuration, Networks
 
@@ -28,6 +29,7 @@ _MAX_BYTES = 4 * 2**30
 _KINDS = ("F32", "F16")
 # What PyTorch and our own constructors raise for widths that do not fit each other.
 _NOT_BUILT = (ArithmeticError, AssertionError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+_INITIALISERS = (torch.nn.init.normal_, torch.nn.init.uniform_, torch.Tensor.normal_, torch.Tensor.uniform_)
 _REMEDY = "Get the file again, or train weights with `portrait train`."
 
 
@@ -90,7 +92,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[Networks, Weig
     if _checksum(tensors) != info.checksum:
         raise _bad(path, "is damaged: its checksum is wrong")
     try:
-        with torch.device("meta"):  # shapes without numbers: whatever the widths, it takes no memory
+        with torch.device("meta"), _NoInitialisation():  # whatever the widths, it takes no memory
             networks = Networks(info.configuration)
     except _NOT_BUILT as error:
         raise _bad(path, f"has a configuration that makes no networks ({error})") from error
@@ -101,6 +103,15 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[Networks, Weig
         raise _bad(path, "holds numbers that are not finite")
     networks.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return networks.to(device).eval(), info
+
+
+class _NoInitialisation(TorchFunctionMode):
+    """Tensors on the device "meta" have no numbers; drawing some for them would make torch load its compiler first."""
+
+    def __torch_function__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        if function in _INITIALISERS:
+            return arguments[0] if arguments else options["tensor"]
+        return function(*arguments, **(options or {}))
 
 
 def read_info(path: Path) -> WeightsInfo:
