@@ -15,13 +15,21 @@ import numpy as np
 
 from . import compat
 from .capture.reduce import Keys
-from .curve_edges import Arrays, Before, Kinds, framed, joined
+from .curve_arrays import (
+    as_arrays,
+    blank,
+    enum,
+    fill,
+    kinds,
+    plain_keys,
+    read,
+    with_keys,
+    without_modifiers,
+    write,
+    write_unbent,
+)
+from .curve_edges import Arrays, Before, framed, joined
 
-_FLOATS: Final = {"co": 2, "handle_left": 2, "handle_right": 2, "amplitude": 1, "back": 1, "period": 1}
-_ENUMS: Final = ("interpolation", "easing", "handle_left_type", "handle_right_type", "type")
-_EASING: Final = {"amplitude": 0.8, "back": 1.70158, "period": 4.1}  # of a key that a user sets in Blender
-_ALIGNED_SHARE = 1e-4
-_HANDLE_MOVED = 1e-6
 _BONE = re.compile(r'^pose\.bones\["((?:[^"\\]|\\.)*)"\]\.')
 SLIDER_GROUP: Final = "Face Controls"
 """Under which name the editors show the sliders' curves, whoever keyed them."""
@@ -44,13 +52,6 @@ class Curve:
     keys: Keys
     interpolation: str = "BEZIER"
     automatic: bool = False
-
-
-def plain_keys(frames: Sequence[float] | np.ndarray, values: Sequence[float] | np.ndarray) -> Keys:
-    """Keys with flat handles, for curves whose handles do not count."""
-    co = np.column_stack((np.asarray(frames, np.float64), np.asarray(values, np.float64)))
-    side = np.array((1.0, 0.0))
-    return Keys(co[:, 0], co[:, 1], co - side, co + side)
 
 
 def bone_path(bone: str, channel: str) -> str:
@@ -104,7 +105,7 @@ def write_keys(
         for axis, column in enumerate(np.asarray(values, np.float32).T):
             curve = bag.fcurves.new(bone_path(bone, channel), index=axis)
             curve.group = groups[bone]
-            _fill(curve, np.asarray(frames, np.float32), column, interpolation)
+            fill(curve, np.asarray(frames, np.float32), column, interpolation)
     return action
 
 
@@ -114,8 +115,8 @@ def replace_range(
 ) -> tuple[bpy.types.Action, list[str]]:  # fmt: skip
     """A copy of the rig's action whose owned channels hold the new keys from `first` to `last`.
 
-    The whole frames outside stay as they were, of curves with modifiers their keys alone; so do other channels, and
-    the action the rig had before. Locked channels are left alone.
+    The whole frames outside stay as they were, and so do other channels, and the action the rig had before. Locked
+    channels are left alone. Where NLA strips alone have moved the rig, they go on to do so outside.
 
     Args:
         owned: whether the keys of a data path are replaced, by rest where `curves` lacks it; all curves given are.
@@ -125,42 +126,85 @@ def replace_range(
         The new action, and the data paths that are locked.
     """
     _keep_action(rig)
+    if keep_outside and _strips_play_outside(rig, first, last):
+        # Keys that hold what was there would hold it over what the strips do.
+        keep_outside, rig.animation_data.action_extrapolation = False, "NOTHING"
     bag = compat.copied_fcurves(rig, action_name)
     new = {(curve.path, curve.index): curve for curve in curves}
     locked: list[str] = []
+    of_strips = _moved_by_strips(rig)
     for fcurve in list(bag.fcurves):
         path, index = place = (fcurve.data_path, fcurve.array_index)
         if place not in new and not owned(path):
             continue
         curve = new.pop(place, None)
-        if fcurve.lock or (fcurve.group is not None and fcurve.group.lock):
+        if is_locked(fcurve):
             locked.append(path)
             continue
-        old, before = _read(fcurve), _before(rig, path, index, fcurve) if keep_outside else None
+        with_keys(fcurve)
+        old, before = read(fcurve), _before(rig, path, index, fcurve) if keep_outside else None
         arrays = _new_arrays(fcurve, curve or _at_rest(path, index, first, last))
         arrays = _framed(arrays, old, before, first, last)
-        if curve is None and not len(fcurve.modifiers) and _says_nothing(arrays, rest_value(path, index), first, last):
+        lies_bare = place not in of_strips and not len(fcurve.modifiers)
+        if curve is None and lies_bare and _says_nothing(arrays, rest_value(path, index), first, last):
             bag.fcurves.remove(fcurve)
             _set_value(rig, path, index, rest_value(path, index))
         else:
-            _write_unbent(fcurve, arrays, old)
+            write_unbent(fcurve, arrays, old)
     for curve in new.values():
         before = _before(rig, curve.path, curve.index, None) if keep_outside else None
         fcurve = bag.fcurves.new(curve.path, index=curve.index)
         fcurve.group = bag.groups.get(curve.group) or bag.groups.new(curve.group)
-        nothing = _blank(np.zeros((0, 2)))
-        _write_unbent(fcurve, _framed(_new_arrays(fcurve, curve), nothing, before, first, last), nothing)
+        nothing = blank(np.zeros((0, 2)))
+        write_unbent(fcurve, _framed(_new_arrays(fcurve, curve), nothing, before, first, last), nothing)
     return rig.animation_data.action, list(dict.fromkeys(locked))
 
 
 def resting(rig: bpy.types.Object, channels: Iterable[tuple[str, int, str]], first: float, last: float) -> list[Curve]:
-    """Curves at rest for channels, (path, index, group) each, that have no curve and are set to something else."""
+    """Curves at rest for channels, (path, index, group) each, that have no curve and are set, or led, elsewhere."""
     moved = {(curve.data_path, curve.array_index) for curve in compat.fcurves_of(rig)}
+    of_strips = _moved_by_strips(rig)
+
+    def is_moved(path: str, index: int) -> bool:
+        value = value_now(rig, path, index)
+        return value is not None and (value != rest_value(path, index) or (path, index) in of_strips)
+
     return [
         _at_rest(path, index, first, last, group)
         for path, index, group in channels
-        if (path, index) not in moved and value_now(rig, path, index) not in (None, rest_value(path, index))
+        if (path, index) not in moved and is_moved(path, index)
     ]
+
+
+def is_locked(fcurve: bpy.types.FCurve) -> bool:
+    return fcurve.lock or (fcurve.group is not None and fcurve.group.lock)
+
+
+def nla_plays(rig: bpy.types.Object) -> bool:
+    """Whether there are NLA strips that move the rig."""
+    animation = rig.animation_data
+    return (
+        animation is not None
+        and animation.use_nla
+        and any(not track.mute and len(track.strips) for track in animation.nla_tracks)
+    )
+
+
+def _moved_by_strips(rig: bpy.types.Object) -> set[tuple[str, int]]:
+    """(path, index) of what NLA strips move: without keys over it, they do."""
+    strips = [strip for track in rig.animation_data.nla_tracks for strip in track.strips] if nla_plays(rig) else []
+    for strip in strips:
+        strips.extend(strip.strips)  # those of a meta strip
+    actions = {strip.action for strip in strips if strip.action is not None}
+    return {(curve.data_path, curve.array_index) for action in actions for curve in compat.fcurves_in(action)}
+
+
+def _strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> bool:
+    """Whether the frames outside are the NLA's alone: the rig's action has no keys there, and is not held there."""
+    curves = compat.fcurves_of(rig) if nla_plays(rig) else []
+    held = rig.animation_data is not None and rig.animation_data.action_extrapolation != "NOTHING"
+    frames = [frame for curve in curves for frame in curve.range()]
+    return nla_plays(rig) and (not curves or (not held and first <= min(frames) and max(frames) <= last))
 
 
 def locked_notes(paths: Sequence[str]) -> list[str]:
@@ -181,66 +225,16 @@ def _keep_action(rig: bpy.types.Object) -> None:
         before.use_fake_user = True
 
 
-def _fill(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray, interpolation: str) -> None:
-    keys = curve.keyframe_points
-    keys.add(len(frames))
-    keys.foreach_set("co", np.column_stack((frames, values)).ravel())
-    keys.foreach_set("interpolation", np.full(len(frames), _enum("interpolation", interpolation), np.int32))
-    curve.update()
-
-
-def _enum(name: str, item: str) -> int:
-    return int(bpy.types.Keyframe.bl_rna.properties[name].enum_items[item].value)
-
-
-def _read(curve: bpy.types.FCurve) -> Arrays:
-    keys, arrays = curve.keyframe_points, {}
-    for name, width in _FLOATS.items():
-        values = np.empty(len(keys) * width, np.float32)
-        keys.foreach_get(name, values)
-        arrays[name] = values.reshape(-1, width) if width > 1 else values
-    for name in _ENUMS:
-        arrays[name] = np.empty(len(keys), np.int32)
-        keys.foreach_get(name, arrays[name])
-    return arrays
-
-
-def _write(curve: bpy.types.FCurve, arrays: Arrays) -> None:
-    keys = curve.keyframe_points
-    keys.clear()
-    keys.add(len(arrays["co"]))
-    for name in (*_ENUMS, *_FLOATS):
-        keys.foreach_set(name, arrays[name].ravel())
-    curve.update()
-
-
-def _write_unbent(curve: bpy.types.FCurve, arrays: Arrays, before: Arrays) -> None:
-    """Writes, and lets Blender set no handle of an old key anew because there is another key beside it now."""
-    free = _enum("handle_left_type", "FREE")
-    arrays = {name: values.copy() for name, values in arrays.items()}
-    old = np.isin(arrays["co"][:, 0], before["co"][:, 0])
-    while True:
-        _write(curve, arrays)
-        now = _read(curve)
-        bent = np.zeros(len(old), bool)
-        for side in ("handle_left", "handle_right"):
-            bent |= np.abs(now[side] - arrays[side]).max(axis=1, initial=0.0) > _HANDLE_MOVED
-        bent &= old & ((arrays["handle_left_type"] != free) | (arrays["handle_right_type"] != free))
-        if not bent.any():
-            return
-        arrays["handle_left_type"][bent] = arrays["handle_right_type"][bent] = free
-
-
 def _new_arrays(fcurve: bpy.types.FCurve, curve: Curve) -> Arrays:
     """The new keys as they lie alone on their curve: what comes beside them bends none of their handles."""
-    arrays = _as_arrays(curve.keys)
+    arrays = as_arrays(curve.keys)
     if curve.interpolation != "BEZIER":
-        arrays["interpolation"][:] = _enum("interpolation", curve.interpolation)
+        arrays["interpolation"][:] = enum("interpolation", curve.interpolation)
     if curve.automatic:
-        arrays["handle_left_type"][:] = arrays["handle_right_type"][:] = _enum("handle_left_type", "AUTO_CLAMPED")
-        _write(fcurve, arrays)
-        arrays = _read(fcurve)
-        edges, free = [0, -1], _enum("handle_left_type", "FREE")
+        arrays["handle_left_type"][:] = arrays["handle_right_type"][:] = enum("handle_left_type", "AUTO_CLAMPED")
+        write(fcurve, arrays)
+        arrays = read(fcurve)
+        edges, free = [0, -1], enum("handle_left_type", "FREE")
         arrays["handle_left_type"][edges] = arrays["handle_right_type"][edges] = free
     return arrays
 
@@ -248,10 +242,7 @@ def _new_arrays(fcurve: bpy.types.FCurve, curve: Curve) -> Arrays:
 def _framed(arrays: Arrays, old: Arrays, before: Before | None, first: float, last: float) -> Arrays:
     """The new keys and those outside; also what keeps the frames outside as they were, where that is known."""
     if before is not None:
-        kinds = Kinds(
-            _enum("interpolation", "LINEAR"), _enum("interpolation", "CONSTANT"), _enum("type", "MOVING_HOLD")
-        )
-        return framed(arrays, before, first, last, kinds, _blank)
+        return framed(arrays, before, first, last, kinds(), blank)
     outside = (old["co"][:, 0] < first) | (old["co"][:, 0] > last)
     return joined({name: values[outside] for name, values in old.items()}, arrays)
 
@@ -260,12 +251,11 @@ def _before(rig: bpy.types.Object, path: str, index: int, fcurve: bpy.types.FCur
     """A channel as it is now; None where that is not known. Its curve may be written anew afterwards."""
     if fcurve is None or not len(fcurve.keyframe_points):
         value = value_now(rig, path, index)
-        return None if value is None else Before(_blank(np.zeros((0, 2))), lambda frame: value)
-    if len(fcurve.modifiers):
-        return None
-    keys = _read(fcurve)
+        return None if value is None else Before(blank(np.zeros((0, 2))), lambda frame: value)
+    keys = read(fcurve)
     span = range(math.floor(keys["co"][0, 0]) - 2, math.ceil(keys["co"][-1, 0]) + 3)
-    known = [fcurve.evaluate(frame) for frame in span]
+    with without_modifiers(fcurve):
+        known = [fcurve.evaluate(frame) for frame in span]
 
     def value_at(frame: float) -> float:
         row = round(frame) - span.start
@@ -279,7 +269,7 @@ def _before(rig: bpy.types.Object, path: str, index: int, fcurve: bpy.types.FCur
 
 def _says_nothing(arrays: Arrays, rest: float, first: float, last: float) -> bool:
     """Whether all is at rest, and no key outside is one that a user set."""
-    frames, hold = arrays["co"][:, 0], _enum("type", "MOVING_HOLD")
+    frames, hold = arrays["co"][:, 0], enum("type", "MOVING_HOLD")
     inside = (frames >= first) & (frames <= last)
     return bool((arrays["co"][:, 1] == rest).all() and (inside | (arrays["type"] == hold)).all())
 
@@ -293,29 +283,6 @@ def _set_value(rig: bpy.types.Object, path: str, index: int, value: float) -> No
         getattr(rig.path_resolve(owner), name)[index] = value
     else:
         rig[bpy.utils.unescape_identifier(path[2:-2])] = value
-
-
-def _as_arrays(keys: Keys) -> Arrays:
-    """Aligned handles where the curve passes a key smoothly, free ones where it does not."""
-    co = np.column_stack((keys.frames, keys.values)).astype(np.float32)
-    into, out_of = co - keys.left, keys.right - co
-    turn = np.abs(into[:, 0] * out_of[:, 1] - into[:, 1] * out_of[:, 0])
-    kind = np.where(turn <= _ALIGNED_SHARE, _enum("handle_left_type", "ALIGNED"), _enum("handle_left_type", "FREE"))
-    interpolation = np.full(len(co), _enum("interpolation", "BEZIER"), np.int32)
-    if keys.held is not None:
-        interpolation[keys.held] = _enum("interpolation", "CONSTANT")
-    return {
-        "co": co, "handle_left": keys.left.astype(np.float32), "handle_right": keys.right.astype(np.float32),
-        "interpolation": interpolation,
-        "easing": np.full(len(co), _enum("easing", "AUTO"), np.int32),
-        "handle_left_type": kind.astype(np.int32), "handle_right_type": kind.astype(np.int32),
-        "type": np.full(len(co), _enum("type", "KEYFRAME"), np.int32),
-        **{name: np.full(len(co), value, np.float32) for name, value in _EASING.items()},
-    }  # fmt: skip
-
-
-def _blank(co: np.ndarray) -> Arrays:
-    return _as_arrays(plain_keys(co[:, 0], co[:, 1]))
 
 
 def _at_rest(path: str, index: int, first: float, last: float, group: str = "") -> Curve:

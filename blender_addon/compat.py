@@ -133,6 +133,20 @@ def fcurves_of(target: bpy.types.ID) -> list[bpy.types.FCurve]:
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]
 
 
+def is_muted(curve: bpy.types.FCurve) -> bool:
+    """Whether a curve moves nothing. Since actions have slots, Blender evaluates those of a muted group all the same."""
+    by_group = not hasattr(curve.id_data, "slots") and curve.group is not None and curve.group.mute
+    return curve.mute or by_group
+
+
+def fcurves_in(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """All F-curves of an action, whatever they move."""
+    if not hasattr(action, "layers"):
+        return list(action.fcurves)
+    bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
+    return [curve for bag in bags for curve in bag.fcurves]
+
+
 def insert_key(
     owner: bpy.types.bpy_struct, path: str, index: int = -1, frame: float | None = None, group: str = ""
 ) -> bool:

@@ -122,7 +122,7 @@ def _looks_outside(driver: bpy.types.Driver, own: tuple[bpy.types.ID, ...]) -> b
 
 
 def _curves(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
-    return [curve for owner in (rig, rig.data) for curve in compat.fcurves_of(owner) if not curve.mute]
+    return [curve for owner in (rig, rig.data) for curve in compat.fcurves_of(owner) if not compat.is_muted(curve)]
 
 
 def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:

@@ -122,7 +122,7 @@ def _value(rig: bpy.types.Object, path: str) -> float:
 
 
 def _held(curve: bpy.types.FCurve | None, frame: float) -> float:
-    return curve.evaluate(frame) if curve is not None and not curve.mute else 0.0
+    return curve.evaluate(frame) if curve is not None and not compat.is_muted(curve) else 0.0
 
 
 def key_whole_rig(

@@ -12,7 +12,7 @@ import numpy as np
 from portrait_shared.blendshapes import shape_offsets
 from portrait_shared.landmarks import NAMES
 
-from .. import head_turns
+from .. import head_turns, key_notes
 from ..animation import SLIDER_GROUP, Curve, bone_of, bone_path, locked_notes, property_path, replace_range, resting
 from ..plane_space import PlaneSpace
 from ..rig import HEAD_BONE, face_width, rest_points
@@ -96,7 +96,7 @@ def key_controls(
     first, last = int(controls.frames[0]), int(controls.frames[-1])
     curves = [*gathered.curves, *_resting(rig, gathered.curves, owned, first, last)]
     _, locked = replace_range(rig, name, curves, owned.__contains__, first, last)
-    notes += locked_notes(locked)
+    notes += [*locked_notes(locked), *key_notes.unseen(rig, owned | {curve.path for curve in curves})]
     _mark(scene, rig, controls, markers)
     return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
 

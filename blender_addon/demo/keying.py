@@ -7,7 +7,8 @@ import bpy
 import numpy as np
 
 from .. import head_turns
-from ..animation import SLIDER_GROUP, Curve, plain_keys, property_path
+from ..animation import SLIDER_GROUP, Curve, property_path
+from ..curve_arrays import plain_keys
 from ..rig import HEAD_BONE
 from ..rig_keys import key_whole_rig
 from . import performance

@@ -9,6 +9,7 @@ from typing import Any, Final
 import bpy
 import numpy as np
 
+from .. import key_notes
 from ..animation import SLIDER_GROUP, Curve, bone_path, property_path, replace_range
 from ..capture.reduce import SLIDER_RANGE, reduce
 from ..capture.scene_checks import check_animation
@@ -28,12 +29,14 @@ class Baked:
         keys, samples: how many keys were set, and how many values they stand for.
         locked: channels that were left alone because they are locked.
         frames: (first, last).
+        notes: what the user should know, in sentences.
     """
 
     keys: int
     samples: int
     locked: tuple[str, ...]
     frames: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -84,8 +87,9 @@ def bake(scene: bpy.types.Scene, portrait: Any, frames: range, tolerance_percent
         rig, f"{portrait.name} driven", curves, paths.__contains__, frames[0], frames[-1], keep_outside=False
     )
     driving.enabled = False
+    notes = tuple(key_notes.unseen(rig, paths))
     count = sum(len(curve.keys) for curve in curves)
-    return Baked(count, len(curves) * len(at), tuple(locked), (frames[0], frames[-1]))
+    return Baked(count, len(curves) * len(at), tuple(locked), (frames[0], frames[-1]), notes)
 
 
 def _sampled(

@@ -11,7 +11,8 @@ from portrait_shared.landmarks import NAMES, STABLE
 from portrait_shared.track import LandmarkTrack
 
 from .. import head_turns
-from ..animation import Curve, bone_of, bone_path, plain_keys
+from ..animation import Curve, bone_of, bone_path
+from ..curve_arrays import plain_keys
 from ..plane_space import PlaneSpace
 from ..rig import BONE_AXES, HEAD_BONE, check_bones
 from ..rig_keys import key_whole_rig

@@ -13,6 +13,7 @@ from .. import (
     face_choice,
     free_place,
     job_queue,
+    key_notes,
     photo,
     portrait_parts,
     preferences,
@@ -213,6 +214,8 @@ class PORTRAIT_OT_import_track(AsksForFile, OnPortrait, bpy.types.Operator):
         track = LandmarkTrack.load(bpy.path.abspath(self.filepath))
         import_track(portrait.rig, portrait.space, track)
         self.report({"INFO"}, f"{len(track)} frames keyed")
+        for note in key_notes.of_rig(portrait.rig):
+            self.report({"WARNING"}, note)
         return {"FINISHED"}
 
 
@@ -243,6 +246,8 @@ class PORTRAIT_OT_demo_motion(OnPortrait, bpy.types.Operator):
         portrait.use_scene_range = False
         portrait.frame_start, portrait.frame_end = performance.FIRST, performance.LAST
         self.report({"INFO"}, f"Frames {performance.FIRST} to {performance.LAST} are keyed; now render them")
+        for note in key_notes.of_rig(portrait.rig):
+            self.report({"WARNING"}, note)
         return {"FINISHED"}
 
 

@@ -193,7 +193,10 @@ class PORTRAIT_OT_bake_drivers(_NeedsRig, bpy.types.Operator):
         if self.properties.is_property_set("frame_start") or self.properties.is_property_set("frame_end"):
             frames = range(self.frame_start, max(self.frame_start, self.frame_end) + 1)
         binding.let_broken_rest(scene, portrait)
-        self.report({"INFO"}, bake.bake(scene, portrait, frames, self.tolerance).line)
+        baked = bake.bake(scene, portrait, frames, self.tolerance)
+        self.report({"INFO"}, baked.line)
+        for note in baked.notes:
+            self.report({"WARNING"}, note)
         return {"FINISHED"}
 
 

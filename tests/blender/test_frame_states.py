@@ -351,6 +351,25 @@ def test_a_driver_or_a_constraint_to_something_else_counts(portrait: Any) -> Non
     assert before[1] != after[1]
 
 
+def test_a_muted_group_counts_where_blender_heeds_it(swaying: Any) -> None:
+    rig, frames = swaying.rig, range(1, 13)
+    action = rig.animation_data.action
+    for curve in compat.fcurves_of(rig):
+        if curve.group is None:  # before 4.4
+            curve.group = action.groups.get("jaw") or action.groups.new("jaw")
+
+    def points() -> np.ndarray:
+        return sampling.sample(bpy.context.scene, rig, swaying.space, frames).points
+
+    shown, known = points(), set(dict(frame_keys.frame_keys(rig, state_of(swaying), frames)).values())
+    for curve in compat.fcurves_of(rig):
+        curve.group.mute = True
+    action.update_tag()
+    heeded = not np.array_equal(points(), shown)
+    muted = set(dict(frame_keys.frame_keys(rig, state_of(swaying), frames)).values())
+    assert muted.isdisjoint(known) if heeded else muted == known
+
+
 def test_keys_do_not_depend_on_where_the_scene_stands(swaying: Any) -> None:
     scene = bpy.context.scene
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from portrait_shared.track import LandmarkTrack
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat  # noqa: E402
+from blender_addon import compat, key_notes  # noqa: E402
 from blender_addon.capture import keying, timing  # noqa: E402
 from blender_addon.capture.controls import Controls  # noqa: E402
 from blender_addon.capture.speech_shapes import Speech, controls_of_speech  # noqa: E402
@@ -122,11 +123,40 @@ def quaternion(portrait: Any) -> None:
         head.keyframe_insert("rotation_quaternion", frame=frame)
 
 
+def modified(portrait: Any) -> None:
+    """Modifiers of curves with and without keys beyond the range: one acts, one is muted."""
+    keyed(portrait)
+    curves = {curve.data_path: curve for curve in compat.fcurves_of(portrait.rig)}
+    noise = curves['["jawOpen"]'].modifiers.new("NOISE")
+    noise.strength, noise.scale = 0.3, 3.0
+    curves['["eyeBlinkLeft"]'].modifiers.new("NOISE").mute = True
+
+
+def baked_to_samples(portrait: Any) -> None:
+    keyed(portrait)
+    next(c for c in compat.fcurves_of(portrait.rig) if c.data_path == '["jawOpen"]').convert_to_samples(5, 171)
+
+
+def pushed_down(portrait: Any) -> None:
+    """All that was keyed plays from the NLA, and there is no action."""
+    keyed(portrait)
+    animation = portrait.rig.animation_data
+    animation.nla_tracks.new().strips.new("before", 1, animation.action)
+    animation.action = None
+
+
 BEFORE = (nothing, posed, keyed, quaternion)
+UNUSUAL = (modified, baked_to_samples, pushed_down)
 
 
-@pytest.mark.parametrize("before", BEFORE, ids=lambda each: each.__name__)
-@pytest.mark.parametrize("keys", (capture, track, recording, speech), ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    ("keys", "before"),
+    (
+        *itertools.product((capture, track, recording, speech), BEFORE),
+        *itertools.product((capture,), UNUSUAL),
+    ),
+    ids=lambda each: each.__name__,
+)
 def test_frames_outside_stay(
     portrait: Any, tmp_path: Path, keys: Callable[[Any, Path], None], before: Callable[[Any], None]
 ) -> None:
@@ -189,3 +219,59 @@ def test_cleaning_keeps_what_is_held(portrait: Any, tmp_path: Path) -> None:
     now = points(portrait)
     np.testing.assert_array_equal(now[outside()], was[outside()])
     assert np.abs(now - was).max() < 2.5
+
+
+def mute(rig: Any) -> None:
+    jaw_curve(rig).mute = True
+
+
+def modify(rig: Any) -> None:
+    jaw_curve(rig).modifiers.new("NOISE")
+
+
+def repeat(rig: Any) -> None:
+    jaw_curve(rig).modifiers.new("CYCLES")
+
+
+def drive(rig: Any) -> None:
+    rig.driver_add('["jawOpen"]').driver.expression = "0.4"
+
+
+def lock(rig: Any) -> None:
+    jaw_curve(rig).lock = True
+
+
+def play_alone(rig: Any) -> None:
+    track = rig.animation_data.nla_tracks.new()
+    track.strips.new("before", 1, rig.animation_data.action.copy())
+    track.is_solo = True
+
+
+def add_up(rig: Any) -> None:
+    rig.animation_data.nla_tracks.new().strips.new("before", 1, rig.animation_data.action.copy())
+    rig.animation_data.action_blend_type = "ADD"
+
+
+def jaw_curve(rig: Any) -> Any:
+    return next(curve for curve in compat.fcurves_of(rig) if curve.data_path == '["jawOpen"]')
+
+
+@pytest.mark.parametrize(
+    ("hinder", "said"),
+    (
+        (mute, "muted"), (modify, "modifiers"), (repeat, "Cycles"), (drive, "driver of jawOpen"), (lock, "locked"),
+        (play_alone, "solo"), (add_up, "mixed with the NLA"),
+    ),
+)  # fmt: skip
+def test_what_hides_or_changes_the_new_keys_is_told(portrait: Any, hinder: Callable[[Any], None], said: str) -> None:
+    keyed(portrait)
+    assert not told(portrait)
+    hinder(portrait.rig)
+    (note,) = told(portrait)
+    assert said in note
+    assert any(said in each for each in key_notes.of_rig(portrait.rig)), "and by what else keys a range"
+
+
+def told(portrait: Any) -> tuple[str, ...]:
+    rising = Controls(FRAMES, {"jawOpen": np.linspace(0, 1, len(FRAMES))}, ("jawOpen",))
+    return keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, rising, 0.5, "captured").notes

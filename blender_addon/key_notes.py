@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps new keys from being seen as they are, in words: muted channels, drivers, modifiers, the NLA."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import bpy
+
+from . import compat
+from .animation import is_locked, locked_notes, nla_plays
+from .rig_keys import driven, name_of
+
+_SHOWN = 3
+
+
+def of_rig(rig: bpy.types.Object) -> list[str]:
+    """Sentences on all the rig's channels: those that are locked, so that new keys were not set, and `unseen`."""
+    curves = compat.fcurves_of(rig)
+    locked = [curve.data_path for curve in curves if is_locked(curve)]
+    return [*locked_notes(list(dict.fromkeys(locked))), *unseen(rig, {curve.data_path for curve in curves})]
+
+
+def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
+    """Sentences on the data paths that were keyed; none where the rig does what their keys say."""
+    curves = [curve for curve in compat.fcurves_of(rig) if curve.data_path in paths]
+    acting = [(curve, {each.type for each in curve.modifiers if not each.mute}) for curve in curves]
+    repeated = [curve.data_path for curve, kinds in acting if "CYCLES" in kinds]
+    modified = [curve.data_path for curve, kinds in acting if kinds - {"CYCLES"}]
+    found = (
+        (
+            (curve.data_path for curve in curves if compat.is_muted(curve)),
+            "muted, so its keys are not seen: unmute {it}",
+        ),
+        (driven(rig) & set(paths), "driven, so its keys do nothing: remove the driver of {it} to use them"),
+        (modified, "changed by F-curve modifiers, the new keys too: mute them in the Graph Editor for {it}"),
+        (repeated, "repeated by a Cycles modifier, which other frames follow too: bake the channel before for {it}"),
+    )
+    notes = []
+    for channels, words in found:
+        names = _names(channels)
+        if names:
+            of = "1 channel is " if len(names) == 1 else f"{len(names)} channels are "
+            shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+            words = words if len(names) == 1 else words.replace("its keys", "their keys").replace("a driver", "drivers")
+            notes.append(f"{of}{words.format(it=shown)}.")
+    return notes + _on_nla(rig)
+
+
+def _names(paths: Iterable[str]) -> list[str]:
+    return sorted({name_of(path) for path in paths})
+
+
+def _on_nla(rig: bpy.types.Object) -> list[str]:
+    """What the strips under the action do, or it to them."""
+    if not nla_plays(rig):
+        return []
+    animation = rig.animation_data
+    solo = next((track.name for track in animation.nla_tracks if track.is_solo), None)
+    if solo is not None:
+        return [f"The NLA track “{solo}” plays alone (solo), so the new keys are not seen: turn its star off."]
+    if animation.action_blend_type != "REPLACE" or animation.action_influence < 1:
+        kind = animation.bl_rna.properties["action_blend_type"].enum_items[animation.action_blend_type].name
+        return [
+            f"The action is mixed with the NLA strips under it ({kind}, {animation.action_influence:.0%}): "
+            "the face does not do what the keys alone say."
+        ]
+    return []
