@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which face of a photo is meant, in words: 0 is the largest one, others are counted from the left."""
+"""Which face of a photo or a video is meant, in words: 0 is the largest one, others are counted from the left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 _ORDINALS: Final = ("First", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 
 ITEMS: Final = (
-    ("LARGEST", "Largest Face", "Take the largest face of the photo", "NONE", 0),
+    ("LARGEST", "Largest Face", "Take the largest face", "NONE", 0),
     *(
         (f"FACE_{number}", f"{word} Face from Left", f"Take the {word.lower()} face, counted from the left", "NONE", number)
         for number, word in enumerate(_ORDINALS, 1)
@@ -34,7 +34,7 @@ def _choose(owner: Any, number: int) -> None:
 
 
 CHOICE: Final = {
-    "name": "Face", "description": "Choose which face of the photo is meant", "items": ITEMS, "get": _chosen,
+    "name": "Face", "description": "Choose which face is meant", "items": ITEMS, "get": _chosen,
     "set": _choose, "options": {"SKIP_SAVE"},
 }  # fmt: skip
 """An EnumProperty over the owner's `face`, a number that scripts and files know."""

@@ -47,7 +47,8 @@ def rig_state(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace) 
     names, values = _channels(rig)
     modes = [rig.rotation_mode, *(bone.rotation_mode for bone in rig.pose.bones)]
     still = hashlib.sha256(rest_points(rig, space).tobytes())
-    still.update(repr((space, modes, names)).encode())
+    still.update(repr((space, modes)).encode())
+    still.update("\n".join(prefix + path for prefix, path, index in names if index == 0).encode())
     outside = is_moved_from_outside(rig)
     if outside:
         still.update(str(_changes).encode())
@@ -69,7 +70,9 @@ def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) ->
         values = state.values.copy()
         for place, curve in curves:
             values[place] = curve.evaluate(at)
-        key.update((values + 0.0).tobytes())  # -0 and 0 are one
+        moved = values.nonzero()[0]  # few of thousands
+        key.update(moved.tobytes())
+        key.update(values[moved].tobytes())
         key.update(np.array([curve.evaluate(at) for _, curve in others], np.float64).tobytes())
         if state.moved_from_outside:
             key.update(str(at).encode())

@@ -23,7 +23,7 @@ from .render_job import RenderJob
 from .scene_time import notes_on_frames, stretch
 
 _LOOK_SECONDS: Final = 1.0
-_LEAST_SECONDS: Final = 0.003
+_LEAST_SECONDS: Final = 0.005
 _MOST_ROWS: Final = 20_000
 
 _reader = ThreadPoolExecutor(1, "portrait files")

@@ -27,6 +27,7 @@ _KEPT_LATENCIES: Final = 64
 _SOON_SECONDS: Final = 0.05
 _RECENT: Final = 8
 _SETTLE_SECONDS: Final = 0.5
+_QUICK_PIXELS: Final = 512 * 512
 
 
 class Latency(NamedTuple):
@@ -190,8 +191,12 @@ class LivePreview:
         self._settles_at = time.monotonic() + _SETTLE_SECONDS
 
     def _settle(self) -> None:
-        """Once nothing has come for a while: while the picture follows the mouse, that would slow it down."""
-        if self._settles_at is not None and time.monotonic() >= self._settles_at:
+        """At once, for the next thing that the user does may be to quit; once nothing has come for a while where the
+        picture is large or follows the mouse, which that would slow down."""
+        if self._settles_at is None:
+            return
+        quick = self._last.shape[0] * self._last.shape[1] <= _QUICK_PIXELS and not _is_moving()
+        if quick or time.monotonic() >= self._settles_at:
             image_plane.settle_preview(self.uid)
             self._settles_at = None
 
@@ -269,3 +274,9 @@ def _plays_frames(portrait: PORTRAIT_PG_portrait) -> bool:
             for window in bpy.context.window_manager.windows
         )
     )
+
+
+def _is_moving() -> bool:
+    """Whether the user is in a tool that moves things, or Blender plays."""
+    windows = bpy.context.window_manager.windows
+    return any(window.modal_operators or window.screen.is_animation_playing for window in windows)

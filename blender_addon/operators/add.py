@@ -62,6 +62,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
     )
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
     face: IntProperty(**_FACE)
+    choice: EnumProperty(**face_choice.CHOICE)
     look_from_front: BoolProperty(
         name="Look From Front",
         description="Put the picture where nothing covers it, turn the 3D viewport squarely to it, and show its own colors",
@@ -70,6 +71,12 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
     without_waiting: BoolProperty(
         description="Return before the face is found", default=False, options={"HIDDEN", "SKIP_SAVE"}
     )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Beside the file browser's files."""
+        column = self.layout.column()
+        column.prop(self, "choice")
+        column.prop(self, "look_from_front")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if has_window(context):

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
-from .. import problems, server
+from .. import face_choice, problems, server
 from ..capture import cleaning, jobs, strips
 from ..capture.timing import Placement
 from ..importers.live_link import controls_of_recording, read_live_link
@@ -37,6 +37,7 @@ class _CaptureVideo(VideoSettings):
         description="Choose which face of the video is followed: 0 takes the largest, 1 the first from the left where faces are first seen",
         default=0, min=0,
     )  # fmt: skip
+    choice: EnumProperty(**face_choice.CHOICE)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         portrait = active_portrait(context)

@@ -17,7 +17,7 @@ from ..job import State
 from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
 
 _DIALOG_WIDTH = 360
-_SHOWN = ("first_frame", "face", "neutral", "neutral_frame", "onto", "smoothing", "expression", "head", "tolerance",
+_SHOWN = ("first_frame", "choice", "neutral", "neutral_frame", "onto", "smoothing", "expression", "head", "tolerance",
           "markers")  # fmt: skip
 
 

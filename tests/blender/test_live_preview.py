@@ -384,6 +384,16 @@ def test_a_picture_at_rest_needs_no_saving(
     assert image_plane.shows_preview(acting.plane) and shown(acting).shape == (32, 48, 4)
 
 
+def test_a_small_picture_needs_no_saving_from_the_first(preview: live_preview.LivePreview, acting: Any) -> None:
+    """Whoever lets go of a handle may quit at once."""
+    for pose in (0.2, -0.1):
+        drop_chin(acting, pose)
+        before = preview.shown
+        pump(lambda before=before: preview.shown > before)
+        image = image_plane.texture_node(acting.plane).image
+        assert image_plane.is_preview(image) and not image.is_dirty
+
+
 def test_what_comes_to_rest_keeps_its_pixels(portrait: Any) -> None:
     pixels = np.random.default_rng(3).integers(0, 256, (16, 24, 4)).astype(np.float32) / 255
     image_plane.show_preview(portrait.plane, portrait.uid, pixels)

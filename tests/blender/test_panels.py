@@ -21,7 +21,7 @@ from mathutils import Vector  # noqa: E402
 from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
 from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
-from blender_addon.operators import render  # noqa: E402
+from blender_addon.operators import add, capture, render  # noqa: E402
 from blender_addon.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.render_job import RenderJob, time_left  # noqa: E402
@@ -426,3 +426,17 @@ def headings(page: Path) -> set[str]:
     """As the web pages that show them name them."""
     found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
+
+
+def test_the_file_browser_asks_for_the_face_in_words(scene: Any) -> None:
+    seen: list[str] = []
+    browser = SimpleNamespace(layout=CheckedLayout(seen), bl_rna=bpy.ops.portrait.add.get_rna_type())
+    add.PORTRAIT_OT_add.draw(browser, bpy.context)
+    assert seen == ["choice", "look_from_front"]
+    seen.clear()
+    known = bpy.ops.portrait.capture_video.get_rna_type()
+    browser = SimpleNamespace(
+        layout=CheckedLayout(seen), bl_rna=known, properties=SimpleNamespace(bl_rna=known), neutral="FIRST"
+    )
+    capture.PORTRAIT_OT_capture_video.draw(browser, bpy.context)
+    assert "choice" in seen and "face" not in seen

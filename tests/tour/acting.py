@@ -311,8 +311,8 @@ def _render_unsaved() -> Steps:
     yield from until(lambda: problems.last(uid) is not None, 60, "the unsaved file is told")
     fact("a render of an unsaved file says so, with its remedy", "saved" in problems.last(uid).message)
     yield 1.5
-    yield from shot("trouble_not_saved", [sidebar.region().box])
     yield from sidebar.back_to_layout()
+    yield from sidebar.picture("trouble_not_saved", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_messages"])
     save()
     yield 0.5
 

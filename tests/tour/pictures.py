@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 _WIDEST = 1200
-_QUALITY = 82
+_QUALITY = 78
 
 
 def write(report: dict[str, Any], folder: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ import signal
 import bpy
 import sidebar
 from acting import render, save
-from desktop import Steps, at, becomes, extension, fact, portrait, rig, shot, until, window, workspace
+from desktop import Steps, at, becomes, extension, fact, portrait, rig, until, window, workspace
 
 
 def steps() -> Steps:
@@ -46,7 +46,7 @@ def _bone_is_deleted() -> Steps:
     problems, uid = extension("problems"), portrait().uid
     yield from until(lambda: problems.last(uid) is not None, 60, "the bone that is missing is told")
     fact("a deleted bone is named, with the remedy", "jaw_09" in problems.last(uid).message, problems.last(uid).message)
-    yield from shot("trouble_bone", [sidebar.region().box])
+    yield from sidebar.picture("trouble_bone", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_messages"])
     with at():
         bpy.ops.portrait.rebuild()
     fact("Rebuild puts it back", "jaw_09" in rig().data.bones and problems.last(uid) is None)
