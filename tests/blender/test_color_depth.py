@@ -133,10 +133,10 @@ def test_frames_of_the_other_depth_are_stale(deep: Any) -> None:
 
 def test_plane_and_strip_have_the_colors_of_8_bits(deep: Any, tmp_path: Path) -> None:
     def seen() -> np.ndarray:
-        """What a camera sees of the plane: (HEIGHT, WIDTH, 3), 0 to 255."""
+        """What a camera sees of the plane: (HEIGHT, WIDTH, 4), 0 to 255."""
         assert image_plane.texture_node(deep.plane).image.colorspace_settings.name == "sRGB"
         image_plane.use_own_colors(bpy.context.scene)
-        return render(bpy.context.scene, deep.plane, (WIDTH, HEIGHT), tmp_path)[..., :3].astype(int)
+        return render(bpy.context.scene, deep.plane, (WIDTH, HEIGHT), tmp_path).astype(int)
 
     def strip_space() -> str:
         return sequencer.find_strip(bpy.context.scene, deep.uid).colorspace_settings.name
@@ -147,7 +147,19 @@ def test_plane_and_strip_have_the_colors_of_8_bits(deep: Any, tmp_path: Path) ->
     deep.color_depth = "16"
     bpy.ops.portrait.render()
     assert strip_space() == space == "sRGB"
-    assert np.abs(seen() - shallow).max() <= 2 and np.ptp(shallow) > 150
+    assert np.abs(seen() - shallow).max() <= 2 and np.ptp(shallow[..., :3]) > 150
+    deep.matte = True
+    bpy.ops.portrait.render()
+    cut_out = seen()
+    deep.color_depth = "8"
+    bpy.ops.portrait.render()
+    assert np.ptp(cut_out[..., 3]) == 255 and ((cut_out[..., 3] > 40) & (cut_out[..., 3] < 200)).sum() > 20, (
+        "soft edges"
+    )
+    both = np.stack([cut_out, seen()])
+    weighed = both[..., :3] * both[..., 3:] / 255  # what is not there has no colour
+    assert np.ptp(weighed, axis=0).max() <= 4 and np.ptp(both[..., 3], axis=0).max() <= 2
+    deep.color_depth = "16"
     settings = portrait_strip.settings_of(deep, 1, 2)
     deep.color_depth = "8"
     deep.apply_settings(settings)
