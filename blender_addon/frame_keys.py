@@ -61,7 +61,7 @@ def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) ->
     for prefix, owner in (("", rig), ("data", rig.data)):
         for curve in compat.fcurves_of(owner):
             place = state.places.get((prefix, curve.data_path, curve.array_index))
-            if not curve.mute:
+            if not compat.is_muted(curve):
                 (others if place is None else curves).append((place, curve))
     digest = state.digest + repr([(curve.data_path, curve.array_index) for _, curve in others]).encode()
     for frame in frames:
