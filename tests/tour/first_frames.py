@@ -141,7 +141,9 @@ def _look() -> Steps:
     altered = extension("image_plane").altered_colors(window().scene)
     fact("the view transform that alters the photo is told", bool(altered), altered)
     shading.type = "MATERIAL"  # unlike Solid it goes through the view transform
+    yield from sidebar.scroll(to_end=True)
     yield from shot("altered_colors", viewport_and_sidebar(), compiling=True)
+    yield from sidebar.scroll(to_end=False)
     with at():
         bpy.ops.portrait.use_own_colors()
         bpy.ops.portrait.pose()

@@ -74,6 +74,15 @@ def click(operator: str) -> Steps:
     raise TimeoutError(f"the tab shows no button of {operator}")
 
 
+def scroll(to_end: bool) -> Steps:
+    """Scrolls the open tab to its end, where the messages are, or to its beginning."""
+    side = region()
+    xdo("mousemove", *side.pixel(_PROBE_ACROSS * side.region.width, side.region.height / 2))
+    yield 0.2
+    xdo(*("click", 5 if to_end else 4) * 30)  # the mouse's wheel
+    yield 0.7
+
+
 def picture(name: str, names: list[str]) -> Steps:
     """Photographs the tab with these panels open and all others shut."""
     panels = _panels()
