@@ -130,14 +130,18 @@ def test_a_detector_that_sees_every_face_upright_is_not_believed(
     check.close()
 
 
-def test_one_upright_and_one_upside_down(detector: Detector, photo: np.ndarray, upright: DetectedFace) -> None:
-    """Where an upright face is sure, no more turns are tried: the other one is found as it is, or not at all."""
-    picture = np.ascontiguousarray(np.hstack([photo, np.rot90(photo, 2)]))
-    first, *rest = sorted(detector.detect(picture), key=lambda face: face.points[30, 0])
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_one_upright_and_one_that_lies_or_stands_on_its_head(
+    detector: Detector, photo: np.ndarray, upright: DetectedFace, quarters: int
+) -> None:
+    other = np.ascontiguousarray(np.rot90(photo, quarters))
+    beside = np.pad(other, ((0, photo.shape[0] - other.shape[0]), (0, 0), (0, 0)), mode="edge")
+    first, second = sorted(
+        detector.detect(np.ascontiguousarray(np.hstack([photo, beside]))), key=lambda face: face.points[30, 0]
+    )
     assert_alike(first.points, upright.points)
-    other = points_turned_back(upright.points, 2, photo.shape) + np.array([photo.shape[1], 0, 0])
-    for face in rest:
-        assert_alike(face.points, other)
+    there = points_turned_back(upright.points, -quarters, other.shape) + np.array([photo.shape[1], 0, 0])
+    assert_alike(second.points, there)
 
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea", "rocket", "immunohistochemistry", "brick", "text"])

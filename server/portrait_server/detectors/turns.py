@@ -24,6 +24,7 @@ from portrait_server.detectors.native_log import without_harmless_lines
 _NONE_BETTER = 0.9
 _SURE = 0.8
 _LOWEST_SCORE = 0.3
+_GLANCE = 0.5  # at a whole picture, where faces are smaller than in a crop
 _SAME_PLACE = 0.6  # of the mean distance of eyes and mouth from their middle; a turn by 35 degrees moves them so far
 _OTHER_TURNS = (45, 90, 135, 180, 225, 270, 315)
 _CROP_PER_FACE = 2.0
@@ -69,7 +70,9 @@ class UprightCheck:
         self._model.close()
 
     def find(self, image: np.ndarray, find_upright: Callable[[np.ndarray], list[DetectedFace]]) -> list[DetectedFace]:
-        """Faces at any angle, their points in the picture's own pixels; ordinary pictures are looked through once.
+        """Faces at any angle, their points in the picture's own pixels.
+
+        A picture whose faces are all upright is looked through once.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -78,7 +81,9 @@ class UprightCheck:
         found = find_upright(image)
         readings = [reading for face in found if (reading := self._reading(image, face)) is not None]
         if len(readings) == len(found) and any(reading.score >= _SURE for reading in readings):
-            return [reading.face for reading in readings]
+            faces = [reading.face for reading in readings]
+            if not any(self._sees_another(image, quarters, faces) for quarters in range(4)):
+                return faces
         turned: list[DetectedFace] = []
         for quarters in (1, 2, 3):
             picture = np.ascontiguousarray(np.rot90(image, quarters))
@@ -93,6 +98,19 @@ class UprightCheck:
             if not any(_same_place(face, other) for other in faces):
                 faces.append(face)
         return sorted(faces, key=lambda face: -face.area)
+
+    def _sees_another(self, image: np.ndarray, quarters: int, faces: list[DetectedFace]) -> bool:
+        """Whether a face may stand elsewhere than the known ones in the picture, turned so: a glance, not a reading."""
+        picture = np.ascontiguousarray(np.rot90(image, quarters))
+        for detection in self._model.process(picture).detections or ():
+            box = detection.location_data.relative_bounding_box
+            x, y = box.xmin + box.width / 2, box.ymin + box.height / 2
+            middle = points_turned_back(
+                np.array([[x * picture.shape[1], y * picture.shape[0]]]), quarters, image.shape
+            )[0]
+            if detection.score[0] >= _GLANCE and not any(_covers(face, middle) for face in faces):
+                return True
+        return False
 
     def holds(self, image: np.ndarray, face: DetectedFace) -> bool:
         """Whether a face's points, whatever way up they say that it is, are its real ones."""
@@ -196,6 +214,11 @@ def points_turned_back(points: np.ndarray, quarters: int, shape: tuple[int, ...]
     elif quarters % 4 == 3:
         back[:, 0], back[:, 1] = y, height - x
     return back
+
+
+def _covers(face: DetectedFace, place: np.ndarray) -> bool:
+    """Whether a place (2,) is within a face or next to it."""
+    return bool(np.linalg.norm(face.points[:68, :2].mean(0) - place) < np.sqrt(face.area))
 
 
 def _same_place(a: DetectedFace, b: DetectedFace) -> bool:
