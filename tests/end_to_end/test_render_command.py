@@ -17,6 +17,7 @@ import pytest
 import skimage.data
 from PIL import Image
 from portrait_server.cli import main
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.images import read_image
 from portrait_shared.client import Client
 from portrait_shared.frame_files import read_digest
@@ -26,6 +27,14 @@ from portrait_shared.track import LandmarkTrack
 from tests.waiting import PATIENCE_SECONDS
 
 _SIDE = 160
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_VARIABLE, str(tmp_path_factory.mktemp("weights") / "none"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +55,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def server(without_weights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Arguments that use one server for many tests."""
     file = tmp_path_factory.mktemp("server") / "connection.json"
     process = ServerProcess([sys.executable, "-m", "portrait_server"], connection_file=file, device="cpu")
@@ -277,7 +286,7 @@ def test_a_killed_server_and_an_interrupted_command_change_nothing(material: tup
         "--track",
         str(material[1]),
     ]
-    command += ["--size", "512", "--output"]
+    command += ["--size", "256", "--output"]
     subprocess.run([*command, str(tmp_path / "calm")], check=True, capture_output=True)
 
     disturbed = subprocess.Popen(

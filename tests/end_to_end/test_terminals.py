@@ -16,6 +16,7 @@ import skimage.data
 from PIL import Image
 from portrait_server.binding import choose_endpoint
 from portrait_server.cli import main
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.protocol import pack, unpack
 from portrait_shared.terminal import Lenient, forgiving_output
@@ -30,6 +31,14 @@ ENVIRONMENTS = {
     "utf-8": {"PYTHONIOENCODING": "utf-8:strict"},
     "C locale": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_VARIABLE, str(tmp_path_factory.mktemp("weights") / "none"))
+        yield
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -51,7 +60,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def server(without_weights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The connection file, in a folder whose name is no text, of one server for all tests."""
     folder = tmp_path_factory.mktemp("server") / NOT_TEXT
     folder.mkdir(mode=0o700)

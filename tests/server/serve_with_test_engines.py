@@ -71,7 +71,7 @@ def shorten_tuning() -> None:
     """Tunes with less effort, for tests that compare what comes of it."""
     from portrait_server.training import adaptation, tuning_samples
 
-    effort = adaptation.Effort(steps=32, batch_size=2, rate=5e-3, measure_every=8, measured=4)
+    effort = adaptation.Effort(steps=16, batch_size=2, rate=5e-3, measure_every=8, measured=4)
     adaptation.adapt = functools.partial(adaptation.adapt, effort=effort)
     tuning_samples._LEAST_SAMPLES = 16
 

@@ -173,7 +173,7 @@ def test_tuning_to_each_clip_by_its_references(
             parameter += 0.02 * torch.randn_like(parameter)
     weights_file.save(tmp_path / "tiny.safetensors", networks, step=0, licence="CC0-1.0")
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "tiny.safetensors"))
-    effort = adaptation.Effort(steps=24, batch_size=2, rate=5e-3, measure_every=12, measured=4)
+    effort = adaptation.Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=4)
     monkeypatch.setattr(adaptation, "adapt", functools.partial(adaptation.adapt, effort=effort))
     words = (save_clip(clip), "--output", tmp_path, "--references", "1,2", "--engine", "fewshot")
     found = evaluate(*words, "--tuned")
