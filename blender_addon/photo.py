@@ -41,14 +41,12 @@ def load(path: str) -> bpy.types.Image:
     content = content_of(file)
     plain = is_plain(content)
     right = None if plain else ask_server(content, file)
-    try:
-        image = bpy.data.images.load(str(file))
-    except RuntimeError as error:
-        raise PortraitError(
-            ErrorCode.BAD_IMAGE, f"Blender cannot read {file.name}: {error}".strip(), "Choose another picture."
-        ) from error
-    if right is not None and not _shows(image, right):
-        bpy.data.images.remove(image)
+    image = _shown_by_blender(file)
+    if right is None and image is None:
+        right = ask_server(content, file)
+    if right is not None and (image is None or not _shows(image, right)):
+        if image is not None:
+            bpy.data.images.remove(image)
         image = _holding(right, file)
     try:
         _check_size(image)
@@ -150,6 +148,18 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
     bpy.data.images.remove(image)
     fresh.name = name
     return fresh
+
+
+def _shown_by_blender(file: Path) -> bpy.types.Image | None:
+    """The image of a file; None where Blender takes it for none, or by its name for a film or for tiles."""
+    try:
+        image = bpy.data.images.load(str(file))
+    except RuntimeError:
+        return None
+    if image.source == "FILE":
+        return image
+    bpy.data.images.remove(image)
+    return None
 
 
 def _shows(image: bpy.types.Image, right: np.ndarray) -> bool:
