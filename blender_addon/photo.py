@@ -151,7 +151,7 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
 
 
 def _shown_by_blender(file: Path) -> bpy.types.Image | None:
-    """The image of a file; None where Blender takes it for none, or by its name for a film or for tiles."""
+    """The image of a file; None where Blender takes it for none, or by its name for a film."""
     try:
         image = bpy.data.images.load(str(file))
     except RuntimeError:

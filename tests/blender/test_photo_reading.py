@@ -97,6 +97,18 @@ def test_what_blender_cannot_read_at_all(needs_server: None, scene: Any, photo: 
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
 
 
+@pytest.mark.parametrize("name", ["film.mp4", "still.gif"])
+def test_names_that_blender_takes_for_films(
+    needs_server: None, scene: Any, photo: np.ndarray, tmp_path: Path, write: Any, name: str
+) -> None:
+    """Of plain files, which the add-on would otherwise show without asking."""
+    path = write(tmp_path / "a.png", photo).rename(tmp_path / name)
+    image = photo_module.load(str(path))
+    np.testing.assert_array_equal(photo_module.pixels(photo_module.check(image, tuple(image.size)))[..., :3], photo)
+    assert image.source == "FILE" and len(bpy.data.images) == 1
+    assert Path(photo_module.file_of(image)) == path
+
+
 def test_a_working_space_alters_nothing(
     needs_server: None, scene: Any, photo: np.ndarray, tmp_path: Path, write: Any
 ) -> None:
