@@ -7,6 +7,7 @@ It runs in the environments of other Blenders too, which have no package of the 
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -85,4 +86,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs in its background deaf to an interrupt, and programs that tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(Watch(config.getoption("--whole-files")), "watch")

@@ -471,8 +471,8 @@ def test_the_neutral_frame_is_greyed_until_it_counts(addon: Any, neutral: str, s
     )
     VideoSettings.draw(settings, bpy.context)
     assert seen[seen.index("neutral_frame") - 1] == state
-    settable = {p.identifier for p in kind.properties if not p.is_hidden} - {"rna_type", "filepath"}
-    assert set(seen) - {"lit", "greyed"} == settable, "all settings are shown"
+    settable = {p.identifier for p in kind.properties if not p.is_hidden} - {"rna_type", "filepath", "face"}
+    assert set(seen) - {"lit", "greyed"} == settable, "all settings are shown; the face's number as a choice in words"
 
 
 def test_a_performance_of_a_file_begins_at_the_frame_that_is_shown(scene: Any) -> None:

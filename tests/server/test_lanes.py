@@ -52,7 +52,7 @@ class Room:
         message = Render(
             1, "a" * 64, (side, side), False, "raw", 40, np.arange(40, dtype="<i4"), np.zeros((40, 70, 3), "<f4")
         )
-        job = RenderJob(session, message, Portrait("a" * 64, engine, None, (side, side)))
+        job = RenderJob(session, message, Portrait("a" * 64, engine, None, (side, side), np.dtype(np.uint8)))
         self.scheduler.add(session, job)
         return job
 

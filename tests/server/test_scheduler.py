@@ -15,7 +15,7 @@ from portrait_server.tasks import Batch, Errand
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Echoed, Render, RenderedFrame
 
-PORTRAIT = Portrait("a" * 64, WarpEngine(), None, (64, 64))
+PORTRAIT = Portrait("a" * 64, WarpEngine(), None, (64, 64), np.dtype(np.uint8))
 
 
 def job(session: Session, request: int = 1, frames: int = 20, window: int = 8, side: int = 64) -> RenderJob:
