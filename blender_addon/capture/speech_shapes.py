@@ -16,7 +16,7 @@ from portrait_shared.whole_files import parse_json, read_bounded
 from .controls import Controls
 from .timing import Placement
 
-_MAX_BYTES: Final = 64 * 2**20
+_MAX_BYTES: Final = 24 * 2**20  # twice what two hours come to, the longest sound that is listened to
 FORMAT: Final = "talking-portraits visemes 1"
 
 # The mouth's shapes are those of the pose library. What differs is what is made of them: a pose holds one shape whole,

@@ -15,6 +15,7 @@ from portrait_shared.track import LandmarkTrack
 # A head that goes this far between two frames, in its own widths, or changes its size so, was cut.
 _CUT_DISTANCE, _CUT_SIZE_RATIO = 0.6, 1.4
 _SAME_TIME_FRAMES = 1e-3
+_MOST_FRAMES = 500_000  # more than two hours at 60 frames/s
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ class Placement:
         return (frame - self.origin) / self.rate
 
     def frames_between(self, start: float, end: float) -> np.ndarray:
-        """Whole scene frames from one of the source's seconds to another, both included."""
-        low = int(np.ceil(self.origin + start * self.rate - _SAME_TIME_FRAMES))
-        high = int(np.floor(self.origin + end * self.rate + _SAME_TIME_FRAMES))
+        """Whole scene frames from one of the source's seconds to another, both included.
+
+        Raises:
+            PortraitError: SCENE where there is none, or more than can be keyed.
+        """
+        bound = float(2**31)
+        low = int(np.ceil(np.clip(self.origin + start * self.rate - _SAME_TIME_FRAMES, -bound, bound)))
+        high = int(np.floor(np.clip(self.origin + end * self.rate + _SAME_TIME_FRAMES, -bound, bound)))
         low = low if self.first is None else max(low, self.first)
         high = high if self.last is None else min(high, self.last)
         if high < low:
@@ -50,6 +56,12 @@ class Placement:
                 ErrorCode.SCENE, "No frame of the recording falls on a frame of the scene.",
                 "Move the strip or the start frame, or trim less of it.",
             )  # fmt: skip
+        if high - low >= _MOST_FRAMES:
+            raise PortraitError(
+                ErrorCode.SCENE,
+                f"The recording lies on {high - low + 1:,} frames of the scene; {_MOST_FRAMES:,} can be keyed at once.",
+                "Trim it; if it is not that long, one of its timecodes is wrong.",
+            )
         return np.arange(low, high + 1)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import re
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,9 @@ _HEAD: Final = ("headpitch", "headyaw", "headroll")
 _EYES: Final = ("lefteyeyaw", "lefteyepitch", "righteyeyaw", "righteyepitch")
 _REMEDY = "Choose the .csv file of a take that Live Link Face recorded."
 _MAX_BYTES = 128 * 2**20  # an hour at 60 frames/s
+_MAX_LINES: Final = 500_000
+_MAX_LINE_CHARACTERS: Final = 50_000
+_LINE: Final = re.compile(r"[^\r\n]+")
 _GAZE_FULL_RADIANS = np.radians(30.0)  # an eye turned so far is at ARKit's weight 1
 _LONG_GAP_SECONDS = 0.5
 _VISIBLE = 0.005
@@ -90,39 +95,57 @@ def read_live_link(path: Path, unit: str = "RADIANS") -> FaceRecording:
 
 
 def _read_table(path: Path) -> tuple[dict[str, int], np.ndarray, list[str], int]:
+    """Columns by name, (N, columns) numbers, N timecodes, and how many lines were no rows of numbers."""
     text = _read_text(path)
-    lines = [line for line in text.splitlines() if line.strip()]
-    separator = max(",;\t", key=lines[0].count) if lines else ","
-    if lines and (hint := _SEPARATOR_HINT.fullmatch(lines[0])):  # a line that spreadsheets write for each other
-        separator, lines = hint.group(1), lines[1:]
-    if not lines:
-        raise _bad(path, "is empty")
+    first = next(_lines(path, text), "")
+    hint = _SEPARATOR_HINT.fullmatch(first)  # a line that spreadsheets write for each other
+    separator = hint.group(1) if hint else max(",;\t", key=first.count)
+    lines = itertools.islice(_lines(path, text), 1 if hint else 0, None)
     try:
-        rows = list(csv.reader(lines, delimiter=separator))
+        return _parsed(path, csv.reader(lines, delimiter=separator), separator)
     except csv.Error as error:
         raise _bad(path, f"is no table ({error})") from error
-    while len(rows[0]) > 1 and not rows[0][-1].strip():
-        rows[0].pop()
-    columns = {_column(name): index for index, name in enumerate(rows[0])}
+
+
+def _lines(path: Path, text: str) -> Iterator[str]:
+    """Lines that are not empty, one after the other: all at once they would take far more memory than the text."""
+    for count, match in enumerate(_LINE.finditer(text)):
+        if count == _MAX_LINES or match.end() - match.start() > _MAX_LINE_CHARACTERS:
+            raise _bad(
+                path, f"has more than {_MAX_LINES:,} lines, or one of more than {_MAX_LINE_CHARACTERS:,} letters"
+            )
+        if not match.group().isspace():
+            yield match.group()
+
+
+def _parsed(path: Path, rows: Iterator[list[str]], separator: str) -> tuple[dict[str, int], np.ndarray, list[str], int]:
+    header = next(rows, None)
+    if header is None:
+        raise _bad(path, "is empty")
+    while len(header) > 1 and not header[-1].strip():
+        header.pop()
+    columns = {_column(name): index for index, name in enumerate(header)}
     if "timecode" not in columns:
         raise _bad(path, "has no column “Timecode” in its first line")
-    at, width = columns["timecode"], len(rows[0])
-    values: list[list[float]] = []
+    at, width = columns["timecode"], len(header)
+    values = array("d")
     timecodes: list[str] = []
+    before: list[float] = []
     skipped = 0
-    for cells in rows[1:]:
+    for cells in rows:
         if not any(cell.strip() for cell in cells):
             continue
         row = _joined(cells, width, at, separator)
         parsed = _numbers(row, width, at)
         if parsed is None:
             skipped += 1
-        elif not (values and timecodes[-1] == row[at] and values[-1] == parsed):  # the same row written twice
-            values.append(parsed)
+        elif not (timecodes and timecodes[-1] == row[at] and before == parsed):  # the same row written twice
+            before = parsed
+            values.extend(parsed)
             timecodes.append(row[at])
-    if not values:
+    if not timecodes:
         raise _bad(path, "has no row of numbers")
-    return columns, np.array(values), timecodes, skipped
+    return columns, np.array(values).reshape(len(timecodes), width), timecodes, skipped
 
 
 def _read_text(path: Path) -> str:

@@ -60,6 +60,8 @@ class KeyRing:
                 raise ValueError(f"keys are texts of {_KEY_CHARACTERS} characters")
             for key in (*server, *clients):
                 z85.decode(key)
+            if zmq.curve_public(server[1].encode()).decode() != server[0]:
+                raise ValueError("the server's two keys are not of one pair: no client could ever connect")
         except OSError as error:
             raise PortraitError(
                 ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror}.", "Make one with --new-keys."

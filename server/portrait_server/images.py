@@ -119,16 +119,21 @@ def check_array(image: np.ndarray) -> None:
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is a still picture, rather than a video or an animation; a damaged one counts by its name."""
+    """Whether the file is a still picture, rather than a video or an animation; a damaged one counts by its name, and one
+    of a kind that is refused, raw or of light, is one too: `read_image` says why."""
     path = Path(path)
-    named_so = path.suffix.lower() in PICTURE_SUFFIXES
+    named_so = path.suffix.lower() in (*PICTURE_SUFFIXES, *_RAW_SUFFIXES)
     if not os.path.isfile(path):
         return named_so  # a pipe would be waited for
     if named_so and Image.registered_extensions().get(path.suffix.lower()) not in _ANIMATED_FORMATS:
         return True
     try:
-        with _in_words(str(path)), path.open("rb") as file, _opened(file, path.suffix) as image:
-            return not is_animation(image)
+        with _in_words(str(path)), path.open("rb") as file:
+            if file.read(16).startswith(_LIGHT_MARKS):
+                return True
+            file.seek(0)
+            with _opened(file, path.suffix) as image:
+                return not is_animation(image)
     except PortraitError as error:
         return named_so or error.code is ErrorCode.IMAGE_TOO_LARGE
 

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connection-file", type=Path, default=None, metavar="FILE",
                         help="where to write how the server is reached (default: your own, which clients find)")  # fmt: skip
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--parent-pid", type=int, metavar="PID", help="stop when that process has ended")
+    parser.add_argument("--parent-pid", type=_process, metavar="PID", help="stop when that process has ended")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="(default: one a run in your log folder)")
     parser.add_argument("--keys", type=Path, metavar="FILE",
@@ -182,6 +182,13 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 def _without_following(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def _process(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 2**31:
+        raise argparse.ArgumentTypeError("a process's number is needed")
+    return number
 
 
 def _watch(pid: int) -> Callable[[], bool]:

@@ -51,8 +51,9 @@ class Connection:
         if not (isinstance(self.address, str) and self.address.startswith(("ipc://", "tcp://"))):
             raise ValueError("`address` must start with ipc:// or tcp://")
         for name in ("protocol", "pid"):
-            if type(getattr(self, name)) is not int:
-                raise ValueError(f"`{name}` must be a whole number")
+            value = getattr(self, name)
+            if type(value) is not int or not 0 <= value < 2**32:
+                raise ValueError(f"`{name}` must be a whole number from 0 to {2**32 - 1}")
         for name in ("version", "log"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"`{name}` must be text")

@@ -14,6 +14,7 @@ from portrait_shared.whole_files import parse_json
 _LENGTH_BYTES: Final = 8
 _MAX_HEADER_BYTES: Final = 4_000_000
 _MAX_DIMENSIONS: Final = 8
+_MAX_NUMBERS: Final = 2**40
 _BYTES: Final = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "I16": 2, "U16": 2, "BF16": 2,
     "I8": 1, "U8": 1, "BOOL": 1,
@@ -73,6 +74,8 @@ def _span(entry: Any) -> tuple[int, int]:
         raise ValueError(f"a tensor holds numbers of the kind {described(kind)}")
     if not (_are_counts(shape) and len(shape) <= _MAX_DIMENSIONS and _are_counts(span) and len(span) == 2):
         raise ValueError("a tensor has an impossible shape or place")
+    if math.prod(side or 1 for side in shape) >= _MAX_NUMBERS:  # an empty one may still be too large for any library
+        raise ValueError("a tensor has an impossible shape")
     if span[1] - span[0] != math.prod(shape) * _BYTES[kind]:
         raise ValueError("a tensor has not as many bytes as its shape needs")
     return span[0], span[1]

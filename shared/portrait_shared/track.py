@@ -80,7 +80,8 @@ class LandmarkTrack:
         width, height = (int(side) for side in self.size)
         if not (0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS):
             raise bad_track(f"The track's size is {width}x{height} pixels; each side must be 1 to {MAX_SIDE_PIXELS}.")
-        if not (np.isfinite(self.fps) and self.fps > 0):
+        fps = float(self.fps)  # an extended one may be finite and still be none of Python's
+        if not (np.isfinite(fps) and fps > 0):
             raise bad_track(f"The track's fps is {self.fps}; a positive number is needed.")
         start = int(self.start)
         if start != self.start or abs(start) > _MAX_FRAME_NUMBER:
@@ -90,7 +91,7 @@ class LandmarkTrack:
             if array.dtype.hasobject:
                 raise bad_track(f"The track's extra array {name!r} holds Python objects, which no file may.")
         for name, value in dict(points=validate_points(self.points, start), size=(width, height),
-                                fps=float(self.fps), start=start, extra=extra).items():  # fmt: skip
+                                fps=fps, start=start, extra=extra).items():  # fmt: skip
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:

@@ -300,6 +300,14 @@ def test_a_trimmed_strip_keys_what_it_shows(rest: np.ndarray) -> None:
     assert caught.value.code is ErrorCode.SCENE
 
 
+@pytest.mark.parametrize("times", [(0.0, 1e300), (-1e300, 0.0), (0.0, float("inf")), (0.0, 43_200.0)])
+def test_what_lasts_too_long_is_refused_before_it_is_laid_out(times: tuple[float, float]) -> None:
+    with pytest.raises(PortraitError, match="can be keyed at once") as caught:
+        Placement(1, 60.0).frames_between(*times)
+    assert caught.value.code is ErrorCode.SCENE
+    assert Placement(1, 60.0, -5, 1).frames_between(*times)[-1] == 1, "of a long one a part may be keyed"
+
+
 def test_frames_without_a_face_get_no_keys(rest: np.ndarray) -> None:
     detected = np.ones(30, bool)
     detected[[0, 10, 11, 12, 29]] = False
@@ -524,7 +532,9 @@ def test_missing_columns_are_named_and_the_rest_is_kept(tmp_path: Path) -> None:
     ("content", "said"),
     [(b"", "is empty"), (b"\x00\x01\x02\xff\xfe", "not a text file"), (b"hello\nworld\n", "Timecode"),
      (b"Timecode,A,B\n00:00:00:00.0,1,2\n", "none of ARKit's 52"), (b"Timecode,JawOpen\n", "no row of numbers"),
-     (b"Timecode,JawOpen\nx,y\n", "no row of numbers"), (b"PK\x03\x04" + bytes(200), "not a text file")],
+     (b"Timecode,JawOpen\nx,y\n", "no row of numbers"), (b"sep=;\n \n", "is empty"),
+     (b"Timecode,JawOpen\n" + b"1\n" * 600_000, "more than 500,000 lines"),
+     (b"Timecode,JawOpen" + b"," * 60_000, "more than 50,000 letters"), (b"PK\x03\x04" + bytes(200), "not a text file")],
 )  # fmt: skip
 def test_files_that_are_no_recording(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "take.csv"

@@ -394,16 +394,20 @@ def test_what_plays_is_a_video_and_what_does_not_is_a_picture(tmp_path: Path, su
     "content", [b"\x76\x2f\x31\x01" + bytes(60), b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n"]
 )
 def test_floating_point_light_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.exr"
-    path.write_bytes(content)
-    assert "floating-point" in refused(path).message
+    for name in ("a.exr", "a.png", "a"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert is_picture(path), "no video, as which it would be refused in other words"
+        assert "floating-point" in refused(path).message
 
 
 def test_raw_photographs_are_not_taken_for_their_thumbnails(tmp_path: Path) -> None:
     thumbnail = saved(tmp_path, Image.fromarray(colours()), "a.tif", tiffinfo={254: 1})
     assert "raw" in refused(thumbnail).message
     named = saved(tmp_path, Image.fromarray(colours()), "b.tif").rename(tmp_path / "IMG_0001.NEF")
-    assert "raw" in refused(named).message
+    assert is_picture(named) and "raw" in refused(named).message
+    named.write_bytes(b"not even a TIFF")
+    assert is_picture(named) and "raw" in refused(named).message
 
 
 def test_whatever_a_decoder_raises_becomes_one_kind_of_error(tmp_path: Path) -> None:

@@ -126,9 +126,9 @@ def test_keys_that_others_can_read_or_that_are_none_are_refused(tmp_path: Path) 
     keys = tmp_path / "studio.json"
     write_new_keys(keys, "tcp://127.0.0.1:5")
     content = keys.read_text()
-    for bad in ("#", " "):
-        values = {**json.loads(content), "client_public_keys": [bad * 40]}
-        keys.write_text(json.dumps(values))
+    public = json.loads(content)["client_public_keys"][0]
+    for bad in ({"client_public_keys": ["#" * 40]}, {"client_public_keys": [" " * 40]}, {"server_public_key": public}):
+        keys.write_text(json.dumps(json.loads(content) | bad))
         with pytest.raises(PortraitError, match="not a file of keys") as caught:
             KeyRing.load(keys)
         assert caught.value.code == ErrorCode.NOT_ALLOWED

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from portrait_server import serve_command
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
@@ -207,6 +209,15 @@ def test_a_server_ends_with_the_program_that_started_it(serve: Serve, tmp_path: 
     assert process.poll() is None
     parent.communicate()
     assert process.wait(PATIENCE_SECONDS) == 0 and not file.exists()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", str(2**31), str(10**30), "me"])
+def test_a_parent_that_can_be_no_process_is_refused(number: str) -> None:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    serve_command.add_arguments(parser)
+    with pytest.raises(argparse.ArgumentError):
+        parser.parse_args(["--parent-pid", number])
+    assert parser.parse_args(["--parent-pid", "1"]).parent_pid == 1
 
 
 def test_a_command_that_is_no_server_says_what_it_said() -> None:

@@ -127,6 +127,8 @@ def test_a_connection_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         json.dumps({"address": "tcp://127.0.0.1:1", "protocol": 1, "version": "0", "pid": 1}),
         json.dumps({"address": "ipc://x", "protocol": "1", "version": "0", "pid": 1}),
         json.dumps({"address": "ipc://x", "protocol": 1, "version": "0", "pid": 1, "more": 2}),
+        json.dumps({"address": "ipc://x", "protocol": 1, "version": "0", "pid": -1}),
+        json.dumps({"address": "ipc://x", "protocol": 10**400, "version": "0", "pid": 1}),
     ],
 )  # fmt: skip
 def test_a_broken_connection_file_is_no_server(tmp_path: Path, content: str) -> None:

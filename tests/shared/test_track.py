@@ -138,6 +138,11 @@ def test_bad_fps(tmp_path: Path, fps: Any) -> None:
     assert "fps" in refused(write(tmp_path / "track.npz", fps=np.array(fps)))
 
 
+def test_an_extended_fps_that_no_double_holds(tmp_path: Path) -> None:
+    if np.finfo(np.longdouble).max > np.finfo(np.float64).max:  # elsewhere the two are one
+        assert "fps" in refused(write(tmp_path / "track.npz", fps=np.finfo(np.longdouble).max))
+
+
 @pytest.mark.parametrize("start", [np.nan, "1", [1, 2], 1.5, 1e30])
 def test_bad_start(tmp_path: Path, start: Any) -> None:
     assert "start" in refused(write(tmp_path / "track.npz", start=np.array(start)))

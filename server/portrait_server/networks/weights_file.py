@@ -25,6 +25,10 @@ FORMAT: Final = "talking-portraits weights"
 FORMAT_VERSION: Final = 1
 WIDEST: Final = 4096
 """Channels or pixels: no network of ours comes near, a damaged header may."""
+LEAST_SIDE: Final = 64
+"""Of a frame: embedder and discriminator halve it six times."""
+SIDE_STEP: Final = 16
+"""The generators halve a frame four times, and double it again."""
 _MAX_BYTES = 4 * 2**30
 _KINDS = ("F32", "F16")
 # What PyTorch and our own constructors raise for widths that do not fit each other.
@@ -159,7 +163,10 @@ def _configuration(values: Any) -> Configuration:
             raise TypeError(f"{field.name} is {described(value)}")
         if type(value) is int and not 0 < value <= WIDEST:
             raise ValueError(f"{field.name} is {described(value)}")
-    return Configuration(**values)
+    configuration = Configuration(**values)
+    if configuration.side % SIDE_STEP or not LEAST_SIDE <= configuration.embedder_side <= configuration.side:
+        raise ValueError(f"sides of {configuration.side} and {configuration.embedder_side} pixels do not go together")
+    return configuration
 
 
 def _checksum(tensors: dict[str, torch.Tensor]) -> str:

@@ -19,7 +19,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.whole_files import read_bounded
 
 from portrait_server.networks import configurations
-from portrait_server.networks.weights_file import WIDEST
+from portrait_server.networks.weights_file import LEAST_SIDE, SIDE_STEP, WIDEST
 from portrait_server.training.configuration import Configuration, NetworkChoice, Stage
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -36,8 +36,6 @@ _OVERRIDES = {
     "spectral": bool,
 }
 _MAX_BYTES = 2**20
-_LEAST_SIDE = 64  # embedder and discriminator halve it six times
-_SIDE_STEP = 16  # the generators halve it four times, and double it again
 _MOST_SEED = 2**32 - 1
 
 
@@ -169,9 +167,9 @@ def _check_networks(chosen: NetworkChoice) -> None:
     if chosen.configuration not in configurations.CONFIGURATIONS:
         known = ", ".join(configurations.CONFIGURATIONS)
         raise _bad("network.configuration", f"must be one of {known}, not {chosen.configuration!r}")
-    if chosen.side % _SIDE_STEP or not _LEAST_SIDE <= chosen.side <= WIDEST:
+    if chosen.side % SIDE_STEP or not LEAST_SIDE <= chosen.side <= WIDEST:
         raise _bad(
-            "network.side", f"must be a multiple of {_SIDE_STEP} from {_LEAST_SIDE} to {WIDEST}, not {chosen.side}"
+            "network.side", f"must be a multiple of {SIDE_STEP} from {LEAST_SIDE} to {WIDEST}, not {chosen.side}"
         )
     for name, value in chosen.overrides.items():
         at = f"network.overrides.{name}"
@@ -179,7 +177,7 @@ def _check_networks(chosen: NetworkChoice) -> None:
             raise _bad(at, f"is not known here; known are {', '.join(_OVERRIDES)}")
         if type(value) is not _OVERRIDES[name]:
             raise _bad(at, f"must be of type {_OVERRIDES[name].__name__}, not {type(value).__name__}")
-        least = _LEAST_SIDE if name == "embedder_side" else 1
+        least = LEAST_SIDE if name == "embedder_side" else 1
         if type(value) is int and not least <= value <= WIDEST:
             raise _bad(at, f"must be from {least} to {WIDEST}, not {value}")
     trouble = _why_not_built(chosen, chosen.overrides)

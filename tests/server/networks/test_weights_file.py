@@ -150,6 +150,19 @@ def with_a_tensor(entry: dict[str, object]) -> Callable[[Path], None]:
     return spoil
 
 
+def with_a_tensor_of_nothing(path: Path) -> None:
+    end = max(path.stat().st_size - 8 - int.from_bytes(path.read_bytes()[:8], "little"), 0)
+    with_a_tensor({"dtype": "F32", "shape": [0, 2**61], "data_offsets": [end, end]})(path)
+
+
+def with_sides(side: int, embedder_side: int) -> Callable[[dict[str, str]], None]:
+    def change(metadata: dict[str, str]) -> None:
+        sides = {"side": side, "embedder_side": embedder_side}
+        metadata["configuration"] = json.dumps(json.loads(metadata["configuration"]) | sides)
+
+    return change
+
+
 def nested(path: Path) -> None:
     path.write_bytes(struct.pack("<Q", 200_000) + b"[" * 200_000)
 
@@ -181,6 +194,8 @@ def test_files_of_before_the_embedder_had_a_side_are_read(tmp_path: Path) -> Non
      *(pytest.param(with_a_tensor(entry), id=f"entry-{number}") for number, entry in enumerate((
          {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 2**40]}, {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
          {"dtype": "F32", "shape": [10**30], "data_offsets": [0, 0]}, {"dtype": [], "shape": [], "data_offsets": []}, {}))),
+     pytest.param(with_a_tensor_of_nothing, id="nothing-of-2**61"),
+     *(pytest.param(with_header(with_sides(*sides)), id=f"sides-{sides}") for sides in ((1, 1), (16, 64), (72, 64), (64, 1), (64, 80))),
      pytest.param(with_header(without_embedder_side), id="widths"),
      *(pytest.param(with_header(change), id=change.__name__) for change in (newer, another_width, enormous, wrong_kind, no_step))],
 )  # fmt: skip
