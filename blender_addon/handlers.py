@@ -15,6 +15,7 @@ from . import (
     live_preview,
     portrait_copies,
     problems,
+    project_paths,
 )
 from .render_job import RenderJob
 
@@ -47,6 +48,7 @@ _HANDLERS = (
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,
     *frame_display.HANDLERS,
+    *project_paths.HANDLERS,
 )
 
 

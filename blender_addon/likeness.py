@@ -63,7 +63,7 @@ def personal_file(portrait: PORTRAIT_PG_portrait) -> PersonalFile | None:
     """
     if not portrait.personal:
         return None
-    path = Path(bpy.path.abspath(portrait.personal))
+    path = stored_paths.full(portrait.personal)
     try:
         status = path.stat()
     except OSError:

@@ -20,6 +20,7 @@ _SCALE_KEY: Final = "talking_portrait_scale"
 _SIZE_KEY: Final = "talking_portrait_size"
 _MISSING_MEDIA_KEY: Final = "talking_portrait_missing_media"
 _SETTING_PREFIX = "talking_portrait:"
+FOLDER_SETTING: Final = f"{_SETTING_PREFIX}folder"
 _CHANNELS: Final = 128
 _FAR: Final = 1_048_575  # no scene has a later frame
 

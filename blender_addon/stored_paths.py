@@ -9,17 +9,22 @@ from pathlib import Path
 import bpy
 
 
-def stored(path: Path) -> str:
-    """``//`` and the way from the saved .blend; absolute before the first save and on another drive of Windows."""
-    if not bpy.data.filepath:
-        return str(path)
-    beside = Path(bpy.data.filepath).parent
+def stored(path: Path, beside: Path | None = None) -> str:
+    """``//`` and the way from the saved .blend; absolute before the first save and on another drive of Windows.
+
+    Args:
+        beside: the folder of the .blend where it is about to be saved; else that of where it was.
+    """
+    if beside is None:
+        if not bpy.data.filepath:
+            return str(path)
+        beside = Path(bpy.data.filepath).parent
     try:
         # Blender follows no links: a way that goes up would end elsewhere where the .blend was opened through one.
         inside = os.path.relpath(os.path.realpath(path), os.path.realpath(beside))
         if not inside.startswith(os.pardir):
             return "//" + inside.replace(os.sep, "/")
-        return bpy.path.relpath(str(path))
+        return bpy.path.relpath(str(path), start=str(beside))
     except ValueError:
         return str(path)
 
