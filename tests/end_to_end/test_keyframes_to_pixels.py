@@ -7,6 +7,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import skimage.data
 from portrait_server.detectors.registry import create_detector
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.images import read_image
 from portrait_shared.frame_files import read_digest
 from portrait_shared.track import LandmarkTrack
@@ -87,8 +89,18 @@ blender_addon.unregister()
 """
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(WEIGHTS_VARIABLE, str(tmp_path_factory.mktemp("weights") / "none"))
+        yield
+
+
 @pytest.fixture(scope="module")
-def performed(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], LandmarkTrack, np.ndarray]:
+def performed(
+    without_weights: None, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[Path], LandmarkTrack, np.ndarray]:
     """Frames rendered from a keyed rig, the rig's own landmarks, and the photo."""
     folder = tmp_path_factory.mktemp("performed")
     photo = skimage.data.astronaut()[:288, 80:368]

@@ -83,7 +83,7 @@ def door(tmp_path: Path) -> Iterator[Door]:
 
 
 @posix_only
-def test_a_burst_with_pings_and_a_close_ends_no_server(server: ServerProcess) -> None:
+def test_a_burst_with_pings_and_a_close_ends_no_server(test_engines_alone: None, server: ServerProcess) -> None:
     server.start()
     pid = server.pid
     with Client(server.connection) as bystander:
@@ -95,7 +95,9 @@ def test_a_burst_with_pings_and_a_close_ends_no_server(server: ServerProcess) ->
 
 
 @posix_only
-def test_clients_with_short_heartbeats_that_come_and_go_end_no_server(server: ServerProcess) -> None:
+def test_clients_with_short_heartbeats_that_come_and_go_end_no_server(
+    test_engines_alone: None, server: ServerProcess
+) -> None:
     server.start()
     context = zmq.Context()
 

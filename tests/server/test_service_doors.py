@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import zmq
 from portrait_server.authentication import KeyRing, write_new_keys
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
 from portrait_shared.digest import image_digest
@@ -259,7 +260,15 @@ def spoiled(chance: random.Random, message: Message) -> list[bytes]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_garbage_harms_nobody(server: ServerProcess, context: zmq.Context, paint: Paint, seed: int) -> None:
+def test_garbage_harms_nobody(
+    server: ServerProcess,
+    context: zmq.Context,
+    paint: Paint,
+    seed: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none"))  # `warp` alone draws: a server starts fast
     chance = random.Random(seed)
     server.start()
     pid = server.pid
