@@ -99,13 +99,9 @@ def _candidates(portrait: PORTRAIT_PG_portrait, shown: Path) -> Iterable[Path]:
         yield portrait.folder()
     except PortraitError:
         pass  # it hangs on a file that was never saved: nothing lies beside that
-    if not bpy.data.filepath:
-        return
-    beside = Path(bpy.data.filepath).parent
-    parts = shown.parts[1:] if shown.is_absolute() else shown.parts
-    for start in range(len(parts)):
-        yield beside.joinpath(*parts[start:])
-    yield stored_paths.full(f"{DEFAULT_FOLDER}/{shown.name}")
+    yield from stored_paths.beside(shown)
+    if bpy.data.filepath:
+        yield stored_paths.full(f"{DEFAULT_FOLDER}/{shown.name}")
 
 
 @persistent

@@ -63,7 +63,7 @@ def personal_file(portrait: PORTRAIT_PG_portrait) -> PersonalFile | None:
     """
     if not portrait.personal:
         return None
-    path = stored_paths.full(portrait.personal)
+    path = stored_paths.full(portrait.personal, portrait.id_data.library)  # of a linked scene: beside that
     try:
         status = path.stat()
     except OSError:

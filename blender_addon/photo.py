@@ -17,6 +17,7 @@ import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.pictures import PICTURE_SUFFIXES
 
+from . import stored_paths
 from .photo_reading import ask_server, content_of, is_plain
 from .problems import Fix, SceneError
 
@@ -101,7 +102,7 @@ def stored_file(image: bpy.types.Image) -> tuple[bytes, str] | None:
     """
     if image.is_dirty or image.source != "FILE":
         return None
-    file = Path(bpy.path.abspath(file_of(image), library=image.library))
+    file = _found_file(image)
     if image.packed_file is not None and not image.get(_FILE_KEY):
         return bytes(image.packed_file.data), file.suffix
     return (content_of(file), file.suffix) if file.is_file() else None
@@ -130,7 +131,7 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
     held = image.get(_FILE_KEY)
     if image.is_dirty or image.source != "FILE" or (image.packed_file is not None and not held):
         return image
-    file = Path(bpy.path.abspath(file_of(image), library=image.library))
+    file = _found_file(image)
     if not os.path.isfile(file):
         if held:
             return image  # the picture is in the .blend
@@ -148,6 +149,25 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
     bpy.data.images.remove(image)
     fresh.name = name
     return fresh
+
+
+def _found_file(image: bpy.types.Image) -> Path:
+    """Where the photo's file is. Blender knows that of its own images; what held ones remember leads to where the
+    project was, so a file of the very same content counts that lies beside the .blend as it did there."""
+    file = stored_paths.full(file_of(image), image.library)
+    if image.get(_FILE_KEY) and image.library is None and not os.path.isfile(file):
+        own = next((each for each in stored_paths.beside(file) if _holds(each, image.get(_CONTENT_KEY))), None)
+        if own is not None:
+            image[_FILE_KEY] = str(own)
+            return own
+    return file
+
+
+def _holds(file: Path, known: str | None) -> bool:
+    try:
+        return os.path.isfile(file) and hashlib.sha256(content_of(file)).hexdigest() == known
+    except PortraitError:
+        return False
 
 
 def _shown_by_blender(file: Path) -> bpy.types.Image | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -32,6 +33,15 @@ def stored(path: Path, beside: Path | None = None) -> str:
 def full(text: str, library: bpy.types.Library | None = None) -> Path:
     """The absolute path of one that a .blend, or a library of it, keeps."""
     return Path(os.path.normpath(bpy.path.abspath(text, library=library)))
+
+
+def beside(path: Path) -> Iterator[Path]:
+    """Where what lay there may lie in the folder of the saved .blend: by ever less of its path."""
+    if not bpy.data.filepath:
+        return
+    parts = path.parts[1:] if path.is_absolute() else path.parts
+    for start in range(len(parts)):
+        yield Path(bpy.data.filepath).parent.joinpath(*parts[start:])
 
 
 def make_relative(image: bpy.types.Image | None) -> None:

@@ -143,6 +143,27 @@ def test_the_picture_lives_in_the_blend_and_follows_its_file(
     assert made.photo.packed_file is None
 
 
+def test_its_file_is_found_in_a_project_that_was_moved(
+    needs_server: None, scene: Any, photo: np.ndarray, tmp_path: Path, write: Any
+) -> None:
+    """The .blend has the picture, but only the file has 16 bits, and what an editor changes later."""
+    path = with_chunk(write(tmp_path / "old" / "pictures" / "a.png", photo), b"eXIf", exif(3))
+    content = path.read_bytes()
+    portrait_parts.add(scene, str(path))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "old" / "scene.blend"))
+    new = (tmp_path / "old").rename(tmp_path / "new")
+    found = new / "pictures" / "a.png"
+    found.write_bytes(b"another picture of that name")
+    bpy.ops.wm.open_mainfile(filepath=str(new / "scene.blend"))
+    image = bpy.context.scene.talking_portraits.active.photo
+    assert photo_module.stored_file(image) is None
+    found.write_bytes(content)
+    assert photo_module.stored_file(image) == (content, ".png")
+    with_chunk(write(found, 255 - photo), b"eXIf", exif(3))
+    fresh = photo_module.check(image, tuple(image.size))
+    np.testing.assert_array_equal(photo_module.pixels(fresh), 255 - photo[::-1, ::-1])
+
+
 def test_a_plain_file_that_comes_to_need_the_server(
     needs_server: None, scene: Any, photo: np.ndarray, tmp_path: Path, write: Any
 ) -> None:

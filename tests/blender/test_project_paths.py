@@ -150,3 +150,16 @@ def test_an_incremental_save_leaves_relative_paths_alone(project: Path) -> None:
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.save_mainfile(incremental=True)
     assert Path(bpy.data.filepath) != project / "scene.blend" and texts() == BESIDE
+
+
+def test_a_linked_scenes_tuning_is_beside_the_file_that_it_is_linked_from(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path_factory.mktemp("new") / "scene.blend"))
+    with bpy.data.libraries.load(str(project / "scene.blend"), link=True) as (source, target):
+        target.scenes = list(source.scenes)
+    with pytest.raises(SceneError) as raised:
+        likeness.personal_file(target.scenes[0].talking_portraits.active)
+    assert str(project / "tuned" / "anna.safetensors") in raised.value.message
