@@ -44,7 +44,7 @@ def add_photo(portrait: PORTRAIT_PG_portrait, path: str) -> PORTRAIT_PG_referenc
         return None
     stored_paths.make_relative(image)
     item = portrait.references.add()
-    item.name, item.photo, item.photo_digest = Path(path).name, image, digest
+    item.name, item.photo, item.photo_digest = stored_paths.shown(Path(path).name), image, digest
     portrait.reference_index = len(portrait.references) - 1
     return item
 

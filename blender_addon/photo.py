@@ -20,6 +20,7 @@ from portrait_shared.pictures import PICTURE_SUFFIXES
 from . import stored_paths
 from .photo_reading import ask_server, content_of, is_plain
 from .problems import Fix, SceneError
+from .stored_paths import shown
 
 MAX_SIDE_PIXELS: Final = 16384
 MAX_PIXELS: Final = 64_000_000
@@ -196,7 +197,7 @@ def _shows(image: bpy.types.Image, right: np.ndarray) -> bool:
 def _holding(right: np.ndarray, file: Path) -> bpy.types.Image:
     """An image of 8-bit sRGB pixels, packed, that knows the file they are from."""
     height, width = right.shape[:2]
-    image = bpy.data.images.new(file.name, width, height, alpha=right.shape[2] == 4)
+    image = bpy.data.images.new(shown(file.name), width, height, alpha=right.shape[2] == 4)
     rgba = np.ones((height, width, 4), np.float32)
     rgba[..., : right.shape[2]] = right[::-1] / np.float32(255)
     image.pixels.foreach_set(rgba.ravel())

@@ -23,7 +23,7 @@ def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:
     """
     image = photo.load(path)
     stored_paths.make_relative(image)
-    portrait = portraits_of(scene).add(Path(path).stem)
+    portrait = portraits_of(scene).add(stored_paths.shown(Path(path).stem))
     portrait.photo = image
     portrait.size = image.size
     portrait.photo_digest = image_digest(photo.pixels(image))

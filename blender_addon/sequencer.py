@@ -12,7 +12,7 @@ from portrait_shared.frame_files import frame_path
 
 from . import compat
 from .problems import SceneError
-from .stored_paths import stored
+from .stored_paths import shown, stored
 
 PORTRAIT_KEY: Final = "talking_portrait"
 _FIRST_KEY = "talking_portrait_first"
@@ -87,7 +87,7 @@ def add_strip(
     strips = compat.strips_of(editor)
     channel = _free_channel(strips, range(there[0], there[-1] + 1))
     first = stored_directory(folder) + frame_path(folder, there[0], prefix_of(settings)).name
-    strip = strips.new_image(name, first, channel, there[0], fit_method="FIT")
+    strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
     if editor.active_strip is None:
         editor.active_strip = strip
     strip[PORTRAIT_KEY], strip[_FIRST_KEY] = portrait_uid, there[0]
@@ -111,8 +111,8 @@ def add_sound(scene: bpy.types.Scene, path: Path, frames: range) -> Any | None:
                 return None
     channel = _free_channel(strips, frames)
     try:
-        return strips.new_sound(path.name, stored_directory(path.parent) + path.name, channel, frames[0])
-    except RuntimeError as error:
+        return strips.new_sound(shown(path.name), stored_directory(path.parent) + path.name, channel, frames[0])
+    except (RuntimeError, TypeError) as error:  # the latter of a path that is no UTF-8
         raise SceneError(
             f"Blender cannot play {path.name} as sound.", "Convert it to .wav to hear it; its keys are set."
         ) from error

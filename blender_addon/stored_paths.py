@@ -30,6 +30,11 @@ def stored(path: Path, beside: Path | None = None) -> str:
         return str(path)
 
 
+def shown(name: str) -> str:
+    """A file's name as a data-block may be called: of one that is no UTF-8 the odd bytes become question marks."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def full(text: str, library: bpy.types.Library | None = None) -> Path:
     """The absolute path of one that a .blend, or a library of it, keeps."""
     return Path(os.path.normpath(bpy.path.abspath(text, library=library)))

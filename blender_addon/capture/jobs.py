@@ -17,6 +17,7 @@ from ..properties import PORTRAIT_PG_portrait
 from ..rig import rest_points
 from ..sampling import check_rig
 from ..scene_time import scene_fps
+from ..stored_paths import shown
 from ..worker import Worker
 from . import scene_checks
 from .command_job import CommandJob
@@ -68,7 +69,7 @@ def key_take(
     check_rig(scene, portrait.rig)
     rest = rest_points(portrait.rig, portrait.space)
     controls = controls_of_video(take.track, take.source.placement, rest, scene_fps(scene), options)
-    return key(scene, portrait, controls, take.source.path.stem, keys)
+    return key(scene, portrait, controls, shown(take.source.path.stem), keys)
 
 
 def key(
@@ -174,7 +175,7 @@ class SpeechCaptureJob(_CaptureJob):
                 ErrorCode.SCENE, f"No speech was heard in {self._source.path.name}.",
                 "Choose a part in which somebody speaks.",
             )  # fmt: skip
-        report = key(scene, portrait, controls, self._source.path.stem, self._keys)
+        report = key(scene, portrait, controls, shown(self._source.path.stem), self._keys)
         if self._add_sound:
             report = replace(report, notes=(*report.notes, *self._sound(scene, report.frames)))
             keep_report(portrait.uid, report)

@@ -15,6 +15,7 @@ from ..capture.timing import Placement
 from ..importers.live_link import controls_of_recording, read_live_link
 from ..sampling import check_rig
 from ..scene_time import scene_fps
+from ..stored_paths import shown
 from .capture_settings import (
     FromFile,
     FromStrip,
@@ -156,7 +157,7 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
             check_rig(scene, portrait.rig)
             placement = Placement(float(self.first_frame), scene_fps(scene))
             controls = controls_of_recording(read_live_link(path, self.unit), placement)
-            done = jobs.key(scene, portrait, controls, path.stem, self.key_options())
+            done = jobs.key(scene, portrait, controls, shown(path.stem), self.key_options())
         except PortraitError as error:
             return report(self, error, portrait.uid)
         problems.forget(portrait.uid)

@@ -99,7 +99,10 @@ def write_new_keys(path: Path, address: str) -> Path:
     }
     write_private(path, json.dumps(keys, indent=1).encode())
     client_file = path.with_name(f"{path.stem}.client.json")
-    Connection(
-        address, PROTOCOL_VERSION, __version__, 0, server_public, client_public, client_secret
-    ).save(client_file)  # fmt: skip
+    client = Connection(address, PROTOCOL_VERSION, __version__, 0, server_public, client_public, client_secret)
+    try:
+        client.save(client_file)
+    except PortraitError:
+        path.unlink(missing_ok=True)  # of no use alone, and in the way of the next try
+        raise
     return client_file

@@ -14,7 +14,7 @@ from typing import Any
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.locks import is_own
-from portrait_shared.whole_files import parse_json, replace_file, sweep_partials
+from portrait_shared.whole_files import parse_json, replace_file, sweep_partials, write_error
 
 _MAX_FILE_BYTES = 16_384
 _IPC = "ipc://"
@@ -96,7 +96,7 @@ class Connection:
         """Writes the file at once or not at all; it is its owner's alone from the first byte.
 
         Raises:
-            PortraitError: OUTPUT_NOT_WRITABLE.
+            PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
         """
         values = asdict(self)
         del values["file"]
@@ -128,10 +128,7 @@ def write_private(path: Path, content: bytes) -> None:
         sweep_partials(path.parent)
         replace_file(path, content, 0o600)
     except OSError as error:
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror}.",
-            "Choose another place with --connection-file.",
-        ) from error  # fmt: skip
+        raise write_error(path, error, "Choose another place for it.") from error
 
 
 def default_connection_file() -> Path:

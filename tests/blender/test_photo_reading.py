@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import frame_path
 from portrait_shared.pictures import PICTURE_SUFFIXES
 
 bpy = pytest.importorskip("bpy")
 
+from blender_addon import likeness, portrait_parts, problems, sequencer, server  # noqa: E402
 from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon import portrait_parts, problems, server  # noqa: E402
 from blender_addon.photo_reading import is_plain  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 
@@ -236,3 +238,25 @@ def test_the_browser_shows_what_can_be_read() -> None:
     assert patterns == [f"*{suffix}" for suffix in PICTURE_SUFFIXES]
     assert len(photo_module.IMAGE_GLOB) < 256, "Blender cuts it off"
     assert not {"*.exr", "*.hdr"} & set(patterns)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name is Unicode")
+def test_names_that_are_no_text(needs_server: None, scene: Any, photo: np.ndarray, tmp_path: Path, write: Any) -> None:
+    """As an archive from an old Windows unpacks them: bytes that are no UTF-8, which no data-block can be called."""
+    folder = tmp_path / "M\udcfcller"
+    folder.mkdir()
+    plain = write(tmp_path / "a.png", photo).rename(folder / "caf\udce9.png")
+    turned = write_jpeg(tmp_path / "a.jpg", photo[::-1, ::-1], 3).rename(folder / "caf\udce9.jpg")
+    for path, name in ((plain, "caf?"), (turned, "caf?.001")):
+        made = portrait_parts.add(scene, str(path))
+        assert made.name == name and Path(photo_module.file_of(made.photo)) == path
+        assert (
+            np.abs(photo_module.pixels(photo_module.check(made.photo, tuple(made.size))).astype(int) - photo).max()
+            <= 12
+        )
+    assert likeness.add_photo(scene.talking_portraits.items[0], str(turned)).name == "caf?.jpg"
+    frame_path(folder, 1).write_bytes(plain.read_bytes())
+    strip = sequencer.add_strip(scene, made.uid, made.name, folder, [1], {}, tuple(made.size))
+    assert Path(strip.directory) == folder and strip.elements[0].filename == "0001.png"
+    with pytest.raises(PortraitError, match=r"Blender cannot play caf\?\.wav"):
+        sequencer.add_sound(scene, folder / "caf\udce9.wav", range(1, 3))

@@ -123,6 +123,14 @@ def test_made_keys_let_another_machines_client_in(serve: Serve, tmp_path: Path) 
     assert (keys.stat().st_mode & 0o077) == 0
 
 
+def test_keys_are_made_for_both_ends_or_for_none(tmp_path: Path) -> None:
+    (tmp_path / "studio.client.json").mkdir()
+    with pytest.raises(PortraitError, match=r"studio\.client\.json") as caught:
+        write_new_keys(tmp_path / "studio.json", "tcp://127.0.0.1:5")
+    assert caught.value.code == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert [path.name for path in tmp_path.iterdir()] == ["studio.client.json"]
+
+
 def test_keys_that_others_can_read_or_that_are_none_are_refused(tmp_path: Path) -> None:
     keys = tmp_path / "studio.json"
     write_new_keys(keys, "tcp://127.0.0.1:5")
