@@ -83,14 +83,15 @@ def free_name(name: str, besides: PORTRAIT_PG_portrait) -> str:
     return name if name not in taken else next(candidate for candidate in candidates if candidate not in taken)
 
 
-def is_spare_rig(scene: bpy.types.Scene, item: bpy.types.Object | None) -> bool:
-    """Whether it is a landmark rig that belongs to no portrait of the scene."""
-    return (
-        item is not None
-        and item.type == "ARMATURE"
-        and not rig.missing_bones(item)
-        and all(portrait.rig != item for portrait in portraits_of(scene).items)
-    )
+def spare_rig(scene: bpy.types.Scene, item: bpy.types.Object | None) -> bpy.types.Object | None:
+    """The object, if it is a landmark rig of no portrait of the scene; of a linked collection, the rig in it."""
+    if item is None:
+        return None
+    collection = item.instance_collection
+    inside = collection.all_objects if collection is not None and collection.library is not None else ()
+    taken = [portrait.rig for portrait in portraits_of(scene).items]
+    rigs = (each for each in (item, *inside) if each.type == "ARMATURE" and each not in taken)
+    return next((each for each in rigs if not rig.missing_bones(each)), None)
 
 
 def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portrait:

@@ -40,14 +40,16 @@ class PORTRAIT_OT_adopt(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not portrait_copies.is_spare_rig(scene_of(context), context.view_layer.objects.active):
-            cls.poll_message_set("Choose a portrait's rig that was duplicated, appended or overridden")
+        if portrait_copies.spare_rig(scene_of(context), context.view_layer.objects.active) is None:
+            cls.poll_message_set("Choose a portrait's rig that was duplicated, appended, linked or overridden")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        spare = portrait_copies.spare_rig(scene_of(context), context.view_layer.objects.active)
+        assert spare is not None  # see `poll`
         try:
-            portrait = portrait_copies.adopt(scene_of(context), context.view_layer.objects.active)
+            portrait = portrait_copies.adopt(scene_of(context), spare)
         except PortraitError as error:
             return report(self, error)
         problems.forget("")

@@ -38,7 +38,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column.scale_y = 1.3 if not held.items else 1.0
     column.operator("portrait.add", icon="ADD")
     layer = context.view_layer
-    if layer is not None and portrait_copies.is_spare_rig(scene_of(context), layer.objects.active):
+    if layer is not None and portrait_copies.spare_rig(scene_of(context), layer.objects.active) is not None:
         column.operator("portrait.adopt", icon="DUPLICATE")
     portrait = active_portrait(context)
     if portrait is None:

@@ -548,3 +548,32 @@ def test_a_save_that_worked_takes_its_problem_away(scene: Any, photo_file: Path,
     assert problems.last(portrait.uid).fix is Fix.SAVE
     bpy.ops.wm.save_as_mainfile(filepath=str(photo_file.parents[1] / "now.blend"))
     assert problems.last(portrait.uid) is None
+
+
+def test_a_collection_from_another_file(portrait: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Appended, it becomes a portrait; linked, it is told what to do first, and then does too."""
+    collection = bpy.data.collections.new("Anna")
+    bpy.context.scene.collection.children.link(collection)
+    for item in (portrait.plane, portrait.rig):
+        collection.objects.link(item)
+        bpy.context.scene.collection.objects.unlink(item)
+    bpy.ops.wm.save_mainfile()
+    folder, picture = f"{bpy.data.filepath}/Collection/", Path(bpy.path.abspath(portrait.photo.filepath))
+    for link in (False, True):
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path_factory.mktemp("other") / "scene.blend"))
+        if link:
+            bpy.ops.wm.link(filepath=f"{folder}Anna", directory=folder, filename="Anna")
+            assert bpy.context.active_object.type == "EMPTY"
+            with pytest.raises(RuntimeError, match="Library Override > Make"):
+                bpy.ops.portrait.adopt()
+            bpy.ops.object.make_override_library()
+        else:
+            bpy.ops.wm.append(filepath=f"{folder}Anna", directory=folder, filename="Anna")
+        rigs = [item for item in bpy.context.scene.objects if item.type == "ARMATURE"]
+        bpy.context.view_layer.objects.active = rigs[0]
+        assert bpy.ops.portrait.adopt() == {"FINISHED"}
+        made = bpy.context.scene.talking_portraits.active
+        assert (made.rig, made.plane) == (rigs[0], rigs[0].parent) and made.rig.library is None
+        path = bpy.path.abspath(made.photo.filepath, library=made.photo.library)
+        assert Path(path).resolve() == picture.resolve()
