@@ -158,7 +158,8 @@ def test_tuning_is_kept_beside_the_file_and_drawn_with(
     assert likeness.new_personal_path(eileen) != job.path
 
 
-def test_tuning_asks_for_a_saved_file(eileen: Any) -> None:
+def test_tuning_asks_for_a_saved_file(scene: Any, tmp_path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     portrait = bpy.context.scene.talking_portraits.add("anna")
     with pytest.raises(problems.SceneError, match="has not been saved"):
