@@ -11,6 +11,7 @@ from typing import Final
 import av
 from av.container import InputContainer
 from av.stream import Disposition
+from portrait_shared.errors import ErrorCode, PortraitError
 
 READ_ERRORS: Final = (
     av.FFmpegError, OSError, ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError,
@@ -30,11 +31,16 @@ def open_container(path: Path, formats: str) -> InputContainer:
             play lists of other files and of addresses.
 
     Raises:
-        one of READ_ERRORS.
+        PortraitError: FILE_MISSING where this user may not read it; one of READ_ERRORS for all else.
     """
     options = {"format_whitelist": formats, "protocol_whitelist": "file"}
     # FFmpeg takes what stands before a colon for a protocol, but no absolute path begins with one.
-    container = av.open(str(path.absolute()), options=options)
+    try:
+        container = av.open(str(path.absolute()), options=options)
+    except PermissionError as error:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"You may not read {path}.", "Ask its owner for the right to read it, or copy it."
+        ) from error
     assert isinstance(container, InputContainer)
     return container
 

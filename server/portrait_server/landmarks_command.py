@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
+from portrait_shared.whole_files import check_place, write_error
 from tqdm import tqdm
 
 from portrait_server.detectors.base import DetectedFace, Detector
@@ -195,19 +195,15 @@ def _fill(values: np.ndarray, detected: np.ndarray) -> np.ndarray:
 
 
 def check_writable(output: Path) -> None:
-    """Refuses an impossible output before minutes of work."""
-    reason = None
-    if os.path.isdir(output):
-        reason = "it is a folder"
-    else:
-        try:
-            with tempfile.TemporaryFile(dir=output.parent):
-                pass
-        except OSError as error:
-            reason = error.strerror
-    if reason:
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"Cannot write {output}: {reason}.",
-            "Choose a file in a folder that exists and that you may write to.",
-        )
+    """Refuses an impossible output before minutes of work.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
+    """
+    try:
+        check_place(output)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        remedy = "Choose a file in a folder that exists and that you may write to."
+        raise write_error(output, error, remedy) from error

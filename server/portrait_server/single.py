@@ -10,6 +10,7 @@ from pathlib import Path
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.locks import is_own, lock, still_at
+from portrait_shared.whole_files import check_place, write_error
 
 _OPEN = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
@@ -26,14 +27,12 @@ class ServerLock:
         self._path = connection_file.with_name(f"{connection_file.name}.lock")
         try:
             connection_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            check_place(connection_file)
             self._descriptor = self._take()
         except OSError as error:
             if os.path.islink(self._path):
                 raise self._foreign() from error
-            raise PortraitError(
-                ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {self._path}: {error.strerror}.",
-                "Choose another place with --connection-file.",
-            ) from error  # fmt: skip
+            raise write_error(connection_file, error, "Choose another place with --connection-file.") from error
         except _Held:
             raise PortraitError(
                 ErrorCode.BUSY, f"A server is already running on {connection_file}.",

@@ -38,7 +38,7 @@ def partial_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
         OSError: it cannot be made, or cannot take that place; nor does it take that of a device, pipe or folder, or of
             a link to one: for the system's administrator it could.
     """
-    _check_place(path)
+    check_place(path)
     partial, descriptor = _new_partial(path.parent, mode)
     try:
         yield partial
@@ -52,7 +52,10 @@ def partial_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
             os.close(descriptor)
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
+    """Raises: OSError: no file can take that place, whoever writes it."""
+    if _is_kept_by_its_owner(path):
+        raise OSError(errno.EPERM, "it is another user's, and its folder lets owners alone replace files")
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -61,6 +64,15 @@ def _check_place(path: Path) -> None:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is a device or a pipe, not a file")
+
+
+def _is_kept_by_its_owner(path: Path) -> bool:
+    """Whether another user's file lies there in a sticky folder, such as the one for temporary files."""
+    try:
+        folder, there = os.stat(path.parent), os.lstat(path)
+    except OSError:
+        return False
+    return bool(folder.st_mode & stat.S_ISVTX) and not (is_own(folder) or is_own(there) or os.geteuid() == 0)
 
 
 def _new_partial(folder: Path, mode: int) -> tuple[Path, int | None]:

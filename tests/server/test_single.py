@@ -38,3 +38,17 @@ def test_a_link_or_somebody_elses_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(PortraitError) as caught:
             ServerLock(tmp_path / "connection.json")
         assert caught.value.code is ErrorCode.NOT_ALLOWED and lock.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sticky folders")
+def test_another_users_connection_file_is_refused_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "connection.json").write_text("theirs")
+    tmp_path.chmod(0o1777)
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 65534)
+    with pytest.raises(PortraitError, match=r"connection\.json: it is another user's") as caught:
+        ServerLock(tmp_path / "connection.json")
+    assert caught.value.code is ErrorCode.OUTPUT_NOT_WRITABLE
+    assert [path.name for path in tmp_path.iterdir()] == ["connection.json"]

@@ -304,3 +304,17 @@ def test_high_dynamic_range_is_shown_on_an_ordinary_screen(tmp_path: Path) -> No
         assert 225 <= paper.min() <= paper.max() <= 250 and np.ptp(paper) <= 3
         assert 92 <= card.min() <= card.max() <= 125 and np.ptp(card) <= 3
         assert red[0] > 240 and red[1:].max() < 10
+
+
+def test_what_one_may_not_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"of somebody else")
+
+    def refused(*_: object, **__: object) -> None:  # as libav's reader is; the administrator may read all
+        raise av.error.PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(av, "open", refused)
+    for read in (VideoReader, read_speech):
+        with pytest.raises(PortraitError, match="You may not read") as caught:
+            read(path)
+        assert "Ask its owner" in caught.value.remedy

@@ -120,6 +120,23 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @needs_links
+@needs_links
+def test_in_a_sticky_folder_what_is_another_users_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "track.npz"
+    path.write_bytes(b"theirs")
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + NOBODY)
+    write_whole(path, b"shared by all who may write here")
+    tmp_path.chmod(0o1777)
+    with pytest.raises(PortraitError, match="another user's") as caught:
+        write_whole(path, b"mine")
+    assert (
+        caught.value.code is ErrorCode.OUTPUT_NOT_WRITABLE and path.read_bytes() == b"shared by all who may write here"
+    )
+    write_whole(tmp_path / "new.npz", b"mine")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["new.npz", "track.npz"]
+
+
 def test_nothing_endless_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -13,6 +13,7 @@ from typing import Final
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.whole_files import write_error
 from tqdm import tqdm
 
 from portrait_server.corpora.shards import SUFFIX, Face, Shard, write_shard
@@ -68,7 +69,7 @@ def build(source: Source, output: Path) -> Built:
     """Adds to the folder `output` what it does not hold yet.
 
     Raises:
-        PortraitError: FILE_MISSING where there is nothing to read; OUTPUT_NOT_WRITABLE; BAD_IMAGE for a
+        PortraitError: FILE_MISSING where there is nothing to read; OUTPUT_NOT_WRITABLE, DISK_FULL; BAD_IMAGE for a
             damaged shard.
     """
     names = source.find()
@@ -129,9 +130,7 @@ def _resume(output: Path) -> tuple[int, set[str]]:
         for partial in output.glob(f"*{SUFFIX}.partial"):
             partial.unlink()
     except OSError as error:
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {output}: {error.strerror}.", "Choose another folder."
-        ) from error
+        raise write_error(output, error) from error
     shards = [Shard(path) for path in sorted(output.glob(f"*{SUFFIX}"))]
     done = {name for shard in shards for name in (*shard.sources, *shard.skipped)}
     return 1 + max((int(shard.path.stem) for shard in shards if shard.path.stem.isdigit()), default=-1), done

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.npz import DamagedArchive, read_npz
-from portrait_shared.whole_files import partial_file
+from portrait_shared.whole_files import partial_file, write_error
 
 from portrait_server.corpora.sample import Corpus, Sample
 
@@ -85,7 +84,4 @@ def _write(path: Path, sample: Sample) -> None:
         with partial_file(path) as partial, partial.open("r+b") as file:
             np.savez(file, **{name: value for name, value in values.items() if value is not None})
     except OSError as error:
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot keep a sample in {path.parent}: {error}.",
-            "Free some space, or set data.pool to 0.",
-        ) from error  # fmt: skip
+        raise write_error(path, error, "Choose another folder, or set data.pool to 0.") from error

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT
-from portrait_shared.whole_files import parse_json, partial_file, sweep_partials
+from portrait_shared.whole_files import parse_json, partial_file, sweep_partials, write_error
 
 SUFFIX: Final = ".shard"
 ENTRY: Final = np.dtype(
@@ -65,7 +65,7 @@ def write_shard(
         skipped: sources without a usable face, and why.
 
     Raises:
-        PortraitError: OUTPUT_NOT_WRITABLE.
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
     index = np.zeros(len(faces), ENTRY)
     sweep_partials(path.parent)
@@ -87,11 +87,7 @@ def write_shard(
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"Cannot write {path}: {error.strerror}.",
-            "Choose a folder with room that you may write to.",
-        ) from error
+        raise write_error(path, error) from error
 
 
 class Shard:

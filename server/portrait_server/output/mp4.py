@@ -10,8 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from portrait_shared import __version__
-from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.whole_files import partial_file
+from portrait_shared.whole_files import partial_file, write_error
 
 from portrait_server.images import read_image
 
@@ -44,8 +43,4 @@ def write_mp4(frames: Sequence[Path], path: Path, fps: float) -> None:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(stream.encode(None))
     except (OSError, av.FFmpegError) as error:
-        raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE,
-            f"Cannot write {path}: {error}.",
-            "Choose a folder with room that you may write to.",
-        ) from error
+        raise write_error(path, error) from error

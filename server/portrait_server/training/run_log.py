@@ -10,8 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.whole_files import write_whole
+from portrait_shared.whole_files import write_error, write_whole
 from torch.utils.tensorboard import SummaryWriter
 
 
@@ -22,16 +21,12 @@ class RunLog:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises: PortraitError: OUTPUT_NOT_WRITABLE."""
+        """Raises: PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL."""
         try:
             (folder / "samples").mkdir(parents=True, exist_ok=True)
             self._lines = (folder / "log.jsonl").open("a", encoding="utf-8", buffering=1)
         except OSError as error:
-            raise PortraitError(
-                ErrorCode.OUTPUT_NOT_WRITABLE,
-                f"{folder} cannot be written: {error.strerror}.",
-                "Choose another folder.",
-            ) from error
+            raise write_error(folder, error) from error
         self._folder = folder
         self._board = SummaryWriter(str(folder / "tensorboard"))
 
