@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from portrait_shared.frame_files import prepare_folder
+from portrait_shared.whole_files import check_place, write_error
 from tqdm import tqdm
 
 from portrait_server.device import DEVICES, resolve_device
@@ -60,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.output.name.removesuffix(".safetensors")
     path = arguments.output.with_name(f"{name}.safetensors")
     prepare_folder(path.parent)  # an output that cannot be written is better known before minutes of work
+    try:
+        check_place(path)
+    except OSError as error:
+        raise write_error(path, error) from error
     networks, info = weights_file.load(arguments.weights or find_weights(), resolve_device(arguments.device))
     judge = newest_discriminator(arguments.training_run, networks) if arguments.training_run else None
     detector = create_detector("mediapipe")

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from portrait_server import adapt_command
 from portrait_server.cli import main
 from portrait_server.images import is_picture
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -91,3 +93,10 @@ def test_a_pipe_among_pictures_and_frames_is_not_waited_for(tmp_path: Path) -> N
     assert is_picture(frame_path(tmp_path, 1))  # by its name
     assert glance(frame_path(tmp_path, 1)) is None
     assert frames_in(tmp_path) == [1] and own_frames(tmp_path, "") == []
+
+
+def test_a_folder_in_the_place_of_a_personal_file_is_told_before_tuning(tmp_path: Path) -> None:
+    (tmp_path / "her.safetensors").mkdir()
+    nothing = str(tmp_path / "no photo.png")  # which would be missed next
+    with pytest.raises(PortraitError, match=r"Cannot write .*her\.safetensors"):
+        adapt_command.run(argparse.Namespace(output=tmp_path / "her", photos=[nothing], weights=tmp_path / "none"))
