@@ -7,18 +7,18 @@ from collections.abc import Collection, Iterable
 
 import bpy
 
-from . import compat
+from . import compat, head_turns
 from .animation import is_locked, locked_notes, nla_plays
-from .rig_keys import driven, name_of
+from .rig_keys import all_channels, driven, name_of
 
 _SHOWN = 3
 
 
 def of_rig(rig: bpy.types.Object) -> list[str]:
-    """Sentences on all the rig's channels: those that are locked, so that new keys were not set, and `unseen`."""
-    curves = compat.fcurves_of(rig)
-    locked = [curve.data_path for curve in curves if is_locked(curve)]
-    return [*locked_notes(list(dict.fromkeys(locked))), *unseen(rig, {curve.data_path for curve in curves})]
+    """Sentences on the face's channels: those that are locked, so that new keys were not set, and `unseen`."""
+    paths = {path for path, _, _ in all_channels(rig, head_turns.turn_channel(rig))}
+    locked = [curve.data_path for curve in compat.fcurves_of(rig) if curve.data_path in paths and is_locked(curve)]
+    return [*locked_notes(list(dict.fromkeys(locked))), *unseen(rig, paths)]
 
 
 def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
@@ -42,7 +42,11 @@ def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
         if names:
             of = "1 channel is " if len(names) == 1 else f"{len(names)} channels are "
             shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
-            words = words if len(names) == 1 else words.replace("its keys", "their keys").replace("a driver", "drivers")
+            words = (
+                words
+                if len(names) == 1
+                else words.replace("its keys", "their keys").replace("the driver", "the drivers")
+            )
             notes.append(f"{of}{words.format(it=shown)}.")
     return notes + _on_nla(rig)
 

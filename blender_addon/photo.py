@@ -106,7 +106,7 @@ def stored_file(image: bpy.types.Image) -> tuple[bytes, str] | None:
     file = _found_file(image)
     if image.packed_file is not None and not image.get(_FILE_KEY):
         return bytes(image.packed_file.data), file.suffix
-    return (content_of(file), file.suffix) if file.is_file() else None
+    return (content_of(file), file.suffix) if os.path.isfile(file) else None
 
 
 def pixels(image: bpy.types.Image) -> np.ndarray:

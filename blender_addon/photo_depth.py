@@ -10,7 +10,8 @@ import numpy as np
 _SAME_PICTURE: Final = 20
 """Of 255, between the high bytes and the image: shadows of a profile that is linear differ by more than a level."""
 _NO_FILE: Final = (
-    "The photo's file is not there, so the frames of 16 bits are made of the 8 bits that the .blend holds of it."
+    "The photo's file is not there, or the photo was painted over since: the frames of 16 bits are made of the 8 bits "
+    "that Blender has of it."
 )
 _ANOTHER: Final = (
     "The photo's file shows another picture than the portrait, so the frames of 16 bits are made of the portrait's 8."

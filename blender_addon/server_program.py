@@ -94,10 +94,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _can_run(path: Path) -> bool:
-    try:
-        return os.path.isfile(path) and os.access(path, os.X_OK)
-    except OSError:
-        return False
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 @functools.lru_cache(maxsize=1)

@@ -140,7 +140,7 @@ def test_valid_frames_are_never_called_stale_when_the_range_grows(needs_server: 
         return late == {FrameState.DONE}
 
     wait_until(settled)
-    assert seen == {FrameState.DONE, FrameState.CHECKING}
+    assert seen <= {FrameState.DONE, FrameState.CHECKING}
 
 
 def test_valid_frames_are_never_called_stale_after_loading(needs_server: None, swaying: Any) -> None:

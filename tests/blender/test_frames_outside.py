@@ -272,6 +272,17 @@ def test_what_hides_or_changes_the_new_keys_is_told(portrait: Any, hinder: Calla
     assert any(said in each for each in key_notes.of_rig(portrait.rig)), "and by what else keys a range"
 
 
+def test_what_is_told_is_of_the_face_alone_and_of_each_channel(portrait: Any) -> None:
+    keyed(portrait)
+    portrait.rig.keyframe_insert("location", frame=1)
+    next(curve for curve in compat.fcurves_of(portrait.rig) if curve.data_path == "location").mute = True
+    assert not key_notes.of_rig(portrait.rig), "where the object is has nothing to do with new keys"
+    for name in ("jawOpen", "eyeBlinkLeft"):
+        portrait.rig.driver_add(f'["{name}"]').driver.expression = "0.4"
+    (note,) = key_notes.of_rig(portrait.rig)
+    assert "their keys do nothing: remove the drivers of eyeBlinkLeft, jawOpen" in note
+
+
 def told(portrait: Any) -> tuple[str, ...]:
     rising = Controls(FRAMES, {"jawOpen": np.linspace(0, 1, len(FRAMES))}, ("jawOpen",))
     return keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, rising, 0.5, "captured").notes

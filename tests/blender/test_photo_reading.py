@@ -19,6 +19,7 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon import likeness, portrait_parts, problems, sequencer, server  # noqa: E402
 from blender_addon import photo as photo_module  # noqa: E402
+from blender_addon.photo import _FILE_KEY as FILE_KEY  # noqa: E402
 from blender_addon.photo_reading import is_plain  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 
@@ -159,6 +160,9 @@ def test_its_file_is_found_in_a_project_that_was_moved(
     bpy.ops.wm.open_mainfile(filepath=str(new / "scene.blend"))
     image = bpy.context.scene.talking_portraits.active.photo
     assert photo_module.stored_file(image) is None
+    remembered, image[FILE_KEY] = image[FILE_KEY], str(tmp_path / ("long" * 100))
+    assert photo_module.stored_file(image) is None, "the system refuses to look there"
+    image[FILE_KEY] = remembered
     found.write_bytes(content)
     assert photo_module.stored_file(image) == (content, ".png")
     with_chunk(write(found, 255 - photo), b"eXIf", exif(3))
