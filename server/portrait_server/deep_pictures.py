@@ -18,9 +18,9 @@ from PIL import Image
 from portrait_server.picture_colours import to_srgb_16
 
 _FORMATS: Final = ("PNG", "TIFF", "PPM")
-# Of 255, between the high bytes and the picture of 8 bits: where a profile is linear, one level of 8 bits is 13 of sRGB
-# in the shadows. Another orientation, channel order or scale differs by far more.
-_SAME_PICTURE: Final = 20
+# Of 255: by how much two ways through the same profile differ. Another orientation, channel order or scale differs by
+# far more.
+_SAME_PICTURE: Final = 8
 _TURNS: Final = {
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -59,13 +59,10 @@ def deep_picture(
     if turn in _TURNS:
         colours = _TURNS[turn](colours)
         alpha = None if alpha is None else _TURNS[turn](alpha)
-    deep = to_srgb_16(np.ascontiguousarray(colours), profile)
-    if deep is not None and shallow.shape[2] == 4:
-        deep = np.dstack([deep, widened(shallow[..., 3]) if alpha is None else alpha])
-    if deep is None or deep.shape != shallow.shape or not _shows(deep, shallow):
+    deep = _in_srgb(colours, alpha, profile, shallow)
+    if deep is None:
         log.warning("Only 8 of the 16 bits of this picture can be read with the colours that it states")
-        return None
-    return np.ascontiguousarray(deep)
+    return deep
 
 
 def _stored(file: BinaryIO) -> tuple[np.ndarray, np.ndarray | None] | None:
@@ -82,8 +79,27 @@ def _stored(file: BinaryIO) -> tuple[np.ndarray, np.ndarray | None] | None:
     return pixels[..., 2::-1], pixels[..., 3] if pixels.shape[2] == 4 else None
 
 
-def _shows(deep: np.ndarray, shallow: np.ndarray) -> bool:
-    return all(
-        int(cv2.absdiff((row >> 8).astype(np.uint8), other).max()) <= _SAME_PICTURE
-        for row, other in zip(deep, shallow, strict=True)
-    )
+def _in_srgb(
+    colours: np.ndarray, alpha: np.ndarray | None, profile: bytes | None, shallow: np.ndarray
+) -> np.ndarray | None:
+    """Stored colours and alpha in sRGB; None where their high bytes do not show the picture as it is read in 8 bits."""
+    convert = to_srgb_16(profile, grey=colours.shape[2] == 1)
+    if convert is None or colours.shape[:2] != shallow.shape[:2]:
+        return None
+    deep = np.empty(shallow.shape, np.uint16)
+    for stored, shown, row in zip(
+        colours, shallow, deep, strict=True
+    ):  # a huge photo is never held in floats as a whole
+        row[:, :3] = convert(stored)
+        # Of the same bits that the 8 have: where a profile is linear, what lies below them is many levels in the dark.
+        if not _alike(convert(widened(stored >> 8)), shown[:, :3]):
+            return None
+    if deep.shape[2] == 4:
+        deep[..., 3] = widened(shallow[..., 3]) if alpha is None else alpha
+        if not _alike(deep[..., 3], shallow[..., 3]):
+            return None
+    return deep
+
+
+def _alike(deep: np.ndarray, shallow: np.ndarray) -> bool:
+    return int(cv2.absdiff((deep >> 8).astype(np.uint8), shallow).max()) <= _SAME_PICTURE

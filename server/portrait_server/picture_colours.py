@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import logging
 import struct
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -95,36 +96,45 @@ def in_srgb(image: Image.Image, profile_bytes: bytes | None) -> Image.Image:
     return image.convert("RGBA") if image.mode == "LA" else image
 
 
-def to_srgb_16(colours: np.ndarray, profile_bytes: bytes | None) -> np.ndarray | None:
-    """What `in_srgb` makes of a picture, with 16 bits: (H, W, 3) uint16; None where its profile has tables of colours.
+def to_srgb_16(profile_bytes: bytes | None, grey: bool) -> Callable[[np.ndarray], np.ndarray] | None:
+    """What `in_srgb` does to a picture, with 16 bits; None where its profile has tables of colours.
 
     Args:
-        colours: (H, W, 3) uint16, or (H, W, 1) grey.
+        grey: the picture has one channel.
+
+    Returns:
+        makes (N, 3) uint16 in sRGB of (N, 3), or (N, 1) grey, uint16.
     """
-    rgb = np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else colours
     if not profile_bytes:
-        return rgb
+        return _three
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
         mode = _MODES[profile.profile.xcolor_space.strip()]
-        if mode != "RGB" and (mode != "L" or colours.shape[2] == 3):
-            return rgb  # it fits other colours, as `in_srgb` says
+        if mode != "RGB" and (mode != "L" or not grey):
+            return _three  # it fits other colours, as `in_srgb` says
         if _is_srgb(profile, mode):
-            return rgb
+            return _three
         to_light = light_of_profile(profile_bytes)
     except Exception as error:  # noqa: BLE001  as in `in_srgb`
         log.warning("The colour profile cannot be used, so the picture is taken as sRGB: %.200s", error)
-        return rgb
+        return _three
     if to_light is None:
         return None
     curves, matrix = to_light
-    result = np.empty_like(rgb)
-    for rows, into in zip(rgb, result, strict=True):  # a huge photo is never held in floats as a whole
-        light = np.stack([curve[rows[:, channel]] for channel, curve in enumerate(curves)], -1) @ matrix.T
+
+    def convert(colours: np.ndarray) -> np.ndarray:
+        channels = _three(colours).T
+        light = np.stack([curve[channel] for curve, channel in zip(curves, channels, strict=True)], -1) @ matrix.T
         light = np.clip(light, 0, 1)
         encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-        into[...] = np.round(65535 * encoded)
-    return result
+        return np.round(65535 * encoded).astype(np.uint16)
+
+    return convert
+
+
+def _three(colours: np.ndarray) -> np.ndarray:
+    """Grey (N, 1) in three channels; colours (N, 3) as they are."""
+    return np.repeat(colours, 3, axis=1) if colours.shape[1] == 1 else colours
 
 
 def _convert(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:

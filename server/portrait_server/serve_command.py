@@ -185,8 +185,7 @@ def _without_following(path: str, flags: int) -> int:
 
 
 def _process(text: str) -> int:
-    number = int(text)
-    if not 0 < number < 2**31:
+    if not text.strip().isdecimal() or not 0 < (number := int(text[:20])) < 2**31:
         raise argparse.ArgumentTypeError("a process's number is needed")
     return number
 

@@ -215,7 +215,7 @@ def test_a_server_ends_with_the_program_that_started_it(serve: Serve, tmp_path: 
 def test_a_parent_that_can_be_no_process_is_refused(number: str) -> None:
     parser = argparse.ArgumentParser(exit_on_error=False)
     serve_command.add_arguments(parser)
-    with pytest.raises(argparse.ArgumentError):
+    with pytest.raises(argparse.ArgumentError, match="a process's number is needed"):
         parser.parse_args(["--parent-pid", number])
     assert parser.parse_args(["--parent-pid", "1"]).parent_pid == 1
 

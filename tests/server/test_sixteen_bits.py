@@ -25,6 +25,7 @@ from portrait_shared.references import ReferenceImage
 from tests.posing import looking, speaking, turned
 
 SIDE = 192
+ACES = ((0.32168, 0.33767), (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077))
 BACKGROUND = (slice(0, 50), slice(160, SIDE))
 HEIGHT, WIDTH = 40, 60
 
@@ -84,6 +85,18 @@ def test_bits_go_through_the_stated_colours() -> None:
     vivid = with_profile(file_of(ramp()), matrix_profile(ADOBE_RGB, ADOBE_GAMMA))
     deep, shallow = decode_image(vivid, ".png", depth=16), decode_image(vivid, ".png")
     assert np.abs(eight_bit(deep).astype(int) - shallow).mean() < 0.5 and len(np.unique(deep)) > 2000
+
+
+def test_dark_places_keep_their_bits_in_wide_linear_colours() -> None:
+    """There a level of 8 bits is many of sRGB, and such files are what 16 bits are for."""
+    dark = np.random.default_rng(3).integers(0, 3000, (HEIGHT, WIDTH, 3)).astype(np.uint16)
+    dark[0, 0] = (255, 0, 0)  # nothing in 8 bits
+    png = with_profile(file_of(dark), matrix_profile(ACES, 1.0))
+    deep, shallow = decode_image(png, ".png", depth=16), decode_image(png, ".png")
+    assert np.abs(eight_bit(deep).astype(int) - shallow).max() > 20, "the low bytes show"
+    assert (deep % 257 == 0).mean() < 0.5 and len(np.unique(deep)) > 1000
+    coarse = with_profile(file_of((dark >> 8) * 257), matrix_profile(ACES, 1.0))
+    assert np.abs(eight_bit(decode_image(coarse, ".png", depth=16)).astype(int) - shallow).max() <= 1
 
 
 def test_what_has_8_bits_is_spread_over_16(tmp_path: Path) -> None:

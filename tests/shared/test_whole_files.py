@@ -120,7 +120,6 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @needs_links
-@needs_links
 def test_in_a_sticky_folder_what_is_another_users_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "track.npz"
     path.write_bytes(b"theirs")
@@ -137,6 +136,7 @@ def test_in_a_sticky_folder_what_is_another_users_stays(tmp_path: Path, monkeypa
     assert sorted(file.name for file in tmp_path.iterdir()) == ["new.npz", "track.npz"]
 
 
+@needs_links
 def test_nothing_endless_is_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
