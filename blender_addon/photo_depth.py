@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 
 _SAME_PICTURE: Final = 20
-"""Of 255, between the high bytes and the image: shadows of a profile that is linear differ by more than a level."""
+"""Of 255, between the image and what the file holds: the image may have gone through another reader."""
 _NO_FILE: Final = (
     "The photo's file is not there, or the photo was painted over since: the frames of 16 bits are made of the 8 bits "
     "that Blender has of it."
@@ -37,12 +37,16 @@ def with_16_bits(reader: Reader, image: np.ndarray, stored: tuple[bytes, str] | 
     note = _NO_FILE
     if stored is not None:
         deep = reader.read_picture(*stored, depth=16)
-        if deep.shape == image.shape and _differ_by(deep, image) <= _SAME_PICTURE:
+        # The low bytes of a photo of linear colours show in its shadows, where its 8 bits alone are the image's.
+        if _alike((deep >> 8).astype(np.uint8), image) or (
+            deep.shape == image.shape and _alike(reader.read_picture(*stored), image)
+        ):
             return deep, ""
         note = _ANOTHER
     return image.astype(np.uint16) * 257, note
 
 
-def _differ_by(deep: np.ndarray, image: np.ndarray) -> int:
-    high = (deep >> 8).astype(np.uint8)
-    return int((np.maximum(high, image) - np.minimum(high, image)).max())
+def _alike(seen: np.ndarray, image: np.ndarray) -> bool:
+    if seen.shape != image.shape:
+        return False
+    return int((np.maximum(seen, image) - np.minimum(seen, image)).max()) <= _SAME_PICTURE

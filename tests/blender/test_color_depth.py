@@ -176,16 +176,36 @@ def test_the_command_takes_a_depth(deep: Any, tmp_path: Path) -> None:
     assert command_line.main(["render", "--depth", "12"]) == 2
 
 
-def test_without_its_file_a_photo_has_8_bits_and_the_user_is_told(deep_photo: np.ndarray) -> None:
-    class Server:
-        def read_picture(self, content: bytes, suffix: str, depth: int = 8) -> np.ndarray:
-            return np.frombuffer(content, np.uint16).reshape(HEIGHT, WIDTH, 3)
+class Server:
+    """Reads files that are nothing but their pixels, in colours that bring out what is dark."""
 
-    shown = (deep_photo >> 8).astype(np.uint8)
-    image, note = photo_depth.with_16_bits(Server(), shown, (deep_photo.tobytes(), ".png"))
-    np.testing.assert_array_equal(image, deep_photo)
+    def read_picture(self, content: bytes, suffix: str, depth: int = 8) -> np.ndarray:
+        pixels = np.frombuffer(content, np.uint16).reshape(HEIGHT, WIDTH, 3)
+        if depth == 8:
+            return (self.shown(pixels >> 8 << 8) >> 8).astype(np.uint8)
+        return self.shown(pixels)
+
+    def shown(self, pixels: np.ndarray) -> np.ndarray:
+        return np.round((pixels / 65535) ** 0.4 * 65535).astype(np.uint16)
+
+
+def test_without_its_file_a_photo_has_8_bits_and_the_user_is_told(deep_photo: np.ndarray) -> None:
+    server, content = Server(), deep_photo.tobytes()
+    shown = server.read_picture(content, ".png")
+    image, note = photo_depth.with_16_bits(server, shown, (content, ".png"))
+    np.testing.assert_array_equal(image, server.shown(deep_photo))
     assert not note
     for file, said in ((None, "file is not there"), ((deep_photo[::-1].tobytes(), ".png"), "another picture")):
-        image, note = photo_depth.with_16_bits(Server(), shown, file)
+        image, note = photo_depth.with_16_bits(server, shown, file)
         np.testing.assert_array_equal(image, shown.astype(np.uint16) * 257)
         assert said in note
+
+
+def test_a_photo_whose_low_bytes_show_in_its_shadows_is_not_called_another(deep_photo: np.ndarray) -> None:
+    server, dark = Server(), deep_photo // 50
+    dark[0, 0] = 255
+    shown = server.read_picture(dark.tobytes(), ".png")
+    image, note = photo_depth.with_16_bits(server, shown, (dark.tobytes(), ".png"))
+    assert not note
+    np.testing.assert_array_equal(image, server.shown(dark))
+    assert (image[0, 0] >> 8).min() - shown[0, 0].max() > photo_depth._SAME_PICTURE
