@@ -116,7 +116,8 @@ def replace_range(
     """A copy of the rig's action whose owned channels hold the new keys from `first` to `last`.
 
     The whole frames outside stay as they were, and so do other channels, and the action the rig had before. Locked
-    channels are left alone. Where NLA strips alone have moved the rig, they go on to do so outside.
+    channels are left alone. Where NLA strips alone have moved the rig, they go on to do so outside; what an action
+    alone cannot leave to them, `key_notes.over_strips` tells.
 
     Args:
         owned: whether the keys of a data path are replaced, by rest where `curves` lacks it; all curves given are.
@@ -126,13 +127,13 @@ def replace_range(
         The new action, and the data paths that are locked.
     """
     _keep_action(rig)
-    if keep_outside and _strips_play_outside(rig, first, last):
+    if keep_outside and strips_play_outside(rig, first, last):
         # Keys that hold what was there would hold it over what the strips do.
         keep_outside, rig.animation_data.action_extrapolation = False, "NOTHING"
     bag = compat.copied_fcurves(rig, action_name)
     new = {(curve.path, curve.index): curve for curve in curves}
     locked: list[str] = []
-    of_strips = _moved_by_strips(rig)
+    of_strips = moved_by_strips(rig)
     for fcurve in list(bag.fcurves):
         path, index = place = (fcurve.data_path, fcurve.array_index)
         if place not in new and not owned(path):
@@ -163,7 +164,7 @@ def replace_range(
 def resting(rig: bpy.types.Object, channels: Iterable[tuple[str, int, str]], first: float, last: float) -> list[Curve]:
     """Curves at rest for channels, (path, index, group) each, that have no curve and are set, or led, elsewhere."""
     moved = {(curve.data_path, curve.array_index) for curve in compat.fcurves_of(rig)}
-    of_strips = _moved_by_strips(rig)
+    of_strips = moved_by_strips(rig)
 
     def is_moved(path: str, index: int) -> bool:
         value = value_now(rig, path, index)
@@ -190,7 +191,7 @@ def nla_plays(rig: bpy.types.Object) -> bool:
     )
 
 
-def _moved_by_strips(rig: bpy.types.Object) -> set[tuple[str, int]]:
+def moved_by_strips(rig: bpy.types.Object) -> set[tuple[str, int]]:
     """(path, index) of what NLA strips move: without keys over it, they do."""
     strips = [strip for track in rig.animation_data.nla_tracks for strip in track.strips] if nla_plays(rig) else []
     for strip in strips:
@@ -199,7 +200,7 @@ def _moved_by_strips(rig: bpy.types.Object) -> set[tuple[str, int]]:
     return {(curve.data_path, curve.array_index) for action in actions for curve in compat.fcurves_in(action)}
 
 
-def _strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> bool:
+def strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> bool:
     """Whether the frames outside are the NLA's alone: the rig's action has no keys there, and is not held there."""
     curves = compat.fcurves_of(rig) if nla_plays(rig) else []
     held = rig.animation_data is not None and rig.animation_data.action_extrapolation != "NOTHING"

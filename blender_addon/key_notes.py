@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 import bpy
 
 from . import compat, head_turns
-from .animation import is_locked, locked_notes, nla_plays
+from .animation import is_locked, locked_notes, moved_by_strips, nla_plays, strips_play_outside
 from .rig_keys import all_channels, driven, name_of
 
 _SHOWN = 3
@@ -16,7 +16,7 @@ _SHOWN = 3
 
 def of_rig(rig: bpy.types.Object) -> list[str]:
     """Sentences on the face's channels: those that are locked, so that new keys were not set, and `unseen`."""
-    paths = {path for path, _, _ in all_channels(rig, head_turns.turn_channel(rig))}
+    paths = face_paths(rig)
     locked = [curve.data_path for curve in compat.fcurves_of(rig) if curve.data_path in paths and is_locked(curve)]
     return [*locked_notes(list(dict.fromkeys(locked))), *unseen(rig, paths)]
 
@@ -49,6 +49,35 @@ def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
             )
             notes.append(f"{of}{words.format(it=shown)}.")
     return notes + _on_nla(rig)
+
+
+def over_strips(rig: bpy.types.Object, paths: Collection[str], first: float, last: float) -> list[str]:
+    """To be asked before keys are set from `first` to `last`: a sentence where other frames will not be the strips' any
+    more. An action moves a channel from its first frame to its last one, whatever lies between, and holds it beyond
+    them unless its extrapolation is Nothing.
+    """
+    if not nla_plays(rig) or strips_play_outside(rig, first, last):
+        return []
+    curves = compat.fcurves_of(rig)
+    keyed = {curve.data_path for curve in curves}
+    taken = set(paths) - keyed
+    frames = [frame for curve in curves for frame in curve.range()]
+    apart = first > max(frames) + 1 or last < min(frames) - 1
+    if apart and rig.animation_data.action_extrapolation == "NOTHING":
+        taken |= keyed
+    names = _names(taken & {path for path, _ in moved_by_strips(rig)})
+    if not names:
+        return []
+    return [
+        f"Other frames than {first:g} to {last:g} have changed too: the action now holds there what NLA strips moved "
+        f"({', '.join(names[:_SHOWN])}{' …' if len(names) > _SHOWN else ''}). To let them play, undo, push the action down "
+        "in the Nonlinear Animation editor, and do this again."
+    ]
+
+
+def face_paths(rig: bpy.types.Object) -> set[str]:
+    """The data paths of all the face's channels."""
+    return {path for path, _, _ in all_channels(rig, head_turns.turn_channel(rig))}
 
 
 def _names(paths: Iterable[str]) -> list[str]:

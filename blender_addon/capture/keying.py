@@ -95,8 +95,10 @@ def key_controls(
     owned = _owned_paths(controls, offsets is not None, turn)
     first, last = int(controls.frames[0]), int(controls.frames[-1])
     curves = [*gathered.curves, *_resting(rig, gathered.curves, owned, first, last)]
+    paths = owned | {curve.path for curve in curves}
+    notes += key_notes.over_strips(rig, paths, first, last)
     _, locked = replace_range(rig, name, curves, owned.__contains__, first, last)
-    notes += [*locked_notes(locked), *key_notes.unseen(rig, owned | {curve.path for curve in curves})]
+    notes += [*locked_notes(locked), *key_notes.unseen(rig, paths)]
     _mark(scene, rig, controls, markers)
     return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
 

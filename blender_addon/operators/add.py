@@ -219,9 +219,11 @@ class PORTRAIT_OT_import_track(AsksForFile, OnPortrait, bpy.types.Operator):
         check_rig(scene_of(context), portrait.rig)
         check_animation(portrait.rig)
         track = LandmarkTrack.load(bpy.path.abspath(self.filepath))
+        first, last = track.frame_numbers[0], track.frame_numbers[-1]
+        over_strips = key_notes.over_strips(portrait.rig, key_notes.face_paths(portrait.rig), first, last)
         import_track(portrait.rig, portrait.space, track)
         self.report({"INFO"}, f"{len(track)} frames keyed")
-        for note in key_notes.of_rig(portrait.rig):
+        for note in (*over_strips, *key_notes.of_rig(portrait.rig)):
             self.report({"WARNING"}, note)
         return {"FINISHED"}
 
@@ -249,11 +251,13 @@ class PORTRAIT_OT_demo_motion(OnPortrait, bpy.types.Operator):
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_rig(scene_of(context), portrait.rig)
         check_animation(portrait.rig)
+        paths = key_notes.face_paths(portrait.rig)
+        over_strips = key_notes.over_strips(portrait.rig, paths, performance.FIRST, performance.LAST)
         animate(portrait.rig)
         portrait.use_scene_range = False
         portrait.frame_start, portrait.frame_end = performance.FIRST, performance.LAST
         self.report({"INFO"}, f"Frames {performance.FIRST} to {performance.LAST} are keyed; now render them")
-        for note in key_notes.of_rig(portrait.rig):
+        for note in (*over_strips, *key_notes.of_rig(portrait.rig)):
             self.report({"WARNING"}, note)
         return {"FINISHED"}
 

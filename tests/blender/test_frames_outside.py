@@ -283,6 +283,30 @@ def test_what_is_told_is_of_the_face_alone_and_of_each_channel(portrait: Any) ->
     assert "their keys do nothing: remove the drivers of eyeBlinkLeft, jawOpen" in note
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["two_takes", "held"])
+def test_frames_that_an_action_takes_from_the_nla_are_told_and_pushing_it_down_keeps_them(
+    portrait: Any, held: bool
+) -> None:
+    """One action cannot leave frames beside its own keys to the strips under it."""
+    pushed_down(portrait)
+    rig = portrait.rig
+    if held:  # by an action of other channels
+        rig.keyframe_insert('["mouthClose"]', frame=1)
+    else:
+        rig.animation_data.action_extrapolation = "NOTHING"
+        for frame in (2, 3):
+            rig.keyframe_insert('["jawOpen"]', frame=frame)
+    before, was = rig.animation_data.action.copy(), points(portrait)
+    (note,) = told(portrait)
+    assert "jawOpen" in note and "push the action down" in note
+    assert not np.array_equal(points(portrait)[outside()], was[outside()])
+    animation = rig.animation_data
+    strip = animation.nla_tracks.new().strips.new("first", int(before.frame_range[0]), before)
+    strip.extrapolation, animation.action = "HOLD" if held else "NOTHING", None
+    assert not told(portrait)
+    np.testing.assert_array_equal(points(portrait)[outside()], was[outside()])
+
+
 def told(portrait: Any) -> tuple[str, ...]:
     rising = Controls(FRAMES, {"jawOpen": np.linspace(0, 1, len(FRAMES))}, ("jawOpen",))
     return keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, rising, 0.5, "captured").notes
