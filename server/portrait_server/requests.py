@@ -190,7 +190,7 @@ class Requests:
 
     def _adapt(self, session: Session, message: Adapt) -> Answer:
         engine = tunable(self._engines.get(message.engine, tuned=True))
-        images = [eight_bit(self._uploads.image(digest)) for digest in message.references]
+        images = [self._uploads.image(digest) for digest in message.references]
         return Progress(message.request, "queued", self._tunings.add(session, message.request, images, engine.checksum))
 
     def adapted(self, request: int, tuned: TunedPerson) -> Adapted:

@@ -15,6 +15,7 @@ from portrait_shared.messages import AdaptProgress, Progress
 from portrait_shared.personal import TunedPerson
 from portrait_shared.private_folders import PrivateFolder
 
+from portrait_server.images import eight_bit
 from portrait_server.sessions import Ledger, Session
 from portrait_server.tasks import Mailbox, News, Workers
 from portrait_server.tuning_process import Failure, Step, tune
@@ -54,11 +55,15 @@ class TuningJob:
         order = self._order
         if order is None:
             return None
+        images, checksum, device = order
         self._mailbox.tell(News(self.session, Progress(self.request, "running")))
+        photos = [eight_bit(image) for image in images]  # here, where a second of work keeps no other client waiting
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         with PrivateFolder() as folder, receiver:
-            process = context.Process(target=tune, args=(sender, *order, folder), name="portrait adapt", daemon=True)
+            process = context.Process(
+                target=tune, args=(sender, photos, checksum, device, folder), name="portrait adapt", daemon=True
+            )
             process.start()
             sender.close()  # so that the process's end is the pipe's
             try:

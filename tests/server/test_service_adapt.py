@@ -225,9 +225,12 @@ def test_a_tuning_begins_anew_where_the_server_has_crashed(
 
 
 def test_what_cannot_be_tuned_to_is_named(client: Client, photo: ReferenceImage) -> None:
-    faceless = ReferenceImage(np.full((80, 80, 3), 128, np.uint8))
+    faceless, deep = (
+        ReferenceImage(np.full((80, 80, 3), 128, np.uint8)),
+        ReferenceImage(photo.image.astype("<u2") * 257),
+    )
     with pytest.raises(PortraitError, match="photo 2") as caught:
-        client.adapt([photo, faceless]).result()
+        client.adapt([deep, faceless]).result()
     assert caught.value.code == ErrorCode.NO_FACE
     for photos in ([], [photo] * 33):
         with pytest.raises(PortraitError, match="1 to 32 photos") as caught:
