@@ -208,18 +208,6 @@ def strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> boo
     return nla_plays(rig) and (not curves or (not held and first <= min(frames) and max(frames) <= last))
 
 
-def locked_notes(paths: Sequence[str]) -> list[str]:
-    """What to tell of the data paths that `replace_range` left alone: a sentence, or nothing."""
-    if not paths:
-        return []
-    were = (
-        "1 locked channel was left as it is"
-        if len(paths) == 1
-        else f"{len(paths)} locked channels were left as they are"
-    )
-    return [f"{were}: {', '.join(paths[:3])}{' …' if len(paths) > 3 else ''}."]
-
-
 def _keep_action(rig: bpy.types.Object) -> None:
     before = rig.animation_data.action if rig.animation_data else None
     if before is not None and before.library is None:

@@ -56,7 +56,7 @@ def rig_state(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace) 
 
 
 def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) -> Iterator[tuple[int, bytes]]:
-    """Each frame with its key, which a channel with a curve gives as one that stands still at the same value."""
+    """Each frame with its key. A channel counts by its value alone, whether a curve gives that or it stands still."""
     curves, others = [], []
     for prefix, owner in (("", rig), ("data", rig.data)):
         for curve in compat.fcurves_of(owner):

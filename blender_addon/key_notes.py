@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import bpy
 
 from . import compat, head_turns
-from .animation import is_locked, locked_notes, moved_by_strips, nla_plays, strips_play_outside
+from .animation import is_locked, moved_by_strips, nla_plays, strips_play_outside
 from .rig_keys import all_channels, driven, name_of
 
 _SHOWN = 3
@@ -18,7 +18,20 @@ def of_rig(rig: bpy.types.Object) -> list[str]:
     """Sentences on the face's channels: those that are locked, so that new keys were not set, and `unseen`."""
     paths = face_paths(rig)
     locked = [curve.data_path for curve in compat.fcurves_of(rig) if curve.data_path in paths and is_locked(curve)]
-    return [*locked_notes(list(dict.fromkeys(locked))), *unseen(rig, paths)]
+    return [*left_alone(locked), *unseen(rig, paths)]
+
+
+def left_alone(locked: Iterable[str]) -> list[str]:
+    """What to tell of the data paths that `replace_range` left alone because they are locked: a sentence, or nothing."""
+    names = _names(locked)
+    if not names:
+        return []
+    were = (
+        "1 locked channel was left as it is"
+        if len(names) == 1
+        else f"{len(names)} locked channels were left as they are"
+    )
+    return [f"{were}: {_listed(names)}."]
 
 
 def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
@@ -41,13 +54,12 @@ def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
         names = _names(channels)
         if names:
             of = "1 channel is " if len(names) == 1 else f"{len(names)} channels are "
-            shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
             words = (
                 words
                 if len(names) == 1
                 else words.replace("its keys", "their keys").replace("the driver", "the drivers")
             )
-            notes.append(f"{of}{words.format(it=shown)}.")
+            notes.append(f"{of}{words.format(it=_listed(names))}.")
     return notes + _on_nla(rig)
 
 
@@ -70,7 +82,7 @@ def over_strips(rig: bpy.types.Object, paths: Collection[str], first: float, las
         return []
     return [
         f"Other frames than {first:g} to {last:g} have changed too: the action now holds there what NLA strips moved "
-        f"({', '.join(names[:_SHOWN])}{' …' if len(names) > _SHOWN else ''}). To let them play, undo, push the action down "
+        f"({_listed(names)}). To let them play, undo, push the action down "
         "in the Nonlinear Animation editor, and do this again."
     ]
 
@@ -82,6 +94,10 @@ def face_paths(rig: bpy.types.Object) -> set[str]:
 
 def _names(paths: Iterable[str]) -> list[str]:
     return sorted({name_of(path) for path in paths})
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
 def _on_nla(rig: bpy.types.Object) -> list[str]:

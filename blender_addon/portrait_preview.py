@@ -191,8 +191,8 @@ class LivePreview:
         self._settles_at = time.monotonic() + _SETTLE_SECONDS
 
     def _settle(self) -> None:
-        """At once, for the next thing that the user does may be to quit; once nothing has come for a while where the
-        picture is large or follows the mouse, which that would slow down."""
+        """Makes the picture one that needs no saving: a small one at once, because the user may quit next. A large one, or
+        one that follows the mouse, waits for a pause: each time costs some milliseconds."""
         if self._settles_at is None:
             return
         quick = self._last.shape[0] * self._last.shape[1] <= _QUICK_PIXELS and not _is_moving()

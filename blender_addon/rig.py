@@ -28,7 +28,7 @@ _SMALL_GROUPS = ("right_eye", "left_eye", "right_pupil", "left_pupil", "inner_li
 _MECHANISM_SIZE = 0.05  # of the distance between the outer eye corners
 _VERSION_KEY: Final = "talking_portrait_rig"
 _VERSION: Final = 2
-"""Of handles and hidden bones, kept with the bones; those that were made before it was kept are older.
+"""Of handles and hidden bones, kept as a property of the armature; a rig without the property is older.
 
 To be raised whenever `add_controls` makes of an older rig something that an animator sees.
 """

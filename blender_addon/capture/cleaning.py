@@ -8,8 +8,8 @@ import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES, shape_offsets
 from portrait_shared.landmarks import NAMES
 
-from .. import compat
-from ..animation import Curve, bone_path, breaks_of, locked_notes, property_path, replace_range, sampled
+from .. import compat, key_notes
+from ..animation import Curve, bone_path, breaks_of, property_path, replace_range, sampled
 from ..plane_space import PlaneSpace
 from ..problems import SceneError
 from ..rig import HEAD_BONE, face_width, rest_points
@@ -64,7 +64,7 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
         rig, f"{action.name} cleaned", curves, lambda path: False, min(span), max(span), keep_outside=False
     )
     kept = sum(len(curve.keys) for curve in curves)
-    return Report(kept, samples, error, (min(span), max(span)), tuple(locked_notes(locked)))
+    return Report(kept, samples, error, (min(span), max(span)), tuple(key_notes.left_alone(locked)))
 
 
 def _reaches(rest: np.ndarray, space: PlaneSpace) -> dict[str, float]:

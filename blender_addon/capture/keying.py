@@ -13,7 +13,7 @@ from portrait_shared.blendshapes import shape_offsets
 from portrait_shared.landmarks import NAMES
 
 from .. import head_turns, key_notes
-from ..animation import SLIDER_GROUP, Curve, bone_of, bone_path, locked_notes, property_path, replace_range, resting
+from ..animation import SLIDER_GROUP, Curve, bone_of, bone_path, property_path, replace_range, resting
 from ..plane_space import PlaneSpace
 from ..rig import HEAD_BONE, face_width, rest_points
 from ..sampling import check_rig
@@ -98,7 +98,7 @@ def key_controls(
     paths = owned | {curve.path for curve in curves}
     notes += key_notes.over_strips(rig, paths, first, last)
     _, locked = replace_range(rig, name, curves, owned.__contains__, first, last)
-    notes += [*locked_notes(locked), *key_notes.unseen(rig, paths)]
+    notes += [*key_notes.left_alone(locked), *key_notes.unseen(rig, paths)]
     _mark(scene, rig, controls, markers)
     return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
 

@@ -27,22 +27,19 @@ class Baked:
 
     Attributes:
         keys, samples: how many keys were set, and how many values they stand for.
-        locked: channels that were left alone because they are locked.
         frames: (first, last).
         notes: what the user should know, in sentences.
     """
 
     keys: int
     samples: int
-    locked: tuple[str, ...]
     frames: tuple[int, int]
     notes: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         words = f"Frames {self.frames[0]}–{self.frames[1]}: {self.keys} keys for {self.samples} values"
-        words += "; frames before and after are not driven any more"
-        return words + (f"; {len(self.locked)} locked channels were left alone" if self.locked else "")
+        return f"{words}; frames before and after are not driven any more"
 
 
 def bake(scene: bpy.types.Scene, portrait: Any, frames: range, tolerance_percent: float) -> Baked:
@@ -87,9 +84,9 @@ def bake(scene: bpy.types.Scene, portrait: Any, frames: range, tolerance_percent
         rig, f"{portrait.name} driven", curves, paths.__contains__, frames[0], frames[-1], keep_outside=False
     )
     driving.enabled = False
-    notes = tuple(key_notes.unseen(rig, paths))
+    notes = (*key_notes.left_alone(locked), *key_notes.unseen(rig, paths))
     count = sum(len(curve.keys) for curve in curves)
-    return Baked(count, len(curves) * len(at), tuple(locked), (frames[0], frames[-1]), notes)
+    return Baked(count, len(curves) * len(at), (frames[0], frames[-1]), notes)
 
 
 def _sampled(

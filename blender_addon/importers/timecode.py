@@ -88,7 +88,7 @@ def _rows_a_second(times: np.ndarray, rate: float) -> float:
     measured = 1 / float(np.median(steps))
     # Parts of a frame tremble: over the whole take they hardly count. A step may stand for several, whose rows are lost.
     measured = float(np.maximum(np.round(steps * measured), 1).sum() / steps.sum())
-    if abs(measured / rate - 1) <= float(np.ptp(steps) / steps.sum()):  # as near as the trembling lets it be told
+    if abs(measured / rate - 1) <= float(np.ptp(steps) / steps.sum()):  # the trembling hides a smaller difference
         return rate
     nearest = min((*_ROW_RATES, rate), key=lambda known: abs(known / measured - 1))
     return nearest if abs(nearest / measured - 1) < 0.01 else measured

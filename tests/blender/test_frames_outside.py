@@ -259,7 +259,7 @@ def jaw_curve(rig: Any) -> Any:
 @pytest.mark.parametrize(
     ("hinder", "said"),
     (
-        (mute, "muted"), (modify, "modifiers"), (repeat, "Cycles"), (drive, "driver of jawOpen"), (lock, "locked"),
+        (mute, "muted"), (modify, "modifiers"), (repeat, "Cycles"), (drive, "driver of jawOpen"), (lock, "left as it is: jawOpen."),
         (play_alone, "solo"), (add_up, "mixed with the NLA"),
     ),
 )  # fmt: skip
