@@ -20,10 +20,10 @@ from .properties import portraits_of
 _TUNING: Final = "personal"
 _FOLDER: Final = "output_folder"
 
-_texts_before: dict[tuple[str, str], str] = {}
-"""What each text was that was changed for the save at hand, by its name and what it is now.
+_texts_before: dict[tuple[str, ...], str] = {}
+"""What each text was that was changed for the save at hand, by its place, see `_texts`.
 
-The holders themselves are not kept: between two handlers, Blender may move them in memory.
+What holds it is not kept itself: between two handlers, Blender may move it in memory.
 """
 
 
@@ -37,36 +37,36 @@ def keep_for(blend: Path) -> None:
     _texts_before.clear()
     beside, before = blend.parent, bpy.data.filepath
     moves = bool(before) and os.path.realpath(beside) != os.path.realpath(Path(before).parent)
-    for holder, name, text in _texts():
+    for place, holder, name, text in _texts():
         if not text.startswith("//"):
             path = stored_paths.stored(stored_paths.full(text), beside)
             kept = text if path.startswith("//..") else path
         else:
             kept = stored_paths.stored(stored_paths.full(text), beside) if moves and name == _TUNING else text
         if kept != text:
-            _texts_before[name, kept] = text
+            _texts_before[place] = text
             _set(holder, name, kept)
 
 
 def put_back() -> None:
     """Undoes `keep_for` where a copy was saved, or nothing: the open file is where it was."""
-    for holder, name, text in _texts():
-        if (name, text) in _texts_before:
-            _set(holder, name, _texts_before[name, text])
+    for place, holder, name, _ in _texts():
+        if place in _texts_before:
+            _set(holder, name, _texts_before[place])
 
 
-def _texts() -> Iterator[tuple[Any, str, str]]:
-    """What holds a path, under which name, and the path."""
+def _texts() -> Iterator[tuple[tuple[str, ...], Any, str, str]]:
+    """Each path: where it is in the file, in names; what holds it; under which name; and the path."""
     for scene in bpy.data.scenes:
         if scene.library is not None:
             continue
         for portrait in portraits_of(scene).items:
             for name in (_TUNING, _FOLDER):
                 if text := getattr(portrait, name):
-                    yield portrait, name, text
+                    yield (scene.name, portrait.uid, name), portrait, name, text
             for strip in sequencer.find_strips(portrait.uid):
                 if text := strip.get(sequencer.FOLDER_SETTING):
-                    yield strip, sequencer.FOLDER_SETTING, text
+                    yield (strip.id_data.name, "strip", strip.name), strip, sequencer.FOLDER_SETTING, text
 
 
 def _set(holder: Any, name: str, text: str) -> None:

@@ -128,6 +128,17 @@ def test_a_copy_is_right_and_the_open_file_as_it_was(project: Path) -> None:
     assert tuning() == project / "tuned" / "anna.safetensors"
 
 
+def test_a_copy_leaves_each_portrait_its_own_folder(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Also where two differ now and are the same for the copy."""
+    other = tmp_path_factory.mktemp("other")
+    second = bpy.context.scene.talking_portraits.add("berta")
+    first = next(each for each in bpy.context.scene.talking_portraits.items if each.uid != second.uid)
+    first.output_folder, second.output_folder = str(other / "takes" / "one"), "//takes/one"
+    bpy.ops.wm.save_as_mainfile(filepath=str(other / "copy.blend"), copy=True)
+    found = {each.name: each.output_folder for each in bpy.context.scene.talking_portraits.items}
+    assert found == {"anna": str(other / "takes" / "one"), "berta": "//takes/one"}
+
+
 def test_a_copy_of_a_file_that_was_never_saved(scene: Any, tmp_path: Path, write: Any) -> None:
     portrait_parts.add(scene, str(write(tmp_path / "anna.png", np.zeros((64, 96, 3), np.uint8))))
     choose(tmp_path, write)
