@@ -20,6 +20,7 @@ from portrait_shared.private_folders import PrivateFolder
 _SOCKET_PATH_BYTES: Final = 107  # sun_path holds 108 on Linux, 104 on macOS; the last is a zero
 _MACOS_SOCKET_PATH_BYTES: Final = 103
 _IPC: Final = "ipc://"
+_LAST_PORT: Final = 65535
 _BACKLOG: Final = socket.SOMAXCONN
 """Where it is full, a client that connects is told at once that nobody is there."""
 
@@ -73,6 +74,21 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
     return Endpoint("tcp://127.0.0.1:*")
 
 
+def client_address(bind: str) -> str:
+    """What a client on another machine connects to.
+
+    Raises:
+        PortraitError: NOT_ALLOWED for an address that is none, or that is not one machine's and one port's.
+    """
+    address = _tcp(bind).address
+    if address.endswith(":*") or reachable_address(address) != address:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED, f"No client can connect to {bind}: it names no machine, or no port.",
+            "Give --bind the name or address of this machine, as others reach it, and the port that the server will have.",
+        )  # fmt: skip
+    return address
+
+
 def listen(address: str) -> tuple[socket.socket, str]:
     """A socket that listens, and never blocks; where it does, with the port that the system chose.
 
@@ -115,9 +131,11 @@ def reachable_address(endpoint: str) -> str:
 
 def _tcp(bind: str) -> Endpoint:
     match = re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(\d{1,5}|\*)", bind)
-    if not match:
+    if not match or (match[2] != "*" and int(match[2]) > _LAST_PORT):  # the system would take what is left of it
         raise PortraitError(
-            ErrorCode.NOT_ALLOWED, f"{bind!r} is not an address.", "Write tcp://127.0.0.1:PORT, PORT 0 for a free one."
+            ErrorCode.NOT_ALLOWED,
+            f"{bind!r} is not an address.",
+            f"Write tcp://127.0.0.1:PORT, PORT from 1 to {_LAST_PORT} or 0 for a free one.",
         )
     host = "127.0.0.1" if match[1] == "localhost" else match[1]
     port = "*" if match[2] in ("0", "*") else match[2]

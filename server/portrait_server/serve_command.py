@@ -24,7 +24,7 @@ from portrait_shared.private_folders import sweep_folders
 from portrait_shared.protocol import PROTOCOL_VERSION
 
 from portrait_server.authentication import KeyRing, write_new_keys
-from portrait_server.binding import Endpoint, choose_endpoint, reachable_address
+from portrait_server.binding import Endpoint, choose_endpoint, client_address, reachable_address
 from portrait_server.descriptors import raise_descriptor_limit
 from portrait_server.device import DEVICES, resolve_device
 from portrait_server.door import MAX_CONNECTIONS, Door
@@ -112,7 +112,7 @@ def _serve(
 def _new_keys(asked: argparse.Namespace) -> int:
     if asked.bind is None:
         raise PortraitError(ErrorCode.NOT_ALLOWED, "The client must know where the server is.", "Give --bind too.")
-    client_file = write_new_keys(asked.new_keys, asked.bind)
+    client_file = write_new_keys(asked.new_keys, client_address(asked.bind))
     print(f"Saved: {asked.new_keys}\nSaved: {client_file} (carry it to the client's machine by a safe way)")
     return 0
 
@@ -135,7 +135,8 @@ def _ring(endpoint: Endpoint, keys: Path | None) -> KeyRing | None:
     if not endpoint.loopback:
         raise PortraitError(
             ErrorCode.NOT_ALLOWED, f"{endpoint.address} can be reached from other machines, which needs keys.",
-            "Make keys with `portrait serve --bind ADDRESS --new-keys FILE` and give them with --keys FILE.",
+            "Make keys with `portrait serve --bind ADDRESS --new-keys FILE`, with the address at which others reach this "
+            "machine, and give them with --keys FILE.",
         )  # fmt: skip
     return KeyRing.new()
 

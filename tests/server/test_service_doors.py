@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import zmq
 from portrait_server.authentication import KeyRing, write_new_keys
+from portrait_server.binding import choose_endpoint
+from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
@@ -121,6 +123,24 @@ def test_made_keys_let_another_machines_client_in(serve: Serve, tmp_path: Path) 
         with Client(Connection.load(way)) as client:
             assert client.echo() > 0
     assert (keys.stat().st_mode & 0o077) == 0
+
+
+@pytest.mark.parametrize(
+    "address", ["studio", "ipc:///tmp/x", "tcp://0.0.0.0:5555", "tcp://*:5555", "tcp://[::]:5555", "tcp://10.0.0.7:0",
+                "tcp://10.0.0.7:*", "tcp://10.0.0.7:99999"]
+)  # fmt: skip
+def test_no_keys_are_made_for_where_no_client_gets_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    assert main(["serve", "--new-keys", str(tmp_path / "studio.json"), "--bind", address]) == 1
+    assert address in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_a_port_that_is_none_is_not_taken_for_another() -> None:
+    with pytest.raises(PortraitError, match="not an address") as caught:
+        choose_endpoint("tcp://127.0.0.1:65536", Path("connection.json"))
+    assert caught.value.code == ErrorCode.NOT_ALLOWED
+    assert choose_endpoint("tcp://127.0.0.1:65535", Path("connection.json")).loopback
 
 
 def test_keys_are_made_for_both_ends_or_for_none(tmp_path: Path) -> None:
