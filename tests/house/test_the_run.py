@@ -93,6 +93,22 @@ def test_what_no_other_blender_runs_is_run_beside_the_server() -> None:
     assert "test_the_servers_state_is_one_line" not in collected, "which the other Blenders run"
 
 
+@pytest.mark.parametrize("newest", ["skipped", "ok"])
+def test_without_another_blender_the_extension_is_tested_here(monkeypatch: pytest.MonkeyPatch, newest: str) -> None:
+    outcomes = {"Blender 4.2": "skipped", "Blender 5.2": newest}
+    ran: dict[str, list[str]] = {}
+
+    def run(name: str, command: list[str], jobs: int = 1) -> str:
+        ran[name] = command
+        return outcomes.get(name, "FAILED" if "other Blenders" in name else "ok")
+
+    monkeypatch.setattr(run_all, "run", run)
+    monkeypatch.setattr(sys, "argv", ["run_all.py"])
+    assert run_all.main() == (newest == "skipped")
+    here = [command for command in ran.values() if "not servers_environment" in command]
+    assert [set(run_all.files_of("blender")) <= set(command) for command in here] == [True] * (newest == "skipped")
+
+
 def test_a_suite_that_vanishes_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     first, *rest = run_all.SUITES
     monkeypatch.setattr(run_all, "SUITES", ("gone", *rest))
