@@ -56,7 +56,7 @@ def deep_picture(
     if stored is None:
         return None
     colours, alpha = stored
-    if turn in _TURNS:
+    if turn in _TURNS and image.format != "TIFF":  # which OpenCV turns itself, though it was asked for what is stored
         colours = _TURNS[turn](colours)
         alpha = None if alpha is None else _TURNS[turn](alpha)
     deep = _in_srgb(colours, alpha, profile, shallow)

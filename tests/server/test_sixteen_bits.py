@@ -72,6 +72,15 @@ def test_they_stand_upright(orientation: int) -> None:
     np.testing.assert_array_equal(eight_bit(deep), decode_image(png, ".png"))
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiffs_stand_upright(orientation: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.fromarray(ramp()[..., 2]).save(path, tiffinfo={0x0112: orientation})
+    deep = read_image(path, 16)
+    assert len(np.unique(deep)) > 2000
+    np.testing.assert_array_equal(eight_bit(deep), read_image(path))
+
+
 def srgb(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
