@@ -202,10 +202,11 @@ def moved_by_strips(rig: bpy.types.Object) -> set[tuple[str, int]]:
 
 def strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> bool:
     """Whether the frames outside are the NLA's alone: the rig's action has no keys there, and is not held there."""
-    curves = compat.fcurves_of(rig) if nla_plays(rig) else []
-    held = rig.animation_data is not None and rig.animation_data.action_extrapolation != "NOTHING"
-    frames = [frame for curve in curves for frame in curve.range()]
-    return nla_plays(rig) and (not curves or (not held and first <= min(frames) and max(frames) <= last))
+    if not nla_plays(rig):
+        return False
+    held = rig.animation_data.action_extrapolation != "NOTHING"
+    frames = [frame for curve in compat.fcurves_of(rig) for frame in curve.range()]
+    return not frames or (not held and first <= min(frames) and max(frames) <= last)
 
 
 def _keep_action(rig: bpy.types.Object) -> None:

@@ -32,6 +32,7 @@ from ..sampling import check_rig
 from .common import (
     AsksForFile,
     AsksForPicture,
+    NeedsIdle,
     NeedsPortrait,
     OnPortrait,
     active_portrait,
@@ -119,19 +120,10 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
             self.report({"WARNING"}, f"“{covering[0]}” stands before the portrait: hide it, or press / on the numpad")
 
 
-class _FindsFace(OnPortrait):
+class _FindsFace(NeedsIdle, OnPortrait):
     """Operators that look for a face on the photo."""
 
     _again = False
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if job_queue.active_of(active_portrait(context).uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         portrait.face = self.face

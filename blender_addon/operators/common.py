@@ -64,8 +64,8 @@ class NeedsFace(NeedsPortrait):
         return True
 
 
-class NeedsFreePortrait(NeedsFace):
-    """Operators for a portrait with a face, on which nothing works now."""
+class NeedsIdle(NeedsPortrait):
+    """Operators for a portrait on which nothing works now."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -75,6 +75,10 @@ class NeedsFreePortrait(NeedsFace):
             cls.poll_message_set("The portrait is being worked on")
             return False
         return True
+
+
+class NeedsFreePortrait(NeedsIdle, NeedsFace):
+    """Operators for a portrait with a face, on which nothing works now."""
 
 
 class OnPortrait(NeedsPortrait):

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.renderer import Renderer
+from portrait_server.engines.base import Reference
+from portrait_server.engines.warp import WarpEngine, WarpPortrait
 from portrait_shared.client import Client, PortraitHandle, ReferenceImage
 from portrait_shared.connection import Connection
 from portrait_shared.errors import PortraitError
@@ -40,6 +42,17 @@ def server() -> Iterator[ServerProcess]:
     server = ServerProcess(COMMAND, device="cpu")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def engine() -> WarpEngine:
+    return WarpEngine()
+
+
+@pytest.fixture(scope="module")
+def portrait(engine: WarpEngine, photo: np.ndarray, points: np.ndarray) -> WarpPortrait:
+    """Of the module's own `photo`, whose landmarks are `points`."""
+    return engine.prepare([Reference(photo, points)])
 
 
 @pytest.fixture

@@ -31,11 +31,6 @@ from tests.posing import brows_raised, turned
 SIDE = 512
 
 
-@pytest.fixture(scope="module")
-def engine() -> WarpEngine:
-    return WarpEngine()
-
-
 def scene_of(engine: WarpEngine, photo: np.ndarray) -> tuple[Scene, np.ndarray]:
     """The photo's layers and its landmarks (70, 3)."""
     detector = MediaPipeDetector()

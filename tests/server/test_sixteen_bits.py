@@ -145,16 +145,6 @@ def poses(points: np.ndarray) -> np.ndarray:
     return np.stack([points, turned(points, yaw=20), looking(speaking(points, 0.3), 0.2)])
 
 
-@pytest.fixture(scope="module")
-def engine() -> WarpEngine:
-    return WarpEngine()
-
-
-@pytest.fixture(scope="module")
-def portrait(engine: WarpEngine, photo: np.ndarray, points: np.ndarray) -> WarpPortrait:
-    return engine.prepare([Reference(photo, points)])
-
-
 def check_frames(frames: np.ndarray, shallow: np.ndarray, photo: np.ndarray, most: float) -> None:
     """Frames of 16 bits beside those of the same photo in 8: rest first, then other poses."""
     assert frames.dtype == np.uint16 and shallow.dtype == np.uint8

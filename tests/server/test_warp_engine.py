@@ -31,16 +31,6 @@ def points(photo: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def engine() -> WarpEngine:
-    return WarpEngine()
-
-
-@pytest.fixture(scope="module")
-def portrait(engine: WarpEngine, photo: np.ndarray, points: np.ndarray) -> WarpPortrait:
-    return engine.prepare([Reference(photo, points)])
-
-
-@pytest.fixture(scope="module")
 def shut_mouth(engine: WarpEngine, photo: np.ndarray, points: np.ndarray) -> tuple[WarpPortrait, np.ndarray]:
     """A portrait whose lips are closed: the photo's smile, cut shut along the lips' line; and its points."""
     target = points.copy()

@@ -31,16 +31,6 @@ def points(photo: np.ndarray) -> np.ndarray:
     return face.points
 
 
-@pytest.fixture(scope="module")
-def engine() -> WarpEngine:
-    return WarpEngine()
-
-
-@pytest.fixture(scope="module")
-def portrait(engine: WarpEngine, photo: np.ndarray, points: np.ndarray) -> WarpPortrait:
-    return engine.prepare([Reference(photo, points)])
-
-
 def frame(engine: WarpEngine, portrait: WarpPortrait, target: np.ndarray, matte: bool = False) -> np.ndarray:
     return engine.render(portrait, target[None], SIZE, matte)[0]
 
