@@ -87,9 +87,8 @@ def _in_srgb(
     if convert is None or colours.shape[:2] != shallow.shape[:2]:
         return None
     deep = np.empty(shallow.shape, np.uint16)
-    for stored, shown, row in zip(
-        colours, shallow, deep, strict=True
-    ):  # a huge photo is never held in floats as a whole
+    # Row by row: a huge photo is never held in floats as a whole.
+    for stored, shown, row in zip(colours, shallow, deep, strict=True):
         row[:, :3] = convert(stored)
         # Of the same bits that the 8 have: where a profile is linear, what lies below them is many levels in the dark.
         if not _alike(convert(widened(stored >> 8)), shown[:, :3]):

@@ -8,6 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from portrait_server.picture_profiles import srgb_encoded
+
 PQ: Final = 16
 HLG: Final = 18
 """Transfer characteristics by their numbers in ITU-T H.273."""
@@ -59,5 +61,4 @@ def _srgb() -> np.ndarray:
     light = np.linspace(0, 1, 4096) ** 2 * _BRIGHTEST
     room = 1 - _KNEE
     light = np.where(light <= _KNEE, light, _KNEE + room * np.tanh((light - _KNEE) / room))
-    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.round(255 * encoded).astype(np.uint8)
+    return np.round(255 * srgb_encoded(light)).astype(np.uint8)

@@ -21,6 +21,7 @@ from portrait_server.picture_profiles import (
     matrix_profile,
     of_code_points,
     srgb_curve,
+    srgb_encoded,
 )
 
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
@@ -125,9 +126,7 @@ def to_srgb_16(profile_bytes: bytes | None, grey: bool) -> Callable[[np.ndarray]
     def convert(colours: np.ndarray) -> np.ndarray:
         channels = _three(colours).T
         light = np.stack([curve[channel] for curve, channel in zip(curves, channels, strict=True)], -1) @ matrix.T
-        light = np.clip(light, 0, 1)
-        encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-        return np.round(65535 * encoded).astype(np.uint16)
+        return np.round(65535 * srgb_encoded(np.clip(light, 0, 1))).astype(np.uint16)
 
     return convert
 

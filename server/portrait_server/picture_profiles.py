@@ -134,6 +134,11 @@ def _light(curve: bytes) -> np.ndarray:
     return np.where(code >= d, np.maximum(a * code + b, 0) ** g + e, c * code + f)
 
 
+def srgb_encoded(light: np.ndarray) -> np.ndarray:
+    """Codes from 0 to 1 of linear light (…) from 0 to 1, by IEC 61966-2-1."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
 def srgb_curve() -> np.ndarray:
     """(N,) linear light of IEC 61966-2-1."""
     value = np.linspace(0, 1, _TABLE_ENTRIES)

@@ -17,6 +17,7 @@ from portrait_shared.rendering import store_frames
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
+from portrait_server.arguments import whole_number
 from portrait_server.images import read_image
 
 _MAX_SIDE = 4096
@@ -34,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
     )
     parser.add_argument(
-        "--size", type=_side, metavar="N", help="longer side of the frames in pixels (default: as the track)"
+        "--size",
+        type=whole_number(16, _MAX_SIDE, f"a side of 16 to {_MAX_SIDE} pixels"),
+        metavar="N",
+        help="longer side of the frames in pixels (default: as the track)",
     )
     parser.add_argument("--engine", metavar="NAME", help="what draws the frames (default: the server's)")
     parser.add_argument("--personal", type=Path, metavar="FILE",
@@ -118,12 +122,6 @@ def _client(asked: argparse.Namespace) -> Client:
             "Start one with `portrait serve`, or leave out --connect.",
         )  # fmt: skip
     return Client(connection, name="portrait render")
-
-
-def _side(text: str) -> int:
-    if not text.strip().isdecimal() or not 16 <= (side := int(text[:20])) <= _MAX_SIDE:
-        raise argparse.ArgumentTypeError(f"a side of 16 to {_MAX_SIDE} pixels is needed")
-    return side
 
 
 def _output_size(size: tuple[int, int], longer_side: int | None) -> tuple[int, int]:

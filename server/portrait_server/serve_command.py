@@ -23,6 +23,7 @@ from portrait_shared.launcher import find_server
 from portrait_shared.private_folders import sweep_folders
 from portrait_shared.protocol import PROTOCOL_VERSION
 
+from portrait_server.arguments import whole_number
 from portrait_server.authentication import KeyRing, write_new_keys
 from portrait_server.binding import Endpoint, choose_endpoint, client_address, reachable_address
 from portrait_server.descriptors import raise_descriptor_limit
@@ -46,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connection-file", type=Path, default=None, metavar="FILE",
                         help="where to write how the server is reached (default: your own, which clients find)")  # fmt: skip
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--parent-pid", type=_process, metavar="PID", help="stop when that process has ended")
+    parser.add_argument("--parent-pid", type=whole_number(1, 2**31 - 1, "a process's number"), metavar="PID",
+                        help="stop when that process has ended")  # fmt: skip
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="(default: one a run in your log folder)")
     parser.add_argument("--keys", type=Path, metavar="FILE",
@@ -183,12 +185,6 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 def _without_following(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
-
-
-def _process(text: str) -> int:
-    if not text.strip().isdecimal() or not 0 < (number := int(text[:20])) < 2**31:
-        raise argparse.ArgumentTypeError("a process's number is needed")
-    return number
 
 
 def _watch(pid: int) -> Callable[[], bool]:
