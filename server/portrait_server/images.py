@@ -104,20 +104,6 @@ def eight_bit(image: np.ndarray) -> np.ndarray:
     return image if image.dtype == np.uint8 else (image >> 8).astype(np.uint8)
 
 
-def check_array(image: np.ndarray) -> None:
-    """Refuses what is not a picture of a size that `read_image` would return.
-
-    Raises:
-        PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or 0 in image.shape:
-        raise PortraitError(
-            ErrorCode.BAD_IMAGE,
-            f"A picture is an array (height, width, 3 or 4) of 8-bit values, not {image.dtype} {image.shape}.",
-        )
-    check_size("The picture", image.shape[1], image.shape[0])
-
-
 def is_picture(path: str | os.PathLike[str]) -> bool:
     """Whether the file is a still picture, rather than a video or an animation; a damaged one counts by its name, and one
     of a kind that is refused, raw or of light, is one too: `read_image` says why."""

@@ -9,13 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from portrait_server.detectors.registry import (
-    FACE_ALIGNMENT_WEIGHTS,
-    create_detector,
-    default_detector_name,
-    detector_names,
-    missing_face_alignment_weights,
-)
+from portrait_server.detectors.face_alignment_weights import FACE_ALIGNMENT_WEIGHTS, missing_face_alignment_weights
+from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_shared.errors import ErrorCode, PortraitError
 
 

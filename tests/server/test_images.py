@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from portrait_server.images import check_array, is_picture, opaque, read_image
+from portrait_server.images import is_picture, opaque, read_image
 from portrait_shared.errors import ErrorCode, PortraitError
 
 WIDTH, HEIGHT = 40, 24
@@ -217,7 +217,7 @@ def test_damaged_bytes_never_raise_anything_else(tmp_path: Path) -> None:
                 pixels = read_image(path)
             except PortraitError:
                 continue
-            check_array(pixels)
+            assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] in (3, 4) and pixels.size
 
 
 def test_what_is_no_picture(tmp_path: Path) -> None:
@@ -262,21 +262,6 @@ def test_opaque_puts_transparency_over_grey() -> None:
     image[0, :, :3] = 200
     image[0, :, 3] = (0, 128, 255)
     np.testing.assert_array_equal(opaque(image)[0, :, 0], [127, 164, 200])
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((4, 4, 2), np.uint8),
-        np.zeros((0, 4, 3), np.uint8),
-    ],
-)
-def test_arrays_that_are_no_picture(image: np.ndarray) -> None:
-    with pytest.raises(PortraitError) as caught:
-        check_array(image)
-    assert caught.value.code is ErrorCode.BAD_IMAGE
 
 
 def test_pictures_are_told_by_name_or_content(tmp_path: Path) -> None:

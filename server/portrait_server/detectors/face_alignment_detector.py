@@ -16,8 +16,11 @@ import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.face_alignment_weights import (
+    face_alignment_weights_folder,
+    missing_face_alignment_weights,
+)
 from portrait_server.detectors.pupils import with_pupils
-from portrait_server.detectors.registry import face_alignment_weights_folder, missing_face_alignment_weights
 from portrait_server.detectors.turns import UprightCheck
 
 _SEARCH_MAX_PIXELS = 1024

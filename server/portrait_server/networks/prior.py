@@ -96,20 +96,6 @@ class Motion:
 
 
 @torch.no_grad()
-def prior_flow(reference_points: torch.Tensor, target_points: torch.Tensor, side: int) -> torch.Tensor:
-    """For each target pixel its position in the reference, both aligned.
-
-    Args:
-        reference_points, target_points: (B, 70, 3) pixels of the aligned frame.
-        side: of the frame.
-
-    Returns:
-        (B, side, side, 2) float32 x and y, pixels.
-    """
-    return flow_pixels(fit_motion(reference_points[:, None], target_points, side), side)[:, 0]
-
-
-@torch.no_grad()
 def flow_pixels(motion: Motion, side: int) -> torch.Tensor:
     """The motion (B, K, side, side, 2) at every pixel, in pixels; computed on at most `CELLS` cells a side."""
     cells = min(side, CELLS)

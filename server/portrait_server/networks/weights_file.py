@@ -118,11 +118,6 @@ class _NoInitialisation(TorchFunctionMode):
         return function(*arguments, **(options or {}))
 
 
-def read_info(path: Path) -> WeightsInfo:
-    """What a file says of itself. Raises: as `load`."""
-    return _info(path, _opened(path)[1])
-
-
 def _opened(path: Path) -> tuple[bytes, Header]:
     if not os.path.isfile(path):
         raise PortraitError(ErrorCode.WEIGHTS_MISSING, f"There is no weights file {path}.", _REMEDY)

@@ -7,11 +7,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from portrait_server.networks.prior import fit_motion, flow_pixels, prior_flow
+from portrait_server.networks.prior import fit_motion, flow_pixels
 
 from tests.posing import blinking, speaking, turned
 
 SIDE = 256
+
+
+def prior_flow(reference: torch.Tensor, target: torch.Tensor, side: int) -> torch.Tensor:
+    """For each pixel of targets (B, 70, 3) its position in one reference (B, 70, 3) each: (B, side, side, 2) pixels."""
+    return flow_pixels(fit_motion(reference[:, None], target, side), side)[:, 0]
 
 
 def flow_of(reference: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def test_a_run_is_ended_gone_on_with_and_begun_from(
     assert further < _STEPS and log(output)[-1]["time"] - resumed["time"] >= 0.6, "0.01 minutes ended it, not its steps"
 
     weights = output / "last.safetensors"
-    assert weights_file.read_info(weights).step == further
+    assert weights_file.load(weights)[1].step == further
     interrupted(started(configuration, "--output", other, "--from", weights), other, signal.SIGINT)
     begun = next(line for line in log(other) if line["event"] == "start")
     assert begun["step"] == 0 and len(checkpoints.find(other)) == 1

@@ -185,7 +185,7 @@ def test_networks_of_small_frames_go_on_in_larger_ones(tiny: Tiny, tmp_path: Pat
     larger = dataclasses.replace(made, network=dataclasses.replace(made.network, side=2 * made.network.side))
     trainer = Trainer(larger, tmp_path / "large", Team("cpu"), resume=False, weights=weights)
     trainer.run(stop=lambda: trainer.progress.step >= 1)
-    written = weights_file.read_info(tmp_path / "large" / "last.safetensors").configuration
+    written = weights_file.load(tmp_path / "large" / "last.safetensors")[1].configuration
     assert (written.side, written.embedder_side) == (128, 64)
 
 
