@@ -209,8 +209,10 @@ class Client(Conversation):
         checked = check_frame_points(points, numbers, portrait.size)
         if window is None:
             window = max(_LEAST_WINDOW, 2 * portrait.batch_size)
+        prepare_again = partial(self.prepare, portrait.references, engine=portrait.engine, personal=portrait.personal)
         return RenderStream(
-            self, portrait, checked, numbers, size or portrait.size, matte, encoding, max(1, min(window, MAX_WINDOW))
+            self, portrait, prepare_again, checked, numbers, size or portrait.size, matte, encoding,
+            max(1, min(window, MAX_WINDOW)),
         )  # fmt: skip
 
     def frame_digest(

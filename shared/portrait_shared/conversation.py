@@ -56,11 +56,11 @@ class Conversation:
         self._streams[job] = stream
         return job
 
-    def leave(self, job: int | None, generation: int) -> None:
-        """Ends a stream's job, on the server too if it is still the one that was asked."""
+    def leave(self, job: int | None, *, tell: bool) -> None:
+        """Ends a stream's job; where `tell`, on the server too."""
         if job is None or self._streams.pop(job, None) is None:
             return
-        if self.link.channel is not None and generation == self.link.generation:
+        if self.link.channel is not None and tell:
             with contextlib.suppress(ServerLost):  # the job ends with the connection; whoever asks next mends that
                 self.link.channel.send(Cancel(self.new_request(), job))
 
