@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from portrait_shared.blendshapes import ARKIT_NAMES
-from portrait_shared.landmarks import INDEX_OF, LANDMARK_COUNT, MIRROR, NAMES
+from portrait_shared.landmarks import INDEX_OF, LANDMARK_COUNT, MESH_VERTICES, MIRROR, NAMES
 
 HEAD: Final = "head"
 TARGETS: Final = (HEAD, *NAMES)
@@ -58,16 +58,6 @@ _RIGIFY_PREFIXES: Final = ("DEF-", "", "ORG-")
 """The bones that deform are where the rig's whole motion ends up; a metarig has no prefixes."""
 _HEADS: Final = ("head", "def-spine.006", "spine.006", "org-spine.006", "def-head")
 
-# fmt: off
-_MEDIAPIPE: Final = (
-    127, 234, 93, 132, 58, 136, 150, 176, 152, 400, 379, 365, 288, 361, 323, 454, 356,  # jaw
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,  # brows
-    168, 6, 195, 4, 240, 97, 2, 326, 460,  # nose
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,  # eyes
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,  # lips
-    468, 473,  # pupils
-)
-# fmt: on
 _NUMBERED: Final = re.compile(r"(.*?)[ ._-]*(\d+)")
 _IBUG_PREFIXES: Final = frozenset(
     ("", "ibug", "dlib", "landmark", "landmarks", "lm", "face_landmark", "face_landmarks", "facial_landmark")
@@ -139,7 +129,7 @@ def _numbered(names: list[str]) -> dict[str, Match]:
         if not known or len(numbers) < _FEWEST_NUMBERS:
             continue
         if prefix in _MEDIAPIPE_PREFIXES or max(numbers) > LANDMARK_COUNT:
-            order = dict(enumerate(_MEDIAPIPE))
+            order = dict(enumerate(MESH_VERTICES))
         else:  # iBUG counts from 1, dlib the same points from 0
             first = 0 if 0 in numbers or prefix == "dlib" else 1
             order = {index: index + first for index in INDEX_OF.values()}

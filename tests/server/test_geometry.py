@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
 from portrait_server.geometry.face_mesh import (
     BROWS,
     EYES,
@@ -22,7 +21,7 @@ from portrait_server.geometry.pose import fit_pose, rotation_of
 from portrait_server.geometry.raster import Window, backward_offsets
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, visible_depth
 from portrait_server.geometry.spread import spread_weights
-from portrait_shared.landmarks import STABLE
+from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from tests.posing import blinking, turned
 

@@ -8,12 +8,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-from portrait_shared.landmarks import GROUPS
+from portrait_shared.landmarks import GROUPS, MESH_VERTICES
 
 from portrait_server.corpora import detected
 from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
-from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import mediapipe.python.solutions.face_detection as mp_face_detection
 import mediapipe.python.solutions.face_mesh as mp_face_mesh
 import numpy as np
+from portrait_shared.landmarks import MESH_VERTICES
 
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.crops import crop_square
-from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.detectors.native_log import without_harmless_lines
 from portrait_server.detectors.turns import (
     UprightCheck,

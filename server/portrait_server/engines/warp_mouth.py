@@ -21,12 +21,11 @@ from portrait_server.engines.warp_opening import (
     opening_mask,
     patch_around,
 )
-from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
+from portrait_server.geometry.face_mesh import CHEEKS, LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import between, smoothstep
 
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
-_CHEEKS = (50, 101, 205, 280, 330, 425)
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
 _NEWLY_OPEN = 0.07  # growth of the opening, over its width, by which an inside must be drawn
 _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
@@ -190,7 +189,7 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
     wider = 2 * round(2 + wide / 20) + 1
     lips = mesh.vertices[[*UPPER_LIP[1], *LOWER_LIP[1]], :2] * scale
     lip = _colours_at(photo, lips)
-    skin = _colours_at(photo, mesh.vertices[list(_CHEEKS), :2] * scale)
+    skin = _colours_at(photo, mesh.vertices[list(CHEEKS), :2] * scale)
     return MouthLayer(
         texture=colour,
         known=cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80)),

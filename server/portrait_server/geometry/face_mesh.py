@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MediaPipe's dense face mesh: its triangles, its eyes' and mouth's rims, and a mean face in its form."""
+"""MediaPipe's dense face mesh: which of its vertices lie where, its triangles, and a mean face in its form.
+
+What vertices the 70 points lie on is in `portrait_shared.landmarks`.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,13 @@ LOWER_LIP: Final[tuple[tuple[int, ...], ...]] = (
 MOUTH: Final = (UPPER_LIP[-1], LOWER_LIP[-1])
 """Upper and lower rim of the mouth's opening, corner to corner, left to right."""
 
+FOREHEAD, CHIN = 10, 152
+"""The highest and the lowest vertex of the outline."""
+SIDES: Final = (234, 454)
+"""The outline's vertices beside the ears, at the picture's left and right: as far apart as the face is wide."""
+CHEEKS: Final = (50, 101, 205, 280, 330, 425)
+UPPER_LID_MIDDLES: Final = (159, 386)
+
 # Loops of three edges of the tesselation (around the nostrils' wings) that are no triangles.
 _NO_TRIANGLES = {(49, 64, 129), (279, 294, 358)}
 
@@ -76,7 +86,7 @@ def opening_triangles() -> np.ndarray:
 def mirrored_vertices() -> np.ndarray:
     """For each vertex (468,) the one at the same place of the face's other side."""
     face = neutral_mesh()[:VERTEX_COUNT]
-    other = face * (-1, 1, 1) + (2 * face[OVAL[0], 0], 0, 0)
+    other = face * (-1, 1, 1) + (2 * face[FOREHEAD, 0], 0, 0)
     return np.linalg.norm(other[:, None] - face, axis=2).argmin(1)
 
 

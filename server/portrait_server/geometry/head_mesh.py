@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from portrait_shared.landmarks import STABLE
+from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
-from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
-from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT, opening_triangles, skin_triangles
+from portrait_server.geometry.face_mesh import (
+    CHIN,
+    FOREHEAD,
+    OVAL,
+    SIDES,
+    UPPER_LID_MIDDLES,
+    VERTEX_COUNT,
+    opening_triangles,
+    skin_triangles,
+)
 from portrait_server.geometry.pose import Pose, fit_pose, smoothstep
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
@@ -20,7 +28,6 @@ _RINGS = (1.07, 1.16, 1.28, 1.43, 1.6, 1.8, 2.05, 2.35, 2.7, 3.1)
 # Where the head's pose starts and stops carrying a ring: up and sideways (hair), and down (neck, shoulders).
 _CARRIED_HAIR = (1.6, 3.1)
 _CARRIED_NECK = (1.05, 2.4)
-_PUPIL_STAND_INS = (159, 386)  # mid upper lids: the mesh here is without irises
 _EXPRESSION_ENDS = 1.6
 _SKULL_DEPTH = 0.9  # how far behind the outline the back of the head lies, in half face widths
 _SKULL_REACH = 0.35  # in how many rings' multiples it gets there
@@ -82,7 +89,8 @@ class HeadMesh:
     def _solid_points(self) -> np.ndarray:
         if has_depth(self.points):
             return self.points
-        return np.column_stack([self.points[:, :2], self.vertices[[*MESH_VERTICES[:68], *_PUPIL_STAND_INS], 2]])
+        # These vertices are without the irises: a lid's depth is near enough to a pupil's.
+        return np.column_stack([self.points[:, :2], self.vertices[[*MESH_VERTICES[:68], *UPPER_LID_MIDDLES], 2]])
 
 
 def build_head_mesh(points: np.ndarray, mesh: np.ndarray, width: int, height: int) -> HeadMesh:
@@ -116,8 +124,8 @@ def _rings(face: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.nd
     oval = face[list(OVAL)]
     centre = (oval[:, :2].min(0) + oval[:, :2].max(0)) / 2
     arm = oval[:, :2] - centre
-    half_width = np.linalg.norm(face[454, :2] - face[234, :2]) / 2 + 1e-6
-    down = face[152, :2] - face[10, :2]
+    half_width = np.linalg.norm(face[SIDES[1], :2] - face[SIDES[0], :2]) / 2 + 1e-6
+    down = face[CHIN, :2] - face[FOREHEAD, :2]
     down /= np.linalg.norm(down) + 1e-6
     outwards = arm / (np.linalg.norm(arm, axis=1, keepdims=True) + 1e-6)
     downwards = smoothstep((outwards @ down + 0.15) / 0.75)

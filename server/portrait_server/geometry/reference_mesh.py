@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import numpy as np
-from portrait_shared.landmarks import STABLE
+from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
-from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, neutral_mesh, skin_triangles
 from portrait_server.geometry.pose import between, fit_pose
 from portrait_server.geometry.spread import spread_weights

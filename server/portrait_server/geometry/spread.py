@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import numpy as np
-from portrait_shared.landmarks import GROUPS, LANDMARK_COUNT
+from portrait_shared.landmarks import GROUPS, LANDMARK_COUNT, MESH_VERTICES
 from scipy.interpolate import CubicSpline
 
-from portrait_server.detectors.mediapipe_detector import MESH_VERTICES
 from portrait_server.geometry.face_mesh import BROWS, EYES, LOWER_LIP, UPPER_LIP
 
 _LIDS = ((36, 37, 38, 39), (36, 41, 40, 39)), ((42, 43, 44, 45), (42, 47, 46, 45))

@@ -10,9 +10,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-from portrait_shared.landmarks import STABLE
+from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
-from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.pose import fit_pose
 from portrait_server.geometry.reference_mesh import has_depth

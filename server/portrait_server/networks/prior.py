@@ -13,10 +13,9 @@ from functools import cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from portrait_shared.landmarks import GROUPS, STABLE
+from portrait_shared.landmarks import GROUPS, MESH_VERTICES, STABLE
 
-from portrait_server.detectors.mesh import MESH_VERTICES
-from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT, neutral_mesh, skin_triangles
+from portrait_server.geometry.face_mesh import OVAL, SIDES, VERTEX_COUNT, neutral_mesh, skin_triangles
 from portrait_server.geometry.spread import spread_weights
 
 _MESH_POINTS = 64  # of the mean face, beside the landmarks
@@ -238,7 +237,7 @@ def _rings(face: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     oval = face[list(OVAL)][::_RING_STEP]
     centre = (oval[:, :2].min(0) + oval[:, :2].max(0)) / 2
     arm = oval[:, :2] - centre
-    half_width = np.linalg.norm(face[454, :2] - face[234, :2]) / 2
+    half_width = np.linalg.norm(face[SIDES[1], :2] - face[SIDES[0], :2]) / 2
     downwards = _smoothstep_array((arm[:, 1] / np.linalg.norm(arm, axis=1) + 0.15) / 0.75)
     points, follow, expressive = [], [], []
     for ring in _RINGS:

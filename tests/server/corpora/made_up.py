@@ -8,9 +8,9 @@ import os
 import numpy as np
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.sample import Corpus, Sample
-from portrait_server.detectors.mesh import MESH_VERTICES
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.landmarks import MESH_VERTICES
 
 
 class Noise(Corpus):
