@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 
 import bpy
 import numpy as np
-from portrait_shared.errors import PortraitError
+from portrait_shared.bounds import check_points
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.references import ReferenceImage
-from portrait_shared.track import validate_points
 
 from . import image_plane, likeness, photo, server
 from .portrait_parts import check_plane
@@ -206,7 +206,7 @@ class LivePreview:
 
     def _ask(self, scene: bpy.types.Scene, subject: Subject, row: np.ndarray, changed_at: float) -> None:
         try:
-            validate_points(row[np.newaxis], scene.frame_current)
+            check_points(row[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
         except PortraitError as error:
             self.trouble = Trouble(error, lost=False)
             return

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from portrait_shared.bounds import check_points
 from portrait_shared.client import Client
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import own_frames
 from portrait_shared.references import ReferenceImage
 from portrait_shared.rendering import StoredFrame, store_frames
-from portrait_shared.track import validate_points
 
 from . import (
     frame_folder,
@@ -181,7 +181,7 @@ class RenderJob(Job):
         if len(self._rows) < len(self._frames):
             return False
         self._track = np.stack([self._rows[frame] for frame in self._frames])
-        validate_points(self._track, self._frames[0])
+        check_points(self._track, self._frames, code=ErrorCode.BAD_TRACK)
         if frame_keys.changes() == self._changes:  # else nobody knows which curves the first frames were sampled from
             state = frame_keys.rig_state(scene, portrait.rig, portrait.space)
             keys = frame_keys.frame_keys(portrait.rig, state, self._frames)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from portrait_shared import __version__
-from portrait_shared.bounds import check_frame_points
+from portrait_shared.bounds import check_points
 from portrait_shared.digest import portrait_digest, tuned_fingerprint
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import (
@@ -222,7 +222,7 @@ class Requests:
         images = [self._uploads.image(digest) for digest in message.references]
         personal = self._uploads.personal(message.personal)
         for image, points in zip(images, message.points, strict=True):
-            check_frame_points(points[np.newaxis], ["of the reference"], (image.shape[1], image.shape[0]))
+            check_points(points[np.newaxis], size=(image.shape[1], image.shape[0]))
         fingerprint = tuned_fingerprint(engine.fingerprint, message.personal)
         portrait_id = portrait_digest(engine.name, fingerprint, zip(message.references, message.points, strict=True))
         answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
@@ -257,7 +257,7 @@ class Requests:
             )
         if message.request in session.jobs:
             raise bad_message("This request id is in use.")
-        check_frame_points(message.points, message.numbers, portrait.size)
+        check_points(message.points, message.numbers, size=portrait.size)
         job = RenderJob(session, message, portrait)
         if job.frame_bytes > MAX_PART_BYTES:
             raise PortraitError(

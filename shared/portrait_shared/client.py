@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from portrait_shared.bounds import check_frame_points
+from portrait_shared.bounds import check_points
 from portrait_shared.connection import Connection
 from portrait_shared.conversation import Conversation
 from portrait_shared.digest import frame_digest
@@ -160,7 +160,7 @@ class Client(Conversation):
         complete = []
         for reference in references:
             points = self._detect(reference, None, None).points if reference.points is None else reference.points
-            check_frame_points(points[np.newaxis], ["of the reference"], reference.size)
+            check_points(points[np.newaxis], size=reference.size)
             complete.append(ReferenceImage(reference.image, points) if reference.points is None else reference)
         points = np.stack([reference.points for reference in complete if reference.points is not None])
         request = Prepare(
@@ -206,7 +206,7 @@ class Client(Conversation):
             raise PortraitError(
                 ErrorCode.BAD_TRACK, f"Up to {MAX_FRAMES} frames, no two alike, can be asked for at once."
             )
-        checked = check_frame_points(points, numbers, portrait.size)
+        checked = check_points(points, numbers, size=portrait.size)
         if window is None:
             window = max(_LEAST_WINDOW, 2 * portrait.batch_size)
         prepare_again = partial(self.prepare, portrait.references, engine=portrait.engine, personal=portrait.personal)

@@ -9,9 +9,10 @@ from functools import cached_property
 
 import numpy as np
 
+from portrait_shared.bounds import check_points
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
+from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol import MAX_PART_BYTES
 from portrait_shared.track import MAX_SIDE_PIXELS
@@ -51,26 +52,14 @@ def check_image(image: np.ndarray) -> np.ndarray:
 
 
 def check_reference_points(points: np.ndarray) -> np.ndarray:
-    """Points of a reference as (70, 3) float32; z is 0 where they have none.
+    """Points of a reference, (70, 2 or 3), as (70, 3) float32; z is 0 where they have none.
 
     Raises:
         PortraitError: BAD_POINTS, naming the point.
     """
-    points = np.asarray(points)
-    if points.dtype.kind not in "fiu" or points.shape not in ((LANDMARK_COUNT, 2), (LANDMARK_COUNT, 3)):
-        raise PortraitError(
-            ErrorCode.BAD_POINTS,
-            f"A reference's points must be ({LANDMARK_COUNT}, 2 or 3) numbers, not {points.shape} {points.dtype}.",
-        )
+    (checked,) = check_points(np.asarray(points)[np.newaxis])
     full = np.zeros((LANDMARK_COUNT, 3), np.float32)
-    with np.errstate(over="ignore"):
-        full[:, : points.shape[1]] = points
-    finite = np.isfinite(full).all(axis=1)
-    if not finite.all():
-        point = int(np.argmin(finite))
-        raise PortraitError(
-            ErrorCode.BAD_POINTS, f"Point {point} ({NAMES[point]}) of the reference is not a finite number."
-        )
+    full[:, : checked.shape[1]] = checked
     return full
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from portrait_shared.errors import ErrorCode, PortraitError, described, shortened
-from portrait_shared.landmarks import LANDMARK_COUNT, NAMES
+from portrait_shared.bounds import check_points
+from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.npz import DamagedArchive, npz_bytes, read_npz
 from portrait_shared.whole_files import write_whole
 
@@ -23,39 +23,6 @@ _FIELDS = ("points", "size", "fps", "start")
 
 def bad_track(message: str, remedy: str = "") -> PortraitError:
     return PortraitError(ErrorCode.BAD_TRACK, message, remedy)
-
-
-def validate_points(points: np.ndarray, start: int = 1) -> np.ndarray:
-    """Points as contiguous float32 of shape (T, 70, 2 or 3).
-
-    Args:
-        points: (T, 70, 2 or 3) pixels; numbers of any kind.
-        start: the number of the first frame, for messages.
-
-    Raises:
-        PortraitError: BAD_TRACK, naming the frame and the point.
-    """
-    points = np.asarray(points)
-    if points.dtype.kind not in "fiu":
-        raise bad_track(f"Landmark points must be numbers, not {described(points)}.")
-    if points.ndim != 3 or points.shape[1] != LANDMARK_COUNT or points.shape[2] not in (2, 3):
-        raise bad_track(
-            f"Landmark points have shape {shortened(str(points.shape), 60)}; (T, {LANDMARK_COUNT}, 2 or 3) is needed.",
-            "The points are 68 iBUG landmarks followed by two pupils; write the track with `portrait landmarks`.",
-        )
-    if len(points) == 0:
-        raise bad_track("The landmark track has no frames.", "Give at least one frame.")
-    with np.errstate(over="ignore"):
-        points = np.ascontiguousarray(points, np.float32)
-    finite = np.isfinite(points).all(axis=2)
-    if not finite.all():
-        frame, point = np.argwhere(~finite)[0]
-        raise bad_track(
-            f"Frame {start + frame}, point {point} ({NAMES[point]}) is not a finite number: "
-            f"{points[frame, point].tolist()}.",
-            "Interpolate or delete the frame; `portrait landmarks` writes finite tracks only.",
-        )
-    return points
 
 
 @dataclass(frozen=True)
@@ -90,8 +57,10 @@ class LandmarkTrack:
         for name, array in extra.items():
             if array.dtype.hasobject:
                 raise bad_track(f"The track's extra array {name!r} holds Python objects, which no file may.")
-        for name, value in dict(points=validate_points(self.points, start), size=(width, height),
-                                fps=fps, start=start, extra=extra).items():  # fmt: skip
+        points = np.asarray(self.points)
+        frames = range(start, start + len(points)) if points.ndim else range(0)
+        points = check_points(points, frames, code=ErrorCode.BAD_TRACK)
+        for name, value in dict(points=points, size=(width, height), fps=fps, start=start, extra=extra).items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:

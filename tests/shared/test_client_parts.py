@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_shared.bounds import check_frame_points
+from portrait_shared.bounds import check_points
 from portrait_shared.channel import Channel
 from portrait_shared.client import ReferenceImage
 from portrait_shared.connection import Connection, default_connection_file
@@ -62,17 +62,17 @@ def test_a_digest_changes_with_all_that_the_pixels_depend_on() -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 401.0, -401.0])
 def test_bad_points_are_named(bad: float) -> None:
     points = np.full((3, 70, 2), 50.0)
-    check_frame_points(points, [7, 8, 9], (100, 80))
+    check_points(points, [7, 8, 9], size=(100, 80))
     points[2, 30, 1] = bad
     with pytest.raises(PortraitError, match="Frame 9, point 30 \\(nose_bridge_31\\)") as caught:
-        check_frame_points(points, [7, 8, 9], (100, 80))
+        check_points(points, [7, 8, 9], size=(100, 80))
     assert caught.value.code == ErrorCode.BAD_POINTS
 
 
 @pytest.mark.parametrize("shape", [(0, 70, 2), (3, 68, 2), (3, 70, 4), (70, 2), (2, 70, 2)])
 def test_points_of_a_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(PortraitError) as caught:
-        check_frame_points(np.zeros(shape), [1, 2, 3], (100, 80))
+        check_points(np.zeros(shape), [1, 2, 3], size=(100, 80))
     assert caught.value.code == ErrorCode.BAD_POINTS
 
 

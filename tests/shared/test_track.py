@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.track import LandmarkTrack, validate_points
+from portrait_shared.track import LandmarkTrack
 
 from tests.paths import real_clips
 
@@ -244,7 +245,7 @@ def test_rows_of_frames() -> None:
 
 def test_validated_points_are_contiguous() -> None:
     reversed_points = some_points()[::-1, :, ::-1]
-    valid = validate_points(reversed_points)
+    valid = check_points(reversed_points)
     assert valid.flags.c_contiguous
     np.testing.assert_array_equal(valid, reversed_points)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.landmarks import LANDMARK_COUNT
 
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
@@ -121,12 +121,7 @@ def checked_points(points: np.ndarray) -> np.ndarray:
     Raises:
         PortraitError: BAD_POINTS for another shape, for what is not finite, and for points all in one place.
     """
-    with np.errstate(over="ignore"):
-        points = np.asarray(points, np.float32)
-    if points.shape not in ((LANDMARK_COUNT, 2), (LANDMARK_COUNT, 3)):
-        raise PortraitError(ErrorCode.BAD_POINTS, f"Landmarks have shape {points.shape}; (70, 2 or 3) is needed.")
-    if not np.isfinite(points).all():
-        raise PortraitError(ErrorCode.BAD_POINTS, "A landmark is not a finite number.", "Interpolate the frame.")
+    (points,) = check_points(np.asarray(points)[np.newaxis])
     if np.ptp(points[:68, :2].astype(float), axis=0).min() < _LEAST_FACE_PIXELS:
         raise PortraitError(
             ErrorCode.BAD_POINTS, "The landmarks all lie in one place or on one line.", "Place them on the face."
