@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from portrait_server.sessions import LARGE_NICENESS, LARGE_PIXELS
+from portrait_server.large_frames import LARGE_PIXELS, yield_to_others
 
 DIRECT_BYTES: Final = 1 << 19
 """Less is encrypted in a few milliseconds, where it is sent."""
@@ -32,7 +29,7 @@ class Ciphering:
         self.reader.setblocking(False)
         self._waker.setblocking(False)
         self._usual = ThreadPoolExecutor(1, "cipher")
-        self._large = ThreadPoolExecutor(1, "large-cipher", _yield_to_others)
+        self._large = ThreadPoolExecutor(1, "large-cipher", yield_to_others)
 
     def begin(self, work: Callable[[], Value], count: int) -> Future[Value]:
         """Starts some work on `count` bytes."""
@@ -59,8 +56,3 @@ class Ciphering:
             self._waker.send(b"\0")
         except OSError:
             return  # it is full of wake-up calls already, or nobody waits any more
-
-
-def _yield_to_others() -> None:
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LARGE_NICENESS)

@@ -114,6 +114,12 @@ class Store(Generic[Value]):
                     self.held_bytes += now - before
 
 
+def shrunk(portrait: Portrait) -> int:
+    """Lets a portrait go of what it can make again; returns its bytes then."""
+    portrait.engine.shrink(portrait.value)
+    return portrait.held_bytes()
+
+
 def array_bytes(value: Any) -> int:
     """Bytes of all arrays and tensors that a value holds, through containers and dataclasses."""
     return sum(_arrays_within(value, set()))

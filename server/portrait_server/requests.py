@@ -4,14 +4,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 from portrait_shared import __version__
-from portrait_shared.bounds import check_points
-from portrait_shared.digest import portrait_digest, tuned_fingerprint
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import (
     Adapt,
@@ -20,7 +16,6 @@ from portrait_shared.messages import (
     Cancel,
     Credit,
     Detect,
-    Detected,
     Done,
     Echo,
     Echoed,
@@ -28,7 +23,6 @@ from portrait_shared.messages import (
     OfferPersonal,
     OfferReference,
     Prepare,
-    Prepared,
     Progress,
     ReadPicture,
     Render,
@@ -38,61 +32,57 @@ from portrait_shared.messages import (
     Welcome,
 )
 from portrait_shared.personal import TunedPerson
-from portrait_shared.protocol import MAX_PART_BYTES, bad_message
+from portrait_shared.protocol import bad_message
 
-from portrait_server.detectors.base import Detector
-from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
-from portrait_server.detectors.selection import select_face
-from portrait_server.engines.base import Reference
+from portrait_server.counters import Counters
+from portrait_server.detectors.registry import default_detector_name, detector_names
 from portrait_server.engines.registry import DEFAULT_ENGINE
-from portrait_server.images import eight_bit, opaque
 from portrait_server.loaded_engines import LoadedEngines, tunable
-from portrait_server.portraits import Portrait, Store, array_bytes
-from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import MAX_PENDING, Ledger, RenderJob, Session
-from portrait_server.tasks import Errand, Workers
+from portrait_server.portraits import Portrait, Store
+from portrait_server.preparation import Preparation
+from portrait_server.renders import Renders
+from portrait_server.service_errors import stopping_error
+from portrait_server.sessions import Session, Sessions
 from portrait_server.tunings import Tunings
 from portrait_server.uploads import Uploads
+
+MAX_PENDING: Final = 64
+"""Renders and other requests that one client may have open."""
 
 Answer = Message | None
 
 
 class Requests:
-    """Answers requests. All but what is given to workers runs on the service's own thread.
+    """Answers requests. Used by the service's own thread alone.
 
     Attributes:
-        stopping: new work is refused.
-        counters: totals since the start, for `Stats`.
+        stopping: new work is refused; `stop` or a client has asked for it.
     """
 
     def __init__(
-        self, frames: Scheduler, errands: Scheduler, helpers: Workers, tunings: Tunings, device: str, log_file: str,
-        ledger: Ledger, portrait_bytes: int,
+        self, sessions: Sessions, counters: Counters, portraits: Store[Portrait], engines: LoadedEngines,
+        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, device: str, log_file: str,
     ) -> None:  # fmt: skip
         self.stopping = False
-        self.sessions: dict[bytes, Session] = {}
-        self.counters = dict.fromkeys(("frames_drawn", "batches", "largest_batch", "bad_messages"), 0)
-        self._frames = frames
-        self._errands = errands
-        self._ledger = ledger
-        self._uploads = Uploads(helpers, self._ledger)
+        self._sessions = sessions
+        self._counters = counters
+        self._portraits = portraits
+        self._engines = engines
+        self._uploads = uploads
+        self._renders = renders
         self._tunings = tunings
         self._device = device
         self._log_file = log_file
-        self._started = time.monotonic()
-        self._portraits: Store[Portrait] = Store(portrait_bytes, _shrunk)
-        self._detectors: dict[str, Detector] = {}
-        self._engines = LoadedEngines(device)
         self._handlers: dict[type[Message], Callable[[Session, Any], Answer]] = {
             Echo: self._echo,
             AskStats: self._stats,
             Shutdown: self._shutdown,
-            OfferReference: self._uploads.offer_reference,
-            OfferPersonal: self._uploads.offer_personal,
+            OfferReference: uploads.offer_reference,
+            OfferPersonal: uploads.offer_personal,
             Adapt: self._adapt,
-            ReadPicture: self._uploads.read_picture,
-            Detect: self._detect,
-            Prepare: self._prepare,
+            ReadPicture: uploads.read_picture,
+            Detect: preparation.detect,
+            Prepare: preparation.prepare,
             Render: self._render,
             Credit: self._credit,
             Cancel: self._cancel,
@@ -117,57 +107,32 @@ class Requests:
         return handler(session, message)
 
     def welcome(self, request: int) -> Welcome:
+        """The answer to `Hello`."""
         return Welcome(
             request, __version__, os.getpid(), self._device, self._engines.fingerprints, DEFAULT_ENGINE,
             tuple(detector_names()), default_detector_name(), self._log_file,
         )  # fmt: skip
 
-    def end_job(self, job: RenderJob) -> None:
-        """Frees what a render holds; nothing of it is drawn or sent any more."""
-        if not job.ended:
-            job.ended = True
-            job.session.jobs.pop(job.request, None)
-            self._frames.drop(job)
-            self._ledger.release(job.session, job.held_bytes)
-            self._portraits.unpin(job.portrait.portrait_id)
+    def adapted(self, request: int, tuned: TunedPerson) -> Adapted:
+        """The answer to `Adapt`. The file is kept, so that the client need not send it back to use it."""
+        self._uploads.keep(tuned.personal)
+        return Adapted(request, tuned.kept, tuned.step, tuned.before, tuned.after, tuned.personal.content)
 
-    def end_session(self, session: Session) -> None:
-        """Frees all that a client has asked for."""
-        session.gone = True
-        self.sessions.pop(session.routing, None)
-        for job in list(session.jobs.values()):
-            self.end_job(job)
-        self._tunings.end_session(session)
-        self._frames.remove(session)
-        self._errands.remove(session)
-        self._ledger.forget(session)
-
-    def drawn(self, job: RenderJob, portrait_bytes: int) -> None:
-        """Takes note of what a portrait holds now that frames of it were drawn."""
-        self._portraits.resize(job.portrait.portrait_id, portrait_bytes)
-
-    def answered(self, errand: Errand) -> None:
-        """Takes note that a request is done."""
-        errand.session.errands -= 1
-        self._ledger.release(errand.session, errand.held_bytes)
-
-    def close(self) -> None:
-        for detector in self._detectors.values():
-            detector.close()
+    def stop(self) -> None:
+        """Refuses new work from now on."""
+        self.stopping = True
 
     def _echo(self, session: Session, message: Echo) -> Answer:
         if not message.through_engine:
             return Echoed(message.request)
-        errand = Errand(session, message.request, lambda: None, lambda _: Echoed(message.request), "engine")
-        return self._queue(errand, self._frames)
+        if self.stopping:
+            raise stopping_error()
+        return Progress(message.request, "queued", self._renders.add_echo(session, message.request))
 
     def _stats(self, session: Session, message: AskStats) -> Answer:
-        sessions = self.sessions.values()
         counters = {
-            **self.counters,
-            "uptime_seconds": time.monotonic() - self._started,
-            "clients": len(self.sessions),
-            "images_received": self._uploads.images_received,
+            **self._counters.totals(),
+            "clients": len(self._sessions),
             "references": len(self._uploads.references),
             "reference_bytes": self._uploads.references.held_bytes,
             "portraits": len(self._portraits),
@@ -177,15 +142,15 @@ class Requests:
         }
         jobs = [
             {
-                "client": job.session.name, "total": job.total, "sent": job.sent, "window": job.window,
-                "outstanding": job.outstanding, "peak_outstanding": job.peak_outstanding,
+                "client": session.name, "total": render.total, "sent": render.sent, "window": render.window,
+                "outstanding": render.outstanding, "peak_outstanding": render.peak_outstanding,
             }
-            for each in sessions for job in each.jobs.values()
+            for session in self._sessions for render in self._renders.of(session)
         ]  # fmt: skip
         return Stats(message.request, counters, tuple(jobs[:128]))
 
     def _shutdown(self, session: Session, message: Shutdown) -> Answer:
-        self.stopping = True
+        self.stop()
         return Stopping(message.request)
 
     def _adapt(self, session: Session, message: Adapt) -> Answer:
@@ -193,116 +158,14 @@ class Requests:
         images = [self._uploads.image(digest) for digest in message.references]
         return Progress(message.request, "queued", self._tunings.add(session, message.request, images, engine.checksum))
 
-    def adapted(self, request: int, tuned: TunedPerson) -> Adapted:
-        """The answer to `Adapt`. The file is kept, so that the client need not send it back to use it."""
-        self._uploads.keep(tuned.personal)
-        return Adapted(request, tuned.kept, tuned.step, tuned.before, tuned.after, tuned.personal.content)
-
-    def _detect(self, session: Session, message: Detect) -> Answer:
-        image = self._uploads.image(message.reference)
-        name = message.detector or default_detector_name()
-        if name not in detector_names():
-            raise PortraitError(
-                ErrorCode.UNKNOWN_DETECTOR, f"There is no detector named {name!r}.",
-                f"Choose one of: {', '.join(detector_names())}.",
-            )  # fmt: skip
-
-        def detect() -> Detected:
-            if name not in self._detectors:
-                self._detectors[name] = create_detector(name)
-            faces = self._detectors[name].detect(opaque(eight_bit(image)))
-            face = select_face(faces, message.face, "the photo")
-            mesh = None if face.mesh478 is None else np.asarray(face.mesh478, "<f4")
-            return Detected(message.request, name, len(faces), np.asarray(face.points, "<f4"), mesh)
-
-        return self._queue_errand(session, message.request, detect, lambda detected: detected, image.nbytes)
-
-    def _prepare(self, session: Session, message: Prepare) -> Answer:
-        engine = self._engines.get(message.engine, tuned=message.personal is not None)
-        images = [self._uploads.image(digest) for digest in message.references]
-        personal = self._uploads.personal(message.personal)
-        for image, points in zip(images, message.points, strict=True):
-            check_points(points[np.newaxis], size=(image.shape[1], image.shape[0]))
-        fingerprint = tuned_fingerprint(engine.fingerprint, message.personal)
-        portrait_id = portrait_digest(engine.name, fingerprint, zip(message.references, message.points, strict=True))
-        answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
-        if self._portraits.get(portrait_id) is not None:
-            return answer
-        references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]
-        size = images[0].shape[1], images[0].shape[0]
-
-        def prepare() -> tuple[Portrait, int]:
-            if personal is None:
-                portrait = Portrait(portrait_id, engine, engine.prepare(references), size, images[0].dtype)
-            else:
-                tuned = self._engines.personalized(engine, personal)
-                value = tuned.prepare(references)
-                portrait = Portrait(
-                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).networks)
-                )
-            return portrait, portrait.held_bytes()
-
-        def keep(prepared: tuple[Portrait, int]) -> Message:
-            self._portraits.put(portrait_id, *prepared)
-            return answer
-
-        held = sum(image.nbytes for image in images)
-        return self._queue_errand(session, message.request, prepare, keep, held)
-
     def _render(self, session: Session, message: Render) -> Answer:
-        portrait = self._portraits.get(message.portrait)
-        if portrait is None:
-            raise PortraitError(
-                ErrorCode.UNKNOWN_PORTRAIT, "The server does not hold this portrait any more.", "Prepare it again."
-            )
-        if message.request in session.jobs:
-            raise bad_message("This request id is in use.")
-        check_points(message.points, message.numbers, size=portrait.size)
-        job = RenderJob(session, message, portrait)
-        if job.frame_bytes > MAX_PART_BYTES:
-            raise PortraitError(
-                ErrorCode.IMAGE_TOO_LARGE,
-                f"Frames of {message.size[0]}x{message.size[1]} pixels are too large for 16 bits a channel.",
-                "Render smaller frames, or with a depth of 8 bits.",
-            )
-        self._ledger.charge(session, job.held_bytes)
-        session.jobs[job.request] = job
-        self._portraits.pin(portrait.portrait_id)
-        return Progress(message.request, "queued", self._frames.add(session, job))
+        return Progress(message.request, "queued", self._renders.add(session, message))
 
     def _credit(self, session: Session, message: Credit) -> Answer:
-        if (job := session.jobs.get(message.job)) is not None:  # else it has just ended
-            job.grant(message.count)
+        self._renders.grant(session, message.job, message.count)
         return None
 
     def _cancel(self, session: Session, message: Cancel) -> Answer:
-        if (job := session.jobs.get(message.job)) is not None:
-            self.end_job(job)
-        elif (tuning := session.tunings.get(message.job)) is not None:
-            self._tunings.end(tuning)
-        else:
-            return None  # it has just ended
-        return Done(message.job, True)
-
-    def _queue_errand(
-        self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message], held: int
-    ) -> Answer:
-        self._ledger.charge(session, held)
-        return self._queue(Errand(session, request, run, finish, "preparer", held), self._errands)
-
-    def _queue(self, errand: Errand, scheduler: Scheduler) -> Answer:
-        if self.stopping:
-            raise stopping_error()
-        errand.session.errands += 1
-        return Progress(errand.request, "queued", scheduler.add(errand.session, errand))
-
-
-def _shrunk(portrait: Portrait) -> int:
-    portrait.engine.shrink(portrait.value)
-    return portrait.held_bytes()
-
-
-def stopping_error(detail: str = "") -> PortraitError:
-    return PortraitError(
-        ErrorCode.SERVER_STOPPING, f"The server is stopping.{detail}", "Start it again; what is done stays done."
-    )
+        if self._renders.cancel(session, message.job) or self._tunings.cancel(session, message.job):
+            return Done(message.job, True)
+        return None  # it has just ended

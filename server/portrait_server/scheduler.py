@@ -8,13 +8,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from portrait_server.sessions import FRAME_COST_PIXELS, RenderJob, Session
-from portrait_server.tasks import Batch, Errand
+from portrait_server.open_render import FRAME_COST_PIXELS, OpenRender
+from portrait_server.sessions import Session
+from portrait_server.tasks import FrameBatch, RequestTask
 
 _UNLIMITED: Final = 1 << 62
 
 
-def _anyone(session: Session, work: Errand | RenderJob) -> bool:
+def _anyone(session: Session, work: RequestTask | OpenRender) -> bool:
     return True
 
 
@@ -32,12 +33,12 @@ class Scheduler:
     """
 
     def __init__(self, room: Callable[[Session], int] = _no_limit) -> None:
-        self._queues: dict[Session, deque[Errand | RenderJob]] = {}
+        self._queues: dict[Session, deque[RequestTask | OpenRender]] = {}
         self._cost: dict[Session, int] = {}
         self._room = room
         self._served_cost = 0
 
-    def add(self, session: Session, work: Errand | RenderJob) -> int:
+    def add(self, session: Session, work: RequestTask | OpenRender) -> int:
         """Queues work; returns how many pieces of work were queued before it."""
         ahead = sum(len(queue) for queue in self._queues.values())
         self._queues.setdefault(session, deque()).append(work)
@@ -50,13 +51,13 @@ class Scheduler:
         self._queues.pop(session, None)
         self._cost.pop(session, None)
 
-    def drop(self, job: RenderJob) -> None:
+    def drop(self, render: OpenRender) -> None:
         """Forgets one render, and the points that it holds, wherever it waits."""
-        queue = self._queues.get(job.session)
-        if queue is not None and job in queue:
-            queue.remove(job)
+        queue = self._queues.get(render.session)
+        if queue is not None and render in queue:
+            queue.remove(render)
 
-    def clear(self) -> list[Errand | RenderJob]:
+    def clear(self) -> list[RequestTask | OpenRender]:
         """Forgets everything; returns it."""
         work = [item for queue in self._queues.values() for item in queue]
         self._queues.clear()
@@ -65,18 +66,19 @@ class Scheduler:
     def others_wait(self, session: Session) -> bool:
         """Whether another client has work that may be done now."""
         return any(
-            isinstance(work, Errand) or (work.credit and work.drawable(False, self._room(other)))
+            isinstance(work, RequestTask) or (work.credit and work.drawable(False, self._room(other)))
             for other, queue in self._queues.items() if other is not session
             for work in queue
         )  # fmt: skip
 
     def next(
-        self, full_only: bool, allowed: Callable[[Session, Errand | RenderJob], bool] = _anyone
-    ) -> Errand | Batch | None:
+        self, full_only: bool, allowed: Callable[[Session, RequestTask | OpenRender], bool] = _anyone
+    ) -> RequestTask | FrameBatch | None:
         """The next piece of work, or None where there is none that may be done now.
 
         Args:
-            full_only: the engine is busy: no batch smaller than it likes, credit for more may be on its way.
+            full_only: gives no batch that is smaller than the engine likes, because the engine is busy meanwhile, and credit for
+                more frames may be on its way.
             allowed: whether some work may be done now.
         """
         for session in sorted(self._queues, key=self._cost.__getitem__):  # of equals, whoever was served longest ago
@@ -84,7 +86,7 @@ class Scheduler:
             task = _take(queue, full_only, partial(self._room, session), partial(allowed, session))
             if task is not None:
                 self._served_cost = max(self._served_cost, self._cost[session])
-                self._cost[session] += task.cost if isinstance(task, Batch) else FRAME_COST_PIXELS
+                self._cost[session] += task.cost if isinstance(task, FrameBatch) else FRAME_COST_PIXELS
                 del self._queues[session]
                 if queue:
                     self._queues[session] = queue  # at the end: others of the same cost come first
@@ -95,20 +97,20 @@ class Scheduler:
 
 
 def _take(
-    queue: deque[Errand | RenderJob],
+    queue: deque[RequestTask | OpenRender],
     full_only: bool,
     room: Callable[[], int],
-    allowed: Callable[[Errand | RenderJob], bool],
-) -> Errand | Batch | None:
+    allowed: Callable[[RequestTask | OpenRender], bool],
+) -> RequestTask | FrameBatch | None:
     for _ in range(len(queue)):
         work = queue.popleft()
         if not allowed(work):
             queue.append(work)
             continue
-        if isinstance(work, Errand):
+        if isinstance(work, RequestTask):
             return work
         count = work.drawable(full_only, room()) if work.credit else 0
-        batch = Batch(work, work.take(count)) if count else None
+        batch = FrameBatch(work, work.take(count)) if count else None
         if work.to_draw:
             queue.append(work)
         if batch is not None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The service: one thread that owns the socket and hands work to others. It computes nothing and never waits."""
+"""The service: one thread that owns the socket and hands work to others. It computes nothing itself, so that no client
+waits for another's work."""
 
 from __future__ import annotations
 
@@ -7,19 +8,27 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Done, Error, Hello, Message, Progress, RenderedFrame, decode
+from portrait_shared.messages import Error, Hello, Message, decode
 from portrait_shared.protocol import MAX_PART_BYTES, Buffer, VersionMismatch, bad_message
 
+from portrait_server.budgets import Budgets, Ledger
+from portrait_server.counters import Counters
 from portrait_server.door import Door, Gone
-from portrait_server.lanes import Lanes
-from portrait_server.requests import Requests, stopping_error
-from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import LARGE_NICENESS, MAX_SESSIONS, Budgets, Ledger, RenderJob, Session
-from portrait_server.tasks import Batch, Encoding, Errand, Mailbox, News, Outcome, Workers, as_portrait_error
-from portrait_server.tunings import TuningJob, Tunings
+from portrait_server.loaded_engines import LoadedEngines
+from portrait_server.portraits import Portrait, Store, shrunk
+from portrait_server.preparation import Preparation
+from portrait_server.renders import Renders
+from portrait_server.requests import Requests
+from portrait_server.result_queue import Result, ResultQueue, Update
+from portrait_server.service_errors import as_portrait_error, stopping_error
+from portrait_server.sessions import Session, Sessions
+from portrait_server.tasks import FrameBatch, FrameEncoding, RequestTask
+from portrait_server.tunings import Tunings, TuningTask
+from portrait_server.uploads import Uploads
+from portrait_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +57,27 @@ class Service:
         self._log_file = log_file
         self._parent_alive = parent_alive
         self._budgets = budgets or Budgets()
-        self._mailbox = Mailbox()
-        self._frames = Scheduler(self._room)
-        self._errands = Scheduler()
-        self._lanes = Lanes(self._frames, self._mailbox, log_file)
-        self._preparer = Workers("preparer", 1, self._mailbox, log_file)
+        self._sessions = Sessions()
+        self._counters = Counters()
+        self._ledger = Ledger(self._budgets)
+        self._results = ResultQueue()
         helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
-        self._helpers = Workers("helper", helpers, self._mailbox, log_file)
-        self._large_helpers = Workers("large-helper", max(1, helpers - 1), self._mailbox, log_file, LARGE_NICENESS)
-        ledger = Ledger(self._budgets)
-        self._tunings = Tunings(self._mailbox, ledger, log_file, device)
+        self._helpers = Workers("helper", helpers, self._results, log_file)
+        portraits: Store[Portrait] = Store(self._budgets.portraits, shrunk)
+        uploads = Uploads(self._helpers, self._ledger, self._counters)
+        engines = LoadedEngines(device)
+        self._preparation = Preparation(
+            engines, uploads, portraits, self._ledger, self._results, log_file, self._send
+        )  # fmt: skip
+        self._renders = Renders(
+            portraits, self._ledger, self._counters, self._helpers, max(1, helpers - 1), self._results, log_file,
+            self._room, self._send,
+        )  # fmt: skip
+        self._tunings = Tunings(self._results, self._ledger, log_file, device)
         self._requests = Requests(
-            self._frames, self._errands, self._helpers, self._tunings, device, log_file, ledger, self._budgets.portraits
-        )
+            self._sessions, self._counters, portraits, engines, uploads, self._preparation, self._renders,
+            self._tunings, device, log_file,
+        )  # fmt: skip
         self._stop_asked = False
         self._stop_deadline: float | None = None
         self._parent_check = time.monotonic()
@@ -70,20 +87,21 @@ class Service:
         if self._stop_asked:
             self._stop_deadline = 0.0
         self._stop_asked = True
-        self._mailbox.wake()
+        self._results.wake()
 
     def run(self) -> None:
         """Serves, and returns when all is handed back and closed."""
-        self._door.register(self._mailbox.reader)
+        self._door.register(self._results.reader)
         while not self._finished():
             self._take_messages()
-            self._take_outcomes()
+            self._take_results()
             self._dispatch()
         self._close()
 
     # Messages
 
-    def _take_messages(self) -> None:  # on its own, so that nothing keeps the last message while the service waits
+    def _take_messages(self) -> None:
+        # In a function of its own, whose variables end with it: a large message is not held while the service waits.
         for routing, parts in self._door.wait(self._patience_s()):
             self._take_message(routing, parts)
         for routing in self._door.departed():
@@ -96,7 +114,7 @@ class Service:
                 raise bad_message("The message has more parts or bytes than any may have.")
             message = decode(parts)
             request = message.request
-            session = self._requests.sessions.get(routing)
+            session = self._sessions.get(routing)
             if isinstance(message, Hello):
                 self._greet(routing, message)
             elif session is None:
@@ -106,21 +124,19 @@ class Service:
         except VersionMismatch as error:
             self._refuse(routing, error.request, error)
         except PortraitError as error:
-            self._requests.counters["bad_messages"] += error.code == ErrorCode.BAD_MESSAGE
+            self._counters.refused(error)
             self._refuse(routing, request, error)
         except Exception as error:  # one request's bug must not end every client's work
             log.exception("A request failed")
             self._refuse(routing, request, as_portrait_error(error, self._log_file))
 
     def _greet(self, routing: bytes, message: Hello) -> None:
-        sessions = self._requests.sessions
-        if routing not in sessions:
-            if len(sessions) >= MAX_SESSIONS:
-                raise PortraitError(ErrorCode.BUSY, f"The server has {MAX_SESSIONS} clients.", "Try again later.")
-            sessions[routing] = Session(routing, message.client)
+        session = self._sessions.get(routing)
+        if session is None:
+            session = self._sessions.enter(routing, message.client)
             self._door.welcome(routing)
             log.info("%s (release %s) has come", message.client, message.version)
-        self._send(sessions[routing], self._requests.welcome(message.request))
+        self._send(session, self._requests.welcome(message.request))
 
     def _refuse(self, routing: bytes, request: int, error: PortraitError) -> None:
         log.debug("Refused: %s", error)
@@ -138,119 +154,73 @@ class Service:
             self._drop(session.routing)
 
     def _drop(self, routing: bytes) -> None:
-        if (session := self._requests.sessions.get(routing)) is not None:
-            log.info("%s has left; %d renders freed", session.name, len(session.jobs))
-            self._requests.end_session(session)
+        if (session := self._sessions.get(routing)) is not None:
+            log.info("%s has left; %d renders freed", session.name, len(self._renders.of(session)))
+            self._sessions.leave(session)
+            for work in (self._renders, self._tunings, self._preparation):
+                work.end_session(session)
+            self._ledger.forget(session)
 
     # Work
 
-    def _take_outcomes(self) -> None:
-        for outcome in self._mailbox.take_all():
-            if isinstance(outcome, News):
-                self._send(outcome.session, outcome.message)
+    def _take_results(self) -> None:
+        for item in self._results.take_all():
+            if isinstance(item, Update):
+                self._send(item.session, item.message)
             else:
-                self._take_outcome(outcome)
+                self._take_result(item.task, item)
+
+    def _take_result(self, task: Any, result: Result) -> None:
+        if isinstance(task, FrameBatch):
+            self._renders.take_batch(task, result)
+        elif isinstance(task, FrameEncoding):
+            self._renders.take_encoding(task, result)
+        elif isinstance(task, RequestTask):
+            self._take_request(task, result)
+        elif isinstance(task, TuningTask):
+            self._take_tuning(task, result)
 
     def _dispatch(self) -> None:
-        for task in self._lanes.dispatch():
-            if isinstance(task, Errand):
-                self._send(task.session, Progress(task.request, "running"))
-            elif task.indices.start == 0:
-                self._send(task.session, Progress(task.job.request, "running"))
-        if not self._preparer.busy and (errand := self._errands.next(full_only=False)) is not None:
-            assert isinstance(errand, Errand)
-            self._send(errand.session, Progress(errand.request, "running"))
-            self._preparer.give(errand)
+        self._renders.dispatch()
+        self._preparation.dispatch()
 
     def _room(self, session: Session) -> int:
         """How many bytes of frames may be drawn for a client now; for one that has none under way, at least a frame."""
         used = session.frame_bytes + self._door.queued_bytes(session.routing)
-        drawn = sum(each.frame_bytes for each in self._requests.sessions.values())
-        left = self._budgets.total - drawn - self._door.all_queued_bytes
+        left = self._budgets.total - self._sessions.frame_bytes - self._door.all_queued_bytes
         room = min(self._budgets.client - used, left)
         return max(room, MAX_PART_BYTES) if left > 0 and not used else room
 
-    def _take_outcome(self, outcome: Outcome) -> None:
-        task = outcome.task
-        if isinstance(task, Batch):
-            self._lanes.returned(task)
-            self._take_batch(task, outcome)
-        elif isinstance(task, Encoding):
-            self._encoders(task.job).busy -= 1
-            task.job.session.frame_bytes -= task.job.frame_bytes
-            if outcome.error is not None:
-                self._fail(task.job, outcome.error)
-            elif outcome.value is not None:
-                self._deliver(task.job, task.index, outcome.value)
-        elif isinstance(task, Errand):
-            self._take_errand(task, outcome)
-        elif isinstance(task, TuningJob):
-            self._take_tuning(task, outcome)
-
-    def _take_batch(self, batch: Batch, outcome: Outcome) -> None:
-        job, counters = batch.job, self._requests.counters
-        if outcome.error is not None:
-            self._fail(job, outcome.error)
-        if outcome.value is not None:
-            self._requests.drawn(job, outcome.value.portrait_bytes)
-        if outcome.value is None or job.ended:
-            job.session.frame_bytes -= len(batch.indices) * job.frame_bytes
-            return
-        counters["frames_drawn"] += len(batch.indices)
-        counters["batches"] += 1
-        counters["largest_batch"] = max(counters["largest_batch"], len(batch.indices))
-        for index, pixels in zip(batch.indices, outcome.value.frames, strict=True):
-            if job.as_png:
-                self._encoders(job).give(Encoding(job, index, pixels))
-            else:
-                job.session.frame_bytes -= job.frame_bytes
-                frame = RenderedFrame(job.request, job.number(index), job.digest(index), None, pixels)
-                self._deliver(job, index, frame)
-
-    def _take_errand(self, errand: Errand, outcome: Outcome) -> None:
-        if errand.place == "engine":
-            self._lanes.returned(errand)
+    def _take_request(self, task: RequestTask, result: Result) -> None:
+        if task.place == "engine":
+            self._renders.returned(task)
+        elif task.place == "preparer":
+            self._preparation.returned()
         else:
-            (self._helpers if errand.place == "helper" else self._preparer).busy -= 1
-        self._requests.answered(errand)
-        self._send(errand.session, self._answer(errand, outcome))
+            self._helpers.returned()
+        self._ledger.release(task.session, task.held_bytes)
+        self._send(task.session, self._answer(task, result))
 
-    def _answer(self, errand: Errand, outcome: Outcome) -> Message:
-        # No error is kept in a variable: its traceback holds this frame, and the frame what was refused.
-        if outcome.error is not None:
-            return Error.of(errand.request, outcome.error)
+    def _answer(self, task: RequestTask, result: Result) -> Message:
+        # No error is kept in a variable: its traceback refers to this frame, and so both, and a refused image with
+        # them, would stay in memory until Python looks for such circles.
+        if result.error is not None:
+            return Error.of(task.request, result.error)
         try:
-            return errand.finish(outcome.value)
+            return task.finish(result.value)
         except PortraitError as error:
-            return Error.of(errand.request, error)
+            return Error.of(task.request, error)
         except Exception as error:  # one request's bug must not end every client's work
             log.exception("A request failed")
-            return Error.of(errand.request, as_portrait_error(error, self._log_file))
+            return Error.of(task.request, as_portrait_error(error, self._log_file))
 
-    def _encoders(self, job: RenderJob) -> Workers:
-        return self._large_helpers if job.is_large else self._helpers
-
-    def _take_tuning(self, job: TuningJob, outcome: Outcome) -> None:
-        if not self._tunings.returned(job):
+    def _take_tuning(self, task: TuningTask, result: Result) -> None:
+        if not self._tunings.returned(task):
             return
-        if outcome.error is not None:
-            self._send(job.session, Error.of(job.request, outcome.error))
-        elif outcome.value is not None:
-            self._send(job.session, self._requests.adapted(job.request, outcome.value))
-
-    def _deliver(self, job: RenderJob, index: int, frame: RenderedFrame) -> None:
-        if job.ended:
-            return
-        for ready in job.finish(index, frame):
-            self._send(job.session, ready)
-        if job.sent == job.total:
-            self._send(job.session, Done(job.request, False))
-            self._requests.end_job(job)
-
-    def _fail(self, job: RenderJob, error: PortraitError) -> None:
-        if not job.ended:
-            self._send(job.session, Error.of(job.request, error))
-            self._requests.end_job(job)
+        if result.error is not None:
+            self._send(task.session, Error.of(task.request, result.error))
+        elif result.value is not None:
+            self._send(task.session, self._requests.adapted(task.request, result.value))
 
     # The end
 
@@ -275,32 +245,24 @@ class Service:
 
     @property
     def _busy(self) -> bool:
-        workers = (self._preparer, self._helpers, self._large_helpers)
-        return self._lanes.busy or self._tunings.busy or any(each.busy for each in workers)
+        return any(work.busy for work in (self._renders, self._preparation, self._helpers, self._tunings))
 
     def _begin_to_stop(self, now: float) -> None:
         log.info("Stopping")
-        self._requests.stopping = True
+        self._requests.stop()
         self._stop_deadline = now + _STOP_SECONDS
-        for session in self._requests.sessions.values():
-            for tuning in list(session.tunings.values()):
-                self._tunings.end(tuning)
-                self._send(session, Error.of(tuning.request, stopping_error()))
-        for work in (*self._errands.clear(), *self._frames.clear()):
-            if isinstance(work, Errand):
-                self._send(work.session, Error.of(work.request, stopping_error()))
+        waiting: list[RequestTask | TuningTask] = [*self._preparation.clear_queue(), *self._renders.clear_queue()]
+        for task in (*self._tunings.end_all(), *waiting):
+            self._send(task.session, Error.of(task.request, stopping_error()))
 
     def _close(self) -> None:
-        for session in list(self._requests.sessions.values()):
-            for job in list(session.jobs.values()):
-                detail = f" {job.total - job.sent} of {job.total} frames are handed back."
-                log.info("%s:%s", session.name, detail)
-                self._fail(job, stopping_error(detail))
+        for session in self._sessions:
+            self._renders.hand_back(session)
             self._send(session, Error.of(0, stopping_error()))
-        hangs = self._lanes.busy or self._preparer.busy > 0
-        for threads in (self._lanes, self._preparer, self._helpers, self._large_helpers, self._tunings):
+        hangs = self._renders.engines_busy or self._preparation.busy
+        for threads in (self._renders, self._preparation, self._helpers, self._tunings):
             threads.stop(0.0 if hangs else 1.0)
         if not hangs:
-            self._requests.close()
+            self._preparation.close()
         self._door.close(_LINGER_SECONDS)
-        self._mailbox.close()
+        self._results.close()

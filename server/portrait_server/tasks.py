@@ -1,35 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pieces of work that run outside the service's own thread, and the threads that run them."""
+"""What workers do for clients: requests that are done once, batches of frames, and frames' way into files."""
 
 from __future__ import annotations
 
-import logging
-import os
-import queue
-import socket
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Message, RenderedFrame
 
+from portrait_server.open_render import OpenRender
 from portrait_server.output.png import encode_png
-from portrait_server.sessions import RenderJob, Session
-
-log = logging.getLogger(__name__)
-
-
-class Task(Protocol):
-    def run(self) -> Any: ...
+from portrait_server.sessions import Session
 
 
 @dataclass(frozen=True, eq=False)
-class Errand:
-    """Work for one request that is done once: detect, prepare, verify an image, echo.
+class RequestTask:
+    """A request that is done once: detect, prepare, verify an image, echo.
 
     Attributes:
         run: does it, on another thread.
@@ -59,165 +48,51 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class FrameBatch:
     """Some frames of one render, drawn in one call."""
 
-    job: RenderJob
+    render: OpenRender
     indices: range
 
     @property
     def session(self) -> Session:
-        return self.job.session
+        return self.render.session
 
     @property
     def cost(self) -> int:
         """In pixels to be drawn."""
-        return len(self.indices) * self.job.cost
+        return len(self.indices) * self.render.cost
 
     def run(self) -> Drawn | None:
         """The frames; None where nobody waits for them any more."""
-        job = self.job
-        if job.ended:
+        render = self.render
+        if render.ended:
             return None
-        points = job.points(self.indices)
-        frames = job.portrait.engine.render(job.portrait.value, points, job.size, job.matte)
-        wanted = (len(self.indices), job.size[1], job.size[0])
+        points = render.points(self.indices)
+        frames = render.portrait.engine.render(render.portrait.value, points, render.size, render.matte)
+        wanted = (len(self.indices), render.size[1], render.size[0])
         if (
-            frames.dtype != job.portrait.dtype
+            frames.dtype != render.portrait.dtype
             or frames.ndim != 4
             or frames.shape[:3] != wanted
             or frames.shape[3] not in (3, 4)
         ):
             raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
-        return Drawn(np.ascontiguousarray(frames), job.portrait.held_bytes())
+        return Drawn(np.ascontiguousarray(frames), render.portrait.held_bytes())
 
 
 @dataclass(frozen=True, eq=False)
-class Encoding:
+class FrameEncoding:
     """One frame on its way into a PNG file."""
 
-    job: RenderJob
+    render: OpenRender
     index: int
     pixels: np.ndarray
 
     def run(self) -> RenderedFrame | None:
-        if self.job.ended:
+        """The frame; None where nobody waits for it any more."""
+        if self.render.ended:
             return None
-        digest = self.job.digest(self.index)
-        png = encode_png(self.pixels, digest, self.job.portrait.engine.name)
-        return RenderedFrame(self.job.request, self.job.number(self.index), digest, png)
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What became of a task: exactly one of `value` and `error` counts."""
-
-    task: Any
-    value: Any
-    error: PortraitError | None
-
-
-@dataclass(frozen=True, eq=False)
-class News:
-    """A message about work that goes on."""
-
-    session: Session
-    message: Message
-
-
-class Mailbox:
-    """Where threads leave outcomes for the service; a socket wakes it, so that it can wait for all at once."""
-
-    def __init__(self) -> None:
-        self.reader, self.waker = socket.socketpair()
-        self.reader.setblocking(False)
-        self.waker.setblocking(False)
-        self._outcomes: queue.SimpleQueue[Outcome | News] = queue.SimpleQueue()
-
-    def put(self, outcome: Outcome) -> None:
-        self._outcomes.put(outcome)
-        self.wake()
-
-    def tell(self, news: News) -> None:
-        self._outcomes.put(news)
-        self.wake()
-
-    def wake(self) -> None:
-        try:
-            self.waker.send(b"\0")
-        except BlockingIOError:
-            return  # it is full of wake-up calls already
-
-    def take_all(self) -> list[Outcome | News]:
-        try:
-            self.reader.recv(4096)
-        except BlockingIOError:
-            return []
-        outcomes: list[Outcome | News] = []
-        while not self._outcomes.empty():
-            outcomes.append(self._outcomes.get_nowait())
-        return outcomes
-
-    def close(self) -> None:
-        self.reader.close()
-        self.waker.close()
-
-
-class Workers:
-    """Threads that run tasks in the order given. They end with the process: an engine may hang.
-
-    Args:
-        niceness: by how much they yield to other threads, where the system has that for threads.
-
-    Attributes:
-        busy: how many tasks were given and have not come back; counted by the service's own thread.
-    """
-
-    def __init__(self, name: str, count: int, mailbox: Mailbox, log_file: str, niceness: int = 0) -> None:
-        self.busy = 0
-        self._niceness = niceness
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self._mailbox = mailbox
-        self._log_file = log_file
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(count)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def give(self, task: Task) -> None:
-        self.busy += 1
-        self._tasks.put(task)
-
-    def stop(self, timeout_s: float) -> None:
-        """Ends the threads; one that hangs is left behind."""
-        for _ in self._threads:
-            self._tasks.put(None)
-        for thread in self._threads:
-            thread.join(timeout_s)
-
-    def _work(self) -> None:
-        if self._niceness and sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
-        while (task := self._tasks.get()) is not None:
-            self._mailbox.put(self._run(task))
-            del task
-
-    def _run(self, task: Task) -> Outcome:
-        try:
-            return Outcome(task, task.run(), None)
-        except PortraitError as error:
-            return Outcome(task, None, error)
-        except Exception as error:  # the server outlives whatever goes wrong in one request
-            log.exception("A task failed: %r", task)
-            return Outcome(task, None, as_portrait_error(error, self._log_file))
-
-
-def as_portrait_error(error: Exception, log_file: str) -> PortraitError:
-    """The words for an error that nobody foresaw."""
-    name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "Insufficient memory" in str(error):
-        return PortraitError(
-            ErrorCode.IMAGE_TOO_LARGE, "The server ran out of memory.", "Render smaller frames or use a smaller photo."
-        )
-    return PortraitError(ErrorCode.INTERNAL, f"The server failed ({name}: {error}).", f"See its log: {log_file}")
+        digest = self.render.digest(self.index)
+        png = encode_png(self.pixels, digest, self.render.portrait.engine.name)
+        return RenderedFrame(self.render.request, self.render.number(self.index), digest, png)

@@ -25,7 +25,7 @@ _NICENESS = 10
 
 
 @dataclass(frozen=True)
-class Step:
+class TuningStep:
     """How far tuning has come: as `messages.AdaptProgress`."""
 
     step: int
@@ -45,7 +45,7 @@ class Failure:
 
 
 def tune(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: str, folder: Path) -> None:
-    """What the process does: sends `Step`s, then a `TunedPerson` or a `Failure`.
+    """What the process does: sends `TuningStep`s, then a `TunedPerson` or a `Failure`.
 
     Args:
         images: (H, W, 3 or 4) uint8, the photographs.
@@ -108,7 +108,7 @@ def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device
         nonlocal started
         now = time.monotonic()
         started = now if started is None else started
-        pipe.send(Step(step, steps, figures["score"], (now - started) / step * (steps - step) if step else None))
+        pipe.send(TuningStep(step, steps, figures["score"], (now - started) / step * (steps - step) if step else None))
 
     detector = create_detector("mediapipe")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clients' tunings: one at a time, in a process of its own, stopped when nobody wants it any more."""
+"""Clients' tunings: one after another, each in a process of its own, stopped when nobody waits for it any more."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from portrait_shared.messages import AdaptProgress, Progress
 from portrait_shared.personal import TunedPerson
 from portrait_shared.private_folders import PrivateFolder
 
+from portrait_server.budgets import Ledger
 from portrait_server.images import eight_bit
-from portrait_server.sessions import Ledger, Session
-from portrait_server.tasks import Mailbox, News, Workers
-from portrait_server.tuning_process import Failure, Step, tune
+from portrait_server.result_queue import ResultQueue, Update
+from portrait_server.sessions import Session
+from portrait_server.tuning_process import Failure, TuningStep, tune
+from portrait_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _POLL_SECONDS = 0.1
 _END_SECONDS = 5.0
 
 
-class TuningJob:
+class TuningTask:
     """One client's tuning; run by a thread of its own that waits for the process.
 
     Attributes:
@@ -37,14 +39,15 @@ class TuningJob:
     """
 
     def __init__(
-        self, session: Session, request: int, images: Sequence[np.ndarray], checksum: str, device: str, mailbox: Mailbox
-    ) -> None:
+        self, session: Session, request: int, images: Sequence[np.ndarray], checksum: str, device: str,
+        results: ResultQueue,
+    ) -> None:  # fmt: skip
         self.session = session
         self.request = request
         self.held_bytes = sum(image.nbytes for image in images)
         self.ended = False
         self._order: tuple[Sequence[np.ndarray], str, str] | None = (images, checksum, device)
-        self._mailbox = mailbox
+        self._results = results
 
     def run(self) -> TunedPerson | None:
         """What tuning came to; None where nobody wants it any more.
@@ -56,8 +59,10 @@ class TuningJob:
         if order is None:
             return None
         images, checksum, device = order
-        self._mailbox.tell(News(self.session, Progress(self.request, "running")))
-        photos = [eight_bit(image) for image in images]  # here, where a second of work keeps no other client waiting
+        self._results.put(Update(self.session, Progress(self.request, "running")))
+        photos = [
+            eight_bit(image) for image in images
+        ]  # on this thread, because a second of it would keep clients waiting
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         with PrivateFolder() as folder, receiver:
@@ -96,32 +101,32 @@ class TuningJob:
                 if said.details:
                     log.error("Tuning failed: %s", said.details)
                 raise PortraitError(ErrorCode(said.code), said.message, said.remedy)
-            assert isinstance(said, Step)
-            self._mailbox.tell(
-                News(self.session, AdaptProgress(self.request, said.step, said.steps, said.score, said.seconds_left))
+            assert isinstance(said, TuningStep)
+            self._results.put(
+                Update(self.session, AdaptProgress(self.request, said.step, said.steps, said.score, said.seconds_left))
             )
         return None
 
 
 class Tunings:
-    """All tunings. Used by the service's own thread alone."""
+    """All tunings: one runs, others wait. Used by the service's own thread alone."""
 
-    def __init__(self, mailbox: Mailbox, ledger: Ledger, log_file: str, device: str) -> None:
-        self._mailbox = mailbox
+    def __init__(self, results: ResultQueue, ledger: Ledger, log_file: str, device: str) -> None:
+        self._results = results
         self._ledger = ledger
         self._device = device
-        self._worker = Workers("tuner", 1, mailbox, log_file)
-        self._wanted: set[TuningJob] = set()
+        self._worker = Workers("tuner", 1, results, log_file)
+        self._open: dict[Session, TuningTask] = {}
 
     @property
     def count(self) -> int:
         """How many run or wait that somebody waits for."""
-        return len(self._wanted)
+        return len(self._open)
 
     @property
     def busy(self) -> bool:
         """Whether a thread or a process is still at work, or on its way to its end."""
-        return self._worker.busy > 0
+        return self._worker.busy
 
     def add(self, session: Session, request: int, images: Sequence[np.ndarray], checksum: str) -> int:
         """Queues a tuning; returns how many are ahead of it.
@@ -129,7 +134,7 @@ class Tunings:
         Raises:
             PortraitError: BUSY.
         """
-        if session.tunings:
+        if session in self._open:
             raise PortraitError(
                 ErrorCode.BUSY, "This client has a tuning under way.", "Wait for its end, or cancel it."
             )
@@ -139,33 +144,45 @@ class Tunings:
                 "Try again later, or tune with `portrait adapt`.",
             )  # fmt: skip
         ahead = self.count
-        job = TuningJob(session, request, images, checksum, self._device, self._mailbox)
-        self._ledger.charge(session, job.held_bytes)
-        session.tunings[request] = job
-        self._wanted.add(job)
-        self._worker.give(job)
+        task = TuningTask(session, request, images, checksum, self._device, self._results)
+        self._ledger.charge(session, task.held_bytes)
+        self._open[session] = task
+        self._worker.give(task)
         return ahead
 
-    def end(self, job: TuningJob) -> None:
-        """Stops a tuning. Of its progress, what is already on its way may still be sent."""
-        if not job.ended:
-            job.give_up()
-            self._wanted.discard(job)
-            self._ledger.release(job.session, job.held_bytes)
-            job.session.tunings.pop(job.request, None)
+    def cancel(self, session: Session, request: int) -> bool:
+        """Stops a tuning; whether there was one. Of its progress, what is already on its way may still be sent."""
+        task = self._open.get(session)
+        if task is None or task.request != request:
+            return False
+        self._end(task)
+        return True
 
     def end_session(self, session: Session) -> None:
-        """Stops all that a client has asked for."""
-        for job in list(session.tunings.values()):
-            self.end(job)
+        """Stops what a client has asked for."""
+        if (task := self._open.get(session)) is not None:
+            self._end(task)
 
-    def returned(self, job: TuningJob) -> bool:
+    def end_all(self) -> list[TuningTask]:
+        """Stops all; returns those that somebody waits for."""
+        tasks = list(self._open.values())
+        for task in tasks:
+            self._end(task)
+        return tasks
+
+    def returned(self, task: TuningTask) -> bool:
         """Takes note that the thread is done with a tuning; whether somebody still waits for it."""
-        self._worker.busy -= 1
-        wanted = not job.ended
-        self.end(job)
+        self._worker.returned()
+        wanted = not task.ended
+        self._end(task)
         return wanted
 
     def stop(self, timeout_s: float) -> None:
         """Ends the thread."""
         self._worker.stop(timeout_s)
+
+    def _end(self, task: TuningTask) -> None:
+        if not task.ended:
+            task.give_up()
+            self._ledger.release(task.session, task.held_bytes)
+            del self._open[task.session]

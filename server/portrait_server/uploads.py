@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -10,10 +13,13 @@ from portrait_shared.messages import Message, OfferPersonal, OfferReference, Pic
 from portrait_shared.personal import PersonalFile
 from portrait_shared.references import check_image
 
+from portrait_server.budgets import Ledger
+from portrait_server.counters import Counters
 from portrait_server.images import Depth, decode_image
 from portrait_server.portraits import PERSONAL_BYTES, REFERENCE_BYTES, Store
-from portrait_server.sessions import Ledger, Session
-from portrait_server.tasks import Errand, Workers
+from portrait_server.sessions import Session
+from portrait_server.tasks import RequestTask
+from portrait_server.workers import Workers
 
 
 class Uploads:
@@ -22,13 +28,12 @@ class Uploads:
     Attributes:
         references: photographs.
         personals: personal files.
-        images_received: how many photographs have come.
     """
 
-    def __init__(self, helpers: Workers, ledger: Ledger) -> None:
+    def __init__(self, helpers: Workers, ledger: Ledger, counters: Counters) -> None:
         self.references: Store[np.ndarray] = Store(REFERENCE_BYTES)
         self.personals: Store[PersonalFile] = Store(PERSONAL_BYTES)
-        self.images_received = 0
+        self._counters = counters
         self._helpers = helpers
         self._ledger = ledger
 
@@ -38,8 +43,6 @@ class Uploads:
         if known or message.image is None:
             return ReferenceState(message.request, known)
         image = message.image
-        self._ledger.charge(session, held := image.nbytes)
-        self.images_received += 1
 
         def verify() -> bool:
             return image_digest(image) == message.digest
@@ -50,8 +53,8 @@ class Uploads:
             self.references.put(message.digest, image, image.nbytes)
             return ReferenceState(message.request, True)
 
-        session.errands += 1
-        self._helpers.give(Errand(session, message.request, verify, keep, "helper", held))
+        self._give(session, message.request, verify, keep, image.nbytes)
+        self._counters.received_image()
         return None
 
     def offer_personal(self, session: Session, message: OfferPersonal) -> Message | None:
@@ -60,7 +63,6 @@ class Uploads:
         if known or message.content is None:
             return ReferenceState(message.request, known)
         content = message.content
-        self._ledger.charge(session, held := len(content))
 
         def verify() -> PersonalFile:
             file = PersonalFile(bytes(content))
@@ -74,20 +76,17 @@ class Uploads:
             self.keep(file)
             return ReferenceState(message.request, True)
 
-        session.errands += 1
-        self._helpers.give(Errand(session, message.request, verify, keep, "helper", held))
+        self._give(session, message.request, verify, keep, len(content))
         return None
 
     def read_picture(self, session: Session, message: ReadPicture) -> Message | None:
         """Reads a picture's file; answers later, and keeps nothing."""
-        self._ledger.charge(session, held := len(message.content))
 
         def read() -> PictureRead:
             depth: Depth = 16 if message.depth == 16 else 8
             return PictureRead(message.request, check_image(decode_image(message.content, message.suffix, depth=depth)))
 
-        session.errands += 1
-        self._helpers.give(Errand(session, message.request, read, lambda picture: picture, "helper", held))
+        self._give(session, message.request, read, lambda picture: picture, len(message.content))
         return None
 
     def keep(self, file: PersonalFile) -> None:
@@ -109,6 +108,12 @@ class Uploads:
         if file is None:
             raise _forgotten("personal file")
         return file
+
+    def _give(
+        self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message], held: int
+    ) -> None:
+        self._ledger.charge(session, held)
+        self._helpers.give(RequestTask(session, request, run, finish, "helper", held))
 
 
 def _forgotten(what: str) -> PortraitError:

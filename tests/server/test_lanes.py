@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.lanes import Lanes
+from portrait_server.large_frames import LARGE_PIXELS
+from portrait_server.open_render import OpenRender
 from portrait_server.portraits import Portrait
+from portrait_server.result_queue import Result, ResultQueue
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import LARGE_PIXELS, RenderJob, Session
-from portrait_server.tasks import Batch, Mailbox, Outcome
+from portrait_server.sessions import Session
+from portrait_server.tasks import FrameBatch
 from portrait_shared.messages import Render
 
 LARGE_SIDE = int(LARGE_PIXELS**0.5) + 1
@@ -41,33 +44,33 @@ class Room:
     """Lanes, and clients that ask for frames."""
 
     def __init__(self) -> None:
-        self.mailbox = Mailbox()
+        self.results = ResultQueue()
         self.scheduler = Scheduler()
-        self.lanes = Lanes(self.scheduler, self.mailbox, "")
+        self.lanes = Lanes(self.scheduler, self.results, "")
         self.gates: list[GateEngine] = []
 
-    def client(self, name: str, side: int) -> RenderJob:
+    def client(self, name: str, side: int) -> OpenRender:
         engine, session = GateEngine(), Session(name.encode(), name)
         self.gates.append(engine)
         message = Render(
             1, "a" * 64, (side, side), False, "raw", 40, np.arange(40, dtype="<i4"), np.zeros((40, 70, 3), "<f4")
         )
-        job = RenderJob(session, message, Portrait("a" * 64, engine, None, (side, side), np.dtype(np.uint8)))
+        job = OpenRender(session, message, Portrait("a" * 64, engine, None, (side, side), np.dtype(np.uint8)))
         self.scheduler.add(session, job)
         return job
 
     def begin(self) -> list[str]:
         return [task.session.name for task in self.lanes.dispatch()]
 
-    def finish(self, job: RenderJob) -> Batch:
+    def finish(self, job: OpenRender) -> FrameBatch:
         """Lets a batch of a client's be drawn, and takes it."""
         job.portrait.engine.open.release()
         while True:
-            select.select([self.mailbox.reader], [], [])
-            for outcome in self.mailbox.take_all():
-                assert isinstance(outcome, Outcome) and outcome.error is None and outcome.task.job is job
-                self.lanes.returned(outcome.task)
-                return outcome.task
+            select.select([self.results.reader], [], [])
+            for result in self.results.take_all():
+                assert isinstance(result, Result) and result.error is None and result.task.render is job
+                self.lanes.returned(result.task)
+                return result.task
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def room() -> Iterator[Room]:
     for gate in room.gates:
         gate.open.release(100)
     room.lanes.stop(60.0)
-    room.mailbox.close()
+    room.results.close()
 
 
 def test_a_client_alone_has_one_batch_that_runs_and_one_that_waits(room: Room) -> None:

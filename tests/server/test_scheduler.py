@@ -7,28 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from portrait_server.budgets import Budgets, Ledger
 from portrait_server.engines.warp import WarpEngine
+from portrait_server.open_render import OpenRender
 from portrait_server.portraits import Portrait, Store, array_bytes
 from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import Budgets, Ledger, RenderJob, Session
-from portrait_server.tasks import Batch, Errand
+from portrait_server.sessions import Session
+from portrait_server.tasks import FrameBatch, RequestTask
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Echoed, Render, RenderedFrame
 
 PORTRAIT = Portrait("a" * 64, WarpEngine(), None, (64, 64), np.dtype(np.uint8))
 
 
-def job(session: Session, request: int = 1, frames: int = 20, window: int = 8, side: int = 64) -> RenderJob:
+def job(session: Session, request: int = 1, frames: int = 20, window: int = 8, side: int = 64) -> OpenRender:
     points = np.zeros((frames, 70, 3), "<f4")
     numbers = np.arange(frames, dtype="<i4")
     message = Render(request, "a" * 64, (side, side), False, "raw", window, numbers, points)
-    return RenderJob(session, message, PORTRAIT)
+    return OpenRender(session, message, PORTRAIT)
 
 
 def taken(scheduler: Scheduler, full_only: bool = False) -> tuple[str, int, range] | None:
     batch = scheduler.next(full_only)
-    assert batch is None or isinstance(batch, Batch)
-    return None if batch is None else (batch.job.session.name, batch.job.request, batch.indices)
+    assert batch is None or isinstance(batch, FrameBatch)
+    return None if batch is None else (batch.render.session.name, batch.render.request, batch.indices)
 
 
 def test_clients_take_turns_and_so_do_the_jobs_of_each() -> None:
@@ -50,7 +52,7 @@ def test_turns_go_by_cost() -> None:
     cost = {"anne": 0, "ben": 0}
     for _ in range(60):
         batch = scheduler.next(False)
-        assert isinstance(batch, Batch)
+        assert isinstance(batch, FrameBatch)
         cost[batch.session.name] += batch.cost
     assert batch.cost < 1024**2 and 0.8 < cost["anne"] / cost["ben"] < 1.25
 
@@ -139,13 +141,13 @@ def test_huge_frames_get_less_credit_than_was_asked_for() -> None:
     assert render.credit == 4
 
 
-def test_an_errand_is_done_once_and_in_turn() -> None:
+def test_a_request_is_done_once_and_in_turn() -> None:
     scheduler, anne, ben = Scheduler(), Session(b"a", "anne"), Session(b"b", "ben")
     scheduler.add(anne, job(anne))
-    errand = Errand(ben, 7, lambda: None, lambda _: Echoed(7))
-    assert scheduler.add(ben, errand) == 1
+    task = RequestTask(ben, 7, lambda: None, lambda _: Echoed(7))
+    assert scheduler.add(ben, task) == 1
     assert taken(scheduler) is not None
-    assert scheduler.next(full_only=True) is errand
+    assert scheduler.next(full_only=True) is task
     scheduler.remove(anne)
     assert scheduler.next(False) is None and scheduler.clear() == []
 

@@ -13,11 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_server.binding import Endpoint
+from portrait_server.budgets import Budgets, Ledger
 from portrait_server.door import Door
 from portrait_server.engines.registry import ENGINES
+from portrait_server.result_queue import ResultQueue
 from portrait_server.service import Service
-from portrait_server.sessions import Budgets, Ledger, Session
-from portrait_server.tasks import Errand, Mailbox
+from portrait_server.sessions import Session
+from portrait_server.tasks import RequestTask
 from portrait_server.tunings import Tunings
 from portrait_shared.client import Client, ReferenceImage
 from portrait_shared.connection import Connection
@@ -103,20 +105,21 @@ def test_renders_beyond_a_clients_budget_are_refused_and_others_are_served(serve
 
 
 def test_photos_that_wait_for_their_tuning_count_until_it_ends() -> None:
-    ledger, mailbox = Ledger(Budgets(client=5_000_000, total=7_000_000)), Mailbox()
-    tunings = Tunings(mailbox, ledger, "", "cpu")
+    ledger, results = Ledger(Budgets(client=5_000_000, total=7_000_000)), ResultQueue()
+    tunings = Tunings(results, ledger, "", "cpu")
     one, other, busy = Session(b"1", "one"), Session(b"2", "other"), threading.Event()
     photo = np.zeros((1000, 1000, 3), np.uint8)
     try:
-        tunings._worker.give(Errand(one, 1, busy.wait, lambda _: Hello(1, "", ""), "helper"))  # so that the rest waits
+        # The rest waits until this is done.
+        tunings._worker.give(RequestTask(one, 1, busy.wait, lambda _: Hello(1, "", ""), "helper"))
         tunings.add(one, 2, [photo], "")
         assert one.held_bytes == ledger.held == photo.nbytes
         with pytest.raises(PortraitError, match="This client's open requests"):
             ledger.charge(one, photo.nbytes)
         with pytest.raises(PortraitError, match="all clients"):
             tunings.add(other, 3, [photo, photo], "")
-        assert not other.tunings and tunings.count == 1
-        tunings.end(one.tunings[2])
+        assert not other.pending and tunings.count == 1
+        assert tunings.cancel(one, 2)
         assert one.held_bytes == ledger.held == 0
         tunings.add(other, 4, [photo], "")
         other.gone = True
@@ -126,7 +129,7 @@ def test_photos_that_wait_for_their_tuning_count_until_it_ends() -> None:
     finally:
         busy.set()
         tunings.stop(PATIENCE_SECONDS)
-        mailbox.close()
+        results.close()
 
 
 def test_frames_that_nobody_reads_stay_within_a_clients_budget(serve: Serve) -> None:
@@ -136,7 +139,7 @@ def test_frames_that_nobody_reads_stay_within_a_clients_budget(serve: Serve) -> 
     with Client(connection) as greedy, Client(connection) as other:
         portrait = greedy.prepare([ReferenceImage(grey_picture(), points[0])], engine="paint")
         greedy.link.channel._socket.rcvhwm = 1  # so that libzmq reads no further than it must
-        session = next(iter(service._requests.sessions.values()))
+        session = next(iter(service._sessions))
         for _ in range(16):
             greedy.send(
                 Render(

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What clients are told where the service itself fails or ends."""
+
+from __future__ import annotations
+
+from portrait_shared.errors import ErrorCode, PortraitError
+
+
+def as_portrait_error(error: Exception, log_file: str) -> PortraitError:
+    """The words for an error that nobody foresaw."""
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "Insufficient memory" in str(error):
+        return PortraitError(
+            ErrorCode.IMAGE_TOO_LARGE, "The server ran out of memory.", "Render smaller frames or use a smaller photo."
+        )
+    return PortraitError(ErrorCode.INTERNAL, f"The server failed ({name}: {error}).", f"See its log: {log_file}")
+
+
+def stopping_error(detail: str = "") -> PortraitError:
+    return PortraitError(
+        ErrorCode.SERVER_STOPPING, f"The server is stopping.{detail}", "Start it again; what is done stays done."
+    )
