@@ -10,14 +10,15 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from portrait_server.corpora.sample import Corpus, Sample
+from portrait_server.corpora.array_specs import MASK, PICTURE
+from portrait_server.corpora.sample import SPECS, Corpus, Sample
 
 _Order = tuple[Corpus, int, int, int, int]  # corpus, seed, batch size, references, side
 
@@ -32,15 +33,10 @@ def make_batch(corpus: Corpus, seed: int, index: int, size: int, references: int
     """Batch `index` of the endless row that `seed` stands for.
 
     Returns:
-        pictures uint8, channels first:
-        references (B, K, 3, S, S), reference_points (B, K, 70, 3) float32, target (B, 3, S, S),
-        target_points (B, 70, 3) float32, identity (B,) int64,
-        matte (B, 1, S, S) and reference_mattes (B, K, 1, S, S), 0 where has_matte (B,) bool is false,
-        flow (B, S, S, 2) float32, all NaN, and visibility (B, 1, S, S), all 0, where has_flow (B,) bool is false;
-        first_flow, first_visibility and has_first_flow likewise, also where the first reference is the last,
-        draft_origin (B, S, S, 2) float32, all NaN where a sample has none,
-        draft (B, 4, S, S), all 0 where has_draft (B,) bool is false, color_weight (B, 1, S, S),
-        carried (B, 1, S, S), all 0 where a sample has none.
+        every array of `Sample`, by name, with B before its other axes: pictures uint8, channels first, masks among
+        them with one channel, points and flow float32. Where a sample lacks one it is blank (`ArraySpec`), and the flag
+        (B,) bool that goes with it, as `has_flow`, is false. Of one reference, `first_flow` and `first_visibility` are
+        `flow` and `visibility`. `identity` is (B,) int64.
     """
     samples = [corpus.sample(np.random.default_rng((seed, index, row)), references, side) for row in range(size)]
     return _collate(samples)
@@ -185,54 +181,16 @@ def _one_thread_each() -> Iterator[None]:
 
 def _collate(samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
     count, side = samples[0].references.shape[:2]
-    blank = np.zeros((side, side), np.uint8)
-    blanks = np.zeros((count, side, side), np.uint8)
-    nowhere = np.full((side, side, 2), np.nan, np.float32)
-    full = np.full((side, side), 255, np.uint8)
-    has_matte = [sample.matte is not None and sample.reference_mattes is not None for sample in samples]
-    has_draft = [sample.draft is not None for sample in samples]
-    no_draft = np.zeros((side, side, 4), np.uint8)
-    last = [(sample.flow, sample.visibility) for sample in samples]
-    first = last if count == 1 else [(sample.first_flow, sample.first_visibility) for sample in samples]
-    has_flow, has_first = ([all(part is not None for part in way) for way in ways] for ways in (last, first))
-    planes = {
-        "matte": [_or(sample.matte, blank, known) for sample, known in zip(samples, has_matte, strict=True)],
-        "reference_mattes": [
-            _or(sample.reference_mattes, blanks, known) for sample, known in zip(samples, has_matte, strict=True)
-        ],
-        "visibility": [_or(seen, blank, known) for (_, seen), known in zip(last, has_flow, strict=True)],
-        "first_visibility": [_or(seen, blank, known) for (_, seen), known in zip(first, has_first, strict=True)],
-        "carried": [blank if sample.carried is None else sample.carried for sample in samples],
-        "color_weight": [full if sample.color_weight is None else sample.color_weight for sample in samples],
-    }
-    return {
-        "references": _channels_first([sample.references for sample in samples]),
-        "reference_points": torch.from_numpy(np.stack([sample.reference_points for sample in samples])),
-        "target": _channels_first([sample.target for sample in samples]),
-        "target_points": torch.from_numpy(np.stack([sample.target_points for sample in samples])),
-        "identity": torch.tensor([sample.identity for sample in samples]),
-        "draft": _channels_first([no_draft if sample.draft is None else sample.draft for sample in samples]),
-        "has_draft": torch.tensor(has_draft),
-        "has_matte": torch.tensor(has_matte),
-        "has_flow": torch.tensor(has_flow),
-        "has_first_flow": torch.tensor(has_first),
-        "flow": torch.from_numpy(
-            np.stack([_or(flow, nowhere, known) for (flow, _), known in zip(last, has_flow, strict=True)])
-        ),
-        "first_flow": torch.from_numpy(
-            np.stack([_or(flow, nowhere, known) for (flow, _), known in zip(first, has_first, strict=True)])
-        ),
-        "draft_origin": torch.from_numpy(
-            np.stack([nowhere if sample.draft_origin is None else sample.draft_origin for sample in samples])
-        ),
-        **{name: torch.from_numpy(np.stack(values)).unsqueeze(-3) for name, values in planes.items()},
-    }
-
-
-def _or(value: np.ndarray | None, otherwise: np.ndarray, known: bool) -> np.ndarray:
-    return value if known and value is not None else otherwise
-
-
-def _channels_first(pictures: Sequence[np.ndarray]) -> torch.Tensor:
-    """(…, H, W, C) pictures to (B, …, C, H, W)."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(np.stack(pictures), -1, -3)))
+    if count == 1:
+        samples = [replace(sample, first_flow=sample.flow, first_visibility=sample.visibility) for sample in samples]
+    batch = {"identity": torch.tensor([sample.identity for sample in samples])}
+    for name, spec in SPECS.items():
+        values = [getattr(sample, name) for sample in samples]
+        if spec.known:
+            batch[spec.known] = torch.tensor([value is not None for value in values])
+        stacked = np.stack([spec.missing(count, side) if value is None else value for value in values])
+        if spec.kind is PICTURE:
+            stacked = np.ascontiguousarray(np.moveaxis(stacked, -1, -3))
+        tensor = torch.from_numpy(stacked)
+        batch[name] = tensor.unsqueeze(-3) if spec.kind is MASK else tensor
+    return batch

@@ -4,155 +4,89 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Annotated, Any, Final, get_type_hints
 
-import cv2
 import numpy as np
-from portrait_shared.landmarks import LANDMARK_COUNT, MIRROR
 
-_PICTURES: Final = (
-    "references", "target", "matte", "reference_mattes", "draft", "visibility", "first_visibility", "color_weight",
-    "carried",
-)  # fmt: skip
-_POSITIONS: Final = ("draft_origin", "flow", "first_flow")
+from portrait_server.corpora.array_specs import FLOW, MASK, PICTURE, POINTS, ArraySpec
 
 
 @dataclass(frozen=True)
 class Sample:
     """K references and one target of the same person, each in its own aligned frame of S pixels a side.
 
+    This is the one list of what a sample holds: checks, mirroring, halving and batches follow from it (`SPECS`).
+
     Attributes:
-        references: (K, S, S, 3) uint8 RGB.
-        reference_points: (K, 70, 3) float32, pixels of the aligned frame.
-        target: (S, S, 3) uint8 RGB.
-        target_points: (70, 3) float32.
+        references, target: RGB.
+        reference_points, target_points: pixels of the aligned frame of each.
         identity: the person's or video's number in its corpus, 0 to ``identities - 1``.
-        matte: (S, S) uint8, how far each pixel of the target shows the person.
-        reference_mattes: (K, S, S) uint8.
-        draft: (S, S, 4) uint8, the first reference and its matte moved to the target's landmarks by geometry alone.
-        draft_origin: (S, S, 2) float32, for each pixel of the draft the position (x, y) in the first reference that it
-            shows, pixels; NaN behind the person.
-        carried: (S, S) uint8, 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth,
-            and clothes, of which landmarks tell nothing.
-        flow: (S, S, 2) float32, for each target pixel the position (x, y) in the last reference, pixels; NaN
-            where there is none.
-        visibility: (S, S) uint8, 255 where the last reference shows what the target shows there.
-        first_flow, first_visibility: the same for the first reference, where it is not the last.
-        color_weight: (S, S) uint8, 0 where the target's colour is no example of a real one; None means all is.
+        matte, reference_mattes: how far each pixel shows the person.
+        draft: the first reference and its matte moved to the target's landmarks by geometry alone.
+        flow: for each target pixel the position in the last reference; NaN where there is none.
+        visibility: 255 where the last reference shows what the target shows there.
+        color_weight: 0 where the target's colour is no example of a real one; None means that all of it is.
+        draft_origin: for each pixel of the draft the position in the first reference that it shows; NaN behind the
+            person.
+        carried: 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth, and clothes,
+            of which landmarks tell nothing.
+        first_flow, first_visibility: as `flow` and `visibility` for the first reference, where it is not the last.
     """
 
-    references: np.ndarray
-    reference_points: np.ndarray
-    target: np.ndarray
-    target_points: np.ndarray
+    references: Annotated[np.ndarray, ArraySpec(PICTURE, "K S S 3")]
+    reference_points: Annotated[np.ndarray, ArraySpec(POINTS, "K P 3")]
+    target: Annotated[np.ndarray, ArraySpec(PICTURE, "S S 3")]
+    target_points: Annotated[np.ndarray, ArraySpec(POINTS, "P 3")]
     identity: int
-    matte: np.ndarray | None = None
-    reference_mattes: np.ndarray | None = None
-    draft: np.ndarray | None = None
-    flow: np.ndarray | None = None
-    visibility: np.ndarray | None = None
-    color_weight: np.ndarray | None = None
-    draft_origin: np.ndarray | None = None
-    carried: np.ndarray | None = None
-    first_flow: np.ndarray | None = None
-    first_visibility: np.ndarray | None = None
+    matte: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_matte")] = None
+    reference_mattes: Annotated[np.ndarray | None, ArraySpec(MASK, "K S S", known="has_matte")] = None
+    draft: Annotated[np.ndarray | None, ArraySpec(PICTURE, "S S 4", known="has_draft")] = None
+    flow: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", np.nan, "has_flow")] = None
+    visibility: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_flow")] = None
+    color_weight: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", 255)] = None
+    draft_origin: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", np.nan)] = None
+    carried: Annotated[np.ndarray | None, ArraySpec(MASK, "S S")] = None
+    first_flow: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", np.nan, "has_first_flow")] = None
+    first_visibility: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_first_flow")] = None
 
     def __post_init__(self) -> None:
-        """Raises: ValueError where shapes or types do not fit together."""
-        count, side = self.references.shape[:2]
-        shapes = {
-            "references": (np.uint8, (count, side, side, 3)),
-            "reference_points": (np.float32, (count, LANDMARK_COUNT, 3)),
-            "target": (np.uint8, (side, side, 3)),
-            "target_points": (np.float32, (LANDMARK_COUNT, 3)),
-            "matte": (np.uint8, (side, side)),
-            "reference_mattes": (np.uint8, (count, side, side)),
-            "draft": (np.uint8, (side, side, 4)),
-            "draft_origin": (np.float32, (side, side, 2)),
-            "flow": (np.float32, (side, side, 2)),
-            "visibility": (np.uint8, (side, side)),
-            "color_weight": (np.uint8, (side, side)),
-            "carried": (np.uint8, (side, side)),
-            "first_flow": (np.float32, (side, side, 2)),
-            "first_visibility": (np.uint8, (side, side)),
-        }
-        for name, (dtype, shape) in shapes.items():
-            value = getattr(self, name)
-            if value is not None and (value.dtype != dtype or value.shape != shape):
-                raise ValueError(f"{name} is {value.dtype} {value.shape}, not {np.dtype(dtype)} {shape}")
-        if count < 1:
+        """Raises: ValueError where shapes or types do not fit together, or only one of two that belong together is there."""
+        references, side = self.references.shape[:2]
+        if references < 1:
             raise ValueError("a sample has at least one reference")
         if self.identity < 0:
             raise ValueError("an identity is a number from 0")
+        known: dict[str, bool] = {}
+        for name, spec in SPECS.items():
+            value, shape = getattr(self, name), spec.sizes(references, side)
+            if value is not None and (value.dtype != spec.kind.dtype or value.shape != shape):
+                raise ValueError(f"{name} is {value.dtype} {value.shape}, not {np.dtype(spec.kind.dtype)} {shape}")
+            if spec.known and known.setdefault(spec.known, value is not None) != (value is not None):
+                raise ValueError(f"{name} and what it comes with are there together or not at all")
 
     def halved(self) -> Sample:
         """The same at half the side, which must be even."""
-        values: dict[str, Any] = {name: _halved_picture(getattr(self, name)) for name in _PICTURES}
-        values |= {name: _halved_positions(getattr(self, name)) for name in _POSITIONS}
-        values |= {name: _halved_points(getattr(self, name)) for name in ("reference_points", "target_points")}
-        return replace(self, **values)
+        return self._changed(ArraySpec.halved)
 
     def mirrored(self) -> Sample:
         """The same with left and right exchanged, points and flow included."""
         last = self.target.shape[1] - 1
-        return Sample(
-            references=np.ascontiguousarray(self.references[:, :, ::-1]),
-            reference_points=_mirrored_points(self.reference_points, last),
-            target=np.ascontiguousarray(self.target[:, ::-1]),
-            target_points=_mirrored_points(self.target_points, last),
-            identity=self.identity,
-            matte=_mirrored_plane(self.matte),
-            reference_mattes=_mirrored_plane(self.reference_mattes),
-            draft=None if self.draft is None else np.ascontiguousarray(self.draft[:, ::-1]),
-            draft_origin=_mirrored_positions(self.draft_origin, last),
-            flow=_mirrored_positions(self.flow, last),
-            visibility=_mirrored_plane(self.visibility),
-            color_weight=_mirrored_plane(self.color_weight),
-            carried=_mirrored_plane(self.carried),
-            first_flow=_mirrored_positions(self.first_flow, last),
-            first_visibility=_mirrored_plane(self.first_visibility),
-        )
+        return self._changed(lambda spec, value: spec.kind.mirrored(value, last))
+
+    def _changed(self, change: Callable[[ArraySpec, np.ndarray], np.ndarray]) -> Sample:
+        values = {name: (spec, getattr(self, name)) for name, spec in SPECS.items()}
+        changed: dict[str, Any] = {n: change(spec, value) for n, (spec, value) in values.items() if value is not None}
+        return replace(self, **changed)
 
 
-def _mirrored_plane(plane: np.ndarray | None) -> np.ndarray | None:
-    return None if plane is None else np.ascontiguousarray(plane[..., ::-1])
-
-
-def _mirrored_positions(positions: np.ndarray | None, last: int) -> np.ndarray | None:
-    return None if positions is None else np.stack([last - positions[:, ::-1, 0], positions[:, ::-1, 1]], -1)
-
-
-def _halved_picture(picture: np.ndarray | None) -> np.ndarray | None:
-    """(S, S), (S, S, C) or (K, S, S[, C]), averaged over squares of four pixels."""
-    if picture is None:
-        return None
-    if picture.shape[0] != picture.shape[1]:
-        return np.stack([_halved(one) for one in picture])
-    return _halved(picture)
-
-
-def _halved(picture: np.ndarray) -> np.ndarray:
-    return cv2.resize(picture, (picture.shape[1] // 2, picture.shape[0] // 2), interpolation=cv2.INTER_AREA)
-
-
-def _halved_positions(positions: np.ndarray | None) -> np.ndarray | None:
-    """(S, S, 2); NaN where one of four is."""
-    return None if positions is None else (_halved(positions) - 0.5) / 2
-
-
-def _halved_points(points: np.ndarray) -> np.ndarray:
-    """(…, 70, 3) pixels."""
-    halved = points / 2
-    halved[..., :2] -= 0.25
-    return halved
-
-
-def _mirrored_points(points: np.ndarray, last: int) -> np.ndarray:
-    mirrored = points[..., list(MIRROR), :].copy()
-    mirrored[..., 0] = last - mirrored[..., 0]
-    return mirrored
+SPECS: Final[dict[str, ArraySpec]] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Sample, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
+}
+"""The arrays of a sample by name."""
 
 
 class Corpus(ABC):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from portrait_server.corpora.sample import SPECS
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -56,7 +58,7 @@ class Batch:
         """The same with `count` references only: the first ones and the last, or the first, which then is the last."""
         held = self.references.shape[1]
         chosen = [*range(count - 1), held - 1] if count > 1 else [0]
-        kept = {n: getattr(self, n)[:, chosen] for n in ("references", "reference_points", "reference_mattes")}
+        kept = {n: getattr(self, n)[:, chosen] for n, spec in SPECS.items() if spec.of_each_reference}
         if count == 1 < held:
             kept |= {"flow": self.first_flow, "visibility": self.first_visibility, "has_flow": self.has_first_flow}
         return Batch(**{field.name: kept.get(field.name, getattr(self, field.name)) for field in fields(self)})
