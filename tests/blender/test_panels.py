@@ -6,7 +6,6 @@ Without a window Blender draws nothing, so a layout that checks its calls stands
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -406,26 +405,6 @@ def test_photos_are_shown_small_in_the_browser(addon: Any) -> None:
         assert settings["display_type"].default == "THUMBNAIL" and settings["filter_image"].default, name
         own = bpy.types.FileSelectParams.bl_rna.properties["display_type"].enum_items["THUMBNAIL"].value
         assert settings["display_type"].enum_items["THUMBNAIL"].value == own, "Blender reads the number"
-
-
-def test_links_of_the_guides_lead_somewhere() -> None:
-    root = Path(__file__).resolve().parents[2]
-    broken = []
-    for guide in (root / "README.md", *(root / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)\s]+)\)", guide.read_text(encoding="utf-8")):
-            path, _, anchor = target.partition("#")
-            if "://" in path:
-                continue
-            page = guide.parent / path if path else guide
-            if not page.exists() or (anchor and anchor not in headings(page)):
-                broken.append(f"{guide.name}: {target}")
-    assert broken == []
-
-
-def headings(page: Path) -> set[str]:
-    """As the web pages that show them name them."""
-    found = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.M)
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in found}
 
 
 def test_the_file_browser_asks_for_the_face_in_words(scene: Any) -> None:
