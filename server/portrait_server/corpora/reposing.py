@@ -17,7 +17,7 @@ from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets
-from portrait_server.networks.alignment import aligned_transform, compose, transform_points
+from portrait_server.networks.alignment import aligned_transform, compose, pixel_grid, transform_points
 
 _IRIS: Final = 0.2  # its radius in eye widths
 _SAME_PLACE: Final = 1.5  # pixels: how near the way there and back must end for a point to count as seen
@@ -108,7 +108,7 @@ def warp(
     from_photo = cv2.invertAffineTransform(matrix)
     to_photo = cv2.invertAffineTransform(there)
     triangles = np.concatenate([head.triangles, head.openings])
-    grid, wide_grid = _grid(side), _grid(size)
+    grid, wide_grid = pixel_grid(side), pixel_grid(size)
 
     before, after = (transform_points(matrix, array[:, :2]) for array in (head.vertices, vertices))
     moved = _places(after, before, head.depth, triangles, grid)
@@ -143,10 +143,6 @@ def warp(
 def _turned(picture: np.ndarray, matrix: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
     """A square picture under an affine (2, 3), its border continued outwards."""
     return cv2.warpAffine(picture, matrix, picture.shape[:2], flags=how, borderMode=cv2.BORDER_REPLICATE)
-
-
-def _grid(side: int) -> np.ndarray:
-    return np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
 
 
 def _places(

@@ -12,11 +12,11 @@ import torch
 
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.engines.levels import held, signed
-from portrait_server.engines.warp_frame import Moved
+from portrait_server.engines.warp_frame import Moved, to_positions
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.pose import between, smoothstep
-from portrait_server.networks.alignment import crop
+from portrait_server.networks.alignment import crop, pixel_grid
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
 
@@ -148,8 +148,7 @@ def _covered(painted: np.ndarray) -> np.ndarray:
 
 def _shift(drawing: Drawing) -> np.ndarray:
     """How far from each place of the aligned frame the draft shows what belongs there: (S, S, 2) pixels."""
-    axis = np.arange(len(drawing.warped), dtype=np.float32)
-    return drawing.flow[0] - np.stack(np.meshgrid(axis, axis), -1)
+    return drawing.flow[0] - pixel_grid(len(drawing.warped))
 
 
 def shifted(
@@ -166,8 +165,7 @@ def shifted(
     if np.abs(at).max(initial=0) < _LEAST_SHIFT:
         return person
     rows, columns = region
-    at[..., 0] += np.arange(at.shape[1], dtype=np.float32)
-    at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
+    to_positions(at[..., 0], at[..., 1])
     draft = person[region]
     origin = moved.field.positions(rows)[:, columns]
     drawn = signed(draft) - _looked_up(scene.person, origin)

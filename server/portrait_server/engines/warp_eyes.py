@@ -163,7 +163,7 @@ def _iris_by_symmetry(
     colour: np.ndarray, known: np.ndarray, reach: np.ndarray, pupil: np.ndarray, iris: float
 ) -> np.ndarray:
     """What lies opposite, or failing that what shows at the same distance from the pupil."""
-    x, y = np.meshgrid(np.arange(colour.shape[1], dtype=np.float32), np.arange(colour.shape[0], dtype=np.float32))
+    x, y = Patch(0, 0, colour.shape[1], colour.shape[0]).grid()
     rings = np.clip(np.round(reach), 0, 4 * iris + 2).astype(int)
     inside = known * (reach < 1.3 * iris)
     count = np.bincount(rings.ravel(), inside.ravel())

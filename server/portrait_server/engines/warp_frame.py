@@ -132,7 +132,7 @@ class Field:
         person, alpha = np.empty_like(scene.person), np.empty_like(scene.matte)
         for rows in self.strips():
             from_x, from_y = (self.fine(plane, rows) for plane in self.coarse)
-            _look_from(from_x, from_y, 0, rows.start)
+            to_positions(from_x, from_y, y=rows.start)
             person[rows] = _remapped(scene.person, from_x, from_y)
             alpha[rows] = _remapped(scene.matte, from_x, from_y)
         if not self.as_fine_as_the_frame:
@@ -148,7 +148,7 @@ class Field:
         offsets = self._offsets(patch.x, patch.y, patch.width, patch.height, step)
         size = (patch.width, patch.height)
         from_x, from_y = (cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR) for plane in offsets)
-        _look_from(from_x, from_y, patch.x, patch.y)
+        to_positions(from_x, from_y, patch.x, patch.y)
         person[patch.slices] = _remapped(scene.person, from_x, from_y)
 
     def strips(self) -> list[slice]:
@@ -170,7 +170,7 @@ class Field:
     def positions(self, rows: slice) -> np.ndarray:
         """For each pixel of a strip of the frame the place in the photo that the field takes it from: (rows, W, 2)."""
         from_x, from_y = (self.fine(plane, rows) for plane in self.coarse)
-        _look_from(from_x, from_y, 0, rows.start)
+        to_positions(from_x, from_y, y=rows.start)
         return np.dstack([from_x, from_y])
 
     @cached_property
@@ -192,8 +192,8 @@ class Field:
         return np.minimum(1.5 * cv2.blur(jump, (3, 3)), 1) if jump.any() else None
 
 
-def _look_from(offset_x: np.ndarray, offset_y: np.ndarray, x: int, y: int) -> None:
-    """Offsets of a patch at (x, y) made positions, in place."""
+def to_positions(offset_x: np.ndarray, offset_y: np.ndarray, x: int = 0, y: int = 0) -> None:
+    """Makes positions of the offsets of each pixel of a patch at (x, y), in place."""
     rows, columns = offset_x.shape
     offset_x += np.arange(x, x + columns, dtype=np.float32)
     offset_y += np.arange(y, y + rows, dtype=np.float32)[:, None]

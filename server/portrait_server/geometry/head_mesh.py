@@ -128,20 +128,39 @@ def _rings(face: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.nd
     down = face[CHIN, :2] - face[FOREHEAD, :2]
     down /= np.linalg.norm(down) + 1e-6
     outwards = arm / (np.linalg.norm(arm, axis=1, keepdims=True) + 1e-6)
-    downwards = smoothstep((outwards @ down + 0.15) / 0.75)
     depth = oval[:, 2]
     vertices, carried, expressive = [], [], []
     for ring in _RINGS:
         at = centre + ring * arm
-        behind = _SKULL_DEPTH * half_width * (1 - np.exp((1 - ring) / _SKULL_REACH))
+        behind = _SKULL_DEPTH * half_width * ring_depth(ring)
         vertices.append(np.column_stack([at, depth + behind]))
-        starts = _CARRIED_HAIR[0] + downwards * (_CARRIED_NECK[0] - _CARRIED_HAIR[0])
-        ends = _CARRIED_HAIR[1] + downwards * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
         inside = np.minimum.reduce([at[:, 0], at[:, 1], width - 1 - at[:, 0], height - 1 - at[:, 1]])
         free = smoothstep(inside / (_PINNED * half_width))
-        carried.append(free * (1 - smoothstep((ring - starts) / (ends - starts))))
-        expressive.append(free * (1 - smoothstep((ring - 1) / (_EXPRESSION_ENDS - 1))))
+        carried.append(free * ring_follow(ring, outwards @ down))
+        expressive.append(free * ring_expression(ring))
     return np.concatenate(vertices), np.concatenate(carried), np.concatenate(expressive)
+
+
+def ring_follow(ring: float, down: np.ndarray) -> np.ndarray:
+    """How far (N,) the head's pose carries points at so many times the face's outline: hair far out, the neck hardly.
+
+    Args:
+        down: (N,) cosine between the way from the face's middle to each point and the way to the chin.
+    """
+    neck = smoothstep((down + 0.15) / 0.75)
+    starts = _CARRIED_HAIR[0] + neck * (_CARRIED_NECK[0] - _CARRIED_HAIR[0])
+    ends = _CARRIED_HAIR[1] + neck * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
+    return 1 - smoothstep((ring - starts) / (ends - starts))
+
+
+def ring_expression(ring: float) -> np.ndarray:
+    """How far the face's expression moves what lies at so many times its outline."""
+    return 1 - smoothstep((ring - 1) / (_EXPRESSION_ENDS - 1))
+
+
+def ring_depth(ring: float) -> np.ndarray:
+    """How far behind the outline a ring lies: 0 the outline itself, 1 the back of the head."""
+    return 1 - np.exp((1 - ring) / _SKULL_REACH)
 
 
 def _ring_triangles() -> np.ndarray:

@@ -54,13 +54,17 @@ def visible_depth(mesh: np.ndarray) -> np.ndarray:
 
 def facing(face: np.ndarray) -> np.ndarray:
     """The cosine (468,) between the skin at each vertex (468, 3) and the line of sight; below 0 it faces away."""
+    return skin_normals(face)[:, 2]
+
+
+def skin_normals(face: np.ndarray) -> np.ndarray:
+    """Unit normals (468, 3) of the skin at each vertex (468, 3); z is positive where it faces the viewer."""
     triangles = skin_triangles()
     a, b, c = (face[triangles[:, i]] for i in range(3))
-    normals = np.cross(b - a, c - a)
     total = np.zeros_like(face)
     for corner in range(3):
-        np.add.at(total, triangles[:, corner], normals)
-    return total[:, 2] / np.maximum(np.linalg.norm(total, axis=1), 1e-9)
+        np.add.at(total, triangles[:, corner], np.cross(b - a, c - a))
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
 
 
 def is_face_of(mesh: np.ndarray, points: np.ndarray) -> bool:

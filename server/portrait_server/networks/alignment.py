@@ -97,6 +97,12 @@ def crop(image: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
     return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
+def pixel_grid(side: int) -> np.ndarray:
+    """Where each pixel of a square frame is, x and y: (side, side, 2) float32."""
+    axis = np.arange(side, dtype=np.float32)
+    return np.stack(np.meshgrid(axis, axis), -1)
+
+
 def with_depth(points: np.ndarray) -> np.ndarray:
     """Points (70, 3) float32: those without a depth get a mean face's, turned as they are."""
     if has_depth(points):

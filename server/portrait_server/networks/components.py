@@ -16,7 +16,7 @@ from torch import nn
 from portrait_server.networks import raster
 from portrait_server.networks.blocks import ResidualDown, conv
 from portrait_server.networks.discriminator import Judgement
-from portrait_server.networks.flow import sampled
+from portrait_server.networks.flow import pixel_grid, sampled
 from portrait_server.networks.regions import EYES, MOUTH
 
 _WIDTH = 24
@@ -68,6 +68,4 @@ def _square(pictures: torch.Tensor, points: torch.Tensor, group: str, share: flo
     """The square around a group of landmarks, pixel for pixel: between pixels a picture would be softer."""
     side = round(share * pictures.shape[-1])
     middle = points[:, list(GROUPS[group]), :2].mean(1).round()  # (B, 2)
-    axis = torch.arange(side, device=points.device, dtype=points.dtype) - side // 2
-    at = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)  # (s, s, 2)
-    return sampled(pictures, middle[:, None, None] + at)
+    return sampled(pictures, middle[:, None, None] + pixel_grid(side, points) - side // 2)

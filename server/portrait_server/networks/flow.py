@@ -31,6 +31,7 @@ def stretched(flow: torch.Tensor) -> torch.Tensor:
 
 
 def pixel_grid(side: int, like: torch.Tensor) -> torch.Tensor:
+    """Where each pixel is, x and y: (side, side, 2), on a tensor's device and of its type."""
     axis = torch.arange(side, device=like.device, dtype=like.dtype)
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
 

@@ -15,16 +15,18 @@ import torch
 import torch.nn.functional as F
 from portrait_shared.landmarks import GROUPS, MESH_VERTICES, STABLE
 
-from portrait_server.geometry.face_mesh import OVAL, SIDES, VERTEX_COUNT, neutral_mesh, skin_triangles
+from portrait_server.geometry.face_mesh import OVAL, SIDES, VERTEX_COUNT, neutral_mesh
+from portrait_server.geometry.head_mesh import ring_depth, ring_expression, ring_follow
+from portrait_server.geometry.reference_mesh import skin_normals
 from portrait_server.geometry.spread import spread_weights
+from portrait_server.networks.flow import pixel_grid
+from portrait_server.networks.regions import smoothstep
 
 _MESH_POINTS = 64  # of the mean face, beside the landmarks
 # Rings around the face as multiples of its outline, as in geometry.head_mesh; the last two keep their place.
 _RINGS = (1.16, 1.43, 1.8, 2.35, 3.2, 4.4)
 _RING_STEP = 2  # every second point of the outline
-_CARRIED_HAIR, _CARRIED_NECK = (1.6, 3.1), (1.05, 2.4)
-_EXPRESSION_ENDS = 1.6
-_SKULL_DEPTH, _SKULL_REACH = 0.7, 0.35
+_SKULL_DEPTH = 0.7  # how far behind the outline the back of the head lies, in half face widths
 _SMOOTH = 3e-4  # in sides of the frame: two points in one place must not fight
 _HIDDEN_SMOOTH = 0.5  # and so much more for skin that faces away and lies under what is seen
 _HARDLY_SEEN, _WELL_SEEN = 0.1, 0.35
@@ -104,8 +106,7 @@ def flow_pixels(motion: Motion, side: int) -> torch.Tensor:
         batch = len(offset)
         offset = F.interpolate(offset.flatten(0, 1).permute(0, 3, 1, 2), size=(side, side), mode="bilinear")
         offset = offset.permute(0, 2, 3, 1).unflatten(0, (batch, -1))
-    axis = torch.arange(side, device=at.device, dtype=torch.float32)
-    return offset + torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+    return offset + pixel_grid(side, motion.centres)
 
 
 @torch.no_grad()
@@ -126,7 +127,7 @@ def fit_motion(reference_points: torch.Tensor, target_points: torch.Tensor, side
         placed = torch.cat([placed, (placed[:, :, _RIM_STARTS] + placed[:, :, _RIM_ENDS]) / 2], 2)
         facing = torch.cat([facing, torch.ones_like(facing[:, : len(_RIM_STARTS)])], 1)
         centres, carried = placed[:, 0, :, :2], placed[:, 1:, :, :2]
-        hidden = 1 - _smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
+        hidden = 1 - smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
         hidden = hidden.unflatten(0, (batch, count + 1))
         follow = F.pad(head.follow, (0, len(_RIM_STARTS)), value=1.0)
         goals = follow[:, None] * (carried - centres[:, None])  # (B, K, N, 2)
@@ -175,7 +176,7 @@ def _place(head: _Head, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     posed = torch.cat([head.landmarks, head.points]) @ turn + shift[:, None]
     landmarks, others = posed[:, : len(head.landmarks)], posed[:, len(head.landmarks) :]
     others = others + head.spread @ (points - landmarks)
-    facing = -(head.normals @ rotation.transpose(1, 2))[..., 2]
+    facing = (head.normals @ rotation.transpose(1, 2))[..., 2]
     facing = torch.where(head.normals.abs().sum(-1) > 0, facing, torch.ones_like(facing))
     return torch.cat([points, others], 1), facing
 
@@ -193,11 +194,6 @@ def _similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tenso
     return rotation, scale, shift
 
 
-def _smoothstep(x: torch.Tensor) -> torch.Tensor:
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
-
-
 @cache
 def _head() -> _Head:
     mesh = neutral_mesh()
@@ -208,7 +204,7 @@ def _head() -> _Head:
     spread = spread_weights(np.concatenate([face, rings]))
     spread[VERTEX_COUNT:] *= expressive[:, None]
     normals = np.zeros((len(landmarks) + len(chosen) + len(rings), 3))
-    skin = _normals(face)
+    skin = skin_normals(face)
     jaw = list(GROUPS["jaw"])
     normals[jaw] = skin[[MESH_VERTICES[i] for i in jaw]]
     normals[len(landmarks) : len(landmarks) + len(chosen)] = skin[chosen]
@@ -238,29 +234,11 @@ def _rings(face: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     centre = (oval[:, :2].min(0) + oval[:, :2].max(0)) / 2
     arm = oval[:, :2] - centre
     half_width = np.linalg.norm(face[SIDES[1], :2] - face[SIDES[0], :2]) / 2
-    downwards = _smoothstep_array((arm[:, 1] / np.linalg.norm(arm, axis=1) + 0.15) / 0.75)
+    down = arm[:, 1] / np.linalg.norm(arm, axis=1)
     points, follow, expressive = [], [], []
     for ring in _RINGS:
-        behind = _SKULL_DEPTH * half_width * (1 - np.exp((1 - ring) / _SKULL_REACH))
+        behind = _SKULL_DEPTH * half_width * ring_depth(ring)
         points.append(np.column_stack([centre + ring * arm, oval[:, 2] + behind]))
-        starts = _CARRIED_HAIR[0] + downwards * (_CARRIED_NECK[0] - _CARRIED_HAIR[0])
-        ends = _CARRIED_HAIR[1] + downwards * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
-        follow.append(1 - _smoothstep_array((ring - starts) / (ends - starts)))
-        expressive.append(np.full(len(oval), 1 - _smoothstep_array((ring - 1) / (_EXPRESSION_ENDS - 1))))
+        follow.append(ring_follow(ring, down))
+        expressive.append(np.full(len(oval), ring_expression(ring)))
     return np.concatenate(points), np.concatenate(follow), np.concatenate(expressive)
-
-
-def _smoothstep_array(x: np.ndarray | float) -> np.ndarray:
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)
-
-
-def _normals(face: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3) of the mean face's skin, towards the eye where z is negative."""
-    triangles = skin_triangles()
-    a, b, c = (face[triangles[:, i]] for i in range(3))
-    total = np.zeros_like(face)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], np.cross(b - a, c - a))
-    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
-    return total if total[1, 2] < 0 else -total

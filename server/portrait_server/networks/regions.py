@@ -32,8 +32,13 @@ def head(side: int, device: torch.device) -> Tensor:
     down = axis[:, None] - _HEAD_MIDDLE
     distance = torch.hypot(axis[None] - 0.5, torch.where(down > 0, _HEAD_BELOW * down, down))
     first, last = _HEAD_ENDS
-    share = ((last - distance) / (last - first)).clamp(0, 1)
-    return (share * share * (3 - 2 * share))[None, None]
+    return smoothstep((last - distance) / (last - first))[None, None]
+
+
+def smoothstep(x: Tensor) -> Tensor:
+    """0 below 0, 1 above 1, smooth between."""
+    x = x.clamp(0, 1)
+    return x * x * (3 - 2 * x)
 
 
 def _ellipse(points: Tensor, side: int) -> Tensor:

@@ -23,7 +23,7 @@ from portrait_server.corpora.rendered.skins import Fit, fit_head, skin_from
 from portrait_server.corpora.rendered.surroundings import random_background, random_light
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
-from portrait_server.networks.alignment import compose, inverse
+from portrait_server.networks.alignment import compose, inverse, pixel_grid
 
 _PEOPLE: Final = 20_000
 _SEED, _HELD_OUT_SEED = 2019, 2020  # of who they are
@@ -169,8 +169,7 @@ class RenderedHeads(Corpus):
         place, surface = draw(person, target.posed, reference.posed, *cameras, side)
         _, there = draw(person, reference.posed, reference.posed, cameras[1], cameras[1], side)
         somebody = surface[..., 3] > 0
-        grid = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).astype(np.float32)
-        behind = cv2.transform(grid, compose(reference.background, inverse(target.background)))
+        behind = cv2.transform(pixel_grid(side), compose(reference.background, inverse(target.background)))
         flow = np.where(somebody[..., None], place, behind).astype(np.float32)
         inside = ((flow > -0.5) & (flow < side - 0.5)).all(-1)
         at = flow.clip(-2, side + 1)
