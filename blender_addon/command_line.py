@@ -14,8 +14,8 @@ from portrait_shared.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
 
 from . import job_queue, server
-from .job import Job, State
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .job import Job, JobState
+from .properties import PORTRAIT_PG_portrait, all_portraits
 from .render_job import RenderJob
 
 COMMAND = "portrait"
@@ -88,7 +88,7 @@ def _render(asked: argparse.Namespace) -> int:
         job_queue.run(job, _Printer())
         for note in job.notes:
             print(f"Note: {note}", file=sys.stderr)
-        if job.state is not State.DONE:
+        if job.state is not JobState.DONE:
             failed += 1
             print(f"Error: {job.error or job.note}", file=sys.stderr)
     if asked.save:
@@ -123,7 +123,7 @@ def _open(blend: Path | None) -> None:
 
 
 def _choose(name: str | None) -> list[PORTRAIT_PG_portrait]:
-    found = [portrait for scene in bpy.data.scenes for portrait in portraits_of(scene).items]
+    found = [portrait for _, portrait in all_portraits()]
     chosen = [portrait for portrait in found if name is None or portrait.name == name]
     if not chosen:
         names = ", ".join(f"“{portrait.name}”" for portrait in found)

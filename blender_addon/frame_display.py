@@ -17,7 +17,7 @@ from portrait_shared.frame_files import frames_in, has_frames, prefix_of
 from . import image_plane, plane_frames, portrait_strip, sequencer, stored_paths
 from .frame_folder import owner_of
 from .job_queue import active_of
-from .properties import DEFAULT_FOLDER, PORTRAIT_PG_portrait, portraits_of
+from .properties import DEFAULT_FOLDER, PORTRAIT_PG_portrait, all_portraits, portraits_of
 from .scene_time import stretch
 
 
@@ -53,10 +53,9 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
 
 
 def mend_all() -> None:
-    for scene in bpy.data.scenes:
+    for scene, portrait in all_portraits():
         if scene.library is None:
-            for portrait in portraits_of(scene).items:
-                mend(scene, portrait)
+            mend(scene, portrait)
 
 
 def _prefix(sequence: bpy.types.Image) -> str:

@@ -8,7 +8,6 @@ when it is renamed or its .blend is saved elsewhere under another name.
 from __future__ import annotations
 
 import os
-from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +15,9 @@ import bpy
 from portrait_shared.frame_files import frames_in, has_frames, prepare_folder, write_frame
 from portrait_shared.whole_files import read_bounded
 
+from .numbered_names import numbered_names
 from .problems import Fix, SceneError
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .properties import PORTRAIT_PG_portrait, all_portraits
 
 OWNER_FILE: Final = ".talking-portrait"
 _MAX_OWNER_BYTES: Final = 1000
@@ -35,12 +35,12 @@ def take(portrait: PORTRAIT_PG_portrait) -> Path:
         check(portrait, folder)
         return folder
     wanted = portrait.folder_name or bpy.path.clean_name(portrait.name)
-    for number in count():
-        portrait.folder_name = f"{wanted}.{number:03d}" if number else wanted
+    for name in numbered_names(wanted):
+        portrait.folder_name = name
         folder = portrait.folder()
         if user_of(portrait, folder) is None and not _is_foreign(portrait, folder):
-            return folder
-    raise AssertionError  # count() does not end
+            break
+    return folder
 
 
 def check(portrait: PORTRAIT_PG_portrait, folder: Path) -> None:
@@ -62,10 +62,9 @@ def check(portrait: PORTRAIT_PG_portrait, folder: Path) -> None:
 
 def user_of(portrait: PORTRAIT_PG_portrait, folder: Path) -> PORTRAIT_PG_portrait | None:
     """Another portrait of this .blend that renders to the folder."""
-    for scene in bpy.data.scenes:
-        for other in portraits_of(scene).items:
-            if other.uid != portrait.uid and (theirs := _folder_of(other)) is not None and _equal(theirs, folder):
-                return other
+    for _, other in all_portraits():
+        if other.uid != portrait.uid and (theirs := _folder_of(other)) is not None and _equal(theirs, folder):
+            return other
     return None
 
 

@@ -17,7 +17,7 @@ from portrait_shared.frame_files import FrameMark, frame_path, frames_in, read_m
 
 from . import job_queue, portrait_ids, sampling
 from .frame_keys import RigState, frame_keys, keys_outside, rig_state
-from .job import State
+from .job import JobState
 from .properties import PORTRAIT_PG_portrait
 from .render_job import RenderJob
 from .scene_time import notes_on_frames, stretch
@@ -211,7 +211,7 @@ class Watch:
             self._job = job
             self._failed.clear()
         self._rows.update(job.take_sampled())
-        if job.state is State.FAILED and not self._failed:
+        if job.state is JobState.FAILED and not self._failed:
             self._failed = job.asked_frames - set(job.stored)
         return job
 

@@ -15,11 +15,11 @@ from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from . import problems, server
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .properties import PORTRAIT_PG_portrait, find_portrait
 from .worker import Connected, Finished, Worker
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
@@ -32,7 +32,7 @@ class Job(ABC):
 
     Attributes:
         uid: the portrait's.
-        state: see `State`.
+        state: see `JobState`.
         error: why it failed.
         note: what it is doing, for the panel.
         notes: what the user should know once it is done, in sentences.
@@ -43,7 +43,7 @@ class Job(ABC):
 
     def __init__(self, uid: str, launch: server.Launch) -> None:
         self.uid = uid
-        self.state = State.QUEUED
+        self.state = JobState.QUEUED
         self.error: PortraitError | None = None
         self.note = "Waiting"
         self.notes: list[str] = []
@@ -51,11 +51,11 @@ class Job(ABC):
         self._launch = launch
         self._worker: Worker | None = None
         self._cancelled = False
-        self._told = False
+        self._undo_step_taken = False
 
     @property
     def active(self) -> bool:
-        return self.state in (State.QUEUED, State.RUNNING)
+        return self.state in (JobState.QUEUED, JobState.RUNNING)
 
     @property
     def progress(self) -> float:
@@ -68,8 +68,8 @@ class Job(ABC):
         Undo leaves alone what was equal in two states it was told of. What a job has made and linked in between would
         be gone from the file and still be pointed at: Blender crashes.
         """
-        due = not self.active and not self._told and self.is_in_file()
-        self._told = self._told or due
+        due = not self.active and not self._undo_step_taken and self.is_in_file()
+        self._undo_step_taken = self._undo_step_taken or due
         return due
 
     @abstractmethod
@@ -101,22 +101,21 @@ class Job(ABC):
         Raises:
             PortraitError: CANCELLED where the portrait is not there any more.
         """
-        for scene in bpy.data.scenes:
-            portrait = portraits_of(scene).by_uid(self.uid)
-            if portrait is not None:
-                return scene, portrait
-        raise PortraitError(ErrorCode.CANCELLED, "The portrait was removed while it was worked on.")
+        found = find_portrait(self.uid)
+        if found is None:
+            raise PortraitError(ErrorCode.CANCELLED, "The portrait was removed while it was worked on.")
+        return found
 
     def is_in_file(self) -> bool:
         """Whether the portrait is still there."""
-        return any(portraits_of(scene).by_uid(self.uid) is not None for scene in bpy.data.scenes)
+        return find_portrait(self.uid) is not None
 
     def tick(self, budget_seconds: float) -> None:
         """Works for about that long."""
         deadline = time.monotonic() + budget_seconds
         try:
-            if self.state is State.QUEUED:
-                self.state = State.RUNNING
+            if self.state is JobState.QUEUED:
+                self.state = JobState.RUNNING
                 problems.forget(self.uid)
                 self.begin()
             if self._worker is None:
@@ -136,8 +135,8 @@ class Job(ABC):
         self._cancelled = True
         if self._worker is not None:
             self._worker.cancel.set()
-        elif self.state is State.QUEUED:
-            self.state = State.CANCELLED
+        elif self.state is JobState.QUEUED:
+            self.state = JobState.CANCELLED
 
     def abandon(self, timeout_seconds: float) -> None:
         """Ends at once, touching none of Blender's data: another file is being loaded, or the add-on goes."""
@@ -145,7 +144,7 @@ class Job(ABC):
         if self._worker is not None:
             self._worker.join(timeout_seconds)
         if self.active:
-            self.state = State.CANCELLED
+            self.state = JobState.CANCELLED
 
     def _drain(self, deadline: float) -> None:
         while time.monotonic() < deadline:
@@ -165,11 +164,11 @@ class Job(ABC):
         if self._worker is not None:
             self._worker.cancel.set()
         if error is None:
-            self.state = State.DONE
+            self.state = JobState.DONE
         elif error.code is ErrorCode.CANCELLED:
-            self.state, self.note = State.CANCELLED, "Cancelled"
+            self.state, self.note = JobState.CANCELLED, "Cancelled"
         else:
-            self.state, self.note, self.error = State.FAILED, error.message, error
+            self.state, self.note, self.error = JobState.FAILED, error.message, error
             problems.keep(self.uid, error)
             server.failed(error)
         try:

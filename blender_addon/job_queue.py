@@ -9,6 +9,7 @@ from collections.abc import Callable
 import bpy
 
 from .job import Job
+from .redraw import redraw_areas
 
 _TICK_SECONDS = 0.05
 _SLICE_SECONDS = 0.03
@@ -90,10 +91,7 @@ def abandon_all() -> None:
 
 def redraw() -> None:
     """Panels do not redraw by themselves after a change made from Python."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in _DRAWN_AREAS:
-                area.tag_redraw()
+    redraw_areas(_DRAWN_AREAS)
 
 
 def _on_timer() -> float | None:

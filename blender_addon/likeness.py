@@ -12,6 +12,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_shared.references import MAX_REFERENCES, ReferenceImage
 
 from . import photo, stored_paths
+from .numbered_names import numbered_names
 from .problems import Fix, SceneError
 from .properties import PORTRAIT_PG_portrait, PORTRAIT_PG_reference
 
@@ -102,8 +103,8 @@ def new_personal_path(portrait: PORTRAIT_PG_portrait) -> Path:
         )
     stem = bpy.path.clean_name(portrait.name)
     folder = Path(bpy.data.filepath).resolve().parent
-    names = (f"{stem}.safetensors", *(f"{stem}.{number:03d}.safetensors" for number in range(1, 1000)))
-    return next(folder / name for name in names if not (folder / name).exists())
+    paths = (folder / f"{name}.safetensors" for name in numbered_names(stem))
+    return next(path for path in paths if not path.exists())
 
 
 def _reference(item: PORTRAIT_PG_reference) -> ReferenceImage:

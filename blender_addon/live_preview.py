@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live preview: the plane follows the rig while it is dragged or scrubbed. Blender never waits for it.
+"""The live previews that are on, and the timer and handlers that keep them going. Blender does not wait for them.
 
 Blender's handlers only note that something changed. A timer samples the rig as it stands, hands the points to a
 thread that owns the connection, and puts the newest picture that has come back on the plane. A viewport that is
@@ -18,9 +18,10 @@ from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
 
 from . import image_plane, sampling, server
-from .portrait_preview import LivePreview, Replaced
+from .portrait_preview import PortraitPreview, Replaced
 from .preview_worker import Trouble
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .properties import PORTRAIT_PG_portrait, all_portraits, find_portrait
+from .redraw import redraw_areas
 
 _TICK_SECONDS: Final = 0.01
 _RESTING_TICK_SECONDS: Final = 0.1
@@ -30,7 +31,7 @@ _LONGEST_WAIT_SECONDS: Final = 0.06
 _LOOK_SECONDS: Final = 0.002
 _DRAWN_AREAS: Final = ("VIEW_3D", "IMAGE_EDITOR")
 
-_previews: dict[str, LivePreview] = {}
+_previews: dict[str, PortraitPreview] = {}
 _reasons_to_rest: set[str] = set()
 _draw_handler: Any = None
 _drawing_since: float | None = None
@@ -40,7 +41,7 @@ _drawing_took = 0.0
 def start(uid: str, launch: server.Launch) -> None:
     """Turns the preview of a portrait on."""
     if uid not in _previews:
-        _previews[uid] = LivePreview(uid, launch)
+        _previews[uid] = PortraitPreview(uid, launch)
     if not bpy.app.background and not bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.register(_on_timer, first_interval=0.0, persistent=True)
         _watch_drawing(True)
@@ -64,7 +65,7 @@ def stop_all() -> None:
     _watch_drawing(False)
 
 
-def of(uid: str) -> LivePreview | None:
+def of(uid: str) -> PortraitPreview | None:
     """The portrait's preview, or None where it is off."""
     return _previews.get(uid)
 
@@ -73,7 +74,7 @@ def pump() -> bool:
     """One tick of all previews; whether there is anything new to draw. Blender's timer calls it."""
     fresh = False
     for uid, preview in list(_previews.items()):
-        found = _find(uid)
+        found = find_portrait(uid)
         if found is None:
             stop(uid)
             continue
@@ -86,16 +87,8 @@ def pump() -> bool:
     return fresh
 
 
-def _find(uid: str) -> tuple[bpy.types.Scene, PORTRAIT_PG_portrait] | None:
-    for scene in bpy.data.scenes:
-        portrait = portraits_of(scene).by_uid(uid)
-        if portrait is not None:
-            return scene, portrait
-    return None
-
-
 def _uncover(uid: str) -> None:
-    found = _find(uid)
+    found = find_portrait(uid)
     if found is not None:
         _take_off(found[1])
 
@@ -116,7 +109,7 @@ def _on_timer() -> float | None:
         return _RESTING_TICK_SECONDS
     lines = [preview.line for preview in _previews.values()]
     if pump() or lines != [preview.line for preview in _previews.values()]:
-        _redraw()
+        redraw_areas(_DRAWN_AREAS)
     return _TICK_SECONDS
 
 
@@ -147,7 +140,7 @@ def _ask_before_draw() -> None:
     if _reasons_to_rest or bpy.app.is_job_running("RENDER"):
         return
     for uid, preview in _previews.items():
-        found = _find(uid)
+        found = find_portrait(uid)
         if found is None:
             continue
         try:
@@ -167,7 +160,7 @@ def _wait_before_slow_draw() -> None:
     waiting = {uid: preview for uid, preview in _previews.items() if preview.awaits_soon}
     while waiting and not _reasons_to_rest:
         for uid, preview in list(waiting.items()):
-            found = _find(uid)
+            found = find_portrait(uid)
             try:
                 done = found is None or preview.show_before_draw(found[1])
             except PortraitError:  # a plane without its material: the next tick tells of it
@@ -177,13 +170,6 @@ def _wait_before_slow_draw() -> None:
         if time.monotonic() >= end:
             return
         time.sleep(_LOOK_SECONDS)
-
-
-def _redraw() -> None:
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in _DRAWN_AREAS:
-                area.tag_redraw()
 
 
 # What Blender tells. These run in the middle of its own work, some in another thread: they only take notes.
@@ -259,10 +245,9 @@ def _rest(reason: str) -> None:
 
 
 def _take_off_leftovers() -> None:
-    for scene in bpy.data.scenes:
-        for portrait in portraits_of(scene).items:
-            if portrait.uid not in _previews and portrait.plane is not None:
-                _take_off(portrait)
+    for _, portrait in all_portraits():
+        if portrait.uid not in _previews and portrait.plane is not None:
+            _take_off(portrait)
 
 
 HANDLERS: Final = (

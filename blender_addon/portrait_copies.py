@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterator
 from typing import Final
 
 import bpy
@@ -12,9 +12,10 @@ from bpy.app.handlers import persistent
 from portrait_shared.digest import image_digest
 
 from . import image_plane, photo, rig, sequencer
+from .numbered_names import numbered_names
 from .plane_space import PlaneSpace
 from .problems import SceneError
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .properties import PORTRAIT_PG_portrait, all_portraits, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "color_depth",
@@ -54,7 +55,10 @@ def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     strips = [strip for strip in sequencer.find_strips(portrait.uid) if strip.id_data == scene]
     # From what is known, so that undo and redo come to the same.
     portrait.uid = uuid.uuid5(uuid.UUID(portrait.uid), f"{scene.name}\n{portrait.name}").hex
-    portrait.name = free_name(portrait.name, besides=portrait)
+    taken = {other.name for _, other in all_portraits() if other != portrait}
+    if portrait.name in taken:
+        stem = re.sub(r"\.\d{3}$", "", portrait.name)
+        portrait.name = next(free for free in numbered_names(stem) if free not in taken | {stem})
     portrait.folder_name = ""
     portrait.strip_was_made = bool(strips)
     for strip in strips:
@@ -63,24 +67,15 @@ def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
 
 def own_look(portrait: PORTRAIT_PG_portrait) -> None:
     """Gives the plane a material of its own where it has that of another portrait, as a copied scene's plane has."""
-    for scene in bpy.data.scenes:
-        for other in portraits_of(scene).items:
-            if other.plane not in (None, portrait.plane) and image_plane.look_alike(other.plane, portrait.plane):
-                image_plane.own_material(portrait.plane)
-                return
+    for _, other in all_portraits():
+        if other.plane not in (None, portrait.plane) and image_plane.look_alike(other.plane, portrait.plane):
+            image_plane.own_material(portrait.plane)
+            return
 
 
 def _drop(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     items = portraits_of(scene).items
     items.remove(list(items).index(portrait))
-
-
-def free_name(name: str, besides: PORTRAIT_PG_portrait) -> str:
-    """The name, or the next one after it that no portrait of the file has."""
-    taken = {other.name for scene in bpy.data.scenes for other in portraits_of(scene).items if other != besides}
-    stem = name[:-4] if name[-4:-3] == "." and name[-3:].isdigit() else name
-    candidates: Iterator[str] = (f"{stem}.{number:03d}" for number in range(1, 10_000))
-    return name if name not in taken else next(candidate for candidate in candidates if candidate not in taken)
 
 
 def spare_rig(scene: bpy.types.Scene, item: bpy.types.Object | None) -> bpy.types.Object | None:
@@ -116,7 +111,6 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
     size = tuple(original.size) if original is not None else tuple(picture.size)
     picture = photo.check(picture, size)
     portrait = portraits_of(scene).add(spare.name.removesuffix(" rig").split(" rig.")[0])
-    portrait.name = free_name(portrait.name, besides=portrait)
     portrait.photo, portrait.size = picture, size
     portrait.photo_digest = original.photo_digest if original is not None else image_digest(photo.pixels(picture))
     for name in _SETTINGS if original is not None else ():
@@ -139,11 +133,14 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
 
 def _original(plane: bpy.types.Object | None) -> PORTRAIT_PG_portrait | None:
     """The portrait whose plane, or material, that of a copy is."""
-    for scene in bpy.data.scenes:
-        for portrait in portraits_of(scene).items:
-            if plane is not None and portrait.plane is not None and image_plane.look_alike(portrait.plane, plane):
-                return portrait
-    return None
+    if plane is None:
+        return None
+    alike = (
+        portrait
+        for _, portrait in all_portraits()
+        if portrait.plane is not None and image_plane.look_alike(portrait.plane, plane)
+    )
+    return next(alike, None)
 
 
 def _plane_beside(

@@ -12,7 +12,7 @@ from portrait_shared.digest import image_digest
 from . import image_plane, photo, rig, rig_renaming, sequencer, stored_paths
 from .driving import mechanism
 from .problems import Fix, SceneError
-from .properties import PORTRAIT_PG_portrait, portraits_of
+from .properties import PORTRAIT_PG_portrait, all_portraits, portraits_of
 
 
 def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:
@@ -137,9 +137,7 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
 
 
 def _is_shared(part: bpy.types.Object) -> bool:
-    return any(
-        part in (portrait.plane, portrait.rig) for scene in bpy.data.scenes for portrait in portraits_of(scene).items
-    )
+    return any(part in (portrait.plane, portrait.rig) for _, portrait in all_portraits())
 
 
 def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:

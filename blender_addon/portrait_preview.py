@@ -42,7 +42,7 @@ class Latency(NamedTuple):
     served: float
 
 
-class LivePreview:
+class PortraitPreview:
     """The preview of one portrait. Between ticks it holds names alone, never Blender's objects.
 
     Attributes:

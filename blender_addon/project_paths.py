@@ -15,7 +15,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from . import sequencer, stored_paths
-from .properties import portraits_of
+from .properties import all_portraits
 
 _TUNING: Final = "personal"
 _FOLDER: Final = "output_folder"
@@ -57,16 +57,15 @@ def put_back() -> None:
 
 def _texts() -> Iterator[tuple[tuple[str, ...], Any, str, str]]:
     """Each path: where it is in the file, in names; what holds it; under which name; and the path."""
-    for scene in bpy.data.scenes:
+    for scene, portrait in all_portraits():
         if scene.library is not None:
             continue
-        for portrait in portraits_of(scene).items:
-            for name in (_TUNING, _FOLDER):
-                if text := getattr(portrait, name):
-                    yield (scene.name, portrait.uid, name), portrait, name, text
-            for strip in sequencer.find_strips(portrait.uid):
-                if text := strip.get(sequencer.FOLDER_SETTING):
-                    yield (strip.id_data.name, "strip", strip.name), strip, sequencer.FOLDER_SETTING, text
+        for name in (_TUNING, _FOLDER):
+            if text := getattr(portrait, name):
+                yield (scene.name, portrait.uid, name), portrait, name, text
+        for strip in sequencer.find_strips(portrait.uid):
+            if text := strip.get(sequencer.FOLDER_SETTING):
+                yield (strip.id_data.name, "strip", strip.name), strip, sequencer.FOLDER_SETTING, text
 
 
 def _set(holder: Any, name: str, text: str) -> None:

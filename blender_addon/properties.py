@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ from bpy.props import (  # fmt: skip
     PointerProperty,
     StringProperty,
 )
-from portrait_shared.frame_files import frames_in as frames_in
 from portrait_shared.frame_files import whole_prefix
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from . import choosing, compat, engine_choice, face_choice, plane_light
 from .driving.properties import CLASSES as DRIVING_CLASSES
 from .driving.properties import PORTRAIT_PG_driving
+from .numbered_names import numbered_names
 from .plane_space import PlaneSpace
 from .problems import Fix, SceneError
 
@@ -263,8 +263,8 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
 
     def add(self, name: str) -> PORTRAIT_PG_portrait:
         portrait = self.items.add()
-        taken = {other.name for scene in bpy.data.scenes for other in portraits_of(scene).items if other != portrait}
-        portrait.name = next(n for n in (name, *(f"{name}.{i:03d}" for i in range(1, 10_000))) if n not in taken)
+        taken = {other.name for _, other in all_portraits() if other != portrait}
+        portrait.name = next(free for free in numbered_names(name) if free not in taken)
         portrait.uid = uuid.uuid4().hex
         self.active_index = len(self.items) - 1
         return portrait
@@ -275,6 +275,16 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
 
 def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:
     return scene.talking_portraits
+
+
+def all_portraits() -> Iterator[tuple[bpy.types.Scene, PORTRAIT_PG_portrait]]:
+    """Each portrait of the file with its scene, linked scenes too."""
+    return ((scene, portrait) for scene in bpy.data.scenes for portrait in portraits_of(scene).items)
+
+
+def find_portrait(uid: str) -> tuple[bpy.types.Scene, PORTRAIT_PG_portrait] | None:
+    """A portrait and its scene, wherever in the file it is."""
+    return next((found for found in all_portraits() if found[1].uid == uid), None)
 
 
 CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)

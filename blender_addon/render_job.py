@@ -34,7 +34,7 @@ from . import (
     server,
 )
 from .driving.binding import let_broken_rest
-from .job import Job, State
+from .job import Job, JobState
 from .portrait_parts import check_plane
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
@@ -254,12 +254,12 @@ class RenderJob(Job):
     def end(self) -> None:
         if self.stored:
             self.show()
-        if self.state is State.DONE:
+        if self.state is JobState.DONE:
             self.note = f"{_frames(self.drawn)} rendered"
             if self.drawn < len(self.stored):
                 self.note += f", {len(self.stored) - self.drawn} already there"
             if len(self.stored) != self.total:
-                self.state = State.FAILED
+                self.state = JobState.FAILED
                 self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
 
 

@@ -26,7 +26,7 @@ _STOP_TIMEOUT_SECONDS = 10.0
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
-class State(StrEnum):
+class ServerState(StrEnum):
     STOPPED = "stopped"
     STARTING = "starting"
     RUNNING = "running"
@@ -37,20 +37,20 @@ class State(StrEnum):
 class Health:
     """The last that was heard of the server; read by panels, which must not wait."""
 
-    state: State = State.STOPPED
+    state: ServerState = ServerState.STOPPED
     info: ServerInfo | None = None
     problem: str = ""
     log_file: str = ""
 
     @property
     def line(self) -> str:
-        if self.state is State.RUNNING and self.info is not None:
+        if self.state is ServerState.RUNNING and self.info is not None:
             return f"Running on {self.info.device} · {', '.join(self.info.engines)} · process {self.info.pid}"
         return {
-            State.STOPPED: "Not running; it starts when it is needed",
-            State.STARTING: "Starting …",
-            State.RUNNING: "Running",
-            State.FAILED: self.problem or "Failed",
+            ServerState.STOPPED: "Not running; it starts when it is needed",
+            ServerState.STARTING: "Starting …",
+            ServerState.RUNNING: "Running",
+            ServerState.FAILED: self.problem or "Failed",
         }[self.state]
 
 
@@ -64,6 +64,16 @@ class Launch:
     online: bool
     log_level: str = "info"
     problem: str = ""  # why there is no command
+
+    def check_command(self) -> None:
+        """Raises SERVER_UNAVAILABLE, with the fix *Open Preferences*, where there is no command."""
+        if not self.command:
+            raise SceneError(
+                f"{self.problem or 'The “portrait” program was not found'}.",
+                "Install the server, then choose the project's folder, or its program, in the add-on's preferences.",
+                Fix.PREFERENCES,
+                ErrorCode.SERVER_UNAVAILABLE,
+            )
 
 
 Reachable = Connection | ServerProcess
@@ -143,14 +153,8 @@ def _find_or_launch(launch: Launch) -> Reachable:
             return found
         if not launch.may_start:
             raise PortraitError(ErrorCode.SERVER_UNAVAILABLE, "The portrait server is not running.", "Start it.")
-        if not launch.command:
-            raise SceneError(
-                f"{launch.problem or 'The “portrait” program was not found'}.",
-                "Install the server, then choose the project's folder, or its program, in the add-on's preferences.",
-                Fix.PREFERENCES,
-                ErrorCode.SERVER_UNAVAILABLE,
-            )
-        _health = Health(State.STARTING)
+        launch.check_command()
+        _health = Health(ServerState.STARTING)
         if _process is not None:
             _process.stop(0.0)  # ended by itself: only its folder is left to remove
         _process = ServerProcess(launch.command, device=launch.device, log_level=launch.log_level)
@@ -164,21 +168,21 @@ def _find_or_launch(launch: Launch) -> Reachable:
 def connected(info: ServerInfo) -> None:
     """A worker reached the server."""
     global _health
-    _health = Health(State.RUNNING, info, log_file=info.log)
+    _health = Health(ServerState.RUNNING, info, log_file=info.log)
 
 
 def failed(error: PortraitError) -> None:
     """A worker could not reach the server, or lost it."""
     global _health
     if error.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH):
-        _health = replace(_health, state=State.FAILED, info=None, problem=error.message)
+        _health = replace(_health, state=ServerState.FAILED, info=None, problem=error.message)
 
 
 def health() -> Health:
     """The last that was heard, after a look whether this Blender's own process still lives; never waits."""
     global _health
-    if _health.state is State.RUNNING and _process is not None and not _process.alive:
-        _health = Health(State.FAILED, problem="The server ended; it starts again when it is needed")
+    if _health.state is ServerState.RUNNING and _process is not None and not _process.alive:
+        _health = Health(ServerState.FAILED, problem="The server ended; it starts again when it is needed")
     if _health.info is not None and _process is not None and _process.pid not in (None, _health.info.pid):
         _health = replace(_health, info=replace(_health.info, pid=_process.pid))  # a client restarted it
     return _health

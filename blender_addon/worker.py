@@ -46,7 +46,7 @@ class Worker(threading.Thread):
         super().__init__(name="portrait worker", daemon=True)
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self.cancel = threading.Event()
-        self._task = task
+        self.task = task
         self._launch = launch
 
     def run(self) -> None:
@@ -54,11 +54,15 @@ class Worker(threading.Thread):
             ErrorCode.INTERNAL, "The worker stopped by an error of its own.", "See Blender's console, and report it."
         )
         try:
-            with Client(server.acquire(self._launch, self.cancel.is_set), name="Blender") as client:
-                self.events.put(Connected(client.connect()))
-                self._task(client, self.events.put, self.cancel.is_set)
+            self.do_task()
             error = None
         except PortraitError as caught:
             error = caught
         finally:
             self.events.put(Finished(error))
+
+    def do_task(self) -> None:
+        """Runs the task; raises PortraitError."""
+        with Client(server.acquire(self._launch, self.cancel.is_set), name="Blender") as client:
+            self.events.put(Connected(client.connect()))
+            self.task(client, self.events.put, self.cancel.is_set)

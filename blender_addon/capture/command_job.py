@@ -23,8 +23,7 @@ from portrait_shared.private_folders import PrivateFolder
 
 from .. import server
 from ..job import Job
-from ..problems import Fix, SceneError
-from ..worker import Finished, Worker
+from ..worker import Worker
 
 _PROGRESS: Final = re.compile(r"^Progress: (\d+)/(\d+)\s*$")
 _ERROR: Final = re.compile(r"^portrait \w+: (.+)$")
@@ -33,8 +32,8 @@ _LAST_WORDS = 600
 
 
 @dataclass(frozen=True)
-class Step:
-    """The command told how far it is."""
+class CommandProgress:
+    """How far the command says it is: frames done, of those expected."""
 
     done: int
     expected: int
@@ -48,11 +47,11 @@ class CommandJob(Job):
         self._process: subprocess.Popen[str] | None = None
         self._process_lock = threading.Lock()
         self._started = 0.0
-        self._step = Step(0, 0)
+        self._reached = CommandProgress(0, 0)
 
     @property
     def progress(self) -> float:
-        return min(self._step.done / self._step.expected, 1.0) if self._step.expected else 0.0
+        return min(self._reached.done / self._reached.expected, 1.0) if self._reached.expected else 0.0
 
     def new_worker(self) -> Worker:
         return _CommandWorker(self.work, self._launch)
@@ -70,13 +69,7 @@ class CommandJob(Job):
         """On the main thread, with what `load` gave."""
 
     def begin(self) -> None:
-        if not self._launch.command:
-            raise SceneError(
-                f"{self._launch.problem or 'The “portrait” program was not found'}.",
-                "Install the server, then choose the project's folder, or its program, in the add-on's preferences.",
-                Fix.PREFERENCES,
-                ErrorCode.SERVER_UNAVAILABLE,
-            )
+        self._launch.check_command()
         self._started = time.monotonic()
 
     def work(self, client: Any, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
@@ -86,11 +79,11 @@ class CommandJob(Job):
             post(self.load(output))
 
     def handle(self, event: Any) -> None:
-        if not isinstance(event, Step):
+        if not isinstance(event, CommandProgress):
             self.note = "Setting keys"
             self.take_up(event)
             return
-        self._step = event
+        self._reached = event
         spent = time.monotonic() - self._started
         left = spent * (event.expected - event.done) / max(event.done, 1)
         self.note = f"{event.done} of {event.expected}, {_clock(left)} left"
@@ -128,7 +121,7 @@ class CommandJob(Job):
             with process.stdout as lines:  # the command ends by itself where nobody reads them any more
                 for line in lines:
                     if match := _PROGRESS.match(line):
-                        post(Step(int(match.group(1)), int(match.group(2))))
+                        post(CommandProgress(int(match.group(1)), int(match.group(2))))
             try:
                 status = process.wait(_END_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
@@ -143,17 +136,8 @@ class CommandJob(Job):
 class _CommandWorker(Worker):
     """Needs no server, and so no client."""
 
-    def run(self) -> None:
-        error: PortraitError | None = PortraitError(
-            ErrorCode.INTERNAL, "The worker stopped by an error of its own.", "See Blender's console, and report it."
-        )
-        try:
-            self._task(None, self.events.put, self.cancel.is_set)
-            error = None
-        except PortraitError as caught:
-            error = caught
-        finally:
-            self.events.put(Finished(error))
+    def do_task(self) -> None:
+        self.task(None, self.events.put, self.cancel.is_set)
 
 
 def _failure(words: str, status: int) -> PortraitError:

@@ -26,7 +26,7 @@ from ..demo import performance
 from ..demo.keying import animate
 from ..detect_job import DetectJob
 from ..importers.track import import_track
-from ..job import State
+from ..job import JobState
 from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
 from .common import (
@@ -106,7 +106,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
             job_queue.submit(job)
             return {"FINISHED"}
         job_queue.run(job)
-        if job.state is not State.DONE:
+        if job.state is not JobState.DONE:
             portrait_parts.remove(scene, job.uid)
             error = job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled.")
             return report(self, error)
@@ -132,7 +132,7 @@ class _FindsFace(NeedsIdle, OnPortrait):
             job_queue.submit(job)
             return {"FINISHED"}
         job_queue.run(job)
-        return {"FINISHED"} if job.state is State.DONE else report(self, job.error, portrait.uid)
+        return {"FINISHED"} if job.state is JobState.DONE else report(self, job.error, portrait.uid)
 
 
 class PORTRAIT_OT_find_face(_FindsFace, bpy.types.Operator):

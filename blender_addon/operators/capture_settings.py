@@ -13,7 +13,7 @@ from .. import job_queue
 from ..capture import jobs, strips
 from ..capture.controls import VideoOptions
 from ..capture.keying import Report
-from ..job import State
+from ..job import JobState
 from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
 
 _DIALOG_WIDTH = 360
@@ -184,7 +184,7 @@ def run_job(operator: Any, context: bpy.types.Context, job: Any) -> set[str]:
         job_queue.submit(job)
         return {"FINISHED"}
     job_queue.run(job)
-    if job.state is State.DONE:
+    if job.state is JobState.DONE:
         if has_window(context):
             bpy.ops.ed.undo_push(message=operator.bl_label)
         return operator.said(job.report)

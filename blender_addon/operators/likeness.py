@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
 from .. import job_queue, likeness, photo, server
-from ..job import Job, State
+from ..job import Job, JobState
 from ..likeness_jobs import FurtherPhotosJob, TuneJob
 from ..properties import PORTRAIT_PG_portrait
 from .common import AsksForPicture, NeedsFreePortrait, OnPortrait, active_portrait, has_window, report
@@ -25,7 +25,7 @@ class _OnFreePortrait(NeedsFreePortrait, OnPortrait):
             job_queue.submit(job)
             return {"FINISHED"}
         job_queue.run(job)
-        if job.state is not State.DONE:
+        if job.state is not JobState.DONE:
             return report(self, job.error, job.uid)
         self.report({"INFO"}, job.note)
         return {"FINISHED"}

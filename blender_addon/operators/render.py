@@ -8,7 +8,7 @@ from bpy.props import StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from .. import choosing, job_queue, portrait_copies, sequencer, server
-from ..job import Job, State
+from ..job import Job, JobState
 from ..render_job import RenderJob
 from .common import NeedsFreePortrait, active_portrait, has_window, report, scene_of
 
@@ -63,12 +63,12 @@ class _Render(NeedsFreePortrait):
         return RenderJob(portrait.uid, server.launch_plan(context), again=self._again)
 
     def _ended(self, job: Job) -> set[str]:
-        if job.state is State.DONE:
+        if job.state is JobState.DONE:
             self.report({"INFO"}, job.note)
             for note in job.notes:
                 self.report({"WARNING"}, note)
             return {"FINISHED"}
-        if job.state is State.CANCELLED:
+        if job.state is JobState.CANCELLED:
             self.report({"WARNING"}, "Cancelled; render again to go on where it stopped")
             return {"CANCELLED"}
         return report(self, job.error, job.uid)
@@ -171,7 +171,7 @@ class PORTRAIT_OT_redo_strip(bpy.types.Operator):
             job_queue.submit(job)
             return {"FINISHED"}
         job_queue.run(job)
-        return {"FINISHED"} if job.state is State.DONE else report(self, job.error, portrait.uid)
+        return {"FINISHED"} if job.state is JobState.DONE else report(self, job.error, portrait.uid)
 
 
 CLASSES = (PORTRAIT_OT_render, PORTRAIT_OT_render_again, PORTRAIT_OT_cancel, PORTRAIT_OT_redo_strip)

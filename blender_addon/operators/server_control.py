@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from .. import job_queue, preferences, server
-from ..job import State
+from ..job import JobState
 from ..server_job import ServerJob
 from .common import has_window, report
 
@@ -23,7 +23,7 @@ class PORTRAIT_OT_start_server(bpy.types.Operator):
             job_queue.submit(job)
             return {"FINISHED"}
         job_queue.run(job)
-        if job.state is not State.DONE:
+        if job.state is not JobState.DONE:
             return report(self, job.error)
         self.report({"INFO"}, job.note)
         return {"FINISHED"}

@@ -11,15 +11,15 @@ import bpy
 
 from .. import compat, job_queue, portrait_copies, problems, sequencer, server, viewport
 from ..operators.common import active_portrait, portraits, scene_of
-from ..properties import PORTRAIT_PG_portrait, portraits_of
+from ..properties import PORTRAIT_PG_portrait, find_portrait
 
 _LOG_LINES: Final = 12
 _LOG_HEAD: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\S* (?:INFO )?([A-Z]+ )?[\w.]+: ")
 _HEALTH_ICONS = {
-    server.State.RUNNING: "CHECKMARK",
-    server.State.STARTING: "SORTTIME",
-    server.State.STOPPED: "DOT",
-    server.State.FAILED: "ERROR",
+    server.ServerState.RUNNING: "CHECKMARK",
+    server.ServerState.STARTING: "SORTTIME",
+    server.ServerState.STOPPED: "DOT",
+    server.ServerState.FAILED: "ERROR",
 }
 
 
@@ -99,8 +99,8 @@ def draw_status(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | Non
 
 def owner_name(uid: str) -> str:
     """“anna · ” for a portrait's job, nothing for one of the server's."""
-    found = (portraits_of(scene).by_uid(uid) for scene in bpy.data.scenes)
-    return next((f"{portrait.name} · " for portrait in found if portrait is not None), "")
+    found = find_portrait(uid)
+    return f"{found[1].name} · " if found is not None else ""
 
 
 def state_icon(portrait: PORTRAIT_PG_portrait) -> str:

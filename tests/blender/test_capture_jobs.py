@@ -20,7 +20,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import compat, job_queue, problems, server  # noqa: E402
 from blender_addon.capture import jobs, strips  # noqa: E402
 from blender_addon.capture.controls import VideoOptions  # noqa: E402
-from blender_addon.job import State  # noqa: E402
+from blender_addon.job import JobState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
 from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
@@ -181,13 +181,13 @@ def test_progress_is_told_and_cancel_ends_the_process(stage: Any, video: Callabl
     process = job._process
     job.cancel()
     drive(job)
-    assert job.state is State.CANCELLED and process.poll() is not None
+    assert job.state is JobState.CANCELLED and process.poll() is not None
     assert not bpy.data.actions and problems.last(stage.uid) is None
 
     steps = []
     again = job_on(stage, video("plain"))
     job_queue.run(again, lambda job: steps.append(job.progress))
-    assert again.state is State.DONE and any(0 < step <= 1 for step in steps)
+    assert again.state is JobState.DONE and any(0 < step <= 1 for step in steps)
     assert "keys" in again.note
 
 
@@ -196,7 +196,7 @@ def test_loading_another_file_ends_the_process(stage: Any, video: Callable[[str]
     job_queue.submit(job)
     drive(job, lambda: job._process is not None)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert job.state is State.CANCELLED and job_queue.current() is None
+    assert job.state is JobState.CANCELLED and job_queue.current() is None
     assert job._process.wait(PATIENCE_SECONDS) is not None
 
 
@@ -205,7 +205,7 @@ def test_a_portrait_removed_meanwhile(stage: Any, video: Callable[[str], Path]) 
     job.tick(0.01)
     bpy.ops.portrait.remove()
     drive(job)
-    assert job.state is State.CANCELLED
+    assert job.state is JobState.CANCELLED
 
 
 def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path
         launch = server.Launch(command, "cpu", False, False)
         job = jobs.VideoCaptureJob(portrait.uid, launch, source, jobs.KeyOptions(), VideoOptions())
         job_queue.run(job)
-        assert job.state is State.FAILED and job.error.remedy
+        assert job.state is JobState.FAILED and job.error.remedy
         if fix is not None:
             assert problems.last(portrait.uid).fix is fix
     old = server.Launch(
@@ -226,7 +226,7 @@ def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path
     )
     job = jobs.VideoCaptureJob(portrait.uid, old, source, jobs.KeyOptions(), VideoOptions())
     job_queue.run(job)
-    assert job.state is State.FAILED and "status 2" in job.error.message and "no such command" in job.error.remedy
+    assert job.state is JobState.FAILED and "status 2" in job.error.message and "no such command" in job.error.remedy
 
 
 def test_a_sound_strip_is_heard_on_the_clock_on_which_blender_plays_it(scene: Any, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_an_engine_of_a_server_or_of_an_old_file_can_be_chosen(portrait: Any, mo
     portrait.engine = "oil paint"  # as files of before hold it
     assert portrait.engine_choice == "ENGINE_oil paint"
     info = SimpleNamespace(engines={"warp": "1", "sketch": "2"}, pid=1)
-    monkeypatch.setattr(server, "_health", server.Health(server.State.RUNNING, info))
+    monkeypatch.setattr(server, "_health", server.Health(server.ServerState.RUNNING, info))
     assert list(offered(portrait)) == [
         "AUTOMATIC", "ENGINE_warp", "ENGINE_fewshot", "ENGINE_sketch", "ENGINE_oil paint"
     ]  # fmt: skip

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frame_path
+from portrait_shared.frame_files import frame_path, frames_in
 
 bpy = pytest.importorskip("bpy")
 
+
 from blender_addon import image_plane, portrait_parts  # noqa: E402
 from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon.properties import frames_in  # noqa: E402
 
 
 def render(scene: Any, plane: Any, size: tuple[int, int], folder: Path, frame: int = 1) -> np.ndarray:

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode
-from portrait_shared.frame_files import frame_path, read_digest
+from portrait_shared.frame_files import frame_path, frames_in, read_digest
 from portrait_shared.landmarks import INDEX_OF
 
 bpy = pytest.importorskip("bpy")
 
+
 from blender_addon import compat, image_plane, job_queue, portrait_parts, problems, sequencer, server  # noqa: E402
 from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon.job import Job, State  # noqa: E402
+from blender_addon.job import Job, JobState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
-from blender_addon.properties import frames_in  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
@@ -46,7 +46,7 @@ def test_add_portrait_finds_the_face(eileen: Any) -> None:
     np.testing.assert_allclose(points[INDEX_OF["left_pupil"], :2], (251, 112), atol=12)
     assert 138 < points[INDEX_OF["inner_lip_63"], 1] < 158
     assert points[INDEX_OF["nose_bridge_31"], 2] < points[[0, 16], 2].min() - 20, "depth: the nose is in front"
-    assert server.health().state is server.State.RUNNING and "warp" in server.engine_names()
+    assert server.health().state is server.ServerState.RUNNING and "warp" in server.engine_names()
     assert server.log_tail()
 
 
@@ -138,9 +138,9 @@ def test_the_timer_drives_queued_jobs_one_after_another(needs_server: None, acti
     job_queue.submit(first)
     job_queue.submit(second)
     drive(first, lambda job: bool(job.stored))
-    assert second.state is State.QUEUED
+    assert second.state is JobState.QUEUED
     drive(second)
-    assert (first.state, second.state) == (State.DONE, State.DONE)
+    assert (first.state, second.state) == (JobState.DONE, JobState.DONE)
     assert frames_in(acting.folder()) == [4, 5, 6, 7, 8]
     assert compat.strip_range(sequencer.find_strip(bpy.context.scene, acting.uid)) == range(4, 9)
 
@@ -161,13 +161,13 @@ def test_cancel_keeps_what_is_there_and_rendering_goes_on_later(needs_server: No
     drive(job, lambda job: len(job.stored) >= 3)
     bpy.ops.portrait.cancel()
     drive(job)
-    assert job.state is State.CANCELLED and problems.last(moving.uid) is None
+    assert job.state is JobState.CANCELLED and problems.last(moving.uid) is None
     kept = frames_in(moving.folder())
     assert 3 <= len(kept) < 399 and not list(moving.folder().glob("*.partial"))
     hold.let_go()
     again = RenderJob(moving.uid, plan(), frames=kept)
     job_queue.run(again)
-    assert again.state is State.DONE
+    assert again.state is JobState.DONE
 
 
 def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None, moving: Any, hold: Any) -> None:
@@ -181,7 +181,7 @@ def test_a_plane_and_a_strip_deleted_meanwhile_lose_no_frames(needs_server: None
     bpy.data.objects.remove(moving.plane)
     hold.let_go()
     drive(job)
-    assert job.state is State.DONE and frames_in(moving.folder()) == list(range(1, 40))
+    assert job.state is JobState.DONE and frames_in(moving.folder()) == list(range(1, 40))
     assert problems.last(moving.uid).fix is Fix.REBUILD
     assert sequencer.find_strips(moving.uid) == [], "a strip that was deleted stays deleted"
 
@@ -194,7 +194,7 @@ def test_a_portrait_removed_meanwhile_ends_its_job(needs_server: None, moving: A
     bpy.ops.portrait.remove()
     hold.let_go()
     drive(job)
-    assert job.state is State.CANCELLED
+    assert job.state is JobState.CANCELLED
 
 
 def test_loading_another_file_ends_the_jobs(needs_server: None, moving: Any, hold: Any) -> None:
@@ -203,7 +203,7 @@ def test_loading_another_file_ends_the_jobs(needs_server: None, moving: Any, hol
     job_queue.submit(job)
     drive(job, lambda job: bool(job.stored))
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    assert job.state is State.CANCELLED and job_queue.current() is None
+    assert job.state is JobState.CANCELLED and job_queue.current() is None
 
 
 def test_saving_meanwhile_keeps_all_frames_that_are_there(needs_server: None, moving: Any, hold: Any) -> None:
@@ -231,7 +231,7 @@ def test_a_killed_server_is_started_again(needs_server: None, moving: Any, hold:
     hold.let_go()
     drive(job)
     assert server.health().info.pid != killed
-    assert job.state is State.DONE and frames_in(moving.folder()) == list(range(1, 120))
+    assert job.state is JobState.DONE and frames_in(moving.folder()) == list(range(1, 120))
 
 
 def test_without_waiting_the_plane_stays_and_the_problem_is_kept(
@@ -241,7 +241,7 @@ def test_without_waiting_the_plane_stays_and_the_problem_is_kept(
     portrait = bpy.context.scene.talking_portraits.active
     job = job_queue.active_of(portrait.uid)
     drive(job)
-    assert job.state is State.FAILED and problems.last(portrait.uid).code is ErrorCode.NO_FACE
+    assert job.state is JobState.FAILED and problems.last(portrait.uid).code is ErrorCode.NO_FACE
     assert portrait.plane is not None and portrait.rig is None
     assert not bpy.ops.portrait.render.poll()
 
@@ -253,7 +253,7 @@ def test_start_and_stop(needs_server: None, scene: Any) -> None:
     pid = server.health().info.pid
     assert server.owns_process() and "Running" in server.health().line
     assert bpy.ops.portrait.stop_server() == {"FINISHED"}
-    assert not server.owns_process() and server.health().state is server.State.STOPPED
+    assert not server.owns_process() and server.health().state is server.ServerState.STOPPED
     with pytest.raises(OSError):
         os.kill(pid, 0)
 
@@ -324,6 +324,6 @@ def test_undo_meanwhile_loses_no_frames(needs_server: None, moving: Any, hold: A
     assert portrait.plane.location[0] == 0, "it was undone"
     hold.let_go()
     drive(job)
-    assert job.state is State.DONE and problems.last(uid) is None
+    assert job.state is JobState.DONE and problems.last(uid) is None
     assert compat.strip_range(sequencer.find_strip(bpy.context.scene, uid)) == range(1, 60)
     assert image_plane.texture_node(portrait.plane).image.source == "SEQUENCE"

@@ -18,7 +18,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import frame_states, job_queue, likeness, portrait_ids, problems, server  # noqa: E402
 from blender_addon import photo as photo_module  # noqa: E402
 from blender_addon.frame_watch import FrameState  # noqa: E402
-from blender_addon.job import State  # noqa: E402
+from blender_addon.job import JobState  # noqa: E402
 from blender_addon.likeness_jobs import FurtherPhotosJob, TuneJob  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 
@@ -96,7 +96,7 @@ def test_photos_wait_in_the_list_where_there_is_no_server(eileen: Any, others: l
     server.stop()
     job = FurtherPhotosJob(eileen.uid, replace(server.launch_plan(bpy.context), may_start=False))
     job_queue.run(job)
-    assert job.state is State.FAILED and len(eileen.references) == 1
+    assert job.state is JobState.FAILED and len(eileen.references) == 1
     assert likeness.further_references(eileen) == [] and likeness.digest(eileen) == ""
     assert bpy.ops.portrait.find_reference_faces() == {"FINISHED"}
     assert len(likeness.further_references(eileen)) == 1 and likeness.digest(eileen)
@@ -139,7 +139,7 @@ def test_tuning_is_kept_beside_the_file_and_drawn_with(
     notes: list[str] = []
     job = TuneJob(eileen.uid, short_tuning)
     job_queue.run(job, lambda job: notes.append(job.note))
-    assert job.state is State.DONE, job.error
+    assert job.state is JobState.DONE, job.error
     assert job.path is not None and job.path.parent == tmp_path, job.note
     assert eileen.personal == f"//{job.path.name}" and likeness.personal_file(eileen) is not None
     assert any(note.startswith("Step ") for note in notes) and job.note.startswith("Tuned: ")
@@ -153,7 +153,7 @@ def test_tuning_is_kept_beside_the_file_and_drawn_with(
     eileen.personal = "//gone.safetensors"
     failing = RenderJob(eileen.uid, short_tuning)
     job_queue.run(failing)
-    assert failing.state is State.FAILED and "no longer there" in failing.error.message
+    assert failing.state is JobState.FAILED and "no longer there" in failing.error.message
     # A second tuning is written over nothing.
     assert likeness.new_personal_path(eileen) != job.path
 

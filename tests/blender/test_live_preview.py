@@ -17,6 +17,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, sampling, server  # noqa: E402
+from blender_addon.portrait_preview import PortraitPreview  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
@@ -24,7 +25,7 @@ TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test
 
 
 @pytest.fixture
-def preview(needs_server: None, acting: Any) -> Iterator[live_preview.LivePreview]:
+def preview(needs_server: None, acting: Any) -> Iterator[PortraitPreview]:
     """The live preview of the small portrait, turned on."""
     live_preview.start(acting.uid, server.launch_plan(bpy.context))
     yield live_preview.of(acting.uid)
@@ -47,7 +48,7 @@ def pump(until: Callable[[], object]) -> None:
     wait_until(until, live_preview.pump)
 
 
-def settle(preview: live_preview.LivePreview) -> int:
+def settle(preview: PortraitPreview) -> int:
     """Until the plane shows the rig as it stands now; the number of that picture.
 
     Numbers are only compared with one another: Blender may evaluate a pose once more than a test knows of.
@@ -68,7 +69,7 @@ def shown(portrait: Any) -> np.ndarray:
     return pixels.reshape(image.size[1], image.size[0], 4)
 
 
-def test_the_plane_follows_the_pose_and_the_frame(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_the_plane_follows_the_pose_and_the_frame(preview: PortraitPreview, acting: Any) -> None:
     bpy.context.scene.frame_set(6)
     settle(preview)
     assert image_plane.shows_preview(acting.plane) and shown(acting).shape == (64, 96, 4)
@@ -83,7 +84,7 @@ def test_the_plane_follows_the_pose_and_the_frame(preview: live_preview.LivePrev
     assert len(preview.latencies) >= 3 and all(0 < took.served <= took.total for took in preview.latencies)
 
 
-def test_the_preview_shows_what_the_render_will(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_the_preview_shows_what_the_render_will(preview: PortraitPreview, acting: Any) -> None:
     bpy.context.scene.frame_set(5)
     acting.preview_size = "FULL"
     settle(preview)
@@ -95,7 +96,7 @@ def test_the_preview_shows_what_the_render_will(preview: live_preview.LivePrevie
     np.testing.assert_allclose(seen.ravel(), rendered, atol=1e-3)
 
 
-def test_a_pose_is_asked_for_when_its_drawing_begins(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_a_pose_is_asked_for_when_its_drawing_begins(preview: PortraitPreview, acting: Any) -> None:
     asked = settle(preview)
     live_preview._before_draw()
     assert preview.asked == asked, "nothing has changed"
@@ -111,7 +112,7 @@ def test_a_pose_is_asked_for_when_its_drawing_begins(preview: live_preview.LiveP
 
 
 def test_before_a_slow_drawing_the_picture_is_waited_for(
-    preview: live_preview.LivePreview,
+    preview: PortraitPreview,
     acting: Any,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -139,7 +140,7 @@ def test_before_a_slow_drawing_the_picture_is_waited_for(
     assert not capfd.readouterr().err, "a plane without its material waits for the tick, which tells"
 
 
-def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_nothing_moves_nothing_is_asked(preview: PortraitPreview, acting: Any) -> None:
     settle(preview)
     scene, frame, pose = bpy.context.scene, bpy.context.scene.frame_current, acting.rig.pose.bones["jaw_09"]
     pose.location[0] = 0.01
@@ -153,7 +154,7 @@ def test_nothing_moves_nothing_is_asked(preview: live_preview.LivePreview, actin
     assert scene.frame_current == frame and pose.location[0] == pytest.approx(0.01), "sampling changed nothing"
 
 
-def test_its_size_can_be_chosen(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_its_size_can_be_chosen(preview: PortraitPreview, acting: Any) -> None:
     acting.resolution_percentage = 50
     live_preview._on_frame()
     pump(lambda: image_plane.shows_preview(acting.plane) and shown(acting).shape[:2] == (32, 48))
@@ -256,7 +257,7 @@ def test_frames_that_were_rendered_stay_and_come_back(needs_server: None, acting
     assert not [image for image in bpy.data.images if image_plane.is_preview(image)], "nothing is left behind"
 
 
-def test_show_frames_and_a_render_turn_it_off(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_show_frames_and_a_render_turn_it_off(preview: PortraitPreview, acting: Any) -> None:
     settle(preview)
     bpy.ops.portrait.show_photo()
     live_preview.pump()
@@ -270,7 +271,7 @@ def test_show_frames_and_a_render_turn_it_off(preview: live_preview.LivePreview,
     assert image_plane.texture_node(acting.plane).image.source == "SEQUENCE"
 
 
-def test_a_portrait_or_a_plane_that_goes_away(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_a_portrait_or_a_plane_that_goes_away(preview: PortraitPreview, acting: Any) -> None:
     before = settle(preview)
     uid, plane = acting.uid, acting.plane
     bpy.context.scene.collection.objects.unlink(plane)
@@ -285,7 +286,7 @@ def test_a_portrait_or_a_plane_that_goes_away(preview: live_preview.LivePreview,
     assert live_preview.of(uid) is None
 
 
-def test_undo_and_redo(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_undo_and_redo(preview: PortraitPreview, acting: Any) -> None:
     uid = acting.uid
     bpy.ops.ed.undo_push(message="Start")
     before = settle(preview)
@@ -312,7 +313,7 @@ def test_undo_and_redo(preview: live_preview.LivePreview, acting: Any) -> None:
     assert not image_plane.shows_preview(portrait.plane), "undo brings no picture back that nothing keeps up to date"
 
 
-def test_a_saved_file_has_no_preview(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_a_saved_file_has_no_preview(preview: PortraitPreview, acting: Any) -> None:
     settle(preview)
     uid = acting.uid
     bpy.ops.wm.save_mainfile()
@@ -326,7 +327,7 @@ def test_a_saved_file_has_no_preview(preview: live_preview.LivePreview, acting: 
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_a_killed_server_comes_back(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_a_killed_server_comes_back(preview: PortraitPreview, acting: Any) -> None:
     before = settle(preview)
     killed = server.health().info.pid
     os.kill(killed, signal.SIGKILL)
@@ -335,7 +336,7 @@ def test_a_killed_server_comes_back(preview: live_preview.LivePreview, acting: A
     assert preview.trouble is None
 
 
-def test_a_stopped_server_is_said_and_the_next_one_is_used(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_a_stopped_server_is_said_and_the_next_one_is_used(preview: PortraitPreview, acting: Any) -> None:
     before = settle(preview)
     server.stop()
     drop_chin(acting, 0.1)
@@ -346,7 +347,7 @@ def test_a_stopped_server_is_said_and_the_next_one_is_used(preview: live_preview
     assert preview.trouble is None and problems.last(acting.uid) is None
 
 
-def test_an_engine_that_is_not_there_is_said(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_an_engine_that_is_not_there_is_said(preview: PortraitPreview, acting: Any) -> None:
     settle(preview)
     acting.engine = "crystal-ball"
     live_preview._on_frame()
@@ -363,7 +364,7 @@ def test_it_needs_a_window(portrait: Any) -> None:
 
 
 def test_a_picture_at_rest_needs_no_saving(
-    preview: live_preview.LivePreview, acting: Any, monkeypatch: pytest.MonkeyPatch
+    preview: PortraitPreview, acting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else Blender asks, when it quits, whether to save an image that the user never made."""
     settle(preview)
@@ -384,7 +385,7 @@ def test_a_picture_at_rest_needs_no_saving(
     assert image_plane.shows_preview(acting.plane) and shown(acting).shape == (32, 48, 4)
 
 
-def test_a_small_picture_needs_no_saving_from_the_first(preview: live_preview.LivePreview, acting: Any) -> None:
+def test_a_small_picture_needs_no_saving_from_the_first(preview: PortraitPreview, acting: Any) -> None:
     """Whoever lets go of a handle may quit at once."""
     for pose in (0.2, -0.1):
         drop_chin(acting, pose)

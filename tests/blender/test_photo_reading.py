@@ -207,7 +207,7 @@ def test_the_server_starts_while_a_file_is_chosen(
     server.stop()
     monkeypatch.setenv("TALKING_PORTRAITS_SERVER", "/no/such/portrait")
     server.warm_up(server.launch_plan(bpy.context)).join()
-    assert server.health().state is server.State.FAILED and "/no/such/portrait" in server.health().line
+    assert server.health().state is server.ServerState.FAILED and "/no/such/portrait" in server.health().line
 
 
 def test_what_cannot_be_read_is_refused_by_its_name(needs_server: None, scene: Any, tmp_path: Path) -> None:

@@ -14,15 +14,16 @@ import zmq
 from portrait_shared import frame_files
 from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frame_files import frames_in
 from portrait_shared.protocol import pack
 
 bpy = pytest.importorskip("bpy")
 
+
 from blender_addon import job_queue, portrait_parts, problems, server  # noqa: E402
 from blender_addon.detect_job import DetectJob  # noqa: E402
-from blender_addon.job import State  # noqa: E402
+from blender_addon.job import JobState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
-from blender_addon.properties import frames_in  # noqa: E402
 
 
 def failure(action: Any) -> str:
@@ -94,7 +95,7 @@ def test_a_command_that_does_not_exist(acting: Any, monkeypatch: pytest.MonkeyPa
     failure(bpy.ops.portrait.render)
     assert problems.last(acting.uid).code is ErrorCode.SERVER_UNAVAILABLE
     assert problems.last(acting.uid).fix is Fix.PREFERENCES
-    assert server.health().state is server.State.FAILED
+    assert server.health().state is server.ServerState.FAILED
 
 
 def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +104,7 @@ def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.Monke
     server.stop()
     job = DetectJob(acting.uid, server.launch_plan(bpy.context, may_start=False))
     job_queue.run(job)
-    assert job.state is State.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
+    assert job.state is JobState.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
     assert problems.last(acting.uid).fix is Fix.START_SERVER
 
 
@@ -135,7 +136,7 @@ def test_a_server_of_another_version(acting: Any, monkeypatch: pytest.MonkeyPatc
     other.join()
     problem = problems.last(acting.uid)
     assert problem.code is ErrorCode.VERSION_MISMATCH and "99" in problem.message and "Update" in problem.remedy
-    assert server.health().state is server.State.FAILED and not frames_in(acting.folder())
+    assert server.health().state is server.ServerState.FAILED and not frames_in(acting.folder())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full to play a full disk")

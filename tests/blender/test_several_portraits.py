@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from portrait_shared.frame_files import frames_in
 
 bpy = pytest.importorskip("bpy")
 
@@ -24,10 +25,10 @@ from blender_addon import (  # noqa: E402
     sequencer,
     server,
 )
-from blender_addon.job import Job, State  # noqa: E402
+from blender_addon.job import Job, JobState  # noqa: E402
 from blender_addon.operators.common import active_portrait  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
-from blender_addon.properties import frames_in, portraits_of  # noqa: E402
+from blender_addon.properties import portraits_of  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
 from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
@@ -97,7 +98,7 @@ def test_two_portraits_render_one_after_another_each_to_its_own(needs_server: No
     for job in jobs:
         job_queue.submit(job)
     drive(*jobs)
-    assert [job.state for job in jobs] == [State.DONE, State.DONE]
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
     first, other = (of(uid).folder() for uid in pair)
     assert first != other and frames_in(first) == frames_in(other) == [4, 5, 6]
     assert (first / "0006.png").read_bytes() != (other / "0006.png").read_bytes()
@@ -122,7 +123,7 @@ def test_portraits_renamed_alike_keep_apart(needs_server: None, pair: tuple[str,
     jobs = [RenderJob(uid, plan()) for uid in pair]
     for job in jobs:
         job_queue.run(job)
-    assert [job.state for job in jobs] == [State.DONE, State.DONE]
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
     assert of(pair[0]).folder() != of(pair[1]).folder()
 
 
@@ -151,12 +152,12 @@ def test_a_folder_that_another_files_portrait_has_is_refused(
     other.output_folder = str(folder)
     job = RenderJob(other.uid, plan(), frames=[4])
     job_queue.run(job)
-    assert job.state is State.FAILED and problems.last(other.uid).fix is Fix.CHOOSE_FOLDER
+    assert job.state is JobState.FAILED and problems.last(other.uid).fix is Fix.CHOOSE_FOLDER
     for path in folder.glob("*.png"):
         path.unlink()
     again = RenderJob(other.uid, plan(), frames=[4])
     job_queue.run(again)
-    assert again.state is State.DONE, "an empty folder may change hands"
+    assert again.state is JobState.DONE, "an empty folder may change hands"
     assert frame_folder.owner_of(folder) == other.uid
 
 
@@ -241,7 +242,7 @@ def test_a_scene_deleted_meanwhile_ends_its_job(needs_server: None, acting: Any,
     bpy.data.scenes.remove(bpy.data.scenes["Scene"])
     hold.let_go()
     drive(job)
-    assert job.state is State.CANCELLED and job_queue.current() is None
+    assert job.state is JobState.CANCELLED and job_queue.current() is None
 
 
 # Copies of objects
@@ -344,7 +345,7 @@ def test_an_appended_scene_works_and_its_twin_keeps_apart(needs_server: None, li
     jobs = [RenderJob(uid, plan(), frames=[4, 5]) for uid in uids]
     for job in jobs:
         job_queue.run(job)
-    assert [job.state for job in jobs] == [State.DONE, State.DONE]
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
     assert of(uids[0]).folder() != of(uids[1]).folder()
 
 
@@ -409,7 +410,7 @@ def test_a_linked_scene_renders_without_harm(needs_server: None, library: str) -
     portrait_copies.separate()
     job = RenderJob(made.uid, plan(), frames=[4, 5])
     job_queue.run(job)
-    assert job.state is State.DONE or job.error.remedy, "it renders, or says why not"
+    assert job.state is JobState.DONE or job.error.remedy, "it renders, or says why not"
     bpy.ops.wm.save_mainfile()
 
 
@@ -424,7 +425,7 @@ def test_undo_of_add_ends_the_search_and_redo_brings_it_back(needs_server: None,
     bpy.ops.ed.undo()
     assert not bpy.context.scene.talking_portraits.items
     drive(job)
-    assert job.state in (State.CANCELLED, State.FAILED) and job_queue.current() is None
+    assert job.state in (JobState.CANCELLED, JobState.FAILED) and job_queue.current() is None
     bpy.ops.ed.redo()
     assert bpy.context.scene.talking_portraits.active.plane is not None
     assert not bpy.ops.portrait.render.poll() and bpy.ops.portrait.find_face.poll()
@@ -440,7 +441,7 @@ def test_undo_and_redo_at_every_step_of_a_render(needs_server: None, pair: tuple
     undone = redone = 0
     steps = [
         lambda: True,  # it waits
-        lambda: job.state is State.RUNNING,
+        lambda: job.state is JobState.RUNNING,
         lambda: job.rendering,
         *(lambda frames=frames: len(job.stored) >= frames for frames in range(1, 9)),
     ]
@@ -456,7 +457,7 @@ def test_undo_and_redo_at_every_step_of_a_render(needs_server: None, pair: tuple
             redone += 1
     hold.let_go()
     drive(job)
-    assert undone == 6 and redone and job.state is State.DONE, job.error
+    assert undone == 6 and redone and job.state is JobState.DONE, job.error
     assert frames_in(of(pair[0]).folder()) == list(range(1, 40))
     assert problems.last(pair[0]) is None
 
@@ -490,7 +491,7 @@ def test_undo_takes_back_a_removal(needs_server: None, pair: tuple[str, str]) ->
     bpy.ops.ed.undo()
     job = RenderJob(pair[0], plan())
     job_queue.run(job)
-    assert job.state is State.DONE
+    assert job.state is JobState.DONE
 
 
 def test_loading_a_file_leaves_no_job_and_no_preview(
@@ -506,14 +507,14 @@ def test_loading_a_file_leaves_no_job_and_no_preview(
     live_preview.start(pair[1], plan())
     drive(*jobs, until=lambda: bool(jobs[0].stored))
     bpy.ops.wm.open_mainfile(filepath=blend)
-    assert [job.state for job in jobs] == [State.CANCELLED, State.CANCELLED]
+    assert [job.state for job in jobs] == [JobState.CANCELLED, JobState.CANCELLED]
     assert job_queue.current() is None and live_preview.of(pair[1]) is None
     assert not jobs[0]._worker.is_alive(), "its thread has ended"
     hold.let_go()
     kept = frames_in(of(pair[0]).folder())
     again = RenderJob(pair[0], plan(), frames=range(1, len(kept) + 3))
     job_queue.run(again)
-    assert again.state is State.DONE, "and it goes on from there"
+    assert again.state is JobState.DONE, "and it goes on from there"
 
 
 def test_saving_elsewhere_meanwhile_loses_nothing(needs_server: None, acting: Any, tmp_path: Path, hold: Any) -> None:
@@ -527,7 +528,7 @@ def test_saving_elsewhere_meanwhile_loses_nothing(needs_server: None, acting: An
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "deep" / "moved.blend"))
     hold.let_go()
     drive(job)
-    assert job.state is State.DONE and frames_in(folder) == list(range(1, 60))
+    assert job.state is JobState.DONE and frames_in(folder) == list(range(1, 60))
     strip = sequencer.find_strip(bpy.context.scene, job.uid)
     assert Path(bpy.path.abspath(strip.directory)).resolve() == folder
 
@@ -538,7 +539,7 @@ def test_more_jobs_than_are_kept_all_run(needs_server: None, pair: tuple[str, st
         job_queue.submit(job)
     assert len(job_queue.waiting()) == 12, "a job that is forgotten would go on with nobody to end it"
     drive(*jobs)
-    assert {job.state for job in jobs} == {State.DONE}
+    assert {job.state for job in jobs} == {JobState.DONE}
 
 
 def test_a_save_that_worked_takes_its_problem_away(scene: Any, photo_file: Path, face: np.ndarray) -> None:

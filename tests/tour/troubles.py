@@ -26,14 +26,16 @@ def _server_dies() -> Steps:
     panels = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_server", "PORTRAIT_PT_messages"]
     yield from sidebar.picture("server", panels)
     os.kill(server.health().info.pid, signal.SIGKILL)
-    yield from becomes("a server that died is told in its line", lambda: server.health().state == server.State.FAILED)
+    yield from becomes(
+        "a server that died is told in its line", lambda: server.health().state == server.ServerState.FAILED
+    )
     yield from sidebar.picture("trouble_server_died", panels)
     scene = window().scene
     with at():
         bpy.ops.portrait.reset_pose(scope="ALL")
     scene.frame_end += 1  # a frame that is not there yet
     yield from render()
-    fact("the next render starts it again", server.health().state == server.State.RUNNING, server.health().line)
+    fact("the next render starts it again", server.health().state == server.ServerState.RUNNING, server.health().line)
 
 
 def _bone_is_deleted() -> Steps:
