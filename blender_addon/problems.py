@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -48,6 +49,16 @@ _FIX_OF_CODE = {
 }
 
 _problems: dict[str, Problem] = {}
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """For sentences: “jaw, lips, gaze and 4 more”."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def locked_channels(names: Sequence[str]) -> str:
+    """What to say of channels that were to be keyed and are locked."""
+    return f"Locked channels got no key: {listed(names, 3)}. Unlock them in the Dope Sheet"
 
 
 def problem_of(error: PortraitError) -> Problem:

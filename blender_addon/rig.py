@@ -17,7 +17,7 @@ from portrait_shared.landmarks import GROUPS, INDEX_OF, NAMES
 from . import rig_controls, rig_drivers, rig_shapes
 from .modes import editing
 from .plane_space import PlaneSpace, snap
-from .problems import Fix, SceneError
+from .problems import Fix, SceneError, listed
 from .rig_controls import CONTROLS, CONTROLS_COLLECTION, MECHANISM_COLLECTION, PICTURE_AXES, POINTS_COLLECTION, RigFrame
 
 HEAD_BONE: Final = "head"
@@ -220,9 +220,8 @@ def check_bones(rig: bpy.types.Object) -> None:
     """Raises SCENE, naming the bones that are not there."""
     missing = missing_bones(rig)
     if missing:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise SceneError(
-            f"The rig “{rig.name}” lacks {'a bone' if len(missing) == 1 else 'bones'}: {shown}.",
+            f"The rig “{rig.name}” lacks {'a bone' if len(missing) == 1 else 'bones'}: {listed(missing, 5)}.",
             "Give a renamed bone its standard name again, or rebuild: your keys stay.",
             Fix.REBUILD,
         )

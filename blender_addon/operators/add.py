@@ -34,12 +34,16 @@ from .common import (
     AsksForPicture,
     NeedsIdle,
     NeedsPortrait,
+    NeedsRig,
+    OnEditableRig,
     OnPortrait,
     active_portrait,
     has_window,
     portraits,
     report,
     scene_of,
+    tell,
+    work_off,
 )
 
 _FACE = {
@@ -127,12 +131,7 @@ class _FindsFace(NeedsIdle, OnPortrait):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         portrait.face = self.face
-        job = DetectJob(portrait.uid, server.launch_plan(context), again=self._again)
-        if has_window(context):
-            job_queue.submit(job)
-            return {"FINISHED"}
-        job_queue.run(job)
-        return {"FINISHED"} if job.state is JobState.DONE else report(self, job.error, portrait.uid)
+        return work_off(self, context, DetectJob(portrait.uid, server.launch_plan(context), again=self._again))
 
 
 class PORTRAIT_OT_find_face(_FindsFace, bpy.types.Operator):
@@ -144,7 +143,7 @@ class PORTRAIT_OT_find_face(_FindsFace, bpy.types.Operator):
     face: IntProperty(**_FACE)
 
 
-class PORTRAIT_OT_choose_face(_FindsFace, bpy.types.Operator):
+class PORTRAIT_OT_choose_face(NeedsRig, _FindsFace, bpy.types.Operator):
     """Put the rig on another face of the photo; keys and settings are kept"""
 
     bl_idname = "portrait.choose_face"
@@ -162,9 +161,6 @@ class PORTRAIT_OT_choose_face(_FindsFace, bpy.types.Operator):
         if not super().poll(context):
             return False
         rig = active_portrait(context).rig
-        if rig is None:
-            cls.poll_message_set("The portrait has no rig yet: find its face first")
-            return False
         if rig.library is not None or rig.data.library is not None:
             cls.poll_message_set("The rig is linked: choose the face in its own file")
             return False
@@ -214,44 +210,25 @@ class PORTRAIT_OT_import_track(AsksForFile, OnPortrait, bpy.types.Operator):
         first, last = track.frame_numbers[0], track.frame_numbers[-1]
         over_strips = key_notes.over_strips(portrait.rig, key_notes.face_paths(portrait.rig), first, last)
         import_track(portrait.rig, portrait.space, track)
-        self.report({"INFO"}, f"{len(track)} frames keyed")
-        for note in (*over_strips, *key_notes.of_rig(portrait.rig)):
-            self.report({"WARNING"}, note)
-        return {"FINISHED"}
+        return tell(self, f"{len(track)} frames keyed", (*over_strips, *key_notes.of_rig(portrait.rig)))
 
 
-class PORTRAIT_OT_demo_motion(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_demo_motion(OnEditableRig, bpy.types.Operator):
     """Key six seconds of acting onto the rig, to see the portrait move; the frames to render are set to it"""
 
     bl_idname = "portrait.demo_motion"
     bl_label = "Demo Motion"
     bl_options = {"UNDO"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        rig = active_portrait(context).rig
-        if rig is None:
-            cls.poll_message_set("The portrait has no rig yet: find its face first")
-            return False
-        if rig.library is not None:
-            cls.poll_message_set("The rig is linked: make a library override of it first")
-            return False
-        return True
-
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
-        check_rig(scene_of(context), portrait.rig)
         check_animation(portrait.rig)
         paths = key_notes.face_paths(portrait.rig)
         over_strips = key_notes.over_strips(portrait.rig, paths, performance.FIRST, performance.LAST)
         animate(portrait.rig)
         portrait.use_scene_range = False
         portrait.frame_start, portrait.frame_end = performance.FIRST, performance.LAST
-        self.report({"INFO"}, f"Frames {performance.FIRST} to {performance.LAST} are keyed; now render them")
-        for note in (*over_strips, *key_notes.of_rig(portrait.rig)):
-            self.report({"WARNING"}, note)
-        return {"FINISHED"}
+        line = f"Frames {performance.FIRST} to {performance.LAST} are keyed; now render them"
+        return tell(self, line, (*over_strips, *key_notes.of_rig(portrait.rig)))
 
 
 CLASSES = (

@@ -7,25 +7,23 @@ from pathlib import Path
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
-from portrait_shared.errors import PortraitError
 
 from .. import face_choice, problems, server
 from ..capture import cleaning, jobs, strips
 from ..capture.timing import Placement
 from ..importers.live_link import controls_of_recording, read_live_link
-from ..sampling import check_rig
+from ..properties import PORTRAIT_PG_portrait
 from ..scene_time import scene_fps
 from ..stored_paths import shown
 from .capture_settings import (
     FromFile,
     FromStrip,
     KeySettings,
-    NeedsRig,
     VideoSettings,
     begin_at_current_frame,
     run_job,
 )
-from .common import active_portrait, has_window, report, scene_of
+from .common import NeedsFreeRig, OnPortrait, OnRig, active_portrait, has_window, scene_of, tell
 
 _VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.m2ts;*.ts;*.3gp;*.wmv;*.ogv;*.mxf;*.dv;*.y4m"
 _SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aif;*.aiff;*.opus;*.oga;*.amr;*.wma;*.caf;*.au;*.ac3;{_VIDEOS}"
@@ -40,20 +38,16 @@ class _CaptureVideo(VideoSettings):
     )  # fmt: skip
     choice: EnumProperty(**face_choice.CHOICE)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         problems.forget(portrait.uid)
-        try:
-            job = jobs.VideoCaptureJob(
-                portrait.uid, server.launch_plan(context), self.source(context), self.key_options(),
-                self.video_options(), self.face,
-            )  # fmt: skip
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+        job = jobs.VideoCaptureJob(
+            portrait.uid, server.launch_plan(context), self.source(context), self.key_options(),
+            self.video_options(), self.face,
+        )  # fmt: skip
         return run_job(self, context, job)
 
 
-class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsFreeRig, OnPortrait, bpy.types.Operator):
     """Make the portrait act like the person in a video file; the keys can be edited afterwards"""
 
     bl_idname = "portrait.capture_video"
@@ -71,7 +65,7 @@ class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsRig, bpy.types.Ope
         return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
 
 
-class PORTRAIT_OT_capture_movie_strip(FromStrip, _CaptureVideo, NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_capture_movie_strip(FromStrip, _CaptureVideo, NeedsFreeRig, OnPortrait, bpy.types.Operator):
     """Make the portrait act like the person in the active movie strip, on the frames where the strip shows them"""
 
     bl_idname = "portrait.capture_movie_strip"
@@ -81,7 +75,7 @@ class PORTRAIT_OT_capture_movie_strip(FromStrip, _CaptureVideo, NeedsRig, bpy.ty
     kind_words = "a movie strip"
 
 
-class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsFreeRig, OnRig, bpy.types.Operator):
     """Key the last captured video again with other settings, without looking at the video anew"""
 
     bl_idname = "portrait.adjust_capture"
@@ -107,18 +101,14 @@ class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsRig, bpy.types.Operator):
         self.tolerance, self.markers = keys.tolerance_percent, keys.markers
         return self.execute(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            take = jobs.last_take(portrait.uid)
-            done = jobs.key_take(scene_of(context), portrait, take, self.video_options(), self.key_options())
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        take = jobs.last_take(portrait.uid)
+        done = jobs.key_take(scene_of(context), portrait, take, self.video_options(), self.key_options())
         problems.forget(portrait.uid)
-        return self.said(done)
+        return tell(self, done.line, done.notes)
 
 
-class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_import_live_link(KeySettings, NeedsFreeRig, OnRig, bpy.types.Operator):
     """Key the face controls and the head from a recording of Live Link Face (.csv)"""
 
     bl_idname = "portrait.import_live_link"
@@ -150,18 +140,14 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsRig, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait, scene = active_portrait(context), scene_of(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        scene = scene_of(context)
         path = Path(bpy.path.abspath(self.filepath))
-        try:
-            check_rig(scene, portrait.rig)
-            placement = Placement(float(self.first_frame), scene_fps(scene))
-            controls = controls_of_recording(read_live_link(path, self.unit), placement)
-            done = jobs.key(scene, portrait, controls, shown(path.stem), self.key_options())
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+        placement = Placement(float(self.first_frame), scene_fps(scene))
+        controls = controls_of_recording(read_live_link(path, self.unit), placement)
+        done = jobs.key(scene, portrait, controls, shown(path.stem), self.key_options())
         problems.forget(portrait.uid)
-        return self.said(done)
+        return tell(self, done.line, done.notes)
 
 
 class _CaptureSpeech(KeySettings):
@@ -179,25 +165,16 @@ class _CaptureSpeech(KeySettings):
         max=4.0,
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         problems.forget(portrait.uid)
-        try:
-            job = jobs.SpeechCaptureJob(
-                portrait.uid,
-                server.launch_plan(context),
-                self.source(context),
-                self.key_options(),
-                self.text,
-                self.strength,
-                getattr(self, "add_sound", False),
-            )
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+        job = jobs.SpeechCaptureJob(
+            portrait.uid, server.launch_plan(context), self.source(context), self.key_options(),
+            self.text, self.strength, getattr(self, "add_sound", False),
+        )  # fmt: skip
         return run_job(self, context, job)
 
 
-class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsFreeRig, OnPortrait, bpy.types.Operator):
     """Move the portrait's mouth to the speech in a sound file"""
 
     bl_idname = "portrait.capture_speech"
@@ -220,7 +197,7 @@ class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsRig, bpy.types.O
         return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
 
 
-class PORTRAIT_OT_capture_sound_strip(FromStrip, _CaptureSpeech, NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_capture_sound_strip(FromStrip, _CaptureSpeech, NeedsFreeRig, OnPortrait, bpy.types.Operator):
     """Move the portrait's mouth to the speech in the active sound strip"""
 
     bl_idname = "portrait.capture_sound_strip"
@@ -230,7 +207,7 @@ class PORTRAIT_OT_capture_sound_strip(FromStrip, _CaptureSpeech, NeedsRig, bpy.t
     kind_words = "a sound strip"
 
 
-class PORTRAIT_OT_clean_keys(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_clean_keys(NeedsFreeRig, OnRig, bpy.types.Operator):
     """Set the rig's keys anew, as few as keep the tolerance; the action of before stays in the file"""
 
     bl_idname = "portrait.clean_keys"
@@ -243,19 +220,11 @@ class PORTRAIT_OT_clean_keys(NeedsRig, bpy.types.Operator):
         subtype="PERCENTAGE", default=0.5, min=0.01, soft_max=3.0, max=20.0, precision=2,
     )  # fmt: skip
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            check_rig(scene_of(context), portrait.rig)
-            done = cleaning.clean_keys(portrait.rig, portrait.space, self.tolerance)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        done = cleaning.clean_keys(portrait.rig, portrait.space, self.tolerance)
         problems.forget(portrait.uid)
         jobs.keep_report(portrait.uid, done)
-        self.report({"INFO"}, done.line)
-        for note in done.notes:
-            self.report({"WARNING"}, note)
-        return {"FINISHED"}
+        return tell(self, done.line, done.notes)
 
 
 CLASSES = (

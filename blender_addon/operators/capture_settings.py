@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What capture's operators share: their settings, where they may run, and how they run a job."""
+"""What capture's operators share: their settings, where their source comes from, and how they run a job."""
 
 from __future__ import annotations
 
@@ -12,30 +12,12 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from .. import job_queue
 from ..capture import jobs, strips
 from ..capture.controls import VideoOptions
-from ..capture.keying import Report
 from ..job import JobState
-from .common import NeedsPortrait, active_portrait, has_window, report, scene_of
+from .common import has_window, report, scene_of, tell
 
 _DIALOG_WIDTH = 360
 _SHOWN = ("first_frame", "choice", "neutral", "neutral_frame", "onto", "smoothing", "expression", "head", "tolerance",
           "markers")  # fmt: skip
-
-
-class NeedsRig(NeedsPortrait):
-    """Operators that key the active portrait's rig."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        portrait = active_portrait(context)
-        if portrait.rig is None:
-            cls.poll_message_set("The portrait has no rig yet: find its face first")
-            return False
-        if job_queue.active_of(portrait.uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
 
 
 class KeySettings:
@@ -50,13 +32,6 @@ class KeySettings:
 
     def key_options(self) -> jobs.KeyOptions:
         return jobs.KeyOptions(self.tolerance)
-
-    def said(self, what: Report) -> set[str]:
-        """Tells what was keyed; what the user should know comes as a warning."""
-        self.report({"INFO"}, what.line)
-        for note in what.notes:
-            self.report({"WARNING"}, note)
-        return {"FINISHED"}
 
 
 class VideoSettings(KeySettings):
@@ -187,5 +162,5 @@ def run_job(operator: Any, context: bpy.types.Context, job: Any) -> set[str]:
     if job.state is JobState.DONE:
         if has_window(context):
             bpy.ops.ed.undo_push(message=operator.bl_label)
-        return operator.said(job.report)
+        return tell(operator, job.report.line, job.report.notes)
     return report(operator, job.error or PortraitError(ErrorCode.CANCELLED, "Cancelled."), job.uid)

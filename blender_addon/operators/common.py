@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty
-from portrait_shared.errors import PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError
 
 from .. import choosing, compat, job_queue, problems, server
+from ..job import Job, JobState
 from ..properties import PORTRAIT_PG_portrait, PORTRAIT_PG_portraits, portraits_of
+from ..sampling import check_rig
 
 
 def scene_of(context: bpy.types.Context) -> bpy.types.Scene:
@@ -38,6 +42,25 @@ def report(operator: bpy.types.Operator, error: PortraitError, uid: str = "") ->
     problems.keep(uid, error)
     operator.report({"ERROR"}, str(error))
     return {"CANCELLED"}
+
+
+def tell(operator: bpy.types.Operator, line: str, notes: Iterable[str]) -> set[str]:
+    """Says what was done, then what the user should know of it as warnings, and ends the operator."""
+    operator.report({"INFO"}, line)
+    for note in notes:
+        operator.report({"WARNING"}, note)
+    return {"FINISHED"}
+
+
+def work_off(operator: bpy.types.Operator, context: bpy.types.Context, job: Job) -> set[str]:
+    """Works a job off: in the background where there is a window, else to its end, with its outcome in words."""
+    if has_window(context):
+        job_queue.submit(job)
+        return {"FINISHED"}
+    job_queue.run(job)
+    if job.state is not JobState.DONE:
+        return report(operator, job.error or PortraitError(ErrorCode.CANCELLED, "Cancelled."), job.uid)
+    return tell(operator, job.note, ())
 
 
 class NeedsPortrait:
@@ -81,6 +104,36 @@ class NeedsFreePortrait(NeedsIdle, NeedsFace):
     """Operators for a portrait with a face, on which nothing works now."""
 
 
+class NeedsRig(NeedsPortrait):
+    """Operators for a portrait that has a rig."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if active_portrait(context).rig is None:
+            cls.poll_message_set("The portrait has no rig yet: find its face first")
+            return False
+        return True
+
+
+class NeedsFreeRig(NeedsIdle, NeedsRig):
+    """Operators for a portrait with a rig, on which nothing works now."""
+
+
+class NeedsEditableRig(NeedsRig):
+    """Operators that change the rig, which they cannot where it is linked without an override."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if active_portrait(context).rig.library is not None:
+            cls.poll_message_set("The rig is linked: make a library override of it first")
+            return False
+        return True
+
+
 class OnPortrait(NeedsPortrait):
     """Operators that do their `work` on the active portrait; its errors are put into words."""
 
@@ -88,13 +141,28 @@ class OnPortrait(NeedsPortrait):
         portrait = active_portrait(context)
         uid = portrait.uid
         try:
+            self.check_ready(context, portrait)
             return self.work(context, portrait)
         except PortraitError as error:
             return report(self, error, uid)
 
+    def check_ready(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
+        """Raises PortraitError where `work` is not to begin."""
+
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         """What the operator does; returns what Blender's `execute` is to return."""
         raise NotImplementedError
+
+
+class OnRig(NeedsRig, OnPortrait):
+    """Operators that do their `work` on a rig which has all its bones."""
+
+    def check_ready(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
+        check_rig(scene_of(context), portrait.rig)
+
+
+class OnEditableRig(NeedsEditableRig, OnRig):
+    """Operators that change the rig."""
 
 
 class AsksForFile:

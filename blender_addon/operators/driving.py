@@ -7,40 +7,23 @@ from collections.abc import Sized
 
 import bpy
 from bpy.props import FloatProperty, IntProperty
-from portrait_shared.errors import PortraitError
 
 from .. import problems
 from ..driving import bake, binding, mechanism, sliders, sources
-from ..sampling import check_rig
-from .common import active_portrait, report, scene_of
+from .common import OnEditableRig, active_portrait, scene_of, tell
 
 
-class _NeedsRig:
-    """Operators for the active portrait's rig."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        if portrait is None or portrait.rig is None:
-            cls.poll_message_set("Add a portrait and find its face first")
-            return False
-        if portrait.rig.library is not None:
-            cls.poll_message_set("The rig is linked: make a library override of it first")
-            return False
-        return True
+class _Drives(OnEditableRig):
+    """Operators for what drives the rig; what was wrong is forgotten once one of them has done its work."""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            check_rig(scene_of(context), portrait.rig)
-            done = self.work(context, portrait)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
-        problems.forget(portrait.uid)
+        done = super().execute(context)
+        if done == {"FINISHED"}:
+            problems.forget(active_portrait(context).uid)
         return done
 
 
-class _NeedsEntries(_NeedsRig):
+class _NeedsEntries(_Drives):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
@@ -56,7 +39,7 @@ def _mapped(found: Sized) -> str:
     return f"{count} mapped; press Set Rest where the driving face is at rest"
 
 
-class PORTRAIT_OT_map_by_name(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_map_by_name(_Drives, bpy.types.Operator):
     """Map the selected objects, their bones and vertex groups whose names stand for points of the face: the rig's own \
 names, iBUG's and MediaPipe's numbers, Rigify's face bones. Then set their rest"""
 
@@ -72,7 +55,7 @@ names, iBUG's and MediaPipe's numbers, Rigify's face bones. Then set their rest"
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_map_picked(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_map_picked(_Drives, bpy.types.Operator):
     """Map what is selected, objects, bones in Pose Mode or vertices in Edit Mode, to the points or the head that are \
 selected on the portrait's rig: one driver to all of them, or as many as there are points. Then set their rest"""
 
@@ -107,7 +90,7 @@ class PORTRAIT_OT_remove_driver(_NeedsEntries, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_clear_drivers(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_clear_drivers(_Drives, bpy.types.Operator):
     """Remove the whole mapping, the drivers of the sliders too; the portrait's own keys stay"""
 
     bl_idname = "portrait.clear_drivers"
@@ -152,7 +135,7 @@ came back move again"""
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_drive_sliders(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_drive_sliders(_Drives, bpy.types.Operator):
     """Drive the portrait's sliders by the shape keys and custom properties of the selected objects that have names of \
 ARKit's controls, such as jawOpen; a slider that has a driver of your own keeps it"""
 
@@ -167,7 +150,7 @@ ARKit's controls, such as jawOpen; a slider that has a driver of your own keeps 
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_bake_drivers(_NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_bake_drivers(_Drives, bpy.types.Operator):
     """Turn the driven motion into ordinary keys of the portrait's rig, in a new action, and switch the mapping off"""
 
     bl_idname = "portrait.bake_drivers"
@@ -194,10 +177,7 @@ class PORTRAIT_OT_bake_drivers(_NeedsRig, bpy.types.Operator):
             frames = range(self.frame_start, max(self.frame_start, self.frame_end) + 1)
         binding.let_broken_rest(scene, portrait)
         baked = bake.bake(scene, portrait, frames, self.tolerance)
-        self.report({"INFO"}, baked.line)
-        for note in baked.notes:
-            self.report({"WARNING"}, note)
-        return {"FINISHED"}
+        return tell(self, baked.line, baked.notes)
 
 
 CLASSES = (

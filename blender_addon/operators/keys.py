@@ -9,11 +9,8 @@ from portrait_shared.errors import PortraitError
 
 from .. import rig_controls_pose, rig_keys
 from ..capture.scene_checks import check_editable
-from ..problems import SceneError
-from .common import active_portrait, scene_of
-from .rig_controls import NeedsRig
-
-_SHOWN = 3
+from ..problems import SceneError, locked_channels
+from .common import OnEditableRig, active_portrait, scene_of
 
 
 def _key(
@@ -33,15 +30,14 @@ def _key(
     scene = scene_of(context)
     count, locked = rig_keys.insert(rig, wanted, scene.frame_current + scene.frame_subframe)
     if locked:
-        shown = ", ".join(locked[:_SHOWN]) + (f" and {len(locked) - _SHOWN} more" if len(locked) > _SHOWN else "")
-        operator.report({"WARNING"}, f"Locked channels got no key: {shown}. Unlock them in the Dope Sheet")
+        operator.report({"WARNING"}, locked_channels(locked))
     return count
 
 
 _PARTS = [(part, label, description) for part, (label, description) in rig_keys.PARTS.items()]
 
 
-class PORTRAIT_OT_key_all(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_key_all(OnEditableRig, bpy.types.Operator):
     """Key the whole face, or a part of it, as it is on this frame: sliders, handles, and the points that were moved"""
 
     bl_idname = "portrait.key_all"
@@ -68,7 +64,7 @@ class PORTRAIT_OT_key_all(NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_insert_keys(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_insert_keys(OnEditableRig, bpy.types.Operator):
     """Insert keyframes on what is selected, as Blender does, and on the sliders that were changed on this frame"""
 
     bl_idname = "portrait.insert_keys"

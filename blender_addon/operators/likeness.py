@@ -9,29 +9,13 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
-from .. import job_queue, likeness, photo, server
-from ..job import Job, JobState
+from .. import likeness, photo, server
 from ..likeness_jobs import FurtherPhotosJob, TuneJob
 from ..properties import PORTRAIT_PG_portrait
-from .common import AsksForPicture, NeedsFreePortrait, OnPortrait, active_portrait, has_window, report
+from .common import AsksForPicture, NeedsFreePortrait, OnPortrait, active_portrait, report, work_off
 
 
-class _OnFreePortrait(NeedsFreePortrait, OnPortrait):
-    """Operators that do work on a portrait which is free."""
-
-    def do(self, context: bpy.types.Context, job: Job) -> set[str]:
-        """Works a job off: beside Blender where there is a window, at once where there is none."""
-        if has_window(context):
-            job_queue.submit(job)
-            return {"FINISHED"}
-        job_queue.run(job)
-        if job.state is not JobState.DONE:
-            return report(self, job.error, job.uid)
-        self.report({"INFO"}, job.note)
-        return {"FINISHED"}
-
-
-class PORTRAIT_OT_add_references(AsksForPicture, _OnFreePortrait, bpy.types.Operator):
+class PORTRAIT_OT_add_references(AsksForPicture, NeedsFreePortrait, OnPortrait, bpy.types.Operator):
     """Add further photos of the same person: the engine fewshot takes from them what the first one does not show"""
 
     bl_idname = "portrait.add_references"
@@ -56,21 +40,21 @@ class PORTRAIT_OT_add_references(AsksForPicture, _OnFreePortrait, bpy.types.Oper
                 unread = unread or error
         if known:
             self.report({"INFO"}, "A photo that is there already was left out")
-        done = self.do(context, FurtherPhotosJob(portrait.uid, server.launch_plan(context)))
+        done = work_off(self, context, FurtherPhotosJob(portrait.uid, server.launch_plan(context)))
         return done if unread is None else report(self, unread, portrait.uid)
 
 
-class PORTRAIT_OT_find_reference_faces(_OnFreePortrait, bpy.types.Operator):
+class PORTRAIT_OT_find_reference_faces(NeedsFreePortrait, OnPortrait, bpy.types.Operator):
     """Look for the face on the further photos that have none yet; until then they are not used"""
 
     bl_idname = "portrait.find_reference_faces"
     bl_label = "Find Faces"
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
-        return self.do(context, FurtherPhotosJob(portrait.uid, server.launch_plan(context)))
+        return work_off(self, context, FurtherPhotosJob(portrait.uid, server.launch_plan(context)))
 
 
-class PORTRAIT_OT_remove_reference(_OnFreePortrait, bpy.types.Operator):
+class PORTRAIT_OT_remove_reference(NeedsFreePortrait, OnPortrait, bpy.types.Operator):
     """Leave the chosen photo out; its file stays"""
 
     bl_idname = "portrait.remove_reference"
@@ -91,14 +75,14 @@ class PORTRAIT_OT_remove_reference(_OnFreePortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_tune(_OnFreePortrait, bpy.types.Operator):
+class PORTRAIT_OT_tune(NeedsFreePortrait, OnPortrait, bpy.types.Operator):
     """Tune the engine fewshot to this person, on all the photos: some minutes on a processor, and you may go on working"""
 
     bl_idname = "portrait.tune"
     bl_label = "Tune to Person"
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
-        return self.do(context, TuneJob(portrait.uid, server.launch_plan(context)))
+        return work_off(self, context, TuneJob(portrait.uid, server.launch_plan(context)))
 
 
 CLASSES = (

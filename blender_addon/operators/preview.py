@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import bpy
-from portrait_shared.errors import PortraitError
 
 from .. import job_queue, live_preview, server
 from ..portrait_parts import check_plane
+from ..properties import PORTRAIT_PG_portrait
 from ..sampling import check_rig
-from .common import NeedsFace, active_portrait, report, scene_of
+from .common import NeedsFace, OnPortrait, active_portrait, scene_of
 
 
-class PORTRAIT_OT_preview(NeedsFace, bpy.types.Operator):
+class PORTRAIT_OT_preview(NeedsFace, OnPortrait, bpy.types.Operator):
     """Let the plane follow the rig while you drag a control or scrub; rendered frames stay as they are"""
 
     bl_idname = "portrait.preview"
@@ -31,16 +31,12 @@ class PORTRAIT_OT_preview(NeedsFace, bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         if live_preview.of(portrait.uid) is not None:
             live_preview.stop(portrait.uid)
             return {"FINISHED"}
-        try:
-            check_plane(scene_of(context), portrait)
-            check_rig(scene_of(context), portrait.rig)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
+        check_plane(scene_of(context), portrait)
+        check_rig(scene_of(context), portrait.rig)
         live_preview.start(portrait.uid, server.launch_plan(context))
         return {"FINISHED"}
 

@@ -10,7 +10,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from .. import choosing, job_queue, portrait_copies, sequencer, server
 from ..job import Job, JobState
 from ..render_job import RenderJob
-from .common import NeedsFreePortrait, active_portrait, has_window, report, scene_of
+from .common import NeedsFreePortrait, active_portrait, has_window, report, scene_of, tell, work_off
 
 _LOOK_SECONDS = 0.2
 
@@ -64,10 +64,7 @@ class _Render(NeedsFreePortrait):
 
     def _ended(self, job: Job) -> set[str]:
         if job.state is JobState.DONE:
-            self.report({"INFO"}, job.note)
-            for note in job.notes:
-                self.report({"WARNING"}, note)
-            return {"FINISHED"}
+            return tell(self, job.note, job.notes)
         if job.state is JobState.CANCELLED:
             self.report({"WARNING"}, "Cancelled; render again to go on where it stopped")
             return {"CANCELLED"}
@@ -166,12 +163,7 @@ class PORTRAIT_OT_redo_strip(bpy.types.Operator):
             return report(self, PortraitError(ErrorCode.SCENE, "The strip's portrait was removed.", "Add it again."))
         portrait.apply_settings(sequencer.settings_of(strip))
         choosing.choose(context, held, list(held.items).index(portrait))
-        job = RenderJob(portrait.uid, server.launch_plan(context))
-        if has_window(context):
-            job_queue.submit(job)
-            return {"FINISHED"}
-        job_queue.run(job)
-        return {"FINISHED"} if job.state is JobState.DONE else report(self, job.error, portrait.uid)
+        return work_off(self, context, RenderJob(portrait.uid, server.launch_plan(context)))
 
 
 CLASSES = (PORTRAIT_OT_render, PORTRAIT_OT_render_again, PORTRAIT_OT_cancel, PORTRAIT_OT_redo_strip)

@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
-from portrait_shared.errors import PortraitError
 from portrait_shared.expression_library import EXAMPLES, EXPRESSIONS, VISEMES
 
 from .. import problems, rig, rig_controls_library, rig_controls_pose
-from ..sampling import check_rig
-from .common import active_portrait, has_window, report, scene_of
+from .common import OnEditableRig, has_window
 
 _LIBRARY = [
     *((name, name.title(), f"Set the expression “{name}” on the whole face") for name in EXPRESSIONS),
@@ -19,29 +17,6 @@ _LIBRARY = [
         for name in VISEMES
     ),
 ]
-
-
-class NeedsRig:
-    """Operators for the active portrait's rig."""
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        if portrait is None or portrait.rig is None:
-            cls.poll_message_set("Add a portrait and find its face first")
-            return False
-        if portrait.rig.library is not None:
-            cls.poll_message_set("The rig is linked: make a library override of it first")
-            return False
-        return True
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
-        try:
-            check_rig(scene_of(context), portrait.rig)
-            return self.work(context, portrait)
-        except PortraitError as error:
-            return report(self, error, portrait.uid)
 
 
 def _keys_itself(context: bpy.types.Context) -> bool:
@@ -66,11 +41,10 @@ def _tell_unkeyed(operator: bpy.types.Operator, rig: bpy.types.Object, unkeyed: 
         operator.report({"WARNING"}, f"Nothing was keyed: the action “{linked.name}” is linked. Make it local in the "
                         "Action editor (Make Single User)")  # fmt: skip
         return
-    shown = ", ".join(unkeyed[:3]) + (f" and {len(unkeyed) - 3} more" if len(unkeyed) > 3 else "")
-    operator.report({"WARNING"}, f"Locked channels got no key: {shown}. Unlock them in the Dope Sheet")
+    operator.report({"WARNING"}, problems.locked_channels(unkeyed))
 
 
-class PORTRAIT_OT_add_controls(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_add_controls(OnEditableRig, bpy.types.Operator):
     """Give the rig its handles and sliders, or mend them; keys are kept"""
 
     bl_idname = "portrait.add_controls"
@@ -84,7 +58,7 @@ class PORTRAIT_OT_add_controls(NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_apply_expression(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_apply_expression(OnEditableRig, bpy.types.Operator):
     """Set the sliders to an expression or a mouth shape of speech; auto keying keys them"""
 
     bl_idname = "portrait.apply_expression"
@@ -105,7 +79,7 @@ class PORTRAIT_OT_apply_expression(NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_mirror_pose(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_mirror_pose(OnEditableRig, bpy.types.Operator):
     """Exchange left and right of the whole pose: sliders, handles, points and the head's turn"""
 
     bl_idname = "portrait.mirror_pose"
@@ -118,7 +92,7 @@ class PORTRAIT_OT_mirror_pose(NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_reset_pose(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_reset_pose(OnEditableRig, bpy.types.Operator):
     """Put handles, points and sliders back to the photo; auto keying keys them"""
 
     bl_idname = "portrait.reset_pose"
@@ -146,7 +120,7 @@ class PORTRAIT_OT_reset_pose(NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_make_pose_library(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_make_pose_library(OnEditableRig, bpy.types.Operator):
     """Put the shipped expressions and visemes into the asset browser of this file, as poses"""
 
     bl_idname = "portrait.make_pose_library"
@@ -159,7 +133,7 @@ class PORTRAIT_OT_make_pose_library(NeedsRig, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_save_pose(NeedsRig, bpy.types.Operator):
+class PORTRAIT_OT_save_pose(OnEditableRig, bpy.types.Operator):
     """Put the pose of now, sliders included, into the asset browser of this file"""
 
     bl_idname = "portrait.save_pose"

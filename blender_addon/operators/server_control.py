@@ -6,9 +6,8 @@ from __future__ import annotations
 import bpy
 
 from .. import job_queue, preferences, server
-from ..job import JobState
 from ..server_job import ServerJob
-from .common import has_window, report
+from .common import work_off
 
 
 class PORTRAIT_OT_start_server(bpy.types.Operator):
@@ -18,15 +17,7 @@ class PORTRAIT_OT_start_server(bpy.types.Operator):
     bl_label = "Start Server"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job = ServerJob(server.launch_plan(context, may_start=True))
-        if has_window(context):
-            job_queue.submit(job)
-            return {"FINISHED"}
-        job_queue.run(job)
-        if job.state is not JobState.DONE:
-            return report(self, job.error)
-        self.report({"INFO"}, job.note)
-        return {"FINISHED"}
+        return work_off(self, context, ServerJob(server.launch_plan(context, may_start=True)))
 
 
 class PORTRAIT_OT_stop_server(bpy.types.Operator):

@@ -12,6 +12,7 @@ from portrait_shared.blendshapes import ARKIT_NAMES, REGIONS
 
 from .. import rig as rig_module
 from ..operators.common import active_portrait
+from ..problems import listed
 from ..rig_controls import CONTROLS_COLLECTION, POINTS_COLLECTION
 from ..rig_drivers import LIMITS_PROPERTY
 from .sections import draw_text
@@ -62,8 +63,7 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     draw_text(layout, context, HEAD_HINT, "INFO")
     missing = rig_module.missing_controls(rig)
     if missing:
-        shown = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
-        draw_text(layout, context, f"The rig lacks controls: {shown}. It renders without them.", "INFO")
+        draw_text(layout, context, f"The rig lacks controls: {listed(missing, 3)}. It renders without them.", "INFO")
         layout.operator("portrait.add_controls", icon="ARMATURE_DATA")
 
 
