@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The head control's turns as keys, in the way in which the head is told to turn."""
+"""The turns of the head's handle as keys, in whichever rotation mode the handle has."""
 
 from __future__ import annotations
 

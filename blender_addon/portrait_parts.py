@@ -103,10 +103,10 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     if missing:
         rig.add_bones(context, portrait.rig, portrait.space, points, missing)
         mended.append(_bones(len(missing)))
-    lost = rig.missing_controls(portrait.rig)
+    lost = rig.missing_handles_and_sliders(portrait.rig)
     outdated = rig.is_outdated(portrait.rig)
     if missing or lost or outdated:
-        rig.add_controls(context, portrait.rig, portrait.space, points)
+        rig.add_handles_and_sliders(context, portrait.rig, portrait.space, points)
     if lost:
         mended.append("controls")
     if outdated:

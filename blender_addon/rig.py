@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The landmark rig: one armature of 70 points under a head control, whose rest pose is the photo's landmarks.
+"""The landmark rig: one armature of 70 points under the head's handle, whose rest pose is the photo's landmarks.
 
 Above the points lie the handles of `rig_controls`, and between the two the mechanism of `rig_drivers`.
 """
@@ -18,19 +18,19 @@ from . import rig_controls, rig_drivers, rig_shapes
 from .modes import editing
 from .plane_space import PlaneSpace, snap
 from .problems import Fix, SceneError, listed
-from .rig_controls import CONTROLS, CONTROLS_COLLECTION, MECHANISM_COLLECTION, PICTURE_AXES, POINTS_COLLECTION, RigFrame
+from .rig_controls import HANDLES, HANDLES_COLLECTION, MECHANISM_COLLECTION, PICTURE_AXES, POINTS_COLLECTION, RigFrame
 
 HEAD_BONE: Final = "head"
 _POINT_LENGTH_OF_FACE = 0.022
 _SMALL_POINT_LENGTH_OF_FACE = 0.009
 _SMALL_GROUPS = ("right_eye", "left_eye", "right_pupil", "left_pupil", "inner_lip")
-"""Their points lie on pupils and teeth, which an animator has to see."""
+"""Groups with small markers: these points lie on pupils and teeth, which an animator has to see."""
 _MECHANISM_SIZE = 0.05  # of the distance between the outer eye corners
 _VERSION_KEY: Final = "talking_portrait_rig"
 _VERSION: Final = 2
 """Of handles and hidden bones, kept as a property of the armature; a rig without the property is older.
 
-To be raised whenever `add_controls` makes of an older rig something that an animator sees.
+To be raised whenever `add_handles_and_sliders` changes what an animator sees of an older rig.
 """
 _UP = np.array((0.0, 0.0, 1.0))
 BONE_AXES: Final = PICTURE_AXES
@@ -68,7 +68,7 @@ def face_width(points: np.ndarray) -> float:
 
 def build(context: bpy.types.Context, name: str, plane: bpy.types.Object, space: PlaneSpace,
           points: np.ndarray) -> bpy.types.Object:  # fmt: skip
-    """A new rig at rest on the landmarks, a child of the plane, in pose-ready state.
+    """A new rig with handles and sliders, at rest on the landmarks, a child of the plane.
 
     Args:
         context: where the rig is linked; its mode and selection stay as they are.
@@ -81,13 +81,13 @@ def build(context: bpy.types.Context, name: str, plane: bpy.types.Object, space:
     rig.show_in_front = True
     rig.lock_location = rig.lock_rotation = rig.lock_scale = (True, True, True)
     add_bones(context, rig, space, points, (HEAD_BONE, *NAMES))
-    add_controls(context, rig, space, points)
+    add_handles_and_sliders(context, rig, space, points)
     return rig
 
 
 def add_bones(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray,
               names: Sequence[str]) -> None:  # fmt: skip
-    """Adds the named bones, at rest on the landmarks, and dresses them."""
+    """Adds the named bones, at rest on the landmarks, with their shapes, colours and locks."""
     points = snap(points)
     local = space.to_local(points)
     face = face_width(points) * space.metres_per_pixel
@@ -106,8 +106,10 @@ def add_bones(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpa
         _dress(rig, name)
 
 
-def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> None:
-    """Gives a rig its handles and its 52 properties, or mends those that it has; keys and values stay.
+def add_handles_and_sliders(
+    context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray
+) -> None:
+    """Gives a rig its handles and its 52 sliders, or mends those that it has; keys and values stay.
 
     Args:
         points: (70, 3) pixels, the photo's landmarks.
@@ -116,24 +118,24 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
     check_bones(rig)
     with editing(context, rig):
         _add_mechanism(rig.data.edit_bones, frame)
-        for control in CONTROLS.values():
+        for handle in HANDLES.values():
             _add_along(
                 rig.data.edit_bones,
-                control.name,
-                frame.axes_of(control),
-                frame.place(control),
-                control.size * frame.unit,
+                handle.name,
+                frame.axes_of(handle),
+                frame.place(handle),
+                handle.size * frame.unit,
             )
-            rig.data.edit_bones[control.name].parent = rig.data.edit_bones[rig_drivers.ride_bone(control)]
+            rig.data.edit_bones[handle.name].parent = rig.data.edit_bones[rig_drivers.ride_bone(handle)]
     rig_drivers.add_properties(rig)
     _gather_points(rig.data)
-    controls = _bone_collection(rig.data, CONTROLS_COLLECTION)
-    controls.assign(rig.data.bones[HEAD_BONE])
-    for control in CONTROLS.values():
-        rig_controls.dress(rig, control, frame.unit)
-        controls.assign(rig.data.bones[control.name])
+    handles = _bone_collection(rig.data, HANDLES_COLLECTION)
+    handles.assign(rig.data.bones[HEAD_BONE])
+    for handle in HANDLES.values():
+        rig_controls.dress(rig, handle, frame.unit)
+        handles.assign(rig.data.bones[handle.name])
     rig_controls.dress_frame(rig)
-    controls.assign(rig.data.bones[rig_controls.FRAME_BONE])
+    handles.assign(rig.data.bones[rig_controls.FRAME_BONE])
     hidden = _bone_collection(rig.data, MECHANISM_COLLECTION)
     for bone in rig.data.bones:
         if bone.name.startswith(rig_drivers.MECHANISM_PREFIXES) and bone.name != rig_controls.FRAME_BONE:
@@ -147,10 +149,10 @@ def add_controls(context: bpy.types.Context, rig: bpy.types.Object, space: Plane
 def is_outdated(rig: bpy.types.Object) -> bool:
     """Whether an older version made the rig's handles: some then lay before the eyes and above the mouth.
 
-    A rig that lacks controls is one to be completed instead, see `missing_controls`.
+    False for a rig that lacks some, which is to be completed instead: see `missing_handles_and_sliders`.
     """
     version = rig.data.get(_VERSION_KEY)
-    return not (isinstance(version, int) and version >= _VERSION) and not missing_controls(rig)
+    return not (isinstance(version, int) and version >= _VERSION) and not missing_handles_and_sliders(rig)
 
 
 def fit(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> None:
@@ -168,11 +170,11 @@ def fit(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, po
         _add_bone(bones, HEAD_BONE, space.to_local(head_pivot(points)), face)
         for name in NAMES:
             _add_bone(bones, name, local[INDEX_OF[name]], face * _point_length(name))
-    add_controls(context, rig, space, points)
+    add_handles_and_sliders(context, rig, space, points)
 
 
 def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
-    """The hidden bones, made anew, between the head and the points."""
+    """Makes the hidden bones between the head and the points, in place of those that are there."""
     for bone in list(bones):
         if bone.name.startswith(rig_drivers.MECHANISM_PREFIXES):
             bones.remove(bone)
@@ -180,7 +182,7 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
     local = frame.space.to_local(frame.points)
     for channel in rig_controls.CHANNELS:
         _add_along(bones, rig_drivers.sum_bone(channel), frame.axes, np.array(head.head), size)
-    # A hidden bone above each that can be picked, moved or not: Blender then draws no dashed lines to the head.
+    # Each visible bone hangs on a hidden one at its own place, so that Blender draws no dashed line to the head.
     for point in range(len(NAMES)):
         parent = head
         names = [rig_drivers.mover_bone(point)]
@@ -190,10 +192,10 @@ def _add_mechanism(bones: bpy.types.ArmatureEditBones, frame: RigFrame) -> None:
             bone = _add_along(bones, name, frame.axes, local[point], size)
             bone.parent, parent = parent, bone
         bones[NAMES[point]].parent = parent
-    for control in CONTROLS.values():
-        ride = _add_along(bones, rig_drivers.ride_bone(control), frame.axes, frame.place(control), size)
+    for handle in HANDLES.values():
+        ride = _add_along(bones, rig_drivers.ride_bone(handle), frame.axes, frame.place(handle), size)
         ride.parent = head
-    pad = CONTROLS[rig_controls.FRAME_CONTROL]
+    pad = HANDLES[rig_controls.FRAME_HANDLE]
     length = rig_controls.FRAME_SIZE * frame.unit
     edges = _add_along(bones, rig_controls.FRAME_BONE, frame.axes_of(pad), frame.place(pad), length)
     edges.parent = bones[rig_drivers.ride_bone(pad)]
@@ -204,14 +206,14 @@ def missing_bones(rig: bpy.types.Object) -> list[str]:
     return [name for name in (HEAD_BONE, *NAMES) if name not in rig.data.bones]
 
 
-def missing_controls(rig: bpy.types.Object) -> list[str]:
-    """Handles, properties and hidden bones that the rig lacks: deleted, renamed, or never there in an old rig.
+def missing_handles_and_sliders(rig: bpy.types.Object) -> list[str]:
+    """Handles, sliders and hidden bones that the rig lacks: deleted, renamed, or never there in an old rig.
 
     The rig can be sampled without them.
     """
     hidden = [rig_drivers.sum_bone(channel) for channel in rig_controls.CHANNELS]
     hidden += [rig_drivers.guard_bone(point) for point in rig_drivers.GUARDED]
-    bones = [name for name in (*CONTROLS, *hidden) if name not in rig.data.bones]
+    bones = [name for name in (*HANDLES, *hidden) if name not in rig.data.bones]
     loose = [name for name in NAMES if name in rig.data.bones and rig.data.bones[name].parent is None]
     return bones + loose + [name for name in (*ARKIT_NAMES, rig_drivers.LIMITS_PROPERTY) if name not in rig]
 
@@ -278,7 +280,7 @@ def _dress(rig: bpy.types.Object, name: str) -> None:
 
 
 def _gather_points(armature: bpy.types.Armature) -> None:
-    """The points' collections under one, which starts hidden: the handles come first."""
+    """Puts the points' collections under one that starts hidden: an animator begins with the handles."""
     points = armature.collections_all.get(POINTS_COLLECTION)
     if points is None:
         points = armature.collections.new(POINTS_COLLECTION)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rig's handles: what each is called, where it sits on the face, and which of ARKit's controls it pulls.
+"""The rig's handles: what each is called, where it sits on the face, and which of the rig's sliders it pulls.
 
 The person's left has the suffix .L and is at the picture's right, so that Blender's own Paste Flipped works.
 """
@@ -18,19 +18,19 @@ from portrait_shared.landmarks import MIRROR
 from . import rig_shapes
 from .plane_space import PlaneSpace
 
-CONTROLS_COLLECTION: Final = "Controls"
+HANDLES_COLLECTION: Final = "Controls"
 POINTS_COLLECTION: Final = "Points"
 MECHANISM_COLLECTION: Final = "Mechanism"
 LIMIT: Final = "Portrait Limits"
 FRAME_BONE: Final = "MCH-lips_frame"
-FRAME_CONTROL: Final = "lips"
+FRAME_HANDLE: Final = "lips"
 FRAME_SIZE: Final = 0.21
 
 PICTURE_AXES: Final = np.array(((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0)))
 """Rows are right, up and towards the viewer in the armature's space."""
 
 SPLIT: Final = ("browInnerUp", "mouthPucker")
-"""Controls of both sides whose halves have handles of their own."""
+"""Sliders that move both sides, while each side has a handle of its own."""
 
 CHANNELS: Final[tuple[str, ...]] = tuple(
     channel
@@ -38,11 +38,11 @@ CHANNELS: Final[tuple[str, ...]] = tuple(
     if name != "tongueOut"  # moves none of the 70 points
     for channel in ((f"{name}Left", f"{name}Right") if name in SPLIT else (name,))
 )
-"""What the points follow: a control's property and its handles, added up."""
+"""What the points follow: a slider and the handles that pull it, added up; one for each side of those in `SPLIT`."""
 
 
 def property_of(channel: str) -> str:
-    """The ARKit name whose property a channel adds up."""
+    """The slider, by ARKit's name, that a channel adds up."""
     return next((name for name in SPLIT if channel.startswith(name)), channel)
 
 
@@ -64,18 +64,19 @@ class Pull:
 
 
 @dataclass(frozen=True)
-class Control:
-    """A handle.
+class Handle:
+    """A bone that an animator moves to move the landmarks.
 
     Attributes:
         name: its bone's.
         anchors: indices of the points in whose middle it sits, moved by `offset`: right, up, out of the face,
             in distances between the outer eye corners.
-        shape: one of `rig_shapes.CONTROL_SHAPES`.
+        shape: one of `rig_shapes.HANDLE_SHAPES`.
         size: of the shape, in the same unit.
         color: right, left, middle or gaze.
         rides: whether it goes along with the points under it when something else moves them.
-        aims: whether it is a target of the eyes: it goes as far as it likes, and may be led by constraints.
+        aims: whether it is a target of the eyes: it has no limits, and constraints may move it.
+        limits: (3, 2) how far it goes each way on each axis, in the same unit; from `pulls`.
     """
 
     name: str
@@ -95,7 +96,7 @@ class Control:
             limits[pull.axis, (pull.sign + 1) // 2] = pull.sign * pull.travel
         object.__setattr__(self, "limits", limits)
 
-    def mirrored(self) -> Control:
+    def mirrored(self) -> Handle:
         """The same handle on the person's left."""
 
         def other(name: str) -> str:
@@ -109,7 +110,7 @@ class Control:
         x, y, z = self.offset
         anchors = tuple(MIRROR[point] for point in self.anchors)
         name = self.name.removesuffix(".R") + ".L"
-        return Control(
+        return Handle(
             name,
             anchors,
             (-x, y, z),
@@ -136,54 +137,54 @@ def _of_both(*names: str, weight: float = 1.0) -> dict[str, float]:
 
 
 _RIGHT = (
-    Control("brow_inner.R", (21,), (0, 0.10, 0), "chevron", 0.055, "right",
+    Handle("brow_inner.R", (21,), (0, 0.10, 0), "chevron", 0.055, "right",
             (Pull(_Y, 1, 0.12, {"browInnerUpRight": 1}), Pull(_Y, -1, 0.12, {"browDownRight": 1}))),
-    Control("brow_outer.R", (18,), (0, 0.10, 0), "chevron", 0.055, "right",
+    Handle("brow_outer.R", (18,), (0, 0.10, 0), "chevron", 0.055, "right",
             (Pull(_Y, 1, 0.12, {"browOuterUpRight": 1}), Pull(_Y, -1, 0.12, {"browDownRight": 0.5}))),
-    Control("lid_upper.R", (37, 38), (0, 0.085, 0), "upper_arc", 0.085, "right",
+    Handle("lid_upper.R", (37, 38), (0, 0.085, 0), "upper_arc", 0.085, "right",
             (Pull(_Y, -1, 0.12, {"eyeBlinkRight": 1}), Pull(_Y, 1, 0.08, {"eyeWideRight": 1}))),
-    Control("lid_lower.R", (40, 41), (0, -0.085, 0), "lower_arc", 0.085, "right",
+    Handle("lid_lower.R", (40, 41), (0, -0.085, 0), "lower_arc", 0.085, "right",
             (Pull(_Y, 1, 0.08, {"eyeSquintRight": 1}),)),
-    Control("eye.R", (68,), (0, 0, 0), "ring", 0.215, "gaze",
+    Handle("eye.R", (68,), (0, 0, 0), "ring", 0.215, "gaze",
             (Pull(_X, -1, _GAZE_TRAVEL, {"eyeLookOutRight": 1}), Pull(_X, 1, _GAZE_TRAVEL, {"eyeLookInRight": 1}),
              Pull(_Y, 1, _GAZE_TRAVEL, {"eyeLookUpRight": 1}), Pull(_Y, -1, _GAZE_TRAVEL, {"eyeLookDownRight": 1})),
             rides=False, aims=True),
-    Control("mouth_corner.R", (48,), (-0.10, 0, 0), "diamond", 0.05, "right",
+    Handle("mouth_corner.R", (48,), (-0.10, 0, 0), "diamond", 0.05, "right",
             (Pull(_Y, 1, 0.12, {"mouthSmileRight": 1}), Pull(_Y, -1, 0.12, {"mouthFrownRight": 1}),
              Pull(_X, -1, 0.12, {"mouthStretchRight": 1}), Pull(_X, 1, 0.12, {"mouthPuckerRight": 1}))),
 )  # fmt: skip
 _MIDDLE = (
-    Control("gaze", (68, 69), (0, 0, 0), "crosshair", 0.085, "gaze",
+    Handle("gaze", (68, 69), (0, 0, 0), "crosshair", 0.085, "gaze",
             (Pull(_X, 1, _GAZE_TRAVEL, {"eyeLookOutLeft": 1, "eyeLookInRight": 1}),
              Pull(_X, -1, _GAZE_TRAVEL, {"eyeLookInLeft": 1, "eyeLookOutRight": 1}),
              Pull(_Y, 1, _GAZE_TRAVEL, _of_both("eyeLookUp")), Pull(_Y, -1, _GAZE_TRAVEL, _of_both("eyeLookDown"))),
             rides=False, aims=True),
-    Control("lip_upper", (51,), (0, 0.075, 0), "upper_arc", 0.07, "middle",
+    Handle("lip_upper", (51,), (0, 0.075, 0), "upper_arc", 0.07, "middle",
             (Pull(_Y, 1, 0.12, _of_both("mouthUpperUp")), Pull(_Y, -1, 0.12, {"mouthRollUpper": 1}))),
-    Control("lip_lower", (57,), (0, -0.075, 0), "lower_arc", 0.07, "middle",
+    Handle("lip_lower", (57,), (0, -0.075, 0), "lower_arc", 0.07, "middle",
             (Pull(_Y, -1, 0.14, _of_both("mouthLowerDown")), Pull(_Y, 1, 0.12, {"mouthRollLower": 1}))),
-    Control("mouth", (57, 8), (0, 0, 0), "double_arrow", 0.10, "middle",
+    Handle("mouth", (57, 8), (0, 0, 0), "double_arrow", 0.10, "middle",
             (Pull(_X, 1, 0.12, {"mouthLeft": 1}), Pull(_X, -1, 0.12, {"mouthRight": 1}),
              Pull(_Y, 1, 0.12, {"mouthShrugLower": 1, "mouthShrugUpper": 0.6}))),
     # Beside the mouth at the lips' own depth: farther away than they, it would come before them when the head turns.
-    Control("lips", (54,), (0.56, 0, 0), "knob", 0.055, "middle",
+    Handle("lips", (54,), (0.56, 0, 0), "knob", 0.055, "middle",
             (Pull(_Y, 1, 0.15, {"mouthFunnel": 1}), Pull(_Y, -1, 0.15, {"mouthRollUpper": 1, "mouthRollLower": 1}),
              Pull(_X, 1, 0.15, _of_both("mouthPucker")), Pull(_X, -1, 0.15, _of_both("mouthPress"))),
             rides=False),
-    Control("jaw", (8,), (0, -0.11, 0), "jaw", 0.16, "middle",
+    Handle("jaw", (8,), (0, -0.11, 0), "jaw", 0.16, "middle",
             (Pull(_Y, -1, 0.29, {"jawOpen": 1}), Pull(_Y, 1, 0.10, {"mouthClose": 0.35}),
              Pull(_X, 1, 0.10, {"jawLeft": 1}), Pull(_X, -1, 0.10, {"jawRight": 1}),
              Pull(_Z, 1, 0.10, {"jawForward": 1}))),
 )  # fmt: skip
 
-CONTROLS: Final[dict[str, Control]] = {
-    control.name: control for control in (*_MIDDLE, *_RIGHT, *(control.mirrored() for control in _RIGHT))
+HANDLES: Final[dict[str, Handle]] = {
+    handle.name: handle for handle in (*_MIDDLE, *_RIGHT, *(handle.mirrored() for handle in _RIGHT))
 }
 
 
 @dataclass(frozen=True)
 class RigFrame:
-    """The face's frame as bones of the rig have it: metres, in the armature's own axes.
+    """The face at rest in the armature's space, in metres: where handles are placed and how they are turned.
 
     Attributes:
         points: (70, 3) pixels at rest.
@@ -203,48 +204,48 @@ class RigFrame:
         turned = frame.axes[:, (0, 2, 1)] * (1.0, 1.0, -1.0)  # pixels' down is the plane's -z, away is its y
         return cls(points, space, turned, frame.unit * space.metres_per_pixel)
 
-    def axes_of(self, control: Control) -> np.ndarray:
-        """A handle on the face lies along it; one beside or before it faces the viewer, however the face is turned."""
-        return self.axes if control.rides else PICTURE_AXES
+    def axes_of(self, handle: Handle) -> np.ndarray:
+        """The handle's axes: the face's own for one that rides on it, the picture's for one beside it."""
+        return self.axes if handle.rides else PICTURE_AXES
 
-    def place(self, control: Control) -> np.ndarray:
+    def place(self, handle: Handle) -> np.ndarray:
         """Where a handle rests, (3,) metres."""
-        middle = self.space.to_local(self.points[list(control.anchors)]).mean(0)
-        return middle + self.unit * np.asarray(control.offset) @ self.axes_of(control)
+        middle = self.space.to_local(self.points[list(handle.anchors)]).mean(0)
+        return middle + self.unit * np.asarray(handle.offset) @ self.axes_of(handle)
 
     def in_face(self, offsets: np.ndarray) -> np.ndarray:
         """Pixels' offsets (..., 3) as metres to the right, up and out of the face."""
         return np.asarray(offsets)[..., (0, 2, 1)] * (1.0, 1.0, -1.0) * self.space.metres_per_pixel @ self.axes.T
 
 
-def dress(rig: bpy.types.Object, control: Control, unit: float) -> None:
+def dress(rig: bpy.types.Object, handle: Handle, unit: float) -> None:
     """Shape, colour, locks and limits of a handle; `unit` in metres."""
-    bone = rig.pose.bones[control.name]
-    bone.custom_shape = rig_shapes.control_shape(control.shape)
+    bone = rig.pose.bones[handle.name]
+    bone.custom_shape = rig_shapes.handle_shape(handle.shape)
     bone.use_custom_shape_bone_size = True
     bone.rotation_mode = "XYZ"
     bone.lock_rotation = bone.lock_scale = (True, True, True)
     bone.lock_rotation_w = True
-    rig_shapes.color_bone(bone.bone, rig_shapes.CONTROL_COLORS[control.color])
+    rig_shapes.color_bone(bone.bone, rig_shapes.HANDLE_COLORS[handle.color])
     limit = bone.constraints.get(LIMIT)
-    if control.aims:
-        if limit is not None:  # of a rig from when the left eye's handle had one
+    if handle.aims:
+        if limit is not None:  # rigs of older versions have one on the eyes' handles
             bone.constraints.remove(limit)
             bone.lock_location = (False, False, False)
         return
-    bone.lock_location = [not low < high for low, high in control.limits]
+    bone.lock_location = [not low < high for low, high in handle.limits]
     limit = limit or bone.constraints.new("LIMIT_LOCATION")
     limit.name, limit.owner_space, limit.use_transform_limit = LIMIT, "LOCAL", True
     for axis, name in enumerate("xyz"):
-        for end, value in zip(("min", "max"), control.limits[axis] * unit, strict=True):
+        for end, value in zip(("min", "max"), handle.limits[axis] * unit, strict=True):
             setattr(limit, f"use_{end}_{name}", True)
             setattr(limit, f"{end}_{name}", value)
 
 
 def dress_frame(rig: bpy.types.Object) -> None:
-    """The pad that the handle of the lips moves in: it is seen, and cannot be picked."""
+    """The shape and colour of the pad in which the handle of the lips moves; it cannot be selected."""
     bone = rig.pose.bones[FRAME_BONE]
-    bone.custom_shape = rig_shapes.control_shape("lips_frame")
+    bone.custom_shape = rig_shapes.handle_shape("lips_frame")
     bone.use_custom_shape_bone_size = True
     bone.bone.hide_select = True
-    rig_shapes.color_bone(bone.bone, rig_shapes.CONTROL_COLORS["middle"])
+    rig_shapes.color_bone(bone.bone, rig_shapes.HANDLE_COLORS["middle"])

@@ -14,7 +14,7 @@ from portrait_shared.landmarks import NAMES, POLYLINES
 from . import compat
 from .plane_space import PlaneSpace
 from .rig import HEAD_BONE, rest_points
-from .rig_controls import CONTROLS
+from .rig_controls import HANDLES
 from .rig_controls_pose import library_weights
 
 _TAG = "Talking Portraits"
@@ -24,7 +24,7 @@ _MADE_FROM = "talking_portraits_pose"
 
 
 def make_library(rig: bpy.types.Object, space: PlaneSpace) -> list[bpy.types.Action]:
-    """Pose assets of all shipped expressions and visemes in this file; those of before are made anew."""
+    """Pose assets of all shipped expressions and visemes in this file; those made before are replaced."""
     actions = []
     for kind, names in (("Expression", EXPRESSIONS), ("Viseme", VISEMES)):
         for name in names:
@@ -32,7 +32,7 @@ def make_library(rig: bpy.types.Object, space: PlaneSpace) -> list[bpy.types.Act
             if made_before is not None:
                 bpy.data.actions.remove(made_before)
             weights = library_weights(name)
-            action = _pose_asset(f"{kind} {name}", {f'["{control}"]': (weight,) for control, weight in weights.items()})
+            action = _pose_asset(f"{kind} {name}", {f'["{slider}"]': (weight,) for slider, weight in weights.items()})
             action[_MADE_FROM] = name
             action.asset_data.tags.new(kind)
             _draw_icon(action, rest_points(rig, space), weights)
@@ -41,10 +41,10 @@ def make_library(rig: bpy.types.Object, space: PlaneSpace) -> list[bpy.types.Act
 
 
 def save_pose(rig: bpy.types.Object, space: PlaneSpace, name: str) -> bpy.types.Action:
-    """The rig's pose of now as a pose asset: sliders, handles, and those points that were moved by hand."""
-    sliders = {control: float(rig[control]) for control in ARKIT_NAMES if control in rig}
-    curves: dict[str, tuple[float, ...]] = {f'["{control}"]': (value,) for control, value in sliders.items()}
-    for bone_name in (HEAD_BONE, *CONTROLS, *NAMES):
+    """The rig's present pose as a pose asset: sliders, handles, and those points that were moved by hand."""
+    sliders = {slider: float(rig[slider]) for slider in ARKIT_NAMES if slider in rig}
+    curves: dict[str, tuple[float, ...]] = {f'["{slider}"]': (value,) for slider, value in sliders.items()}
+    for bone_name in (HEAD_BONE, *HANDLES, *NAMES):
         bone = rig.pose.bones.get(bone_name)
         if bone is None or (bone_name in NAMES and not any(bone.location)):
             continue
@@ -72,7 +72,7 @@ def _pose_asset(name: str, curves: Mapping[str, tuple[float, ...]]) -> bpy.types
 
 
 def _draw_icon(action: bpy.types.Action, points: np.ndarray, weights: Mapping[str, float]) -> None:
-    """The face's outlines as the pose moves them, light on nothing."""
+    """Draws the face's outlines as the pose moves them, light on a transparent ground, as the asset's preview."""
     points = np.asarray(points, np.float64)
     posed = (points + combine(points, weights, shape_offsets(points)))[:, :2]
     low, high = points[:68, :2].min(0), points[:68, :2].max(0)

@@ -20,11 +20,11 @@ from . import compat
 from .animation import SLIDER_GROUP
 from .plane_space import PlaneSpace
 from .rig import BONE_AXES, HEAD_BONE, rest_points
-from .rig_controls import CONTROLS, RigFrame
+from .rig_controls import HANDLES, RigFrame
 
 _SPEAKING: Final = ("jaw", "mouth", "tongue")
 _ROTATIONS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
-HANDLES: Final = (HEAD_BONE, *CONTROLS, *NAMES)
+POSED_BONES: Final = (HEAD_BONE, *HANDLES, *NAMES)
 """Every bone that an animator moves."""
 
 
@@ -37,9 +37,9 @@ def library_weights(name: str) -> dict[str, float]:
         KeyError: there is none of that name.
     """
     if name in EXPRESSIONS:
-        return {control: EXPRESSIONS[name].get(control, 0.0) for control in ARKIT_NAMES}
+        return {slider: EXPRESSIONS[name].get(slider, 0.0) for slider in ARKIT_NAMES}
     shape = VISEMES[name]
-    return {control: shape.get(control, 0.0) for control in ARKIT_NAMES if control.startswith(_SPEAKING)}
+    return {slider: shape.get(slider, 0.0) for slider in ARKIT_NAMES if slider.startswith(_SPEAKING)}
 
 
 def set_sliders(rig: bpy.types.Object, weights: Mapping[str, float], key: bool = False) -> list[str]:
@@ -63,9 +63,9 @@ def linked_action(rig: bpy.types.Object) -> bpy.types.Action | None:
 def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool = False) -> list[str]:
     """Back to the photo: these bones alone, or without names everything, the sliders too."""
     unkeyed: list[str] = []
-    for name in HANDLES if bones is None else bones:
+    for name in POSED_BONES if bones is None else bones:
         bone = rig.pose.bones.get(name)
-        if bone is not None and name in HANDLES:
+        if bone is not None and name in POSED_BONES:
             unkeyed += _set_pose(bone, Vector(), _turned(bone, (0.0, 0.0, 0.0)), (1.0, 1.0, 1.0), key)
     if bones is None:
         unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0), key)
@@ -75,7 +75,7 @@ def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool =
 
 def selected_bones(rig: bpy.types.Object) -> list[str]:
     """The handles and points that are selected."""
-    return [name for name in HANDLES if name in rig.pose.bones and compat.is_selected(rig.pose.bones[name])]
+    return [name for name in POSED_BONES if name in rig.pose.bones and compat.is_selected(rig.pose.bones[name])]
 
 
 def mirror(rig: bpy.types.Object, space: PlaneSpace, key: bool = False) -> list[str]:
@@ -85,9 +85,9 @@ def mirror(rig: bpy.types.Object, space: PlaneSpace, key: bool = False) -> list[
     frame = RigFrame.of(rest_points(rig, space), space)
     in_face = frame.axes @ BONE_AXES.T  # a point's bone has the picture's axes, the face may lean
     of_points = in_face.T @ across @ in_face
-    partners = {HEAD_BONE: HEAD_BONE} | {name: _other_side(name) for name in CONTROLS}
+    partners = {HEAD_BONE: HEAD_BONE} | {name: _other_side(name) for name in HANDLES}
     partners |= {NAMES[index]: NAMES[MIRROR[index]] for index in INDEX_OF.values()}
-    poses = {name: _pose_of(rig.pose.bones[name]) for name in HANDLES if name in rig.pose.bones}
+    poses = {name: _pose_of(rig.pose.bones[name]) for name in POSED_BONES if name in rig.pose.bones}
     for name, (location, rotation, scale) in poses.items():
         other = rig.pose.bones.get(partners[name])
         if other is None:
@@ -116,7 +116,7 @@ def _pose_of(bone: bpy.types.PoseBone) -> _Pose:
 
 
 def _turned(bone: bpy.types.PoseBone, angles: tuple[float, float, float]) -> tuple[float, ...]:
-    """No turn, in the bone's own way of telling it."""
+    """The angles in the bone's own rotation mode; right for no turn alone, which is all that is asked."""
     if bone.rotation_mode == "QUATERNION":
         return (1.0, *angles)
     return (0.0, 0.0, 1.0, 0.0) if bone.rotation_mode == "AXIS_ANGLE" else angles

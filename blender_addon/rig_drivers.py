@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes the 70 points follow properties and handles: hidden bones with drivers that Blender evaluates itself.
+"""What makes the 70 points follow sliders and handles: hidden bones with drivers that Blender evaluates itself.
 
 Three layers, each a bone of its own, so that every value can be seen and used by other drivers:
 
-- ``SUM-<channel>``: its X location is the weight of one of ARKit's controls, property and handles added up.
-- ``MCH-<point>``: the sum of all weights times what each moves the point by; on the face's own axes.
+- ``SUM-<channel>``: its X location is the weight of a channel: a slider and the handles that pull it, added up.
+- ``MCH-<point>``: moves the point by the sum of all weights times their offsets, on the face's own axes.
 - ``MCH-guard-<point>``: lids and lips give way before they cross (`portrait_shared.blendshapes.Guard`).
 
-A point's own bone hangs on the last of them: its own keys come on top. All expressions are of the kind that
-Blender evaluates without Python. A handle hangs on ``MCH-ride-<handle>``, which goes
-along with the face where the handle is one that rides on it.
+A point's own bone is a child of the last of them: its own keys come on top. Blender evaluates all these expressions
+without Python, so that they are fast and run where scripts are not allowed. A handle is a child of
+``MCH-ride-<handle>``, which moves with the face where the handle rides on it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES, DESCRIPTIONS, GUARDS, shape_offsets, split_offsets
 from portrait_shared.landmarks import NAMES
 
-from .rig_controls import CHANNELS, CONTROLS, GAZE_FORWARD, LIMIT, SPLIT, Control, Pull, RigFrame, property_of
+from .rig_controls import CHANNELS, GAZE_FORWARD, HANDLES, LIMIT, SPLIT, Handle, Pull, RigFrame, property_of
 
 LIMITS_PROPERTY: Final = "limits"
 MECHANISM_PREFIXES: Final = ("MCH-", "SUM-")
@@ -58,8 +58,8 @@ def guard_bone(point: int) -> str:
     return f"MCH-guard-{NAMES[point]}"
 
 
-def ride_bone(control: Control) -> str:
-    return f"MCH-ride-{control.name}"
+def ride_bone(handle: Handle) -> str:
+    return f"MCH-ride-{handle.name}"
 
 
 GUARDED: Final = tuple(dict.fromkeys(point for guard in GUARDS for point in guard.moves()))
@@ -71,7 +71,7 @@ def add_properties(rig: bpy.types.Object) -> None:
         if not isinstance(rig.get(name), (float, int)):
             rig[name] = 0.0
         rig[name] = float(rig[name])
-        # Wider than the slider: what is beyond counts where the limits are lifted.
+        # The property may go beyond the slider's 0 to 1, which counts where the limits are lifted.
         rig.id_properties_ui(name).update(
             min=-1.0, max=2.0, soft_min=0.0, soft_max=1.0, default=0.0, step=1.0, precision=3,
             description=DESCRIPTIONS[name].removesuffix("."),
@@ -86,7 +86,7 @@ def add_properties(rig: bpy.types.Object) -> None:
 
 
 def add_drivers(rig: bpy.types.Object, frame: RigFrame) -> None:
-    """Drives the mechanism's bones, which must be there; drivers of before are replaced."""
+    """Drives the mechanism's bones, which must be there; replaces the drivers that they had."""
     remove_drivers(rig)
     offsets = channel_offsets(frame)
     for channel in CHANNELS:
@@ -94,17 +94,17 @@ def add_drivers(rig: bpy.types.Object, frame: RigFrame) -> None:
     for point in range(len(NAMES)):
         terms = {_weight_path(channel): moved[point] for channel, moved in offsets.items()}
         _drive_location(rig, mover_bone(point), terms, frame.unit)
-    for control in CONTROLS.values():
-        if control.rides:
-            own = {channel for pull in control.pulls for channel in pull.channels}
+    for handle in HANDLES.values():
+        if handle.rides:
+            own = {channel for pull in handle.pulls for channel in pull.channels}
             terms = {}
             for channel, moved in offsets.items():
                 # A handle that went along with what it pulls itself would go twice as far.
                 path = f'["{property_of(channel)}"]' if channel in own else _weight_path(channel)
-                terms[path] = terms.get(path, 0.0) + moved[list(control.anchors)].mean(0)
-            _drive_location(rig, ride_bone(control), terms, frame.unit)
-        if not control.aims:
-            limit = rig.pose.bones[control.name].constraints[LIMIT]
+                terms[path] = terms.get(path, 0.0) + moved[list(handle.anchors)].mean(0)
+            _drive_location(rig, ride_bone(handle), terms, frame.unit)
+        if not handle.aims:
+            limit = rig.pose.bones[handle.name].constraints[LIMIT]
             _driver(limit, "influence", -1, {"L": f'["{LIMITS_PROPERTY}"]'}, "L")
     _drive_guards(rig, frame)
 
@@ -123,24 +123,24 @@ def _drive_sum(rig: bpy.types.Object, channel: str, unit: float) -> None:
     variables: dict[str, _Source] = {"L": f'["{LIMITS_PROPERTY}"]', "p": f'["{property_of(channel)}"]'}
     letters = (letter for letter in _LETTERS if letter != "p")
     terms: list[str] = []
-    for control, pull in _pulls_of(channel):
+    for handle, pull in _pulls_of(channel):
         letter = next(letters)
-        variables[letter] = (control.name, pull.axis) if control.aims else location_path(control.name, pull.axis)
+        variables[letter] = (handle.name, pull.axis) if handle.aims else location_path(handle.name, pull.axis)
         terms.append(f"{letter}*{_number(pull.sign * pull.channels[channel] / (pull.travel * unit))}")
     if channel.startswith(_AIMED):
-        # The handles of both eyes and of each add up before they are told apart by direction; a farther target
-        # turns the eyes less.
+        # The handle of both eyes and that of each eye are added up before left and right, up and down are told apart.
+        # A target farther before the face turns the eyes less.
         variables["z"] = (_GAZE, 2)
         terms = [f"({'+'.join(terms)})/max(1,z*{_number(1 / (GAZE_FORWARD * unit))})"]
     pulled = "".join(f"+max(0,{term})" for term in terms)
     _driver(rig.pose.bones[sum_bone(channel)], "location", 0, variables, f"clamp(p{pulled},9*L-9,10-9*L)")
 
 
-def _pulls_of(channel: str) -> Iterator[tuple[Control, Pull]]:
-    for control in CONTROLS.values():
-        for pull in control.pulls:
+def _pulls_of(channel: str) -> Iterator[tuple[Handle, Pull]]:
+    for handle in HANDLES.values():
+        for pull in handle.pulls:
             if channel in pull.channels:
-                yield control, pull
+                yield handle, pull
 
 
 def _drive_location(rig: bpy.types.Object, bone: str, terms: Mapping[str, np.ndarray], unit: float) -> None:
@@ -176,7 +176,7 @@ def _weight_path(channel: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Short, because an expression is: five significant digits, no exponent."""
+    """At most six digits and no exponent: Blender cuts long expressions off."""
     text = f"{value:.6f}" if abs(value) < 1 else f"{value:.4f}"
     return text.rstrip("0").replace("0.", ".", 1) if abs(value) < 1 else text
 

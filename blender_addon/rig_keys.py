@@ -22,7 +22,7 @@ from .animation import (
     value_now,
 )
 from .rig import HEAD_BONE
-from .rig_controls import CONTROLS, property_of
+from .rig_controls import HANDLES, property_of
 
 Channel = tuple[str, int, str]
 """A data path, its index (-1 for all of a property's values), and the group of its curves."""
@@ -55,7 +55,7 @@ def channels(rig: bpy.types.Object, part: str) -> list[Channel]:
         paths = (bone_path(HEAD_BONE, "location"), turn, bone_path(HEAD_BONE, "scale"))
         return [(path, -1, HEAD_BONE) for path in paths] if HEAD_BONE in rig.pose.bones else []
     sliders = [name for region in _REGIONS[part] for name in REGIONS[region] if name in rig]
-    handles = [name for name in CONTROLS if _part_of(name) == part and name in rig.pose.bones]
+    handles = [name for name in HANDLES if _part_of(name) == part and name in rig.pose.bones]
     numbers = [number for group in _POINTS[part] for number in GROUPS[group]]
     keyed = {curve.data_path for curve in compat.fcurves_of(rig)}
     points = [NAMES[number] for number in numbers if _is_used(rig, NAMES[number], keyed)]
@@ -67,7 +67,7 @@ def channels(rig: bpy.types.Object, part: str) -> list[Channel]:
 
 def _part_of(handle: str) -> str:
     """By what it pulls."""
-    pulled = property_of(next(iter(CONTROLS[handle].pulls[0].channels)))
+    pulled = property_of(next(iter(HANDLES[handle].pulls[0].channels)))
     return next(part for part, regions in _REGIONS.items() if any(pulled in REGIONS[region] for region in regions))
 
 
@@ -149,7 +149,7 @@ def all_channels(rig: bpy.types.Object, turn: tuple[str, int]) -> Iterator[Chann
     """
     for name in ARKIT_NAMES:
         yield property_path(name), 0, SLIDER_GROUP
-    for name in (HEAD_BONE, *CONTROLS, *NAMES):
+    for name in (HEAD_BONE, *HANDLES, *NAMES):
         yield from ((bone_path(name, "location"), axis, name) for axis in range(3))
     yield from ((bone_path(HEAD_BONE, "scale"), axis, HEAD_BONE) for axis in range(3))
     yield from ((turn[0], axis, HEAD_BONE) for axis in range(turn[1]))

@@ -12,7 +12,7 @@ from portrait_shared.landmarks import INDEX_OF, NAMES
 from . import rig_shapes
 from .plane_space import PlaneSpace, snap
 from .rig import HEAD_BONE, face_width, head_pivot, missing_bones
-from .rig_controls import CONTROLS, RigFrame
+from .rig_controls import HANDLES, RigFrame
 from .rig_drivers import MECHANISM_PREFIXES
 
 _SAME_PLACE_OF_FACE: Final = 1e-3
@@ -33,16 +33,16 @@ def take_back(rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray) -> i
         return 0
     points = snap(points)
     frame, local = RigFrame.of(points, space), space.to_local(points)
-    lost = [*missing_bones(rig), *(name for name in CONTROLS if name not in rig.data.bones)]
-    known = {HEAD_BONE, *NAMES, *CONTROLS}
+    lost = [*missing_bones(rig), *(name for name in HANDLES if name not in rig.data.bones)]
+    known = {HEAD_BONE, *NAMES, *HANDLES}
     strangers = [
         bone for bone in rig.pose.bones if bone.name not in known and not bone.name.startswith(MECHANISM_PREFIXES)
     ]
     reach = _SAME_PLACE_OF_FACE * face_width(points) * space.metres_per_pixel
     found = 0
     for name in lost:
-        if name in CONTROLS:
-            place, shape = frame.place(CONTROLS[name]), rig_shapes.control_shape(CONTROLS[name].shape)
+        if name in HANDLES:
+            place, shape = frame.place(HANDLES[name]), rig_shapes.handle_shape(HANDLES[name].shape)
         elif name == HEAD_BONE:
             place, shape = space.to_local(head_pivot(points)), rig_shapes.head_shape()
         else:

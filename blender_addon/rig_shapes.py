@@ -24,7 +24,7 @@ GROUP_COLORS: Final[dict[str, tuple[float, float, float]]] = {
     "left_pupil": (0.98, 0.70, 0.55),
 }
 HEAD_COLOR: Final = (1.0, 0.50, 0.05)
-CONTROL_COLORS: Final[dict[str, tuple[float, float, float]]] = {
+HANDLE_COLORS: Final[dict[str, tuple[float, float, float]]] = {
     "right": (0.20, 0.55, 1.00),
     "left": (1.00, 0.25, 0.25),
     "middle": (1.00, 0.85, 0.10),
@@ -79,20 +79,20 @@ def head_shape() -> bpy.types.Object:
     return _shape(_HEAD_SHAPE, np.column_stack((x, y + _HALO_HEIGHT, z)).tolist(), [], faces)
 
 
-def control_shape(name: str) -> bpy.types.Object:
-    """A handle's shape, one of `CONTROL_SHAPES`: flat, facing the viewer, within a circle of about radius 1."""
+def handle_shape(name: str) -> bpy.types.Object:
+    """A handle's shape, one of `HANDLE_SHAPES`: flat, facing the viewer, within a circle of about radius 1."""
     vertices, faces = _facing(name)
     return _shape(f"WGT-portrait_{name}", vertices, [], faces)
 
 
 @cache
 def _facing(name: str) -> _Flat:
-    vertices, faces = CONTROL_SHAPES[name]()
+    vertices, faces = HANDLE_SHAPES[name]()
     return vertices, [face if _area(np.array(vertices)[list(face)]) > 0 else face[::-1] for face in faces]
 
 
 def _area(corners: np.ndarray) -> float:
-    """Above 0 where they run counter-clockwise; Blender fills a handle's shape from that side only."""
+    """Twice the area, above 0 where the corners run counter-clockwise: Blender fills a shape from that side alone."""
     x, y = corners[:, 0], corners[:, 1]
     return float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
 
@@ -143,7 +143,8 @@ def _crosshair() -> _Flat:
 
 
 def _lips_frame() -> _Flat:
-    """A pad with what each edge does: an open ring above, a small one at the right, a line at the left, two below."""
+    """A pad with a sign at each edge for the mouth's shape there: an open ring above, a small one at the right, a line at
+    the left, two lines below."""
     edges = [_rectangle(-1, 1, 0.97, 1.0), _rectangle(-1, 1, -1.0, -0.97),
              _rectangle(-1.0, -0.97, -1, 1), _rectangle(0.97, 1.0, -1, 1)]  # fmt: skip
     return _joined(
@@ -156,7 +157,7 @@ def _lips_frame() -> _Flat:
 
 
 _BAND_SEGMENTS = 25
-CONTROL_SHAPES: Final[dict[str, Callable[[], _Flat]]] = {
+HANDLE_SHAPES: Final[dict[str, Callable[[], _Flat]]] = {
     "chevron": lambda: _outline([(-1, -0.55), (0, 0.15), (1, -0.55), (1, -0.05), (0, 0.75), (-1, -0.05)]),
     "upper_arc": lambda: _moved(_band(35, 145, 1.0, 1.3, taper=True), y=-1.15),
     "lower_arc": lambda: _moved(_band(215, 325, 1.0, 1.3, taper=True), y=1.15),
@@ -183,7 +184,7 @@ def color_bone(bone: bpy.types.Bone, color: tuple[float, float, float]) -> None:
 
 
 def _shape(name: str, vertices: list, edges: list, faces: list) -> bpy.types.Object:
-    """The widget of that name; it belongs to no scene, so it is never rendered or picked by itself."""
+    """The object of that name; it is in no scene, so it is neither rendered nor selectable."""
     shape = bpy.data.objects.get(name)
     if shape is None or shape.type != "MESH":
         mesh = bpy.data.meshes.new(name)

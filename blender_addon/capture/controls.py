@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a capture keys: the rig's controls, its head and its points on scene frames, whatever it was captured from."""
+"""A take: what was captured, as values of the rig's sliders, head and points on scene frames, whatever its source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
 from ..rig import head_pivot
-from .head_pose import control_angles
+from .head_pose import head_angles
 from .solve import combined, solve
 from .timing import Placement, SceneTrack, to_scene
 from .transfer import EYES, most_neutral, mouth_is_open, transfer
@@ -29,14 +29,14 @@ class VideoOptions:
     Attributes:
         neutral: FIRST frame with a face, a chosen FRAME, or AUTO for the most neutral one.
         neutral_frame: the chosen scene frame.
-        controls: key the face controls and give the points the rest; else the points alone.
+        sliders: key the sliders and give the points the rest; else the points alone.
         smoothing: 0 to 1.
         expression, head: strength of the face's and of the head's motion, 1 as performed.
     """
 
     neutral: str = "FIRST"
     neutral_frame: int = 1
-    controls: bool = True
+    sliders: bool = True
     smoothing: float = 1.0
     expression: float = 1.0
     head: float = 1.0
@@ -47,17 +47,17 @@ class VideoOptions:
 
 
 @dataclass(frozen=True)
-class Controls:
-    """Values on scene frames, ready to be keyed; what is None or not named is not touched.
+class Take:
+    """What was captured, as values on scene frames, ready to be keyed; what is None or not named is not touched.
 
     Attributes:
         frames: (N,) rising scene frames.
         breaks: indices at which keys begin anew.
         weights: {ARKit name: (N,) 0 to 1}.
         owned: ARKit names whose keys in this range are replaced, also where `weights` lacks them.
-        angles: (N, 3) the head control's ZXY Euler angles, radians.
+        angles: (N, 3) the head handle's ZXY Euler angles, radians.
         moves: (N, 3) pixels, the head's shift.
-        offsets: (N, 70, 3) pixels, what the points add to the controls.
+        offsets: (N, 70, 3) pixels, what the points add to the sliders' effect.
         missing, cuts: see `SceneTrack`.
         notes: what the user should know, in sentences.
     """
@@ -74,17 +74,19 @@ class Controls:
     notes: tuple[str, ...] = ()
 
     def on_points(self, rest: np.ndarray) -> np.ndarray:
-        """The controls' effect and the points' own, (N, 70, 3) pixels: for a rig without controls."""
+        """The sliders' effect and the points' own together, (N, 70, 3) pixels: for a rig without sliders."""
         shown = combined(rest, dict(self.weights), shape_offsets(rest), len(self.frames))
         return shown if self.offsets is None else shown + self.offsets
 
 
-def controls_of_video(
+def take_of_video(
     track: LandmarkTrack, placement: Placement, rest: np.ndarray, scene_fps: float, options: VideoOptions
-) -> Controls:
-    """Args:
-    track: of the performer, in the video's pixels.
-    rest: (70, 3) pixels of the portrait.
+) -> Take:
+    """A video's performance, brought to the portrait's face.
+
+    Args:
+        track: of the performer, in the video's pixels.
+        rest: (70, 3) pixels of the portrait.
 
     Raises:
         PortraitError: SCENE, NO_FACE; as `to_scene`.
@@ -96,12 +98,12 @@ def controls_of_video(
     performed = transfer(shown.points, neutral, rest, head_pivot(neutral), shown.shots)
     offsets = options.expression * performed.offsets
     weights: Mapping[str, np.ndarray] = {}
-    if options.controls:
+    if options.sliders:
         solution = solve(offsets, rest, scene_fps, shown.shots)
         weights, offsets = solution.weights, solution.residual
-    return Controls(
+    return Take(
         shown.frames, weights, ARKIT_NAMES, shown.breaks,
-        options.head * control_angles(performed.rotations), options.head * performed.moves, offsets,
+        options.head * head_angles(performed.rotations), options.head * performed.moves, offsets,
         shown.missing, shown.cuts, _notes(track, shown, row),
     )  # fmt: skip
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a head lies in each frame, and its turn as the head control's angles. Knows nothing of bpy."""
+"""How a head lies in each frame, and its turn as the head handle's angles. Knows nothing of bpy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from portrait_shared.landmarks import STABLE
 
-PIXELS_TO_CONTROL: Final = np.array(((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)))
-"""From the picture's axes (x right, y down, z away) to the head control's own: right, up, towards the viewer."""
+PIXELS_TO_HEAD: Final = np.array(((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0)))
+"""From the picture's axes (x right, y down, z away) to the head handle's own: right, up, towards the viewer."""
 
 
 @dataclass(frozen=True)
@@ -57,24 +57,13 @@ class HeadPoses:
         return (self.rotations @ (point - self.origin)) * self.scales[:, None] + self.middles
 
 
-def control_angles(rotations: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) in the picture's axes as the head control's ZXY Euler angles, (T, 3) radians.
+def head_angles(rotations: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) in the picture's axes as the head handle's ZXY Euler angles, (T, 3) radians.
 
     The order is Blender's: z first, then x, then y; each angle goes on from the frame before without a jump.
     """
-    own = PIXELS_TO_CONTROL @ rotations @ PIXELS_TO_CONTROL.T
+    own = PIXELS_TO_HEAD @ rotations @ PIXELS_TO_HEAD.T
     x = np.arcsin(np.clip(-own[:, 1, 2], -1.0, 1.0))
     y = np.arctan2(own[:, 0, 2], own[:, 2, 2])
     z = np.arctan2(own[:, 1, 0], own[:, 1, 1])
     return np.unwrap(np.stack((x, y, z), axis=1), axis=0)
-
-
-def control_rotations(angles: np.ndarray) -> np.ndarray:
-    """The inverse of `control_angles`."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
-    one, nil = np.ones_like(cx), np.zeros_like(cx)
-    about_x = np.array(((one, nil, nil), (nil, cx, -sx), (nil, sx, cx)))
-    about_y = np.array(((cy, nil, sy), (nil, one, nil), (-sy, nil, cy)))
-    about_z = np.array(((cz, -sz, nil), (sz, cz, nil), (nil, nil, one)))
-    own = np.einsum("ijt,jkt,klt->til", about_y, about_x, about_z)
-    return PIXELS_TO_CONTROL.T @ own @ PIXELS_TO_CONTROL

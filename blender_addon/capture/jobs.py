@@ -21,21 +21,23 @@ from ..stored_paths import shown
 from ..worker import Worker
 from . import scene_checks
 from .command_job import CommandJob
-from .controls import Controls, VideoOptions, controls_of_video
-from .keying import Report, key_controls
-from .speech_shapes import Speech, controls_of_speech
+from .controls import Take, VideoOptions, take_of_video
+from .keying import Report, key_take
+from .speech_shapes import Speech, take_of_speech
 from .strips import Source
 
 _KEPT: Final = 4
-_takes: dict[str, VideoTake] = {}
+_videos: dict[str, SeenVideo] = {}
 _reports: dict[str, Report] = {}
 
 
 @dataclass(frozen=True)
 class KeyOptions:
-    """Attributes:
-    tolerance_percent: see `key_controls`.
-    markers: mark frames without a face, and cuts.
+    """How what was captured is keyed.
+
+    Attributes:
+        tolerance_percent: see `key_take`.
+        markers: mark frames without a face, and cuts.
     """
 
     tolerance_percent: float = 0.5
@@ -43,8 +45,8 @@ class KeyOptions:
 
 
 @dataclass(frozen=True)
-class VideoTake:
-    """A video that has been looked at, kept so that its keys can be made anew with other options than the first ones."""
+class SeenVideo:
+    """A video in which a face was found, kept so that it can be keyed again with other options."""
 
     source: Source
     track: LandmarkTrack
@@ -52,9 +54,9 @@ class VideoTake:
     keys: KeyOptions
 
 
-def last_take(uid: str) -> VideoTake | None:
+def last_video(uid: str) -> SeenVideo | None:
     """The video last captured onto a portrait in this session of Blender."""
-    return _takes.get(uid)
+    return _videos.get(uid)
 
 
 def last_report(uid: str) -> Report | None:
@@ -62,36 +64,38 @@ def last_report(uid: str) -> Report | None:
     return _reports.get(uid)
 
 
-def key_take(
-    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, take: VideoTake, options: VideoOptions, keys: KeyOptions
+def key_video(
+    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, video: SeenVideo, options: VideoOptions, keys: KeyOptions
 ) -> Report:
-    """Keys a video's performance onto a portrait; raises PortraitError, and changes nothing then."""
+    """Keys a video's performance onto a portrait.
+
+    Raises:
+        PortraitError: SCENE, NO_FACE; nothing is changed then.
+    """
     check_rig(scene, portrait.rig)
     rest = rest_points(portrait.rig, portrait.space)
-    controls = controls_of_video(take.track, take.source.placement, rest, scene_fps(scene), options)
-    return key(scene, portrait, controls, shown(take.source.path.stem), keys)
+    take = take_of_video(video.track, video.source.placement, rest, scene_fps(scene), options)
+    return key(scene, portrait, take, shown(video.source.path.stem), keys)
 
 
-def key(
-    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, controls: Controls, name: str, keys: KeyOptions
-) -> Report:
+def key(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, take: Take, name: str, keys: KeyOptions) -> Report:
     """Keys what was captured from the named source."""
     action_name = f"{portrait.name} {name}"
-    report = key_controls(
-        scene, portrait.rig, portrait.space, controls, keys.tolerance_percent, action_name, keys.markers
-    )
+    report = key_take(scene, portrait.rig, portrait.space, take, keys.tolerance_percent, action_name, keys.markers)
     keep_report(portrait.uid, report)
     return report
 
 
 def keep_report(uid: str, report: Report) -> None:
-    """For the panel, which shows what was keyed last."""
+    """Remembers what was keyed last, for the panel."""
     _reports[uid] = report
 
 
 class _CaptureJob(CommandJob):
-    """Attributes:
-    report: what was keyed, once it is.
+    """What capturing from a video and from speech have in common.
+
+    Attributes:
+        report: what was keyed, once it is.
     """
 
     def __init__(self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions) -> None:
@@ -140,12 +144,12 @@ class VideoCaptureJob(_CaptureJob):
 
     def take_up(self, result: LandmarkTrack) -> None:
         scene, portrait = self.portrait()
-        take = VideoTake(self._source, result, self._options, self._keys)
-        _takes.pop(self.uid, None)
-        _takes[self.uid] = take
-        while len(_takes) > _KEPT:
-            del _takes[next(iter(_takes))]
-        self.done(key_take(scene, portrait, take, self._options, self._keys))
+        video = SeenVideo(self._source, result, self._options, self._keys)
+        _videos.pop(self.uid, None)
+        _videos[self.uid] = video
+        while len(_videos) > _KEPT:
+            del _videos[next(iter(_videos))]
+        self.done(key_video(scene, portrait, video, self._options, self._keys))
 
 
 class SpeechCaptureJob(_CaptureJob):
@@ -169,13 +173,13 @@ class SpeechCaptureJob(_CaptureJob):
 
     def take_up(self, result: Speech) -> None:
         scene, portrait = self.portrait()
-        controls = controls_of_speech(result, self._source.placement, self._strength)
-        if not controls.weights:
+        take = take_of_speech(result, self._source.placement, self._strength)
+        if not take.weights:
             raise PortraitError(
                 ErrorCode.SCENE, f"No speech was heard in {self._source.path.name}.",
                 "Choose a part in which somebody speaks.",
             )  # fmt: skip
-        report = key(scene, portrait, controls, shown(self._source.path.stem), self._keys)
+        report = key(scene, portrait, take, shown(self._source.path.stem), self._keys)
         if self._add_sound:
             report = replace(report, notes=(*report.notes, *self._sound(scene, report.frames)))
             keep_report(portrait.uid, report)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Captured controls as few ordinary keys on a portrait's rig."""
+"""A take as ordinary keys on a portrait's rig, as few as keep to it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ..rig import HEAD_BONE, face_width, rest_points
 from ..sampling import check_rig
 from ..scene_time import notes_on_keys
 from . import scene_checks
-from .controls import Controls
-from .head_pose import PIXELS_TO_CONTROL
+from .controls import Take
+from .head_pose import PIXELS_TO_HEAD
 from .reduce import SLIDER_RANGE, Keys, evaluate, reduce
 
 _MARKER: Final = "No face"
@@ -55,13 +55,13 @@ class Report:
         )
 
 
-def has_controls(rig: bpy.types.Object) -> bool:
-    """Whether the rig has ARKit's controls: one that an older version made has points alone."""
+def has_sliders(rig: bpy.types.Object) -> bool:
+    """Whether the rig has sliders: one that an older version made has points alone."""
     return "jawOpen" in rig
 
 
-def key_controls(
-    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, controls: Controls, tolerance_percent: float,
+def key_take(
+    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, take: Take, tolerance_percent: float,
     name: str, markers: bool = True,
 ) -> Report:  # fmt: skip
     """Writes a new action; the one before stays in the file.
@@ -78,28 +78,28 @@ def key_controls(
     scene_checks.check_animation(rig)
     rest = rest_points(rig, space).astype(np.float64)
     tolerance = tolerance_percent / 100 * face_width(rest)
-    notes = [*controls.notes, *notes_on_keys(scene)]
-    gathered = _Gathered(controls.frames, controls.breaks)
-    offsets = controls.offsets
-    if has_controls(rig):
-        _gather_weights(gathered, controls, rest, tolerance)
-    elif controls.weights:
-        offsets = controls.on_points(rest)
+    notes = [*take.notes, *notes_on_keys(scene)]
+    gathered = _Gathered(take.frames, take.breaks)
+    offsets = take.offsets
+    if has_sliders(rig):
+        _gather_weights(gathered, take, rest, tolerance)
+    elif take.weights:
+        offsets = take.on_points(rest)
         notes.append("This rig has no face controls, so its points were keyed.")
     if offsets is not None:
         _gather_points(gathered, offsets, space, tolerance)
-    if controls.angles is not None and (said := head_turns.use_angles(rig)):
+    if take.angles is not None and (said := head_turns.use_angles(rig)):
         notes.append(said)
     turn, _ = head_turns.turn_channel(rig)
-    _gather_head(gathered, rig, controls, space, tolerance, face_width(rest))
-    owned = _owned_paths(controls, offsets is not None, turn)
-    first, last = int(controls.frames[0]), int(controls.frames[-1])
+    _gather_head(gathered, rig, take, space, tolerance, face_width(rest))
+    owned = _owned_paths(take, offsets is not None, turn)
+    first, last = int(take.frames[0]), int(take.frames[-1])
     curves = [*gathered.curves, *_resting(rig, gathered.curves, owned, first, last)]
     paths = owned | {curve.path for curve in curves}
     notes += key_notes.over_strips(rig, paths, first, last)
     _, locked = replace_range(rig, name, curves, owned.__contains__, first, last)
     notes += [*key_notes.left_alone(locked), *key_notes.unseen(rig, paths)]
-    _mark(scene, rig, controls, markers)
+    _mark(scene, rig, take, markers)
     return Report(gathered.key_count, gathered.sample_count, gathered.error, (first, last), tuple(notes))
 
 
@@ -131,9 +131,9 @@ class _Gathered:
         self.curves.append(Curve(path, index, group, keys))
 
 
-def _gather_weights(gathered: _Gathered, controls: Controls, rest: np.ndarray, tolerance: float) -> None:
+def _gather_weights(gathered: _Gathered, take: Take, rest: np.ndarray, tolerance: float) -> None:
     shapes = shape_offsets(rest)
-    for name, values in controls.weights.items():
+    for name, values in take.weights.items():
         reach = float(np.linalg.norm(shapes[name], axis=1).max())
         allowed = float(np.clip(tolerance / max(reach, 1e-6), _LEAST_WEIGHT, _MOST_WEIGHT))
         if values.max() <= allowed:
@@ -144,7 +144,7 @@ def _gather_weights(gathered: _Gathered, controls: Controls, rest: np.ndarray, t
 def _gather_points(gathered: _Gathered, offsets: np.ndarray, space: PlaneSpace, tolerance: float) -> None:
     """A point that never goes further than the tolerance gets no keys."""
     for index, name in enumerate(NAMES):
-        values = offsets[:, index] @ PIXELS_TO_CONTROL.T
+        values = offsets[:, index] @ PIXELS_TO_HEAD.T
         if np.linalg.norm(values, axis=1).max() <= tolerance:
             continue
         for axis in range(3):
@@ -153,15 +153,15 @@ def _gather_points(gathered: _Gathered, offsets: np.ndarray, space: PlaneSpace, 
 
 
 def _gather_head(
-    gathered: _Gathered, rig: bpy.types.Object, controls: Controls, space: PlaneSpace, tolerance: float, face: float
+    gathered: _Gathered, rig: bpy.types.Object, take: Take, space: PlaneSpace, tolerance: float, face: float
 ) -> None:
-    if controls.angles is not None:
+    if take.angles is not None:
         turn, _ = head_turns.turn_channel(rig)
-        for axis, values in enumerate(head_turns.turn_values(rig, controls.angles).T):
+        for axis, values in enumerate(head_turns.turn_values(rig, take.angles).T):
             # The chin is about as far from the pivot as the face is wide.
             gathered.add(turn, axis, HEAD_BONE, values, tolerance / face, face)
-    if controls.moves is not None:
-        values = controls.moves @ PIXELS_TO_CONTROL.T * space.metres_per_pixel
+    if take.moves is not None:
+        values = take.moves @ PIXELS_TO_HEAD.T * space.metres_per_pixel
         for axis in range(3):
             gathered.add(bone_path(HEAD_BONE, "location"), axis, HEAD_BONE, values[:, axis],
                          tolerance * space.metres_per_pixel, 1 / space.metres_per_pixel)  # fmt: skip
@@ -179,21 +179,21 @@ def _resting(rig: bpy.types.Object, curves: Sequence[Curve], owned: set[str], fi
     return resting(rig, channels, first, last)
 
 
-def _owned_paths(controls: Controls, points: bool, turn: str) -> set[str]:
-    owned = {property_path(name) for name in controls.owned}
+def _owned_paths(take: Take, points: bool, turn: str) -> set[str]:
+    owned = {property_path(name) for name in take.owned}
     if points:
         owned |= {bone_path(name, "location") for name in NAMES}
-    if controls.angles is not None:
+    if take.angles is not None:
         owned.add(turn)
-    if controls.moves is not None:
+    if take.moves is not None:
         owned.add(bone_path(HEAD_BONE, "location"))
     return owned
 
 
-def _mark(scene: bpy.types.Scene, rig: bpy.types.Object, controls: Controls, wanted: bool) -> None:
+def _mark(scene: bpy.types.Scene, rig: bpy.types.Object, take: Take, wanted: bool) -> None:
     """Markers of an earlier capture of this rig in the same frames go."""
-    first, last = int(controls.frames[0]), int(controls.frames[-1])
-    reach = (min([first, *(a for a, _ in controls.missing)]), max([last, *(b for _, b in controls.missing)]))
+    first, last = int(take.frames[0]), int(take.frames[-1])
+    reach = (min([first, *(a for a, _ in take.missing)]), max([last, *(b for _, b in take.missing)]))
     ending = f"({rig.name})"
     for marker in list(scene.timeline_markers):
         ours = marker.name.startswith((_MARKER, _CUT_MARKER)) and marker.name.endswith(ending)
@@ -201,7 +201,7 @@ def _mark(scene: bpy.types.Scene, rig: bpy.types.Object, controls: Controls, wan
             scene.timeline_markers.remove(marker)
     if not wanted:
         return
-    for a, b in controls.missing:
+    for a, b in take.missing:
         scene.timeline_markers.new(f"{_MARKER} {a}–{b} {ending}" if b > a else f"{_MARKER} {ending}", frame=a)
-    for frame in controls.cuts:
+    for frame in take.cuts:
         scene.timeline_markers.new(f"{_CUT_MARKER} {ending}", frame=frame)

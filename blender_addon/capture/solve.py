@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Moved points to the weights of ARKit's controls that make them: few of them, each from 0 to 1. Knows nothing of bpy."""
+"""Moved points to the weights of the rig's sliders that make them: few of them, each from 0 to 1. Knows nothing of bpy."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ _DEPTH_IMPORTANCE = 0.25  # the detectors guess depth
 
 @dataclass(frozen=True)
 class Solution:
-    """Attributes:
-    weights: {control: (T,) 0 to 1}, those that are used at all.
-    residual: (T, 70, 3) pixels, what is left for the points themselves.
+    """Moved points, shared out.
+
+    Attributes:
+        weights: {slider: (T,) 0 to 1}, those that are used at all.
+        residual: (T, 70, 3) pixels, what is left for the points themselves.
     """
 
     weights: dict[str, np.ndarray]
@@ -74,7 +76,7 @@ def solve(offsets: np.ndarray, rest: np.ndarray, fps: float, shots: np.ndarray) 
 
 
 def combined(rest: np.ndarray, weights: dict[str, np.ndarray], shapes: dict[str, np.ndarray], count: int) -> np.ndarray:
-    """What the rig's controls add in each frame, (T, 70, 3) pixels."""
+    """What the rig's sliders add in each frame, (T, 70, 3) pixels."""
     rows = [{name: float(values[row]) for name, values in weights.items()} for row in range(count)]
     return np.stack([combine(rest, row, shapes) for row in rows]) if rows else np.zeros((0, 70, 3))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Timed visemes to the rig's controls, each shape flowing into the next."""
+"""Timed visemes as a take of the rig's sliders, each shape flowing into the next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.expression_library import VISEMES
 from portrait_shared.whole_files import parse_json, read_bounded
 
-from .controls import Controls
+from .controls import Take
 from .timing import Placement
 
 _MAX_BYTES: Final = 24 * 2**20  # twice what two hours come to, the longest sound that is listened to
@@ -24,7 +24,7 @@ FORMAT: Final = "talking-portraits visemes 1"
 # jaw the vowels beside have opened.
 _USED: Final = tuple(name for name in ARKIT_NAMES if any(name in shape for shape in VISEMES.values()))
 OWNED: Final = tuple(name for name in ARKIT_NAMES if name.startswith(("jaw", "mouth", "tongue")))
-"""The controls that speech keys; those of eyes and brows stay as they are."""
+"""The sliders that speech keys; those of eyes and brows stay as they are."""
 
 # Cohen and Massaro, "Modeling coarticulation in synthetic visual speech" (1993): each shape's dominance rises before
 # its phone and falls after it; the mouth is at the mean of all shapes, weighted by their dominance there.
@@ -85,7 +85,7 @@ class Speech:
             ) from error  # fmt: skip
 
 
-def controls_of_speech(speech: Speech, placement: Placement, strength: float = 1.0) -> Controls:
+def take_of_speech(speech: Speech, placement: Placement, strength: float = 1.0) -> Take:
     """The mouth on each scene frame of the speech.
 
     Args:
@@ -117,14 +117,14 @@ def controls_of_speech(speech: Speech, placement: Placement, strength: float = 1
     values[:, closed] = np.minimum(values[:, closed] + met * values[:, opened], 1.0)
     weights = {name: values[:, column] for column, name in enumerate(_USED) if values[:, column].max(initial=0) > 0.01}
     spoken = any(name != "sil" for name, _, _ in speech.visemes)
-    return Controls(frames, weights, OWNED, notes=() if spoken else ("No speech was heard in this sound.",))
+    return Take(frames, weights, OWNED, notes=() if spoken else ("No speech was heard in this sound.",))
 
 
 def _blend(speech: Speech, times: np.ndarray, frame_seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """The mean of all shapes by their dominance.
 
     Returns:
-        (T, controls used) weights, and (T,) the share of the shapes whose lips meet.
+        (T, sliders used) weights, and (T,) the share of the shapes whose lips meet.
     """
     total = np.full(len(times), _REST_DOMINANCE)
     values, meeting = np.zeros((len(times), len(_USED))), np.zeros(len(times))
@@ -140,6 +140,6 @@ def _blend(speech: Speech, times: np.ndarray, frame_seconds: float) -> tuple[np.
         outside = np.maximum(np.abs(away) - 0.75 * half, 0.0) / fall
         dominance = _DOMINANCE.get(name, _USUAL_DOMINANCE) * np.exp(-(outside**2))
         total[near] += dominance
-        values[near] += dominance[:, None] * [VISEMES[name].get(control, 0.0) for control in _USED]
+        values[near] += dominance[:, None] * [VISEMES[name].get(slider, 0.0) for slider in _USED]
         meeting[near] += dominance * (name == "PP")
     return values / total[:, None], meeting / total

@@ -15,7 +15,7 @@ from . import performance
 
 
 def animate(rig: bpy.types.Object) -> None:
-    """Keys the performance onto a rig: the head control's turns, and the sliders, each on its own keys."""
+    """Keys the performance onto a rig: the turns of the head's handle, and the sliders, each on its own keys."""
     head = performance.head_keys()
     angles = np.array([(pitch, yaw, -roll) for _, (yaw, pitch, roll) in head])
     frames = [frame for frame, _ in head]

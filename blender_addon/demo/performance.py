@@ -45,7 +45,7 @@ _HEAD = (
 
 
 def head_keys() -> list[tuple[int, tuple[float, float, float]]]:
-    """Keys of the head control: (frame, (yaw, pitch, roll) in radians)."""
+    """Keys of the head's handle: (frame, (yaw, pitch, roll) in radians)."""
     return [(frame, (math.radians(yaw), math.radians(pitch), math.radians(roll))) for frame, yaw, pitch, roll in _HEAD]
 
 

@@ -18,7 +18,7 @@ from portrait_shared.landmarks import INDEX_OF, LANDMARK_COUNT, MESH_VERTICES, M
 
 HEAD: Final = "head"
 TARGETS: Final = (HEAD, *NAMES)
-"""All that can be driven: the head control and the 70 points."""
+"""All that can be driven: the head's handle and the 70 points."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def match(names: Iterable[str]) -> dict[str, Match]:
 
 
 def match_sliders(names: Iterable[str]) -> dict[str, str]:
-    """Names of shape keys or properties that mean one of ARKit's controls: {ARKit's name: the name given}."""
+    """Names of shape keys or properties that mean one of the rig's sliders: {ARKit's name: the name given}."""
     found: dict[str, str] = {}
     for name in names:
         plain = re.sub(r"[^a-z]", "", name.rpartition(":")[2].lower())

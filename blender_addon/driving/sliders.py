@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shape keys and custom properties named like ARKit's controls drive the portrait's sliders, by Blender's own drivers."""
+"""Shape keys and custom properties with ARKit's names drive the portrait's sliders of the same names, by Blender's own
+drivers."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def _drivers_of_the_user(rig: bpy.types.Object) -> set[str]:
 
 
 def _holders(item: bpy.types.Object) -> Iterator[tuple[bpy.types.ID, tuple[str, str], list[str]]]:
-    """What of an object may hold controls: (data-block, what stands before and after a name in its path, names)."""
+    """What of an object may drive sliders: (data-block, what stands before and after a name in its path, names)."""
     keys = getattr(item.data, "shape_keys", None)
     if keys is not None:
         yield keys, ('key_blocks["', '"].value'), [block.name for block in keys.key_blocks]

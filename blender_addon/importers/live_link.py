@@ -18,12 +18,12 @@ from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.whole_files import read_bounded
 
-from ..capture.controls import Controls
+from ..capture.controls import Take
 from ..capture.timing import Placement
 from .timecode import is_timecode, seconds_of_timecodes
 
 # The angles are right-handed turns in ARKit's face: pitch about x, to the person's own left, yaw about y, up, roll about
-# z, out of the face (Unreal's AppleARKit plug-in turns them back to this). They are the head control's own axes.
+# z, out of the face (Unreal's AppleARKit plug-in turns them back to this). They are the head handle's own axes.
 _SEPARATOR_HINT: Final = re.compile(r"\s*sep=([,;\t])\s*", re.IGNORECASE)
 _HEAD: Final = ("headpitch", "headyaw", "headroll")
 _EYES: Final = ("lefteyeyaw", "lefteyepitch", "righteyeyaw", "righteyepitch")
@@ -41,12 +41,12 @@ UNITS: Final = {"RADIANS": 1.0, "DEGREES": np.pi / 180, "HALF_TURNS": np.pi}
 
 @dataclass(frozen=True)
 class FaceRecording:
-    """A take.
+    """What a file holds: one row for each moment.
 
     Attributes:
         seconds: (N,) rising, from 0.
         weights: {ARKit name: (N,) 0 to 1}.
-        head: (N, 3) pitch, yaw, roll in radians, as the head control's x, y, z; None where the file has none.
+        head: (N, 3) pitch, yaw, roll in radians, as the head handle's x, y, z; None where the file has none.
         fps: rows a second.
         missing: ARKit names and angles that the file lacks.
         skipped: how many lines were no rows of numbers.
@@ -61,7 +61,7 @@ class FaceRecording:
 
 
 def read_live_link(path: Path, unit: str = "RADIANS") -> FaceRecording:
-    """Reads a take; columns in any order, spelled with or without capitals, some of them missing.
+    """Reads a file; columns in any order, spelled with or without capitals, some of them missing.
 
     Seconds are counted from the earliest row, as `seconds_of_timecodes` promises. Cells stand between commas, semicolons
     or tabs, with decimal points or commas; the text is UTF-8 or UTF-16.
@@ -216,8 +216,8 @@ def _bad(path: Path, why: str) -> PortraitError:
     return PortraitError(ErrorCode.BAD_TRACK, f"{path.name} {why}: it is no face recording.", _REMEDY)
 
 
-def controls_of_recording(recording: FaceRecording, placement: Placement) -> Controls:
-    """The take on scene frames.
+def take_of_recording(recording: FaceRecording, placement: Placement) -> Take:
+    """The recording on scene frames.
 
     Raises:
         PortraitError: SCENE where it meets no frame of the scene.
@@ -242,7 +242,7 @@ def controls_of_recording(recording: FaceRecording, placement: Placement) -> Con
     if gaps.max() > _LONG_GAP_SECONDS:
         at = int(frames[np.searchsorted(times, recording.seconds[int(gaps.argmax())]).clip(0, len(frames) - 1)])
         notes.append(f"The recording has a gap of {gaps.max():.1f} s before frame {at}.")
-    return Controls(
+    return Take(
         frames, {name: values for name, values in weights.items() if values.max() > _VISIBLE}, tuple(recording.weights),
         angles=None if head is None else np.stack([on_frames(head[:, axis]) for axis in range(3)], axis=1),
         notes=tuple(notes),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A LandmarkTrack as keys on the rig: the head's turn on the head control, what remains on the points."""
+"""A LandmarkTrack as keys on the rig: the head's turn on the head's handle, what remains on the points."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def import_track(rig: bpy.types.Object, space: PlaneSpace, track: LandmarkTrack)
     before = Euler((0, 0, 0), "ZXY")
     for row, posed in enumerate(target):
         rotation, move = (np.eye(3), np.zeros(3)) if flat else _rigid(rest - pivot, posed - pivot)
-        # The control's own axes, and then exactly the rotation that its rounded angles give.
+        # In the handle's own axes. Its keys hold the rotation as rounded angles: the points make up for the rounding.
         own = BONE_AXES @ rotation @ BONE_AXES.T
         before = Matrix(own.tolist()).to_euler("ZXY", before)
         rotation = BONE_AXES.T @ np.array(before.to_matrix(), np.float64) @ BONE_AXES

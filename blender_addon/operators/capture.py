@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, St
 from .. import face_choice, problems, server
 from ..capture import cleaning, jobs, strips
 from ..capture.timing import Placement
-from ..importers.live_link import controls_of_recording, read_live_link
+from ..importers.live_link import read_live_link, take_of_recording
 from ..properties import PORTRAIT_PG_portrait
 from ..scene_time import scene_fps
 from ..stored_paths import shown
@@ -86,24 +86,24 @@ class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsFreeRig, OnRig, bpy.types.O
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if jobs.last_take(active_portrait(context).uid) is None:
+        if jobs.last_video(active_portrait(context).uid) is None:
             cls.poll_message_set("Capture a video first: what was seen in it is kept until Blender is closed")
             return False
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Begins with the settings of the capture."""
-        take = jobs.last_take(active_portrait(context).uid)
-        used, keys = take.options, take.keys
+        video = jobs.last_video(active_portrait(context).uid)
+        used, keys = video.options, video.keys
         self.neutral, self.neutral_frame, self.smoothing = used.neutral, used.neutral_frame, used.smoothing
-        self.onto = "CONTROLS" if used.controls else "POINTS"
+        self.onto = "CONTROLS" if used.sliders else "POINTS"
         self.expression, self.head = used.expression, used.head
         self.tolerance, self.markers = keys.tolerance_percent, keys.markers
         return self.execute(context)
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
-        take = jobs.last_take(portrait.uid)
-        done = jobs.key_take(scene_of(context), portrait, take, self.video_options(), self.key_options())
+        video = jobs.last_video(portrait.uid)
+        done = jobs.key_video(scene_of(context), portrait, video, self.video_options(), self.key_options())
         problems.forget(portrait.uid)
         return tell(self, done.line, done.notes)
 
@@ -144,8 +144,8 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsFreeRig, OnRig, bpy.types.O
         scene = scene_of(context)
         path = Path(bpy.path.abspath(self.filepath))
         placement = Placement(float(self.first_frame), scene_fps(scene))
-        controls = controls_of_recording(read_live_link(path, self.unit), placement)
-        done = jobs.key(scene, portrait, controls, shown(path.stem), self.key_options())
+        take = take_of_recording(read_live_link(path, self.unit), placement)
+        done = jobs.key(scene, portrait, take, shown(path.stem), self.key_options())
         problems.forget(portrait.uid)
         return tell(self, done.line, done.notes)
 

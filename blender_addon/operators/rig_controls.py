@@ -53,7 +53,7 @@ class PORTRAIT_OT_add_controls(OnEditableRig, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         points = rig.rest_points(portrait.rig, portrait.space)
-        rig.add_controls(context, portrait.rig, portrait.space, points)
+        rig.add_handles_and_sliders(context, portrait.rig, portrait.space, points)
         problems.forget(portrait.uid)
         return {"FINISHED"}
 

@@ -13,7 +13,7 @@ from portrait_shared.blendshapes import ARKIT_NAMES, REGIONS
 from .. import rig as rig_module
 from ..operators.common import active_portrait
 from ..problems import listed
-from ..rig_controls import CONTROLS_COLLECTION, POINTS_COLLECTION
+from ..rig_controls import HANDLES_COLLECTION, POINTS_COLLECTION
 from ..rig_drivers import LIMITS_PROPERTY
 from .sections import draw_text
 
@@ -45,7 +45,7 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     portrait = active_portrait(context)
     rig = portrait.rig
     row = layout.row(align=True)
-    for name in (CONTROLS_COLLECTION, POINTS_COLLECTION):
+    for name in (HANDLES_COLLECTION, POINTS_COLLECTION):
         collection = rig.data.collections_all.get(name)
         if collection is not None:
             row.prop(collection, "is_visible", text=name, toggle=True)
@@ -61,14 +61,14 @@ def draw_rig(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.operator("portrait.save_pose", icon="ASSET_MANAGER")
     row.operator("portrait.make_pose_library", text="Pose Library")
     draw_text(layout, context, HEAD_HINT, "INFO")
-    missing = rig_module.missing_controls(rig)
+    missing = rig_module.missing_handles_and_sliders(rig)
     if missing:
         draw_text(layout, context, f"The rig lacks controls: {listed(missing, 3)}. It renders without them.", "INFO")
         layout.operator("portrait.add_controls", icon="ARMATURE_DATA")
 
 
 def draw_sliders(layout: bpy.types.UILayout, context: bpy.types.Context, region: str) -> None:
-    """A line for each control; the person's right is at the picture's left, and so is its slider."""
+    """A line for each slider, or for a left and a right one; the person's right is at the picture's left, and so is its slider."""
     rig = active_portrait(context).rig
     column = layout.column(align=True)
     rows = rows_of(region)

@@ -25,7 +25,7 @@ from portrait_shared.blendshapes import combine  # noqa: E402
 
 from blender_addon import animation, compat, problems, scene_time  # noqa: E402
 from blender_addon.capture import cleaning, jobs, keying, strips  # noqa: E402
-from blender_addon.capture.controls import Controls, VideoOptions  # noqa: E402
+from blender_addon.capture.controls import Take, VideoOptions  # noqa: E402
 from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
 from blender_addon.capture.speech_shapes import Speech  # noqa: E402
 from blender_addon.capture.timing import Placement  # noqa: E402
@@ -42,7 +42,7 @@ from tests.blender.test_panels import CheckedLayout  # noqa: E402
 FRAMES = np.arange(10, 40)
 
 
-def performed(**more: Any) -> Controls:
+def performed(**more: Any) -> Take:
     t = (FRAMES - 10) / 30
     values: dict[str, Any] = {
         "weights": {"jawOpen": 0.5 - 0.5 * np.cos(6 * t), "eyeBlinkLeft": np.exp(-(((FRAMES - 25) / 1.5) ** 2))},
@@ -52,11 +52,11 @@ def performed(**more: Any) -> Controls:
         "offsets": np.zeros((len(FRAMES), 70, 3)),
     }
     values["offsets"][:, 51] = np.column_stack((0 * t, 4 * np.sin(5 * t), 0 * t))
-    return Controls(FRAMES, **(values | more))
+    return Take(FRAMES, **(values | more))
 
 
-def key(portrait: Any, controls: Controls | None = None, tolerance: float = 0.5) -> keying.Report:
-    return keying.key_controls(
+def key(portrait: Any, controls: Take | None = None, tolerance: float = 0.5) -> keying.Report:
+    return keying.key_take(
         bpy.context.scene, portrait.rig, portrait.space, controls or performed(), tolerance, "captured"
     )
 
@@ -68,7 +68,7 @@ def curve(portrait: Any, path: str, index: int = 0) -> Any:
 def test_keys_give_what_was_captured(portrait: Any) -> None:
     controls, rest = performed(), rest_points(portrait.rig, portrait.space).astype(float)
     report = key(portrait, controls, 0.05)
-    still = key(portrait, Controls(FRAMES, controls.weights, controls.owned, offsets=controls.offsets), 0.05)
+    still = key(portrait, Take(FRAMES, controls.weights, controls.owned, offsets=controls.offsets), 0.05)
     assert still.error < 0.05 and report.frames == (10, 39)
     portrait.rig.pose.bones["head"].rotation_euler = (0, 0, 0)
     for fcurve in [c for c in compat.fcurves_of(portrait.rig) if '"head"' in c.data_path]:
@@ -239,7 +239,7 @@ def test_gaps_and_cuts_are_marked_once(portrait: Any) -> None:
     scene.timeline_markers.new("mine", frame=15)
     keep = np.r_[0:10, 15:30]
     controls = performed()
-    gappy = Controls(
+    gappy = Take(
         FRAMES[keep], {n: v[keep] for n, v in controls.weights.items()}, controls.owned, np.array([10]),
         missing=((20, 24),), cuts=(32,),
     )  # fmt: skip
@@ -267,7 +267,7 @@ def test_a_rig_without_face_controls_gets_them_on_its_points(portrait: Any) -> N
         portrait.rig.animation_data.drivers.remove(fcurve)
     for name in [name for name in portrait.rig.keys() if name[0] != "_"]:  # noqa: SIM118
         del portrait.rig[name]
-    report = key(portrait, Controls(FRAMES, performed().weights, ("jawOpen",)), 0.05)
+    report = key(portrait, Take(FRAMES, performed().weights, ("jawOpen",)), 0.05)
     assert any("no face controls" in note for note in report.notes)
     rest = rest_points(portrait.rig, portrait.space).astype(float)
     frame = 10 + int(np.argmax(performed().weights["jawOpen"]))
@@ -503,7 +503,7 @@ def test_adjusting_keys_the_same_take_again(portrait: Any) -> None:
     rows = np.stack([rest + combine(rest, {"jawOpen": value}) for value in np.linspace(0, 1, 20)])
     source = strips.Source(Path("clip.mp4"), Placement(1, 24.0))
     track = LandmarkTrack(rows, tuple(portrait.size), 24.0)
-    jobs._takes[portrait.uid] = jobs.VideoTake(source, track, VideoOptions(), jobs.KeyOptions())
+    jobs._videos[portrait.uid] = jobs.SeenVideo(source, track, VideoOptions(), jobs.KeyOptions())
     assert bpy.ops.portrait.adjust_capture(expression=0.5, onto="POINTS") == {"FINISHED"}
     assert not any("jawOpen" in c.data_path for c in compat.fcurves_of(portrait.rig))
     bpy.context.scene.frame_set(20)

@@ -87,7 +87,7 @@ def test_the_head_goes_where_the_performer_goes(stage: Any, video: Callable[[str
     frames, x = head_x(stage)
     assert (frames[0], frames[-1]) == (1, FRAMES)
     face = np.linalg.norm(stage.detected_points[36] - stage.detected_points[45])
-    take = jobs.last_take(stage.uid)
+    take = jobs.last_video(stage.uid)
     assert take.track.size == (288, 288)
     performer = np.linalg.norm(take.track.points[0, 36] - take.track.points[0, 45])
     assert x[-1] - x[0] == pytest.approx(STEP_PIXELS * (FRAMES - 1) * face / performer, rel=0.15)

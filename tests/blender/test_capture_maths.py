@@ -18,23 +18,33 @@ from mathutils import Euler
 from portrait_shared.blendshapes import ARKIT_NAMES, FaceFrame, combine, shape_offsets
 from portrait_shared.expression_library import VISEMES
 
-from blender_addon.capture.controls import VideoOptions, controls_of_video
+from blender_addon.capture.controls import VideoOptions, take_of_video
 from blender_addon.capture.head_pose import (
-    PIXELS_TO_CONTROL,
+    PIXELS_TO_HEAD,
     HeadPoses,
-    control_angles,
-    control_rotations,
+    head_angles,
 )
 from blender_addon.capture.reduce import evaluate, reduce
 from blender_addon.capture.solve import solve
-from blender_addon.capture.speech_shapes import Speech, controls_of_speech
+from blender_addon.capture.speech_shapes import Speech, take_of_speech
 from blender_addon.capture.timing import Placement, to_scene
 from blender_addon.capture.transfer import EYES, closure, most_neutral, mouth_is_open, transfer
-from blender_addon.importers.live_link import controls_of_recording, read_live_link
+from blender_addon.importers.live_link import read_live_link, take_of_recording
 from tests.blender.conftest import face_points
 from tests.paths import real_clips
 
 COUNT = 40
+
+
+def head_rotations(angles: np.ndarray) -> np.ndarray:
+    """The inverse of `head_angles`."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles).T, np.sin(angles).T
+    one, nil = np.ones_like(cx), np.zeros_like(cx)
+    about_x = np.array(((one, nil, nil), (nil, cx, -sx), (nil, sx, cx)))
+    about_y = np.array(((cy, nil, sy), (nil, one, nil), (-sy, nil, cy)))
+    about_z = np.array(((cz, -sz, nil), (sz, cz, nil), (nil, nil, one)))
+    own = np.einsum("ijt,jkt,klt->til", about_y, about_x, about_z)
+    return PIXELS_TO_HEAD.T @ own @ PIXELS_TO_HEAD
 
 
 @pytest.fixture
@@ -72,7 +82,7 @@ def acted(face: np.ndarray, count: int = COUNT) -> tuple[np.ndarray, dict[str, n
 
 def turned(points: np.ndarray, angles: np.ndarray, moves: np.ndarray, scales: np.ndarray) -> np.ndarray:
     pivot = points[0, 27]
-    spun = np.einsum("tij,tpj->tpi", control_rotations(angles), points - pivot)
+    spun = np.einsum("tij,tpj->tpi", head_rotations(angles), points - pivot)
     return spun * scales[:, None, None] + pivot + moves[:, None]
 
 
@@ -84,16 +94,16 @@ def swaying(count: int = COUNT) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def test_angles_are_those_of_blenders_zxy_euler() -> None:
     angles = np.array([(0.3, -0.7, 0.2), (-0.9, 1.2, 2.0), (0, 0, 0)])
-    for row, rotation in zip(angles, control_rotations(angles), strict=True):
-        own = PIXELS_TO_CONTROL @ rotation @ PIXELS_TO_CONTROL.T
+    for row, rotation in zip(angles, head_rotations(angles), strict=True):
+        own = PIXELS_TO_HEAD @ rotation @ PIXELS_TO_HEAD.T
         np.testing.assert_allclose(own, np.array(Euler(row, "ZXY").to_matrix()), atol=1e-6)
-    np.testing.assert_allclose(control_angles(control_rotations(angles)), angles, atol=1e-9)
+    np.testing.assert_allclose(head_angles(head_rotations(angles)), angles, atol=1e-9)
 
 
 def test_a_full_turn_does_not_jump() -> None:
     angles = np.zeros((100, 3))
     angles[:, 1] = np.linspace(0, 2 * np.pi, 100)
-    assert np.abs(np.diff(control_angles(control_rotations(angles))[:, 1])).max() < 0.1
+    assert np.abs(np.diff(head_angles(head_rotations(angles))[:, 1])).max() < 0.1
 
 
 def test_head_poses_are_undone(rest: np.ndarray) -> None:
@@ -101,7 +111,7 @@ def test_head_poses_are_undone(rest: np.ndarray) -> None:
     points = turned(np.repeat(rest[None], COUNT, 0), angles, moves, scales)
     poses = HeadPoses.of(points, rest)
     np.testing.assert_allclose(poses.scales, scales, atol=1e-6)
-    np.testing.assert_allclose(control_angles(poses.rotations), angles, atol=1e-6)
+    np.testing.assert_allclose(head_angles(poses.rotations), angles, atol=1e-6)
     np.testing.assert_allclose(poses.undo(points), np.repeat(rest[None], COUNT, 0), atol=1e-6)
     np.testing.assert_allclose(poses.carry(rest[30]), points[:, 30], atol=1e-6)
 
@@ -110,7 +120,7 @@ def test_the_same_face_gives_the_same_performance(rest: np.ndarray) -> None:
     still, _ = acted(rest)
     angles, moves, scales = swaying()
     performed = transfer(turned(still, angles, moves, scales), still[0], rest, rest[27], np.zeros(COUNT, int))
-    np.testing.assert_allclose(control_angles(performed.rotations), angles, atol=0.03)
+    np.testing.assert_allclose(head_angles(performed.rotations), angles, atol=0.03)
     lips = [*GROUPS["outer_lip"], *GROUPS["inner_lip"]]
     assert np.abs(performed.offsets[:, lips] - (still - rest)[:, lips]).max() < 2.5
     np.testing.assert_allclose(performed.moves[:, :2], moves[:, :2], atol=2.0)
@@ -342,25 +352,23 @@ def test_a_video_becomes_controls_and_notes(rest: np.ndarray) -> None:
     performer = another(rest)
     points, weights = acted(performer)
     faces = np.full(COUNT, 2, np.int32)
-    controls = controls_of_video(track_of(points, 24, faces=faces), Placement(1, 24), rest, 24, VideoOptions())
+    controls = take_of_video(track_of(points, 24, faces=faces), Placement(1, 24), rest, 24, VideoOptions())
     assert np.abs(controls.weights["jawOpen"] - weights["jawOpen"]).mean() < 0.15
     assert any("2 faces" in note for note in controls.notes)
-    alone = controls_of_video(
+    alone = take_of_video(
         track_of(points, 24),
         Placement(1, 24),
         rest,
         24,
-        VideoOptions(neutral="FRAME", neutral_frame=21, controls=False),
+        VideoOptions(neutral="FRAME", neutral_frame=21, sliders=False),
     )
     assert not alone.weights and np.abs(alone.offsets[20]).max() < 1e-6
     assert any("mouth is open" in note for note in alone.notes)
-    half = controls_of_video(
-        track_of(points, 24), Placement(1, 24), rest, 24, VideoOptions(controls=False, expression=0.5)
-    )
-    whole = controls_of_video(track_of(points, 24), Placement(1, 24), rest, 24, VideoOptions(controls=False))
+    half = take_of_video(track_of(points, 24), Placement(1, 24), rest, 24, VideoOptions(sliders=False, expression=0.5))
+    whole = take_of_video(track_of(points, 24), Placement(1, 24), rest, 24, VideoOptions(sliders=False))
     np.testing.assert_allclose(2 * half.offsets, whole.offsets)
     with pytest.raises(PortraitError, match="Frame 900"):
-        controls_of_video(track_of(points, 24), Placement(1, 24), rest, 24, VideoOptions("FRAME", 900))
+        take_of_video(track_of(points, 24), Placement(1, 24), rest, 24, VideoOptions("FRAME", 900))
 
 
 def test_real_performers_blink_and_speak_on_another_face(rest: np.ndarray) -> None:
@@ -369,7 +377,7 @@ def test_real_performers_blink_and_speak_on_another_face(rest: np.ndarray) -> No
         pytest.skip("no real clips beside the repository")
     for name, jaw, turn in (("d18", 0.7, 0.0), ("d3", 0.4, 0.3), ("s18", 0.0, 0.05)):
         track = LandmarkTrack.load(folder / name / "track.npz")
-        controls = controls_of_video(track, Placement(1, 25), rest, 25, VideoOptions(neutral="AUTO"))
+        controls = take_of_video(track, Placement(1, 25), rest, 25, VideoOptions(neutral="AUTO"))
         assert controls.weights["eyeBlinkLeft"].max() > 0.9, name
         assert controls.weights.get("jawOpen", np.zeros(1)).max() >= jaw, name
         assert np.abs(controls.angles).max() >= turn, name
@@ -388,7 +396,7 @@ def test_speech_moves_the_mouth() -> None:
     speech = speech_of(
         ("sil", 0, 0.5), ("PP", 0.5, 0.6), ("aa", 0.6, 0.9), ("PP", 0.9, 0.98), ("ou", 0.98, 1.3), ("sil", 1.3, 2)
     )
-    controls = controls_of_speech(speech, Placement(1, 24))
+    controls = take_of_speech(speech, Placement(1, 24))
 
     def at(name: str, seconds: float) -> float:
         return float(controls.weights[name][round(seconds * 24)])
@@ -405,7 +413,7 @@ def test_speech_moves_the_mouth() -> None:
 def test_a_sound_that_is_held_is_the_librarys_shape(name: str) -> None:
     """At a loudness that neither opens nor closes the mouth more."""
     speech = speech_of(("sil", 0.0, 0.4), (name, 0.4, 1.6), ("sil", 1.6, 2.0), loud=0.733)
-    weights = controls_of_speech(speech, Placement(1, 24)).weights
+    weights = take_of_speech(speech, Placement(1, 24)).weights
     shown = {control: values[24] for control, values in weights.items()}
     for control in {*shown, *VISEMES[name]}:
         assert shown.get(control, 0.0) == pytest.approx(VISEMES[name].get(control, 0.0), abs=0.04), control
@@ -413,7 +421,7 @@ def test_a_sound_that_is_held_is_the_librarys_shape(name: str) -> None:
 
 def test_lips_meet_between_open_vowels_on_a_face_that_shows_teeth(rest: np.ndarray) -> None:
     visemes = (("aa", 0.0, 0.4), ("PP", 0.4, 0.5), ("aa", 0.5, 0.9))
-    controls = controls_of_speech(speech_of(*visemes, loud=1.0), Placement(1, 24))
+    controls = take_of_speech(speech_of(*visemes, loud=1.0), Placement(1, 24))
     smiling = rest + combine(rest, {"mouthUpperUpLeft": 0.6, "mouthUpperUpRight": 0.6})
 
     def gap(frame: int) -> float:
@@ -426,9 +434,9 @@ def test_lips_meet_between_open_vowels_on_a_face_that_shows_teeth(rest: np.ndarr
 
 def test_loud_speech_opens_further() -> None:
     shapes = (("sil", 0.0, 0.3), ("aa", 0.3, 0.7), ("sil", 0.7, 1.0))
-    quiet, loud = (controls_of_speech(speech_of(*shapes, loud=value), Placement(1, 24)) for value in (0.1, 1.0))
+    quiet, loud = (take_of_speech(speech_of(*shapes, loud=value), Placement(1, 24)) for value in (0.1, 1.0))
     assert loud.weights["jawOpen"].max() > 1.5 * quiet.weights["jawOpen"].max()
-    nothing = controls_of_speech(speech_of(("sil", 0.0, 1.0)), Placement(1, 24))
+    nothing = take_of_speech(speech_of(("sil", 0.0, 1.0)), Placement(1, 24))
     assert not nothing.weights and "No speech" in nothing.notes[0]
 
 
@@ -488,7 +496,7 @@ def test_a_take_is_read_with_its_own_rate(tmp_path: Path, fps: int) -> None:
     np.testing.assert_allclose(
         recording.head[-1], (-0.2 * (1 - 0.5 / fps), 0.5 * (1 - 0.5 / fps), 0.1 * (1 - 0.5 / fps))
     )
-    controls = controls_of_recording(recording, Placement(10, 24))
+    controls = take_of_recording(recording, Placement(10, 24))
     assert set(controls.weights) == {"jawOpen", "eyeBlinkLeft"}
     assert controls.frames[0] == 10 and controls.frames[-1] == 10 + int(recording.seconds[-1] * 24)
     np.testing.assert_allclose(controls.weights["jawOpen"], (controls.frames - 10) / 24 / 2 * 0.8, atol=0.02)
@@ -524,7 +532,7 @@ def test_missing_columns_are_named_and_the_rest_is_kept(tmp_path: Path) -> None:
     recording = read_live_link(path)
     assert set(recording.missing) == {"mouthSmileLeft", "tongueOut", "HeadPitch", "HeadYaw", "HeadRoll"}
     assert recording.skipped == 2 and recording.head is None
-    notes = " ".join(controls_of_recording(recording, Placement(1, 24)).notes)
+    notes = " ".join(take_of_recording(recording, Placement(1, 24)).notes)
     assert "mouthSmileLeft" in notes and "2 lines" in notes
 
 

@@ -17,11 +17,11 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon import compat, key_notes  # noqa: E402
 from blender_addon.capture import keying, timing  # noqa: E402
-from blender_addon.capture.controls import Controls  # noqa: E402
-from blender_addon.capture.speech_shapes import Speech, controls_of_speech  # noqa: E402
+from blender_addon.capture.controls import Take  # noqa: E402
+from blender_addon.capture.speech_shapes import Speech, take_of_speech  # noqa: E402
 from blender_addon.demo import performance  # noqa: E402
 from blender_addon.demo.keying import animate  # noqa: E402
-from blender_addon.importers.live_link import controls_of_recording, read_live_link  # noqa: E402
+from blender_addon.importers.live_link import read_live_link, take_of_recording  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
 from blender_addon.sampling import sample_rows  # noqa: E402
@@ -43,20 +43,20 @@ def outside(first: int = FIRST, last: int = LAST) -> np.ndarray:
     return np.array([not first <= frame <= last for frame in ASKED])
 
 
-def captured() -> Controls:
+def captured() -> Take:
     t = np.linspace(0, 1, len(FRAMES))
     offsets = np.zeros((len(FRAMES), 70, 3))
     offsets[:, 51, 1] = 2 + 3 * np.sin(5 * t)
     weights = {"jawOpen": 0.4 + 0.3 * np.sin(6 * t), "mouthSmileLeft": np.full(len(t), 0.6), "eyeBlinkLeft": 0 * t}
     owned = (*weights, "browInnerUp", "mouthSmileRight")
     angles = np.column_stack((0.1 + 0.1 * t, 0.3 - t, 0.2 * t))
-    return Controls(
+    return Take(
         FRAMES, weights, owned, angles=angles, moves=np.column_stack((4 + 3 * t, 2 * t, 0 * t)), offsets=offsets
     )
 
 
 def capture(portrait: Any, tmp_path: Path) -> None:
-    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, captured(), 0.5, "captured")
+    keying.key_take(bpy.context.scene, portrait.rig, portrait.space, captured(), 0.5, "captured")
 
 
 def track(portrait: Any, tmp_path: Path) -> None:
@@ -68,14 +68,14 @@ def track(portrait: Any, tmp_path: Path) -> None:
 
 def recording(portrait: Any, tmp_path: Path) -> None:
     take = read_live_link(csv(tmp_path / "take.csv"))
-    controls = controls_of_recording(take, timing.Placement(float(FIRST), 24.0, FIRST, LAST))
-    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "recorded")
+    controls = take_of_recording(take, timing.Placement(float(FIRST), 24.0, FIRST, LAST))
+    keying.key_take(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "recorded")
 
 
 def speech(portrait: Any, tmp_path: Path) -> None:
     heard = Speech((("aa", 0.0, 0.6), ("PP", 0.6, 0.7), ("oh", 0.7, 1.3)), 0.0, 1.3, np.ones(20), 15.0)
-    controls = controls_of_speech(heard, timing.Placement(float(FIRST), 24.0, FIRST, LAST), 1.0)
-    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "spoken")
+    controls = take_of_speech(heard, timing.Placement(float(FIRST), 24.0, FIRST, LAST), 1.0)
+    keying.key_take(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "spoken")
 
 
 def nothing(portrait: Any) -> None:
@@ -197,17 +197,17 @@ def test_a_track_and_the_demo_are_all_that_moves_their_frames(portrait: Any, tmp
 def test_a_capture_that_begins_at_rest_needs_no_key_before_it(portrait: Any) -> None:
     swell = np.sin(np.linspace(0, np.pi, len(FRAMES))) ** 2
     swell[-1] = 0.0
-    controls = Controls(FRAMES, {"jawOpen": swell}, ("jawOpen",))
-    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "captured")
+    controls = Take(FRAMES, {"jawOpen": swell}, ("jawOpen",))
+    keying.key_take(bpy.context.scene, portrait.rig, portrait.space, controls, 0.5, "captured")
     (curve,) = compat.fcurves_of(portrait.rig)
     assert [curve.keyframe_points[index].co[0] for index in (0, -1)] == [FIRST, LAST]
 
 
 def test_a_channel_that_rests_again_loses_its_keys_and_its_value(portrait: Any) -> None:
-    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, captured(), 0.5, "captured")
+    keying.key_take(bpy.context.scene, portrait.rig, portrait.space, captured(), 0.5, "captured")
     bpy.context.scene.frame_set(FIRST + 5)
-    resting = Controls(FRAMES, {}, ("jawOpen", "mouthSmileLeft"))
-    keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, resting, 0.5, "captured")
+    resting = Take(FRAMES, {}, ("jawOpen", "mouthSmileLeft"))
+    keying.key_take(bpy.context.scene, portrait.rig, portrait.space, resting, 0.5, "captured")
     assert portrait.rig["jawOpen"] == 0.0 and portrait.rig["mouthSmileLeft"] == 0.0
     assert not {'["jawOpen"]', '["mouthSmileLeft"]'} & {curve.data_path for curve in compat.fcurves_of(portrait.rig)}
 
@@ -308,5 +308,5 @@ def test_frames_that_an_action_takes_from_the_nla_are_told_and_pushing_it_down_k
 
 
 def told(portrait: Any) -> tuple[str, ...]:
-    rising = Controls(FRAMES, {"jawOpen": np.linspace(0, 1, len(FRAMES))}, ("jawOpen",))
-    return keying.key_controls(bpy.context.scene, portrait.rig, portrait.space, rising, 0.5, "captured").notes
+    rising = Take(FRAMES, {"jawOpen": np.linspace(0, 1, len(FRAMES))}, ("jawOpen",))
+    return keying.key_take(bpy.context.scene, portrait.rig, portrait.space, rising, 0.5, "captured").notes

@@ -15,7 +15,7 @@ from blender_addon import portrait_parts  # noqa: E402
 from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.plane_space import PlaneSpace, snap  # noqa: E402
-from blender_addon.rig_controls import CONTROLS  # noqa: E402
+from blender_addon.rig_controls import HANDLES  # noqa: E402
 from blender_addon.rig_drivers import MECHANISM_PREFIXES  # noqa: E402
 from blender_addon.sampling import is_at_work, sample, sample_rows  # noqa: E402
 
@@ -44,8 +44,8 @@ def test_mapping_is_upright_and_near_points_come_towards_the_viewer() -> None:
 def test_bones_have_standard_names_under_one_head(portrait: object) -> None:
     bones = portrait.rig.data.bones
     shown = {bone.name for bone in bones if not bone.name.startswith(MECHANISM_PREFIXES)}
-    assert shown == {"head", *NAMES, *CONTROLS}
-    assert all(bones["head"] in bones[name].parent_recursive for name in (*NAMES, *CONTROLS))
+    assert shown == {"head", *NAMES, *HANDLES}
+    assert all(bones["head"] in bones[name].parent_recursive for name in (*NAMES, *HANDLES))
     assert portrait.rig.parent == portrait.plane
     assert portrait.rig.show_in_front
 
@@ -56,7 +56,7 @@ def test_every_bone_has_a_shape_a_colour_and_its_groups_collection(portrait: obj
         assert {bone.name for bone in collection.bones} == {NAMES[index] for index in indices}
     colors = {tuple(portrait.rig.data.bones[NAMES[i[0]]].color.custom.normal) for i in GROUPS.values()}
     assert len(colors) == len(GROUPS)
-    for name in ("head", *NAMES, *CONTROLS):
+    for name in ("head", *NAMES, *HANDLES):
         assert portrait.rig.pose.bones[name].custom_shape is not None
 
 

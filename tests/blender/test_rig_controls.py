@@ -23,7 +23,7 @@ from blender_addon import compat, portrait_parts, rig_controls, rig_drivers  # n
 from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.modes import editing  # noqa: E402
 from blender_addon.panels import menus, rig_panel  # noqa: E402
-from blender_addon.rig_controls import CONTROLS, LIMIT, RigFrame  # noqa: E402
+from blender_addon.rig_controls import HANDLES, LIMIT, RigFrame  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide: a driver's numbers have six decimals
@@ -48,7 +48,7 @@ def pull(portrait: Any, name: str, share: Mapping[str, float]) -> None:
     unit = RigFrame.of(rest(portrait), portrait.space).unit
     for direction, amount in share.items():
         axis, sign = "xyz".index(direction[1]), 1 if direction[0] == "+" else -1
-        end = CONTROLS[name].limits[axis, (sign + 1) // 2]
+        end = HANDLES[name].limits[axis, (sign + 1) // 2]
         portrait.rig.pose.bones[name].location[axis] = amount * end * unit
     portrait.rig.update_tag()
 
@@ -113,7 +113,7 @@ def test_sliders_are_keyed_and_driven(portrait: Any) -> None:
 
 def test_each_handle_pulls_what_it_says(portrait: Any) -> None:
     layer = bpy.context.view_layer
-    for name, control in CONTROLS.items():
+    for name, control in HANDLES.items():
         for wanted in control.pulls:
             direction = f"{'+' if wanted.sign > 0 else '-'}{'xyz'[wanted.axis]}"
             pull(portrait, name, {direction: 1.0})
@@ -169,7 +169,7 @@ def test_a_far_target_turns_the_eyes_less_and_both_eyes_alike(portrait: Any) -> 
     gaze.location = (0, 0, 0)
     for name in ("eye.R", "eye.L"):
         bone = portrait.rig.pose.bones[name]
-        assert CONTROLS[name].aims and LIMIT not in bone.constraints and not any(bone.lock_location), name
+        assert HANDLES[name].aims and LIMIT not in bone.constraints and not any(bone.lock_location), name
 
 
 def test_limits_hold_and_can_be_lifted(portrait: Any) -> None:
@@ -196,7 +196,7 @@ def test_a_handle_stops_at_its_limit(portrait: Any) -> None:
         return float((evaluated.matrix.translation - bone.bone.matrix_local.translation).length)
 
     unit = RigFrame.of(rest(portrait), portrait.space).unit
-    own = CONTROLS[bone.name].limits[1, 1] * unit
+    own = HANDLES[bone.name].limits[1, 1] * unit
     assert height() < 1.1 * own
     portrait.rig["limits"] = False
     portrait.rig.update_tag()
@@ -375,9 +375,9 @@ def test_an_old_rig_gets_handles_and_keeps_its_keys(portrait: Any, face: np.ndar
     own = rig.pose.bones["outer_lip_58"].driver_add("location", 1)
     own.driver.expression = "0.01"
     before = posed(portrait)
-    assert "jaw" in rig_module.missing_controls(rig)
+    assert "jaw" in rig_module.missing_handles_and_sliders(rig)
     assert bpy.ops.portrait.add_controls() == {"FINISHED"}
-    assert not rig_module.missing_controls(rig)
+    assert not rig_module.missing_handles_and_sliders(rig)
     np.testing.assert_allclose(posed(portrait), before, atol=2e-3)
     np.testing.assert_allclose(rest(portrait), face, atol=1e-3)
     slide(portrait, {"jawOpen": 1.0})
@@ -405,7 +405,7 @@ def test_a_rig_without_a_control_renders_and_is_mended(portrait: Any, names: lis
         rig.data.edit_bones.remove(rig.data.edit_bones[name])
     bpy.ops.object.mode_set(mode="OBJECT")
     assert np.isfinite(posed(portrait)).all()
-    assert set(rig_module.missing_controls(rig)) & {*names, "jaw_09", "outer_lip_58"}
+    assert set(rig_module.missing_handles_and_sliders(rig)) & {*names, "jaw_09", "outer_lip_58"}
     assert portrait_parts.rebuild(bpy.context, bpy.context.scene, portrait) == ["controls"]
     assert portrait_parts.rebuild(bpy.context, bpy.context.scene, portrait) == []
     slide(portrait, {"jawOpen": 1.0})
@@ -417,7 +417,7 @@ def test_a_rig_without_a_control_renders_and_is_mended(portrait: Any, names: lis
 
 def test_a_deleted_slider_is_missed_and_mended(portrait: Any) -> None:
     del portrait.rig["mouthSmileLeft"]
-    assert rig_module.missing_controls(portrait.rig) == ["mouthSmileLeft"]
+    assert rig_module.missing_handles_and_sliders(portrait.rig) == ["mouthSmileLeft"]
     assert np.isfinite(posed(portrait)).all()
     bpy.ops.portrait.add_controls()
     assert portrait.rig["mouthSmileLeft"] == 0.0
@@ -454,17 +454,17 @@ def test_controls_show_first_and_points_on_demand(portrait: Any) -> None:
     assert collections["Controls"].is_visible
     assert not collections["Points"].is_visible and not collections["Mechanism"].is_visible
     assert {bone.name for bone in collections["Points"].bones_recursive} == set(NAMES)
-    assert {"head", *CONTROLS} <= {bone.name for bone in collections["Controls"].bones}
+    assert {"head", *HANDLES} <= {bone.name for bone in collections["Controls"].bones}
     # Blender draws dashed lines from a selected bone to its children where both are shown.
     hidden = {bone.name for bone in collections["Mechanism"].bones}
-    assert {portrait.rig.data.bones[name].parent.name for name in (*NAMES, *CONTROLS)} <= hidden
+    assert {portrait.rig.data.bones[name].parent.name for name in (*NAMES, *HANDLES)} <= hidden
 
 
 def test_no_handle_covers_a_pupil_or_the_mouth(portrait: Any) -> None:
     """Seen from the front, no face of a handle's shape lies over a pupil or over the opening of the lips."""
     points = rest(portrait)[:, :2]
     targets = [points[68], points[69], points[60:68].mean(0)]
-    for name in CONTROLS:
+    for name in HANDLES:
         bone = portrait.rig.pose.bones[name]
         mesh = bone.custom_shape.data
         corners = [bone.bone.matrix_local @ (vertex.co * bone.bone.length) for vertex in mesh.vertices]
@@ -619,13 +619,13 @@ def test_a_saved_file_has_it_all(portrait: Any) -> None:
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     loaded = bpy.context.scene.talking_portraits.active
     np.testing.assert_array_equal(posed(loaded), before)
-    assert not rig_module.missing_controls(loaded.rig)
+    assert not rig_module.missing_handles_and_sliders(loaded.rig)
 
 
 def test_names_pair_left_with_right() -> None:
-    for name, control in CONTROLS.items():
+    for name, control in HANDLES.items():
         if name.endswith(".R"):
-            other = CONTROLS[name.removesuffix(".R") + ".L"]
+            other = HANDLES[name.removesuffix(".R") + ".L"]
             assert {MIRRORED_NAMES[rig_controls.property_of(c)] for p in control.pulls for c in p.channels} == {
                 rig_controls.property_of(c) for p in other.pulls for c in p.channels
             }

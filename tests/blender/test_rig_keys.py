@@ -17,7 +17,7 @@ from blender_addon import compat, rig_keys  # noqa: E402
 from blender_addon.animation import SLIDER_GROUP, bone_path, property_path  # noqa: E402
 from blender_addon.operators.keys import KEYING_SETS  # noqa: E402
 from blender_addon.panels import menus  # noqa: E402
-from blender_addon.rig_controls import CONTROLS  # noqa: E402
+from blender_addon.rig_controls import HANDLES  # noqa: E402
 from blender_addon.sampling import sample  # noqa: E402
 
 
@@ -66,7 +66,7 @@ def test_an_expression_and_key_all_stay(portrait: Any) -> None:
     assert portrait.rig["browInnerUp"] == pytest.approx(0.9)
     made = curves(portrait)
     assert {property_path(name) for name in ARKIT_NAMES} <= paths(portrait)
-    assert {bone_path(name, "location") for name in CONTROLS} <= paths(portrait)
+    assert {bone_path(name, "location") for name in HANDLES} <= paths(portrait)
     assert {(bone_path("head", "rotation_euler"), 1), (bone_path("head", "scale"), 2)} <= set(made)
     assert bone_path("jaw_09", "location") in paths(portrait) and bone_path("jaw_10", "location") not in paths(portrait)
     assert {key.co[0] for curve in made.values() for key in curve.keyframe_points} == {1.0, 20.0}
@@ -97,7 +97,7 @@ def test_a_part_is_keyed_alone(portrait: Any, part: str) -> None:
         "HEAD": (),
     }
     assert sliders == {name for region in regions[part] for name in REGIONS[region]}
-    handles = {name for name in CONTROLS if bone_path(name, "location") in paths(portrait)}
+    handles = {name for name in HANDLES if bone_path(name, "location") in paths(portrait)}
     some = {"MOUTH": "jaw", "EYES": "gaze", "BROWS": "brow_inner.L", "CHEEKS": None, "HEAD": None}[part]
     assert (some in handles) if some else not handles
     assert (bone_path("head", "location") in paths(portrait)) == (part == "HEAD")
@@ -107,7 +107,7 @@ def test_the_parts_are_the_whole(portrait: Any) -> None:
     for name in NAMES:
         portrait.rig.pose.bones[name].location[0] = 0.01
     whole = rig_keys.channels(portrait.rig, "ALL")
-    assert len(whole) == len(set(whole)) == 52 + 3 + len(CONTROLS) + len(NAMES)
+    assert len(whole) == len(set(whole)) == 52 + 3 + len(HANDLES) + len(NAMES)
 
 
 def test_what_is_locked_or_driven_or_linked_is_told(

@@ -12,7 +12,7 @@ from portrait_shared.landmarks import GROUPS
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import rig as rig_module  # noqa: E402
-from blender_addon.rig_controls import CONTROLS, FRAME_BONE, RigFrame  # noqa: E402
+from blender_addon.rig_controls import FRAME_BONE, HANDLES, RigFrame  # noqa: E402
 from blender_addon.sampling import points_as_evaluated  # noqa: E402
 from tests.blender.test_rig_controls import inside  # noqa: E402
 
@@ -78,7 +78,7 @@ def check_handles(turned_photo: Any, told: str) -> None:
         )
     _, middle = outline(turned_photo, "gaze")
     assert np.linalg.norm(middle - points[[68, 69]].mean(0)) < 0.02 * unit, told
-    for name, control in CONTROLS.items():
+    for name, control in HANDLES.items():
         if control.rides:
             _, middle = outline(turned_photo, name)
             away = np.linalg.norm(middle - points[list(control.anchors)].mean(0))
