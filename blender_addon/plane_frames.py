@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rendered frames on the plane: file N at scene frame N, the one before held where files are missing.
 
-All of it lies in the .blend: an image sequence, which Blender plays without gaps, and where there are gaps a driver
-that holds the sequence back. Farms and other machines need no extension to render the plane.
+All of it is in the .blend: an image sequence, which Blender plays without gaps, and where there are gaps a driver that
+keeps it at the file before (see `plane_reel`). So farms and other machines render the plane without the extension.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -18,54 +16,15 @@ import numpy as np
 from portrait_shared.frame_files import frame_path
 
 from . import compat, stored_paths
+from .frame_runs import frame_runs
+from .plane_reel import Key, Reel
 
 BEFORE_ZERO_NODE: Final = "Portrait before 0"
-_NEVER = 1_048_574  # the last frame a scene can have: a sequence that starts there holds its first picture
 _WANTED_KEY: Final = "talking_portrait_wanted"
 _UNTIL_KEY: Final = "talking_portrait_until"
 _AWAY_KEY: Final = "talking_portrait_away"
 _GIVEN_SPACE_KEY: Final = "talking_portrait_given_space"
 _GIVEN_ALPHA_KEY: Final = "talking_portrait_given_alpha"
-# Blender cuts the fraction off a driven whole number. Between two frames the value must stay on the earlier one's.
-_SUBFRAME: Final = 1 / 64
-_CONSTANT, _LINEAR = 0, 1
-
-Key = tuple[float, float, int]
-"""(scene frame, what is added to the number played, interpolation)."""
-
-
-@dataclass(frozen=True)
-class Reel:
-    """How Blender plays files of one sequence.
-
-    File played = clamp(scene frame - start + 1, 0, duration) + offset, the offset being driven where there are keys.
-
-    Attributes:
-        first: number of the first frame's file, which names the sequence.
-        keys: of the driver; empty where the files have no gaps.
-    """
-
-    first: int
-    start: int
-    duration: int
-    offset: int
-    keys: tuple[Key, ...]
-
-    @classmethod
-    def of(cls, there: list[int]) -> Reel:
-        """For frames all 0 or later, or all before 0, in order."""
-        runs = _runs(there)
-        if there[0] < 0:
-            # Blender reads the sign as a part of the name, and so counts these files backwards.
-            return cls(there[0], _NEVER, 1, -there[0], tuple(_keys_of_backward(runs)))
-        first, last = there[0], there[-1]
-        if len(runs) > 1:
-            # All is driven: Blender may draw before it has evaluated the driver, and a number added to one that had
-            # moved on already would be a file that is not there.
-            return cls(first, _NEVER, 1, first, tuple(_keys_of_gaps(runs)))
-        # Starting one frame late makes the clamp at 0 the first file, so that it is held before the range instead of
-        # a file that does not exist.
-        return cls(first, first + 1 if last > first else _NEVER, max(last - first, 1), first, ())
 
 
 def show(
@@ -122,19 +81,19 @@ def put_away(node: bpy.types.ShaderNodeTexImage, sequence: bpy.types.Image, phot
 
 
 def note_wanted(node: bpy.types.ShaderNodeTexImage, numbers: Iterable[int]) -> None:
-    """Keeps which frames the plane is to play, wherever their files are."""
-    node[_WANTED_KEY] = [end for run in _runs(sorted(numbers)) for end in run]
+    """Remembers which frames the plane is to play, whether their files are there or not."""
+    node[_WANTED_KEY] = [end for run in frame_runs(sorted(numbers)) for end in run]
 
 
 def wanted(node: bpy.types.ShaderNodeTexImage, numbers: Iterable[int]) -> list[int]:
-    """Those of the frames that the plane is to play, in order; all where nobody has said which."""
+    """Those of the frames that the plane is to play, in order; all of them where none were noted."""
     ends = list(node.get(_WANTED_KEY, ()))
     asked = {n for first, last in zip(ends[::2], ends[1::2], strict=True) for n in range(first, last + 1)}
     return sorted(asked.intersection(numbers) if asked else set(numbers))
 
 
 def show_solid(node: bpy.types.ShaderNodeTexImage, frame: int) -> None:
-    """Makes active the picture that the plane shows at a frame: solid viewports draw the active one alone."""
+    """Makes the node active whose picture the plane shows at a frame: solid viewports draw that of the active one alone."""
     second, tree = _node_before_zero(node), node.id_data
     if second is not None:
         shown = second if frame < second.get(_UNTIL_KEY, 0) else node
@@ -143,7 +102,7 @@ def show_solid(node: bpy.types.ShaderNodeTexImage, frame: int) -> None:
 
 
 def forget_away(node: bpy.types.ShaderNodeTexImage) -> None:
-    """The photo is what the user wants to see."""
+    """Lets no sequence come back by itself any more: the user has chosen the photo."""
     if _AWAY_KEY in node:
         del node[_AWAY_KEY]
 
@@ -167,10 +126,10 @@ def folder_of(sequence: bpy.types.Image) -> Path:
 
 
 def make_alike(image: bpy.types.Image, photo: bpy.types.Image | None) -> None:
-    """Gives frames and live pictures the photo's colour space and alpha: their bytes mean what its bytes mean.
+    """Gives frames and live pictures the photo's colour space and alpha mode: their pixels are encoded as the photo's.
 
-    What the user has set on them since stays. A photo of floats (16 bits, EXR) is read as light, and its frames are
-    ordinary pictures of it: they keep what Blender gives to such files.
+    What the user has set on them since stays. A photo of floats (16 bits, EXR) is scene-linear while its frames are
+    ordinary sRGB files: they keep what Blender gives to such files.
     """
     if photo is None or photo == image or photo.is_float:
         return
@@ -214,36 +173,6 @@ def _sequence(first: Path, shown: bpy.types.Image | None) -> bpy.types.Image:
     image.source = "SEQUENCE"
     image.filepath = path
     return image
-
-
-def _runs(there: list[int]) -> list[tuple[int, int]]:
-    """(first, last) of each stretch without gaps."""
-    ends = [i for i, (one, other) in enumerate(pairwise(there)) if other > one + 1]
-    return [(there[a], there[b]) for a, b in zip([0, *(i + 1 for i in ends)], [*ends, len(there) - 1], strict=True)]
-
-
-def _keys_of_gaps(runs: list[tuple[int, int]]) -> Iterable[Key]:
-    for first, last in runs:
-        if last > first:
-            yield first, first + _SUBFRAME, _LINEAR
-        yield last, last + _SUBFRAME, _CONSTANT
-
-
-def _keys_of_backward(runs: list[tuple[int, int]]) -> Iterable[Key]:
-    for first, last in runs:
-        yield from _falling(first, last, -first)
-        yield last, -last, _CONSTANT
-
-
-def _falling(start: int, end: int, value: int) -> Iterable[Key]:
-    """Keys of a whole number that is `value` at frame `start` and one less at each frame up to `end`."""
-    zero = min(end, start + max(value, 0))
-    if zero > start:
-        yield start, value + 1 - _SUBFRAME, _LINEAR
-        yield zero - _SUBFRAME, value - (zero - start) + 1, _CONSTANT
-    if zero < end:
-        yield zero, value - (zero - start), _LINEAR
-        yield end - _SUBFRAME, value - (end - start) + _SUBFRAME, _CONSTANT
 
 
 def _drive_offset(node: bpy.types.ShaderNodeTexImage, keys: tuple[Key, ...], stretch: float) -> bool:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +10,9 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import GROUPS
 from portrait_shared.track import LandmarkTrack
 
-# A head that goes this far between two frames, in its own widths, or changes its size so, was cut.
+from ..frame_runs import frame_runs
+
+# A head that moves this far between two frames, in its own widths, or changes its size by this factor: a cut.
 _CUT_DISTANCE, _CUT_SIZE_RATIO = 0.6, 1.4
 _SAME_TIME_FRAMES = 1e-3
 _MOST_FRAMES = 500_000  # more than two hours at 60 frames/s
@@ -113,7 +113,7 @@ def to_scene(track: LandmarkTrack, placement: Placement, smoothing: float = 1.0)
     share = np.maximum(rows - before, 0.0)
     share[share < _SAME_TIME_FRAMES] = 0.0
     after = np.minimum(before + (share > 0), len(track) - 1)
-    share[shots[before] != shots[after]] = 0.0  # nothing lies between two shots
+    share[shots[before] != shots[after]] = 0.0  # frames of two shots are not blended
     after = np.where(share > 0, after, before)
     there = seen[before] & seen[after]
     if not there.any():
@@ -123,15 +123,12 @@ def to_scene(track: LandmarkTrack, placement: Placement, smoothing: float = 1.0)
     blended = (1 - share)[:, None, None] * points[before] + share[:, None, None] * points[after]
     new_shot = np.flatnonzero(np.diff(shots[before])) + 1
     return SceneTrack(
-        frames[there], blended[there], shots[before][there], _runs(frames[~there]), tuple(frames[new_shot].tolist())
+        frames[there],
+        blended[there],
+        shots[before][there],
+        tuple(frame_runs(frames[~there].tolist())),
+        tuple(frames[new_shot].tolist()),
     )
-
-
-def _runs(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """(first, last) of each unbroken row of numbers."""
-    rows = itertools.groupby(enumerate(int(frame) for frame in frames), key=lambda pair: pair[1] - pair[0])
-    runs = [[frame for _, frame in group] for _, group in rows]
-    return tuple((run[0], run[-1]) for run in runs)
 
 
 def _cuts(track: LandmarkTrack, points: np.ndarray, seen: np.ndarray) -> np.ndarray:

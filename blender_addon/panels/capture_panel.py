@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..operators.common import active_portrait
+from .placement import ForFace, InSequencer, InView3D
 
 
 def draw_capture(layout: bpy.types.UILayout, context: bpy.types.Context, in_sequencer: bool) -> None:
@@ -22,32 +22,21 @@ def draw_capture(layout: bpy.types.UILayout, context: bpy.types.Context, in_sequ
     column.operator("portrait.clean_keys", icon="KEYFRAME")
 
 
-class _Capture:
+class _Capture(ForFace):
     bl_label = "Capture"
     bl_order = 20
-    bl_region_type = "UI"
-    bl_category = "Portrait"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        return portrait is not None and portrait.detected_points is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_capture(self.layout, context, self.bl_space_type == "SEQUENCE_EDITOR")
 
 
-class PORTRAIT_PT_capture(_Capture, bpy.types.Panel):
+class PORTRAIT_PT_capture(InView3D, _Capture, bpy.types.Panel):
     """Performances onto the active portrait."""
 
-    bl_space_type = "VIEW_3D"
 
-
-class PORTRAIT_PT_sequencer_capture(_Capture, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_capture(InSequencer, _Capture, bpy.types.Panel):
     """Performances onto the active portrait."""
-
-    bl_space_type = "SEQUENCE_EDITOR"
 
 
 CLASSES = (PORTRAIT_PT_capture, PORTRAIT_PT_sequencer_capture)

@@ -9,6 +9,7 @@ import bpy
 
 from ..driving import mechanism, sliders, sources
 from ..operators.common import active_portrait, scene_of
+from .placement import ForRig, InSequencer, InView3D
 from .sections import draw_text
 
 _PROBLEMS_SHOWN: Final = 3
@@ -85,32 +86,21 @@ def _draw_problems(layout: bpy.types.UILayout, context: bpy.types.Context, portr
         layout.operator("portrait.check_drivers", text=f"Check Drivers{more}")
 
 
-class _Driving:
+class _Driving(ForRig):
     bl_label = "Drive from Another Rig"
     bl_order = 30
-    bl_region_type = "UI"
-    bl_category = "Portrait"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        return portrait is not None and portrait.rig is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_driving(self.layout, context)
 
 
-class PORTRAIT_PT_driving(_Driving, bpy.types.Panel):
+class PORTRAIT_PT_driving(InView3D, _Driving, bpy.types.Panel):
     """Empties, bones, vertices and shape keys that move the active portrait."""
 
-    bl_space_type = "VIEW_3D"
 
-
-class PORTRAIT_PT_sequencer_driving(_Driving, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_driving(InSequencer, _Driving, bpy.types.Panel):
     """Empties, bones, vertices and shape keys that move the active portrait."""
-
-    bl_space_type = "SEQUENCE_EDITOR"
 
 
 CLASSES = (PORTRAIT_UL_drivers, PORTRAIT_PT_driving, PORTRAIT_PT_sequencer_driving)

@@ -10,6 +10,7 @@ import bpy
 from .. import job_queue, server
 from ..operators.common import active_portrait
 from ..properties import PORTRAIT_PG_portrait
+from .placement import ForFace, InSequencer, InView3D
 from .sections import draw_text
 
 _FIRST_PHOTO_ALONE: Final = "warp"
@@ -50,34 +51,21 @@ def engine_of(portrait: PORTRAIT_PG_portrait) -> str:
     return info.default_engine if info is not None else _FIRST_PHOTO_ALONE
 
 
-class _Likeness:
+class _Likeness(ForFace):
     bl_label = "Likeness"
     bl_order = 45
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        return portrait is not None and portrait.detected_points is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_likeness(self.layout, context)
 
 
-class PORTRAIT_PT_likeness(_Likeness, bpy.types.Panel):
+class PORTRAIT_PT_likeness(InView3D, _Likeness, bpy.types.Panel):
     """Further photos and tuning, in the 3D view."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
-
-class PORTRAIT_PT_sequencer_likeness(_Likeness, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_likeness(InSequencer, _Likeness, bpy.types.Panel):
     """Further photos and tuning, in the sequencer."""
-
-    bl_space_type = "SEQUENCE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
 
 CLASSES = (PORTRAIT_UL_references, PORTRAIT_PT_likeness, PORTRAIT_PT_sequencer_likeness)

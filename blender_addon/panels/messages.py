@@ -10,6 +10,7 @@ from ..capture import jobs
 from ..operators.common import active_portrait, scene_of
 from ..problems import Fix, SceneError
 from ..properties import PORTRAIT_PG_portrait
+from .placement import InSequencer, InView3D
 from .sections import draw_text
 
 _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
@@ -149,20 +150,12 @@ class _Messages:
         draw_messages(self.layout, context)
 
 
-class PORTRAIT_PT_messages(_Messages, bpy.types.Panel):
+class PORTRAIT_PT_messages(InView3D, _Messages, bpy.types.Panel):
     """What went wrong, and what to know."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
-
-class PORTRAIT_PT_sequencer_messages(_Messages, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_messages(InSequencer, _Messages, bpy.types.Panel):
     """What went wrong, and what to know."""
-
-    bl_space_type = "SEQUENCE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
 
 CLASSES = (PORTRAIT_PT_messages, PORTRAIT_PT_sequencer_messages)

@@ -8,6 +8,7 @@ import bpy
 from .. import frame_states, live_preview
 from ..operators.common import active_portrait, portraits
 from . import sections
+from .placement import ForFace, InSequencer, InView3D
 
 
 def draw_preview(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -30,34 +31,21 @@ def draw_states(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     layout.prop(portraits(context), "show_states")
 
 
-class _Preview:
+class _Preview(ForFace):
     bl_label = "Preview and Frames"
     bl_order = 40
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        portrait = active_portrait(context)
-        return portrait is not None and portrait.detected_points is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_preview(self.layout, context)
         draw_states(self.layout, context)
 
 
-class PORTRAIT_PT_preview(_Preview, bpy.types.Panel):
+class PORTRAIT_PT_preview(InView3D, _Preview, bpy.types.Panel):
     """The live preview and the frames, in the 3D view."""
 
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
-
-class PORTRAIT_PT_sequencer_preview(_Preview, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_preview(InSequencer, _Preview, bpy.types.Panel):
     """The live preview and the frames, in the sequencer."""
-
-    bl_space_type = "SEQUENCE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
 
 CLASSES = (PORTRAIT_PT_preview, PORTRAIT_PT_sequencer_preview)

@@ -15,6 +15,7 @@ from ..operators.common import active_portrait
 from ..problems import listed
 from ..rig_controls import HANDLES_COLLECTION, POINTS_COLLECTION
 from ..rig_drivers import LIMITS_PROPERTY
+from .placement import ForRig, InSequencer, InView3D
 from .sections import draw_text
 
 _WORDS = re.compile(r"[A-Z][a-z]*")
@@ -87,19 +88,13 @@ def draw_sliders(layout: bpy.types.UILayout, context: bpy.types.Context, region:
                 row.prop(rig, f'["{name}"]', text="", slider=True)
 
 
-def _has_rig(context: bpy.types.Context) -> bool:
-    portrait = active_portrait(context)
-    return portrait is not None and portrait.rig is not None
-
-
 def _drawing_of(region: str) -> Callable[[bpy.types.Panel, bpy.types.Context], None]:
     return lambda self, context: draw_sliders(self.layout, context, region)
 
 
-def _panels(space: str, prefix: str) -> list[type[bpy.types.Panel]]:
+def _panels(place: type, prefix: str) -> list[type[bpy.types.Panel]]:
     """The section and a foldable one for each region, for one editor."""
-    where = {"bl_space_type": space, "bl_region_type": "UI", "bl_category": "Portrait"}
-    poll = classmethod(lambda cls, context: _has_rig(context))
+    bases = (place, ForRig, bpy.types.Panel)
     parent = f"PORTRAIT_PT_{prefix}rig"
     section = {
         "bl_label": "Rig",
@@ -107,10 +102,9 @@ def _panels(space: str, prefix: str) -> list[type[bpy.types.Panel]]:
         "bl_parent_id": f"PORTRAIT_PT_{prefix}portraits",
         "bl_options": {"DEFAULT_CLOSED"},
         "__doc__": "Handles, sliders and expressions of the active portrait.",
-        "poll": poll,
         "draw": lambda self, context: draw_rig(self.layout, context),
     }
-    panels = [type(parent, (bpy.types.Panel,), where | section)]
+    panels = [type(parent, bases, section)]
     for region in REGIONS:
         name = f"{parent}_{region.split()[0].lower()}"
         body = {
@@ -118,11 +112,10 @@ def _panels(space: str, prefix: str) -> list[type[bpy.types.Panel]]:
             "bl_parent_id": parent,
             "bl_options": {"DEFAULT_CLOSED"},
             "__doc__": f"Sliders: {region.lower()}.",
-            "poll": poll,
             "draw": _drawing_of(region),
         }
-        panels.append(type(name, (bpy.types.Panel,), where | body))
+        panels.append(type(name, bases, body))
     return panels
 
 
-CLASSES = (*_panels("VIEW_3D", ""), *_panels("SEQUENCE_EDITOR", "sequencer_"))
+CLASSES = (*_panels(InView3D, ""), *_panels(InSequencer, "sequencer_"))

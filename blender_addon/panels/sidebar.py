@@ -7,6 +7,7 @@ import bpy
 
 from ..operators.common import active_portrait
 from . import sections
+from .placement import InSequencer, InView3D
 
 
 class PORTRAIT_UL_portraits(bpy.types.UIList):
@@ -20,18 +21,6 @@ class PORTRAIT_UL_portraits(bpy.types.UIList):
         row.prop(item, "name", text="", emboss=False, icon="USER")
         if (icon_of_state := sections.state_icon(item)) != "NONE":
             row.label(text="", icon=icon_of_state)
-
-
-class _InView3D:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
-
-
-class _InSequencer:
-    bl_space_type = "SEQUENCE_EDITOR"
-    bl_region_type = "UI"
-    bl_category = "Portrait"
 
 
 class _Portraits:
@@ -66,27 +55,27 @@ class _Server:
         sections.draw_server(self.layout, context)
 
 
-class PORTRAIT_PT_portraits(_InView3D, _Portraits, bpy.types.Panel):
+class PORTRAIT_PT_portraits(InView3D, _Portraits, bpy.types.Panel):
     """Portraits of the scene."""
 
 
-class PORTRAIT_PT_render(_InView3D, _Render, bpy.types.Panel):
+class PORTRAIT_PT_render(InView3D, _Render, bpy.types.Panel):
     """How the active portrait is rendered."""
 
 
-class PORTRAIT_PT_server(_InView3D, _Server, bpy.types.Panel):
+class PORTRAIT_PT_server(InView3D, _Server, bpy.types.Panel):
     """The server."""
 
 
-class PORTRAIT_PT_sequencer_portraits(_InSequencer, _Portraits, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_portraits(InSequencer, _Portraits, bpy.types.Panel):
     """Portraits of the sequencer's scene."""
 
 
-class PORTRAIT_PT_sequencer_render(_InSequencer, _Render, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_render(InSequencer, _Render, bpy.types.Panel):
     """How the active portrait is rendered."""
 
 
-class PORTRAIT_PT_sequencer_strip(_InSequencer, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_strip(InSequencer, bpy.types.Panel):
     """The active strip."""
 
     bl_label = "Strip"
@@ -96,7 +85,7 @@ class PORTRAIT_PT_sequencer_strip(_InSequencer, bpy.types.Panel):
         sections.draw_strip(self.layout, context)
 
 
-class PORTRAIT_PT_sequencer_server(_InSequencer, _Server, bpy.types.Panel):
+class PORTRAIT_PT_sequencer_server(InSequencer, _Server, bpy.types.Panel):
     """The server."""
 
 
