@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from portrait_shared.landmarks import GROUPS
 
-from portrait_server.engines.warp_frame import composite, move
+from portrait_server.engines.warp_frame import aligned_draft, move
 from portrait_server.engines.warp_scene import build_scene
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.reference_mesh import mesh_near
-from portrait_server.networks.alignment import compose, crop, inverse, transform_points
+from portrait_server.networks.alignment import compose, inverse, transform_points
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
 _PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind
@@ -89,7 +89,7 @@ def draw_draft(
     moved = move(scene, goal.astype(np.float32))
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
     to_frame, side = compose(to_target, back), size - 2 * around
-    picture = crop(composite(scene, moved, matte=True), to_frame, side)
+    picture = aligned_draft(scene, moved, to_frame, side)
     positions = moved.field.positions(slice(0, size)) - around
     if moved.lent is not None:
         patch, lent = moved.lent

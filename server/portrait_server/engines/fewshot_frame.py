@@ -13,10 +13,10 @@ import torch
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.engines.levels import held, signed
 from portrait_server.engines.warp_frame import Moved, to_positions
-from portrait_server.engines.warp_scene import Scene, blend
+from portrait_server.engines.warp_scene import Scene
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.pose import between, smoothstep
-from portrait_server.networks.alignment import crop, pixel_grid
+from portrait_server.networks.alignment import pixel_grid
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
 
@@ -74,18 +74,6 @@ def unpacked(output: Output, count: int) -> list[Drawing]:
         )
         for i in range(count)
     ]  # fmt: skip
-
-
-def aligned_draft(scene: Scene, moved: Moved, matrix: np.ndarray, side: int) -> np.ndarray:
-    """The draft (side, side, 4), colours and matte, as `corpora.draft` makes it for training.
-
-    Args:
-        matrix: (2, 3) from the frame's pixels to the target's aligned frame.
-    """
-    person = crop(np.ascontiguousarray(moved.person[..., :3]), matrix, side)
-    plate = crop(np.ascontiguousarray(scene.plate[..., :3]), matrix, side)
-    alpha = crop(moved.alpha, matrix, side)
-    return np.dstack([blend(person, plate, alpha), alpha])
 
 
 def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -> Moved:

@@ -17,6 +17,7 @@ from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets, turned_towards
+from portrait_server.networks.alignment import crop
 
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
@@ -239,6 +240,18 @@ def composite(scene: Scene, moved: Moved, matte: bool) -> np.ndarray:
         elif channels == 4:
             frame[rows][..., 3] = mixed[..., 3]
     return finished(frame)
+
+
+def aligned_draft(scene: Scene, moved: Moved, matrix: np.ndarray, side: int) -> np.ndarray:
+    """The draft (side, side, 4), colours and matte, as the networks see it, in training too.
+
+    Args:
+        matrix: (2, 3) from the frame's pixels to the target's aligned frame.
+    """
+    person = crop(np.ascontiguousarray(moved.person[..., :3]), matrix, side)
+    plate = crop(np.ascontiguousarray(scene.plate[..., :3]), matrix, side)
+    alpha = crop(moved.alpha, matrix, side)
+    return np.dstack([blend(person, plate, alpha), alpha])
 
 
 def _given_back(mixed: np.ndarray, rest: np.ndarray, calm: np.ndarray) -> np.ndarray:
