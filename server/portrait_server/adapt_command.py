@@ -11,7 +11,7 @@ from portrait_shared.whole_files import check_place, write_error
 from tqdm import tqdm
 
 from portrait_server.device import DEVICES, resolve_device
-from portrait_server.tuning_process import use_half_the_cores
+from portrait_server.tuning.process import use_half_the_cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,10 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     from portrait_server.engines.fewshot_weights import find_weights
     from portrait_server.images import read_image
     from portrait_server.networks import weights_file
-    from portrait_server.networks.personal import to_file
-    from portrait_server.training.adaptation import adapt
     from portrait_server.training.checkpoints import newest_discriminator
-    from portrait_server.training.photographs import faces_of
+    from portrait_server.tuning.photographs import faces_of
+    from portrait_server.tuning.search import tune_networks
 
     name = arguments.output.name.removesuffix(".safetensors")
     path = arguments.output.with_name(f"{name}.safetensors")
@@ -76,11 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
             bar.total, bar.n = steps, step
             bar.set_postfix(score=f"{figures['score']:.4f}", landmarks=f"{figures['landmarks']:.4f}")
 
-        tuned = adapt(networks, info.checksum, faces, detector, discriminator=judge, progress=progress)
+        tuned = tune_networks(networks, info.checksum, faces, detector, discriminator=judge, progress=progress)
     finally:
         bar.close()
         detector.close()
-    to_file(tuned.personal).save(path)
+    tuned.personal.save(path)
     for figure, before in tuned.before.items():
         print(f"{figure:10} {before:8.4f} -> {tuned.after[figure]:8.4f}")
     print(f"Tuned in {tuned.step} steps." if tuned.kept else "Nothing was surely better than the networks as they are.")

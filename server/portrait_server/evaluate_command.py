@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from portrait_server.evaluation.reenactment import Judge, Trial, check_length, s
 from portrait_server.evaluation.report import Row, figures_file, table
 from portrait_server.evaluation.sheet import sheet_file, strip
 from portrait_server.evaluation.tuning import ClipTuner, personalized
-from portrait_server.tuning_process import use_half_the_cores
+from portrait_server.tuning.process import use_half_the_cores
 
 _MOST_REFERENCES = 32
 _CLIPS_ON_SHEET = 12
@@ -183,7 +182,7 @@ def _about(engine: Engine, device: str, asked: argparse.Namespace, tuner: ClipTu
         "references": asked.references,
         "most_frames": asked.frames,
         "personal": asked.personal.name if asked.personal else None,
-        "tunings": [dataclasses.asdict(tuning) for tuning in tuner.tunings] if tuner else [],
+        "tunings": tuner.tunings if tuner else [],
     }
 
 

@@ -19,7 +19,7 @@ from portrait_server.budgets import Ledger
 from portrait_server.images import eight_bit
 from portrait_server.result_queue import ResultQueue, Update
 from portrait_server.sessions import Session
-from portrait_server.tuning_process import Failure, TuningStep, tune
+from portrait_server.tuning.process import Failure, TuningStep, tune
 from portrait_server.workers import Workers
 
 log = logging.getLogger(__name__)

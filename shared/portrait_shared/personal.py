@@ -65,11 +65,11 @@ class TunedPerson:
 
     Attributes:
         personal: what to render with.
-        kept: whether anything was better than no tuning; else `personal` changes next to nothing.
-        step: after which what was kept.
-        before, after: held-out figures: mean absolute errors from 0 to 1 of `picture`, `face`, `mouth` and `eyes`,
-            `score`, the mean of these, `structure`, 1 − SSIM, and `landmarks`, an error in sides of the frame; `psnr`
-            in decibels.
+        kept: whether any tuned state was surely better than none; else `personal` changes next to nothing.
+        step: after how many steps that state was reached; 0 where none was kept.
+        before, after: figures of the untuned networks and of what is kept, by samples that had no part in choosing it:
+            mean absolute errors from 0 to 1 of `picture`, `face`, `mouth` and `eyes`, `score`, the mean of these,
+            `structure`, 1 − SSIM, and `landmarks`, an error in sides of the frame; `psnr` in decibels.
     """
 
     personal: PersonalFile

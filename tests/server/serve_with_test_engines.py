@@ -69,11 +69,11 @@ class UnmeasurableEngine(PaintEngine):
 
 def shorten_tuning() -> None:
     """Tunes with less effort, for tests that compare what comes of it."""
-    from portrait_server.training import adaptation, tuning_samples
+    from portrait_server.tuning import samples, search
 
-    effort = adaptation.Effort(steps=16, batch_size=2, rate=5e-3, measure_every=8, measured=4)
-    adaptation.adapt = functools.partial(adaptation.adapt, effort=effort)
-    tuning_samples._LEAST_SAMPLES = 16
+    effort = search.Effort(steps=16, batch_size=2, rate=5e-3, measure_every=8, measured=4)
+    search.tune_networks = functools.partial(search.tune_networks, effort=effort)
+    samples._LEAST_SAMPLES = 16
 
 
 if os.environ.get("TALKING_PORTRAITS_TEST_ENGINES_ALONE"):  # loading the real ones is most of a start

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
@@ -19,27 +18,6 @@ from portrait_server.loaded_engines import Tunable, tunable
 
 if TYPE_CHECKING:
     from portrait_server.corpora.shards import Face
-
-
-@dataclass(frozen=True)
-class ClipTuning:
-    """How the tuning to one clip went.
-
-    Attributes:
-        references: reference frames of the clip.
-        photographs: those of them in which the face was found, of which the tuning is.
-        kept, step, before, after: as `training.adaptation.Tuned`.
-        seconds: it took.
-    """
-
-    clip: str
-    references: int
-    photographs: int
-    seconds: float
-    kept: bool
-    step: int
-    before: dict[str, float]
-    after: dict[str, float]
 
 
 def personalized(engine: Engine, file: Path) -> Engine:
@@ -55,12 +33,13 @@ class ClipTuner:
     """Tunes an engine to clips, by nothing but the frames that are its references.
 
     Attributes:
-        tunings: how each went.
+        tunings: how each went, for the report: to which ``clip``, by how many ``references``, in how many of which,
+            ``photographs``, the face was found, how many ``seconds`` it took, and the fields of `TunedPerson`.
     """
 
     def __init__(self, engine: Engine, detector: Detector) -> None:
         """Raises: PortraitError: UNKNOWN_ENGINE for an engine that cannot be tuned."""
-        self.tunings: list[ClipTuning] = []
+        self.tunings: list[dict[str, Any]] = []
         self._engine: Tunable = tunable(engine)
         self._detector = detector
 
@@ -70,8 +49,7 @@ class ClipTuner:
         Raises:
             PortraitError: NO_FACE where the detector finds one in none of the frames.
         """
-        from portrait_server.networks.personal import to_file
-        from portrait_server.training.adaptation import adapt
+        from portrait_server.tuning.search import tune_networks
 
         started = time.perf_counter()
         faces = [face for number in reference_numbers(len(clip), references) for face in self._found(clip, number)]
@@ -80,24 +58,24 @@ class ClipTuner:
                 ErrorCode.NO_FACE, f"No reference frame of {clip.name} can be tuned to: no face was found in them.",
                 "Use larger frames, or leave out --tuned.",
             )  # fmt: skip
-        tuned = adapt(self._engine.networks, self._engine.checksum, faces, self._detector)
+        tuned = tune_networks(self._engine.networks, self._engine.checksum, faces, self._detector)
         self.tunings.append(
-            ClipTuning(
-                clip.name,
-                references,
-                len(faces),
-                time.perf_counter() - started,
-                tuned.kept,
-                tuned.step,
-                tuned.before,
-                tuned.after,
-            )
+            {
+                "clip": clip.name,
+                "references": references,
+                "photographs": len(faces),
+                "seconds": time.perf_counter() - started,
+                "kept": tuned.kept,
+                "step": tuned.step,
+                "before": tuned.before,
+                "after": tuned.after,
+            }
         )
-        return self._engine.personalized(to_file(tuned.personal))
+        return self._engine.personalized(tuned.personal)
 
     def _found(self, clip: Clip, number: int) -> list[Face]:
         """The frame's face, where the detector finds one."""
-        from portrait_server.training.photographs import faces_of
+        from portrait_server.tuning.photographs import faces_of
 
         try:
             return faces_of([(f"frame {number + 1} of {clip.name}", clip.frames[number])], self._detector)

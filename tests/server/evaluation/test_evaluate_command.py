@@ -26,7 +26,7 @@ from portrait_server.evaluation.report import COLUMNS
 from portrait_server.images import read_image
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import build
-from portrait_server.training import adaptation
+from portrait_server.tuning import search
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PERSONAL_FORMAT
 from portrait_shared.track import LandmarkTrack
@@ -173,8 +173,8 @@ def test_tuning_to_each_clip_by_its_references(
             parameter += 0.02 * torch.randn_like(parameter)
     weights_file.save(tmp_path / "tiny.safetensors", networks, step=0, licence="CC0-1.0")
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "tiny.safetensors"))
-    effort = adaptation.Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=4)
-    monkeypatch.setattr(adaptation, "adapt", functools.partial(adaptation.adapt, effort=effort))
+    effort = search.Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=4)
+    monkeypatch.setattr(search, "tune_networks", functools.partial(search.tune_networks, effort=effort))
     words = (save_clip(clip), "--output", tmp_path, "--references", "1,2", "--engine", "fewshot")
     found = evaluate(*words, "--tuned")
     assert [(row["references"], row["tuned"], row["frames"]) for row in found["clips"]] == [

@@ -9,8 +9,8 @@ import torch
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
-from portrait_server.training.landmark_check import landmark_errors
-from portrait_server.training.tuning_samples import aligned_face
+from portrait_server.tuning.landmark_check import landmark_errors
+from portrait_server.tuning.samples import aligned_face
 
 SIDE = 128
 

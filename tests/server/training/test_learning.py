@@ -17,13 +17,13 @@ from portrait_server.detectors.base import Detector
 from portrait_server.networks.configurations import Networks, build
 from portrait_server.networks.personal import apply_personal, from_file, to_file
 from portrait_server.networks.regions import head
-from portrait_server.training.adaptation import Effort, adapt
 from portrait_server.training.batch import Batch
 from portrait_server.training.learner import Learner, references_of
 from portrait_server.training.measurement import HeldOut
-from portrait_server.training.tuned_networks import TunedNetworks
-from portrait_server.training.tuning_guard import NO_WORSE, Measured, surely_better
-from portrait_server.training.tuning_samples import Copies, aligned_face, person_corpora
+from portrait_server.tuning.guard import NO_WORSE, Measured, surely_better
+from portrait_server.tuning.samples import Copies, aligned_face, person_corpora
+from portrait_server.tuning.search import Effort, tune_networks
+from portrait_server.tuning.tuned_networks import TunedNetworks
 from portrait_shared.errors import ErrorCode, PortraitError
 
 CPU = torch.device("cpu")
@@ -58,8 +58,10 @@ def _drawn(networks: Networks, style: torch.Tensor, batch: Batch) -> torch.Tenso
 def test_tuning_that_makes_things_worse_is_not_kept(face: Face, detector: Detector) -> None:
     torch.manual_seed(1)
     networks = build("tiny-portrait").eval()
-    tuned = adapt(networks, CHECKSUM, [face], detector, effort=Effort(steps=6, measure_every=2, rate=50.0, measured=4))
-    assert not tuned.kept and tuned.after == tuned.before and tuned.personal.changes == {}
+    tuned = tune_networks(
+        networks, CHECKSUM, [face], detector, effort=Effort(steps=6, measure_every=2, rate=50.0, measured=4)
+    )
+    assert not tuned.kept and tuned.after == tuned.before and from_file(tuned.personal).changes == {}
 
 
 def test_the_paper_s_tuning_asks_the_discriminator(face: Face, detector: Detector) -> None:
@@ -68,11 +70,11 @@ def test_the_paper_s_tuning_asks_the_discriminator(face: Face, detector: Detecto
     judge = networks.new_discriminator(3)
     people = judge.people.detach().clone()
     effort = Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=4)
-    plain = adapt(networks, CHECKSUM, [face], detector, effort=effort)
-    judged = adapt(networks, CHECKSUM, [face], detector, effort=effort, discriminator=judge)
+    plain = tune_networks(networks, CHECKSUM, [face], detector, effort=effort)
+    judged = tune_networks(networks, CHECKSUM, [face], detector, effort=effort, discriminator=judge)
     assert torch.equal(judge.people, people)
     assert plain.kept and judged.kept
-    assert not torch.equal(judged.personal.style, plain.personal.style)
+    assert not torch.equal(from_file(judged.personal).style, from_file(plain.personal).style)
 
 
 def _grey_faces(face: Face, count: int) -> list[Face]:
@@ -123,18 +125,18 @@ def test_tuning_never_learns_from_what_it_is_measured_by(
     monkeypatch.setattr(TunedNetworks, "draw", drawing)
     torch.manual_seed(1)
     effort = Effort(steps=6, batch_size=4, measure_every=3, measured=4)
-    adapt(build("tiny-portrait").eval(), CHECKSUM, _grey_faces(face, 5), detector, effort=effort)
+    tune_networks(build("tiny-portrait").eval(), CHECKSUM, _grey_faces(face, 5), detector, effort=effort)
     assert seen == {"learnt": {0, 2, 3, 4}, "measured": {1}}
 
 
 def test_cancelled_and_too_many(face: Face, detector: Detector) -> None:
     networks = build("tiny-portrait").eval()
     with pytest.raises(PortraitError) as raised:
-        adapt(networks, CHECKSUM, [face], detector, cancelled=lambda: True, effort=Effort(measured=2))
+        tune_networks(networks, CHECKSUM, [face], detector, cancelled=lambda: True, effort=Effort(measured=2))
     assert raised.value.code == ErrorCode.CANCELLED
     for faces in ([], [face] * 33):
         with pytest.raises(PortraitError) as raised:
-            adapt(networks, CHECKSUM, faces, detector)
+            tune_networks(networks, CHECKSUM, faces, detector)
         assert raised.value.code == ErrorCode.BAD_IMAGE
 
 
@@ -198,12 +200,12 @@ def test_what_helps_the_photograph_alone_is_not_kept(
     picture = torch.from_numpy(aligned_face(face, 64)[0]).permute(2, 0, 1).float() / 255
     with monkeypatch.context() as patch:
         _drawing_when_tuned(patch, networks, lambda batch: batch.target)
-        assert adapt(networks, CHECKSUM, [face], detector, effort=_FEW).kept
+        assert tune_networks(networks, CHECKSUM, [face], detector, effort=_FEW).kept
     copying = build("tiny-portrait").eval()  # which draws the copies well: the photograph is nearer to none of them
     with monkeypatch.context() as patch:
         _drawing_when_tuned(patch, copying, lambda batch: picture.expand_as(batch.target))
-        tuned = adapt(copying, CHECKSUM, [face], detector, effort=_FEW)
-    assert not tuned.kept and tuned.after == tuned.before and tuned.personal.changes == {}
+        tuned = tune_networks(copying, CHECKSUM, [face], detector, effort=_FEW)
+    assert not tuned.kept and tuned.after == tuned.before and from_file(tuned.personal).changes == {}
 
 
 def test_samples_that_had_no_say_in_the_choice_must_agree(
@@ -218,8 +220,8 @@ def test_samples_that_had_no_say_in_the_choice_must_agree(
             lambda batch: batch.target if any(torch.equal(batch.target, known.target) for known in seen)
             else 1 - batch.target,
         )  # fmt: skip
-        tuned = adapt(networks, CHECKSUM, [face], detector, effort=_FEW)
-    assert not tuned.kept and tuned.step == 0 and tuned.personal.changes == {}
+        tuned = tune_networks(networks, CHECKSUM, [face], detector, effort=_FEW)
+    assert not tuned.kept and tuned.step == 0 and from_file(tuned.personal).changes == {}
 
 
 def test_less_of_what_was_learnt_is_kept_where_all_is_too_much(face: Face, detector: Detector) -> None:
@@ -267,7 +269,7 @@ def test_networks_that_draw_nothing_finite_are_refused(face: Face, detector: Det
         for parameter in networks.generator.parameters():
             parameter.fill_(torch.nan)
     with pytest.raises(PortraitError, match="nothing finite") as raised:
-        adapt(networks, CHECKSUM, [face], detector, effort=Effort(measured=2))
+        tune_networks(networks, CHECKSUM, [face], detector, effort=Effort(measured=2))
     assert raised.value.code == ErrorCode.BAD_WEIGHTS
 
 

@@ -21,14 +21,14 @@ from portrait_server.corpora.videos import TalkingVideos
 from portrait_server.detectors.base import Detector
 from portrait_server.geometry.reference_mesh import mesh_near
 from portrait_server.networks.configurations import Networks, build
-from portrait_server.networks.personal import apply_personal, from_file, to_file
-from portrait_server.training import tuning_samples
-from portrait_server.training.adaptation import Effort, adapt
+from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.training.batch import Batch
 from portrait_server.training.learner import Learner, references_of
 from portrait_server.training.measurement import HeldOut
-from portrait_server.training.tuning_guard import NO_WORSE
-from portrait_server.training.tuning_samples import Person
+from portrait_server.tuning import samples as tuning_samples
+from portrait_server.tuning.guard import NO_WORSE
+from portrait_server.tuning.samples import Person
+from portrait_server.tuning.search import Effort, tune_networks
 
 CPU = torch.device("cpu")
 CHECKSUM = "0" * 64
@@ -119,13 +119,13 @@ def test_tuning_to_one_picture_improves_unseen_frames(
     effort = Effort(steps=24, batch_size=2, rank=4, rate=5e-3, measure_every=24, measured=4)
     seen: list[int] = []
     progress = lambda step, steps, figures: seen.append(step)  # noqa: E731
-    tuned = adapt(networks, CHECKSUM, photograph, detector, effort=effort, progress=progress)
+    tuned = tune_networks(networks, CHECKSUM, photograph, detector, effort=effort, progress=progress)
     assert seen[0] == 0 and seen[-1] <= 24
     assert tuned.kept and tuned.after["score"] < tuned.before["score"]
     assert all(tuned.after[name] <= tuned.before[name] + noise for name, noise in NO_WORSE.items())
     assert all(torch.equal(tensor, weights[name]) for name, tensor in networks.state_dict().items())
 
-    personal = from_file(to_file(tuned.personal))
+    personal = from_file(tuned.personal)
     mine = apply_personal(networks, personal, CHECKSUM)
 
     def tuned_picture(batch: Batch) -> torch.Tensor:

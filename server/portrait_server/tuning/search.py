@@ -14,6 +14,7 @@ from typing import Final
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import TunedPerson
 
 from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.sample import Corpus
@@ -21,11 +22,11 @@ from portrait_server.corpora.shards import Face
 from portrait_server.detectors.base import Detector
 from portrait_server.networks.configurations import Networks
 from portrait_server.networks.discriminator import ProjectionDiscriminator
-from portrait_server.networks.personal import Personal
+from portrait_server.networks.personal import Personal, to_file
 from portrait_server.training.batch import Batch
-from portrait_server.training.tuned_networks import TunedNetworks
-from portrait_server.training.tuning_guard import HeldOutPerson, Measured, surely_better
-from portrait_server.training.tuning_samples import person_corpora
+from portrait_server.tuning.guard import HeldOutPerson, Measured, surely_better
+from portrait_server.tuning.samples import person_corpora
+from portrait_server.tuning.tuned_networks import TunedNetworks
 
 MOST_PHOTOS: Final = 32
 _STRENGTHS: Final = (1.0, 0.5, 0.25)  # shares of what has been learnt that are tried
@@ -55,25 +56,7 @@ class Effort:
 DEFAULT_EFFORT: Final = Effort()
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """What came of it.
-
-    Attributes:
-        personal: what to save; where nothing was surely better, P ê and no changes at all.
-        before, after: figures (`tuning_guard.Measured.figures`) of the untouched networks and of what is kept, by
-            samples that had no part in choosing it.
-        kept: whether any tuned state was better than none. step: the one that was kept.
-    """
-
-    personal: Personal
-    before: dict[str, float]
-    after: dict[str, float]
-    kept: bool
-    step: int
-
-
-def adapt(
+def tune_networks(
     networks: Networks,
     checksum: str,
     faces: Sequence[Face],
@@ -83,7 +66,7 @@ def adapt(
     effort: Effort = DEFAULT_EFFORT,
     progress: Callable[[int, int, dict[str, float]], None] = lambda step, steps, figures: None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Tuned:
+) -> TunedPerson:
     """Tunes networks to one person; they themselves stay as they are.
 
     Args:
@@ -166,12 +149,12 @@ class _Search:
                 self.best, self.waited = (self._tuning.personal(self._checksum), step, found), 0
         return True
 
-    def nothing(self, before: Measured) -> Tuned:
+    def nothing(self, before: Measured) -> TunedPerson:
         """That the networks stay as they are."""
-        return Tuned(self._untuned, before.figures(), before.figures(), False, 0)
+        return TunedPerson(to_file(self._untuned), False, 0, before.figures(), before.figures())
 
 
-def _confirmed(tuning: TunedNetworks, search: _Search, held_out: HeldOutPerson) -> Tuned:
+def _confirmed(tuning: TunedNetworks, search: _Search, held_out: HeldOutPerson) -> TunedPerson:
     """What was found, if samples that had no say in it agree."""
     personal, step, _ = search.best
     tuning.blend(0.0)
@@ -179,7 +162,7 @@ def _confirmed(tuning: TunedNetworks, search: _Search, held_out: HeldOutPerson) 
     tuning.restore(personal)
     after = held_out.measure(tuning.draw)
     if after.is_finite() and surely_better(before, after):
-        return Tuned(personal, before.figures(), after.figures(), True, step)
+        return TunedPerson(to_file(personal), True, step, before.figures(), after.figures())
     return search.nothing(before)
 
 

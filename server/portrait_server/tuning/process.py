@@ -91,9 +91,8 @@ def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device
     from portrait_server.detectors.registry import create_detector
     from portrait_server.engines.fewshot_weights import find_weights
     from portrait_server.networks import weights_file
-    from portrait_server.networks.personal import to_file
-    from portrait_server.training.adaptation import adapt
-    from portrait_server.training.photographs import faces_of
+    from portrait_server.tuning.photographs import faces_of
+    from portrait_server.tuning.search import tune_networks
 
     networks, info = weights_file.load(find_weights(), device)
     if info.checksum != checksum:
@@ -113,10 +112,9 @@ def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device
     detector = create_detector("mediapipe")
     try:
         faces = faces_of(((f"photo {number}", image) for number, image in enumerate(images, 1)), detector)
-        tuned = adapt(
+        return tune_networks(
             networks, checksum, faces, detector,
             progress=progress, cancelled=lambda: server is not None and not server.is_alive(),
         )  # fmt: skip
     finally:
         detector.close()
-    return TunedPerson(to_file(tuned.personal), tuned.kept, tuned.step, tuned.before, tuned.after)

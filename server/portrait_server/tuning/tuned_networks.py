@@ -21,7 +21,7 @@ from portrait_server.training.configuration import Regions, Weights
 from portrait_server.training.learner import frozen, references_of
 from portrait_server.training.objective import adversarial_terms, reconstruction_terms, total
 from portrait_server.training.precision import autocast
-from portrait_server.training.tuning_samples import aligned_face
+from portrait_server.tuning.samples import aligned_face
 
 _WEIGHTS: Final = Weights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
 _JUDGED: Final = Weights(adversarial=0.01, feature_matching=0.5)
@@ -43,7 +43,7 @@ class TunedNetworks:
         rate: float,
         seed: int,
     ) -> None:
-        """Args: faces, discriminator: as `adaptation.adapt`; rank: of the changes; rate: Adam's."""
+        """Args: faces, discriminator: as `search.tune_networks`; rank: of the changes; rate: Adam's."""
         torch.manual_seed(seed)
         self._networks = copy.deepcopy(networks).requires_grad_(False).eval()
         self._generator = self._networks.generator

@@ -17,8 +17,8 @@ from portrait_server.corpora.sample import Corpus
 from portrait_server.detectors.base import Detector
 from portrait_server.evaluation.metrics import ssim
 from portrait_server.training.batch import Batch
-from portrait_server.training.landmark_check import landmark_errors
 from portrait_server.training.measurement import Drawing, errors
+from portrait_server.tuning.landmark_check import landmark_errors
 
 _ROUNDING = 1e-6  # errors from 0 to 1: what another order of summing may change
 _DETECTOR_NOISE = 1e-4  # sides of the frame: how far the error of 16 pictures moves that nobody could tell apart
