@@ -120,7 +120,7 @@ class TuneJob(Job):
                 told = now
                 post((now, tuning.step / tuning.steps if tuning.steps else 0.0))
 
-        tuned = client.adapt(self._photos, engine=self._engine).result(progress, cancelled)
+        tuned = client.tune(self._photos, engine=self._engine).result(progress, cancelled)
         if tuned.kept:
             tuned.personal.save(self._file)  # before anybody is told: minutes of work are not lost to a closed file
         post(tuned)

@@ -24,7 +24,7 @@ from portrait_server.evaluation.dlib_faces import DlibFaces, why_missing
 from portrait_server.evaluation.reenactment import Judge, Trial, check_length, scored_numbers
 from portrait_server.evaluation.report import Row, figures_file, table
 from portrait_server.evaluation.sheet import sheet_file, strip
-from portrait_server.evaluation.tuning import ClipTuner, personalized
+from portrait_server.evaluation.tuning import ClipTuner, tuned_by
 from portrait_server.tuning.process import use_half_the_cores
 
 _MOST_REFERENCES = 32
@@ -110,7 +110,7 @@ def _ways(engine: Engine, personal: Path | None, tuner: ClipTuner | None) -> dic
     """Feed-forward, and tuned where that is asked for."""
     ways: dict[bool, EngineFor] = {False: lambda clip, count: engine}
     if personal is not None:
-        tuned = personalized(engine, personal)
+        tuned = tuned_by(engine, personal)
         ways[True] = lambda clip, count: tuned
     elif tuner is not None:
         ways[True] = tuner.tuned

@@ -32,7 +32,7 @@ class Tunable(Protocol):
     networks: Any
     checksum: str
 
-    def personalized(self, file: PersonalFile) -> Engine:
+    def tuned(self, file: PersonalFile) -> Engine:
         """This engine with a person's tuning applied; itself is left as it was."""
 
 
@@ -91,7 +91,7 @@ class LoadedEngines:
             tunable(self._engines[name])
         return self._engines[name]
 
-    def personalized(self, engine: Engine, file: PersonalFile) -> Engine:
+    def tuned(self, engine: Engine, file: PersonalFile) -> Engine:
         """An engine tuned by a file. Called by the engine's thread alone.
 
         Raises:
@@ -100,5 +100,5 @@ class LoadedEngines:
         key = f"{engine.fingerprint} {file.digest}"
         if self._newest_tuned is None or self._newest_tuned[0] != key:
             # One is kept for the next portrait of the person; the others live as long as their portraits.
-            self._newest_tuned = key, tunable(engine).personalized(file)
+            self._newest_tuned = key, tunable(engine).tuned(file)
         return self._newest_tuned[1]

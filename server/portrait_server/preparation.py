@@ -100,7 +100,7 @@ class Preparation:
             if personal is None:
                 portrait = Portrait(portrait_id, engine, engine.prepare(references), size, images[0].dtype)
             else:
-                tuned = self._engines.personalized(engine, personal)
+                tuned = self._engines.tuned(engine, personal)
                 value = tuned.prepare(references)
                 portrait = Portrait(
                     portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).networks)

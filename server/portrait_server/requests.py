@@ -10,8 +10,6 @@ from typing import Any, Final
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import (
-    Adapt,
-    Adapted,
     AskStats,
     Cancel,
     Credit,
@@ -29,6 +27,8 @@ from portrait_shared.messages import (
     Shutdown,
     Stats,
     Stopping,
+    Tune,
+    Tuned,
     Welcome,
 )
 from portrait_shared.personal import TunedPerson
@@ -79,7 +79,7 @@ class Requests:
             Shutdown: self._shutdown,
             OfferReference: uploads.offer_reference,
             OfferPersonal: uploads.offer_personal,
-            Adapt: self._adapt,
+            Tune: self._tune,
             ReadPicture: uploads.read_picture,
             Detect: preparation.detect,
             Prepare: preparation.prepare,
@@ -97,7 +97,7 @@ class Requests:
         handler = self._handlers.get(type(message))
         if handler is None:
             raise bad_message(f"A client does not send `{message.type}`.")
-        if isinstance(message, (OfferReference, OfferPersonal, ReadPicture, Adapt, Detect, Prepare, Render)):
+        if isinstance(message, (OfferReference, OfferPersonal, ReadPicture, Tune, Detect, Prepare, Render)):
             if self.stopping:
                 raise stopping_error()
             if session.pending >= MAX_PENDING:
@@ -113,10 +113,10 @@ class Requests:
             tuple(detector_names()), default_detector_name(), self._log_file,
         )  # fmt: skip
 
-    def adapted(self, request: int, tuned: TunedPerson) -> Adapted:
-        """The answer to `Adapt`. The file is kept, so that the client need not send it back to use it."""
+    def tuned(self, request: int, tuned: TunedPerson) -> Tuned:
+        """The answer to `Tune`. The file is kept, so that the client need not send it back to use it."""
         self._uploads.keep(tuned.personal)
-        return Adapted(request, tuned.kept, tuned.step, tuned.before, tuned.after, tuned.personal.content)
+        return Tuned.of(request, tuned)
 
     def stop(self) -> None:
         """Refuses new work from now on."""
@@ -153,7 +153,7 @@ class Requests:
         self.stop()
         return Stopping(message.request)
 
-    def _adapt(self, session: Session, message: Adapt) -> Answer:
+    def _tune(self, session: Session, message: Tune) -> Answer:
         engine = tunable(self._engines.get(message.engine, tuned=True))
         images = [self._uploads.image(digest) for digest in message.references]
         return Progress(message.request, "queued", self._tunings.add(session, message.request, images, engine.checksum))

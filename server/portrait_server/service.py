@@ -220,7 +220,7 @@ class Service:
         if result.error is not None:
             self._send(task.session, Error.of(task.request, result.error))
         elif result.value is not None:
-            self._send(task.session, self._requests.adapted(task.request, result.value))
+            self._send(task.session, self._requests.tuned(task.request, result.value))
 
     # The end
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import multiprocessing
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Final
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import AdaptProgress, Progress
+from portrait_shared.messages import Progress, TuningProgress
 from portrait_shared.personal import TunedPerson
 from portrait_shared.private_folders import PrivateFolder
 
@@ -19,7 +20,7 @@ from portrait_server.budgets import Ledger
 from portrait_server.images import eight_bit
 from portrait_server.result_queue import ResultQueue, Update
 from portrait_server.sessions import Session
-from portrait_server.tuning.process import Failure, TuningStep, tune
+from portrait_server.tuning.process import Failure, tune
 from portrait_server.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -101,10 +102,8 @@ class TuningTask:
                 if said.details:
                     log.error("Tuning failed: %s", said.details)
                 raise PortraitError(ErrorCode(said.code), said.message, said.remedy)
-            assert isinstance(said, TuningStep)
-            self._results.put(
-                Update(self.session, AdaptProgress(self.request, said.step, said.steps, said.score, said.seconds_left))
-            )
+            assert isinstance(said, TuningProgress)
+            self._results.put(Update(self.session, dataclasses.replace(said, request=self.request)))
         return None
 
 

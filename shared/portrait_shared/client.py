@@ -123,7 +123,7 @@ class Client(Conversation):
         """
         return self._detect(ReferenceImage(image), detector, face)
 
-    def adapt(self, photos: Sequence[ReferenceImage], *, engine: str | None = None) -> Tuning:
+    def tune(self, photos: Sequence[ReferenceImage], *, engine: str | None = None) -> Tuning:
         """Tunes an engine to the person on some photos: minutes on a CPU, one tuning after another.
 
         Args:
@@ -151,7 +151,7 @@ class Client(Conversation):
         Args:
             references: 1 to 32; the first one's pixel frame is the portrait's, and frames have as many bits as it has.
             engine: the server's default where None, or with `personal` the engine that can be tuned.
-            personal: what `adapt`, or `portrait adapt`, has made.
+            personal: what `tune`, or `portrait adapt`, has made.
 
         Raises:
             PortraitError: UNKNOWN_ENGINE, BAD_POINTS, BAD_IMAGE, BAD_WEIGHTS, and those of `detect`.

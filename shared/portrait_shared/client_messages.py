@@ -103,8 +103,8 @@ class OfferPersonal(Message, kind="personal"):
 
 
 @dataclass(frozen=True, eq=False)
-class Adapt(Message, kind="adapt"):
-    """Asks for tuning to the person on 1 to 32 references. Answered by `AdaptProgress` and `Adapted`."""
+class Tune(Message, kind="adapt"):
+    """Asks for tuning to the person on 1 to 32 references. Answered by `TuningProgress` and `Tuned`."""
 
     engine: str | None = checked(optional(name))
     references: tuple[str, ...] = checked(listing(digest, 1, MAX_REFERENCES))

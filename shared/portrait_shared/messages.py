@@ -6,7 +6,6 @@ from __future__ import annotations
 from portrait_shared.client_messages import (
     MAX_FRAMES,
     MAX_WINDOW,
-    Adapt,
     AskStats,
     Cancel,
     Credit,
@@ -19,11 +18,10 @@ from portrait_shared.client_messages import (
     ReadPicture,
     Render,
     Shutdown,
+    Tune,
 )
 from portrait_shared.message import TYPES, Message, decode
 from portrait_shared.server_messages import (
-    Adapted,
-    AdaptProgress,
     Detected,
     Done,
     Echoed,
@@ -36,6 +34,8 @@ from portrait_shared.server_messages import (
     RenderedFrame,
     Stats,
     Stopping,
+    Tuned,
+    TuningProgress,
     Welcome,
 )
 
@@ -43,9 +43,6 @@ __all__ = [
     "MAX_FRAMES",
     "MAX_WINDOW",
     "TYPES",
-    "Adapt",
-    "AdaptProgress",
-    "Adapted",
     "AskStats",
     "Cancel",
     "Credit",
@@ -71,6 +68,9 @@ __all__ = [
     "Shutdown",
     "Stats",
     "Stopping",
+    "Tune",
+    "Tuned",
+    "TuningProgress",
     "Welcome",
     "decode",
 ]

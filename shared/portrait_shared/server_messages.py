@@ -30,7 +30,7 @@ from portrait_shared.fields import (
     whole,
 )
 from portrait_shared.message import LANDMARKS, PIXELS, Message
-from portrait_shared.personal import MAX_PERSONAL_BYTES
+from portrait_shared.personal import MAX_PERSONAL_BYTES, PersonalFile, TunedPerson
 from portrait_shared.protocol import bad_message
 
 _PNG = Blob(nullable=True)
@@ -100,7 +100,7 @@ class Progress(Message, kind="progress"):
 
 
 @dataclass(frozen=True, eq=False)
-class AdaptProgress(Message, kind="adapt_progress"):
+class TuningProgress(Message, kind="adapt_progress"):
     """How far tuning has come.
 
     Attributes:
@@ -116,21 +116,21 @@ class AdaptProgress(Message, kind="adapt_progress"):
 
 
 @dataclass(frozen=True, eq=False)
-class Adapted(Message, kind="adapted"):
-    """Answers `Adapt`.
-
-    Attributes:
-        kept: whether anything was better than no tuning; else the content changes next to nothing.
-        step: after which what was kept.
-        before, after: held-out figures.
-        content: the personal file.
-    """
+class Tuned(Message, kind="adapted"):
+    """Answers `Tune` with the fields of a `TunedPerson`, whose personal file is the `content`."""
 
     kept: bool = checked(flag)
     step: int = checked(whole(0, 1_000_000))
     before: Mapping[str, float] = checked(_figures)
     after: Mapping[str, float] = checked(_figures)
     content: bytes | memoryview = checked(Blob(limit=MAX_PERSONAL_BYTES))
+
+    @classmethod
+    def of(cls, request: int, tuned: TunedPerson) -> Tuned:
+        return cls(request, tuned.kept, tuned.step, tuned.before, tuned.after, tuned.personal.content)
+
+    def as_result(self) -> TunedPerson:
+        return TunedPerson(PersonalFile(bytes(self.content)), self.kept, self.step, self.before, self.after)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from typing import Final
 
 from portrait_shared.conversation import Conversation
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Adapt, Adapted, AdaptProgress, Done, Message
-from portrait_shared.personal import PersonalFile, TunedPerson
+from portrait_shared.messages import Done, Message, Tune, Tuned, TuningProgress
+from portrait_shared.personal import TunedPerson
 from portrait_shared.references import ReferenceImage
 from portrait_shared.remote_job import RemoteJob
 
@@ -17,7 +17,7 @@ _WAIT_SECONDS: Final = 0.2
 
 
 class Tuning(RemoteJob[TunedPerson]):
-    """One tuning to a person. Made by `Client.adapt`; begins with the first `next` or `result`.
+    """One tuning to a person. Made by `Client.tune`; begins with the first `next` or `result`.
 
     Attributes:
         step: how many steps are done.
@@ -78,13 +78,12 @@ class Tuning(RemoteJob[TunedPerson]):
         return self._tuned
 
     def _receive(self, message: Message) -> None:
-        if isinstance(message, AdaptProgress):
+        if isinstance(message, TuningProgress):
             self.state = "running"
             self.step, self.steps, self.score = message.step, message.steps, message.score
             self.seconds_left = message.seconds_left
-        elif isinstance(message, Adapted):
-            personal = PersonalFile(bytes(message.content))
-            self._tuned = TunedPerson(personal, message.kept, message.step, message.before, message.after)
+        elif isinstance(message, Tuned):
+            self._tuned = message.as_result()
         elif isinstance(message, Done):
             self._error = PortraitError(ErrorCode.CANCELLED, "The server ended the tuning.", "Tune again.")
 
@@ -94,4 +93,4 @@ class Tuning(RemoteJob[TunedPerson]):
 
     def _request(self, job: int) -> Message:
         self.state, self.step, self.steps, self.score, self.seconds_left = "queued", 0, 0, None, None
-        return Adapt(job, self._engine, tuple(photo.digest for photo in self._photos))
+        return Tune(job, self._engine, tuple(photo.digest for photo in self._photos))

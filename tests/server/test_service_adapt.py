@@ -120,7 +120,7 @@ def test_tuning_through_the_server_gives_the_bytes_of_the_command_line(
     def progress(tuning: Tuning) -> None:
         seen.append((tuning.step, tuning.steps, tuning.score, tuning.seconds_left))
 
-    tuned = short_client.adapt([photo]).result(progress)
+    tuned = short_client.tune([photo]).result(progress)
     steps = [step for step, *_ in seen]
     assert steps == sorted(steps) and len(set(steps)) > 3 and seen[-1][1] >= seen[-1][0] > 0
     assert seen[-1][2] is not None and 0 < seen[-1][2] < 1 and seen[-1][3] is not None and seen[-1][3] >= 0
@@ -155,7 +155,7 @@ def test_tuning_through_the_server_gives_the_bytes_of_the_command_line(
 def test_others_render_while_one_tunes_and_a_cancelled_tuning_ends(
     client: Client, second_client: Client, photo: ReferenceImage, eventually: Callable
 ) -> None:
-    tuning = client.adapt([photo])
+    tuning = client.tune([photo])
     until_running(tuning)
     assert tuning.state == "running"
     portrait = second_client.prepare([photo], engine="fewshot")
@@ -163,9 +163,9 @@ def test_others_render_while_one_tunes_and_a_cancelled_tuning_ends(
     assert len(frames) == 3 and second_client.stats()["tunings"] == 1, "the engine did not wait for the tuning"
 
     with pytest.raises(PortraitError, match="has a tuning under way") as caught:
-        client.adapt([photo]).result()
+        client.tune([photo]).result()
     assert caught.value.code == ErrorCode.BUSY and "cancel" in caught.value.remedy
-    waiting = second_client.adapt([photo])
+    waiting = second_client.tune([photo])
     while waiting.ahead != 1:
         assert waiting.next(1.0) is None
     assert waiting.state == "queued"
@@ -176,7 +176,7 @@ def test_others_render_while_one_tunes_and_a_cancelled_tuning_ends(
     assert tuning.next(0.1) is None and tuning.state == "cancelled"
     eventually(lambda: second_client.stats()["tunings"] == 0)
     with pytest.raises(PortraitError) as caught:
-        client.adapt([photo]).result(cancelled=lambda: True)
+        client.tune([photo]).result(cancelled=lambda: True)
     assert caught.value.code == ErrorCode.CANCELLED
     eventually(lambda: second_client.stats()["tunings"] == 0)
 
@@ -185,7 +185,7 @@ def test_the_tuning_of_a_client_that_has_gone_ends(
     tuning_server: ServerProcess, client: Client, photo: ReferenceImage, eventually: Callable
 ) -> None:
     with Client(tuning_server.connection, name="leaves") as other:
-        until_running(other.adapt([photo]), 0)
+        until_running(other.tune([photo]), 0)
         eventually(lambda: client.stats()["tunings"] == 1)
         other.link.channel.close()  # as where the process is killed: no farewell
         other.link.channel = None
@@ -198,7 +198,7 @@ def test_a_server_that_stops_says_so(weights: Path, photo: ReferenceImage, monke
     server.start()
     try:
         with Client(server.connection) as client, Client(server.connection) as other:
-            tuning = client.adapt([photo])
+            tuning = client.tune([photo])
             until_running(tuning, 0)
             other.shutdown()
             with pytest.raises(PortraitError) as caught:
@@ -213,7 +213,7 @@ def test_a_tuning_begins_anew_where_the_server_has_crashed(
 ) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
     server = ServerProcess(COMMAND, device="cpu")
-    with Client(server) as client, client.adapt([photo]) as tuning:
+    with Client(server) as client, client.tune([photo]) as tuning:
         until_running(tuning, 0)
         server.kill()
         for _ in range(LONG_SECONDS):
@@ -230,15 +230,15 @@ def test_what_cannot_be_tuned_to_is_named(client: Client, photo: ReferenceImage)
         ReferenceImage(photo.image.astype("<u2") * 257),
     )
     with pytest.raises(PortraitError, match="photo 2") as caught:
-        client.adapt([deep, faceless]).result()
+        client.tune([deep, faceless]).result()
     assert caught.value.code == ErrorCode.NO_FACE
     for photos in ([], [photo] * 33):
         with pytest.raises(PortraitError, match="1 to 32 photos") as caught:
-            client.adapt(photos)
+            client.tune(photos)
         assert caught.value.code == ErrorCode.BAD_IMAGE
     for engine in ("warp", "nothing"):
         with pytest.raises(PortraitError) as caught:
-            client.adapt([photo], engine=engine).result()
+            client.tune([photo], engine=engine).result()
         assert caught.value.code == ErrorCode.UNKNOWN_ENGINE and "fewshot" in caught.value.remedy
 
 
@@ -247,7 +247,7 @@ def test_without_weights_there_is_no_tuning(
 ) -> None:
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none.safetensors"))
     with Client(server) as client, pytest.raises(PortraitError) as caught:
-        client.adapt([photo]).result()
+        client.tune([photo]).result()
     assert caught.value.code == ErrorCode.WEIGHTS_MISSING
 
 

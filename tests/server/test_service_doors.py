@@ -26,7 +26,6 @@ from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.messages import (
-    Adapt,
     Cancel,
     Credit,
     Detect,
@@ -39,6 +38,7 @@ from portrait_shared.messages import (
     Prepare,
     ReadPicture,
     Render,
+    Tune,
     decode,
 )
 from portrait_shared.protocol import MAX_HEADER_BYTES, PROTOCOL_VERSION, pack, unpack
@@ -227,7 +227,7 @@ def valid_messages(portrait: PortraitHandle, image: np.ndarray) -> list[Message]
         Echo(9, True),
         OfferPersonal(10, digest, b"0123456789"),
         ReadPicture(12, ".png", b"\x89PNG\r\n\x1a\n"),
-        Adapt(11, "paint", (digest,)),
+        Tune(11, "paint", (digest,)),
     ]
 
 

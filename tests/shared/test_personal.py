@@ -64,5 +64,5 @@ def test_tuning_takes_1_to_32_photos_whatever_the_server() -> None:
     with Client(nowhere) as client:
         for photos in ([], [photo] * 33):
             with pytest.raises(PortraitError, match="1 to 32 photos") as caught:
-                client.adapt(photos)
+                client.tune(photos)
             assert caught.value.code == ErrorCode.BAD_IMAGE

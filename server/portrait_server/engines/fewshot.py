@@ -113,7 +113,7 @@ class FewshotEngine(Engine):
         self._warp = WarpEngine("cpu")
         self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
 
-    def personalized(self, file: PersonalFile) -> FewshotEngine:
+    def tuned(self, file: PersonalFile) -> FewshotEngine:
         """This engine tuned to one person by a file of `portrait adapt`; itself is left as it was.
 
         Raises:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from portrait_server.corpora.shards import Face
 
 
-def personalized(engine: Engine, file: Path) -> Engine:
+def tuned_by(engine: Engine, file: Path) -> Engine:
     """The engine tuned by a file of `portrait adapt`.
 
     Raises:
         PortraitError: UNKNOWN_ENGINE for an engine that cannot be tuned; FILE_MISSING; BAD_WEIGHTS.
     """
-    return tunable(engine).personalized(PersonalFile.load(file))
+    return tunable(engine).tuned(PersonalFile.load(file))
 
 
 class ClipTuner:
@@ -71,7 +71,7 @@ class ClipTuner:
                 "after": tuned.after,
             }
         )
-        return self._engine.personalized(tuned.personal)
+        return self._engine.tuned(tuned.personal)
 
     def _found(self, clip: Clip, number: int) -> list[Face]:
         """The frame's face, where the detector finds one."""

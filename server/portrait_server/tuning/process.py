@@ -17,21 +17,12 @@ from pathlib import Path
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.messages import TuningProgress
 from portrait_shared.personal import TunedPerson
 
 log = logging.getLogger(__name__)
 
 _NICENESS = 10
-
-
-@dataclass(frozen=True)
-class TuningStep:
-    """How far tuning has come: as `messages.AdaptProgress`."""
-
-    step: int
-    steps: int
-    score: float
-    seconds_left: float | None
 
 
 @dataclass(frozen=True)
@@ -45,7 +36,7 @@ class Failure:
 
 
 def tune(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: str, folder: Path) -> None:
-    """What the process does: sends `TuningStep`s, then a `TunedPerson` or a `Failure`.
+    """What the process does: sends `TuningProgress` that answers no request, then a `TunedPerson` or a `Failure`.
 
     Args:
         images: (H, W, 3 or 4) uint8, the photographs.
@@ -107,7 +98,8 @@ def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device
         nonlocal started
         now = time.monotonic()
         started = now if started is None else started
-        pipe.send(TuningStep(step, steps, figures["score"], (now - started) / step * (steps - step) if step else None))
+        left = (now - started) / step * (steps - step) if step else None
+        pipe.send(TuningProgress(0, step, steps, figures["score"], left))
 
     detector = create_detector("mediapipe")
     try:

@@ -35,7 +35,7 @@ class Still(Engine):
     def render(self, portrait: np.ndarray, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         return np.stack([portrait] * len(points))
 
-    def personalized(self, file: PersonalFile) -> Engine:
+    def tuned(self, file: PersonalFile) -> Engine:
         """Tuning that knows the person's clip by heart: the file holds it."""
         arrays = safetensors.numpy.load(file.content)
         return Perfect(Clip("known", list(arrays["frames"]), arrays["points"]))

@@ -207,7 +207,7 @@ def test_a_personal_file_changes_the_frames_and_the_fingerprint(
 ) -> None:
     before = engine.render(engine.prepare([astronaut]), track[1:2], SIZE, False)
     style = torch.full((engine.networks.generator.project.out_features,), 0.5)
-    tuned = engine.personalized(to_file(Personal(style, {}, engine.checksum)))
+    tuned = engine.tuned(to_file(Personal(style, {}, engine.checksum)))
     assert tuned.fingerprint != engine.fingerprint
     assert np.abs(tuned.render(tuned.prepare([astronaut]), track[1:2], SIZE, False).astype(int) - before).max() > 1
     assert np.array_equal(engine.render(engine.prepare([astronaut]), track[1:2], SIZE, False), before)
@@ -216,7 +216,7 @@ def test_a_personal_file_changes_the_frames_and_the_fingerprint(
 def test_a_personal_file_for_other_weights_is_refused(engine: FewshotEngine) -> None:
     for style, checksum in ((torch.zeros(3), engine.checksum), (torch.zeros(240), "0" * 64)):
         with pytest.raises(PortraitError) as caught:
-            engine.personalized(to_file(Personal(style, {}, checksum)))
+            engine.tuned(to_file(Personal(style, {}, checksum)))
         assert caught.value.code is ErrorCode.BAD_WEIGHTS
 
 
