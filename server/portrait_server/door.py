@@ -18,7 +18,8 @@ from portrait_shared.protocol import Buffer
 from portrait_server.authentication import KeyRing
 from portrait_server.binding import Endpoint, listen
 from portrait_server.ciphering import Ciphering
-from portrait_server.peer import MAX_BODY_BYTES, Allowance, Peer
+from portrait_server.incoming_message import Allowance
+from portrait_server.peer import MAX_BODY_BYTES, Peer
 from portrait_server.zmtp import ProtocolFailure
 
 log = logging.getLogger(__name__)
@@ -262,7 +263,7 @@ class Door:
             return _READS_TOO_LITTLE
         if peer.ready and not peer.waits and not peer.opening and now - peer.heard > HEARTBEAT_TIMEOUT_SECONDS:
             return "it has been silent for too long"
-        if waiting and peer.receiving_since is not None and now - peer.receiving_since > _PATIENCE_SECONDS:
+        if waiting and peer.incoming.since is not None and now - peer.incoming.since > _PATIENCE_SECONDS:
             return "others wait for the memory of a message that does not end"
         return ""
 

@@ -9,11 +9,12 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
-from portrait_shared.protocol import MAX_PART_BYTES, MAX_PARTS, Buffer
+from portrait_shared.protocol import MAX_PART_BYTES, Buffer
 
 from portrait_server.authentication import KeyRing
 from portrait_server.ciphering import DIRECT_BYTES, Ciphering
 from portrait_server.curve import SEALED_EXTRA_BYTES, Curve, UnknownKey, refusal
+from portrait_server.incoming_message import Allowance, IncomingMessage
 from portrait_server.outbox import Outbox, Unsealed
 from portrait_server.zmtp import (
     COMMAND,
@@ -33,8 +34,6 @@ from portrait_server.zmtp import (
     pong,
 )
 
-MAX_MESSAGE_BYTES: Final = MAX_PART_BYTES + (1 << 20)
-"""A large array and what belongs to it."""
 TURN_MESSAGES: Final = 64
 """How many messages of one client are taken before others get their turn."""
 TURN_STEPS: Final = 8 * TURN_MESSAGES
@@ -46,27 +45,6 @@ _LARGE_BYTES: Final = 1 << 16
 """A longer body is received into a place of its own."""
 _HANDSHAKE_BYTES: Final = 4096
 _PROPERTIES: Final = {b"Socket-Type": b"ROUTER"}
-
-
-class Allowance:
-    """Bytes that the bodies of all messages on their way in may take together.
-
-    Attributes:
-        held: how many are taken.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.held = 0
-        self._limit = limit
-
-    def take(self, count: int) -> bool:
-        if self.held + count > self._limit:
-            return False
-        self.held += count
-        return True
-
-    def give_back(self, count: int) -> None:
-        self.held -= count
 
 
 class Peer:
@@ -82,8 +60,8 @@ class Peer:
         opening: a large frame is being decrypted; nothing is received meanwhile.
         backlog: what has arrived may hold more than was taken.
         opened, heard: when it came, and was last heard; seconds.
+        incoming: the message that is on its way in.
         outbox: what waits to be sent to it.
-        receiving_since: since when the message that is under way takes of the allowance; None where it takes nothing.
     """
 
     def __init__(
@@ -94,12 +72,9 @@ class Peer:
         self.routing = routing
         self.ready = self.settled = self.finished = self.waits = self.backlog = False
         self.opened = self.heard = now
-        self.receiving_since: float | None = None
         self._curve = None if ring is None else Curve(ring)
         self._mechanism = "NULL" if ring is None else "CURVE"
         self._greeted = False
-        self._allowance = allowance
-        self._allowed = 0
         self._ciphering = ciphering
         self._opened: Future[tuple[memoryview, bool, bool]] | None = None
         self._arrived = bytearray()
@@ -107,9 +82,7 @@ class Peer:
         self._body_flags = 0
         self._filled = 0
         self._skip = 0
-        self._parts: list[Buffer] = []
-        self._part_bytes = 0
-        self._too_much = False
+        self.incoming = IncomingMessage(allowance)
         self.outbox = Outbox(connection, now)
         self.outbox.put([greeting(self._mechanism)])
 
@@ -168,7 +141,7 @@ class Peer:
 
     def close(self) -> None:
         """Lets go of everything."""
-        self._drop_message()
+        self.incoming.drop()
         self._body = self._opened = None
         self.outbox.clear()
         self.finished = True
@@ -225,17 +198,16 @@ class Peer:
     ) -> bool:
         if self._curve is None and flags & COMMAND:
             raise ProtocolFailure(f"a command has {body_bytes} bytes")
-        if self._curve is None and (self._too_much or self._part_bytes + body_bytes > MAX_MESSAGE_BYTES):
+        if self._curve is None and not self.incoming.takes(body_bytes):
             del self._arrived[:head_bytes]
             self._skip = body_bytes
-            self._refuse_message()
-            self._end_message(bool(flags & MORE), messages)
+            self.incoming.refuse()
+            if not flags & MORE:
+                messages.append(self.incoming.end())
             return True
-        if not self._allowance.take(body_bytes):
+        if not self.incoming.reserve(body_bytes, now):
             self.waits = True
             return False
-        self._allowed += body_bytes
-        self.receiving_since = now if self.receiving_since is None else self.receiving_since
         self._body, self._body_flags = bytearray(body_bytes), flags
         there = self._arrived[head_bytes : head_bytes + body_bytes]
         del self._arrived[: head_bytes + body_bytes]
@@ -276,27 +248,9 @@ class Peer:
             if name == b"PING":
                 self._say(pong(content))
             return
-        self._part_bytes += body.nbytes
-        if not self._too_much:
-            self._parts.append(body)
-        if self._too_much or len(self._parts) > MAX_PARTS or self._part_bytes > MAX_MESSAGE_BYTES:
-            self._refuse_message()
-        self._end_message(more, messages)
-
-    def _end_message(self, more: bool, messages: list[list[Buffer]]) -> None:
+        self.incoming.add(body)
         if not more:
-            messages.append(self._parts)  # none of a message that was too much
-            self._drop_message()
-
-    def _refuse_message(self) -> None:
-        """Of a message that has too many parts or bytes nothing is kept, however long it goes on."""
-        self._drop_message()
-        self._too_much = True
-
-    def _drop_message(self) -> None:
-        self._parts, self._part_bytes, self._too_much = [], 0, False
-        self._allowance.give_back(self._allowed)
-        self._allowed, self.receiving_since = 0, None
+            messages.append(self.incoming.end())
 
     def _shake_hands(self, body: bytes) -> None:
         if self._curve is not None:

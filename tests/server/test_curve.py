@@ -24,8 +24,9 @@ from nacl.bindings import (
 from portrait_server.authentication import KeyRing
 from portrait_server.ciphering import DIRECT_BYTES, Ciphering
 from portrait_server.curve import Curve, UnknownKey
+from portrait_server.incoming_message import Allowance
 from portrait_server.outbox import Outbox, Unsealed
-from portrait_server.peer import Allowance, Peer
+from portrait_server.peer import Peer
 from portrait_server.zmtp import ProtocolFailure
 from zmq.utils import z85
 

@@ -20,7 +20,8 @@ from portrait_server.authentication import KeyRing
 from portrait_server.binding import Endpoint
 from portrait_server.ciphering import Ciphering
 from portrait_server.door import Door, Gone
-from portrait_server.peer import TURN_MESSAGES, TURN_STEPS, Allowance, Peer
+from portrait_server.incoming_message import Allowance
+from portrait_server.peer import TURN_MESSAGES, TURN_STEPS, Peer
 from portrait_server.zmtp import ProtocolFailure
 from portrait_shared.client import Client, ReferenceImage
 from portrait_shared.launcher import ServerProcess
@@ -167,7 +168,7 @@ def test_one_large_message_waits_until_another_has_let_go_of_the_memory() -> Non
     assert other.take() == [] and other.peer.waits
     assert len(one.push(body[500_000:])) == 1 and allowance.held == 0
     assert len(other.push(body[1000:])) == 1 and not other.peer.waits
-    assert one.peer.receiving_since is None and other.peer.receiving_since is None
+    assert one.peer.incoming.since is None and other.peer.incoming.since is None
     assert one.push(body[:500_000]) == []
     one.peer.close()
     assert allowance.held == 0
@@ -235,12 +236,12 @@ def test_parts_that_wait_for_the_rest_of_their_message_make_room_for_others(
     waits.sendall(ECHO)
     first_heard(door)
     keeper = door._peers[first]
-    while keeper.receiving_since is None or keeper._filled < 200_000:
+    while keeper.incoming.since is None or keeper._filled < 200_000:
         list(door.wait(1.0))
     waits.sendall(frame(bytes(200_000))[:150_000])
     while not any(peer.waits for peer in door._peers.values()):
         list(door.wait(1.0))
-    keeper.receiving_since -= 3600.0  # time passes
+    keeper.incoming.since -= 3600.0  # time passes
     door._next_look = 0.0
     list(door.wait(0.0))
     assert door.departed() == [first]
