@@ -34,7 +34,6 @@ from portrait_server.networks.weights_file import load
 
 MOST_REFERENCES: Final = 32
 _CODE_VERSION = 10
-_SIZES_KEPT = 2
 _MIXED_RIM = 0.005  # of a photo's longer side
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
@@ -56,11 +55,11 @@ class FewshotPortrait:
     matrices: np.ndarray
     features: Features
     style: torch.Tensor
-    layers: Recent[Layers] = field(default_factory=lambda: Recent(_SIZES_KEPT))
+    layers: Recent[Layers] = field(default_factory=Recent)
 
     def at(self, size: tuple[int, int]) -> Layers:
         """The layers at (width, height) pixels."""
-        return self.layers.get(size, lambda: self._built(size))
+        return self.layers.get(size, self._built)
 
     def _built(self, size: tuple[int, int]) -> Layers:
         scene = self.photos[0].scene(size)

@@ -22,7 +22,6 @@ from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
 from portrait_server.images import eight_bit
 from portrait_server.matte import person_matte
 
-_SIZES_KEPT = 2
 _LEAST_FACE_PIXELS = 1.0
 _FARTHEST = 2.0  # how far outside the picture the face's middle may be driven, in picture sizes
 _WIDEST = 4.0  # how far from that middle a point may be, in picture sizes
@@ -42,11 +41,14 @@ class WarpPortrait:
     image: np.ndarray
     matte: np.ndarray
     mesh: HeadMesh
-    scenes: Recent[Scene] = field(default_factory=lambda: Recent(_SIZES_KEPT))
+    scenes: Recent[Scene] = field(default_factory=Recent)
 
     def scene(self, size: tuple[int, int]) -> Scene:
         """The layers at (width, height) pixels."""
-        return self.scenes.get(size, lambda: build_scene(levels(self.image), self.matte, self.mesh, size))
+        return self.scenes.get(size, self._built)
+
+    def _built(self, size: tuple[int, int]) -> Scene:
+        return build_scene(levels(self.image), self.matte, self.mesh, size)
 
     def is_at_rest(self, points: np.ndarray) -> bool:
         """Whether points (70, 2 or 3) float32 are the reference's own."""

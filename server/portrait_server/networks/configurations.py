@@ -12,7 +12,7 @@ from torch import nn
 from portrait_server.networks.discriminator import ProjectionDiscriminator
 from portrait_server.networks.embedder import Embedder
 from portrait_server.networks.generator import Generator
-from portrait_server.networks.output import Output, References
+from portrait_server.networks.output import References, TrainingOutput
 from portrait_server.networks.portrait_generator import PortraitGenerator
 
 
@@ -74,7 +74,7 @@ class Networks(nn.Module):
             else Generator(c.side, c.width, c.embedding, spectral=c.spectral)
         )
 
-    def forward(self, references: References, target_points: torch.Tensor) -> Output:
+    def forward(self, references: References, target_points: torch.Tensor) -> TrainingOutput:
         """Feed-forward: the references (B, K, 3, S, S) of each person, driven to target points (B, 70, 3)."""
         style = self.generator.style(self.embedder(references.images, references.points))
         return self.generator(references, target_points, style)

@@ -19,7 +19,7 @@ from portrait_server.networks.blocks import (
     assign_styles,
     conv,
 )
-from portrait_server.networks.output import Output, References
+from portrait_server.networks.output import References, TrainingOutput
 
 _BOTTLENECK_BLOCKS = 5
 
@@ -56,7 +56,7 @@ class Generator(nn.Module):
         """P e: embeddings (B, E) -> styles (B, style length)."""
         return self.project(embedding)
 
-    def forward(self, references: References, target_points: torch.Tensor, style: torch.Tensor) -> Output:
+    def forward(self, references: References, target_points: torch.Tensor, style: torch.Tensor) -> TrainingOutput:
         """Pictures of the aligned frame.
 
         Args:
@@ -75,4 +75,4 @@ class Generator(nn.Module):
             x = up(x, style)  # S / 8, S / 4, S / 2, S
             if number == 1:
                 x = self.up_attention(x)
-        return Output(image=torch.sigmoid(self.color(F.relu(self.norm(x, style)))))  # (B, 3, S, S)
+        return TrainingOutput(image=torch.sigmoid(self.color(F.relu(self.norm(x, style)))))  # (B, 3, S, S)

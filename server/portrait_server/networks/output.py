@@ -41,25 +41,32 @@ class References:
 
 @dataclass(frozen=True)
 class Output:
-    """A generated picture, S pixels a side, and for the warping generator how it came about.
+    """A generated picture, S pixels a side, and for the generator that copies how it came about.
 
     Attributes:
         image: (B, 3, S, S), 0 to 1 but for training's sake not clamped.
-        matte: (B, 1, S, S), 0 to 1, the person.
         warped: (B, 3, S, S), what the references show, carried over and merged.
-        mask: (B, 1, S, S), 0 to 1, where so much was painted that what was carried over counts for nothing.
         flow: (B, K, S, S, 2), for each target pixel its position in each reference, pixels; in the draft where
             there is one, for the first.
-        visibility: (B, K, 1, S, S) logits: whether each reference shows it.
         merge: (B, K, 1, S, S), each reference's share; they add up to 1.
-        warped_matte: (B, 1, S, S), the references' mattes, carried over and merged.
     """
 
     image: torch.Tensor
-    matte: torch.Tensor | None = None
     warped: torch.Tensor | None = None
-    mask: torch.Tensor | None = None
     flow: torch.Tensor | None = None
-    visibility: torch.Tensor | None = None
     merge: torch.Tensor | None = None
-    warped_matte: torch.Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOutput(Output):
+    """With what only training looks at.
+
+    Attributes:
+        matte: (B, 1, S, S), 0 to 1, the person.
+        mask: (B, 1, S, S), 0 to 1, where so much was painted that what was carried over counts for nothing.
+        visibility: (B, K, 1, S, S) logits: whether each reference shows it.
+    """
+
+    matte: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
+    visibility: torch.Tensor | None = None

@@ -18,7 +18,7 @@ from torch import nn
 from portrait_server.networks import raster
 from portrait_server.networks.blocks import assign_styles
 from portrait_server.networks.flow import pixel_grid, sampled, shrunk, stretched, to_side
-from portrait_server.networks.output import Output, References
+from portrait_server.networks.output import Output, References, TrainingOutput
 from portrait_server.networks.portrait_parts import MotionNetwork, ReferenceEncoder, RefinementNetwork
 from portrait_server.networks.prior import fit_motion, flow_pixels
 from portrait_server.networks.regions import EYES, MOUTH, around, head
@@ -103,7 +103,7 @@ class PortraitGenerator(nn.Module):
         """
         return self.project(F.normalize(embedding, dim=1))
 
-    def forward(self, references: References, target_points: torch.Tensor, style: torch.Tensor) -> Output:
+    def forward(self, references: References, target_points: torch.Tensor, style: torch.Tensor) -> TrainingOutput:
         """Pictures of the aligned frame.
 
         Args:
@@ -113,7 +113,14 @@ class PortraitGenerator(nn.Module):
         """
         if references.draft is not None:
             references = references.with_first(references.draft)
-        return self._drawn(self.encode(references), target_points, style)
+        output, painted, matte, change, visibility = self._drawn(self.encode(references), target_points, style)
+        logits = torch.logit(matte.clamp(_CERTAIN, 1 - _CERTAIN)) + change * _rim(matte)
+        return TrainingOutput(
+            output.image, output.warped, output.flow, output.merge,
+            matte=torch.sigmoid(logits),
+            mask=(painted.abs().amax(1, keepdim=True) / _COVERING).clamp_max(1),
+            visibility=to_side(visibility, self.side).unflatten(0, references.images.shape[:2]),
+        )  # fmt: skip
 
     def encode(self, references: References) -> Features:
         """The references' features."""
@@ -122,15 +129,16 @@ class PortraitGenerator(nn.Module):
         half, quarter, eighth = self.encoder(torch.cat([images * 2 - 1, mattes * 2 - 1], 1))
         return Features(references, half, quarter, eighth)
 
-    def draw(
-        self, features: Features, target_points: torch.Tensor, style: torch.Tensor, draft: torch.Tensor | None = None
-    ) -> Output:
-        """As `forward`, from features made before there was a draft."""
-        if draft is not None:
-            features = features.with_first(draft, self.encoder(draft * 2 - 1))
-        return self._drawn(features, target_points, style)
+    def draw(self, features: Features, target_points: torch.Tensor, style: torch.Tensor, draft: torch.Tensor) -> Output:
+        """As `forward`, from features made before there was a draft (B, 4, S, S)."""
+        features = features.with_first(draft, self.encoder(draft * 2 - 1))
+        return self._drawn(features, target_points, style)[0]
 
-    def _drawn(self, features: Features, target_points: torch.Tensor, style: torch.Tensor) -> Output:
+    def _drawn(
+        self, features: Features, target_points: torch.Tensor, style: torch.Tensor
+    ) -> tuple[Output, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The pictures, and what training looks at besides: paint (B, 3, S, S), the mattes carried over (B, 1, S, S), the
+        change of their logits, and the logits (B K, 1, S / 4, S / 4) of what each reference shows."""
         references = features.references
         batch, count = references.images.shape[:2]
         flow, visibility, distance, drawn = self._flow(features, target_points)
@@ -154,7 +162,12 @@ class PortraitGenerator(nn.Module):
             style,
         )
         made = made * head(self.side, made.device)
-        return self._output(carried, made, self._paint(made[:, :3], target_points), flow, visibility, merge)
+        painted = self._paint(made[:, :3], target_points)
+        # Paint is added, not blended: through a mask that is closed at first, nothing is learnt.
+        output = Output(
+            carried[:, :3] + painted, warped=carried[:, :3], flow=flow.unflatten(0, (batch, count)), merge=merge
+        )
+        return output, painted, carried[:, 3:], made[:, 3:], visibility
 
     def _flow(
         self, features: Features, target_points: torch.Tensor
@@ -200,28 +213,6 @@ class PortraitGenerator(nn.Module):
         shades = to_side(F.adaptive_avg_pool2d(painted, _SHADES), self.side)
         openings = around(target_points, (*EYES, *MOUTH), self.side) / _OPENINGS_REACH
         return shades + openings.clamp_max(1) * (painted - shades)
-
-    def _output(
-        self,
-        carried: torch.Tensor,
-        made: torch.Tensor,
-        painted: torch.Tensor,
-        flow: torch.Tensor,
-        visibility: torch.Tensor,
-        merge: torch.Tensor,
-    ) -> Output:
-        batch, count = merge.shape[:2]
-        warped, warped_matte = carried[:, :3], carried[:, 3:]
-        # Paint is added, not blended: through a mask that is closed at first, nothing is learnt.
-        mask = (painted.abs().amax(1, keepdim=True) / _COVERING).clamp_max(1)
-        change = made[:, 3:] * _rim(warped_matte)
-        matte = torch.sigmoid(torch.logit(warped_matte.clamp(_CERTAIN, 1 - _CERTAIN)) + change)
-        return Output(
-            image=warped + painted, matte=matte, warped=warped, mask=mask,
-            flow=flow.unflatten(0, (batch, count)),
-            visibility=to_side(visibility, self.side).unflatten(0, (batch, count)),
-            merge=merge, warped_matte=warped_matte,
-        )  # fmt: skip
 
 
 def _mattes(references: References) -> torch.Tensor:

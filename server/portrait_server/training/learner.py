@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.configurations import Networks, build
-from portrait_server.networks.output import Output, References
+from portrait_server.networks.output import References, TrainingOutput
 from portrait_server.networks.raster import rasterize
 from portrait_server.networks.weights_file import WeightsInfo
 from portrait_server.training import losses
@@ -95,7 +95,7 @@ class Learner:
         return {name: float(value.detach()) for name, value in figures.items()}
 
     @torch.no_grad()
-    def draw(self, batch: Batch) -> Output:
+    def draw(self, batch: Batch) -> TrainingOutput:
         """What the averaged networks make of a batch."""
         with autocast(self._team.device):
             return self.average(references_of(batch), batch.target_points)
@@ -139,7 +139,7 @@ class Learner:
         for part in (self.networks, self.average):
             part.load_state_dict(networks.state_dict())
 
-    def _draw(self, batch: Batch) -> tuple[Output, Tensor]:
+    def _draw(self, batch: Batch) -> tuple[TrainingOutput, Tensor]:
         references = references_of(batch)
         embeddings = self.networks.embedder(references.images, references.points)
         style = self.networks.generator.style(embeddings)
@@ -153,7 +153,7 @@ class Learner:
         return self._teach("discriminator", judge, [on_real], [on_fake])
 
     def _judged(
-        self, judge: nn.Module, batch: Batch, output: Output, embeddings: Tensor, stage: Stage
+        self, judge: nn.Module, batch: Batch, output: TrainingOutput, embeddings: Tensor, stage: Stage
     ) -> dict[str, Tensor]:
         people = self._columns(batch)
         with frozen(judge), autocast(self._team.device):

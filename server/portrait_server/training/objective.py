@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from portrait_server.networks.discriminator import Judgement
-from portrait_server.networks.output import Output
+from portrait_server.networks.output import TrainingOutput
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
 from portrait_server.training.configuration import Regions, Weights
@@ -17,7 +17,7 @@ from portrait_server.training.perceptual import ContentLoss
 
 
 def reconstruction_terms(
-    output: Output, batch: Batch, weights: Weights, regions: Regions, content: Mapping[str, ContentLoss]
+    output: TrainingOutput, batch: Batch, weights: Weights, regions: Regions, content: Mapping[str, ContentLoss]
 ) -> dict[str, Tensor]:
     """The terms that compare with the target, already weighted; those of weight 0 are left out.
 
@@ -58,7 +58,7 @@ def reconstruction_terms(
     return {name: getattr(weights, name) * term for name, term in terms.items()}
 
 
-def _draft_terms(output: Output, batch: Batch, weights: Weights) -> dict[str, Tensor]:
+def _draft_terms(output: TrainingOutput, batch: Batch, weights: Weights) -> dict[str, Tensor]:
     """What the shift of a draft, which is the first reference moved, is taught.
 
     The exact way to that reference tells what the draft should show.

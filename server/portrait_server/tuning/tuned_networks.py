@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from portrait_server.corpora.shards import Face
 from portrait_server.networks.configurations import Networks
 from portrait_server.networks.discriminator import ProjectionDiscriminator
-from portrait_server.networks.output import Output
+from portrait_server.networks.output import TrainingOutput
 from portrait_server.networks.personal import LowRank, Personal, add_low_rank
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
@@ -103,7 +103,7 @@ class TunedNetworks:
             self._changes[name].left.copy_(left)
             self._changes[name].right.copy_(right)
 
-    def _output(self, batch: Batch) -> Output:
+    def _output(self, batch: Batch) -> TrainingOutput:
         style = self._blended_style().expand(len(batch.target), -1)
         with autocast(batch.target.device):
             return self._generator(references_of(batch), batch.target_points, style)
@@ -111,7 +111,7 @@ class TunedNetworks:
     def _blended_style(self) -> Tensor:
         return self._plain + self._strength * (self._style - self._plain)
 
-    def _judged(self, judge: ProjectionDiscriminator, output: Output, batch: Batch) -> dict[str, Tensor]:
+    def _judged(self, judge: ProjectionDiscriminator, output: TrainingOutput, batch: Batch) -> dict[str, Tensor]:
         me = torch.zeros_like(batch.identity)
         real = judge(batch.target, batch.target_points, me)
         fake = judge(output.image.detach().float(), batch.target_points, me)
