@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ from .curve_arrays import (
     as_arrays,
     blank,
     enum,
-    fill,
     kinds,
     plain_keys,
     read,
@@ -87,28 +86,6 @@ def value_now(rig: bpy.types.Object, path: str, index: int) -> float | None:
     return float(value) if isinstance(value, (bool, int, float)) else float(value[index])
 
 
-def write_keys(
-    rig: bpy.types.Object, action_name: str, curves: Mapping[tuple[str, str], tuple[np.ndarray, np.ndarray]],
-    interpolation: str = "BEZIER",
-) -> bpy.types.Action:  # fmt: skip
-    """Puts keys into a new action of the rig; an action it had before stays in the file.
-
-    Args:
-        curves: {(bone's name, channel such as "location"): (frames (N,), values (N, width of the channel))}.
-        interpolation: of every key: BEZIER (eased), LINEAR or CONSTANT.
-    """
-    _keep_action(rig)
-    action = bpy.data.actions.new(action_name)
-    bag = compat.new_fcurves(rig, action)
-    groups = {bone: bag.groups.new(bone) for bone in dict.fromkeys(bone for bone, _ in curves)}
-    for (bone, channel), (frames, values) in curves.items():
-        for axis, column in enumerate(np.asarray(values, np.float32).T):
-            curve = bag.fcurves.new(bone_path(bone, channel), index=axis)
-            curve.group = groups[bone]
-            fill(curve, np.asarray(frames, np.float32), column, interpolation)
-    return action
-
-
 def replace_range(
     rig: bpy.types.Object, action_name: str, curves: Iterable[Curve], owned: Callable[[str], bool],
     first: float, last: float, keep_outside: bool = True,
@@ -116,8 +93,8 @@ def replace_range(
     """A copy of the rig's action whose owned channels hold the new keys from `first` to `last`.
 
     The whole frames outside stay as they were, and so do other channels, and the action the rig had before. Locked
-    channels are left alone. Where NLA strips alone have moved the rig, they go on to do so outside; what an action
-    alone cannot leave to them, `key_notes.over_strips` tells.
+    channels are left alone. Where NLA strips alone moved the rig, they go on to do so outside; `key_notes.over_strips`
+    tells where an action cannot leave that to them.
 
     Args:
         owned: whether the keys of a data path are replaced, by rest where `curves` lacks it; all curves given are.
@@ -128,7 +105,7 @@ def replace_range(
     """
     _keep_action(rig)
     if keep_outside and strips_play_outside(rig, first, last):
-        # Keys that hold what was there would hold it over what the strips do.
+        # Keys that hold the present values outside would override the strips there.
         keep_outside, rig.animation_data.action_extrapolation = False, "NOTHING"
     bag = compat.copied_fcurves(rig, action_name)
     new = {(curve.path, curve.index): curve for curve in curves}
@@ -210,13 +187,14 @@ def strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> boo
 
 
 def _keep_action(rig: bpy.types.Object) -> None:
+    """Lets the rig's action stay in the file when the rig gets another."""
     before = rig.animation_data.action if rig.animation_data else None
     if before is not None and before.library is None:
         before.use_fake_user = True
 
 
 def _new_arrays(fcurve: bpy.types.FCurve, curve: Curve) -> Arrays:
-    """The new keys as they lie alone on their curve: what comes beside them bends none of their handles."""
+    """The new keys as arrays; automatic handles are set before other keys come beside them, and then stay."""
     arrays = as_arrays(curve.keys)
     if curve.interpolation != "BEZIER":
         arrays["interpolation"][:] = enum("interpolation", curve.interpolation)
@@ -265,7 +243,7 @@ def _says_nothing(arrays: Arrays, rest: float, first: float, last: float) -> boo
 
 
 def _set_value(rig: bpy.types.Object, path: str, index: int, value: float) -> None:
-    """Of a property whose curve is gone; it would stay as the curve left it."""
+    """Sets a property whose curve was removed, which would else keep the value that the curve gave it last."""
     if value_now(rig, path, index) is None:
         return
     owner, _, name = path.rpartition(".")

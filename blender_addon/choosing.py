@@ -41,7 +41,9 @@ def choose(context: bpy.types.Context, held: PORTRAIT_PG_portraits, index: int) 
                 bpy.ops.object.mode_set(mode="POSE")
             return
     modes.leave(context)
-    active.select_set(False, view_layer=layer)  # nothing of it can be seen: no object says which one is meant
+    active.select_set(
+        False, view_layer=layer
+    )  # plane and rig are hidden: with no object active, the list's choice counts
 
 
 def index_meant(held: PORTRAIT_PG_portraits) -> int:
@@ -70,7 +72,7 @@ def _index_of_active(held: PORTRAIT_PG_portraits, layer: bpy.types.ViewLayer | N
 
 @persistent
 def _remember(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    """So that a click on a lamp does not bring back the portrait before the last."""
+    """Keeps the active portrait as the chosen one, which it still is when the user then selects a lamp."""
     held = scene.talking_portraits
     if depsgraph is None or len(held.items) < 2:
         return

@@ -47,6 +47,7 @@ def as_arrays(keys: Keys) -> Arrays:
 
 
 def blank(co: np.ndarray) -> Arrays:
+    """Keys with flat handles from (K, 2) frames and values."""
     return as_arrays(plain_keys(co[:, 0], co[:, 1]))
 
 
@@ -62,14 +63,6 @@ def read(curve: bpy.types.FCurve) -> Arrays:
     return arrays
 
 
-def fill(curve: bpy.types.FCurve, frames: np.ndarray, values: np.ndarray, interpolation: str) -> None:
-    keys = curve.keyframe_points
-    keys.add(len(frames))
-    keys.foreach_set("co", np.column_stack((frames, values)).ravel())
-    keys.foreach_set("interpolation", np.full(len(frames), enum("interpolation", interpolation), np.int32))
-    curve.update()
-
-
 def write(curve: bpy.types.FCurve, arrays: Arrays) -> None:
     keys = curve.keyframe_points
     keys.clear()
@@ -80,7 +73,7 @@ def write(curve: bpy.types.FCurve, arrays: Arrays) -> None:
 
 
 def write_unbent(curve: bpy.types.FCurve, arrays: Arrays, before: Arrays) -> None:
-    """Writes, and lets Blender set no handle of an old key anew because there is another key beside it now."""
+    """Writes keys so that old ones keep their handles, which Blender would set anew for the keys beside them now."""
     free = enum("handle_left_type", "FREE")
     arrays = {name: values.copy() for name, values in arrays.items()}
     old = np.isin(arrays["co"][:, 0], before["co"][:, 0])
@@ -106,7 +99,7 @@ def kinds() -> Kinds:
 
 @contextmanager
 def without_modifiers(curve: bpy.types.FCurve) -> Iterator[None]:
-    """Lets a curve give what its keys say, before its modifiers."""
+    """Switches a curve's modifiers off for a while, so that it gives what its keys say."""
     acting = [modifier for modifier in curve.modifiers if not modifier.mute]
     for modifier in acting:
         modifier.mute = True

@@ -69,7 +69,7 @@ def joined(*parts: Arrays) -> Arrays:
 def _lead(
     new: Arrays, left: Arrays, before: Before, first: float, kinds: Kinds, blank: Callable[[np.ndarray], Arrays]
 ) -> Arrays:
-    """Keys before the range; the last old key is told how to go on to them."""
+    """Keys from the last old key to the range; sets how the curve goes from that old key to them."""
     known = len(left["co"]) > 0
     edge = np.ceil(first) - 1
     start = np.floor(left["co"][-1, 0]) + 1 if known else edge - (1 if before.slanted else 0)
@@ -88,6 +88,7 @@ def _lead(
 def _tail(
     new: Arrays, right: Arrays, before: Before, last: float, kinds: Kinds, blank: Callable[[np.ndarray], Arrays]
 ) -> Arrays:
+    """Keys from the range to the first old key after it."""
     known = len(right["co"]) > 0
     edge = np.floor(last) + 1
     end = np.ceil(right["co"][0, 0]) if known else edge + (2 if before.slanted else 1)

@@ -20,7 +20,7 @@ _KNOWN: Final = {
 }  # fmt: skip
 
 _offered: list[tuple[str, str, str, str, int]] = []
-"""Blender keeps no copy of the words that it was given."""
+"""The items given to Blender, which keeps no copy of their strings."""
 
 
 def names(engine: str) -> list[str]:

@@ -93,11 +93,11 @@ def _where_now(portrait: PORTRAIT_PG_portrait, shown: Path, relative: bool) -> P
 
 
 def _candidates(portrait: PORTRAIT_PG_portrait, shown: Path) -> Iterable[Path]:
-    """Where frames may be that lay in a folder: as the portrait says, then beside the .blend by ever less of its path."""
+    """Where frames of a folder may be now: as the portrait says, then in the .blend's folder, see `stored_paths.beside`."""
     try:
         yield portrait.folder()
     except PortraitError:
-        pass  # it hangs on a file that was never saved: nothing lies beside that
+        pass  # its folder is beside a .blend that was never saved
     yield from stored_paths.beside(shown)
     if bpy.data.filepath:
         yield stored_paths.full(f"{DEFAULT_FOLDER}/{shown.name}")

@@ -27,7 +27,7 @@ def take(portrait: PORTRAIT_PG_portrait) -> Path:
     """The portrait's folder, which stays its own from now on: a free one where the user has not chosen any.
 
     Raises:
-        PortraitError: SCENE where the folder that the user chose is another portrait's, or hangs on a .blend that
+        PortraitError: SCENE where the folder that the user chose is another portrait's, or is beside a .blend that
             was never saved.
     """
     if portrait.output_folder:
@@ -94,7 +94,7 @@ def owner_of(folder: Path) -> str:
     try:
         return read_bounded(folder / OWNER_FILE, _MAX_OWNER_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError):
-        return ""  # whether the folder can be used shows when it is written to
+        return ""  # whether the folder can be used is found out when it is written to
 
 
 def _is_foreign(portrait: PORTRAIT_PG_portrait, folder: Path) -> bool:
@@ -112,4 +112,4 @@ def _folder_of(portrait: PORTRAIT_PG_portrait) -> Path | None:
     try:
         return portrait.folder()
     except SceneError:
-        return None  # it hangs on a file that was never saved
+        return None  # beside a .blend that was never saved

@@ -108,7 +108,7 @@ class Watch:
             self._time = _time_of(scene)
         if (set(self._keys) != set(frames) and self._pass is None) or self._time != _time_of(scene):
             self._changed = True
-        # All before this may have used the time up, on a slow machine each time.
+        # On a slow machine all before this may use the slice up each time: some time is left for the rest all the same.
         deadline = max(deadline, time.monotonic() + _LEAST_SECONDS)
         self._read_curves(portrait, deadline)
         if self._pass is None and may_sample:
@@ -117,7 +117,7 @@ class Watch:
         if seen == self._decided_on:
             return self.hint != before
         states = self._states(portrait, frames)
-        # Anew next time where deciding has itself learned something.
+        # Deciding may itself change what the states depend on: then they are decided again next time.
         self._decided_on = seen if self._seen(portrait, frames) == seen else ()
         changed, self.states = states != self.states, states
         return changed or self.hint != before
@@ -188,7 +188,7 @@ class Watch:
             elif (key := self._keys.get(frame)) is None:  # its curves are still to be read
                 state = FrameState.CHECKING
             elif (row := self._rows.get(key)) is None:
-                # The rig's own curves, changed since the frame was sampled, make other points but for a coincidence.
+                # The rig's curves have changed at this frame since it was sampled, so its points almost surely have too.
                 guess = frame in self._sampled and self._rig is not None and not self._rig.moved_from_outside
                 state = FrameState.STALE if guess else FrameState.CHECKING
             else:
@@ -217,7 +217,7 @@ class Watch:
 
 
 def look_at_files(folder: Path, known: Marks, prefix: str = "") -> Marks:
-    """Reads the frame files that are new or have changed. A damaged one says nothing of itself."""
+    """Reads the marks of frame files that are new or have changed; a damaged file has none."""
     found: Marks = {}
     for number in frames_in(folder, prefix):
         path = frame_path(folder, number, prefix)

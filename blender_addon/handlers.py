@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Blender tells about files: jobs end when another one is loaded, and are shown whole when one is saved."""
+"""All handlers of the extension, and its own for files: jobs end on loading, and show all their frames before saving."""
 
 from __future__ import annotations
 

@@ -132,9 +132,9 @@ def show_preview(plane: bpy.types.Object, uid: str, pixels: np.ndarray) -> None:
 
 
 def settle_preview(uid: str) -> None:
-    """Makes the live picture one that needs no saving: else Blender asks for it when it quits or opens a file.
+    """Makes the live picture count as saved: else Blender asks to save it when it quits or opens another file.
 
-    Its pixels become a file inside the .blend's data, which no saved file holds: a plane does not show it then.
+    Its pixels are packed as a file. No saved .blend holds them, because planes do not show live pictures while saving.
     """
     for image in [image for image in bpy.data.images if image.get(_PREVIEW_KEY) == uid and image.is_dirty]:
         width, height = image.size

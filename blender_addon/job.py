@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every job is: begun on the main thread, worked off in a thread, its events handled in bounded slices."""
+"""The base of all jobs: begun on the main thread, done in a worker's thread, whose events the main thread handles in
+short slices."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class JobState(StrEnum):
 
 
 class Job(ABC):
-    """One piece of work for one portrait. Between ticks it holds names alone, never Blender's objects.
+    """One piece of work for one portrait. Between ticks it keeps names and no Blender objects, which undo and loading free.
 
     Attributes:
         uid: the portrait's.
@@ -63,10 +64,10 @@ class Job(ABC):
         return 0.0
 
     def take_undo_step(self) -> bool:
-        """Whether Blender has to be told now of a state that can be undone to; True once.
+        """Whether an undo step is to be pushed now; True once.
 
-        Undo leaves alone what was equal in two states it was told of. What a job has made and linked in between would
-        be gone from the file and still be pointed at: Blender crashes.
+        Undo restores only what differs between two steps. Without a step after the job, it would free what the job has
+        made and leave what points at it as it is, and Blender would crash.
         """
         due = not self.active and not self._undo_step_taken and self.is_in_file()
         self._undo_step_taken = self._undo_step_taken or due

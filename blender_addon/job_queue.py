@@ -51,7 +51,7 @@ def run(job: Job, progress: Callable[[Job], None] = lambda job: None) -> None:
 
 
 def _keep(job: Job) -> None:
-    """Forgets the oldest jobs that have ended; one that has not would go on with nobody to end it."""
+    """Adds a job and forgets the oldest that have ended; one that still runs is kept, so that it can be ended."""
     ended = [job for job in _jobs if not job.active]
     for old in ended[: max(0, len(_jobs) + 1 - _KEPT_JOBS)]:
         _jobs.remove(old)

@@ -89,7 +89,7 @@ def over_strips(rig: bpy.types.Object, paths: Collection[str], first: float, las
 
 def face_paths(rig: bpy.types.Object) -> set[str]:
     """The data paths of all the face's channels."""
-    return {path for path, _, _ in all_channels(rig, head_turns.turn_channel(rig))}
+    return {path for path, _, _ in all_channels(head_turns.turn_channel(rig))}
 
 
 def _names(paths: Iterable[str]) -> list[str]:

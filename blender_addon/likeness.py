@@ -81,7 +81,7 @@ def personal_file(portrait: PORTRAIT_PG_portrait) -> PersonalFile | None:
 
 
 def digest(portrait: PORTRAIT_PG_portrait) -> str:
-    """What of this the pixels depend on, for hashes; empty where there is the one photo alone.
+    """Further photos and tuning as text for hashes, because pixels depend on them; empty where there are none.
 
     Raises:
         PortraitError: as `personal_file`.
@@ -111,7 +111,7 @@ def _reference(item: PORTRAIT_PG_reference) -> ReferenceImage:
     try:
         image = photo.check(item.photo, tuple(item.photo.size) if item.photo is not None else (0, 0))
     except PortraitError as error:
-        # Locate Photo is for the photo that moves.
+        # Without a fix: Locate Photo is for the portrait's first photo.
         raise SceneError(
             f"The further photo {item.name}: {error.message}", "Remove it from the list, and add it again.",
             None, error.code,

@@ -2,9 +2,10 @@
 """The live previews that are on, and the timer and handlers that keep them going. Blender does not wait for them.
 
 Blender's handlers only note that something changed. A timer samples the rig as it stands, hands the points to a
-thread that owns the connection, and puts the newest picture that has come back on the plane. A viewport that is
-about to be drawn has its pose asked for at once: drawing may take longer than the engine. Where it does, as without
-a graphics card, the picture is waited for, for a small part of that time: else it would be a whole drawing late.
+thread that owns the connection, and puts the newest picture that has come back on the plane. When a viewport is about
+to be drawn, its pose is asked for at once, because drawing may take longer than the engine. Where it does, as without a
+graphics card, Blender is held up for a small part of that time until the picture is there: else the picture would show
+one drawing late.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def _before_draw() -> None:
 
 
 def _note_drawn() -> None:
-    """Timers run between drawings."""
+    """Measures how long the last drawing took: timers run between drawings."""
     global _drawing_since, _drawing_took
     if _drawing_since is not None:
         _drawing_took, _drawing_since = time.monotonic() - _drawing_since, None
@@ -172,7 +173,7 @@ def _wait_before_slow_draw() -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-# What Blender tells. These run in the middle of its own work, some in another thread: they only take notes.
+# Handlers: Blender calls them in the middle of its own work, some from another thread, so they do as little as they can.
 
 
 @persistent
@@ -191,7 +192,7 @@ def _on_frame(*_: object) -> None:
 
 @persistent
 def _before_undo(*_: object) -> None:
-    """Undo would free the picture, of which it was never told, and leave the plane pointing at it."""
+    """Takes the pictures off: they are in no undo step, so undo would free them while planes still point at them."""
     for uid in _previews:
         _uncover(uid)
 
@@ -213,7 +214,7 @@ def _before_load(*_: object) -> None:
 
 @persistent
 def _after_load(*_: object) -> None:
-    """A file that Blender saved by itself may hold a plane with a live picture."""
+    """A file of Blender's auto-save may hold a plane with a live picture."""
     _take_off_leftovers()
 
 

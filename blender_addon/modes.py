@@ -59,7 +59,7 @@ def _set_mode(context: bpy.types.Context, active: bpy.types.Object, mode: str) -
 
 @contextmanager
 def _reachable(context: bpy.types.Context, item: bpy.types.Object) -> Iterator[None]:
-    """Modes are changed of visible objects alone: shows one for a while, whatever hides it or its collection."""
+    """Shows an object for a while, whatever hides it or its collection: Blender changes the mode of visible ones alone."""
     layer = context.view_layer
     if item.visible_get(view_layer=layer):
         yield

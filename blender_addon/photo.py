@@ -139,7 +139,7 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
         raise SceneError(f"The photo {file} is no longer there.", "Locate it where it is now.",
                          Fix.RELOCATE_PHOTO, ErrorCode.FILE_MISSING)  # fmt: skip
     known = image.get(_CONTENT_KEY)
-    # Landmarks of older files were placed on Blender's own reading, which is what they go with.
+    # Older versions kept no hash, and placed the landmarks on Blender's own reading, which is used on for them.
     if known is None or image.library is not None or known == hashlib.sha256(content_of(file)).hexdigest():
         if not held:
             image.reload()  # what is in memory may be older than the file

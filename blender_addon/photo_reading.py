@@ -49,10 +49,10 @@ def content_of(file: Path) -> bytes:
 
 
 def is_plain(content: bytes) -> bool:
-    """Whether every reader sees one and the same picture in the file, Blender's own too.
+    """Whether Blender is sure to read the same picture from the file as the server, which then need not be asked.
 
-    That is so for a whole PNG of 8 bits without a word on orientation, colours or clear values: its pixels are stored
-    as they are. Of a JPEG it cannot be told before it is decoded, because nothing in it proves that it is whole.
+    That is so for an undamaged PNG of 8 bits with no chunk on orientation, colours or transparent values: its pixels are
+    shown as they are stored. A JPEG has no checksum that proves it undamaged.
     """
     if not content.startswith(_PNG_MARK) or content[24:25] != b"\x08" or content[25] not in _PNG_EIGHT_BIT_KINDS:
         return False
@@ -88,7 +88,7 @@ def ask_server(content: bytes, file: Path) -> np.ndarray:
 
     Raises:
         PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE; SERVER_UNAVAILABLE, VERSION_MISMATCH, NOT_ALLOWED where no server
-            can be had: the picture might be another than Blender shows, so nothing is made of it then.
+            can be had: Blender might show another picture than the server draws, so no portrait is made then.
     """
     try:
         with _wait_cursor(), Client(_acquire(), name="Blender") as client:

@@ -28,7 +28,7 @@ _APART_WIDTHS: Final = 2.2
 def separate() -> list[str]:
     """Gives portraits that came with a copied scene a uid, a name and a folder of their own.
 
-    A job, a folder or a strip that means the original would else mean both.
+    Else jobs, folders and strips, which know a portrait by its uid, would be those of both.
 
     Returns:
         The new uids.
@@ -53,7 +53,7 @@ def separate() -> list[str]:
 
 def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     strips = [strip for strip in sequencer.find_strips(portrait.uid) if strip.id_data == scene]
-    # From what is known, so that undo and redo come to the same.
+    # Derived and not random: after undo and redo this is done again, and must come to the same uid.
     portrait.uid = uuid.uuid5(uuid.UUID(portrait.uid), f"{scene.name}\n{portrait.name}").hex
     taken = {other.name for _, other in all_portraits() if other != portrait}
     if portrait.name in taken:

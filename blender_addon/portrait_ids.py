@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the server calls a portrait as it is now: with that, frames can be told valid without asking the server."""
+"""A portrait's id, as the server computes it: with that, frames can be told valid without asking the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Known:
     """What a server has told of a portrait.
 
     Attributes:
-        portrait_id: what it calls it.
+        portrait_id: hash of its photos, landmarks, engine and tuning.
         photo: content hash of its photo, which its frames carry.
         deep: content hash of its photo with 16 bits, where that is what was drawn from.
     """
@@ -53,7 +53,7 @@ def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
     further = [(item.photo_digest, item.points) for item in portrait.references if item.detected]
     personal = likeness.personal_file(portrait)
     if personal is not None and not portrait.engine:
-        return told  # which engine can be tuned is the server's to say
+        return told  # the server alone knows which engine takes the tuning
     photo = told.photo if told is not None else portrait.photo_digest
     drawn = photo if portrait.depth == 8 else told.deep if told is not None else ""
     if not drawn:

@@ -43,7 +43,7 @@ class Latency(NamedTuple):
 
 
 class PortraitPreview:
-    """The preview of one portrait. Between ticks it holds names alone, never Blender's objects.
+    """The preview of one portrait. Between ticks it keeps names and no Blender objects, which undo and loading free.
 
     Attributes:
         latencies: of the last pictures.
@@ -144,7 +144,7 @@ class PortraitPreview:
             "" if is_evaluated(scene, layer, portrait.rig) else "The rig is disabled: enable it in the viewports"
         )
         row = sample_now(portrait.rig, layer, portrait.space)
-        self._changed_at = None  # sampling may have told the handlers of the very change that it saw
+        self._changed_at = None  # sampling lets Blender call the handlers again for the change that it has seen
         before, subject = self._subject, self._subject_of(portrait)
         if subject is before and self._row is not None and np.array_equal(row, self._row):
             return
@@ -153,7 +153,7 @@ class PortraitPreview:
     def ask_before_draw(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
         """Asks for the pose that Blender begins to draw, so that the engine works meanwhile; changes nothing in Blender.
 
-        Whatever is not plain — another photo, a broken rig, a preview that rests — waits for the next tick.
+        Does nothing where the photo has changed, the rig is broken or the preview rests: the next tick sees to that.
         """
         if self._changed_at is None or self._row is None or self._covered or self._put_back:
             return
@@ -173,7 +173,8 @@ class PortraitPreview:
     def show_before_draw(self, portrait: PORTRAIT_PG_portrait) -> bool:
         """Puts the picture last asked for on the plane if it has come; whether there is nothing more to wait for.
 
-        Between an evaluation and its drawing: only pixels change, of a plane that shows the preview already.
+        It is called between Blender's evaluation and its drawing, when no more than the pixels of a picture that the
+        plane already shows may change.
         """
         if self._covered or self._put_back or self._last is None or portrait.plane is None:
             return True
@@ -260,7 +261,7 @@ class PortraitPreview:
 
 
 class Replaced(Exception):
-    """Somebody has put another picture on the plane: what they want to see."""
+    """The user has put another picture on the plane, so the preview ends."""
 
 
 def _plays_frames(portrait: PORTRAIT_PG_portrait) -> bool:

@@ -64,7 +64,7 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
     portrait.use_strip = True
     try:
         folder, there = portrait.folder(), frames_of(portrait)
-    except PortraitError:  # it hangs on a file that was never saved: there are no frames either
+    except PortraitError:  # its folder is beside a .blend that was never saved: there are no frames
         return False
     if not there:
         return False

@@ -15,11 +15,6 @@ from . import server_program
 _LINE_CHARACTERS: Final = 80
 
 
-def find_command(preferred: str) -> tuple[str, ...]:
-    """The command that starts the server; empty where none is found."""
-    return server_program.find(preferred).command
-
-
 class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
     """How the server is reached."""
 

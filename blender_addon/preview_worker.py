@@ -130,12 +130,12 @@ class PreviewWorker(threading.Thread):
                 if error.code is not ErrorCode.CANCELLED:
                     self.events.put(Trouble(error, lost=True))
                 self._again(None)
-                # Whether another one is started after this one is the user's to say.
+                # No other server is started in place of a lost one: the user decides that.
                 self._launch = replace(self._launch, may_start=False)
                 self._stopped.wait(_RETRY_SECONDS)
 
     def _again(self, ask: Ask | None) -> None:
-        """What was asked of a server that went away is asked of the one that comes."""
+        """Keeps the last request for the next connection, after the server that had it was lost."""
         with self._change:
             if self._newest is None:
                 self._newest = ask or (self._flying[-1][0] if self._flying else None)
@@ -202,6 +202,7 @@ class PreviewWorker(threading.Thread):
         self.events.put(Trouble(error, lost=False))
 
     def _land(self) -> None:
+        """Cancels all requests that are under way."""
         while self._flying:
             self._flying.pop()[1].cancel()
 

@@ -21,9 +21,9 @@ _TUNING: Final = "personal"
 _FOLDER: Final = "output_folder"
 
 _texts_before: dict[tuple[str, ...], str] = {}
-"""What each text was that was changed for the save at hand, by its place, see `_texts`.
+"""The texts that were changed for the save under way, as they were before, by their place (see `_texts`).
 
-What holds it is not kept itself: between two handlers, Blender may move it in memory.
+Their owners are not kept: Blender may move them in memory between two handlers.
 """
 
 

@@ -94,10 +94,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         min=0,
     )
     face_choice: EnumProperty(**face_choice.CHOICE)
-    engine: StringProperty(
-        name="Engine",
-        description="Tells what draws the frames; empty is the server's own choice",
-    )
+    engine: StringProperty(name="Engine", description="Tells what draws the frames; empty is the server's own choice")
     engine_choice: EnumProperty(
         name="Engine",
         description="Choose what draws the frames",
@@ -191,15 +188,15 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         _set_points(self.detected, points)
 
     def apply_settings(self, settings: Mapping[str, Any]) -> None:
-        """Takes over what a strip was made with (see `RenderJob`)."""
+        """Takes over what a strip was made with, see `portrait_strip.settings_of`."""
         self.engine = settings["engine"]
         self.matte = bool(settings["matte"])
-        self.color_depth = str(settings.get("depth", 8))  # as the prefix below
+        self.color_depth = str(settings.get("depth", 8))  # older strips do not say
         self.resolution_percentage = settings["resolution_percentage"]
         self.use_scene_range = False
         self.frame_start, self.frame_end = settings["frame_start"], settings["frame_end"]
         self.output_folder = settings["folder"]
-        self.frame_prefix = settings.get("prefix", "")  # strips of before it could be chosen do not say
+        self.frame_prefix = settings.get("prefix", "")  # older strips do not say
 
     def frames(self, scene: bpy.types.Scene) -> range:
         """The frames to render.
@@ -227,7 +224,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         """Where the frames go, an absolute path.
 
         Raises:
-            PortraitError: SCENE with the fix *Save* where the folder hangs on a .blend that was never saved.
+            PortraitError: SCENE with the fix *Save* where the folder is beside a .blend that was never saved.
         """
         text = self.output_folder or f"{DEFAULT_FOLDER}/{self.folder_name or bpy.path.clean_name(self.name)}"
         if text.startswith("//") and not bpy.data.filepath:

@@ -58,7 +58,7 @@ class PortraitReady:
     """The server has made the portrait ready.
 
     Attributes:
-        told: what it calls it.
+        told: the portrait's id and its photo's hashes.
         note: what the user should know of it; or empty.
     """
 
@@ -182,7 +182,7 @@ class RenderJob(Job):
             return False
         self._track = np.stack([self._rows[frame] for frame in self._frames])
         check_points(self._track, self._frames, code=ErrorCode.BAD_TRACK)
-        if frame_keys.changes() == self._changes:  # else nobody knows which curves the first frames were sampled from
+        if frame_keys.changes() == self._changes:  # else an edit lies between the first samples and the last
             state = frame_keys.rig_state(scene, portrait.rig, portrait.space)
             keys = frame_keys.frame_keys(portrait.rig, state, self._frames)
             self._sampled = {key: self._rows[frame] for frame, key in keys}

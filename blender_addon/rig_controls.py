@@ -132,8 +132,8 @@ The handles themselves lie on the eyes: before them, they would leave the eyes w
 _GAZE_TRAVEL = 0.25
 
 
-def _of_both(*names: str, weight: float = 1.0) -> dict[str, float]:
-    return {f"{name}{side}": weight for name in names for side in ("Left", "Right")}
+def _of_both(*names: str) -> dict[str, float]:
+    return {f"{name}{side}": 1.0 for name in names for side in ("Left", "Right")}
 
 
 _RIGHT = (

@@ -134,14 +134,14 @@ def key_whole_rig(
         turn: the data path that turns the head and its number of values, see `head_turns`.
     """
     given = {(curve.path, curve.index) for curve in curves}
-    whole = [channel for channel in all_channels(rig, turn) if channel[:2] not in given]
+    whole = [channel for channel in all_channels(turn) if channel[:2] not in given]
     owned = {path for path, _, _ in whole}
     written = [*curves, *resting(rig, whole, first, last)]
     action, _ = replace_range(rig, action_name, written, owned.__contains__, first, last)
     return action
 
 
-def all_channels(rig: bpy.types.Object, turn: tuple[str, int]) -> Iterator[Channel]:
+def all_channels(turn: tuple[str, int]) -> Iterator[Channel]:
     """Each value of the face, whether the rig has it or not.
 
     Args:

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rig to LandmarkTrack: where the points are at each frame, through keys, drivers and constraints."""
+"""Where the rig's points are at each frame, in the photo's pixels, through keys, drivers and constraints."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import bpy
 import numpy as np
 from portrait_shared.landmarks import NAMES
-from portrait_shared.track import LandmarkTrack
 
 from .plane_space import PlaneSpace, snap
 from .problems import Fix, SceneError
@@ -25,25 +24,6 @@ POSE_CHANNELS: Final = {
 }
 
 _depth = 0
-
-
-def sample(scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Sequence[int]) -> LandmarkTrack:
-    """The rig over the frames, as a track that starts at the first of them.
-
-    Args:
-        frames: scene frames in rising order; where the step is above 1, the frames between are filled with
-            the frame before, because a track has every number.
-
-    Raises:
-        PortraitError: SCENE for a broken rig, BAD_TRACK naming the frame and the point that is not finite.
-    """
-    rows = dict(sample_rows(scene, rig, space, frames))
-    points, row = [], rows[frames[0]]
-    for frame in range(frames[0], frames[-1] + 1):
-        row = rows.get(frame, row)
-        points.append(row)
-    fps = scene.render.fps / scene.render.fps_base
-    return LandmarkTrack(np.stack(points), (space.width, space.height), fps, frames[0])
 
 
 def sample_rows(
@@ -97,7 +77,7 @@ def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
 
 
 def points_as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
-    """As `sample_now`, of what Blender has evaluated last: the one that may be called while it draws."""
+    """The points as Blender has evaluated them last, (70, 3) float32 pixels. It may be called while Blender draws."""
     order = [rig.pose.bones.find(name) for name in NAMES]
     heads = np.empty(len(rig.pose.bones) * 3, np.float32)
     posed = rig.evaluated_get(layer.depsgraph)
@@ -117,9 +97,9 @@ def view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
 
 @contextmanager
 def _at_work(layer: bpy.types.ViewLayer) -> Iterator[None]:
-    """Until Blender has evaluated what was put back, also where sampling is left half done.
+    """Marks what Blender reports as sampling's own doing, until it has evaluated the frame and pose that were put back.
 
-    Else Blender tells of it later, as if the user had changed the rig.
+    Evaluated later, they would be reported as if the user had changed the rig.
     """
     global _depth
     _depth += 1

@@ -158,12 +158,12 @@ def fit_strips(portrait_uid: str) -> None:
 
 
 def settings_of(strip: Any) -> dict[str, str | int | bool]:
-    """What `show_frames` kept on the strip, so that it can be made again."""
+    """The settings that the strip's frames were made with, so that they can be made again."""
     return {key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)}
 
 
 def prefix_of(settings: Mapping[str, str | int | bool]) -> str:
-    """What stands before the number in the files' names; strips of before that could be chosen do not say."""
+    """What stands before the number in the files' names; older strips do not say, and have nothing there."""
     return str(settings.get("prefix", ""))
 
 

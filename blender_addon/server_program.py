@@ -55,7 +55,7 @@ def find(preferred: str) -> Program:
 
 
 def in_folder(folder: Path) -> Path | None:
-    """The program in a folder, in the environment of it, or in the environment that it is."""
+    """The program in a folder itself, in the virtual environment that it has, or in the one that it is."""
     for inner in _FOLDERS:
         for name in _NAMES:
             program = folder / inner / name
@@ -104,7 +104,7 @@ def _in_usual_places(home: Path, now: int) -> Path | None:
     Never beside the .blend, which may come from a stranger together with a program.
 
     Args:
-        now: changes when it is time to look again.
+        now: a number that changes every few seconds, so that the cache is not used for longer.
     """
     patterns = [*_PACKAGES, "*"]
     try:

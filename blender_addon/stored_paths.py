@@ -21,7 +21,7 @@ def stored(path: Path, beside: Path | None = None) -> str:
             return str(path)
         beside = Path(bpy.data.filepath).parent
     try:
-        # Blender follows no links: a way that goes up would end elsewhere where the .blend was opened through one.
+        # Blender resolves no symbolic links: a relative path upwards would lead elsewhere in a .blend opened through one.
         inside = os.path.relpath(os.path.realpath(path), os.path.realpath(beside))
         if not inside.startswith(os.pardir):
             return "//" + inside.replace(os.sep, "/")
@@ -41,7 +41,7 @@ def full(text: str, library: bpy.types.Library | None = None) -> Path:
 
 
 def beside(path: Path) -> Iterator[Path]:
-    """Where what lay there may lie in the folder of the saved .blend: by ever less of its path."""
+    """Where a file may be in the folder of the saved .blend if the project was moved: by ever fewer of its folders."""
     if not bpy.data.filepath:
         return
     parts = path.parts[1:] if path.is_absolute() else path.parts

@@ -177,7 +177,7 @@ def show_pictures(space: bpy.types.SpaceView3D) -> None:
 
 
 def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
-    """Does so, and shows the photo, in the 3D viewport under the mouse, else in the window's largest."""
+    """`look_from_front` in the 3D viewport under the mouse, else in the window's largest, with the photo shown there."""
     area = _viewport_of(context)
     if area is None:
         return
@@ -197,6 +197,6 @@ def select_only(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> None:
 
 
 def is_untouched(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> bool:
-    """Whether the user has done nothing else since the object was selected: what they have now may be replaced."""
+    """Whether the object is still the active one, in Object Mode: else the user has selected something else since."""
     active = layer.objects.active
     return active in (None, item) and (active is None or active.mode == "OBJECT")

@@ -168,7 +168,7 @@ def _gather_head(
 
 
 def _resting(rig: bpy.types.Object, curves: Sequence[Curve], owned: set[str], first: int, last: int) -> list[Curve]:
-    """Channels that were captured at rest, and are set to something else without any key."""
+    """Curves at rest for channels that the take leaves at rest, where they are set to something else without a key."""
     there = {(curve.path, curve.index) for curve in curves}
     channels = [
         (path, index, bone_of(path) or SLIDER_GROUP)
@@ -191,7 +191,7 @@ def _owned_paths(take: Take, points: bool, turn: str) -> set[str]:
 
 
 def _mark(scene: bpy.types.Scene, rig: bpy.types.Object, take: Take, wanted: bool) -> None:
-    """Markers of an earlier capture of this rig in the same frames go."""
+    """Marks gaps and cuts on the timeline, in place of the markers of this rig's earlier captures there."""
     first, last = int(take.frames[0]), int(take.frames[-1])
     reach = (min([first, *(a for a, _ in take.missing)]), max([last, *(b for _, b in take.missing)]))
     ending = f"({rig.name})"

@@ -95,7 +95,7 @@ def _fit(
     """Keys' frames, values and slopes: each round adds a key where a span is worst, until all keep the tolerance."""
     last = len(frames) - 1
     if np.ptp(values) <= tolerance and (not exact_ends or values[0] == values[-1]):
-        # Where it ends as it began, that value: rest stays rest.
+        # A curve that ends on the value it began with keeps that value exactly: a face at rest stays at rest.
         level = values[0] if values[0] == values[-1] else (values.max() + values.min()) / 2
         return frames[:1], np.array([level]), np.zeros(1)
     knots = [0, last] if last > 0 else [0]

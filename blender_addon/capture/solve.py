@@ -12,7 +12,8 @@ from portrait_shared.blendshapes_motion import FaceFrame
 from portrait_shared.landmarks import GROUPS
 
 _STEPS = 400
-# Strength of the wishes beside exactness, in parts of the squared distance between the outer eye corners.
+# Penalties added to the squared error: for each slider used, for large weights, for uneven motion. In squared distances
+# between the outer eye corners.
 _FEW, _SMALL, _SMOOTH_SECONDS2 = 8e-4, 2.5e-3, 1.5e-7
 # The lids' opening is known well, and a blink that does not quite shut is seen at once.
 _FREE: Final = ("eyeBlinkLeft", "eyeBlinkRight")

@@ -25,7 +25,7 @@ _MOST_UNLIKE = 1.5  # two faces' proportions differ by no more than that; beyond
 
 # Of the distance between the outer eye corners: the seven real clips' widest grins reach 0.79 (neutral mouths 0.5 to 0.6).
 _WIDEST_MOUTH = 0.84
-_WIDER_STILL = 1.05  # a mouth that is that wide at rest already
+_WIDER_STILL = 1.05  # of its width at rest, for a mouth that is as wide as that already
 
 # An eye is shut where the lids' opening is below this part of the neutral one; less than that, where the performer's
 # own shut eyes are found in the recording.
@@ -168,7 +168,7 @@ def _scales(still: np.ndarray, own: np.ndarray) -> np.ndarray:
 
 
 def _keep_mouth_narrow(offsets: np.ndarray, own: np.ndarray) -> None:
-    """A grin on a portrait that smiles at rest does not add up to a mouth from ear to ear: it nears the widest one.
+    """Lets a grin on a portrait that smiles at rest approach the widest mouth, instead of adding up to a wider one.
 
     The first half of the way there is as performed.
     """
@@ -182,7 +182,7 @@ def _keep_mouth_narrow(offsets: np.ndarray, own: np.ndarray) -> None:
 
 
 def _move_lids(offsets: np.ndarray, own: np.ndarray, eye: Eye, closed: np.ndarray) -> None:
-    """Shut is shut, whatever the size of either face's eyes."""
+    """Moves the lids by how far the performer's eye is shut: shut stays shut, whatever the size of either face's eyes."""
     offsets[:, eye.corners] = 0.0
     for upper, lower in eye.lids:
         way = own[lower] - own[upper]
@@ -193,7 +193,7 @@ def _move_lids(offsets: np.ndarray, own: np.ndarray, eye: Eye, closed: np.ndarra
 def _move_pupil(
     offsets: np.ndarray, inside: np.ndarray, still: np.ndarray, own: np.ndarray, eye: Eye, closed: np.ndarray
 ) -> None:
-    """By parts of the eye's width; a pupil behind the lids goes on from where it was last seen."""
+    """Moves the pupil by parts of the eye's width; while lids hide it, between where it was seen before and after."""
 
     def seen(face: np.ndarray) -> np.ndarray:
         first, second = face[..., eye.corners[0], :], face[..., eye.corners[1], :]

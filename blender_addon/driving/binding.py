@@ -186,7 +186,7 @@ class _Build:
         self._drive()
 
     def _frame_from_points(self) -> None:
-        """A frame that stands as the points do that expressions hardly move."""
+        """Ties a bone to the points that expressions hardly move: it turns as the head does."""
         bones = self.stage.pose.bones
         for number, side in enumerate(SIDES):
             names = [NAMES[index] for index in side if NAMES[index] in self._points]
@@ -201,7 +201,8 @@ class _Build:
         out.target, out.subtarget, out.track_axis, out.lock_axis = self.stage, "side 2", "TRACK_Z", "LOCK_X"
 
     def _drive(self) -> None:
-        """First by the plain way, to learn what Blender computes at rest: the portrait is then the photo exactly."""
+        """Drives with plain offsets first, to learn what Blender computes for them at rest, and then subtracts that: the
+        portrait at rest is the photo exactly."""
         bones = self.face.pose.bones
         for target in self._points:
             mechanism.drive(bones[out_bone(target)], "location", (self.face, in_bone(target)), "xyz")

@@ -61,7 +61,7 @@ def item_of(driving: Any, entry: Any) -> str:
 
 
 def is_bound(driving: Any, entry: Any) -> bool:
-    """Whether the entry is what moves its target, and not only what shall after the next Set Rest."""
+    """Whether the entry moves its target now; a new or changed one does so after the next Set Rest."""
     constraint = source_constraint(driving, entry.target)
     if constraint is None or constraint.target is None:
         return False
@@ -99,7 +99,7 @@ def switch(scene: bpy.types.Scene, driving: Any, on: bool) -> None:
 
 
 def rest_broken(driving: Any, broken: Sequence[str]) -> None:
-    """The named targets stand at rest, where their driver would throw them anywhere; the others move on."""
+    """Leaves the named targets at rest, because their drivers would misplace them; the others follow theirs."""
     for entry in driving.entries:
         constraint = source_constraint(driving, entry.target)
         if constraint is not None and constraint.mute != (entry.target in broken):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a driver's way becomes a point's: seen from the front, by difference from rest, at the portrait's scale. Without bpy.
+"""How a driver's motion becomes a point's: seen from the front, by difference from rest, at the portrait's scale. Without bpy.
 
 View coordinates are right, up and towards the viewer from the view's origin, in the driver's metres.
 """
@@ -106,5 +106,5 @@ def tells_head(drivers: dict[int, np.ndarray]) -> bool:
 
 
 def _number(value: float) -> str:
-    """All digits of it, and no exponent: a driver at rest gives exactly 0."""
+    """With enough digits that a driver at rest gives exactly 0, and without an exponent."""
     return str(np.format_float_positional(value, precision=12, trim="-"))

@@ -15,7 +15,6 @@ _NOMINAL_RATES: Final = (24, 25, 30, 48, 50, 60, 100, 120, 240)
 _USUAL_ROWS_A_SECOND: Final = 60.0  # what ARKit's face tracking gives
 _NTSC: Final = 1001 / 1000
 _ROW_RATES: Final = (24000 / 1001, 24, 25, 30000 / 1001, 30, 48, 50, 60000 / 1001, 60, 100, 120000 / 1001, 120, 240)
-_SAME_RATE: Final = 5e-4  # half of what lies between 59.94 and 60
 
 
 def is_timecode(text: str) -> bool:

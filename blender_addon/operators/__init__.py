@@ -11,11 +11,4 @@ _CLASSES = (*add.CLASSES, *render.CLASSES, *preview.CLASSES, *parts.CLASSES, *se
             *rig_controls.CLASSES, *keys.CLASSES, *driving.CLASSES, *likeness.CLASSES, *strip.CLASSES)  # fmt: skip
 
 
-def register() -> None:
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

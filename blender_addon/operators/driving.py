@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Mapping
 
 import bpy
 from bpy.props import FloatProperty, IntProperty
@@ -34,9 +34,13 @@ class _NeedsEntries(_Drives):
         return True
 
 
-def _mapped(found: Sized) -> str:
+def _map(
+    operator: bpy.types.Operator, portrait: bpy.types.PropertyGroup, found: Mapping[str, sources.Source]
+) -> set[str]:
+    for target, source in found.items():
+        sources.put(portrait.driving, target, source)
     count = f"{len(found)} drivers" if len(found) > 1 else "1 driver"
-    return f"{count} mapped; press Set Rest where the driving face is at rest"
+    return tell(operator, f"{count} mapped; press Set Rest where the driving face is at rest", ())
 
 
 class PORTRAIT_OT_map_by_name(_Drives, bpy.types.Operator):
@@ -48,11 +52,7 @@ names, iBUG's and MediaPipe's numbers, Rigify's face bones. Then set their rest"
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
-        found = sources.by_name(context, portrait)
-        for target, source in found.items():
-            sources.put(portrait.driving, target, source)
-        self.report({"INFO"}, _mapped(found))
-        return {"FINISHED"}
+        return _map(self, portrait, sources.by_name(context, portrait))
 
 
 class PORTRAIT_OT_map_picked(_Drives, bpy.types.Operator):
@@ -64,12 +64,9 @@ selected on the portrait's rig: one driver to all of them, or as many as there a
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
-        found = sources.picked(context, portrait)
-        for target, source in found.items():
-            sources.put(portrait.driving, target, source)
+        done = _map(self, portrait, sources.picked(context, portrait))
         portrait.driving.active_index = len(portrait.driving.entries) - 1
-        self.report({"INFO"}, _mapped(found))
-        return {"FINISHED"}
+        return done
 
 
 class PORTRAIT_OT_remove_driver(_NeedsEntries, bpy.types.Operator):

@@ -122,7 +122,7 @@ class PORTRAIT_OT_cancel(bpy.types.Operator):
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         if properties.is_property_set("uid"):
             return "Stop this work; frames that are there are kept, and other portraits that wait go on"
-        return ""  # as above
+        return ""  # the tooltip above
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -95,7 +95,7 @@ def altered_colors_seen(context: bpy.types.Context) -> str:
 
 
 def unsaved(portrait: PORTRAIT_PG_portrait) -> SceneError | None:
-    """Why the frames have no folder yet, told before the first click on Render, so that it is not one for nothing."""
+    """Why the frames have no folder yet: shown before the first click on Render, which could only fail."""
     known = problems.last(portrait.uid)
     if known is not None and known.fix is Fix.SAVE:
         return None

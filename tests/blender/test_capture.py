@@ -33,9 +33,9 @@ from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.operators.capture_settings import VideoSettings, begin_at_current_frame  # noqa: E402
 from blender_addon.panels import capture_panel, messages  # noqa: E402
 from blender_addon.rig import rest_points  # noqa: E402
-from blender_addon.sampling import sample  # noqa: E402
 from blender_addon.server import Launch  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_capture_maths import a_blink  # noqa: E402
 from tests.blender.test_panels import CheckedLayout  # noqa: E402
 

@@ -22,7 +22,8 @@ from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.driving import mechanism, names, sources  # noqa: E402
 from blender_addon.panels import driving_panel  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
-from blender_addon.sampling import sample, sample_now  # noqa: E402
+from blender_addon.sampling import sample_now  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_panels import CheckedLayout  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide

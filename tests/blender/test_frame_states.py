@@ -25,12 +25,12 @@ from blender_addon import (  # noqa: E402
     job_queue,
     portrait_ids,
     problems,
-    sampling,
     server,
 )
 from blender_addon.frame_states import FrameState  # noqa: E402
 from blender_addon.problems import Fix  # noqa: E402
 from blender_addon.render_job import RenderJob  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 
@@ -321,14 +321,14 @@ def test_a_stretched_or_stepped_scene_is_a_hint_and_counts(needs_server: None, s
     scene = bpy.context.scene
     bpy.ops.portrait.render()
     settle(swaying, all_in(FrameState.DONE))
-    plain = sampling.sample(scene, swaying.rig, swaying.space, range(1, 13)).points
+    plain = sample(scene, swaying.rig, swaying.space, range(1, 13)).points
     scene.render.frame_map_old, scene.render.frame_map_new = 100, 200
     states = settle(swaying, lambda states: states[2] is FrameState.STALE)
     assert states[12] is FrameState.STALE
     assert "time remapping 100 to 200" in frame_states.of(swaying.uid).hint
     bpy.ops.portrait.render()
     settle(swaying, all_in(FrameState.DONE))
-    slow = sampling.sample(scene, swaying.rig, swaying.space, range(1, 13)).points
+    slow = sample(scene, swaying.rig, swaying.space, range(1, 13)).points
     np.testing.assert_allclose(slow[11], plain[5], atol=1e-3)
     scene.render.frame_map_new = 100
     scene.frame_step = 2
@@ -359,7 +359,7 @@ def test_a_muted_group_counts_where_blender_heeds_it(swaying: Any) -> None:
             curve.group = action.groups.get("jaw") or action.groups.new("jaw")
 
     def points() -> np.ndarray:
-        return sampling.sample(bpy.context.scene, rig, swaying.space, frames).points
+        return sample(bpy.context.scene, rig, swaying.space, frames).points
 
     shown, known = points(), dict(frame_keys.frame_keys(rig, state_of(swaying), frames))
     for curve in compat.fcurves_of(rig):

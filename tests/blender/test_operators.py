@@ -17,8 +17,8 @@ bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
 from blender_addon import image_plane, preferences  # noqa: E402
-from blender_addon.sampling import sample  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_registration import OPERATORS  # noqa: E402
 
 

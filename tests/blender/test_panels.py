@@ -19,11 +19,12 @@ bpy = pytest.importorskip("bpy")
 from mathutils import Vector  # noqa: E402
 from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
-from blender_addon import job_queue, portrait_parts, problems, sampling, server, viewport  # noqa: E402
+from blender_addon import job_queue, portrait_parts, problems, server, viewport  # noqa: E402
 from blender_addon.operators import add, capture, render  # noqa: E402
 from blender_addon.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
 from blender_addon.render_job import RenderJob, time_left  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 
 LAYOUT = bpy.types.UILayout.bl_rna
 ICONS = set(LAYOUT.functions["label"].parameters["icon"].enum_items.keys())
@@ -261,10 +262,10 @@ def test_from_an_empty_scene_to_moving_frames_in_four_clicks(
 def test_another_face_keeps_settings_and_keys(needs_server: None, acting: Any, face: np.ndarray) -> None:
     acting.resolution_percentage = 50
     acting.rig["mouthSmileLeft"] = 0.4
-    before = sampling.sample(bpy.context.scene, acting.rig, acting.space, [4, 5, 6]).points
+    before = sample(bpy.context.scene, acting.rig, acting.space, [4, 5, 6]).points
     bones = len(acting.rig.data.bones)
     portrait_parts.move_rig(bpy.context, acting, face + np.float32([5, -3, 0]))
-    after = sampling.sample(bpy.context.scene, acting.rig, acting.space, [4, 5, 6]).points
+    after = sample(bpy.context.scene, acting.rig, acting.space, [4, 5, 6]).points
     np.testing.assert_allclose(after - before, np.broadcast_to((5, -3, 0), after.shape), atol=0.02)
     assert np.abs(after[2] - after[0]).max() > 0.5, "it still acts"
     assert acting.resolution_percentage == 50 and acting.rig["mouthSmileLeft"] == pytest.approx(0.4)

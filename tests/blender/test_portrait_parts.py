@@ -17,7 +17,8 @@ from blender_addon import image_plane, portrait_parts, rig  # noqa: E402
 from blender_addon import photo as photo_module  # noqa: E402
 from blender_addon.portrait_parts import check_plane  # noqa: E402
 from blender_addon.problems import Fix, SceneError  # noqa: E402
-from blender_addon.sampling import check_rig, sample  # noqa: E402
+from blender_addon.sampling import check_rig  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 
 
 def delete(*objects: Any) -> None:

@@ -17,7 +17,8 @@ from blender_addon.importers.track import import_track  # noqa: E402
 from blender_addon.plane_space import PlaneSpace, snap  # noqa: E402
 from blender_addon.rig_controls import HANDLES  # noqa: E402
 from blender_addon.rig_drivers import MECHANISM_PREFIXES  # noqa: E402
-from blender_addon.sampling import is_at_work, sample, sample_rows  # noqa: E402
+from blender_addon.sampling import is_at_work, sample_rows  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 
 
 def rotation_y_up(angle: float) -> np.ndarray:

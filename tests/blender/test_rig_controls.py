@@ -24,7 +24,7 @@ from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.modes import editing  # noqa: E402
 from blender_addon.panels import menus, rig_panel  # noqa: E402
 from blender_addon.rig_controls import HANDLES, LIMIT, RigFrame  # noqa: E402
-from blender_addon.sampling import sample  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide: a driver's numbers have six decimals
 

@@ -18,7 +18,7 @@ from blender_addon.animation import SLIDER_GROUP, bone_path, property_path  # no
 from blender_addon.operators.keys import KEYING_SETS  # noqa: E402
 from blender_addon.panels import menus  # noqa: E402
 from blender_addon.rig_controls import HANDLES  # noqa: E402
-from blender_addon.sampling import sample  # noqa: E402
+from tests.blender.rig_tracks import sample  # noqa: E402
 
 
 def curves(portrait: Any) -> dict[tuple[str, int], Any]:

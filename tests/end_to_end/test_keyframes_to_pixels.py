@@ -25,12 +25,12 @@ _SCENE = """
 import sys
 from pathlib import Path
 import bpy, blender_addon
-from blender_addon.animation import write_keys
 from blender_addon.properties import portraits_of
 from blender_addon.rig import HEAD_BONE, rest_points
-from blender_addon.sampling import sample
+from blender_addon.sampling import sample_rows
 from portrait_shared.blendshapes import combine
 from portrait_shared.landmarks import NAMES
+from portrait_shared.track import LandmarkTrack
 import numpy as np
 
 photo, blend, track = sys.argv[1:]
@@ -47,10 +47,15 @@ move = np.column_stack((opened[:, 0], -opened[:, 1], -opened[:, 2]))  # right, u
 still = np.zeros(3)
 curves = {(name, "location"): (frames, np.array([still, move[index], still])) for index, name in enumerate(NAMES)}
 curves[HEAD_BONE, "rotation_euler"] = (frames, np.array([(0, 0, 0), (0, 0.3, 0), (0.1, -0.3, 0.1)]))
-write_keys(portrait.rig, "test", curves)
+for (name, channel), (at, values) in curves.items():
+    bone = portrait.rig.pose.bones[name]
+    for frame, value in zip(at, values):
+        setattr(bone, channel, value)
+        bone.keyframe_insert(channel, frame=float(frame))
 bpy.ops.wm.save_as_mainfile(filepath=blend)
 assert bpy.ops.portrait.render() == {"FINISHED"}
-sample(scene, portrait.rig, portrait.space, range(1, 10)).save(track)
+points = [row for _, row in sample_rows(scene, portrait.rig, portrait.space, range(1, 10))]
+LandmarkTrack(np.stack(points), tuple(portrait.size), scene.render.fps / scene.render.fps_base, 1).save(track)
 blender_addon.unregister()
 """
 

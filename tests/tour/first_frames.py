@@ -61,7 +61,7 @@ def _install() -> Steps:
         bpy.ops.preferences.addon_expand(module=EXTENSION)
     preferences().server_command = PLAN["server"]
     yield from shot("preferences", [box_of(area)])
-    command = extension("preferences").find_command(preferences().server_command)
+    command = extension("server_program").find(preferences().server_command).command
     fact("the preferences find the server's program", command == (PLAN["server"],), command)
     area.type = "VIEW_3D"
     yield 0.5
