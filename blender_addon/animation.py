@@ -68,6 +68,14 @@ def property_path(name: str) -> str:
     return f'["{bpy.utils.escape_identifier(name)}"]'
 
 
+def action_of(target: bpy.types.ID) -> bpy.types.Action | None:
+    return target.animation_data.action if target.animation_data is not None else None
+
+
+def drivers_of(target: bpy.types.ID) -> list[bpy.types.FCurve]:
+    return list(target.animation_data.drivers) if target.animation_data is not None else []
+
+
 def rest_value(path: str, index: int = 0) -> float:
     """What a channel of the rig is at rest: a place, a turn, a slider's weight or a size."""
     if path.endswith(".rotation_quaternion"):
@@ -97,7 +105,7 @@ def replace_range(
     tells where an action cannot leave that to them.
 
     Args:
-        owned: whether the keys of a data path are replaced, by rest where `curves` lacks it; all curves given are.
+        owned: whether the old keys of a data path are to go: where `curves` has none for it, rest takes their place.
         keep_outside: False lets the first and the last new value hold outside, where no old key does.
 
     Returns:
@@ -139,7 +147,7 @@ def replace_range(
 
 
 def resting(rig: bpy.types.Object, channels: Iterable[tuple[str, int, str]], first: float, last: float) -> list[Curve]:
-    """Curves at rest for channels, (path, index, group) each, that have no curve and are set, or led, elsewhere."""
+    """Curves at rest for channels, (path, index, group) each, that have no curve and are not at rest: set by hand, or moved by NLA strips."""
     moved = {(curve.data_path, curve.array_index) for curve in compat.fcurves_of(rig)}
     of_strips = moved_by_strips(rig)
 
@@ -188,7 +196,7 @@ def strips_play_outside(rig: bpy.types.Object, first: float, last: float) -> boo
 
 def _keep_action(rig: bpy.types.Object) -> None:
     """Lets the rig's action stay in the file when the rig gets another."""
-    before = rig.animation_data.action if rig.animation_data else None
+    before = action_of(rig)
     if before is not None and before.library is None:
         before.use_fake_user = True
 

@@ -9,7 +9,7 @@ import bpy
 
 
 def path_options() -> set[str]:
-    """Of a property that holds a path: what lets the user begin it with ``//``; asked for since 4.5 or 5.0."""
+    """Options of a path's property that let the user begin it with ``//``: newer Blenders want a word for that."""
     known = "is_path_supports_blend_relative" in bpy.types.Property.bl_rna.properties
     return {"ANIMATABLE", "PATH_SUPPORTS_BLEND_RELATIVE"} if known else {"ANIMATABLE"}
 
@@ -178,7 +178,7 @@ def is_selected(bone: bpy.types.PoseBone) -> bool:
 
 
 def new_driver(owner: bpy.types.ID, path: str) -> bpy.types.FCurve:
-    """A driver whose curve has no keys and no modifiers yet; which of them a new one comes with differs."""
+    """A driver whose curve has no keys and no modifiers: new ones come with some of them, others in each Blender."""
     driver = owner.driver_add(path)
     while len(driver.modifiers):
         driver.modifiers.remove(driver.modifiers[0])

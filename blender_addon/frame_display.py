@@ -27,7 +27,7 @@ def follow(
     """Lets a plane that plays a folder's frames of a prefix play those that are there now; whether anything changed."""
     if active_of(portrait.uid) is not None:
         return False  # the job shows them itself
-    if portrait.plane is None or not image_plane.is_dressed(portrait.plane):
+    if not image_plane.is_dressed(portrait.plane):
         return False
     sequence = image_plane.wanted_sequence(portrait.plane)
     if sequence is None or plane_frames.folder_of(sequence) != folder or _prefix(sequence) != prefix:
@@ -43,7 +43,7 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     for strip in sequencer.find_strips(portrait.uid):
         _mend_strip(portrait, strip)
     sequencer.fit_strips(portrait.uid)
-    if portrait.plane is None or not image_plane.is_dressed(portrait.plane):
+    if not image_plane.is_dressed(portrait.plane):
         return
     sequence = image_plane.wanted_sequence(portrait.plane)
     if sequence is not None and sequence.library is None:
@@ -118,7 +118,7 @@ def _before_render(*_: object) -> None:
 def _on_frame(scene: bpy.types.Scene, *_: object) -> None:
     if not bpy.app.background:
         for portrait in portraits_of(scene).items:
-            if portrait.plane is not None and image_plane.is_dressed(portrait.plane):
+            if image_plane.is_dressed(portrait.plane):
                 plane_frames.show_solid(image_plane.texture_node(portrait.plane), scene.frame_current)
 
 

@@ -90,7 +90,7 @@ def frames_of(portrait: PORTRAIT_PG_portrait) -> list[int]:
 
 
 def owner_of(folder: Path) -> str:
-    """Uid of the portrait whose frames lie there; empty where nobody has said."""
+    """Uid of the portrait whose frames lie there; empty where the folder does not say."""
     try:
         return read_bounded(folder / OWNER_FILE, _MAX_OWNER_BYTES).decode().strip()
     except (OSError, UnicodeDecodeError):

@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 
 from . import compat
+from .animation import drivers_of
 from .plane_space import PlaneSpace
 from .rig import rest_points
 from .sampling import POSE_CHANNELS
@@ -129,8 +130,7 @@ def _curves(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
 
 
 def _drivers(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
-    owners = (rig, rig.data)
-    return [driver for owner in owners if owner.animation_data for driver in owner.animation_data.drivers]
+    return [*drivers_of(rig), *drivers_of(rig.data)]
 
 
 def _channels(rig: bpy.types.Object) -> tuple[list[tuple[str, str, int]], np.ndarray]:
@@ -138,7 +138,7 @@ def _channels(rig: bpy.types.Object) -> tuple[list[tuple[str, str, int]], np.nda
     driven = {
         (prefix, curve.data_path, curve.array_index)
         for prefix, owner in (("", rig), ("data", rig.data))
-        for curve in (owner.animation_data.drivers if owner.animation_data is not None else ())
+        for curve in drivers_of(owner)
     }
     names: list[tuple[str, str, int]] = []
     values: list[float] = []

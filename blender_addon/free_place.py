@@ -16,7 +16,7 @@ from .properties import portraits_of
 
 _SOLID_TYPES: Final = {"MESH", "CURVE", "SURFACE", "META", "FONT", "VOLUME", "POINTCLOUD", "CURVES", "GREASEPENCIL"}
 _GAP: Final = 0.1  # of the picture's longer side
-_REACH: Final = 2.0  # of it: what stands further before the picture is passed by, and told of
+_REACH: Final = 2.0  # of the same: what stands farther before the picture is not avoided but reported
 _OVERLAP: Final = 1e-4  # metres; bounds that only touch do not cover
 
 Box = tuple[np.ndarray, np.ndarray]

@@ -40,7 +40,7 @@ def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
 
 
 def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: bpy.types.Image) -> None:
-    """Makes the plane one of another picture; frames that it shows stay."""
+    """Gives the plane another photo; frames that it shows stay."""
     node = texture_node(plane)
     node[_PHOTO_KEY] = photo
     if node.image is None or node.image == old:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live previews that are on, and the timer and handlers that keep them going. Blender does not wait for them.
+"""The live previews that are on, and the timer and handlers that keep them going.
 
 Blender's handlers only note that something changed. A timer samples the rig as it stands, hands the points to a
 thread that owns the connection, and puts the newest picture that has come back on the plane. When a viewport is about

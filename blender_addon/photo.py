@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The photograph: its file, and its pixels as the plane shows them.
 
-What a file's picture is, the server's reader says. Where Blender reads the same, the image is the file's own; else it
-holds the server's picture, packed into the .blend, and remembers the file.
+The server's reader decides what picture a file holds. Where Blender reads the same, its image is that of the file; else
+the image holds the server's picture, packed into the .blend, and remembers the file.
 """
 
 from __future__ import annotations
@@ -153,8 +153,11 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
 
 
 def _found_file(image: bpy.types.Image) -> Path:
-    """Where the photo's file is. Blender knows that of its own images; what held ones remember leads to where the
-    project was, so a file of the very same content counts that lies beside the .blend as it did there."""
+    """Where the photo's file is now.
+
+    Blender keeps the paths of its own images right. The path that an image of the server's picture remembers may be of
+    before the project was moved: then a file of the same content counts that lies beside the .blend as it did there.
+    """
     file = stored_paths.full(file_of(image), image.library)
     if image.get(_FILE_KEY) and image.library is None and not os.path.isfile(file):
         own = next((each for each in stored_paths.beside(file) if _holds(each, image.get(_CONTENT_KEY))), None)
@@ -172,7 +175,7 @@ def _holds(file: Path, known: str | None) -> bool:
 
 
 def _shown_by_blender(file: Path) -> bpy.types.Image | None:
-    """The image of a file; None where Blender takes it for none, or by its name for a film."""
+    """The image of a file; None where Blender cannot read it, or takes it for a film by its name."""
     try:
         image = bpy.data.images.load(str(file))
     except RuntimeError:
@@ -184,7 +187,7 @@ def _shown_by_blender(file: Path) -> bpy.types.Image | None:
 
 
 def _shows(image: bpy.types.Image, right: np.ndarray) -> bool:
-    """Whether Blender reads the very picture: then the file itself can be shown."""
+    """Whether Blender reads exactly the server's picture, so that the file itself can be shown."""
     height, width = right.shape[:2]
     return (
         tuple(image.size) == (width, height)

@@ -37,7 +37,7 @@ def with_16_bits(reader: Reader, image: np.ndarray, stored: tuple[bytes, str] | 
     note = _NO_FILE
     if stored is not None:
         deep = reader.read_picture(*stored, depth=16)
-        # The low bytes of a photo of linear colours show in its shadows, where its 8 bits alone are the image's.
+        # In the shadows of a photo of linear colours, the upper bytes differ from its 8-bit reading: that is compared too.
         if _alike((deep >> 8).astype(np.uint8), image) or (
             deep.shape == image.shape and _alike(reader.read_picture(*stored), image)
         ):

@@ -25,7 +25,7 @@ _PNG_SRGB_CHUNKS = {
     b"gAMA": struct.pack(">I", 45455),
     b"cHRM": struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000),
 }
-_EXIF_TELLING_TAGS = (b"\x01\x12", b"\x12\x01", b"\x87\x69", b"\x69\x87")  # orientation, and the directory of more
+_EXIF_TELLING_TAGS = (b"\x01\x12", b"\x12\x01", b"\x87\x69", b"\x69\x87")  # orientation, and the place of further tags
 
 
 def content_of(file: Path) -> bytes:

@@ -77,9 +77,7 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     elif portrait.plane.name not in scene.objects:
         scene.collection.objects.link(portrait.plane)
         mended.append("plane")
-    try:
-        image_plane.texture_node(portrait.plane)
-    except SceneError:
+    if not image_plane.is_dressed(portrait.plane):
         image_plane.dress(portrait.plane, portrait.name, picture)
         mended.append("material")
     points = portrait.detected_points

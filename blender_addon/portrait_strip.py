@@ -81,6 +81,6 @@ def remove(portrait: PORTRAIT_PG_portrait) -> None:
 
 
 def adopt(portrait: PORTRAIT_PG_portrait) -> None:
-    """A portrait with a strip wants one: said for files that were made before this was an option."""
+    """Turns the option on for a portrait that has strips: in files older than the option it is not set."""
     if not (portrait.use_strip and portrait.strip_was_made) and sequencer.find_strips(portrait.uid):
         portrait.use_strip = portrait.strip_was_made = True

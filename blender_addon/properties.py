@@ -162,7 +162,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         options={"SKIP_SAVE"},
     )
     driving: PointerProperty(type=PORTRAIT_PG_driving)
-    rendered_with: StringProperty(options={"HIDDEN"})  # engine and fingerprint of the last render, a line each
+    rendered_with: StringProperty(options={"HIDDEN"})  # what a server told at the last render: see `portrait_ids.keep`
 
     @property
     def space(self) -> PlaneSpace:

@@ -55,7 +55,7 @@ def head_pivot(points: np.ndarray) -> np.ndarray:
     down = points[8] - temples
     pivot = temples + 0.25 * down
     nearest = points[27:31, 2].min()
-    # A detector without depth puts all points on one sheet; the ears are then half a face behind the nose.
+    # Points of a detector without depth lie in one plane: the ears are then taken to be half a face behind the nose.
     depth = max(temples[2] - nearest, 0.5 * width)
     pivot[2] = nearest + depth + 0.1 * width
     return pivot

@@ -17,7 +17,7 @@ from portrait_shared.expression_library import EXPRESSIONS, VISEMES
 from portrait_shared.landmarks import INDEX_OF, MIRROR, NAMES
 
 from . import compat
-from .animation import SLIDER_GROUP
+from .animation import SLIDER_GROUP, action_of
 from .plane_space import PlaneSpace
 from .rig import BONE_AXES, HEAD_BONE, rest_points
 from .rig_controls import HANDLES, RigFrame
@@ -56,7 +56,7 @@ def set_sliders(rig: bpy.types.Object, weights: Mapping[str, float], key: bool =
 
 def linked_action(rig: bpy.types.Object) -> bpy.types.Action | None:
     """The rig's action where it is linked from another file: nothing can be keyed in it."""
-    action = rig.animation_data.action if rig.animation_data is not None else None
+    action = action_of(rig)
     return action if action is not None and action.library is not None else None
 
 
@@ -66,7 +66,7 @@ def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool =
     for name in POSED_BONES if bones is None else bones:
         bone = rig.pose.bones.get(name)
         if bone is not None and name in POSED_BONES:
-            unkeyed += _set_pose(bone, Vector(), _turned(bone, (0.0, 0.0, 0.0)), (1.0, 1.0, 1.0), key)
+            unkeyed += _set_pose(bone, Vector(), _no_turn(bone), (1.0, 1.0, 1.0), key)
     if bones is None:
         unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0), key)
     rig.update_tag()
@@ -115,11 +115,11 @@ def _pose_of(bone: bpy.types.PoseBone) -> _Pose:
     return bone.location.copy(), tuple(rotation), tuple(bone.scale)
 
 
-def _turned(bone: bpy.types.PoseBone, angles: tuple[float, float, float]) -> tuple[float, ...]:
-    """The angles in the bone's own rotation mode; right for no turn alone, which is all that is asked."""
+def _no_turn(bone: bpy.types.PoseBone) -> tuple[float, ...]:
+    """The rotation of a bone at rest, in the bone's own rotation mode."""
     if bone.rotation_mode == "QUATERNION":
-        return (1.0, *angles)
-    return (0.0, 0.0, 1.0, 0.0) if bone.rotation_mode == "AXIS_ANGLE" else angles
+        return (1.0, 0.0, 0.0, 0.0)
+    return (0.0, 0.0, 1.0, 0.0) if bone.rotation_mode == "AXIS_ANGLE" else (0.0, 0.0, 0.0)
 
 
 def _set_pose(

@@ -22,6 +22,7 @@ import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES, DESCRIPTIONS, GUARDS, shape_offsets, split_offsets
 from portrait_shared.landmarks import NAMES
 
+from .animation import drivers_of
 from .rig_controls import CHANNELS, GAZE_FORWARD, HANDLES, LIMIT, SPLIT, Handle, Pull, RigFrame, property_of
 
 LIMITS_PROPERTY: Final = "limits"
@@ -111,9 +112,7 @@ def add_drivers(rig: bpy.types.Object, frame: RigFrame) -> None:
 
 def remove_drivers(rig: bpy.types.Object) -> None:
     """Takes the mechanism's own drivers away, and no others."""
-    if rig.animation_data is None:
-        return
-    for curve in list(rig.animation_data.drivers):
+    for curve in drivers_of(rig):
         of_mechanism = any(curve.data_path.startswith(f'pose.bones["{prefix}') for prefix in MECHANISM_PREFIXES)
         if of_mechanism or curve.data_path.endswith(f'].constraints["{LIMIT}"].influence'):
             rig.animation_data.drivers.remove(curve)
@@ -176,7 +175,7 @@ def _weight_path(channel: str) -> str:
 
 
 def _number(value: float) -> str:
-    """At most six digits and no exponent: Blender cuts long expressions off."""
+    """Six decimals below 1 and four above, without an exponent: a driver's expression must be short."""
     text = f"{value:.6f}" if abs(value) < 1 else f"{value:.4f}"
     return text.rstrip("0").replace("0.", ".", 1) if abs(value) < 1 else text
 

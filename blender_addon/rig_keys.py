@@ -16,6 +16,7 @@ from .animation import (
     Curve,
     bone_of,
     bone_path,
+    drivers_of,
     property_path,
     replace_range,
     resting,
@@ -66,7 +67,7 @@ def channels(rig: bpy.types.Object, part: str) -> list[Channel]:
 
 
 def _part_of(handle: str) -> str:
-    """By what it pulls."""
+    """The part of the face that a handle belongs to: that of the slider which it pulls first."""
     pulled = property_of(next(iter(HANDLES[handle].pulls[0].channels)))
     return next(part for part, regions in _REGIONS.items() if any(pulled in REGIONS[region] for region in regions))
 
@@ -78,7 +79,7 @@ def _is_used(rig: bpy.types.Object, point: str, keyed: set[str]) -> bool:
 
 def driven(rig: bpy.types.Object) -> set[str]:
     """The data paths that drivers set: a key there would do nothing."""
-    return {curve.data_path for curve in rig.animation_data.drivers} if rig.animation_data is not None else set()
+    return {curve.data_path for curve in drivers_of(rig)}
 
 
 def insert(rig: bpy.types.Object, wanted: Sequence[Channel], frame: float) -> tuple[int, list[str]]:

@@ -11,7 +11,7 @@ import bpy
 
 
 def stored(path: Path, beside: Path | None = None) -> str:
-    """``//`` and the way from the saved .blend; absolute before the first save and on another drive of Windows.
+    """Relative to the saved .blend, with ``//`` before it; absolute before the first save and on another drive of Windows.
 
     Args:
         beside: the folder of the .blend where it is about to be saved; else that of where it was.

@@ -40,7 +40,7 @@ class CommandProgress:
 
 
 class CommandJob(Job):
-    """Runs one command and takes up the file that it writes."""
+    """Runs one command and reads the file that it writes."""
 
     def __init__(self, uid: str, launch: server.Launch) -> None:
         super().__init__(uid, launch)

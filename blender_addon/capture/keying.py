@@ -104,7 +104,7 @@ def key_take(
 
 
 class _Gathered:
-    """Curves in the making, and how well they follow."""
+    """Collects the curves of a take, and how closely they follow it."""
 
     def __init__(self, frames: np.ndarray, breaks: np.ndarray) -> None:
         self.curves: list[Curve] = []
@@ -120,10 +120,12 @@ class _Gathered:
         self, path: str, index: int, group: str, values: np.ndarray, tolerance: float, pixels: float,
         limits: tuple[float, float] | None = None,
     ) -> None:  # fmt: skip
-        """Args:
-        tolerance: in the values' unit.
-        pixels: how far one unit moves a point.
-        limits: see `reduce`.
+        """Reduces values on all frames to a curve.
+
+        Args:
+            tolerance: in the values' unit.
+            pixels: how far one unit moves a point.
+            limits: see `reduce`.
         """
         keys: Keys = reduce(self._frames, values, tolerance, self._breaks, limits)
         self.error = max(self.error, float(np.abs(evaluate(keys, self._frames) - values).max()) * pixels)

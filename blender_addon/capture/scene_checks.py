@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..animation import action_of
 from ..problems import SceneError
 
 
@@ -36,7 +37,7 @@ def check_animation(rig: bpy.types.Object) -> None:
 def check_own_action(rig: bpy.types.Object) -> bpy.types.Action:
     """The rig's action, where its keys may be cleaned; raises SCENE where there is none or it is linked."""
     check_animation(rig)
-    action = rig.animation_data.action if rig.animation_data is not None else None
+    action = action_of(rig)
     if action is None:
         raise SceneError(f"The rig “{rig.name}” has no keys.", "Capture a performance, or key the rig.")
     if action.library is not None:

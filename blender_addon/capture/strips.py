@@ -21,7 +21,7 @@ _MARGIN_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Source:
-    """A part of a file, in place.
+    """A part of a file, and where it lies in the scene.
 
     Attributes:
         path: of the video or the sound.

@@ -73,12 +73,14 @@ class Performance:
 def transfer(
     points: np.ndarray, neutral: np.ndarray, rest: np.ndarray, pivot_of_neutral: np.ndarray, shots: np.ndarray
 ) -> Performance:
-    """Args:
-    points: (T, 70, 3) pixels of the performer.
-    neutral: (70, 3) pixels, the performer's face at rest.
-    rest: (70, 3) pixels, the portrait at rest.
-    pivot_of_neutral: (3,) where the performer's head turns, in the neutral frame.
-    shots: (T,) the number of each frame's shot: another shot frames the face anew, which is no motion of the head.
+    """Makes of a performer's motion the portrait's.
+
+    Args:
+        points: (T, 70, 3) pixels of the performer.
+        neutral: (70, 3) pixels, the performer's face at rest.
+        rest: (70, 3) pixels, the portrait at rest.
+        pivot_of_neutral: (3,) where the performer's head turns, in the neutral frame.
+        shots: (T,) the number of each frame's shot: a cut that shows the face elsewhere in the picture moves no head.
     """
     poses = HeadPoses.of(points, neutral)
     source, target = FaceFrame.of(neutral), FaceFrame.of(rest)

@@ -18,12 +18,12 @@ from ..rig import HEAD_BONE, face_width, rest_points
 from ..sampling import sample_rows, view_layer
 from . import mechanism, sliders
 
-_WEIGHT_TOLERANCE: Final = 0.5  # of a point's: one unit of a slider moves points by less than half a face
+_WEIGHT_TOLERANCE: Final = 0.5  # of a point's tolerance: 1 of a slider moves points by less than half the face's width
 
 
 @dataclass(frozen=True)
 class Baked:
-    """What became of it.
+    """What a bake has made.
 
     Attributes:
         keys, samples: how many keys were set, and how many values they stand for.

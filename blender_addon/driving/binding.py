@@ -104,7 +104,7 @@ def _view_object(scene: bpy.types.Scene, portrait: Any, usable: list[Any]) -> bp
 
 
 class _Build:
-    """The mechanism in the making."""
+    """Builds the mechanism: measures drivers, head and view, then makes bones that carry their motion."""
 
     def __init__(self, context: bpy.types.Context, scene: bpy.types.Scene, portrait: Any,
                  collection: bpy.types.Collection, entries: list[Any]) -> None:  # fmt: skip

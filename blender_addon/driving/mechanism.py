@@ -19,7 +19,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..animation import bone_path
+from ..animation import bone_path, drivers_of
 from ..modes import editing
 from ..rig import HEAD_BONE
 
@@ -54,7 +54,7 @@ def source_constraint(driving: Any, target: str) -> bpy.types.Constraint | None:
 
 
 def item_of(driving: Any, entry: Any) -> str:
-    """An entry's bone or group by the name it has now: Blender tells constraints of renamed bones."""
+    """An entry's bone or group by the name it has now: Blender renames it in constraints when the bone is renamed."""
     constraint = source_constraint(driving, entry.target)
     follows = constraint is not None and entry.source is not None and constraint.target == entry.source
     return constraint.subtarget if follows and entry.kind == "BONE" else entry.item
@@ -81,9 +81,7 @@ def constraints_of(rig: bpy.types.Object, targets: Sequence[str] | None = None) 
 
 def slider_curves(rig: bpy.types.Object) -> list[bpy.types.FCurve]:
     """Drivers of the rig's sliders that were made here."""
-    animation = rig.animation_data
-    curves = animation.drivers if animation is not None else ()
-    return [curve for curve in curves if any(variable.name == DRIVEN for variable in curve.driver.variables)]
+    return [curve for curve in drivers_of(rig) if any(variable.name == DRIVEN for variable in curve.driver.variables)]
 
 
 def switch(scene: bpy.types.Scene, driving: Any, on: bool) -> None:

@@ -65,7 +65,7 @@ _IBUG_PREFIXES: Final = frozenset(
 _MEDIAPIPE_PREFIXES: Final = frozenset(
     ("mediapipe", "mediapipe_face", "mp", "mp_face", "facemesh", "face_mesh", "face_vertex", "cgt_face_vertex")
 )
-_FEWEST_NUMBERS: Final = 3  # fewer are somebody's copies of something
+_FEWEST_NUMBERS: Final = 3  # one or two numbered names are more likely copies that Blender has numbered
 
 
 def match(names: Iterable[str]) -> dict[str, Match]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import bpy
 
-from ..animation import property_path
+from ..animation import drivers_of, property_path
 from ..problems import SceneError
 from . import names
 from .mechanism import DRIVEN, is_helper, slider_curves
@@ -69,10 +69,7 @@ def told(count: int) -> str:
 
 def _drivers_of_the_user(rig: bpy.types.Object) -> set[str]:
     """Paths that others than this module drive."""
-    if rig.animation_data is None:
-        return set()
-    own = {curve.data_path for curve in slider_curves(rig)}
-    return {curve.data_path for curve in rig.animation_data.drivers} - own
+    return {curve.data_path for curve in drivers_of(rig)} - {curve.data_path for curve in slider_curves(rig)}
 
 
 def _holders(item: bpy.types.Object) -> Iterator[tuple[bpy.types.ID, tuple[str, str], list[str]]]:

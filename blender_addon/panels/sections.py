@@ -104,7 +104,7 @@ def owner_name(uid: str) -> str:
 
 
 def state_icon(portrait: PORTRAIT_PG_portrait) -> str:
-    """For the list: what a portrait is at."""
+    """For the list: whether something went wrong with a portrait, or it is worked on, or it waits for that."""
     if problems.last(portrait.uid) is not None:
         return "ERROR"
     job = job_queue.active_of(portrait.uid)
