@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Done, Echoed, Error, Progress, Render, RenderedFrame
+from portrait_shared.messages import Credit, Done, Echo, Echoed, Error, Message, Progress, Render, RenderedFrame
 from portrait_shared.protocol import MAX_PART_BYTES, bad_message
 
 from portrait_server.budgets import Ledger
@@ -64,8 +64,8 @@ class Renders:
         """What a client waits for."""
         return list(self._open.get(session, {}).values())
 
-    def add(self, session: Session, message: Render) -> int:
-        """Queues a render; returns how many are ahead of it.
+    def add(self, session: Session, message: Render) -> Message:
+        """Queues a render.
 
         Raises:
             PortraitError: UNKNOWN_PORTRAIT, BAD_MESSAGE, BAD_POINTS, IMAGE_TOO_LARGE, BUSY.
@@ -88,19 +88,18 @@ class Renders:
         self._ledger.charge(session, render.held_bytes)
         self._open.setdefault(session, {})[render.request] = render
         self._portraits.pin(portrait.portrait_id)
-        return self._scheduler.add(session, render)
+        return Progress(message.request, "queued", self._scheduler.add(session, render))
 
-    def add_echo(self, session: Session, request: int) -> int:
-        """Queues a request that does nothing among the renders; returns how many are ahead of it."""
+    def add_echo(self, session: Session, message: Echo) -> Message:
+        """Queues an echo among the renders."""
         self._ledger.charge(session, 0)
-        return self._scheduler.add(
-            session, RequestTask(session, request, lambda: None, lambda _: Echoed(request), "engine")
-        )
+        task = RequestTask(session, message.request, lambda: None, lambda _: Echoed(message.request), "engine")
+        return Progress(message.request, "queued", self._scheduler.add(session, task))
 
-    def grant(self, session: Session, request: int, count: int) -> None:
+    def grant(self, session: Session, message: Credit) -> None:
         """A client has consumed frames of a render, which may just have ended."""
-        if (render := self._find(session, request)) is not None:
-            render.grant(count)
+        if (render := self._find(session, message.job)) is not None:
+            render.grant(message.count)
 
     def cancel(self, session: Session, request: int) -> bool:
         """Stops a render; whether there was one."""

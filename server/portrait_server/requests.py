@@ -83,8 +83,8 @@ class Requests:
             ReadPicture: uploads.read_picture,
             Detect: preparation.detect,
             Prepare: preparation.prepare,
-            Render: self._render,
-            Credit: self._credit,
+            Render: renders.add,
+            Credit: renders.grant,
             Cancel: self._cancel,
         }
 
@@ -127,7 +127,7 @@ class Requests:
             return Echoed(message.request)
         if self.stopping:
             raise stopping_error()
-        return Progress(message.request, "queued", self._renders.add_echo(session, message.request))
+        return self._renders.add_echo(session, message)
 
     def _stats(self, session: Session, message: AskStats) -> Answer:
         counters = {
@@ -157,13 +157,6 @@ class Requests:
         engine = tunable(self._engines.get(message.engine, tuned=True))
         images = [self._uploads.image(digest) for digest in message.references]
         return Progress(message.request, "queued", self._tunings.add(session, message.request, images, engine.checksum))
-
-    def _render(self, session: Session, message: Render) -> Answer:
-        return Progress(message.request, "queued", self._renders.add(session, message))
-
-    def _credit(self, session: Session, message: Credit) -> Answer:
-        self._renders.grant(session, message.job, message.count)
-        return None
 
     def _cancel(self, session: Session, message: Cancel) -> Answer:
         if self._renders.cancel(session, message.job) or self._tunings.cancel(session, message.job):

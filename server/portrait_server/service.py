@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Error, Hello, Message, decode
@@ -95,7 +95,8 @@ class Service:
         while not self._finished():
             self._take_messages()
             self._take_results()
-            self._dispatch()
+            self._renders.dispatch()
+            self._preparation.dispatch()
         self._close()
 
     # Messages
@@ -167,22 +168,14 @@ class Service:
         for item in self._results.take_all():
             if isinstance(item, Update):
                 self._send(item.session, item.message)
-            else:
-                self._take_result(item.task, item)
-
-    def _take_result(self, task: Any, result: Result) -> None:
-        if isinstance(task, FrameBatch):
-            self._renders.take_batch(task, result)
-        elif isinstance(task, FrameEncoding):
-            self._renders.take_encoding(task, result)
-        elif isinstance(task, RequestTask):
-            self._take_request(task, result)
-        elif isinstance(task, TuningTask):
-            self._take_tuning(task, result)
-
-    def _dispatch(self) -> None:
-        self._renders.dispatch()
-        self._preparation.dispatch()
+            elif isinstance(item.task, FrameBatch):
+                self._renders.take_batch(item.task, item)
+            elif isinstance(item.task, FrameEncoding):
+                self._renders.take_encoding(item.task, item)
+            elif isinstance(item.task, RequestTask):
+                self._take_request(item.task, item)
+            elif isinstance(item.task, TuningTask):
+                self._take_tuning(item.task, item)
 
     def _room(self, session: Session) -> int:
         """How many bytes of frames may be drawn for a client now; for one that has none under way, at least a frame."""

@@ -61,9 +61,8 @@ class TuningTask:
             return None
         images, checksum, device = order
         self._results.put(Update(self.session, Progress(self.request, "running")))
-        photos = [
-            eight_bit(image) for image in images
-        ]  # on this thread, because a second of it would keep clients waiting
+        # On this thread, because the service's own would keep every client waiting for a second.
+        photos = [eight_bit(image) for image in images]
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
         with PrivateFolder() as folder, receiver:
