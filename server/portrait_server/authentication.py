@@ -103,6 +103,6 @@ def write_new_keys(path: Path, address: str) -> Path:
     try:
         client.save(client_file)
     except PortraitError:
-        path.unlink(missing_ok=True)  # of no use alone, and in the way of the next try
+        path.unlink(missing_ok=True)  # without the client's file it is of no use, and the next try would find it there
         raise
     return client_file

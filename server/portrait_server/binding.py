@@ -105,7 +105,7 @@ def listen(address: str) -> tuple[socket.socket, str]:
             host, 0 if port == "*" else int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family)
-        # Windows takes the first as leave to share the port with whoever has it already.
+        # With SO_REUSEADDR, Windows would let two servers have the port at once.
         reuse: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
         listener.setsockopt(socket.SOL_SOCKET, reuse, 1)
     mask = os.umask(0o177)
@@ -131,7 +131,8 @@ def reachable_address(endpoint: str) -> str:
 
 def _tcp(bind: str) -> Endpoint:
     match = re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(\d{1,5}|\*)", bind)
-    if not match or (match[2] != "*" and int(match[2]) > _LAST_PORT):  # the system would take what is left of it
+    # Of a larger number the system would keep the last 16 bits, which are another port.
+    if not match or (match[2] != "*" and int(match[2]) > _LAST_PORT):
         raise PortraitError(
             ErrorCode.NOT_ALLOWED,
             f"{bind!r} is not an address.",

@@ -56,7 +56,7 @@ class _Keys(NamedTuple):
 
 @functools.lru_cache(maxsize=1)
 def _decoded(ring: KeyRing) -> _Keys:
-    """Once for all connections: strangers are many, and decoding takes longer than turning one away."""
+    """Decoded once for all connections: decoding takes longer than turning a stranger away, and strangers may be many."""
     known = tuple(z85.decode(key) for key in ring.known_clients)
     return _Keys(z85.decode(ring.server_public_key), z85.decode(ring.server_secret_key), known)
 

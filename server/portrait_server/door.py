@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 MAX_CONNECTIONS: Final = 512
 ARRIVING_BYTES: Final = 1 << 30
 QUEUED_BYTES: Final = (1 << 30) + (64 << 20)
-"""Of one client, waiting to be sent; above what its renders may hold: who reads nothing at all is dropped here."""
+"""Of one client, waiting to be sent. Its renders may not hold as much: only a client that reads nothing comes so far."""
 HANDSHAKE_SECONDS: Final = 10.0
 ALL_QUEUED_BYTES: Final = 5 << 30
-"""Of all clients, waiting to be sent; above what all their renders may hold. Who reads least is dropped."""
+"""Of all clients, waiting to be sent; more than all their renders may hold. The connection that reads least is closed."""
 _READS_TOO_LITTLE: Final = "it does not read what it asked for"
 _PATIENCE_SECONDS: Final = 30.0
 """How long others wait for the memory that a message under way holds, before its sender is dropped."""
@@ -157,7 +157,7 @@ class Door:
         """Delivers what is under way within `linger_s` and closes."""
         self._selector.unregister(self._listener)
         self._listener.close()
-        if self._wakener is not None:  # who waits for the work has gone: calls to wake would end no wait
+        if self._wakener is not None:  # nobody takes results any more: what they left there would end each wait at once
             self._selector.unregister(self._wakener)
         deadline = time.monotonic() + linger_s
         while any(peer.outbox for peer in self._peers.values()):
@@ -259,7 +259,7 @@ class Door:
             return "it says nothing"
         if peer.outbox and now - peer.outbox.moved > HEARTBEAT_TIMEOUT_SECONDS:
             return "it reads nothing"
-        if peer.outbox.queued_bytes > self._queued_limit:  # of answers to commands, which nobody counts
+        if peer.outbox.queued_bytes > self._queued_limit:  # by answers to its pings: `send` counts messages alone
             return _READS_TOO_LITTLE
         if peer.ready and not peer.waits and not peer.opening and now - peer.heard > HEARTBEAT_TIMEOUT_SECONDS:
             return "it has been silent for too long"

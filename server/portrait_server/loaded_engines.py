@@ -81,7 +81,8 @@ class LoadedEngines:
         """
         name = name or (TUNED_ENGINE if tuned else DEFAULT_ENGINE)
         if name in self._broken:
-            raise PortraitError(*self._broken[name])  # a new one: its traceback ends with the request
+            # A new one each time: one that is kept would gather the tracebacks of all requests.
+            raise PortraitError(*self._broken[name])
         if name not in self._engines:
             raise PortraitError(
                 ErrorCode.UNKNOWN_ENGINE, f"There is no engine named {name!r}.",

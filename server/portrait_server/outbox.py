@@ -35,9 +35,11 @@ class Unsealed:
 
 @dataclass(eq=False)
 class _Entry:
-    """Attributes:
-    data: what is sent; None while it is not sealed.
-    held_bytes: what it counts for now.
+    """A buffer that waits, or what is left of it.
+
+    Attributes:
+        data: what is sent; None while it is not sealed.
+        held_bytes: what it counts for now.
     """
 
     data: memoryview | None

@@ -29,7 +29,7 @@ class Portrait:
         value: what `Engine.prepare` returned.
         size: (width, height) of the first reference, pixels.
         dtype: of its pixels, which is that of the frames too.
-        fixed_bytes: of what belongs to it and is not in `value`, such as networks tuned to the person.
+        fixed_bytes: of what belongs to it and is not in `value`: networks tuned to the person.
     """
 
     portrait_id: str

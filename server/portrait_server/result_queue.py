@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import queue
-import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from portrait_shared.errors import PortraitError
 from portrait_shared.messages import Message
 
 from portrait_server.sessions import Session
+from portrait_server.wakener import Wakener
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +31,11 @@ class Update:
     message: Message
 
 
-class ResultQueue:
-    """Read by the service's own thread, which its socket wakes, so that it can wait for this and for clients at once.
-
-    Attributes:
-        reader: becomes readable when something was put.
-    """
+class ResultQueue(Wakener):
+    """Read by the service's own thread, which `reader` wakes, so that it can wait for this and for clients at once."""
 
     def __init__(self) -> None:
-        self.reader, self._waker = socket.socketpair()
-        self.reader.setblocking(False)
-        self._waker.setblocking(False)
+        super().__init__()
         self._items: queue.SimpleQueue[Result | Update] = queue.SimpleQueue()
 
     def put(self, item: Result | Update) -> None:
@@ -49,23 +43,9 @@ class ResultQueue:
         self._items.put(item)
         self.wake()
 
-    def wake(self) -> None:
-        """Ends the service's wait."""
-        try:
-            self._waker.send(b"\0")
-        except BlockingIOError:
-            return  # it is full of wake-up calls already
-
     def take_all(self) -> list[Result | Update]:
-        try:
-            self.reader.recv(4096)
-        except BlockingIOError:
-            return []
+        self.clear()  # first: what is put from here on wakes again
         items: list[Result | Update] = []
         while not self._items.empty():
             items.append(self._items.get_nowait())
         return items
-
-    def close(self) -> None:
-        self.reader.close()
-        self._waker.close()

@@ -84,7 +84,8 @@ def run(asked: argparse.Namespace) -> int:
         log.info("Stopped")
     finally:
         lock.release()
-        sweep_folders(Path(tempfile.gettempdir()))  # the folder of the client whose death has ended this server
+        # Blender, where it was killed, has left its folder, and nobody but this server may be there to remove it.
+        sweep_folders(Path(tempfile.gettempdir()))
     return 0
 
 
@@ -197,7 +198,7 @@ def _watch(pid: int) -> Callable[[], bool]:
         handle = kernel.OpenProcess(synchronize, False, pid)
         return lambda: bool(handle) and kernel.WaitForSingleObject(handle, 0) == still_running
     if os.getppid() == pid:
-        return lambda: os.getppid() == pid  # true even where the number is used again
+        return lambda: os.getppid() == pid  # another process may get the number, but is not this one's parent
 
     def exists() -> bool:
         try:

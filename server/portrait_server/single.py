@@ -62,7 +62,7 @@ class ServerLock:
                 raise _Held
             if still_at(descriptor, self._path):
                 return descriptor
-            os.close(descriptor)  # of a server that ended in this instant
+            os.close(descriptor)  # the file was deleted in between, by a server that ended
 
     def _foreign(self) -> PortraitError:
         return PortraitError(
