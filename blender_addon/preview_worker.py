@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from portrait_shared.client import Client, RenderStream
+from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.render_stream import RenderStream
 
 from . import server
 from .worker import Connected

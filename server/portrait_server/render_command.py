@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from portrait_shared.client import Client, PersonalFile, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.connection import default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_numbers import parse_frames
 from portrait_shared.launcher import ServerProcess, find_server
+from portrait_shared.personal import PersonalFile
+from portrait_shared.references import ReferenceImage
 from portrait_shared.rendering import store_frames
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm

@@ -32,31 +32,11 @@ from portrait_shared.messages import (
     Stats,
     Stopping,
 )
-from portrait_shared.personal import PersonalFile, TunedPerson
+from portrait_shared.personal import PersonalFile
 from portrait_shared.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
-from portrait_shared.references import (
-    MAX_REFERENCES,
-    Detection,
-    Frame,
-    PortraitHandle,
-    ReferenceImage,
-    ServerInfo,
-)
+from portrait_shared.references import MAX_REFERENCES, Detection, PortraitHandle, ReferenceImage, ServerInfo
 from portrait_shared.render_stream import RenderStream
 from portrait_shared.tuning import Tuning
-
-__all__ = [
-    "Client",
-    "Detection",
-    "Frame",
-    "PersonalFile",
-    "PortraitHandle",
-    "ReferenceImage",
-    "RenderStream",
-    "ServerInfo",
-    "TunedPerson",
-    "Tuning",
-]
 
 _LEAST_WINDOW: Final = 8
 

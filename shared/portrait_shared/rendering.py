@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from portrait_shared.client import Client, PortraitHandle
+from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import (
     copy_equal_frames,
@@ -19,6 +19,7 @@ from portrait_shared.frame_files import (
     prepare_folder,
     write_frame,
 )
+from portrait_shared.references import PortraitHandle
 
 _CANCEL_CHECK_SECONDS = 0.2
 

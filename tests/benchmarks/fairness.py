@@ -17,9 +17,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.connection import Connection
 from portrait_shared.launcher import ServerProcess
+from portrait_shared.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 AIM = 2.0

@@ -23,10 +23,11 @@ from portrait_server.door import Door, Gone
 from portrait_server.incoming_message import Allowance
 from portrait_server.peer import TURN_MESSAGES, TURN_STEPS, Peer
 from portrait_server.zmtp import ProtocolFailure
-from portrait_shared.client import Client, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.messages import Echo, Echoed, Error, Hello, RenderedFrame, decode
 from portrait_shared.protocol import MAX_PARTS, pack
+from portrait_shared.references import ReferenceImage
 from skimage.data import astronaut
 
 from tests.server.conftest import COMMAND

@@ -19,12 +19,15 @@ from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import build
 from portrait_server.networks.personal import Personal, to_file
-from portrait_shared.client import Client, PersonalFile, ReferenceImage, Tuning
+from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import read_digest
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.messages import Error, OfferPersonal
+from portrait_shared.personal import PersonalFile
+from portrait_shared.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
+from portrait_shared.tuning import Tuning
 from skimage.data import astronaut
 
 from tests.posing import speaking, turned

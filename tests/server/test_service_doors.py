@@ -20,7 +20,7 @@ from portrait_server.authentication import KeyRing, write_new_keys
 from portrait_server.binding import choose_endpoint
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.connection import Connection
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -42,6 +42,7 @@ from portrait_shared.messages import (
     decode,
 )
 from portrait_shared.protocol import MAX_HEADER_BYTES, PROTOCOL_VERSION, pack, unpack
+from portrait_shared.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 from tests.waiting import PATIENCE_SECONDS, wait_until

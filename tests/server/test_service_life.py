@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 from portrait_server import serve_command
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.messages import Echo
+from portrait_shared.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 from tests.waiting import PATIENCE_SECONDS
@@ -136,7 +137,8 @@ def test_the_jobs_of_a_dead_client_are_freed(
     shared_server.connection.save(tmp_path / "connection.json")
     program = textwrap.dedent("""
         import sys, time, numpy as np
-        from portrait_shared.client import Client, ReferenceImage
+        from portrait_shared.client import Client
+        from portrait_shared.references import ReferenceImage
         from portrait_shared.connection import Connection
         client = Client(Connection.load(sys.argv[1]), name="doomed")
         points = np.full((500, 70, 3), 30, np.float32)

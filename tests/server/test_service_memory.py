@@ -21,11 +21,12 @@ from portrait_server.service import Service
 from portrait_server.sessions import Session
 from portrait_server.tasks import RequestTask
 from portrait_server.tunings import Tunings
-from portrait_shared.client import Client, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.messages import Error, Hello, Message, OfferReference, Render
 from portrait_shared.protocol import PROTOCOL_VERSION
+from portrait_shared.references import ReferenceImage
 from skimage.data import astronaut
 
 from tests.server.conftest import grey_picture, painted_points

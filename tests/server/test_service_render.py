@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from portrait_shared.client import Client, PortraitHandle, ReferenceImage
+from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import read_digest
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.messages import Error, Render
+from portrait_shared.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
