@@ -13,7 +13,8 @@ from typing import Any, Final
 import bpy
 import numpy as np
 from portrait_shared.digest import frame_digest
-from portrait_shared.frame_files import FrameMark, frame_path, frames_in, read_mark
+from portrait_shared.frame_files import frame_path, frames_in
+from portrait_shared.frame_marks import FrameMark, read_mark
 
 from . import job_queue, portrait_ids, sampling
 from .frame_keys import RigState, frame_keys, keys_outside, rig_state

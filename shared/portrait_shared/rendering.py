@@ -11,14 +11,8 @@ import numpy as np
 
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import (
-    copy_equal_frames,
-    frame_path,
-    marked_png,
-    missing_frames,
-    prepare_folder,
-    write_frame,
-)
+from portrait_shared.frame_files import copy_equal_frames, frame_path, missing_frames, prepare_folder, write_frame
+from portrait_shared.frame_marks import marked_png
 from portrait_shared.references import PortraitHandle
 
 _CANCEL_CHECK_SECONDS = 0.2

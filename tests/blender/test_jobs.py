@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode
-from portrait_shared.frame_files import frame_path, frames_in, read_digest
+from portrait_shared.frame_files import frame_path, frames_in
+from portrait_shared.frame_marks import read_digest
 from portrait_shared.landmarks import INDEX_OF
 
 bpy = pytest.importorskip("bpy")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frame_path, read_digest
+from portrait_shared.frame_files import frame_path
+from portrait_shared.frame_marks import read_digest
 
 bpy = pytest.importorskip("bpy")
 

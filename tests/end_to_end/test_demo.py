@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 from portrait_server.cli import main
 from portrait_server.images import read_image
-from portrait_shared.frame_files import read_digest
+from portrait_shared.frame_marks import read_digest
 
 SIDE = 256  # pixels of the photo: what ships, halved, for speed
 

@@ -18,7 +18,7 @@ import skimage.data
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.images import read_image
-from portrait_shared.frame_files import read_digest
+from portrait_shared.frame_marks import read_digest
 from portrait_shared.track import LandmarkTrack
 
 _SCENE = """

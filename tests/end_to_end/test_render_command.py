@@ -20,7 +20,7 @@ from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.images import read_image
 from portrait_shared.client import Client
-from portrait_shared.frame_files import read_digest
+from portrait_shared.frame_marks import read_digest
 from portrait_shared.launcher import ServerProcess, find_server
 from portrait_shared.track import LandmarkTrack
 

@@ -30,7 +30,7 @@ from portrait_server.training import checkpoints, configuration_file
 from portrait_server.video import VideoReader
 from portrait_shared.connection import Connection
 from portrait_shared.errors import PortraitError
-from portrait_shared.frame_files import FrameMark, glance, read_mark
+from portrait_shared.frame_marks import FrameMark, glance, read_mark
 from portrait_shared.personal import PersonalFile
 from portrait_shared.track import LandmarkTrack
 

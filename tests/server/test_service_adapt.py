@@ -21,7 +21,7 @@ from portrait_server.networks.configurations import build
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import read_digest
+from portrait_shared.frame_marks import read_digest
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.messages import Error, OfferPersonal
 from portrait_shared.personal import PersonalFile

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import read_digest
+from portrait_shared.frame_marks import read_digest
 from portrait_shared.launcher import ServerProcess
 from portrait_shared.messages import Error, Render
 from portrait_shared.references import PortraitHandle, ReferenceImage

@@ -19,7 +19,7 @@ from portrait_server.images import decode_image, eight_bit, read_image
 from portrait_server.output.png import encode_png
 from portrait_server.picture_profiles import ADOBE_GAMMA, ADOBE_RGB, REC709, matrix_profile
 from portrait_shared.client import Client
-from portrait_shared.frame_files import mark_of
+from portrait_shared.frame_marks import mark_of
 from portrait_shared.references import ReferenceImage
 
 from tests.posing import looking, speaking, turned

@@ -19,22 +19,24 @@ from PIL.PngImagePlugin import PngInfo
 from portrait_server.output.png import encode_png
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import (
-    SEAL_KEYWORD,
-    FrameMark,
     copy_equal_frames,
     frame_path,
     frames_in,
     has_frames,
-    marked_png,
     missing_frames,
+    prepare_folder,
+    whole_prefix,
+    write_frame,
+)
+from portrait_shared.frame_marks import (
+    SEAL_KEYWORD,
+    FrameMark,
+    marked_png,
     pixel_seal,
     png_chunks,
-    prepare_folder,
     read_digest,
     read_mark,
     text_chunk,
-    whole_prefix,
-    write_frame,
 )
 from portrait_shared.whole_files import partial_file, write_error
 

@@ -9,7 +9,7 @@ import zlib
 import cv2
 import numpy as np
 from portrait_shared import __version__
-from portrait_shared.frame_files import DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk
+from portrait_shared.frame_marks import DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk
 
 # On photographs run-length matching is both the fastest of zlib's strategies and the smallest file.
 _PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
