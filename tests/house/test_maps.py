@@ -55,7 +55,7 @@ def problems(text: str) -> list[str]:
 
 
 def _looks_like_a_path(span: str) -> bool:
-    if not _PATH.fullmatch(span):
+    if not _PATH.fullmatch(span) or span.startswith("."):  # as `.venv/`, which git leaves alone
         return False
     return "/" in span or span.rpartition(".")[2] in ("py", "md", "toml", "txt") or span in files()
 
