@@ -17,7 +17,15 @@ import pytest
 
 from tests.house.names import ROOT, defined, files, folders, known, python_files, tree
 
-MAPS = ("MAP.md", "docs/architecture.md", "docs/contributing.md", "docs/protocol.md", "docs/settings.md")
+MAPS = (
+    "MAP.md",
+    "README.md",
+    "docs/architecture.md",
+    "docs/contributing.md",
+    "docs/library.md",
+    "docs/protocol.md",
+    "docs/settings.md",
+)
 PLACEHOLDER = "NAME"
 """Stands for what a reader is to choose: such a path needs no more than its folder."""
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
