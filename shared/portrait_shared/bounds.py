@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which landmarks may drive a portrait: finite ones, not absurdly far from its picture."""
+"""What landmark points are, and which may drive a portrait: finite ones, not absurdly far from its picture."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_points(
     size: tuple[int, int] | None = None,
     code: ErrorCode = ErrorCode.BAD_POINTS,
 ) -> np.ndarray:
-    """Landmarks as contiguous little-endian float32; wherever they come from, this says whether they are some.
+    """The one check of landmark points, wherever they come from; returns them as contiguous little-endian float32.
 
     Args:
         points: (T, 70, 2 or 3) numbers of any kind, pixels.

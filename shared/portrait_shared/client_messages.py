@@ -132,7 +132,7 @@ class Prepare(Message, kind="prepare"):
 
 @dataclass(frozen=True, eq=False)
 class Render(Message, kind="render"):
-    """Asks for frames; `window` is the credit to begin with. Answered by `Frame`s and `Done`."""
+    """Asks for frames; `window` is the credit to begin with. Answered by `RenderedFrame`s and `Done`."""
 
     portrait: str = checked(digest)
     size: tuple[int, int] = checked(_size)

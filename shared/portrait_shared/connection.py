@@ -185,4 +185,5 @@ def _check_private(path: Path, status: os.stat_result) -> None:
 
 
 def _can_be_said(text: str) -> bool:
+    """Whether UTF-8 can carry it: a lone surrogate is half a character."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

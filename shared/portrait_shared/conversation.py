@@ -43,7 +43,7 @@ class Conversation:
     def __init__(self, connection: Connection | ServerProcess, name: str, restarts: int) -> None:
         self.link = Link(connection, name, restarts)
         self._streams: dict[int, Stream] = {}
-        self._last_request = 1  # 1 was the hello
+        self._last_request = 1  # the hello's
 
     def new_request(self) -> int:
         self._last_request += 1

@@ -10,7 +10,7 @@ import numpy as np
 
 MESSAGE_CHARACTERS: Final = 400
 REMEDY_CHARACTERS: Final = 1200
-"""It may hold the last lines of a log."""
+"""More than a message's, because a remedy may quote the last lines of a log."""
 _FEW_VALUES = 8
 
 
@@ -68,8 +68,8 @@ class PortraitError(Exception):
 
 
 def shortened(text: str, limit: int) -> str:
-    """A text of at most `limit` characters, without its middle where it was longer. What no encoding can say, such as
-    half a character in a file's name, becomes a question mark."""
+    """A text of at most `limit` characters, without its middle where it was longer. Lone surrogates, as in a file's name
+    that is not UTF-8, become question marks."""
     text = text.encode("utf-8", "replace").decode()
     if len(text) <= limit:
         return text

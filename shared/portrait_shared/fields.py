@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:+-]{0,63}")
 
 
 def text(limit: int) -> Check:
-    """Text of at most `limit` characters, none of them half a one."""
+    """Text of at most `limit` characters without lone surrogates, which UTF-8 cannot carry."""
 
     def check(value: Any) -> str:
         if type(value) is not str or len(value) > limit or any("\ud800" <= c <= "\udfff" for c in value):
@@ -98,6 +98,8 @@ def listing(check_value: Check, low: int, high: int) -> Check:
 
 
 def mapping(check_key: Check, check_value: Check, limit: int) -> Check:
+    """A map of at most `limit` entries."""
+
     def check(value: Any) -> dict[Any, Any]:
         if not isinstance(value, Mapping) or len(value) > limit:
             raise ValueError(f"must be a map of at most {limit}")

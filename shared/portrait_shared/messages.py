@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every message of the protocol: what clients send, what servers send, and `decode` for what arrives."""
+"""Every message of the protocol, and `decode`, which from here knows each kind: importing them has registered them."""
 
 from __future__ import annotations
 

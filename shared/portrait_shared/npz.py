@@ -46,17 +46,18 @@ _DAMAGED: Final = (
 
 
 class DamagedArchive(Exception):
-    """Why a file is no archive of arrays, in a few words."""
+    """A file is no archive of arrays; the message says why, in a few words."""
 
 
 def read_npz(path: Path, most_bytes: int = MAX_UNPACKED_BYTES) -> dict[str, np.ndarray]:
     """All arrays of an archive, by name.
 
     Args:
-        most_bytes: of all arrays together. What is far smaller on disk than in memory may have less.
+        most_bytes: of all arrays together; fewer where the file is far smaller, since only a hostile one shrinks so much.
 
     Raises:
-        DamagedArchive: it is none, or is larger; whatever is in it, little memory has been taken then.
+        DamagedArchive: it is no such archive, or holds more. Whatever the file claims, little memory is taken before that
+            is found.
         OSError: the file cannot be opened.
     """
     try:
@@ -65,7 +66,7 @@ def read_npz(path: Path, most_bytes: int = MAX_UNPACKED_BYTES) -> dict[str, np.n
             if not stat.S_ISREG(status.st_mode):
                 raise DamagedArchive("it is not a file")
             return _read_known(file, status.st_size, most_bytes)
-    except ValueError as error:  # a zero byte or half a character in its path
+    except ValueError as error:  # its path holds a zero byte or a lone surrogate
         raise DamagedArchive("its name is none that a file can have") from error
 
 

@@ -93,7 +93,7 @@ def _sweep(folder: Path) -> None:
     try:
         descriptor = os.open(folder / _ALIVE, _OPEN)
     except FileNotFoundError:
-        folder.rmdir()  # just made, or its maker was killed at that moment; fails where it is not empty
+        folder.rmdir()  # it was just made, or its maker was killed right then; where it is not empty, this raises
         return
     try:
         dead = lock(descriptor)

@@ -23,7 +23,8 @@ _BYTES: Final = {
 
 @dataclass(frozen=True)
 class Header:
-    """
+    """What stands before the tensors.
+
     Attributes:
         metadata: what whoever wrote the file noted.
         kinds: what numbers each tensor holds, by its name: ``F32``, ``F16`` …
@@ -74,7 +75,7 @@ def _span(entry: Any) -> tuple[int, int]:
         raise ValueError(f"a tensor holds numbers of the kind {described(kind)}")
     if not (_are_counts(shape) and len(shape) <= _MAX_DIMENSIONS and _are_counts(span) and len(span) == 2):
         raise ValueError("a tensor has an impossible shape or place")
-    if math.prod(side or 1 for side in shape) >= _MAX_NUMBERS:  # an empty one may still be too large for any library
+    if math.prod(side or 1 for side in shape) >= _MAX_NUMBERS:  # 0 counts as 1: libraries fail at such shapes
         raise ValueError("a tensor has an impossible shape")
     if span[1] - span[0] != math.prod(shape) * _BYTES[kind]:
         raise ValueError("a tensor has not as many bytes as its shape needs")

@@ -162,7 +162,7 @@ class Echoed(Message, kind="echoed"):
 
 @dataclass(frozen=True, eq=False)
 class Ping(Message, kind="ping"):
-    """Tried whether a client was still there; older servers of this protocol version send it. Needs no answer."""
+    """Needs no answer. Nobody sends it any more, but older servers of this protocol version do."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a command says never stops what it does: not a path that the terminal cannot spell, nor a reader that left.
+"""Output that never stops a command: not for a path that the terminal's encoding lacks, nor for a pipe that was closed.
 
 Standard library only: set-up reads it too, before anything is installed.
 """
@@ -18,7 +18,7 @@ _VARIABLE: Final = "PYTHONIOENCODING"
 
 
 class Lenient:
-    """A text stream that gives up speaking, and nothing else, where nobody can hear it any more."""
+    """A text stream that drops what is written, and raises nothing, once nobody can read it any more."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -42,7 +42,7 @@ class Lenient:
                 self._lost = True
 
     def _say_escaped(self, text: str) -> None:
-        """For a stream that cannot be told how to treat what it cannot spell."""
+        """For a stream whose error handling cannot be changed: escapes what its encoding lacks."""
         encoding = getattr(self._stream, "encoding", None) or "ascii"
         try:
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -47,7 +47,7 @@ class LandmarkTrack:
         width, height = (int(side) for side in self.size)
         if not (0 < width <= MAX_SIDE_PIXELS and 0 < height <= MAX_SIDE_PIXELS):
             raise bad_track(f"The track's size is {width}x{height} pixels; each side must be 1 to {MAX_SIDE_PIXELS}.")
-        fps = float(self.fps)  # an extended one may be finite and still be none of Python's
+        fps = float(self.fps)  # first, because a finite NumPy longdouble may overflow to infinity here
         if not (np.isfinite(fps) and fps > 0):
             raise bad_track(f"The track's fps is {self.fps}; a positive number is needed.")
         start = int(self.start)

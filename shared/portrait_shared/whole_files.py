@@ -88,7 +88,7 @@ def _new_partial(folder: Path, mode: int) -> tuple[Path, int | None]:
             return partial, None
         with contextlib.suppress(OSError):  # a file system without locks
             if not lock(descriptor) or not still_at(descriptor, partial):
-                os.close(descriptor)  # taken for a dead one's in the instant before it was locked
+                os.close(descriptor)  # another process swept it away before it was locked
                 continue
         return partial, descriptor
     raise OSError(errno.EAGAIN, "new files vanish at once")
@@ -168,7 +168,7 @@ def read_bounded(path: Path, limit: int) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EINVAL, "it is not a file")
             content = file.read(limit + 1) if status.st_size <= limit else None
-    except ValueError as error:  # a zero byte or half a character in its path
+    except ValueError as error:  # its path holds a zero byte or a lone surrogate
         raise OSError(errno.EINVAL, "its name is none that a file can have") from error
     if content is None or len(content) > limit:
         raise OSError(errno.EFBIG, f"it is larger than {limit:,} bytes")

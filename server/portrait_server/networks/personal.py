@@ -50,7 +50,7 @@ class LowRank(nn.Module):
 
 @dataclass(frozen=True)
 class Personal:
-    """One person's share.
+    """What a personal file holds.
 
     Attributes:
         style: (style length,), ψ′.

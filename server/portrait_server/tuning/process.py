@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The process in which the server tunes: what it takes from the machine, rendering does not lack."""
+"""The process in which the server tunes: of its own and of low priority, so that rendering keeps the machine."""
 
 from __future__ import annotations
 
