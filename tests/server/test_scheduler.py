@@ -107,6 +107,16 @@ def test_a_client_and_all_clients_hold_no_more_than_their_budget() -> None:
     assert ledger.held == 0 and ben.held_bytes == 0
 
 
+def test_a_request_that_holds_nothing_is_open_all_the_same() -> None:
+    ledger, anne = Ledger(Budgets(client=100, total=150)), Session(b"a", "anne")
+    ledger.charge(anne, 140)
+    ledger.charge(anne, 0)
+    assert anne.pending == 2
+    ledger.release(anne, 140)
+    ledger.release(anne, 0)
+    assert anne.pending == ledger.held == 0
+
+
 def test_credit_is_never_exceeded_and_a_busy_engine_waits_for_full_batches() -> None:
     scheduler, anne = Scheduler(), Session(b"a", "anne")
     render = job(anne, frames=20, window=8)
