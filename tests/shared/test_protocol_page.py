@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import msgpack
+import numpy as np
 import pytest
 from portrait_server import budgets, door, incoming_message, open_render, portraits, requests, sessions, tunings
 from portrait_shared import (
@@ -32,7 +34,7 @@ from portrait_shared import (
 from portrait_shared.connection import Connection
 from portrait_shared.errors import ErrorCode
 from portrait_shared.fields import Array, Blob, Check
-from portrait_shared.message import TYPES, Message
+from portrait_shared.message import TYPES, Message, decode
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 LIMITS = (
@@ -192,6 +194,16 @@ def differences(page: str) -> list[str]:
 
 def test_the_page_and_the_code_say_the_same() -> None:
     assert differences(PAGE.read_text(encoding="utf-8")) == []
+
+
+def test_the_headers_in_the_page_are_read() -> None:
+    text = re.findall(r"^```json\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[0]
+    headers = [json.loads(header) for header in re.split(r"\n(?=\{)", text)]
+    assert [header["t"] for header in headers] == ["hello", "render", "progress"]
+    for header in headers:
+        checks = [(item.name, item.metadata["check"]) for item in dataclasses.fields(TYPES[header["t"]])[1:]]
+        arrays = [np.zeros(header[name], check.dtype) for name, check in checks if isinstance(check, Array)]
+        assert decode([msgpack.packb(header), *(array.tobytes() for array in arrays)]).type == header["t"]
 
 
 @pytest.mark.parametrize(
