@@ -105,8 +105,11 @@ def eight_bit(image: np.ndarray) -> np.ndarray:
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is a still picture, rather than a video or an animation; a damaged one counts by its name, and one
-    of a kind that is refused, raw or of light, is one too: `read_image` says why."""
+    """Whether the file is a still picture, rather than a video or an animation.
+
+    A damaged one is told by its name. One of a kind that is refused, a camera's raw data or HDR, counts as a picture:
+    `read_image` says why it is refused.
+    """
     path = Path(path)
     named_so = path.suffix.lower() in (*PICTURE_SUFFIXES, *_RAW_SUFFIXES)
     if not os.path.isfile(path):

@@ -52,7 +52,10 @@ class Detector(ABC):
         return self.detect(image)
 
     def detect_at(self, image: np.ndarray, points: np.ndarray) -> DetectedFace | None:
-        """The face that points (70, 2 or 3) mark roughly, pixels; None where there is none. Not each searches for it."""
+        """The face that points (70, 2 or 3) mark roughly, pixels; None where there is none.
+
+        Some detectors look there alone, without a search of the whole picture.
+        """
         return min(self.detect(image), key=lambda face: _apart(face.points, points), default=None)
 
     @abstractmethod

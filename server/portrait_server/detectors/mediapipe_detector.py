@@ -35,8 +35,8 @@ _SEARCH_MAX_PIXELS = 1024
 _SAME_FACE_IOU = 0.3
 _SURE_SCORE = 0.65  # things that are no face reach 0.62; faces in 147 portraits had 0.87 and more
 _PARTLY_SEEN_SCORE = 0.5
-_ROLL_DEGREES = 25.0  # further in one frame, and it may be another reading of the same face
-_MAX_SQUARES = 9  # along a side, for strips that are hardly pictures
+_ROLL_DEGREES = 25.0  # a face that rolls further from one frame to the next may be misread, and is checked again
+_MAX_SQUARES = 9  # along a side: bounds the search of pictures many times as long as they are wide
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class MediaPipeDetector(Detector):
 
     def detect_next(self, image: np.ndarray) -> list[DetectedFace]:
         if self._shots.begins(image):
-            self._last = []  # a mesh that is followed draws last shot's face into whatever is there now
+            self._last = []  # followed into a new shot, a mesh would be fitted to whatever is there now
         followed = [self._follow(image, face) for face in self._last]
         faces = _largest_first([face for face in followed if face is not None])
         if not faces or len(faces) < len(self._last):

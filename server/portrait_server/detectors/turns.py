@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faces that lie or stand on their heads: found in the picture's quarter turns, and never read the wrong way up.
 
-A landmark network draws an upright face into a head that is upside down, and tells nobody. BlazeFace is surest of a face
-that it sees upright, so the turn of a place that it likes best tells which way up the face is. A reading that says
-otherwise is none, whatever detector it comes from.
+A landmark network finds an upright face even in a head that is upside down, with nothing to tell that it is wrong.
+BlazeFace is surest of a face that it sees upright, so the turn of the picture at which it is surest tells which way up
+the face is. A reading that says otherwise is dropped, whatever detector it comes from.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from portrait_server.detectors.base import DetectedFace
 from portrait_server.detectors.crops import crop_square
 from portrait_server.detectors.native_log import without_harmless_lines
 
-# BlazeFace's scores: .85 to .98 for a face tilted by less than 30 degrees, up to .87 for one that lies, up to .8 for one
-# upside down.
+# BlazeFace's scores: .85 to .98 for a face tilted by less than 30 degrees, up to .87 for one that lies on its side, up
+# to .8 for one upside down.
 _NONE_BETTER = 0.9
 _SURE = 0.8
 _LOWEST_SCORE = 0.3
@@ -46,7 +46,7 @@ class _Look:
     points: np.ndarray
 
     def agrees(self, points: np.ndarray) -> bool:
-        """Whether the same points (3, 2) of a reading are about where this has them: the same way up, size and place."""
+        """Whether the same points (3, 2) of a reading are about here: the same way up, size and place."""
         size = np.linalg.norm(self.points - self.points.mean(0), axis=1).mean()
         return bool(np.linalg.norm(points - self.points, axis=1).mean() < _SAME_PLACE * size)
 
@@ -91,7 +91,7 @@ class UprightCheck:
                 reading = self._reading(picture, face)
                 if reading is not None and reading.score >= _SURE:
                     turned.append(turned_back(face, quarters, image.shape))
-        if turned:  # what is sure lets no doubt stand beside it
+        if turned:  # a face surely lies here, so unsure upright readings are taken for invented ones
             readings = [reading for reading in readings if reading.score >= _SURE]
         faces = [reading.face for reading in readings]
         for face in sorted(turned, key=lambda face: -face.score):

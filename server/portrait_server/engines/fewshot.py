@@ -34,7 +34,7 @@ from portrait_server.networks.weights_file import load
 
 MOST_REFERENCES: Final = 32
 _CODE_VERSION = 10
-_MIXED_RIM = 0.005  # of a photo's longer side
+_MIXED_RIM = 0.005  # of a photo's longer side: along the person's edge colours are mixed with what lies behind
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
 _MOST_WORKERS = 4
@@ -67,7 +67,7 @@ class FewshotPortrait:
         others, matrices = [], [_for_scaled(self.matrices[0], scene.scale)]
         for photo, matrix in zip(self.photos[1:], self.matrices[1:], strict=True):
             height, width = photo.image.shape[:2]
-            # No finer than the frame will show it: what is drawn smaller than it is would shimmer.
+            # No finer than the frame will show it: a photo sampled at fewer pixels than it has shimmers.
             shrink = min(1.0, scale_of(matrix) / finest)
             small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
             inner = cv2.erode(np.round(photo.matte * 255).astype(np.uint8), _mixed_rim(width, height))
@@ -105,8 +105,8 @@ class FewshotEngine(Engine):
         self.checksum = info.checksum
         self.fingerprint = f"fewshot-{_CODE_VERSION}-{WarpEngine.fingerprint}-{self.device.type}-{info.checksum[:16]}"
         self.batch_size = 4 if self.device.type == "cpu" else 16
-        # A tenth faster on a CPU, and what a GPU's convolutions want. Compiling the refinement took the networks from 58 to
-        # 46 ms a picture there, but half a minute at the first one, and a C++ compiler: it does not pay.
+        # A tenth faster on a CPU, and what a GPU's convolutions want. Compiling the refinement took the networks on a
+        # CPU from 58 to 46 ms a picture, but half a minute before the first one, and needs a C++ compiler.
         self.networks = self.networks.to(memory_format=torch.channels_last)
         self._style: torch.Tensor | None = None
         self._warp = WarpEngine("cpu")
@@ -194,7 +194,7 @@ class FewshotEngine(Engine):
         pictures = np.stack(
             [aligned_draft(scene, draft, m, self.side) for draft, m in zip(drafts, to_aligned, strict=True)]
         )
-        # Always as many: another number may be summed up in another order.
+        # Batches are filled up to one size: for another, torch may sum in another order and change the last bits.
         missing = batch - len(rows)
         with torch.inference_mode():
             output = self.networks.generator.draw(
@@ -221,7 +221,7 @@ def _mixed_rim(width: int, height: int) -> np.ndarray:
 
 
 def _for_scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """The affine (2, 3) float64 from a picture resized by `scale` (2,) that does what `matrix` does from the picture."""
+    """An affine (2, 3) from a picture, for the picture resized by `scale` (2,): (2, 3) float64."""
     back = 1 / scale
     linear = matrix[:, :2].astype(float) * back
     return np.column_stack([linear, matrix[:, 2] + matrix[:, :2].astype(float) @ (back / 2 - 0.5)])

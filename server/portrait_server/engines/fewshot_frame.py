@@ -25,11 +25,12 @@ _FACE_EDGE = 0.015  # of the aligned frame, softness of the face's outline
 _LEAST_SHARE = 0.02
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
 _UNSURE = 0.6  # of a further reference's matte, up to which nothing of it is taken
-_PHOTO_RIM = 4.0  # pixels within which a further reference gives way to the first: beyond its edge it shows nothing
-# What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, detail stays.
+_PHOTO_RIM = 4.0  # pixels along a further photo's edge in which it gives way to the first: it ends there
+# What is painted covers the draft's fine detail where it has contours of its own; where it only recolours, the detail
+# stays.
 _CONTOUR = 1 / 64  # of the aligned frame: what changes over less is a contour
 _COVERING = (0.1, 0.25)  # contrast, of 1, between which it takes over
-_FOLD_RIM = 5  # cells of the grid of motion around a fold in which one look at the photo would mix both its sides
+_FOLD_RIM = 5  # cells of the grid of motion around a fold, where a look-up in the photo would mix its two sides
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def unpacked(output: Output, count: int) -> list[Drawing]:
 def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -> Moved:
     """The draft with what the network changed: shifts, further references, colours.
 
-    The outline stays the draft's, which is as sharp as the photo's. The network's own is not: taken over, with the shift
-    of what lies around it, it left halos and seams around heads turned by 30 degrees.
+    The outline stays the draft's, which is as sharp as the photo's. The network's is softer: taken over, with the
+    shift of what lies around it, it left halos and seams around heads turned by 30 degrees.
 
     Args:
         matrix: (2, 3) from the frame's pixels to the target's aligned frame.
@@ -119,7 +120,7 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
 def _face(oval: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
     """How far each place of the aligned frame lies in the face, whose outline (N, 2) is in pixels of the frame: (S, S).
 
-    What is painted beyond it, on hair and necks, is a guess that left a pale arc beside one.
+    Paint is kept to it: on hair and necks it is a guess, and left a pale arc beside a neck.
     """
     outline = cv2.convexHull(np.round(_through(matrix, oval)).astype(np.int32))
     mask = cv2.fillConvexPoly(np.zeros((side, side), np.float32), outline, 1.0)
@@ -188,7 +189,7 @@ def _other_colors(
             continue
         at = laid(_through(_inverse(layers.matrices[number]), drawing.flow[number]).astype(np.float32))
         seen = _looked_up(other, at)
-        # What lies behind the person there is none of this picture's business; the network's own mask is coarser.
+        # Of a further photo the person alone is taken. Its own matte tells where that is, finer than the network does.
         share = laid(part) * _within(at, other) * smoothstep((seen[..., 3] / 255 - _UNSURE) / (1 - _UNSURE))
         change += share[..., None] * (seen[..., :3] - color)
     return change

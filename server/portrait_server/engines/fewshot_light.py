@@ -12,15 +12,16 @@ from portrait_server.geometry.pose import between, smoothstep
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
 _NOISE = 40.0  # of 255: how much of the usual hue a black pixel is taken to have
-# Of `depth_behind_lips`: less deep, teeth may be; in a wide open mouth those of the draft alone.
+# Between these depths behind the lips (`depth_behind_lips`) paint, which may show teeth, gives way to flesh. In a wide
+# open mouth that begins at the lips: there the draft shows the teeth.
 _DEEP, _DEEP_WIDE = np.array([0.05, 0.1]), np.array([0.0, 0.04])
 _WIDE = (0.2, 0.5)  # height of the opening over its width
-_GLEAM = (2.0, 12.0)  # of 255: what is lighter than the draft by so little is left alone; by so much, not
-_LIT = 0.5  # of what is lighter: the tongue, rather than teeth
+_GLEAM = (2.0, 12.0)  # of 255: paint lighter than the draft by less is left alone, by more is changed wholly
+_LIT = 0.5  # of what paint is lighter by: as a tongue is lit, not teeth
 
 
 def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np.ndarray:
-    """Painted colours (h, w, 3), 0 to 255, none of them cooler than what was there before or than this picture's teeth (3,).
+    """Painted colours (h, w, 3), 0 to 255, none cooler than what was there before or than this picture's teeth (3,).
 
     The networks learnt teeth and the whites of eyes in the light of photographs; under the yellow varnish of a painting
     their white is blue. What is hardly changed stays as it is.
@@ -34,9 +35,9 @@ def in_its_light(color: np.ndarray, before: np.ndarray, teeth: np.ndarray) -> np
 
 
 def in_flesh(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np.ndarray, lip: np.ndarray) -> None:
-    """Deep behind the lips what is lighter than the draft has the lips' hue, and half the light, in place.
+    """Gives paint deep behind the lips the lips' hue, and half of the light that it adds to the draft; in place.
 
-    Where teeth, tongue and darkness may all be, networks paint their mean, a grey that no mouth shows.
+    Where teeth, a tongue or darkness may be, networks paint the mean of them, a grey that no mouth shows.
 
     Args:
         color, before: (h, w, 3) float32, 0 to 255, a part of the frame after painting and before.

@@ -58,7 +58,7 @@ class WarpPortrait:
 class WarpEngine(Engine):
     """Moves a photograph's pixels by the difference between its landmarks and the target's.
 
-    Only the first reference is drawn: a warp cannot merge pictures, and changing between them would pop.
+    Only the first reference is drawn: a warp cannot merge pictures, and a change from one to another would be seen.
     """
 
     name = "warp"

@@ -28,12 +28,12 @@ _LENDING = (0.25, 0.55)  # and how much of the other side must show
 _BETTER = (0.1, 0.35)  # by how much more
 _TRUSTED = (0.2, 0.5)  # how much of both sides must show for their light to be compared
 _TURNED = (0.05, 0.35)  # growth of that cosine with which what is lent comes into view
-_LEAST = 0.05  # a share that nobody sees
-_LIT_REACHES = (0.05, 0.15)  # in face sizes: from how far off two sides' difference in light is taken
+_LEAST = 0.05  # a smaller share is not seen
+_LIT_REACHES = (0.05, 0.15)  # in face sizes: sigmas of the neighbourhood in which the two sides' light is compared
 _LIGHT_SOFT = 0.03  # in face sizes
 _FEW = 0.02  # compared vertices, by their trust, below which light is left as it is
-_LIGHT = np.log(3.0)  # at most, one side against the other
-_DARKEST = 8.0  # of 255: what is darker tells no ratio
+_LIGHT = np.log(3.0)  # the most by which one side is taken to be lighter than the other
+_DARKEST = 8.0  # of 255, added to both sides: what is darker says little of how they differ
 _EDGE = 0.008  # in face sizes, softness of what is lent
 
 
@@ -84,7 +84,7 @@ class FarSide:
         places = self.mesh.vertices[mirrored_vertices(), :2] * self.scale
         carried = np.column_stack([places, share, np.ones(len(share))])
         *offsets, lent, there = backward_offsets(window, carried, moved, whole[:, 2], triangles)
-        # Slivers overshoot; and beside the mesh there is no place to look: what is lent ends before it does.
+        # Clipped, for slivers overshoot; and ended inside the mesh, for beside it there is no place to take it from.
         sigma = max(1.0, soft / window.step_x)
         inwards = 2 * int(np.ceil(2 * sigma)) + 1
         inside = cv2.erode(

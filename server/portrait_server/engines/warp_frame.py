@@ -108,7 +108,7 @@ def _teeth(
     """Where the middle of the opening goes with the skull, and with the jaw: (2,) each, pixels of the frame."""
     depth = mesh.vertices[list(MOUTH[0]), 2].mean()
     carried = pose.apply(np.array([[*(mouth.middle / scale), depth]]))[0, :2]
-    # The nose's base is fixed to the same bone as the upper teeth: what it shows of the pose's error, they share.
+    # The nose's base is fixed to the same bone as the upper teeth, so they share its error against the pose.
     skull = carried + motion[list(_SUBNASAL)].mean(0)
     return skull * scale, (carried + motion[list(_CHIN)].mean(0)) * scale
 
@@ -207,8 +207,8 @@ def _remapped(image: np.ndarray, from_x: np.ndarray, from_y: np.ndarray) -> np.n
 def _smooth_folds(person: np.ndarray, alpha: np.ndarray, share: np.ndarray, cell: float) -> None:
     """Smooths colours (rows, W, C) and matte (rows, W) in place, by a share (rows, W) float32.
 
-    Near skin ends at the border of a cell of the grid (pixels), in steps. Colours count by their matte: a cheek takes on nothing of the
-    background beside it.
+    Where near skin ends over what lies behind, it ends in steps as large as a cell of the grid (pixels). Colours count
+    by their matte, so that a cheek takes on nothing of the background beside it.
     """
     at = np.argwhere(share > 0)
     if len(at) == 0:

@@ -32,7 +32,8 @@ _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
 # Where the front teeth end, below the line along which the lips meet, in mouth widths of about 50 mm: the upper
 # ones 2 mm under the lip at rest, the lower ones just behind them.
 _UPPER_TEETH_END, _LOWER_TEETH_START = 0.05, 0.02
-_LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])  # where lips meet, of their colour
+# Of the lips' colour: near the line along which they meet, and on it.
+_LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])
 _CROWN = 0.17  # height of a front tooth, in mouth widths; beyond it there is gum
 _UPPER_SHARE, _LOWER_SHARE = 0.75, 0.5  # how much of the teeth's light shows: they lie in the lips' shade
 _TOOTH_GAPS = np.array([0.0, 0.17, 0.30, 0.44])  # where front teeth meet, from the middle, in mouth widths
@@ -110,7 +111,7 @@ class MouthLayer:
         """Where parted lips meet, the shade between lips covers the rim of teeth that the outline missed."""
         if share > 0:
             above = place.height_over(line)
-            # The missed rim is the lower lip's: smiling, it hangs from the teeth's ends.
+            # More is covered below the line: in a smile the outline follows the ends of the teeth, above the lower lip.
             rim = np.exp(-((above / np.where(above > 0, wide / 18, wide / 12)) ** 4))
             line_itself = np.exp(-((above / (wide / 30)) ** 2))[..., None]
             lips = self.lip * (_LIP_EDGE + line_itself * (_LIP_LINE - _LIP_EDGE))
@@ -146,7 +147,7 @@ class MouthLayer:
         from_x, from_y = drawn_back(turn, x - shift[..., 0], y - shift[..., 1])
         from_x += np.float32(self.middle[0] - self.patch.x)
         from_y += np.float32(self.middle[1] - self.patch.y)
-        # The lips' edges belong to the picture of an unchanged mouth; beside parted teeth they would be ghosts.
+        # The lips' edges belong to a mouth as the photo has it; in one that has changed they would be seen twice.
         known = self.rimmed + changed * (self.known - self.rimmed)
         return (
             cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
@@ -155,9 +156,10 @@ class MouthLayer:
 
 
 def depth_behind_lips(upper: np.ndarray, lower: np.ndarray, patch: Patch) -> np.ndarray:
-    """How far each pixel of a patch lies from the nearer of the lips' inner rims (11, 2), in mouth widths: (height, width).
+    """How far each pixel of a patch lies behind the nearer of the lips' inner rims (11, 2), below 0 on the lips.
 
-    Below 0 on the lips themselves.
+    Returns:
+        (height, width), in mouth widths.
     """
     return _Place(upper, lower, patch).depth
 

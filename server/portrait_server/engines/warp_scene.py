@@ -23,7 +23,7 @@ _EDGE = 0.02  # softness of the person's edge, in face sizes
 
 @dataclass(frozen=True)
 class Scene:
-    """What one frame is made of, at (width, height) pixels of the frame. Colours and mattes are held as `engines.levels` says.
+    """What one frame is made of, in pixels of the frame. Colours and mattes are held as `engines.levels` says.
 
     Attributes:
         photo: (H, W, 3 or 4), the reference resized.

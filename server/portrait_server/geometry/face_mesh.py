@@ -92,7 +92,7 @@ def mirrored_vertices() -> np.ndarray:
 
 @cache
 def skin_across() -> tuple[np.ndarray, np.ndarray]:
-    """For each eye the skin (T, 3) beyond its inner corner: the nose and the other half of the face, not its own lids."""
+    """For each eye the skin (T, 3) beyond its inner corner: the nose and the other half of the face."""
     x, triangles = neutral_mesh()[:, 0], skin_triangles()
     (left, _), (right, _) = EYES
     return triangles[(x[triangles] > x[left[-1]]).all(1)], triangles[(x[triangles] < x[right[0]]).all(1)]

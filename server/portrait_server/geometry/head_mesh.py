@@ -81,7 +81,7 @@ class HeadMesh:
         return np.column_stack([self.vertices[:VERTEX_COUNT, :2], self.depth[:VERTEX_COUNT]])
 
     def moved_whole(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
-        """Where `whole_face` goes by a pose and the landmarks' own motion (70, 2): (468, 3), hidden skin at its own depth."""
+        """`whole_face` moved by a pose and the landmarks' own motion (70, 2): (468, 3)."""
         moved = pose.apply(self.whole_face())
         moved[:, :2] += self.spread[:VERTEX_COUNT] @ motion
         return moved

@@ -11,8 +11,8 @@ import numpy as np
 _SHIFT = 4  # fractional bits of the polygons' corners
 _LEAST_AREA = 1e-4
 _FAR_CELLS = 1 << 14
-_TIGHT = 0.7  # share of its area that a triangle keeps, below which its rim needs care
-_SQUEEZED = 0.2  # and below which its inner detail is given up
+_TIGHT = 0.7  # a triangle that keeps less of its area may not look beyond its corners (`_hold_within`)
+_SQUEEZED = 0.2  # and one that keeps less than this is drawn softer than it is (`_affine`)
 
 
 @dataclass(frozen=True)

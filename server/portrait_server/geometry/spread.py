@@ -12,14 +12,14 @@ from portrait_server.geometry.face_mesh import BROWS, EYES, LOWER_LIP, UPPER_LIP
 _LIDS = ((36, 37, 38, 39), (36, 41, 40, 39)), ((42, 43, 44, 45), (42, 47, 46, 45))
 _UPPER_OUTER, _UPPER_INNER = (48, 49, 50, 51, 52, 53, 54), (60, 61, 62, 63, 64)
 _LOWER_OUTER, _LOWER_INNER = (48, 59, 58, 57, 56, 55, 54), (60, 67, 66, 65, 64)
-_SMOOTH = 0.004  # in face sizes: two points in one place must not fight
+_SMOOTH = 0.004  # in face sizes: without it two points in one place would make the system singular
 
 
 def spread_weights(mesh: np.ndarray) -> np.ndarray:
     """Linear weights W: skin motion (V, 2 or 3) = W @ landmark motion (70, 2 or 3).
 
     Skin follows by a linear radial basis in 3-D; the rims of lids and lips follow the points of their own
-    rim alone, along it, so that an upper lid knows nothing of the lower one a pixel away.
+    rim alone, along it, so that the lower lid, a pixel away, does not move the upper one.
 
     Args:
         mesh: (V, 3) the face mesh's 468 vertices, then any others around it, pixels.

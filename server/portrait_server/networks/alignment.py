@@ -16,8 +16,9 @@ from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.pose import fit_pose
 from portrait_server.geometry.reference_mesh import has_depth
 
-# Where the middle of the eyes and of the mouth come to lie, in sides of the frame. The scorer's head box is about
-# 3.4 times as large as the distance between them, so the whole head and some shoulder are inside.
+# Where the middle of the eyes and of the mouth come to lie, in sides of the frame. The box around the
+# head that frames are scored in (`evaluation.metrics.head_box`) is about 3.4 times as large as the distance between
+# them, so the whole head and some shoulder are inside.
 EYES_AT: Final = (0.5, 0.42)
 MOUTH_AT: Final = (0.5, 0.64)
 

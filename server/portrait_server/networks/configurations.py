@@ -87,7 +87,7 @@ class Networks(nn.Module):
 
 
 def build(name: str, **overrides: Any) -> Networks:
-    """New networks of a configuration, some of its attributes replaced. The embedder looks at no larger pictures than there are.
+    """New networks of a configuration, some of its attributes replaced; the embedder's side is at most the frame's.
 
     Raises:
         ValueError: for a name that is none of `CONFIGURATIONS`.

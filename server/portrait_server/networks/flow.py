@@ -24,7 +24,7 @@ def shrunk(flow: torch.Tensor, step: int) -> torch.Tensor:
 
 
 def stretched(flow: torch.Tensor) -> torch.Tensor:
-    """How much of what the target shows flow (N, s, s, 2) draws out of next to nothing: (N, 1, s, s), 0 to 1."""
+    """How far flow (N, s, s, 2) stretches a picture to fill each pixel: (N, 1, s, s), 0 not at all to 1 without end."""
     down, right = torch.gradient(flow, dim=(1, 2))
     area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
     return (1 - area).clamp(0, 1)[:, None]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Weights between those of two runs: `python -m portrait_server.networks.interpolation FROM TO SHARE OUTPUT`.
 
-As Wang et al. do in ESRGAN (ECCVW 2018): FROM has learnt without a discriminator, and blurs; TO went on from it with one,
-and is sharp but sees things; between them lies what is sharper than the one and truer than the other.
+As Wang et al. do in ESRGAN (ECCVW 2018): FROM has learnt without a discriminator, and blurs; TO went on from it with
+one, and is sharp but invents detail; between them lies what is sharper than the one and truer than the other.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def interpolate(start: Path, end: Path, share: float, output: Path) -> WeightsIn
     """Writes (1 − share) start + share end, in half precision, with the step of `end`.
 
     Raises:
-        PortraitError: BAD_WEIGHTS for a damaged file and for weights of two configurations or licences; BAD_CONFIGURATION
-            for a share outside 0 to 1; and what `weights_file.save` raises.
+        PortraitError: BAD_WEIGHTS for a damaged file and for weights of two configurations or licences;
+            BAD_CONFIGURATION for a share outside 0 to 1; and what `weights_file.save` raises.
     """
     if not 0 <= share <= 1:
         raise PortraitError(

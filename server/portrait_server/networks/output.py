@@ -16,8 +16,8 @@ class References:
         images: (B, K, 3, S, S), 0 to 1.
         points: (B, K, 70, 3) pixels of the aligned frame.
         mattes: (B, K, 1, S, S), 0 to 1, the person; None where unknown.
-        draft: (B, 4, S, S), 0 to 1, the first reference and its matte, already moved to the target by a finer geometry
-            (`corpora.draft`); None where the networks shall carry it like the others.
+        draft: (B, 4, S, S), 0 to 1, the first reference and its matte, already moved to the target as the engine `warp`
+            does it (`aligned_draft`); None where the networks shall carry it like the others.
     """
 
     images: torch.Tensor

@@ -26,13 +26,13 @@ from portrait_server.networks.regions import EYES, MOUTH, around, head
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
 _COVERING = 0.3  # a change of colour that leaves nothing of what was carried over
 _SHADES = 32  # a side: away from eyes and mouth, paint is as coarse as a picture of so many pixels
-_OPENINGS_REACH = 0.6  # of their ellipses' bell, where finer paint begins to give way
+_OPENINGS_REACH = 0.6  # height of the bell around eyes and mouth above which paint keeps all its detail
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
 _UNKNOWN_MATTE = 0.5
 _RIM_CELLS, _RIM = 32, 3  # a matte changes near its contour alone: within a cell of so many a side
 _SURELY_PERSON = 0.6, 0.95  # of a further reference's matte: below, nothing of it is taken; above, all
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
-_STRETCH = 0.04  # what counts as so far away: a closed eye drawn out into an open one is no eye
+_STRETCH = 0.04  # in sides: how much farther a reference counts as that must be stretched, as a shut eye to an open one
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Features:
         return Features(references, *(part.repeat(batch, 1, 1, 1) for part in (self.half, self.quarter, self.eighth)))
 
     def with_first(self, draft: torch.Tensor, first: Sequence[torch.Tensor]) -> Features:
-        """The same with a draft (B, 4, S, S) in the first one's place, and its features: a half, a quarter, an eighth."""
+        """The same with a draft (B, 4, S, S) in the first one's place, and its `half`, `quarter` and `eighth`."""
         batch, count = self.references.images.shape[:2]
         parts = []
         for own, other in zip((self.half, self.quarter, self.eighth), first, strict=True):
@@ -99,7 +99,7 @@ class PortraitGenerator(nn.Module):
         """P e / |e|: embeddings (B, E) -> styles (B, style length).
 
         Embeddings are sums over places, and grow large; unscaled, their styles drive every refined value below 0
-        within some hundred steps, and the network paints nothing ever after.
+        within some hundred steps of training, and the network never paints again.
         """
         return self.project(F.normalize(embedding, dim=1))
 
@@ -137,8 +137,8 @@ class PortraitGenerator(nn.Module):
     def _drawn(
         self, features: Features, target_points: torch.Tensor, style: torch.Tensor
     ) -> tuple[Output, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The pictures, and what training looks at besides: paint (B, 3, S, S), the mattes carried over (B, 1, S, S), the
-        change of their logits, and the logits (B K, 1, S / 4, S / 4) of what each reference shows."""
+        """The pictures, and what training looks at besides: paint (B, 3, S, S), the mattes carried over (B, 1, S, S),
+        the change of their logits, and visibility logits (B K, 1, S / 4, S / 4)."""
         references = features.references
         batch, count = references.images.shape[:2]
         flow, visibility, distance, drawn = self._flow(features, target_points)
@@ -205,10 +205,10 @@ class PortraitGenerator(nn.Module):
         return start + residual.permute(0, 2, 3, 1), visibility, distance, drawn
 
     def _paint(self, painted: torch.Tensor, target_points: torch.Tensor) -> torch.Tensor:
-        """What is painted (B, 3, S, S), in its fine detail only where something new may have to appear: in eyes and mouth.
+        """What is painted (B, 3, S, S), in its fine detail only where something new may appear: in eyes and mouth.
 
-        Skin and hair change their shade, but keep their own detail: left free, a loss that cannot tell where a freckle
-        went wipes it off. (So do Zakharov et al., ECCV 2020: low frequencies are made, high ones warped.)
+        Skin and hair change their shade, but keep their own detail: a network free to paint there blurs every freckle
+        whose place it cannot tell. (So do Zakharov et al., ECCV 2020: low frequencies are made, high ones warped.)
         """
         shades = to_side(F.adaptive_avg_pool2d(painted, _SHADES), self.side)
         openings = around(target_points, (*EYES, *MOUTH), self.side) / _OPENINGS_REACH
@@ -229,8 +229,8 @@ def _rim(matte: torch.Tensor) -> torch.Tensor:
 
 
 def _of_the_person(merge: torch.Tensor, mattes: torch.Tensor) -> torch.Tensor:
-    """Shares (B, K, 1, S, S) with those of further references kept to where their mattes, of the same shape, surely show
-    the person; the draft has the rest. What lies behind the person is the first photograph's business alone."""
+    """Shares (B, K, 1, S, S) with those of further references kept to where their mattes, of the same shape, surely
+    show the person; the draft has the rest. The background comes from the first photograph alone."""
     first, last = _SURELY_PERSON
     sure = ((mattes[:, 1:] - first) / (last - first)).clamp(0, 1)
     others = merge[:, 1:] * sure.to(merge.dtype)

@@ -37,7 +37,7 @@ class ReferenceEncoder(nn.Module):
 
 
 class MotionNetwork(nn.Module):
-    """What the prior lacks: (B K, 3 w / 2 + 8, S / 4, S / 4) -> residual flow (., 2, ., .) and visibility (., 1, ., .)."""
+    """Adds to the prior: (B K, 3 w / 2 + 8, S / 4, S / 4) -> residual flow (., 2, ., .) and visibility (., 1, ., .)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class RefinementNetwork(nn.Module):
         self.up3, self.styled3 = conv(w4, w3, 1, spectral=False), StyledResidual(w3, spectral=False)
         self.up2, self.styled2 = conv(w3, w2, 1, spectral=False), StyledResidual(w2, spectral=False)
         self.up1, self.styled1 = conv(w2, w1, 1, spectral=False), StyledResidual(w1, spectral=False)
-        # Without a norm the trunk, which nothing bounds, drifts below 0 and behind a ReLU, and nothing is ever painted.
+        # Nothing else bounds the trunk: without a norm it drifts below 0, where a ReLU stops it from learning.
         self.norm = nn.GroupNorm(_GROUPS, w1)
         self.end = conv(w1, 4 * 4, spectral=False)
         nn.init.zeros_(self.end.weight)

@@ -23,14 +23,14 @@ from portrait_server.networks.flow import pixel_grid
 from portrait_server.networks.regions import smoothstep
 
 _MESH_POINTS = 64  # of the mean face, beside the landmarks
-# Rings around the face as multiples of its outline, as in geometry.head_mesh; the last two keep their place.
+# Rings around the face as multiples of its outline, fewer than in `geometry.head_mesh`; the last two keep their place.
 _RINGS = (1.16, 1.43, 1.8, 2.35, 3.2, 4.4)
 _RING_STEP = 2  # every second point of the outline
 _SKULL_DEPTH = 0.7  # how far behind the outline the back of the head lies, in half face widths
-_SMOOTH = 3e-4  # in sides of the frame: two points in one place must not fight
+_SMOOTH = 3e-4  # in sides of the frame: without it two points in one place would make the system singular
 _HIDDEN_SMOOTH = 0.5  # and so much more for skin that faces away and lies under what is seen
 _HARDLY_SEEN, _WELL_SEEN = 0.1, 0.35
-# Rims that meet, upper and lower: were they to cross, however little, the picture would fold over between them.
+# Rims that meet, upper and lower: where they crossed, however little, the picture would be folded over between them.
 _UPPER_RIMS, _LOWER_RIMS = [37, 38, 43, 44, 61, 62, 63], [41, 40, 47, 46, 67, 66, 65]
 _LEAST_OPENING = 0.003  # in sides of the frame
 # Halfway between their points the rims are held too, or a closing eye would stay open there.
@@ -169,7 +169,7 @@ def _solved(system: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
 
 
 def _place(head: _Head, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean head laid on landmarks (B, 70, 3): all points (B, 70 + N, 3) and how far they face the eye (B, 70 + N)."""
+    """The mean head laid on landmarks (B, 70, 3): all points (B, 70 + N, 3), and how far they face us (B, 70 + N)."""
     stable = list(STABLE)
     rotation, scale, shift = _similarity(head.landmarks[stable], points[:, stable])
     turn = scale[:, None, None] * rotation.transpose(1, 2)

@@ -11,7 +11,7 @@ MOUTH, EYES = ("outer_lip",), ("right_eye", "left_eye")
 # Of the side: the head's middle, and how far from it the head begins to end and has ended; below it things count as
 # farther away. Landmarks tell how the head moves, but not what shoulders do.
 _HEAD_MIDDLE, _HEAD_BELOW, _HEAD_ENDS = 0.48, 1.2, (0.36, 0.48)
-_LEAST_RADIUS = 0.03  # of the side: a closed eye still has some lid to look at
+_LEAST_RADIUS = 0.03  # of the side: around a closed eye, whose points lie on a line, are its lids
 
 
 def around(points: Tensor, groups: tuple[str, ...], side: int) -> Tensor:

@@ -24,7 +24,7 @@ from portrait_server.networks.configurations import Configuration, Networks
 FORMAT: Final = "talking-portraits weights"
 FORMAT_VERSION: Final = 1
 WIDEST: Final = 4096
-"""Channels or pixels: no network of ours comes near, a damaged header may."""
+"""Channels or pixels: more than any network of ours has; a header that says more is damaged."""
 LEAST_SIDE: Final = 64
 """Of a frame: embedder and discriminator halve it six times."""
 SIDE_STEP: Final = 16
