@@ -14,8 +14,7 @@ from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.heads import RenderedHeads
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.renderer import Renderer
-from portrait_server.corpora.rendered.shots import Scene as Studio
-from portrait_server.corpora.rendered.shots import draw, take
+from portrait_server.corpora.rendered.shots import Studio, draw, take
 from portrait_server.corpora.rendered.surroundings import CANVAS, random_light
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Reference

@@ -79,25 +79,25 @@ def build(source: Source, output: Path) -> Built:
         )
     number, done = _resume(output)
     left = [name for name in names if name not in done]
-    batch = _Batch()
+    upcoming = _NextShard()
     with closing(MediaPipeDetector()) as detector, tqdm(total=len(names), unit="file", desc="Corpus") as progress:
         progress.update(len(names) - len(left))
         for name in left:
             try:
                 # Complete before it counts: a clip may fail half way through.
-                batch.add(name, list(source.faces(name, detector)))
+                upcoming.add(name, list(source.faces(name, detector)))
             except PortraitError as error:
-                batch.skipped[name] = error.message
+                upcoming.skipped[name] = error.message
             progress.update()
-            if batch.full:
-                batch.write(output / f"{number:05d}{SUFFIX}")
-                number, batch = number + 1, _Batch()
-    if batch.sources or batch.skipped:
-        batch.write(output / f"{number:05d}{SUFFIX}")
+            if upcoming.full:
+                upcoming.write(output / f"{number:05d}{SUFFIX}")
+                number, upcoming = number + 1, _NextShard()
+    if upcoming.sources or upcoming.skipped:
+        upcoming.write(output / f"{number:05d}{SUFFIX}")
     return _summary(output)
 
 
-class _Batch:
+class _NextShard:
     """What goes into the next shard."""
 
     def __init__(self) -> None:

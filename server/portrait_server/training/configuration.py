@@ -85,7 +85,7 @@ class Optimiser:
 
 
 @dataclass(frozen=True)
-class Weights:
+class LossWeights:
     """What each loss counts for; 0 leaves it uncomputed. See `losses`."""
 
     pixel: float = 0.0
@@ -124,13 +124,13 @@ class Stage:
 
     name: str
     steps: int
-    weights: Weights
+    weights: LossWeights
     discriminator_steps: int = 0
     rate_end: float = 1.0
 
 
 @dataclass(frozen=True)
-class Regions:
+class RegionWeights:
     """How much more than the rest the middle of the mouth and of the eyes count in pixel-wise losses."""
 
     mouth: float = 0.0
@@ -157,7 +157,7 @@ class Keeping:
 
 
 @dataclass(frozen=True)
-class Configuration:
+class TrainingConfiguration:
     """A whole run.
 
     Attributes:
@@ -173,7 +173,7 @@ class Configuration:
     optimiser: Optimiser
     stages: tuple[Stage, ...]
     seed: int = 1
-    regions: Regions = Regions()
+    regions: RegionWeights = RegionWeights()
     content: dict[str, Path] = field(default_factory=dict)
     keeping: Keeping = Keeping()
 

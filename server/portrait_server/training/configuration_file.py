@@ -20,7 +20,7 @@ from portrait_shared.whole_files import read_bounded
 
 from portrait_server.networks import configurations
 from portrait_server.networks.weights_file import LEAST_SIDE, SIDE_STEP, WIDEST
-from portrait_server.training.configuration import Configuration, NetworkChoice, Stage
+from portrait_server.training.configuration import NetworkChoice, Stage, TrainingConfiguration
 
 CONFIGS = Path(__file__).parent / "configs"
 """Where the files that ship are; `portrait train portrait-short.toml` finds them by name."""
@@ -39,7 +39,7 @@ _MAX_BYTES = 2**20
 _MOST_SEED = 2**32 - 1
 
 
-def load(path: Path) -> Configuration:
+def load(path: Path) -> TrainingConfiguration:
     """Reads a configuration file; a bare name is looked for among those that ship.
 
     Raises:
@@ -58,7 +58,7 @@ def load(path: Path) -> Configuration:
         ) from error
     except (ValueError, RecursionError) as error:  # no TOML, no text, or nested too deeply
         raise _bad(path.name, f"is not TOML: {error}") from error
-    configuration = _record(Configuration, values, "", path.parent.absolute())
+    configuration = _record(TrainingConfiguration, values, "", path.parent.absolute())
     _check(configuration)
     return configuration
 
@@ -111,7 +111,7 @@ def _value(kind: Any, value: Any, at: str, folder: Path) -> Any:
     return value
 
 
-def _check(c: Configuration) -> None:
+def _check(c: TrainingConfiguration) -> None:
     positive = {
         "data.batch_size": c.data.batch_size,
         "data.references": c.data.references,
@@ -198,7 +198,7 @@ def _why_not_built(chosen: NetworkChoice, overrides: dict[str, Any]) -> str:
     return ""
 
 
-def _check_stage(c: Configuration, stage: Stage, at: str) -> None:
+def _check_stage(c: TrainingConfiguration, stage: Stage, at: str) -> None:
     if not 0 <= stage.rate_end <= 1:
         raise _bad(f"{at}.rate_end", f"must be from 0 to 1, not {stage.rate_end}")
     weights = {f.name: getattr(stage.weights, f.name) for f in fields(stage.weights)}

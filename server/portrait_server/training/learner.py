@@ -20,7 +20,7 @@ from portrait_server.networks.weights_file import WeightsInfo
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
 from portrait_server.training.checkpoints import load_optimiser, optimiser_tensors
-from portrait_server.training.configuration import Configuration, Stage
+from portrait_server.training.configuration import Stage, TrainingConfiguration
 from portrait_server.training.objective import adversarial_terms, component_terms, reconstruction_terms, total
 from portrait_server.training.perceptual import ContentLoss
 from portrait_server.training.precision import autocast
@@ -28,7 +28,11 @@ from portrait_server.training.team import Team
 
 
 class NotFinite(Exception):
-    """A step's gradient overflowed; nothing was learnt from it, but the networks may be beyond mending."""
+    """A loss or a gradient was not finite, so the part it belongs to did not learn.
+
+    The parts before it in the same step have: discriminator and components are taught first, the networks last. So the
+    step is not undone; to take it back, load what `Learner.tensors` held before it.
+    """
 
 
 class Learner:
@@ -41,7 +45,7 @@ class Learner:
         components: the discriminators of mouths and eyes; None where no stage asks for them.
     """
 
-    def __init__(self, configuration: Configuration, identities: int, team: Team) -> None:
+    def __init__(self, configuration: TrainingConfiguration, identities: int, team: Team) -> None:
         """Everything new, and the same in every process of the team.
 
         Raises:
@@ -73,7 +77,7 @@ class Learner:
             every term of the losses, weighted, and the norms of the gradients before clipping.
 
         Raises:
-            NotFinite: a gradient was; nothing was learnt from it.
+            NotFinite: a loss or a gradient; part of the step may have been learnt.
         """
         stage, done = self._configuration.stage_at(step)
         self._set_rates(stage, done, step)

@@ -12,12 +12,16 @@ from portrait_server.networks.discriminator import Judgement
 from portrait_server.networks.output import TrainingOutput
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import Regions, Weights
+from portrait_server.training.configuration import LossWeights, RegionWeights
 from portrait_server.training.perceptual import ContentLoss
 
 
 def reconstruction_terms(
-    output: TrainingOutput, batch: Batch, weights: Weights, regions: Regions, content: Mapping[str, ContentLoss]
+    output: TrainingOutput,
+    batch: Batch,
+    weights: LossWeights,
+    regions: RegionWeights,
+    content: Mapping[str, ContentLoss],
 ) -> dict[str, Tensor]:
     """The terms that compare with the target, already weighted; those of weight 0 are left out.
 
@@ -58,7 +62,7 @@ def reconstruction_terms(
     return {name: getattr(weights, name) * term for name, term in terms.items()}
 
 
-def _draft_terms(output: TrainingOutput, batch: Batch, weights: Weights) -> dict[str, Tensor]:
+def _draft_terms(output: TrainingOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
     """What the shift of a draft, which is the first reference moved, is taught.
 
     The exact way to that reference tells what the draft should show.
@@ -78,7 +82,7 @@ def _draft_terms(output: TrainingOutput, batch: Batch, weights: Weights) -> dict
 
 
 def adversarial_terms(
-    fake: Judgement, real: Judgement, columns: Tensor, embeddings: Tensor, weights: Weights
+    fake: Judgement, real: Judgement, columns: Tensor, embeddings: Tensor, weights: LossWeights
 ) -> dict[str, Tensor]:
     """The terms that ask the discriminator, already weighted; those of weight 0 are left out.
 
@@ -96,7 +100,7 @@ def adversarial_terms(
     return {name: getattr(weights, name) * term for name, term in terms.items()}
 
 
-def component_terms(fakes: Sequence[Judgement], reals: Sequence[Judgement], weights: Weights) -> dict[str, Tensor]:
+def component_terms(fakes: Sequence[Judgement], reals: Sequence[Judgement], weights: LossWeights) -> dict[str, Tensor]:
     """The terms that ask the discriminators of mouths and eyes, already weighted; those of weight 0 are left out."""
     terms: dict[str, Tensor] = {}
     if weights.component_adversarial:

@@ -22,7 +22,7 @@ from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import CONFIGURATIONS
 from portrait_server.training import checkpoints
 from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import Configuration, CorpusChoice
+from portrait_server.training.configuration import CorpusChoice, TrainingConfiguration
 from portrait_server.training.learner import Learner, NotFinite
 from portrait_server.training.measurement import HeldOut
 from portrait_server.training.run_log import RunLog
@@ -38,7 +38,7 @@ _RANK_SEEDS: Final = 1_000_003  # apart from one another: every process of a tea
 
 
 @dataclass
-class Progress:
+class RunProgress:
     """Where a run is.
 
     Attributes:
@@ -63,7 +63,13 @@ class Trainer:
     """
 
     def __init__(
-        self, configuration: Configuration, output: Path, team: Team, *, resume: bool, weights: Path | None = None
+        self,
+        configuration: TrainingConfiguration,
+        output: Path,
+        team: Team,
+        *,
+        resume: bool,
+        weights: Path | None = None,
     ) -> None:
         """Opens the corpora, makes the networks, or takes them from the newest checkpoint in `output`.
 
@@ -95,7 +101,7 @@ class Trainer:
         self.learner = Learner(configuration, self._corpus.identities, team)
         if weights is not None:
             self.learner.begin_with(*weights_file.load(weights, team.device))
-        self.progress = Progress()
+        self.progress = RunProgress()
         if resume:
             self._load(found[-1])
         keeping, side = configuration.keeping, configuration.network.side
@@ -113,7 +119,7 @@ class Trainer:
         self._measured = -1  # at which step last
         self._waited = self._worked = 0.0
 
-    def run(self, minutes: float | None = None, stop: Callable[[], bool] = lambda: False) -> Progress:
+    def run(self, minutes: float | None = None, stop: Callable[[], bool] = lambda: False) -> RunProgress:
         """Trains until the last step, until `minutes` have passed, or until `stop` says so; then a checkpoint.
 
         Raises:
@@ -252,7 +258,7 @@ class Trainer:
         tensors, state = checkpoints.read(path)
         try:
             self.learner.load(tensors)
-            self.progress = Progress(**state["progress"])
+            self.progress = RunProgress(**state["progress"])
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise PortraitError(
                 ErrorCode.BAD_WEIGHTS,

@@ -17,15 +17,15 @@ from portrait_server.networks.output import TrainingOutput
 from portrait_server.networks.personal import LowRank, Personal, add_low_rank
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import Regions, Weights
+from portrait_server.training.configuration import LossWeights, RegionWeights
 from portrait_server.training.learner import frozen, references_of
 from portrait_server.training.objective import adversarial_terms, reconstruction_terms, total
 from portrait_server.training.precision import autocast
 from portrait_server.tuning.samples import aligned_face
 
-_WEIGHTS: Final = Weights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
-_JUDGED: Final = Weights(adversarial=0.01, feature_matching=0.5)
-_REGIONS: Final = Regions(mouth=4.0, eyes=4.0)
+_WEIGHTS: Final = LossWeights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
+_JUDGED: Final = LossWeights(adversarial=0.01, feature_matching=0.5)
+_REGIONS: Final = RegionWeights(mouth=4.0, eyes=4.0)
 _CLIP = 10.0
 _JUDGE_RATE = 2e-4
 
@@ -70,7 +70,7 @@ class TunedNetworks:
         return self._output(batch).image
 
     def learn(self, batch: Batch) -> bool:
-        """One step; False where a loss or a gradient was not finite and nothing was learnt."""
+        """One step; False where a loss or a gradient was not finite: then only the discriminator has learnt."""
         self.blend(1.0)
         output = self._output(batch)
         terms = reconstruction_terms(output, batch, _WEIGHTS, _REGIONS, {})

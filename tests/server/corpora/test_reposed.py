@@ -16,7 +16,7 @@ from portrait_server.corpora.sample import Sample
 from portrait_server.networks.alignment import aligned_transform, crop, transform_points
 from portrait_server.networks.configurations import build
 from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import Regions, Weights
+from portrait_server.training.configuration import LossWeights, RegionWeights
 from portrait_server.training.learner import references_of
 from portrait_server.training.objective import reconstruction_terms
 
@@ -120,9 +120,9 @@ def test_the_shift_of_a_draft_is_taught_however_many_references_there_are(photo_
     batch = Batch.of(make_batch(ReposedPhotos(photo_shards), 5, 0, 4, references, 64), torch.device("cpu"))
     networks = build("tiny-portrait")
     output = networks(references_of(batch), batch.target_points)
-    weights = Weights(draft_flow=1.0, unseen_flow=1.0, stretch=1.0)
+    weights = LossWeights(draft_flow=1.0, unseen_flow=1.0, stretch=1.0)
     shifted = replace(output, flow=output.flow + 2.0)
-    terms, worse = (reconstruction_terms(o, batch, weights, Regions(), {}) for o in (output, shifted))
+    terms, worse = (reconstruction_terms(o, batch, weights, RegionWeights(), {}) for o in (output, shifted))
     assert terms["unseen_flow"] == 0 and terms["stretch"] == 0, "new networks leave a draft as it is"
     assert 0 < terms["draft_flow"] < worse["draft_flow"]
     assert worse["unseen_flow"].item() == pytest.approx(4 / 64) and worse["stretch"].item() == pytest.approx(

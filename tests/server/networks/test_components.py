@@ -11,7 +11,7 @@ import torch
 from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.discriminator import Judgement
 from portrait_server.networks.raster import rasterize
-from portrait_server.training.configuration import Weights
+from portrait_server.training.configuration import LossWeights
 from portrait_server.training.losses import discriminator_hinge
 from portrait_server.training.objective import component_terms
 from portrait_shared.landmarks import GROUPS
@@ -90,7 +90,7 @@ def test_the_terms_by_hand() -> None:
         return Judgement(torch.full((1, 2, 2), score), [torch.full((1, 3), feature)])
 
     fakes, reals = [judged(0.5, 1.0), judged(-0.1, 2.0)], [judged(0, 1.5), judged(0, 2.1)]
-    weights = Weights(component_adversarial=0.1, component_matching=2.0)
+    weights = LossWeights(component_adversarial=0.1, component_matching=2.0)
     terms = component_terms(fakes, reals, weights)
     assert terms["component_adversarial"].item() == pytest.approx(0.1 * -0.2)
     assert terms["component_matching"].item() == pytest.approx(2 * (0.5 + 0.1) / 2)

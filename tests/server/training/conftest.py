@@ -16,7 +16,7 @@ from portrait_server.corpora.build import cut
 from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector
-from portrait_server.training.configuration import Configuration
+from portrait_server.training.configuration import TrainingConfiguration
 from portrait_server.training.configuration_file import CONFIGS, load
 from portrait_server.training.learner import Learner
 from portrait_server.training.team import Team
@@ -56,10 +56,10 @@ def corpus(face: Face, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny(corpus: Path) -> Callable[..., Configuration]:
+def tiny(corpus: Path) -> Callable[..., TrainingConfiguration]:
     """The shipped tiny configuration over `corpus`; the arguments replace its attributes."""
 
-    def made(network: str = "tiny-portrait", **changes: Any) -> Configuration:
+    def made(network: str = "tiny-portrait", **changes: Any) -> TrainingConfiguration:
         loaded = load(CONFIGS / "tiny.toml")
         here = tuple(dataclasses.replace(choice, path=corpus) for choice in loaded.data.corpora)
         return dataclasses.replace(
@@ -73,7 +73,7 @@ def tiny(corpus: Path) -> Callable[..., Configuration]:
 
 
 @pytest.fixture
-def learner(tiny: Callable[..., Configuration]) -> Callable[[str, int], Learner]:
+def learner(tiny: Callable[..., TrainingConfiguration]) -> Callable[[str, int], Learner]:
     """Makes a learner of a tiny network that learns fast, by reconstruction alone, in so many steps."""
 
     def made(network: str, steps: int) -> Learner:

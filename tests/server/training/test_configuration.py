@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration files: those that ship, and what wrong ones say."""
+"""TrainingConfiguration files: those that ship, and what wrong ones say."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.heads import RenderedHeads
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.renderer import Renderer
-from portrait_server.corpora.rendered.shots import Scene, draw, take
+from portrait_server.corpora.rendered.shots import Studio, draw, take
 from portrait_server.corpora.rendered.surroundings import CANVAS, random_light
 from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.corpora.videos import TalkingVideos
@@ -44,12 +44,12 @@ def filmed(head: HeadModel, frames: int, turned: float, seed: int) -> list[Face]
         turned: share of the farthest turn of the head; seed: of what the person does.
     """
     person = RenderedHeads(head, held_out=True).person(0)
-    scene = Scene(person, random_light(np.random.default_rng(1)), np.full((CANVAS, CANVAS, 3), 96, np.uint8), 120.0)
+    studio = Studio(person, random_light(np.random.default_rng(1)), np.full((CANVAS, CANVAS, 3), 96, np.uint8), 120.0)
     renderer, rng = Renderer(), np.random.default_rng(seed)
     faces = []
     for _ in range(frames):
-        shot = take(scene, random_performance(rng, turned), SIDE, still=True, trembling=False, rng=rng)
-        picture = draw(renderer, scene, shot, wide=True)
+        shot = take(studio, random_performance(rng, turned), SIDE, still=True, trembling=False, rng=rng)
+        picture = draw(renderer, studio, shot, wide=True)
         points = shot.points + np.array([margin(SIDE), margin(SIDE), 0], np.float32)
         mesh = mesh_near(points, None).astype(np.float32)
         faces.append(Face(picture.image, points, mesh, np.round(255 * picture.alpha).astype(np.uint8)))

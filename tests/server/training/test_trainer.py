@@ -17,14 +17,14 @@ import pytest
 import torch
 from portrait_server.networks import weights_file
 from portrait_server.training import checkpoints
-from portrait_server.training.configuration import Configuration
+from portrait_server.training.configuration import TrainingConfiguration
 from portrait_server.training.team import Team
 from portrait_server.training.trainer import Trainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.waiting import PATIENCE_SECONDS
 
-Tiny = Callable[..., Configuration]
+Tiny = Callable[..., TrainingConfiguration]
 
 
 def after(steps: int, trainer: Trainer) -> Callable[[], bool]:

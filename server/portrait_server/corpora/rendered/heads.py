@@ -18,7 +18,7 @@ from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person
 from portrait_server.corpora.rendered.regions import Regions, regions_of
 from portrait_server.corpora.rendered.renderer import Renderer
-from portrait_server.corpora.rendered.shots import Picture, Scene, Shot, draw, take
+from portrait_server.corpora.rendered.shots import Picture, Shot, Studio, draw, take
 from portrait_server.corpora.rendered.skins import Fit, fit_head, skin_from
 from portrait_server.corpora.rendered.surroundings import random_background, random_light
 from portrait_server.corpora.sample import Corpus, Sample
@@ -106,13 +106,13 @@ class RenderedHeads(Corpus):
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
         identity = int(rng.integers(self.identities))
         person = self.person(identity)
-        scene = Scene(person, random_light(rng), random_background(rng, self._photograph(rng)), rng.uniform(70, 220))
+        studio = Studio(person, random_light(rng), random_background(rng, self._photograph(rng)), rng.uniform(70, 220))
         still = rng.random() < 0.8
         colors = random_colors(rng) if self._augmented else None
 
         def taken(*, worn: bool, wide: bool = False) -> Picture:
             for _ in range(_TRIES):
-                picture = self._taken(scene, side, still, _PHOTOGRAPHED_TURN if worn else 1.0, wide, rng)
+                picture = self._taken(studio, side, still, _PHOTOGRAPHED_TURN if worn else 1.0, wide, rng)
                 image = picture.image if colors is None else colors.apply(picture.image)
                 picture = replace(picture, image=degraded(image, rng) if worn and self._augmented else image)
                 found = picture.as_detected() if self._detected else picture
@@ -149,11 +149,11 @@ class RenderedHeads(Corpus):
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
     def _taken(
-        self, scene: Scene, side: int, still: bool, turned: float, wide: bool, rng: np.random.Generator
+        self, studio: Studio, side: int, still: bool, turned: float, wide: bool, rng: np.random.Generator
     ) -> Picture:
         trembling = self._augmented and not self._detected
-        shot = take(scene, random_performance(rng, turned), side, still=still, trembling=trembling, rng=rng)
-        return draw(self._renderer, scene, shot, wide=wide)
+        shot = take(studio, random_performance(rng, turned), side, still=still, trembling=trembling, rng=rng)
+        return draw(self._renderer, studio, shot, wide=wide)
 
     def _photograph(self, rng: np.random.Generator) -> np.ndarray | None:
         if self._photographs is None or rng.random() < 0.5:

@@ -23,8 +23,8 @@ _MIDDLE: Final = np.full(2, CANVAS / 2)  # of that photograph
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What stays the same between a sample's pictures.
+class Studio:
+    """Who is photographed, in what light, before what and from how far: what a sample's pictures have in common.
 
     Attributes:
         background: (CANVAS, CANVAS, 3) uint8.
@@ -105,7 +105,7 @@ class Picture:
 
 
 def take(
-    scene: Scene, moment: Performance, side: int, *, still: bool, trembling: bool, rng: np.random.Generator
+    studio: Studio, moment: Performance, side: int, *, still: bool, trembling: bool, rng: np.random.Generator
 ) -> Shot:
     """A shot in the frame of its true landmarks.
 
@@ -113,11 +113,11 @@ def take(
         still: the camera does not move against the backdrop.
         trembling: the landmarks are as inexact as a detector's.
     """
-    posed = scene.person.posed(moment, scene.distance)
-    focal = _HEAD_PIXELS * scene.distance
+    posed = studio.person.posed(moment, studio.distance)
+    focal = _HEAD_PIXELS * studio.distance
     landmarks = posed.landmarks
     flat = landmarks[:, :2] / landmarks[:, 2:] * focal + _MIDDLE
-    pixels = np.column_stack([flat, (landmarks[:, 2] - scene.distance) * _HEAD_PIXELS])
+    pixels = np.column_stack([flat, (landmarks[:, 2] - studio.distance) * _HEAD_PIXELS])
     seen = pixels + tremble(pixels, rng) if trembling else pixels
     matrix = aligned_transform(seen, side)
     background = np.eye(2, 3)
@@ -127,11 +127,11 @@ def take(
     return Shot(posed, points, matrix, compose(matrix, background), focal, side)
 
 
-def draw(renderer: Renderer, scene: Scene, shot: Shot, *, wide: bool) -> Picture:
+def draw(renderer: Renderer, studio: Studio, shot: Shot, *, wide: bool) -> Picture:
     """The picture, in the shot's frame or in its wide frame."""
     size = wide_side(shot.side) if wide else shot.side
-    drawn = renderer.picture(scene.person, shot.posed, shot.camera(wide=wide), scene.light, size)
+    drawn = renderer.picture(studio.person, shot.posed, shot.camera(wide=wide), studio.light, size)
     backdrop = widened(shot.background, shot.side) if wide else shot.background
-    behind = crop(scene.background, backdrop, size).astype(np.float32)
+    behind = crop(studio.background, backdrop, size).astype(np.float32)
     image = np.round(drawn.color + behind * (1 - drawn.alpha[..., None])).clip(0, 255).astype(np.uint8)
     return Picture(shot, image, drawn.alpha)
