@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pairs made of one real photograph: mostly the target is the photograph, and the references are warps of it.
+"""Pairs made of one real photograph: mostly the target is the photograph, and the references are copies, warped.
 
 Skin, hair, teeth and glasses are so learnt from reality, whatever the warp does badly.
 """
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from portrait_server.corpora.augment import degraded, random_colors, tremble
-from portrait_server.corpora.draft import away_from_openings, draw_draft, middle, wide_side, widened
+from portrait_server.corpora.assembly import View, aligned_face, assemble, recolored, wide_frame
+from portrait_server.corpora.augment import tremble
+from portrait_server.corpora.draft import away_from_openings
 from portrait_server.corpora.expressions import random_change
-from portrait_server.corpora.reposing import Warped, warp
+from portrait_server.corpora.reposing import warp
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
 from portrait_server.geometry.head_mesh import build_head_mesh
-from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
+from portrait_server.networks.alignment import aligned_transform, compose, inverse, transform_points
 
 _TURNED_AROUND = 0.4  # share of the samples whose target is the copy
 
@@ -47,95 +48,33 @@ class ReposedPhotos(Corpus):
         head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
         seen = face.points + self._tremble(face.points, rng)
         matrix = aligned_transform(seen, side)
-        warped = []
+        copies = []
         for _ in range(references):
             other = self.face(int(rng.integers(self.identities)))
             pose, moved = random_change(face.points, other.points, rng)
             copy = warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side)
-            warped.append(copy.as_detected() if self._detected else copy)
+            copies.append(copy.as_detected() if self._detected else copy)
+        first = copies[0]
         if self._augmented and rng.random() < _TURNED_AROUND:
-            sample = self._turned_around(face, matrix, seen, warped, identity, rng)
+            # People look into the camera when they are photographed. If every target were a photograph, networks would
+            # treat heads that turn away as if they faced it, too: draw out the far cheek, for one.
+            photograph = View.out_of(
+                wide_frame(face, matrix, side), transform_points(matrix, seen), transform_points(matrix, face.mesh)
+            )
+            # The way to the photograph is known, to the other copies it is not.
+            views = [copy.view.leading_to(None, None) for copy in copies[1:]]
+            target, views = first.view, [photograph.leading_to(first.origin, first.shown), *views]
+            to_target, judged = compose(first.matrix, inverse(matrix)), first.shown
         else:
-            sample = self._of_photograph(face, matrix, seen, warped, identity, rng)
+            target, views = aligned_face(face, side, seen), [copy.view for copy in copies]
+            to_target, judged = compose(matrix, inverse(first.matrix)), None
+        if self._augmented:
+            target, views = recolored(target, views, rng)
+        carried = away_from_openings(target.points, side)
+        sample = assemble(
+            target, views, identity, drafts=self._drafts, to_target=to_target, carried=carried, color_weight=judged
+        )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
-
-    def _of_photograph(
-        self, face: Face, matrix: np.ndarray, seen: np.ndarray, warped: list[Warped], identity: int,
-        rng: np.random.Generator,
-    ) -> Sample:  # fmt: skip
-        """The target is the photograph, the references are copies."""
-        side = len(warped[0].visibility)
-        target, wide = crop(face.image, matrix, side), [reference.wide for reference in warped]
-        target, wide = self._colored(target, wide, rng)
-        alone = len(warped) == 1
-        first, placed = warped[0], transform_points(matrix, seen).astype(np.float32)
-        to_target = compose(matrix, inverse(first.matrix))
-        draft = (
-            draw_draft(wide[0], first.wide_matte, first.points, first.mesh, placed, to_target) if self._drafts else None
-        )
-        return Sample(
-            references=np.stack([middle(picture) for picture in wide]),
-            reference_points=np.stack([reference.points for reference in warped]),
-            target=target,
-            target_points=placed,
-            identity=identity,
-            matte=crop(face.matte, matrix, side),
-            reference_mattes=np.stack([reference.matte for reference in warped]),
-            draft=None if draft is None else draft.picture,
-            draft_origin=None if draft is None else draft.origin,
-            carried=away_from_openings(placed, side),
-            flow=warped[-1].flow,
-            visibility=warped[-1].visibility,
-            first_flow=None if alone else first.flow,
-            first_visibility=None if alone else first.visibility,
-        )
-
-    def _turned_around(
-        self, face: Face, matrix: np.ndarray, seen: np.ndarray, warped: list[Warped], identity: int,
-        rng: np.random.Generator,
-    ) -> Sample:  # fmt: skip
-        """The target is a copy, judged where it shows what the photograph shows; the first reference is the photograph.
-
-        People look into the camera when they are photographed. Without these, every target would do so, and what
-        was learnt there (to draw out the far cheek) would be done to heads that turn away, too.
-        """
-        copy, side = warped[0], len(warped[0].visibility)
-        around, size = widened(matrix, side), wide_side(side)
-        wide_matte = crop(face.matte, around, size)
-        target, wide = self._colored(
-            copy.image, [crop(face.image, around, size), *(other.wide for other in warped[1:])], rng
-        )
-        placed = transform_points(matrix, seen).astype(np.float32)
-        to_target = compose(copy.matrix, inverse(matrix))
-        mesh = transform_points(matrix, face.mesh)
-        draft = draw_draft(wide[0], wide_matte, placed, mesh, copy.points, to_target) if self._drafts else None
-        alone = len(warped) == 1  # the way to the photograph is known, to the other copies it is not
-        return Sample(
-            references=np.stack([middle(picture) for picture in wide]),
-            reference_points=np.stack([placed, *(other.points for other in warped[1:])]),
-            target=target,
-            target_points=copy.points,
-            identity=identity,
-            matte=copy.matte,
-            reference_mattes=np.stack([middle(wide_matte), *(other.matte for other in warped[1:])]),
-            draft=None if draft is None else draft.picture,
-            draft_origin=None if draft is None else draft.origin,
-            carried=away_from_openings(copy.points, side),
-            flow=copy.origin if alone else None,
-            visibility=copy.shown if alone else None,
-            first_flow=None if alone else copy.origin,
-            first_visibility=None if alone else copy.shown,
-            color_weight=copy.shown,
-        )
-
-    def _colored(
-        self, target: np.ndarray, wide: list[np.ndarray], rng: np.random.Generator
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Target and references in other colours, the same for all; references as soft and noisy as they come."""
-        if not self._augmented:
-            return target, wide
-        colors = random_colors(rng)
-        return colors.apply(target), [degraded(colors.apply(picture), rng) for picture in wide]
 
     def _tremble(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         trembling = self._augmented and not self._detected

@@ -11,6 +11,7 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS, MESH_VERTICES
 
 from portrait_server.corpora import detected
+from portrait_server.corpora.assembly import View
 from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -31,9 +32,9 @@ class Warped:
         wide, wide_matte: (W, W, 3) and (W, W) uint8, in its wide frame (`corpora.draft`).
         matrix: (2, 3) from the photograph's pixels, had it been taken in that pose, to the aligned frame.
         points: (70, 3) float32 and mesh (468 or 478, 3) pixels of the aligned frame.
-        flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in `image`.
-        visibility: (S, S) uint8, 255 where `image` shows what the photograph shows there.
-        origin: (S, S, 2) float32, for each pixel of `image` the position in the photograph's aligned frame.
+        flow: (S, S, 2) float32, for each pixel of the photograph's aligned frame the position in the copy's.
+        visibility: (S, S) uint8, 255 where the copy shows what the photograph shows there.
+        origin: (S, S, 2) float32, for each pixel of the copy's aligned frame the position in the photograph's aligned frame.
     """
 
     wide: np.ndarray
@@ -46,14 +47,9 @@ class Warped:
     origin: np.ndarray
 
     @property
-    def image(self) -> np.ndarray:
-        """(S, S, 3) uint8."""
-        return middle(self.wide)
-
-    @property
-    def matte(self) -> np.ndarray:
-        """(S, S) uint8."""
-        return middle(self.wide_matte)
+    def view(self) -> View:
+        """The copy, and the way to it from the photograph."""
+        return View.out_of((self.wide, self.wide_matte), self.points, self.mesh).leading_to(self.flow, self.visibility)
 
     def as_detected(self) -> Warped:
         """The same with the landmarks and the mesh that a detector finds in it, and aligned by these; as it is where it
@@ -77,7 +73,7 @@ class Warped:
 
     @property
     def shown(self) -> np.ndarray:
-        """(S, S) uint8: 255 where `image` shows what the photograph shows there, and nothing drawn out or made up."""
+        """(S, S) uint8: 255 where the copy shows what the photograph shows, and nothing drawn out or made up."""
         side = len(self.visibility)
         at = np.round(self.flow[self.visibility > 0]).astype(int).clip(0, side - 1)
         shown = np.zeros((side, side), np.uint8)

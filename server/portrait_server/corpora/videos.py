@@ -11,15 +11,13 @@ from typing import Final
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from portrait_server.corpora.augment import degraded, random_colors
+from portrait_server.corpora.assembly import aligned_face, assemble, recolored
 from portrait_server.corpora.build import Source, cut
-from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, open_shards
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.selection import no_face, same_person, select_face
 from portrait_server.images import is_animated_picture
-from portrait_server.networks.alignment import aligned_transform, crop, transform_points
 from portrait_server.video import VideoReader
 
 _SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"))
@@ -99,30 +97,11 @@ class TalkingVideos(Corpus):
         rest = frames[frames != target]
         chosen = [target, *rng.choice(rest, references, replace=len(rest) < references)]
         faces = [self._shards[shard].read(int(record)) for shard, record in self._places[chosen]]
-        matrices = [aligned_transform(face.points, side) for face in faces]
         # Each frame was cut out by itself: how far the head moved from one to the other is not known any more.
-        around, size = widened(matrices[1], side), wide_side(side)
-        wide, wide_matte = crop(faces[1].image, around, size), crop(faces[1].matte, around, size)
-        pictures = [crop(face.image, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
-        mattes = [crop(face.matte, matrix, side) for face, matrix in zip(faces, matrices, strict=True)]
-        points = [transform_points(matrix, face.points) for face, matrix in zip(faces, matrices, strict=True)]
-        mesh = transform_points(matrices[1], faces[1].mesh)
+        target_view, *views = (aligned_face(face, side, wide=number == 1) for number, face in enumerate(faces))
         if self._augmented:
-            colors = random_colors(rng)
-            pictures = [colors.apply(picture) for picture in pictures]
-            wide = degraded(colors.apply(wide), rng)
-            pictures[1:] = [middle(wide), *(degraded(picture, rng) for picture in pictures[2:])]
-        draft = draw_draft(wide, wide_matte, points[1], mesh, points[0], np.eye(2, 3)) if self._drafts else None
-        sample = Sample(
-            references=np.stack(pictures[1:]),
-            reference_points=np.stack(points[1:]),
-            target=pictures[0],
-            target_points=points[0],
-            identity=identity,
-            matte=mattes[0],
-            reference_mattes=np.stack(mattes[1:]),
-            draft=None if draft is None else draft.picture,
-        )
+            target_view, views = recolored(target_view, views, rng)
+        sample = assemble(target_view, views, identity, drafts=self._drafts)
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from portrait_shared.private_folders import PrivateFolder
 
-from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
+from portrait_server.corpora.assembly import aligned_face, assemble
 from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.pool import Pool
 from portrait_server.corpora.reposed import ReposedPhotos
@@ -22,7 +22,7 @@ from portrait_server.corpora.sample import Corpus, Mixture, Sample
 from portrait_server.corpora.shards import Face, write_shard
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.pose import Pose, rotation_of
-from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
+from portrait_server.networks.alignment import aligned_transform, compose, inverse
 
 # Making a sample takes longer than learning from it, and the same ones do as well again.
 _LEAST_SAMPLES: Final = 96
@@ -48,9 +48,9 @@ class Person(Corpus):
         if not others or rng.random() >= _REAL_SHARE:
             return self._reposed.sample(rng, references, side)
         shown = [others[int(i)] for i in rng.integers(len(others), size=references)]
-        image, target_points, matte = aligned_face(target, side)
         # As of frames of a video: how far the head moved from one photograph to the other is not known.
-        return _sample(shown, image, target_points, matte, np.eye(2, 3), side)
+        views = [aligned_face(face, side, wide=number == 0) for number, face in enumerate(shown)]
+        return assemble(aligned_face(target, side), views, 0)
 
 
 class Copies(Corpus):
@@ -75,9 +75,8 @@ class Copies(Corpus):
         matrix = aligned_transform(face.points, side)
         copy = warp(face, head, _weaker(pose, strength), expression, np.zeros_like(face.points), matrix, side)
         copy = copy.as_detected()
-        to_copy = compose(copy.matrix, inverse(matrix))
-        sample = _sample([face] * references, middle(copy.wide), copy.points, copy.matte, to_copy, side)
-        return replace(sample, color_weight=copy.shown)
+        photograph, to_copy = aligned_face(face, side, wide=True), compose(copy.matrix, inverse(matrix))
+        return assemble(copy.view, [photograph] * references, 0, to_target=to_copy, color_weight=copy.shown)
 
 
 @dataclass(frozen=True)
@@ -113,34 +112,6 @@ def person_corpora(faces: Sequence[Face]) -> Iterator[PersonCorpora]:
             Pool(both, size, folder / "pool"),
             {"photograph": Person(learnt, held, reposed[-1]), "copy": Copies(held, _HELD_STRENGTHS)},
         )
-
-
-def aligned_face(face: Face, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A photograph's aligned picture (side, side, 3), points (70, 3) there, and matte (side, side)."""
-    matrix = aligned_transform(face.points, side)
-    points = transform_points(matrix, face.points).astype(np.float32)
-    return crop(face.image, matrix, side), points, crop(face.matte, matrix, side)
-
-
-def _sample(
-    shown: Sequence[Face],
-    target: np.ndarray,
-    target_points: np.ndarray,
-    matte: np.ndarray,
-    to_target: np.ndarray,
-    side: int,
-) -> Sample:
-    """Photographs as references, and whatever target; `to_target` as `draw_draft` takes it."""
-    matrix = aligned_transform(shown[0].points, side)
-    around, size = widened(matrix, side), wide_side(side)
-    wide, wide_matte = crop(shown[0].image, around, size), crop(shown[0].matte, around, size)
-    images, points, mattes = zip(*(aligned_face(face, side) for face in shown), strict=True)
-    draft = draw_draft(
-        wide, wide_matte, points[0], transform_points(matrix, shown[0].mesh), target_points, to_target
-    )  # fmt: skip
-    return Sample(
-        np.stack(images), np.stack(points), target, target_points, 0, matte, np.stack(mattes), draft.picture
-    )  # fmt: skip
 
 
 def _weaker(pose: Pose, strength: float) -> Pose:

@@ -10,6 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from portrait_server.corpora.assembly import aligned_face
 from portrait_server.corpora.shards import Face
 from portrait_server.networks.configurations import Networks
 from portrait_server.networks.discriminator import ProjectionDiscriminator
@@ -21,7 +22,6 @@ from portrait_server.training.configuration import LossWeights, RegionWeights
 from portrait_server.training.learner import frozen, references_of
 from portrait_server.training.objective import adversarial_terms, reconstruction_terms, total
 from portrait_server.training.precision import autocast
-from portrait_server.tuning.samples import aligned_face
 
 _WEIGHTS: Final = LossWeights(pixel=1.0, gradient=1.0, pyramid=4.0, warped=0.5, matte=0.5)
 _JUDGED: Final = LossWeights(adversarial=0.01, feature_matching=0.5)
@@ -133,7 +133,7 @@ def _embedding(networks: Networks, faces: Sequence[Face]) -> Tensor:
     side = networks.configuration.side
     found = []
     for face in faces:
-        image, points, _ = aligned_face(face, side)
-        picture = torch.from_numpy(image).to(device).permute(2, 0, 1).float()[None, None] / 255
-        found.append(networks.embedder(picture, torch.from_numpy(points).to(device)[None, None]))
+        view = aligned_face(face, side)
+        picture = torch.from_numpy(view.image).to(device).permute(2, 0, 1).float()[None, None] / 255
+        found.append(networks.embedder(picture, torch.from_numpy(view.points).to(device)[None, None]))
     return torch.stack(found).mean(0)

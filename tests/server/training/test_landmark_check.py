@@ -6,18 +6,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from portrait_server.corpora.assembly import aligned_face
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.tuning.landmark_check import landmark_errors
-from portrait_server.tuning.samples import aligned_face
 
 SIDE = 128
 
 
 def drawn(face: Face) -> tuple[torch.Tensor, torch.Tensor]:
     """The photograph as one drawn picture (1, 3, S, S), and its landmarks (1, 70, 3)."""
-    picture, points, _ = aligned_face(face, SIDE)
+    view = aligned_face(face, SIDE)
+    picture, points = view.image, view.points
     return torch.from_numpy(picture).permute(2, 0, 1).float()[None] / 255, torch.from_numpy(points)[None]
 
 

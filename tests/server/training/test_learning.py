@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from portrait_server.corpora.assembly import aligned_face
 from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.shards import Face, write_shard
@@ -21,7 +22,7 @@ from portrait_server.training.batch import Batch
 from portrait_server.training.learner import Learner, references_of
 from portrait_server.training.measurement import HeldOut
 from portrait_server.tuning.guard import NO_WORSE, Measured, surely_better
-from portrait_server.tuning.samples import Copies, aligned_face, person_corpora
+from portrait_server.tuning.samples import Copies, person_corpora
 from portrait_server.tuning.search import Effort, tune_networks
 from portrait_server.tuning.tuned_networks import TunedNetworks
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -197,7 +198,7 @@ def test_what_helps_the_photograph_alone_is_not_kept(
     """Tuned networks that have the photograph by heart and always draw it, and such as draw whatever is asked."""
     torch.manual_seed(1)
     networks = build("tiny-zakharov2019").eval()
-    picture = torch.from_numpy(aligned_face(face, 64)[0]).permute(2, 0, 1).float() / 255
+    picture = torch.from_numpy(aligned_face(face, 64).image).permute(2, 0, 1).float() / 255
     with monkeypatch.context() as patch:
         _drawing_when_tuned(patch, networks, lambda batch: batch.target)
         assert tune_networks(networks, CHECKSUM, [face], detector, effort=_FEW).kept
@@ -254,7 +255,8 @@ def test_less_of_what_was_learnt_is_kept_where_all_is_too_much(face: Face, detec
 def test_copies_differ_and_count_where_the_photograph_shows_them(face: Face) -> None:
     corpus = Copies([face], (0.2, 0.6))
     samples = [corpus.sample(np.random.default_rng(seed), 1, 128) for seed in range(6)]
-    picture, points, _ = aligned_face(face, 128)
+    photograph = aligned_face(face, 128)
+    picture, points = photograph.image, photograph.points
     for sample in samples:
         assert np.array_equal(sample.references[0], picture) and np.array_equal(sample.reference_points[0], points)
         assert sample.color_weight is not None and 0.5 < (sample.color_weight > 0).mean() < 1
@@ -274,5 +276,6 @@ def test_networks_that_draw_nothing_finite_are_refused(face: Face, detector: Det
 
 
 def _whole_reference(face: Face) -> tuple[torch.Tensor, torch.Tensor]:
-    image, points, _ = aligned_face(face, 64)
-    return torch.from_numpy(image).permute(2, 0, 1).float()[None, None] / 255, torch.from_numpy(points)[None, None]
+    view = aligned_face(face, 64)
+    picture = torch.from_numpy(view.image).permute(2, 0, 1).float()[None, None] / 255
+    return picture, torch.from_numpy(view.points)[None, None]

@@ -11,8 +11,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from portrait_server.corpora.assembly import assemble
 from portrait_server.corpora.augment import degraded, random_colors
-from portrait_server.corpora.draft import Draft, draw_draft, middle
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person
@@ -122,29 +122,19 @@ class RenderedHeads(Corpus):
 
         # The first reference is taken in its wide frame, for the draft.
         target, first = taken(worn=False), taken(worn=True, wide=True)
-        others = [taken(worn=True) for _ in range(references - 1)]
-        shots = [picture.shot for picture in (target, first, *others)]
-        alphas = [target.alpha, middle(first.alpha), *(other.alpha for other in others)]
-        mattes = [np.round(255 * alpha).astype(np.uint8) for alpha in alphas]
-        flow, visibility, part = self._way(person, shots[0], shots[-1], alphas[-1])
-        to_first = self._way(person, shots[0], shots[1], alphas[1]) if references > 1 else (None, None)
-        draft = _draft(target.shot, first) if self._drafts else None
-        sample = Sample(
-            references=np.stack([middle(first.image), *(other.image for other in others)]),
-            reference_points=np.stack([shot.points for shot in shots[1:]]),
-            target=target.image,
-            target_points=target.shot.points,
-            identity=identity,
-            matte=mattes[0],
-            reference_mattes=np.stack(mattes[1:]),
-            draft=None if draft is None else draft.picture,
-            draft_origin=None if draft is None else draft.origin,
-            flow=flow,
-            visibility=visibility,
-            first_flow=to_first[0],
-            first_visibility=to_first[1],
-            color_weight=_eyes_count_less(part, side),
+        pictures = [first, *(taken(worn=True) for _ in range(references - 1))]
+        views = [picture.view for picture in pictures]
+        for number in {0, references - 1}:
+            flow, visibility, part = self._way(person, target.shot, pictures[number])
+            views[number] = views[number].leading_to(flow, visibility)
+        sample = assemble(
+            target.view,
+            views,
+            identity,
+            drafts=self._drafts,
+            to_target=compose(target.shot.matrix, inverse(first.shot.matrix)),
             carried=255 * (~np.isin(part, _NOT_CARRIED)).astype(np.uint8),
+            color_weight=_eyes_count_less(part, side),
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
@@ -160,11 +150,9 @@ class RenderedHeads(Corpus):
             return None
         return self._photographs.read(int(rng.integers(len(self._photographs)))).image
 
-    def _way(
-        self, person: Person, target: Shot, reference: Shot, alpha: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _way(self, person: Person, target: Shot, picture: Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow (S, S, 2), visibility (S, S) uint8, and the part (S, S) that each pixel of the target shows."""
-        draw, side = self._renderer.places, target.side
+        draw, reference, side = self._renderer.places, picture.shot, target.side
         cameras = target.camera(), reference.camera()
         place, surface = draw(person, target.posed, reference.posed, *cameras, side)
         _, there = draw(person, reference.posed, reference.posed, cameras[1], cameras[1], side)
@@ -176,16 +164,9 @@ class RenderedHeads(Corpus):
         found = cv2.remap(there, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         part = cv2.remap(there[..., 3], at, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
         same = np.linalg.norm(found[..., :3] - surface[..., :3], axis=-1) < _PIXEL_CENTIMETRES / side
-        alpha = cv2.remap(alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        alpha = cv2.remap(picture.frame_alpha, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         visible = inside & np.where(somebody, same & (part == surface[..., 3]), alpha < 0.5)
         return flow, visible.astype(np.uint8) * 255, surface[..., 3].astype(np.int16) - 1
-
-
-def _draft(target: Shot, first: Picture) -> Draft:
-    """Args: first: the first reference, in its wide frame."""
-    matte = np.round(255 * first.alpha).astype(np.uint8)
-    to_target = compose(target.matrix, inverse(first.shot.matrix))
-    return draw_draft(first.image, matte, first.shot.points, first.mesh, target.points, to_target)
 
 
 def _eyes_count_less(part: np.ndarray, side: int) -> np.ndarray:

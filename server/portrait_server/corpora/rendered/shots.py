@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from portrait_server.corpora import detected
+from portrait_server.corpora.assembly import View
 from portrait_server.corpora.augment import tremble
-from portrait_server.corpora.draft import wide_side, widened
+from portrait_server.corpora.draft import middle, wide_side, widened
 from portrait_server.corpora.rendered.performance import Performance
 from portrait_server.corpora.rendered.person import Person, Posed
 from portrait_server.corpora.rendered.renderer import Light, Renderer, camera_matrix
@@ -85,6 +86,19 @@ class Picture:
     image: np.ndarray
     alpha: np.ndarray
     mesh: np.ndarray | None = None
+
+    @property
+    def frame_alpha(self) -> np.ndarray:
+        """(S, S) float32, of the aligned frame."""
+        return self.alpha if len(self.alpha) == self.shot.side else middle(self.alpha)
+
+    @property
+    def view(self) -> View:
+        """The picture as samples have it."""
+        matte = np.round(255 * self.alpha).astype(np.uint8)
+        if len(matte) == self.shot.side:
+            return View(self.image, matte, self.shot.points)
+        return View.out_of((self.image, matte), self.shot.points, self.mesh)
 
     def as_detected(self) -> Picture | None:
         """The same, aligned by the landmarks that a detector finds in it; None where it finds no face."""
