@@ -17,7 +17,7 @@ from portrait_shared.whole_files import partial_file, write_error
 from portrait_server.corpora.sample import Corpus, Sample
 
 _SEED = 83
-_VERSION = 7  # of how samples are made: with another, those that were kept are no longer what would be made
+_VERSION = 8  # of how samples are made: with another, those that were kept are no longer what would be made
 
 
 def pool_key(corpora: object, sources: Iterable[Path]) -> str:
