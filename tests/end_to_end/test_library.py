@@ -26,7 +26,7 @@ _SIDE = 160
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a program runs: with a photo, and nobody's server in its way."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "none"))  # servers start faster
     photo = cv2.resize(skimage.data.astronaut()[:256, 96:352], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
