@@ -16,14 +16,14 @@ import bpy
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.pictures import PICTURE_SUFFIXES
+from portrait_shared.references import MAX_IMAGE_PIXELS
+from portrait_shared.track import MAX_SIDE_PIXELS
 
 from . import stored_paths
 from .photo_reading import ask_server, content_of, is_plain
 from .problems import Fix, SceneError
 from .stored_paths import shown
 
-MAX_SIDE_PIXELS: Final = 16384
-MAX_PIXELS: Final = 64_000_000
 IMAGE_GLOB: Final = ";".join(f"*{suffix}" for suffix in PICTURE_SUFFIXES)
 
 _FILE_KEY = "talking_portraits_file"
@@ -232,10 +232,10 @@ def _check_size(image: bpy.types.Image) -> None:
         raise PortraitError(
             ErrorCode.BAD_IMAGE, f"Blender cannot read {image.name} as a picture.", "Choose another picture."
         )
-    if max(width, height) > MAX_SIDE_PIXELS or width * height > MAX_PIXELS:
+    if max(width, height) > MAX_SIDE_PIXELS or width * height > MAX_IMAGE_PIXELS:
         raise PortraitError(
             ErrorCode.IMAGE_TOO_LARGE,
-            f"{image.name} is {width}x{height} pixels; the limit is {MAX_PIXELS // 1_000_000} megapixels and "
+            f"{image.name} is {width}x{height} pixels; the limit is {MAX_IMAGE_PIXELS // 1_000_000} megapixels and "
             f"{MAX_SIDE_PIXELS} a side.",
             "Make it smaller first.",
         )

@@ -12,6 +12,7 @@ import numpy as np
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_files import prepare_folder
+from portrait_shared.references import MAX_REFERENCES
 from portrait_shared.whole_files import write_whole
 from tqdm import tqdm
 
@@ -27,7 +28,6 @@ from portrait_server.evaluation.sheet import sheet_file, strip
 from portrait_server.evaluation.tuning import ClipTuner, tuned_by
 from portrait_server.tuning.process import use_half_the_cores
 
-_MOST_REFERENCES = 32
 _CLIPS_ON_SHEET = 12
 _NEVER_MEASURED = "the real network's weights come with no package, and another network's figure may not bear the name"
 
@@ -188,8 +188,8 @@ def _about(engine: Engine, device: str, asked: argparse.Namespace, tuner: ClipTu
 
 def _counts(text: str) -> list[int]:
     counts = sorted({int(part) for part in text.split(",")})
-    if not 1 <= counts[0] <= counts[-1] <= _MOST_REFERENCES:
-        raise argparse.ArgumentTypeError(f"numbers from 1 to {_MOST_REFERENCES} are needed, such as 1,8,32")
+    if not 1 <= counts[0] <= counts[-1] <= MAX_REFERENCES:
+        raise argparse.ArgumentTypeError(f"numbers from 1 to {MAX_REFERENCES} are needed, such as 1,8,32")
     return counts
 
 

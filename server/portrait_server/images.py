@@ -20,13 +20,13 @@ import pillow_heif
 from PIL import ExifTags, Image, ImageOps
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.pictures import PICTURE_SUFFIXES, UNNAMED
+from portrait_shared.references import MAX_IMAGE_PIXELS
+from portrait_shared.track import MAX_SIDE_PIXELS
 
 from portrait_server.deep_pictures import deep_picture, widened
 from portrait_server.picture_colours import in_srgb, stated_profile
 from portrait_server.picture_work import MAX_FILE_BYTES, too_much_work
 
-MAX_SIDE_PIXELS = 16384
-MAX_PIXELS = 64_000_000
 # Pillow's other readers start programs (EPS) or are of no use for photographs.
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TGA", "PPM", "JPEG2000", "PSD")
 _ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
@@ -166,7 +166,7 @@ def check_file(path: Path) -> None:
 
 def check_size(name: str | PurePath, width: int, height: int) -> None:
     """Raises: PortraitError: IMAGE_TOO_LARGE."""
-    if max(width, height) > MAX_SIDE_PIXELS or width * height > MAX_PIXELS:
+    if max(width, height) > MAX_SIDE_PIXELS or width * height > MAX_IMAGE_PIXELS:
         raise _too_large(name, f"{width}x{height} pixels")
 
 
@@ -244,7 +244,7 @@ def _in_words(name: str) -> Iterator[None]:
 def _too_large(name: str | PurePath, what: str) -> PortraitError:
     return PortraitError(
         ErrorCode.IMAGE_TOO_LARGE,
-        f"{name} has {what}; up to {MAX_SIDE_PIXELS} a side and {MAX_PIXELS // 1_000_000} megapixels are read.",
+        f"{name} has {what}; up to {MAX_SIDE_PIXELS} a side and {MAX_IMAGE_PIXELS // 1_000_000} megapixels are read.",
         "Scale it down; 4096 pixels a side is the most a portrait is drawn at.",
     )
 

@@ -15,6 +15,7 @@ from typing import Final
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import TunedPerson
+from portrait_shared.references import MAX_REFERENCES
 
 from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.sample import Corpus
@@ -28,7 +29,6 @@ from portrait_server.tuning.guard import HeldOutPerson, Measured, surely_better
 from portrait_server.tuning.samples import person_corpora
 from portrait_server.tuning.tuned_networks import TunedNetworks
 
-MOST_PHOTOS: Final = 32
 _STRENGTHS: Final = (1.0, 0.5, 0.25)  # shares of what has been learnt that are tried
 _SEED, _CHOOSING, _CONFIRMING = 11, 20190520, 20190521  # of learning, and of the two held-out sets
 
@@ -81,10 +81,10 @@ def tune_networks(
         PortraitError: BAD_IMAGE for too few or too many photographs; BAD_WEIGHTS for networks that draw nothing
             finite; CANCELLED.
     """
-    if not 1 <= len(faces) <= MOST_PHOTOS:
+    if not 1 <= len(faces) <= MAX_REFERENCES:
         raise PortraitError(
             ErrorCode.BAD_IMAGE,
-            f"Tuning takes 1 to {MOST_PHOTOS} photographs, not {len(faces)}.",
+            f"Tuning takes 1 to {MAX_REFERENCES} photographs, not {len(faces)}.",
             "Choose the sharpest.",
         )
     side, device = networks.configuration.side, next(networks.parameters()).device
