@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--sides", default="256,512,1024")
     asked = parser.parse_args()
-    engine, warp = FewshotEngine(asked.device, asked.weights or find_weights()), WarpEngine("cpu")
+    engine, warp = FewshotEngine(asked.device, asked.weights or find_weights()), WarpEngine()
     image = np.ascontiguousarray(skimage.data.astronaut())
     points = create_detector("mediapipe").detect(image)[0].points.astype(np.float32)
     swing = np.sin(np.linspace(0, 6, FRAMES))[:, None, None] * np.array([12, 3, 0])

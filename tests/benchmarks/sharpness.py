@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path)
     weights = parser.parse_args().weights or find_weights()
-    engines: dict[str, Engine] = {"fewshot": FewshotEngine("cpu", weights), "warp": WarpEngine("cpu")}
+    engines: dict[str, Engine] = {"fewshot": FewshotEngine("cpu", weights), "warp": WarpEngine()}
     small = np.ascontiguousarray(skimage.data.astronaut())
     found = create_detector("mediapipe").detect(small)[0].points
     print(f"{'size':>6} {'engine':>8} {'sharpness':>10} {'from 256':>9}")

@@ -109,7 +109,7 @@ class FewshotEngine(Engine):
         # CPU from 58 to 46 ms a picture, but half a minute before the first one, and needs a C++ compiler.
         self.networks = self.networks.to(memory_format=torch.channels_last)
         self._style: torch.Tensor | None = None
-        self._warp = WarpEngine("cpu")
+        self._warp = WarpEngine()
         self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
 
     def tuned(self, file: PersonalFile) -> FewshotEngine:

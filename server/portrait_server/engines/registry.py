@@ -14,7 +14,7 @@ from portrait_server.engines.base import Engine
 def _warp(device: str) -> Engine:
     from portrait_server.engines.warp import WarpEngine
 
-    return WarpEngine(device)
+    return WarpEngine()  # it draws on the CPU, whatever there is
 
 
 def _fewshot(device: str) -> Engine:

@@ -65,8 +65,7 @@ class WarpEngine(Engine):
     fingerprint = "warp-6"
     batch_size = 4
 
-    def __init__(self, device: str = "cpu") -> None:
-        self.device = device
+    def __init__(self) -> None:
         self._detector: Detector | None = None
 
     def prepare(self, references: Sequence[Reference]) -> WarpPortrait:

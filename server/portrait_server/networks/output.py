@@ -15,28 +15,26 @@ class References:
     Attributes:
         images: (B, K, 3, S, S), 0 to 1.
         points: (B, K, 70, 3) pixels of the aligned frame.
-        mattes: (B, K, 1, S, S), 0 to 1, the person; None where unknown.
+        mattes: (B, K, 1, S, S), 0 to 1, the person; a half where unknown.
         draft: (B, 4, S, S), 0 to 1, the first reference and its matte, already moved to the target as the engine `warp`
             does it (`aligned_draft`); None where the networks shall carry it like the others.
     """
 
     images: torch.Tensor
     points: torch.Tensor
-    mattes: torch.Tensor | None = None
+    mattes: torch.Tensor
     draft: torch.Tensor | None = None
 
     def with_first(self, draft: torch.Tensor) -> References:
         """The same with a draft (B, 4, S, S) in the first one's place; its points stay those it was moved from."""
         images = torch.cat([draft[:, None, :3], self.images[:, 1:]], 1)
-        mattes = None if self.mattes is None else torch.cat([draft[:, None, 3:], self.mattes[:, 1:]], 1)
+        mattes = torch.cat([draft[:, None, 3:], self.mattes[:, 1:]], 1)
         return References(images, self.points, mattes, draft)
 
     def only(self, number: int) -> References:
         """One of the K, as K = 1, without a draft."""
         part = slice(number, number + 1)
-        return References(
-            self.images[:, part], self.points[:, part], None if self.mattes is None else self.mattes[:, part]
-        )
+        return References(self.images[:, part], self.points[:, part], self.mattes[:, part])
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ _COVERING = 0.3  # a change of colour that leaves nothing of what was carried ov
 _SHADES = 32  # a side: away from eyes and mouth, paint is as coarse as a picture of so many pixels
 _OPENINGS_REACH = 0.6  # height of the bell around eyes and mouth above which paint keeps all its detail
 _CERTAIN = 1e-3  # a matte's distance from 0 and 1 where it is taken to logits
-_UNKNOWN_MATTE = 0.5
 _RIM_CELLS, _RIM = 32, 3  # a matte changes near its contour alone: within a cell of so many a side
 _SURELY_PERSON = 0.6, 0.95  # of a further reference's matte: below, nothing of it is taken; above, all
 _NEARNESS = 100.0  # how fast a reference loses its say with its distance, in sides of the frame
@@ -61,7 +60,7 @@ class Features:
         references = References(
             images.expand(batch, -1, -1, -1, -1),
             points.expand(batch, -1, -1, -1),
-            None if mattes is None else mattes.expand(batch, -1, -1, -1, -1),
+            mattes.expand(batch, -1, -1, -1, -1),
         )
         return Features(references, *(part.repeat(batch, 1, 1, 1) for part in (self.half, self.quarter, self.eighth)))
 
@@ -124,9 +123,8 @@ class PortraitGenerator(nn.Module):
 
     def encode(self, references: References) -> Features:
         """The references' features."""
-        images = references.images.flatten(0, 1)
-        mattes = _mattes(references).flatten(0, 1)
-        half, quarter, eighth = self.encoder(torch.cat([images * 2 - 1, mattes * 2 - 1], 1))
+        pictures = torch.cat([references.images, references.mattes], 2).flatten(0, 1)
+        half, quarter, eighth = self.encoder(pictures * 2 - 1)
         return Features(references, half, quarter, eighth)
 
     def draw(self, features: Features, target_points: torch.Tensor, style: torch.Tensor, draft: torch.Tensor) -> Output:
@@ -145,7 +143,7 @@ class PortraitGenerator(nn.Module):
         logits = visibility.unflatten(0, (batch, count)) - self.nearness * _NEARNESS * distance
         merge = to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
-        pictures = torch.cat([references.images, _mattes(references)], 2).flatten(0, 1)
+        pictures = torch.cat([references.images, references.mattes], 2).flatten(0, 1)
         parts = sampled(pictures, flow)
         if references.draft is not None:
             merge = _of_the_person(merge, parts[:, 3:].unflatten(0, (batch, count)))
@@ -213,12 +211,6 @@ class PortraitGenerator(nn.Module):
         shades = to_side(F.adaptive_avg_pool2d(painted, _SHADES), self.side)
         openings = around(target_points, (*EYES, *MOUTH), self.side) / _OPENINGS_REACH
         return shades + openings.clamp_max(1) * (painted - shades)
-
-
-def _mattes(references: References) -> torch.Tensor:
-    if references.mattes is not None:
-        return references.mattes
-    return torch.full_like(references.images[:, :, :1], _UNKNOWN_MATTE)
 
 
 def _rim(matte: torch.Tensor) -> torch.Tensor:

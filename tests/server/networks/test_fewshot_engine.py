@@ -88,7 +88,7 @@ def test_the_weights_reach_the_frames(engine: FewshotEngine, quiet_engine: Fewsh
 
 
 def test_what_is_mended_is_the_warp(quiet_engine: FewshotEngine, astronaut: Reference, track: np.ndarray) -> None:
-    warp = WarpEngine("cpu")
+    warp = WarpEngine()
     drafts = warp.render(warp.prepare([astronaut]), track, SIZE, True)
     assert np.array_equal(quiet_engine.render(quiet_engine.prepare([astronaut]), track, SIZE, True), drafts)
 
@@ -96,7 +96,7 @@ def test_what_is_mended_is_the_warp(quiet_engine: FewshotEngine, astronaut: Refe
 def test_the_outline_is_the_warp_s_whatever_the_network_draws(
     engine: FewshotEngine, portrait: FewshotPortrait, astronaut: Reference, track: np.ndarray
 ) -> None:
-    warp = WarpEngine("cpu")
+    warp = WarpEngine()
     drafts = warp.render(warp.prepare([astronaut]), track, SIZE, True)
     frames = engine.render(portrait, track, SIZE, True)
     assert np.array_equal(frames[..., 3], drafts[..., 3])

@@ -128,7 +128,8 @@ def test_what_is_accepted_draws(tmp_path: Path, network: str, side: int) -> None
     chosen = load(path).network
     networks = build(chosen.configuration, side=chosen.side, **chosen.overrides)
     points = side * torch.rand(1, 70, 3)
-    references = References(torch.rand(1, 2, 3, side, side), torch.rand(1, 2, 70, 3) * side, None, None)
+    pictures, unknown = torch.rand(1, 2, 3, side, side), torch.full((1, 2, 1, side, side), 0.5)
+    references = References(pictures, torch.rand(1, 2, 70, 3) * side, unknown)
     image = networks(references, points).image
     assert image.shape == (1, 3, side, side)
     scores = networks.new_discriminator(1)(image, points, torch.zeros(1, dtype=torch.int64)).scores
