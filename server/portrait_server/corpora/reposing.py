@@ -16,7 +16,8 @@ from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import Pose, smoothstep
+from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets
 from portrait_server.networks.alignment import aligned_transform, compose, pixel_grid, transform_points
 

@@ -15,7 +15,7 @@ from portrait_server.engines.levels import held, signed
 from portrait_server.engines.warp_frame import Moved, to_positions
 from portrait_server.engines.warp_scene import Scene
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
-from portrait_server.geometry.pose import between, smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.networks.alignment import pixel_grid
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head

@@ -22,7 +22,7 @@ from portrait_server.engines.warp_opening import (
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.geometry.ramps import smoothstep
 
 _IRIS = 0.2  # its radius in eye widths: 11.7 mm across, in an opening of 30 mm
 _SHUT = 0.13  # height over width, below which the photo shows no eyeball: a mesh leaves shut lids about 0.1 apart

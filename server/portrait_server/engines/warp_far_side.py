@@ -14,7 +14,8 @@ from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import Pose, between
+from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.ramps import between
 from portrait_server.geometry.raster import Window, backward_offsets
 from portrait_server.geometry.reference_mesh import facing
 

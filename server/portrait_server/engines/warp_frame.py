@@ -15,7 +15,8 @@ from portrait_server.engines.warp_opening import Patch, patch_around
 from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import Pose, smoothstep
+from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets, turned_towards
 from portrait_server.networks.alignment import crop
 

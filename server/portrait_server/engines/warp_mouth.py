@@ -23,7 +23,7 @@ from portrait_server.engines.warp_opening import (
 )
 from portrait_server.geometry.face_mesh import CHEEKS, LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import between, smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw

@@ -19,7 +19,8 @@ from portrait_server.geometry.face_mesh import (
     opening_triangles,
     skin_triangles,
 )
-from portrait_server.geometry.pose import Pose, fit_pose, smoothstep
+from portrait_server.geometry.pose import Pose, fit_pose
+from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
 

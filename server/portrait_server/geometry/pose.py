@@ -102,14 +102,3 @@ def _gauss_newton(turned: np.ndarray, gap: np.ndarray, weights: np.ndarray) -> n
     # A little damping keeps flat or few points from turning wildly.
     system += 1e-6 * np.trace(system) * np.eye(len(system))
     return np.linalg.solve(system, heavy.T @ gap.reshape(-1))
-
-
-def between(x: np.ndarray | float, first: float, last: float) -> np.ndarray:
-    """0 up to `first`, 1 from `last` on, smooth between."""
-    return smoothstep((x - first) / (last - first))
-
-
-def smoothstep(x: np.ndarray | float) -> np.ndarray:
-    """0 below 0, 1 above 1, smooth between."""
-    x = np.clip(x, 0, 1)
-    return x * x * (3 - 2 * x)

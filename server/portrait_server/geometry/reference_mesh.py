@@ -7,7 +7,8 @@ import numpy as np
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, neutral_mesh, skin_triangles
-from portrait_server.geometry.pose import between, fit_pose
+from portrait_server.geometry.pose import fit_pose
+from portrait_server.geometry.ramps import between
 from portrait_server.geometry.spread import spread_weights
 
 _SAME_FACE = 0.25  # mean distance of landmarks, in face sizes
@@ -61,9 +62,10 @@ def skin_normals(face: np.ndarray) -> np.ndarray:
     """Unit normals (468, 3) of the skin at each vertex (468, 3); z is positive where it faces the viewer."""
     triangles = skin_triangles()
     a, b, c = (face[triangles[:, i]] for i in range(3))
+    normals = np.cross(b - a, c - a)
     total = np.zeros_like(face)
     for corner in range(3):
-        np.add.at(total, triangles[:, corner], np.cross(b - a, c - a))
+        np.add.at(total, triangles[:, corner], normals)
     return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.regions import Regions
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.geometry.ramps import smoothstep
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from portrait_server.corpora.rendered.head_model import HeadModel, Part, sphere_
 from portrait_server.corpora.rendered.performance import Performance
 from portrait_server.corpora.rendered.regions import Regions
 from portrait_server.corpora.rendered.skins import Skin
-from portrait_server.geometry.pose import rotation_of, smoothstep
+from portrait_server.geometry.pose import rotation_of
+from portrait_server.geometry.ramps import smoothstep
 
 _NECK: Final = np.array([0.0, -8.0, -1.0])  # what the head turns about
 _LIPS_THICK, _LIPS_LET_THROUGH = 0.6, 0.06  # centimetres

@@ -10,7 +10,7 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
-from portrait_server.geometry.pose import between, smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 
 _LIP_RIM = 0.12
 _BROW = 0.42  # half its height at the thickest

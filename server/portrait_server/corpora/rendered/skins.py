@@ -11,7 +11,7 @@ import numpy as np
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.regions import Regions
 from portrait_server.corpora.shards import Face
-from portrait_server.geometry.pose import smoothstep
+from portrait_server.geometry.ramps import smoothstep
 
 _SHAPES: Final = 40  # of the identity modes, the largest
 _ROUNDS: Final = 3
