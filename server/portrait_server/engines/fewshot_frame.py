@@ -190,7 +190,7 @@ def _other_colors(
         at = laid(_through(_inverse(layers.matrices[number]), drawing.flow[number]).astype(np.float32))
         seen = _looked_up(other, at)
         # Of a further photo the person alone is taken. Its own matte tells where that is, finer than the network does.
-        share = laid(part) * _within(at, other) * smoothstep((seen[..., 3] / 255 - _UNSURE) / (1 - _UNSURE))
+        share = laid(part) * _within(at, other) * between(seen[..., 3] / 255, _UNSURE, 1)
         change += share[..., None] * (seen[..., :3] - color)
     return change
 

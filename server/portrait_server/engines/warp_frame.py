@@ -16,7 +16,7 @@ from portrait_server.engines.warp_scene import Scene, blend
 from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets, turned_towards
 from portrait_server.networks.alignment import crop
 
@@ -95,7 +95,7 @@ def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, 
         down /= np.linalg.norm(down) + 1e-6
         now = sum((goal[b] - goal[a]) @ down for a, b in pairs) / 2
         share = now / max(high, _LID_LEAST * wide, 1e-6)
-        open_ = float(smoothstep((share - _LID_SHUT) / (_LID_FREE - _LID_SHUT))) if share < _LID_FREE else 1.0
+        open_ = float(between(share, _LID_SHUT, _LID_FREE))
         for a, b in pairs:
             meet = goal[a] + 0.65 * (goal[b] - goal[a])
             goal[a], goal[b] = meet + open_ * (goal[a] - meet), meet + open_ * (goal[b] - meet)

@@ -20,7 +20,7 @@ from portrait_server.geometry.face_mesh import (
     skin_triangles,
 )
 from portrait_server.geometry.pose import Pose, fit_pose
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
 
@@ -151,12 +151,12 @@ def ring_follow(ring: float, down: np.ndarray) -> np.ndarray:
     neck = smoothstep((down + 0.15) / 0.75)
     starts = _CARRIED_HAIR[0] + neck * (_CARRIED_NECK[0] - _CARRIED_HAIR[0])
     ends = _CARRIED_HAIR[1] + neck * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
-    return 1 - smoothstep((ring - starts) / (ends - starts))
+    return 1 - between(ring, starts, ends)
 
 
 def ring_expression(ring: float) -> np.ndarray:
     """How far the face's expression moves what lies at so many times its outline."""
-    return 1 - smoothstep((ring - 1) / (_EXPRESSION_ENDS - 1))
+    return 1 - between(ring, 1, _EXPRESSION_ENDS)
 
 
 def ring_depth(ring: float) -> np.ndarray:

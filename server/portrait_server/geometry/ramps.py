@@ -12,6 +12,6 @@ def smoothstep(x: np.ndarray | float) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def between(x: np.ndarray | float, first: float, last: float) -> np.ndarray:
+def between(x: np.ndarray | float, first: np.ndarray | float, last: np.ndarray | float) -> np.ndarray:
     """0 up to `first`, 1 from `last` on, smooth between."""
     return smoothstep((x - first) / (last - first))
