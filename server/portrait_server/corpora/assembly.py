@@ -42,8 +42,8 @@ class View:
         image, matte = wide
         return cls(middle(image), middle(matte), points, mesh, wide)
 
-    def leading_to(self, flow: np.ndarray | None, visibility: np.ndarray | None) -> View:
-        """The same with another way from the target."""
+    def with_flow(self, flow: np.ndarray | None, visibility: np.ndarray | None) -> View:
+        """The same with another flow from the target."""
         return replace(self, flow=flow, visibility=visibility)
 
 
@@ -105,7 +105,7 @@ def assemble(
             raise ValueError("a draft is drawn of the first reference's wide frame")
         still = np.eye(2, 3) if to_target is None else to_target
         draft = draw_draft(*first.wide, first.points, first.mesh, target.points, still)
-        # Where the way from the target to the reference is unknown, there is nothing to compare the draft's origin with.
+        # Where the flow from the target to the reference is unknown, there is nothing to compare the draft's origin with.
         picture, origin = draft.picture, None if first.flow is None else draft.origin
     return Sample(
         references=np.stack([view.image for view in references]),

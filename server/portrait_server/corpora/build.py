@@ -22,11 +22,11 @@ from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.matte import person_matte
 from portrait_server.networks.alignment import aligned_transform
 
-# What an interruption loses at most is a shard's work, a minute or two.
+# An interruption loses at most the work on one shard: a minute or two.
 _FACES_PER_SHARD: Final = 256
 _ALIGNED_SIDE: Final = 320  # pixels of the aligned frame that are kept of larger pictures
 _LEAST_SIDE: Final = 96
-_AROUND: Final = 1.5  # side of what is kept, in aligned frames: what a turn of the head brings in
+_AROUND: Final = 1.5  # side of what is kept, in aligned frames: a head that turns shows what lies beside them
 
 
 class Source(ABC):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Landmarks as a detector finds them in a made picture, which is what the networks get at work.
 
-A detector errs in its own ways: it leaves shut lids and shut lips a little open, draws jaws in, and shakes. Networks
-that only ever saw landmarks where they truly are take all this at its word.
+A detector errs in its own ways: it leaves shut lids and shut lips a little open, sees jaws too narrow, and shakes.
+Networks that were trained on true landmarks alone would draw these errors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 
-_FARTHEST: Final = 0.12  # of the face's size, mean over the landmarks: something else was found, or hardly a face
+_FARTHEST: Final = 0.12  # of the face's size, mean over the landmarks: farther off, something else was found
 
 
 @dataclass(frozen=True)

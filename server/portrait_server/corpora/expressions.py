@@ -10,8 +10,8 @@ from portrait_shared.landmarks import GROUPS, STABLE
 
 from portrait_server.geometry.pose import Pose, fit_pose, rotation_of
 
-# Beyond this a warp of one photograph tears the head's outline.
-_MAX_TURN: Final = np.radians([14.0, 25.0, 12.0])  # pitch, yaw, roll
+# Pitch, yaw and roll, beyond which a warp of one photograph tears the head's outline.
+_MAX_TURN: Final = np.radians([14.0, 25.0, 12.0])
 _LIDS: Final = (37, 41), (38, 40), (43, 47), (44, 46)
 _MOUTH: Final = (*GROUPS["outer_lip"], *GROUPS["inner_lip"])
 # Points that follow another person's together.
@@ -22,7 +22,7 @@ _PARTS: Final = (
 )
 _FACE_SHAPE: Final = 0.3  # how far the whole face becomes the other's, at most
 _PLACE: Final = 0.4  # how far a part also takes the other's place in the face
-# Shares of the jaw's motion.
+# How far points follow the jaw, as shares of its motion.
 _JAW: Final = {
     55: 0.6, 56: 0.9, 57: 1.0, 58: 0.9, 59: 0.6, 65: 0.9, 66: 1.0, 67: 0.9, 48: 0.2, 54: 0.2, 60: 0.25, 64: 0.25,
     3: 0.15, 4: 0.35, 5: 0.55, 6: 0.75, 7: 0.9, 8: 0.95, 9: 0.9, 10: 0.75, 11: 0.55, 12: 0.35, 13: 0.15,

@@ -24,7 +24,7 @@ _TURNED_AROUND = 0.4  # share of the samples whose target is the copy
 
 
 class ReposedPhotos(Corpus):
-    """Samples whose target is always a photograph of a folder of shards (`portrait corpus build photos`)."""
+    """Samples of one photograph each, of a folder of shards (`portrait corpus build photos`), and warped copies of it."""
 
     def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True, detected: bool = False) -> None:
         """Args: augmented: change colours, degrade references, mirror, and let landmarks tremble.
@@ -61,9 +61,9 @@ class ReposedPhotos(Corpus):
             photograph = View.out_of(
                 wide_frame(face, matrix, side), transform_points(matrix, seen), transform_points(matrix, face.mesh)
             )
-            # The way to the photograph is known, to the other copies it is not.
-            views = [copy.view.leading_to(None, None) for copy in copies[1:]]
-            target, views = first.view, [photograph.leading_to(first.origin, first.shown), *views]
+            # The flow to the photograph is known, to the other copies it is not.
+            views = [copy.view.with_flow(None, None) for copy in copies[1:]]
+            target, views = first.view, [photograph.with_flow(first.origin, first.shown), *views]
             to_target, judged = compose(first.matrix, inverse(matrix)), first.shown
         else:
             target, views = aligned_face(face, side, seen), [copy.view for copy in copies]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A photograph warped to another pose and expression, with the exact way between the two."""
+"""A photograph warped to another pose and expression, with the exact flow between the two."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Warped:
 
     @property
     def view(self) -> View:
-        """The copy, and the way to it from the photograph."""
-        return View.out_of((self.wide, self.wide_matte), self.points, self.mesh).leading_to(self.flow, self.visibility)
+        """The copy, with the flow to it from the photograph."""
+        return View.out_of((self.wide, self.wide_matte), self.points, self.mesh).with_flow(self.flow, self.visibility)
 
     def as_detected(self) -> Warped:
         """The same with the landmarks and the mesh that a detector finds in it, and aligned by these; as it is where it

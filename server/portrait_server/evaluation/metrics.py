@@ -10,7 +10,6 @@ from portrait_shared.landmarks import GROUPS
 Box = tuple[slice, slice]
 """Rows and columns of a picture."""
 
-PIXEL_COLUMNS = ("l1", "face", "mouth", "eyes", "ssim", "psnr", "flicker")
 MOST_PSNR = 100.0  # decibels; equal pictures would have infinitely many
 _MOUTH = list(GROUPS["outer_lip"] + GROUPS["inner_lip"])
 _EYES = (list(GROUPS["right_eye"]), list(GROUPS["left_eye"]))
@@ -50,7 +49,7 @@ def face_mask(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 def compare(
     made: np.ndarray, real: np.ndarray, made_before: np.ndarray, real_before: np.ndarray, points: np.ndarray
 ) -> dict[str, float]:
-    """The figures of one frame, by `PIXEL_COLUMNS`.
+    """The figures of one frame that need no other program, by their columns (`report.COLUMNS`).
 
     Args:
         made, real: (H, W, 3) uint8, the rendered frame and the real one.

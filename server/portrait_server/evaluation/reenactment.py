@@ -16,8 +16,8 @@ from portrait_server.evaluation.dlib_faces import DlibFace, DlibFaces
 from portrait_server.evaluation.metrics import compare, picture_scale
 from portrait_server.evaluation.transfer import transfer
 
-# dlib takes longer than all else together, and neighbouring frames tell it the same.
-DLIB_EVERY = 4
+# dlib takes longer than all else together, and looks at one frame in so many: neighbours hardly differ.
+_DLIB_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Judge:
     """Scores an engine on clips.
 
     Args:
-        faces: dlib's eyes, None where they are not installed.
+        faces: looks at faces by dlib; None where that is not installed.
     """
 
     def __init__(self, engine: Engine, faces: DlibFaces | None) -> None:
@@ -98,7 +98,7 @@ class Judge:
         portrait = self._engine.prepare(
             [Reference(clip.frames[i], _with_depth(clip.points[i])) for i in reference_numbers(len(clip), references)]
         )
-        # What an engine does only once at a size is not its speed.
+        # Warmed up first: what an engine computes once for a size does not count as its speed.
         self._engine.render(portrait, points[:1], clip.size, False)
         made: list[np.ndarray] = []
         started = time.perf_counter()
@@ -129,8 +129,8 @@ def _distances(made: DlibFace, real: DlibFace, gaps: np.ndarray, shape: tuple[in
 
 
 def _every(numbers: Sequence[int]) -> list[int]:
-    """Each `DLIB_EVERY`th of the numbers, at least one."""
-    return list(numbers[min(DLIB_EVERY, len(numbers)) - 1 :: DLIB_EVERY])
+    """Each `_DLIB_EVERY`th of the numbers, at least one."""
+    return list(numbers[min(_DLIB_EVERY, len(numbers)) - 1 :: _DLIB_EVERY])
 
 
 def _mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from portrait_server.geometry.pose import fit_pose
 
 _LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 _CORNERS = ((36, 39), (42, 45))
-_MOST_STRETCH = 2.0  # an eye shut where the motion starts must not make the other's lids fly
+_MOST_STRETCH = 2.0  # of a part against the head: an eye nearly shut at the start would throw the other's lids far
 _STABLE = list(STABLE)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from portrait_server.networks.flow import pixel_grid, sampled
 from portrait_server.networks.regions import EYES, MOUTH, around
 
-_SURE = 0.999  # of four known neighbours
+_SURE = 0.999  # a bilinear sample of 1 where known and 0 elsewhere: all four neighbours are known
 
 
 def discriminator_hinge(real: Tensor, fake: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ def pixel(image: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def paint(painted: Tensor, points: Tensor) -> Tensor:
     """Mean absolute paint away from eyes and mouth, where a reference shows its own colours.
 
-    Beside an L1 of the picture this asks for certainty: a shade is painted where most faces would have it, and not where
-    it is the mean of what their lights do.
+    A picture's L1 loss alone would paint everywhere the average of what unknown lights do to faces. With this term a
+    shade is only painted where most faces have it.
 
     Args:
         points: (B, 70, 2 or 3) pixels.
@@ -119,7 +119,8 @@ def draft_flow(made: Tensor, origin: Tensor, exact: Tensor, visible: Tensor) -> 
 def unseen_flow(made: Tensor, unseen: Tensor) -> Tensor:
     """Mean |Δx| + |Δy| by which a draft is moved where nothing can be found for it, as a fraction of the side.
 
-    What a turning head lets appear is shown nowhere. Without this the next best skin is drawn out over it.
+    What comes into view as a head turns is in no reference. Without this loss networks would stretch the skin beside it
+    over it.
 
     Args:
         made: (B, S, S, 2) positions in the draft, pixels.
@@ -132,7 +133,8 @@ def unseen_flow(made: Tensor, unseen: Tensor) -> Tensor:
 def stretch(made: Tensor, most: float = 0.25) -> Tensor:
     """Mean of what a draft's shift changes by from a pixel to the next beyond `most` pixels.
 
-    At 1 it would fold or be drawn out without end; where the draft has an edge of its own, no shift need have one.
+    A shift that falls by 1 from a pixel to the next shows one place of the draft again and again; one that falls faster
+    folds it. What has an edge has it in the draft already, so the shift needs none of its own.
 
     Args:
         made: (B, S, S, 2) positions in the draft, pixels.

@@ -32,12 +32,10 @@ _MARGIN: Final = {"face": 1.0, "mouth": 1.3, "eyes": 1.5}
 class HeldOut:
     """Samples that are drawn once and then only looked at."""
 
-    def __init__(self, corpus: Corpus, samples: int, side: int, device: torch.device, references: int = 1) -> None:
+    def __init__(self, corpus: Corpus, samples: int, side: int, device: torch.device) -> None:
         """Args: samples: rounded up to whole batches of 8."""
         rows = min(_ROWS, samples)
-        self._batches = [
-            make_batch(corpus, _SEED, index, rows, references, side) for index in range(math.ceil(samples / rows))
-        ]
+        self._batches = [make_batch(corpus, _SEED, index, rows, 1, side) for index in range(math.ceil(samples / rows))]
         self._device = device
 
     def first(self) -> Batch:

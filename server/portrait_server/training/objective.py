@@ -41,7 +41,7 @@ def reconstruction_terms(
     if weights.paint and output.warped is not None:
         terms["paint"] = losses.paint(image - output.warped.float(), batch.target_points)
     if weights.matte and output.matte is not None:
-        # A copy of a photograph is torn where it does not show the photograph, and its matte with it.
+        # Where a copy of a photograph does not show the photograph, it is torn, and its matte with it.
         terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte * batch.color_weight)
     terms |= _draft_terms(output, batch, weights)
     # The draft has moved already: its own flow is taught by `draft_flow`.
@@ -65,7 +65,7 @@ def reconstruction_terms(
 def _draft_terms(output: TrainingOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
     """What the shift of a draft, which is the first reference moved, is taught.
 
-    The exact way to that reference tells what the draft should show.
+    The exact flow to that reference tells what the draft should show.
     """
     if output.flow is None or not bool(batch.has_draft.all()):
         return {}

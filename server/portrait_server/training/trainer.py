@@ -32,9 +32,9 @@ from portrait_server.training.team import Team
 
 _FIRST_CHECKPOINT_MINUTES: Final = 1.0
 _SNAPSHOT_STEPS: Final = 50  # a rollback costs this many steps at most
-_ROLLBACKS: Final = 10  # without a new snapshot in between: then it is not chance
+_ROLLBACKS: Final = 10  # in a row, without a new snapshot between them: after more the run gives up
 _LOG_STEPS: Final = 20
-_RANK_SEEDS: Final = 1_000_003  # apart from one another: every process of a team sees samples of its own
+_RANK_SEEDS: Final = 1_000_003  # between the seeds of two processes of a team: each sees samples of its own
 
 
 @dataclass

@@ -29,7 +29,7 @@ NO_WORSE: Final = {
 """The columns of which none may rise, and by how much one does without having risen."""
 _SCORED: Final = ("picture", "face", "mouth", "eyes")
 _SURE: Final = 2.0  # standard errors that the score must gain
-_LEAST_GAIN: Final = 0.01  # of the score: less is not worth what held-out samples cannot tell
+_LEAST_GAIN: Final = 0.01  # of the score: less does not outweigh harm that held-out samples cannot show
 _ROWS: Final = 4
 
 

@@ -29,7 +29,7 @@ def landmark_errors(detector: Detector, images: Tensor, points: Tensor) -> Tenso
     errors = []
     for picture, asked in zip(pictures, points[..., :2].cpu().numpy(), strict=True):
         enlarged = cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC)
-        # It is there or nowhere: what is drawn without a face would be searched at every size and angle.
+        # Only there: a detector would search a picture without a face at every size and angle, which takes long.
         face = detector.detect_at(enlarged, (asked + 0.5) * (size / side) - 0.5)
         if face is None:
             errors.append(_FACELESS)

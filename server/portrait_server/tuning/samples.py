@@ -24,7 +24,7 @@ from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.pose import Pose, rotation_of
 from portrait_server.networks.alignment import aligned_transform, compose, inverse
 
-# Making a sample takes longer than learning from it, and the same ones do as well again.
+# Making a sample takes longer than learning from it, and to learn from the same ones again serves as well.
 _LEAST_SAMPLES: Final = 96
 _SAMPLES_A_PHOTOGRAPH: Final = 12
 _REAL_SHARE: Final = 0.5  # of samples whose references are photographs too, where there are several

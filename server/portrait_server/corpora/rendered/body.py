@@ -128,17 +128,17 @@ def _grid(rows: int, columns: int) -> np.ndarray:
 
 def _tube(line: np.ndarray, thick: float) -> tuple[np.ndarray, np.ndarray]:
     """A square tube along points (N, 3)."""
-    ways = np.gradient(line, axis=0)
-    ways /= np.linalg.norm(ways, axis=1, keepdims=True) + 1e-9
-    across = np.cross(ways, [0.0, 0.1, 1.0])
+    tangents = np.gradient(line, axis=0)
+    tangents /= np.linalg.norm(tangents, axis=1, keepdims=True) + 1e-9
+    across = np.cross(tangents, [0.0, 0.1, 1.0])
     across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
-    up = np.cross(across, ways)
+    up = np.cross(across, tangents)
     ring = [across, up, -across, -up, across]
     vertices = np.stack([line + 0.5 * thick * offset for offset in ring], 1).reshape(-1, 3)
     return vertices, _grid(len(line), 5)
 
 
-def _lumps(ways: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _lumps(directions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Soft unevenness (N,) about 0 over directions (N, 3)."""
     waves = rng.normal(0, 3.0, (6, 3))
-    return np.sin(ways @ waves.T + rng.uniform(0, 6, 6)).mean(1)
+    return np.sin(directions @ waves.T + rng.uniform(0, 6, 6)).mean(1)

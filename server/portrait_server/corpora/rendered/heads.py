@@ -33,15 +33,15 @@ _PIXEL_CENTIMETRES: Final = 40.0  # on the head, of a pixel of a frame with one 
 _EYE_MARGIN: Final = 0.02  # sides of the frame
 _PAINTED_EYE: Final = 80  # of 255: how much an eyeball's colour counts
 _NOT_CARRIED: Final = (Part.EYE, Part.MOUTH, Part.GUMS, Part.TEETH, Part.CLOTH)  # no landmark tells how clothes move
-_PHOTOGRAPHED_TURN: Final = 0.5  # of a performance's: people mostly face the camera when they are photographed
-_TRIES: Final = 8  # at a picture in which the detector finds the face
+_REFERENCE_TURN: Final = 0.5  # of a target's: people mostly face the camera when they are photographed
+_TRIES: Final = 8  # pictures are drawn until the detector finds the face in one, at most so many
 
 
 class RenderedHeads(Corpus):
     """Made-up people, drawn on the fly.
 
-    The eyes' colours are marked as a poor example (`color_weight`): a painted eyeball is not yet a real one. Shut lids
-    are skin, and count as that.
+    Open eyes count less (`color_weight`): they are painted, and networks shall not learn to draw them so. Shut lids are
+    skin and count as such.
     """
 
     identities = _PEOPLE
@@ -93,7 +93,7 @@ class RenderedHeads(Corpus):
             number = int(rng.integers(len(self._photographs)))
             face = self._photographs.read(number)
             skin = skin_from(face, self._fit(number, face), self._model, self._regions)
-            # A photograph without colours would meet coloured eyes and lips.
+            # A black-and-white photograph as skin would not go with the coloured eyes and lips.
             skin = skin if np.ptp(skin.color) > _LEAST_COLOR * skin.color.max() else None
         return Person(self._model, self._regions, skin, rng)
 
@@ -110,23 +110,23 @@ class RenderedHeads(Corpus):
         still = rng.random() < 0.8
         colors = random_colors(rng) if self._augmented else None
 
-        def taken(*, worn: bool, wide: bool = False) -> Picture:
+        def taken(*, as_reference: bool, wide: bool = False) -> Picture:
             for _ in range(_TRIES):
-                picture = self._taken(studio, side, still, _PHOTOGRAPHED_TURN if worn else 1.0, wide, rng)
+                picture = self._taken(studio, side, still, _REFERENCE_TURN if as_reference else 1.0, wide, rng)
                 image = picture.image if colors is None else colors.apply(picture.image)
-                picture = replace(picture, image=degraded(image, rng) if worn and self._augmented else image)
+                picture = replace(picture, image=degraded(image, rng) if as_reference and self._augmented else image)
                 found = picture.as_detected() if self._detected else picture
                 if found is not None:
                     return found
-            return picture  # the true landmarks have to do
+            return picture  # with its true landmarks
 
         # The first reference is taken in its wide frame, for the draft.
-        target, first = taken(worn=False), taken(worn=True, wide=True)
-        pictures = [first, *(taken(worn=True) for _ in range(references - 1))]
+        target, first = taken(as_reference=False), taken(as_reference=True, wide=True)
+        pictures = [first, *(taken(as_reference=True) for _ in range(references - 1))]
         views = [picture.view for picture in pictures]
         for number in {0, references - 1}:
-            flow, visibility, part = self._way(person, target.shot, pictures[number])
-            views[number] = views[number].leading_to(flow, visibility)
+            flow, visibility, part = self._flow_to(person, target.shot, pictures[number])
+            views[number] = views[number].with_flow(flow, visibility)
         sample = assemble(
             target.view,
             views,
@@ -150,7 +150,7 @@ class RenderedHeads(Corpus):
             return None
         return self._photographs.read(int(rng.integers(len(self._photographs)))).image
 
-    def _way(self, person: Person, target: Shot, picture: Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _flow_to(self, person: Person, target: Shot, picture: Picture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Flow (S, S, 2), visibility (S, S) uint8, and the part (S, S) that each pixel of the target shows."""
         draw, reference, side = self._renderer.places, picture.shot, target.side
         cameras = target.camera(), reference.camera()

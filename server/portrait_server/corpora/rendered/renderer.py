@@ -23,9 +23,9 @@ _MOVING: Final = "3f 3f 2f", ("position", "normal", "shade")
 
 @dataclass(frozen=True)
 class Light:
-    """Three lights from directions (3, 3) towards them, with colours (3, 3); and what comes from all around."""
+    """Three lights, by the directions (3, 3) towards them and colours (3, 3), and what comes from all around."""
 
-    ways: np.ndarray
+    directions: np.ndarray
     colors: np.ndarray
     sky: np.ndarray
     ground: np.ndarray
@@ -79,7 +79,7 @@ class Renderer:
         values = {
             **person.look,
             "camera": camera.T.astype("f4").tobytes(),
-            "light_way": light.ways.astype("f4").tobytes(),
+            "light_way": light.directions.astype("f4").tobytes(),
             "light_color": light.colors.astype("f4").tobytes(),
             "ambient_sky": tuple(light.sky),
             "ambient_ground": tuple(light.ground),

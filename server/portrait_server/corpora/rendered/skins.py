@@ -15,9 +15,9 @@ from portrait_server.geometry.ramps import smoothstep
 
 _SHAPES: Final = 40  # of the identity modes, the largest
 _ROUNDS: Final = 3
-_STIFF_SHAPE, _STIFF_EXPRESSION = 0.25, 0.8
-_DEPTH_SAY: Final = 0.35  # a detector's depth is a guess
-_JAW_SAY: Final = 0.6  # and its jaw line is not quite the model's
+_STIFF_SHAPE, _STIFF_EXPRESSION = 0.25, 0.8  # what keeps coefficients near 0 where the landmarks do not ask for more
+_DEPTH_WEIGHT: Final = 0.35  # in the fit: a detector's depth is a guess
+_JAW_WEIGHT: Final = 0.6  # its jaw line lies a little elsewhere than the model's
 _HARDLY_SEEN, _WELL_SEEN = 0.15, 0.5  # cosine between skin and line of sight
 _TO_MODEL: Final = np.array([1.0, -1.0, -1.0])
 
@@ -67,15 +67,15 @@ def fit_head(model: HeadModel, points: np.ndarray) -> Fit:
     low = np.concatenate([np.full(shapes, -3.0), np.zeros(len(modes) - shapes)])
     high = np.concatenate([np.full(shapes, 3.0), np.ones(len(modes) - shapes)])
     stiff = np.concatenate([np.full(shapes, _STIFF_SHAPE), np.full(len(modes) - shapes, _STIFF_EXPRESSION)])
-    say = np.ones((68, 3))
-    say[:, 2] = _DEPTH_SAY
-    say[:17] *= _JAW_SAY
+    weights = np.ones((68, 3))
+    weights[:, 2] = _DEPTH_WEIGHT
+    weights[:17] *= _JAW_WEIGHT
     found = np.zeros(len(modes))
     for _ in range(_ROUNDS):
-        rotation, scale, shift = _similarity(neutral + np.tensordot(found, modes, 1), goal, say[:, 0])
+        rotation, scale, shift = _similarity(neutral + np.tensordot(found, modes, 1), goal, weights[:, 0])
         gap = (goal - shift) @ rotation / scale - neutral
-        rows = (modes * say).reshape(len(modes), -1)
-        found = _bounded(rows @ rows.T + np.diag(stiff**2), rows @ (gap * say).reshape(-1), low, high)
+        rows = (modes * weights).reshape(len(modes), -1)
+        found = _bounded(rows @ rows.T + np.diag(stiff**2), rows @ (gap * weights).reshape(-1), low, high)
     return Fit(found[:shapes], found[shapes:], rotation, scale, shift)
 
 
@@ -107,7 +107,7 @@ def skin_from(face: Face, fit: Fit, model: HeadModel, regions: Regions) -> Skin:
 
 
 def _bounded(system: np.ndarray, goal: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Nearly the least squares within bounds: what leaves them is held there, and the rest solved again."""
+    """Nearly the least squares within bounds: what would leave them is held at them, and the rest solved once more."""
     found = np.clip(np.linalg.solve(system, goal), low, high)
     free = (found > low) & (found < high)
     rest = goal[free] - system[np.ix_(free, ~free)] @ found[~free]
@@ -115,9 +115,9 @@ def _bounded(system: np.ndarray, goal: np.ndarray, low: np.ndarray, high: np.nda
     return found
 
 
-def _similarity(source: np.ndarray, goal: np.ndarray, say: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+def _similarity(source: np.ndarray, goal: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
     """Umeyama's least-squares similarity, weighted."""
-    share = (say / say.sum())[:, None]
+    share = (weights / weights.sum())[:, None]
     middles = (source * share).sum(0), (goal * share).sum(0)
     a, b = source - middles[0], goal - middles[1]
     u, values, v = np.linalg.svd((b * share).T @ a)

@@ -15,9 +15,9 @@ CANVAS: Final = 448  # pixels a side of the made-up photograph
 
 def random_light(rng: np.random.Generator) -> Light:
     """A key, a fill and a rim, warm or cold; sometimes hard and from the side."""
-    key = _way(rng.uniform(-1.1, 1.1), rng.uniform(-0.2, 0.9))
-    fill = _way(-np.sign(key[0]) * rng.uniform(0.2, 1.3), rng.uniform(-0.3, 0.5))
-    rim = _way(rng.choice([-1, 1]) * rng.uniform(1.7, 2.6), rng.uniform(0, 0.8))
+    key = _direction(rng.uniform(-1.1, 1.1), rng.uniform(-0.2, 0.9))
+    fill = _direction(-np.sign(key[0]) * rng.uniform(0.2, 1.3), rng.uniform(-0.3, 0.5))
+    rim = _direction(rng.choice([-1, 1]) * rng.uniform(1.7, 2.6), rng.uniform(0, 0.8))
     strength = np.array([rng.uniform(0.5, 1.3), rng.uniform(0.05, 0.5), rng.choice([0, 0, 0.5]) * rng.uniform(0.4, 1)])
     tints = np.exp(rng.normal(0, [0.10, 0.02, 0.12], (3, 3)))
     around = rng.uniform(0.12, 0.5)
@@ -60,6 +60,6 @@ def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(small, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
 
 
-def _way(yaw: float, height: float) -> np.ndarray:
+def _direction(yaw: float, height: float) -> np.ndarray:
     """Towards a light: x right, y down, z away from the camera."""
     return np.array([np.sin(yaw) * np.cos(height), -np.sin(height), -np.cos(yaw) * np.cos(height)])
