@@ -33,7 +33,7 @@ _ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
 _TGA_SUFFIXES = (".tga", ".icb", ".vda", ".vst")
 _RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".pef",
                  ".srw", ".3fr", ".iiq", ".erf", ".mef", ".mos", ".kdc", ".dcr", ".rwl", ".x3f")  # fmt: skip
-_LIGHT_MARKS = (b"\x76\x2f\x31\x01", b"#?RADIANCE", b"#?RGBE")
+_LIGHT_MARKS = (b"\x76\x2f\x31\x01", b"#?RADIANCE", b"#?RGBE")  # of OpenEXR and Radiance
 _TIFF_SUBFILE, _TIFF_BITS, _TIFF_PHOTOMETRIC, _DNG_VERSION = 254, 258, 262, 50706
 _SAVE_AS = "Open it in an image editor and save it as PNG or JPEG."
 _MOST_DETAIL_CHARACTERS = 200
@@ -113,7 +113,7 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     named_so = path.suffix.lower() in (*PICTURE_SUFFIXES, *_RAW_SUFFIXES)
     if not os.path.isfile(path):
-        return named_so  # a pipe would be waited for
+        return named_so  # not opened: a pipe would be waited for
     if named_so and Image.registered_extensions().get(path.suffix.lower()) not in _ANIMATED_FORMATS:
         return True
     try:
@@ -194,7 +194,7 @@ def _decode(file: BinaryIO, suffix: str, name: str, depth: Depth) -> np.ndarray:
         check_size(name, *image.size)
         tags = getattr(image, "tag_v2", {})  # of TIFF alone
         if _DNG_VERSION in tags or tags.get(_TIFF_SUBFILE, 0) & 1:
-            raise _raw(name)  # its first picture is a small one to look at
+            raise _raw(name)  # the first picture in its file is only a small preview
         if too_long := too_much_work(image, file):
             raise _bad_image(name, too_long)
         profile = stated_profile(image, file)
@@ -209,7 +209,7 @@ def _decode(file: BinaryIO, suffix: str, name: str, depth: Depth) -> np.ndarray:
 
 def _opened(file: BinaryIO, suffix: str) -> Image.Image:
     Image.init()
-    # TGA has no mark to know it by, and takes much else for its own.
+    # TGA files begin with no mark to know them by, and Pillow's reader takes much else for one.
     names = [name for name in FORMATS if name in Image.OPEN and (name != "TGA" or suffix.lower() in _TGA_SUFFIXES)]
     return Image.open(file, formats=names)
 
@@ -302,7 +302,7 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
         values = values << 4
     if values.dtype.itemsize > 2 and (values.min() < 0 or values.max() > 65535):
         raise ValueError("whole numbers beyond 16 bits")
-    if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is 0, which Pillow minds for 8 bits alone
+    if tags.get(_TIFF_PHOTOMETRIC) == 0:  # white is 0, which Pillow heeds for 8 bits alone
         values = 65535 - values
     # The high byte, as Pillow itself takes from 16-bit colour.
     grey = Image.fromarray((values >> 8).astype(np.uint8))

@@ -69,7 +69,7 @@ class MediaPipeDetector(Detector):
             )
             self._near = mp_face_detection.FaceDetection(model_selection=0, min_detection_confidence=_PARTLY_SEEN_SCORE)
             self._far = mp_face_detection.FaceDetection(model_selection=1, min_detection_confidence=_SURE_SCORE)
-            # MediaPipe opens its graphs in threads of their own, done by the end of the first call.
+            # MediaPipe opens its graphs in threads that have said all their lines by the end of the first call.
             for model in (self._mesh, self._near, self._far):
                 model.process(np.zeros((64, 64, 3), np.uint8))
         self._check = UprightCheck()

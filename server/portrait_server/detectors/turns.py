@@ -63,7 +63,7 @@ class UprightCheck:
     def __init__(self) -> None:
         with without_harmless_lines():
             self._model = mp_face_detection.FaceDetection(model_selection=0, min_detection_confidence=_LOWEST_SCORE)
-            # MediaPipe opens its graph in a thread of its own, done by the end of the first call.
+            # MediaPipe opens its graph in a thread that has said all its lines by the end of the first call.
             self._model.process(np.zeros((64, 64, 3), np.uint8))
 
     def close(self) -> None:

@@ -215,7 +215,7 @@ class FewshotEngine(Engine):
 
 
 def _mixed_rim(width: int, height: int) -> np.ndarray:
-    """What erodes a matte by the rim whose colours are mixed with what lies behind."""
+    """The kernel that erodes a matte by the rim whose colours are mixed with what lies behind."""
     across = 2 * max(1, round(_MIXED_RIM * max(width, height))) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
 

@@ -159,7 +159,7 @@ def shifted(
     origin = moved.field.positions(rows)[:, columns]
     drawn = signed(draft) - _looked_up(scene.person, origin)
     places = _looked_up(origin, at, cv2.INTER_LINEAR)
-    skin = signed(_looked_up(scene.person, places, cv2.INTER_LANCZOS4))  # pores stay pores
+    skin = signed(_looked_up(scene.person, places, cv2.INTER_LANCZOS4))  # the sharpest way, for pores
     found = np.clip(skin + _looked_up(drawn, at), 0, 255)
     folds = moved.field.folds
     if folds is not None:

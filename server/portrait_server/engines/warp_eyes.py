@@ -80,7 +80,7 @@ class EyeLayer:
         wide = float(np.linalg.norm(upper[-1] - upper[0]))
         if patch is None or wide < LEAST_WIDTH:
             return
-        # A slit at rest stays the photo's own: what is made up for it shows only as the lids part.
+        # Shut eyes at rest stay the photo's own: the eyeball made up for them shows only as the lids part.
         grown = _height(upper, lower) - self.height
         strength = float(smoothstep(grown / _NEWLY_OPEN)) if self.height < _SHUT else 1.0
         carry, middle = _carry(self.corners, upper[[0, -1]], turn)
@@ -90,7 +90,7 @@ class EyeLayer:
         iris = self.iris * np.sqrt(abs(np.linalg.det(carry)))
         x, y = patch.grid()
         reach = np.hypot(x - (start + gaze)[0], y - (start + gaze)[1])
-        # Steeper than |gaze| over this distance, and the white beside the iris would fold.
+        # The shift falls off over no less than this, or the white beside the iris would fold over.
         away = max(iris, 1.8 * float(np.linalg.norm(gaze)))
         share = (1 - smoothstep((reach - 1.1 * iris) / away)).astype(np.float32)
         from_x, from_y = drawn_back(carry, x - middle[0] - gaze[0] * share, y - middle[1] - gaze[1] * share)

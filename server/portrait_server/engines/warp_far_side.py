@@ -147,7 +147,7 @@ def _light(person: np.ndarray, patch: Patch, mesh: HeadMesh, scale: np.ndarray, 
 
 @cache
 def _nearness() -> np.ndarray:
-    """What each vertex's light tells of each other's: (468, 468)."""
+    """How much the light at each vertex counts at each other: (468, 468)."""
     face = neutral_mesh()[:VERTEX_COUNT]
     distance = np.linalg.norm(face[:, None] - face, axis=-1) / np.ptp(face, axis=0).max()
     return np.sum([np.exp(-0.5 * (distance / reach) ** 2) for reach in _LIT_REACHES], axis=0)

@@ -23,7 +23,7 @@ from portrait_server.networks.alignment import crop
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
 _STRIP_ROWS = 256
-_STILL_PIXELS = 2.0  # of a 512-pixel frame: the motion by which the photo's own edge is given up
+_STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 _FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame; half as much in cells of a coarser grid
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
@@ -31,7 +31,7 @@ _LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
 # calls a closed eye still has a third of its height (the eye aspect ratio falls from about 0.3 to 0.1).
 _LID_SHUT, _LID_FREE = 0.3, 0.6
-_LID_LEAST = 0.15  # height over width, below which the photo's own eye is no measure of open
+_LID_LEAST = 0.15  # height over width that an open eye is taken to have at least, should the photo's be nearly shut
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class ComponentDiscriminators(nn.Module):
         pictures = torch.cat([images, lines], 1) * 2 - 1
         (mouth,) = (_square(pictures, points, group, _MOUTH_SIDE) for group in MOUTH)
         right, left = (_square(pictures, points, group, _EYE_SIDE) for group in EYES)
-        # A left eye is seen in a mirror.
+        # Left eyes are mirrored, so that they look as right ones do.
         return [self.mouth(mouth), self.eye(torch.cat([right, left.flip(3)]))]
 
 
