@@ -10,13 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Barrier
-from typing import Final
 
 import cv2
 import numpy as np
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
+from portrait_shared.references import MAX_REFERENCES
 
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot_frame import Layers, mended, unpacked
@@ -32,7 +32,6 @@ from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
-MOST_REFERENCES: Final = 32
 _CODE_VERSION = 10
 _MIXED_RIM = 0.005  # of a photo's longer side: along the person's edge colours are mixed with what lies behind
 _GPU_BATCH = 8  # pictures warped at once: frames times references
@@ -126,9 +125,9 @@ class FewshotEngine(Engine):
         return tuned
 
     def prepare(self, references: Sequence[Reference]) -> FewshotPortrait:
-        if not 1 <= len(references) <= MOST_REFERENCES:
+        if not 1 <= len(references) <= MAX_REFERENCES:
             raise PortraitError(
-                ErrorCode.BAD_IMAGE, f"A portrait is made of 1 to {MOST_REFERENCES} references, not {len(references)}.",
+                ErrorCode.BAD_IMAGE, f"A portrait is made of 1 to {MAX_REFERENCES} references, not {len(references)}.",
                 "Choose the sharpest, in different poses and with different expressions.",
             )  # fmt: skip
         photos = [self._warp.prepare([reference]) for reference in references]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.engines.base import Reference
-from portrait_server.engines.fewshot import MOST_REFERENCES, FewshotEngine, FewshotPortrait
+from portrait_server.engines.fewshot import FewshotEngine, FewshotPortrait
 from portrait_server.engines.fewshot_frame import shifted
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.engines.warp_frame import aligned_draft, move
@@ -19,6 +19,7 @@ from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.references import MAX_REFERENCES
 
 from tests.posing import blinking, face_size, moved, speaking, turned
 
@@ -229,7 +230,7 @@ def test_wild_points_do_no_harm(engine: FewshotEngine, portrait: FewshotPortrait
 
 def test_too_many_references_and_bad_points_are_refused(engine: FewshotEngine, portrait: FewshotPortrait,
                                                         astronaut: Reference) -> None:  # fmt: skip
-    for references in ([], [astronaut] * (MOST_REFERENCES + 1)):
+    for references in ([], [astronaut] * (MAX_REFERENCES + 1)):
         with pytest.raises(PortraitError) as caught:
             engine.prepare(references)
         assert caught.value.code is ErrorCode.BAD_IMAGE
