@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 from portrait_shared.blendshapes import ARKIT_NAMES, shape_offsets
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.landmarks import EYES
 from portrait_shared.track import LandmarkTrack
 
 from ..rig import head_pivot
 from .head_pose import head_angles
 from .solve import combined, solve
 from .timing import Placement, SceneTrack, to_scene
-from .transfer import EYES, most_neutral, mouth_is_open, transfer
+from .transfer import most_neutral, mouth_is_open, transfer
 
 NEUTRAL_CHOICES: Final = ("FIRST", "FRAME", "AUTO")
 _HALF_SHUT = 0.7

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from portrait_shared.blendshapes import GUARDS
 from portrait_shared.blendshapes_motion import FaceFrame
-from portrait_shared.landmarks import GROUPS
+from portrait_shared.landmarks import EYES, GROUPS, Eye
 
 from .head_pose import HeadPoses
 
@@ -41,18 +41,6 @@ _LIPS_APART = 0.12
 _NO_SMILE = 0.35
 _DROPPED_JAW = 0.08
 _JAW_UP_PERCENTILE = 10
-
-
-@dataclass(frozen=True)
-class Eye:
-    """Indices of one eye's points: its corners, (upper, lower) lid pairs, and pupil."""
-
-    corners: tuple[int, int]
-    lids: tuple[tuple[int, int], ...]
-    pupil: int
-
-
-EYES: Final = (Eye((36, 39), ((37, 41), (38, 40)), 68), Eye((42, 45), ((43, 47), (44, 46)), 69))
 
 
 @dataclass(frozen=True)

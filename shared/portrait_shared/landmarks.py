@@ -8,6 +8,7 @@ Numbers in names are iBUG's, from 1; array indices are from 0. Source of the ord
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 LANDMARK_COUNT: Final = 70
@@ -25,6 +26,19 @@ GROUPS: Final[dict[str, tuple[int, ...]]] = {
     "right_pupil": (68,),
     "left_pupil": (69,),
 }
+
+
+@dataclass(frozen=True)
+class Eye:
+    """One eye's points: its corners, the picture's left one first, pairs of (upper, lower) lid, and the pupil."""
+
+    corners: tuple[int, int]
+    lids: tuple[tuple[int, int], tuple[int, int]]
+    pupil: int
+
+
+EYES: Final = (Eye((36, 39), ((37, 41), (38, 40)), 68), Eye((42, 45), ((43, 47), (44, 46)), 69))
+"""The right eye, which is at the picture's left, and the left one."""
 
 NAMES: Final[tuple[str, ...]] = tuple(
     group if group.endswith("pupil") else f"{group}_{index + 1:02d}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.landmarks import GROUPS
+from portrait_shared.landmarks import EYES, GROUPS
 from portrait_shared.track import LandmarkTrack
 
 pytest.importorskip("bpy")
@@ -28,7 +28,7 @@ from blender_addon.capture.reduce import evaluate, reduce
 from blender_addon.capture.solve import solve
 from blender_addon.capture.speech_shapes import Speech, take_of_speech
 from blender_addon.capture.timing import Placement, to_scene
-from blender_addon.capture.transfer import EYES, closure, most_neutral, mouth_is_open, transfer
+from blender_addon.capture.transfer import closure, most_neutral, mouth_is_open, transfer
 from blender_addon.importers.live_link import read_live_link, take_of_recording
 from tests.blender.conftest import face_points
 from tests.paths import real_clips

@@ -6,13 +6,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from portrait_shared.landmarks import GROUPS, STABLE
+from portrait_shared.landmarks import EYES, GROUPS, STABLE
 
 from portrait_server.geometry.pose import Pose, fit_pose, rotation_of
 
 # Pitch, yaw and roll, beyond which a warp of one photograph tears the head's outline.
 _MAX_TURN: Final = np.radians([14.0, 25.0, 12.0])
-_LIDS: Final = (37, 41), (38, 40), (43, 47), (44, 46)
 _MOUTH: Final = (*GROUPS["outer_lip"], *GROUPS["inner_lip"])
 # Points that follow another person's together.
 _PARTS: Final = (
@@ -91,7 +90,7 @@ def _drop_jaw(points: np.ndarray, distance: float) -> None:
 
 
 def _blink(points: np.ndarray, closed: float) -> None:
-    for above, below in _LIDS:
+    for above, below in (pair for eye in EYES for pair in eye.lids):
         meet = points[above] + 0.8 * (points[below] - points[above])
         points[above] += closed * (meet - points[above])
         points[below] += closed * (meet - points[below])
@@ -99,10 +98,11 @@ def _blink(points: np.ndarray, closed: float) -> None:
 
 def _look(points: np.ndarray, gaze: np.ndarray) -> None:
     """Both pupils moved by (2,) eye widths: across, and down."""
-    for pupil, (left, right) in ((68, (36, 39)), (69, (42, 45))):
+    for eye in EYES:
+        left, right = eye.corners
         across = points[right] - points[left]
         down = np.array([-across[1], across[0], 0])
-        points[pupil] += gaze[0] * across + gaze[1] * down
+        points[eye.pupil] += gaze[0] * across + gaze[1] * down
 
 
 def _size(points: np.ndarray) -> float:

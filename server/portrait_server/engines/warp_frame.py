@@ -8,6 +8,7 @@ from functools import cached_property
 
 import cv2
 import numpy as np
+from portrait_shared import landmarks
 
 from portrait_server.engines.levels import finished, held
 from portrait_server.engines.warp_mouth import MouthLayer
@@ -27,7 +28,6 @@ _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 _FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame; half as much in cells of a coarser grid
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
-_LIDS = (((37, 41), (38, 40), (36, 39)), ((43, 47), (44, 46), (42, 45)))
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
 # calls a closed eye still has a third of its height (the eye aspect ratio falls from about 0.3 to 0.1).
 _LID_SHUT, _LID_FREE = 0.3, 0.6
@@ -87,8 +87,8 @@ def move(scene: Scene, target: np.ndarray) -> Moved:
 def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, list[bool]]:
     """The target (70, 2) with nearly closed lids brought together; for each eye whether they are."""
     goal, shut = np.array(target, float), []
-    for first, second, corners in _LIDS:
-        pairs = (first, second)
+    for eye in landmarks.EYES:
+        pairs, corners = eye.lids, eye.corners
         wide = np.linalg.norm(posed[corners[1]] - posed[corners[0]])
         high = sum(np.linalg.norm(posed[b] - posed[a]) for a, b in pairs) / 2
         down = np.array([-(goal[corners[1]] - goal[corners[0]])[1], (goal[corners[1]] - goal[corners[0]])[0]])

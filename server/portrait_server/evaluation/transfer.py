@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.landmarks import GROUPS, STABLE
+from portrait_shared.landmarks import EYES, GROUPS, STABLE
 
 from portrait_server.geometry.pose import fit_pose
 
-_LIDS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
-_CORNERS = ((36, 39), (42, 45))
 _MOST_STRETCH = 2.0  # of a part against the head: an eye nearly shut at the start would throw the other's lids far
 _STABLE = list(STABLE)
 
@@ -65,10 +63,9 @@ def _part_sizes(points: np.ndarray) -> np.ndarray:
     """(70,) the size of the part that each point belongs to, pixels."""
     sizes = np.full(len(points), _size(points))
     sizes[list(GROUPS["outer_lip"] + GROUPS["inner_lip"])] = _apart(points, 48, 54)
-    for (right, left), lids, pupil in zip(_CORNERS, _LIDS, (68, 69), strict=True):
-        width = _apart(points, right, left)
-        sizes[[right, left, pupil]] = width
-        sizes[[point for pair in lids for point in pair]] = np.mean([_apart(points, *pair) for pair in lids])
+    for eye in EYES:
+        sizes[[*eye.corners, eye.pupil]] = _apart(points, *eye.corners)
+        sizes[[point for pair in eye.lids for point in pair]] = np.mean([_apart(points, *pair) for pair in eye.lids])
     return sizes
 
 
