@@ -20,7 +20,8 @@ import numpy as np
 
 from portrait_shared.whole_files import open_without_waiting
 
-MAX_UNPACKED_BYTES: Final = 2 * 2**30
+_MAX_UNPACKED_BYTES: Final = 2 * 2**30
+"""Of all arrays of a file together."""
 _ALWAYS_UNPACKED_BYTES: Final = 128 * 2**20
 _MOST_COMPRESSION: Final = 50
 """Landmarks of real faces shrink to a half; only what repeats itself goes beyond this."""
@@ -49,15 +50,12 @@ class DamagedArchive(Exception):
     """A file is no archive of arrays; the message says why, in a few words."""
 
 
-def read_npz(path: Path, most_bytes: int = MAX_UNPACKED_BYTES) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an archive, by name.
 
-    Args:
-        most_bytes: of all arrays together; fewer where the file is far smaller, since only a hostile one shrinks so much.
-
     Raises:
-        DamagedArchive: it is no such archive, or holds more. Whatever the file claims, little memory is taken before that
-            is found.
+        DamagedArchive: it is no such archive, or holds too much: more than 2 GiB, or far more than the file's own size.
+            Whatever the file claims, little memory is taken before that is found.
         OSError: the file cannot be opened.
     """
     try:
@@ -65,28 +63,28 @@ def read_npz(path: Path, most_bytes: int = MAX_UNPACKED_BYTES) -> dict[str, np.n
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise DamagedArchive("it is not a file")
-            return _read_known(file, status.st_size, most_bytes)
+            return _read_known(file, status.st_size)
     except ValueError as error:  # its path holds a zero byte or a lone surrogate
         raise DamagedArchive("its name is none that a file can have") from error
 
 
-def _read_known(file: IO[bytes], size: int, most_bytes: int) -> dict[str, np.ndarray]:
+def _read_known(file: IO[bytes], size: int) -> dict[str, np.ndarray]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return _read(file, size, most_bytes)
+            return _read(file, size)
     except _DAMAGED as error:
         raise DamagedArchive(str(error)[:200] or type(error).__name__) from error
 
 
-def _read(file: IO[bytes], size: int, most_bytes: int) -> dict[str, np.ndarray]:
+def _read(file: IO[bytes], size: int) -> dict[str, np.ndarray]:
     _check_directory(file, size)
     with zipfile.ZipFile(file) as archive:
         members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
         if len(members) > _MAX_ARRAYS:
             raise ValueError(f"it holds {len(members)} arrays; {_MAX_ARRAYS} are the limit")
         unpacked = sum(member.file_size for member in members)
-        most = min(most_bytes, max(_ALWAYS_UNPACKED_BYTES, _MOST_COMPRESSION * size))
+        most = min(_MAX_UNPACKED_BYTES, max(_ALWAYS_UNPACKED_BYTES, _MOST_COMPRESSION * size))
         if unpacked > most:
             raise ValueError(f"it unpacks to {unpacked:,} bytes; {most:,} are the limit for a file of its size")
         arrays: dict[str, np.ndarray] = {}

@@ -104,7 +104,7 @@ def replace_file(path: Path, data: bytes | memoryview, mode: int = 0o666) -> Non
         file.write(data)
 
 
-def write_whole(path: Path, data: bytes | memoryview, mode: int = 0o666) -> None:
+def write_whole(path: Path, data: bytes | memoryview) -> None:
     """As `replace_file`, and removes what killed writers have left beside it.
 
     Raises:
@@ -112,7 +112,7 @@ def write_whole(path: Path, data: bytes | memoryview, mode: int = 0o666) -> None
     """
     sweep_partials(path.parent)
     try:
-        replace_file(path, data, mode)
+        replace_file(path, data)
     except OSError as error:
         raise write_error(path, error) from error
 
