@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .. import face_choice, problems, server
-from ..capture import cleaning, jobs, strips
+from ..capture import cleaning, jobs
 from ..capture.timing import Placement
 from ..importers.live_link import read_live_link, take_of_recording
 from ..properties import PORTRAIT_PG_portrait
@@ -18,12 +18,12 @@ from ..stored_paths import shown
 from .capture_settings import (
     FromFile,
     FromStrip,
+    InBackground,
     KeySettings,
     VideoSettings,
-    begin_at_current_frame,
     run_job,
 )
-from .common import NeedsFreeRig, OnPortrait, OnRig, active_portrait, has_window, scene_of, tell
+from .common import NeedsFreeRig, OnPortrait, OnRig, active_portrait, scene_of, tell
 
 _VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.m2ts;*.ts;*.3gp;*.wmv;*.ogv;*.mxf;*.dv;*.y4m"
 _SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aif;*.aiff;*.opus;*.oga;*.amr;*.wma;*.caf;*.au;*.ac3;{_VIDEOS}"
@@ -47,7 +47,7 @@ class _CaptureVideo(VideoSettings):
         return run_job(self, context, job)
 
 
-class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsFreeRig, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_capture_video(InBackground, FromFile, _CaptureVideo, NeedsFreeRig, OnPortrait, bpy.types.Operator):
     """Make the portrait act like the person in a video file; the keys can be edited afterwards"""
 
     bl_idname = "portrait.capture_video"
@@ -61,11 +61,10 @@ class PORTRAIT_OT_capture_video(FromFile, _CaptureVideo, NeedsFreeRig, OnPortrai
         name="First Frame", description="Let the video begin on this frame of the scene", default=1
     )
 
-    def source(self, context: bpy.types.Context) -> strips.Source:
-        return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
 
-
-class PORTRAIT_OT_capture_movie_strip(FromStrip, _CaptureVideo, NeedsFreeRig, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_capture_movie_strip(
+    InBackground, FromStrip, _CaptureVideo, NeedsFreeRig, OnPortrait, bpy.types.Operator
+):
     """Make the portrait act like the person in the active movie strip, on the frames where the strip shows them"""
 
     bl_idname = "portrait.capture_movie_strip"
@@ -108,7 +107,7 @@ class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsFreeRig, OnRig, bpy.types.O
         return tell(self, done.line, done.notes)
 
 
-class PORTRAIT_OT_import_live_link(KeySettings, NeedsFreeRig, OnRig, bpy.types.Operator):
+class PORTRAIT_OT_import_live_link(FromFile, KeySettings, NeedsFreeRig, OnRig, bpy.types.Operator):
     """Key the face controls and the head from a recording of Live Link Face (.csv)"""
 
     bl_idname = "portrait.import_live_link"
@@ -131,14 +130,6 @@ class PORTRAIT_OT_import_live_link(KeySettings, NeedsFreeRig, OnRig, bpy.types.O
             ("HALF_TURNS", "Parts of 180°", "Read parts of half a turn, from -1 to 1"),
         ),
     )
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        self.filepath = ""
-        begin_at_current_frame(self, context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         scene = scene_of(context)
@@ -174,7 +165,7 @@ class _CaptureSpeech(KeySettings):
         return run_job(self, context, job)
 
 
-class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsFreeRig, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_capture_speech(InBackground, FromFile, _CaptureSpeech, NeedsFreeRig, OnPortrait, bpy.types.Operator):
     """Move the portrait's mouth to the speech in a sound file"""
 
     bl_idname = "portrait.capture_speech"
@@ -193,11 +184,10 @@ class PORTRAIT_OT_capture_speech(FromFile, _CaptureSpeech, NeedsFreeRig, OnPortr
         default=True,
     )
 
-    def source(self, context: bpy.types.Context) -> strips.Source:
-        return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
 
-
-class PORTRAIT_OT_capture_sound_strip(FromStrip, _CaptureSpeech, NeedsFreeRig, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_capture_sound_strip(
+    InBackground, FromStrip, _CaptureSpeech, NeedsFreeRig, OnPortrait, bpy.types.Operator
+):
     """Move the portrait's mouth to the speech in the active sound strip"""
 
     bl_idname = "portrait.capture_sound_strip"

@@ -13,7 +13,7 @@ from .. import job_queue
 from ..capture import jobs, strips
 from ..capture.controls import VideoOptions
 from ..job import JobState
-from .common import has_window, report, scene_of, tell
+from .common import AsksForFile, has_window, report, scene_of, tell
 
 _DIALOG_WIDTH = 360
 _SHOWN = ("first_frame", "choice", "neutral", "neutral_frame", "onto", "smoothing", "expression", "head", "tolerance",
@@ -107,21 +107,30 @@ def begin_at_current_frame(operator: Any, context: bpy.types.Context) -> None:
         operator.first_frame = scene_of(context).frame_current
 
 
-class FromFile:
-    """Operators that ask for a file; in the program's window they go on in the background."""
+class InBackground:
+    """Operators that let their job go on in the background where a person calls them in the program's window."""
 
     without_waiting: BoolProperty(
         description="Return before the capture is done", default=False, options={"HIDDEN", "SKIP_SAVE"}
     )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if not has_window(context):
-            return self.execute(context)
-        self.without_waiting = True
-        self.filepath = ""  # Blender proposes the .blend's own name
-        begin_at_current_frame(self, context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        if has_window(context):
+            self.without_waiting = True
+        return super().invoke(context, event)
+
+
+class FromFile(AsksForFile):
+    """Operators that ask for the file of a performance, and where in the scene it begins."""
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if has_window(context):
+            self.filepath = ""  # Blender proposes the .blend's own name
+            begin_at_current_frame(self, context)
+        return super().invoke(context, event)
+
+    def source(self, context: bpy.types.Context) -> strips.Source:
+        return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
 
 
 class FromStrip:
@@ -129,9 +138,6 @@ class FromStrip:
 
     kinds: tuple[str, ...] = ()
     kind_words = ""
-    without_waiting: BoolProperty(
-        description="Return before the capture is done", default=False, options={"HIDDEN", "SKIP_SAVE"}
-    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -145,7 +151,6 @@ class FromStrip:
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):
             return self.execute(context)
-        self.without_waiting = True
         return context.window_manager.invoke_props_dialog(self, width=_DIALOG_WIDTH)
 
     def source(self, context: bpy.types.Context) -> strips.Source:
