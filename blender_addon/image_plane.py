@@ -14,7 +14,7 @@ import numpy as np
 from . import compat, plane_frames
 from .plane_space import PlaneSpace
 from .problems import Fix, SceneError
-from .view_colors import altered_colors as altered_colors
+from .view_colors import altered_colors as altered_colors  # for scripts of users, which know them by this module
 from .view_colors import use_own_colors as use_own_colors
 
 TEXTURE_NODE: Final = "Portrait"

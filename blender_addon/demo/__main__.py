@@ -12,7 +12,7 @@ import bpy
 from portrait_shared.terminal import forgiving_output
 
 import blender_addon
-from blender_addon import image_plane, portrait_camera
+from blender_addon import portrait_camera, view_colors
 from blender_addon.demo import performance
 from blender_addon.demo.keying import animate
 from blender_addon.properties import portraits_of
@@ -43,7 +43,7 @@ def _build(photo: Path, blend: Path, engine: str) -> int:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.fps, scene.frame_start, scene.frame_end = performance.FPS, performance.FIRST, performance.LAST
-    image_plane.use_own_colors(scene)
+    view_colors.use_own_colors(scene)
     print(f"Finding the face on {photo} …", flush=True)
     bpy.ops.portrait.add(filepath=str(photo))
     portrait = portraits_of(scene).active

@@ -7,7 +7,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from portrait_shared.errors import PortraitError
 
-from .. import image_plane, photo, portrait_camera, portrait_copies, portrait_parts, problems
+from .. import image_plane, photo, portrait_camera, portrait_copies, portrait_parts, problems, view_colors
 from ..frame_folder import frames_of
 from ..portrait_parts import check_plane
 from ..properties import PORTRAIT_PG_portrait
@@ -159,7 +159,7 @@ class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if not image_plane.use_own_colors(scene_of(context)):
+        if not view_colors.use_own_colors(scene_of(context)):
             self.report({"WARNING"}, "This color configuration has no view that leaves colors as they are")
             return {"CANCELLED"}
         return {"FINISHED"}
