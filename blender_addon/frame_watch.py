@@ -152,14 +152,8 @@ class Watch:
         unknown = [frame for frame, key in self._keys.items() if key not in self._rows and frame in self._marks]
         if not unknown or portrait_ids.known(portrait) is None:
             return
-        samples = sampling.sample_rows(scene, portrait.rig, portrait.space, unknown)
-        try:
-            for frame, row in samples:
-                self._rows[self._keys[frame]] = row
-                if time.monotonic() > deadline:
-                    break
-        finally:
-            samples.close()
+        rows = sampling.sample_until(deadline, scene, portrait.rig, portrait.space, unknown)
+        self._rows |= {self._keys[frame]: row for frame, row in rows.items()}
 
     def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
         folder = portrait.folder()

@@ -38,7 +38,7 @@ from .job import Job, JobState
 from .portrait_parts import check_plane
 from .properties import PORTRAIT_PG_portrait
 from .rig import rest_points
-from .sampling import check_rig, sample_rows
+from .sampling import check_rig, sample_until
 from .scene_time import notes_on_frames, stretch
 
 _SHOW_INTERVAL_SECONDS = 0.5
@@ -170,14 +170,7 @@ class RenderJob(Job):
         scene, portrait = self.portrait()
         check_rig(scene, portrait.rig)
         wanted = [frame for frame in self._frames if frame not in self._rows]
-        samples = sample_rows(scene, portrait.rig, portrait.space, wanted)
-        try:
-            for frame, row in samples:
-                self._rows[frame] = row
-                if time.monotonic() > deadline:
-                    break
-        finally:
-            samples.close()
+        self._rows |= sample_until(deadline, scene, portrait.rig, portrait.space, wanted)
         if len(self._rows) < len(self._frames):
             return False
         self._track = np.stack([self._rows[frame] for frame in self._frames])

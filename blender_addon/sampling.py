@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from typing import Final
 
 import bpy
@@ -28,7 +29,7 @@ _depth = 0
 
 def sample_rows(
     scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
-) -> Iterator[tuple[int, np.ndarray]]:
+) -> Generator[tuple[int, np.ndarray], None, None]:
     """Each frame with its points, (70, 3) float32 pixels.
 
     The scene's frame and the pose, keyed or not, come back when the iterator ends or is closed.
@@ -39,6 +40,19 @@ def sample_rows(
         for frame in frames:
             scene.frame_set(frame)
             yield frame, points_as_evaluated(rig, layer, space)
+
+
+def sample_until(
+    deadline: float, scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
+) -> dict[int, np.ndarray]:
+    """As many of the frames as can be sampled until `deadline` (time.monotonic), one at least: {frame: (70, 3) pixels}."""
+    rows = {}
+    with closing(sample_rows(scene, rig, space, frames)) as samples:
+        for frame, row in samples:
+            rows[frame] = row
+            if time.monotonic() > deadline:
+                break
+    return rows
 
 
 def is_at_work() -> bool:
