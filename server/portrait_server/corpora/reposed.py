@@ -14,7 +14,7 @@ from portrait_server.corpora.assembly import View, aligned_face, assemble, recol
 from portrait_server.corpora.augment import tremble
 from portrait_server.corpora.draft import away_from_openings
 from portrait_server.corpora.expressions import random_change
-from portrait_server.corpora.reposing import warp
+from portrait_server.corpora.reposing import Warped, warp
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
 from portrait_server.geometry.head_mesh import build_head_mesh
@@ -45,15 +45,9 @@ class ReposedPhotos(Corpus):
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
         identity = int(rng.integers(self.identities))
         face = self.face(identity)
-        head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
         seen = face.points + self._tremble(face.points, rng)
         matrix = aligned_transform(seen, side)
-        copies = []
-        for _ in range(references):
-            other = self.face(int(rng.integers(self.identities)))
-            pose, moved = random_change(face.points, other.points, rng)
-            copy = warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side)
-            copies.append(copy.as_detected() if self._detected else copy)
+        copies = self._copies(face, matrix, references, side, rng)
         first = copies[0]
         if self._augmented and rng.random() < _TURNED_AROUND:
             # People look into the camera when they are photographed. If every target were a photograph, networks would
@@ -75,6 +69,17 @@ class ReposedPhotos(Corpus):
             target, views, identity, drafts=self._drafts, to_target=to_target, carried=carried, color_weight=judged
         )
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
+
+    def _copies(self, face: Face, matrix: np.ndarray, count: int, side: int, rng: np.random.Generator) -> list[Warped]:
+        """The photograph in other poses, with expressions borrowed from other photographs; `matrix` as of `warp`."""
+        head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
+        copies = []
+        for _ in range(count):
+            other = self.face(int(rng.integers(self.identities)))
+            pose, moved = random_change(face.points, other.points, rng)
+            copy = warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side)
+            copies.append(copy.as_detected() if self._detected else copy)
+        return copies
 
     def _tremble(self, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         trembling = self._augmented and not self._detected

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class Batch:
     @classmethod
     def of(cls, loaded: dict[str, Tensor], device: torch.device) -> Batch:
         """The loader's batch on `device`."""
-        return cls(**{field.name: _prepared(loaded[field.name], device) for field in fields(cls)})
+        return cls(**{name: _prepared(value, device) for name, value in loaded.items()})
 
     def with_references(self, count: int) -> Batch:
         """The same with `count` references only: the first ones and the last, or the first, which then is the last."""
@@ -61,7 +61,7 @@ class Batch:
         kept = {n: getattr(self, n)[:, chosen] for n, spec in SPECS.items() if spec.of_each_reference}
         if count == 1 < held:
             kept |= {"flow": self.first_flow, "visibility": self.first_visibility, "has_flow": self.has_first_flow}
-        return Batch(**{field.name: kept.get(field.name, getattr(self, field.name)) for field in fields(self)})
+        return replace(self, **kept)
 
     def rows(self, start: int, stop: int) -> Batch:
         """Samples `start` to `stop` of the batch."""
