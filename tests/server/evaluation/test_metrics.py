@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from portrait_server.evaluation.metrics import (
     MOST_PSNR,
-    PIXEL_COLUMNS,
     compare,
     eye_boxes,
     face_mask,
@@ -17,6 +16,8 @@ from portrait_server.evaluation.metrics import (
     ssim,
 )
 from skimage.metrics import structural_similarity
+
+PIXEL_COLUMNS = ("l1", "face", "mouth", "eyes", "ssim", "psnr", "flicker")
 
 SHAPE = (256, 256, 3)
 WHOLE = np.s_[0:256, 0:256]
