@@ -163,7 +163,7 @@ def _eye_shift(eye: np.ndarray, pupil: np.ndarray, gaze: np.ndarray, side: int) 
     )
     opening = cv2.GaussianBlur(opening, (0, 0), max(0.03 * wide, 0.4))
     columns, rows = np.arange(side) - (pupil + gaze)[0], np.arange(side)[:, None] - (pupil + gaze)[1]
-    # Steeper than |gaze| over this distance, and the white beside the iris would fold.
+    # If the shift fell to nothing over a shorter distance, the white beside the iris would fold.
     away = max(_IRIS * wide, 1.8 * float(np.linalg.norm(gaze)), 1e-3)
     share = 1 - smoothstep((np.hypot(columns, rows) - 1.1 * _IRIS * wide) / away)
     return ((opening * share)[..., None] * gaze).astype(np.float32)

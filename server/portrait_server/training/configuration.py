@@ -10,13 +10,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class NetworkChoice:
-    """Which family member is trained, and at what size.
+    """Which networks are trained, and at what size.
 
     Attributes:
         configuration: a name that `networks.configurations.build` knows.
         side: S, pixels of the aligned frame.
-        columns: whether the discriminator has a column for each person, as in the paper. Where there is one
-            picture of each it would learn the pictures by heart: then one column serves all.
+        columns: whether the discriminator has a column for each person, as in the paper. With one picture of each it
+            would learn these by heart: then one column serves all.
         overrides: what `build` is given beside the name.
     """
 
@@ -139,7 +139,7 @@ class RegionWeights:
 
 @dataclass(frozen=True)
 class Keeping:
-    """When the run looks at itself, and what stays on disk.
+    """When a run measures itself, and what stays on disk.
 
     Attributes:
         minutes: between checkpoints; the first comes after one minute at most, and is always kept.

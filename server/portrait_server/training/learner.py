@@ -199,9 +199,8 @@ class Learner:
         return batch.identity if self._configuration.network.columns else torch.zeros_like(batch.identity)
 
     def _learn(self, part: str, module: nn.Module, loss: Tensor) -> Tensor:
-        if self._team.any(
-            not torch.isfinite(loss)
-        ):  # asked before backward(), which crashes where a picture was sampled at NaN
+        # Asked before backward(), which crashes where a picture was sampled at NaN.
+        if self._team.any(not torch.isfinite(loss)):
             raise NotFinite(f"a loss of {float(loss.detach())} of the {part}")
         optimiser = self._optimisers[part]
         optimiser.zero_grad(set_to_none=True)
@@ -243,7 +242,7 @@ def references_of(batch: Batch) -> References:
 
 
 def _taught(image: Tensor, batch: Batch) -> Tensor:
-    """A made picture, with the target's own pixels where those are no example: no discriminator learns of them there."""
+    """A made picture, with the target's own pixels where those are no example, so that nothing is learnt from them there."""
     where = batch.color_weight.clamp(0, 1)
     return batch.target + where * (image - batch.target)
 

@@ -30,12 +30,14 @@ _MARGIN: Final = {"face": 1.0, "mouth": 1.3, "eyes": 1.5}
 
 
 class HeldOut:
-    """Samples that are drawn once and then only looked at."""
+    """Samples of one reference that nothing is learnt from: the same at every measurement."""
 
-    def __init__(self, corpus: Corpus, samples: int, side: int, device: torch.device) -> None:
-        """Args: samples: rounded up to whole batches of 8."""
-        rows = min(_ROWS, samples)
-        self._batches = [make_batch(corpus, _SEED, index, rows, 1, side) for index in range(math.ceil(samples / rows))]
+    def __init__(
+        self, corpus: Corpus, samples: int, side: int, device: torch.device, *, seed: int = _SEED, rows: int = _ROWS
+    ) -> None:
+        """Args: samples: how many, rounded up to whole batches of `rows`; seed: which ones."""
+        rows = min(rows, samples)
+        self._batches = [make_batch(corpus, seed, index, rows, 1, side) for index in range(math.ceil(samples / rows))]
         self._device = device
 
     def first(self) -> Batch:
@@ -43,17 +45,21 @@ class HeldOut:
         return Batch.of(self._batches[0], self._device)
 
     @torch.no_grad()
+    def columns(self, measured: Callable[[Batch], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What is `measured` of the samples of each batch, (B,) by name, for all samples: (N,) by name."""
+        rows: dict[str, list[Tensor]] = {}
+        for loaded in self._batches:
+            for name, values in measured(Batch.of(loaded, self._device)).items():
+                rows.setdefault(name, []).append(values)
+        return {name: torch.cat(values) for name, values in rows.items()}
+
     def measure(self, draw: Drawing) -> dict[str, float]:
         """Mean absolute errors, 0 to 1, of the whole picture, the face, the mouth and the eyes; PSNR in decibels.
 
         `score` is the mean of the four errors: what "best" means.
         """
-        rows: dict[str, list[Tensor]] = {}
-        for loaded in self._batches:
-            batch = Batch.of(loaded, self._device)
-            for name, values in errors(draw(batch).float(), batch).items():
-                rows.setdefault(name, []).append(values)
-        figures = {name: float(torch.cat(values).mean()) for name, values in rows.items()}
+        columns = self.columns(lambda batch: errors(draw(batch).float(), batch))
+        figures = {name: float(values.mean()) for name, values in columns.items()}
         figures["score"] = sum(figures[name] for name in ("picture", *_REGIONS)) / (1 + len(_REGIONS))
         return figures
 

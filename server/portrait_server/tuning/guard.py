@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.sample import Corpus
 from portrait_server.detectors.base import Detector
 from portrait_server.evaluation.metrics import ssim
 from portrait_server.training.batch import Batch
-from portrait_server.training.measurement import Drawing, errors
+from portrait_server.training.measurement import Drawing, HeldOut, errors
 from portrait_server.tuning.landmark_check import landmark_errors
 
 _ROUNDING = 1e-6  # errors from 0 to 1: what another order of summing may change
@@ -75,29 +74,25 @@ class HeldOutPerson:
         seed: int,
     ) -> None:
         """Args: samples: of each direction, rounded up to whole batches of 4; seed: which ones."""
-        rows = min(_ROWS, samples)
-        self._batches = {
-            direction: [make_batch(corpus, seed, index, rows, 1, side) for index in range(math.ceil(samples / rows))]
+        self._held_out = {
+            direction: HeldOut(corpus, samples, side, device, seed=seed, rows=_ROWS)
             for direction, corpus in corpora.items()
         }
-        self._device, self._detector = device, detector
+        self._detector = detector
 
-    @torch.no_grad()
     def measure(self, draw: Drawing) -> Measured:
         """Draws and measures all samples."""
-        columns = {}
-        for direction, batches in self._batches.items():
-            rows: dict[str, list[Tensor]] = {}
-            for loaded in batches:
-                batch = Batch.of(loaded, self._device)
-                for name, values in self._columns(draw(batch).float(), batch).items():
-                    rows.setdefault(name, []).append(values.cpu())
-            columns[direction] = {name: torch.cat(values) for name, values in rows.items()}
-        return Measured(columns)
+        return Measured(
+            {
+                direction: held_out.columns(lambda batch: self._columns(draw(batch).float(), batch))
+                for direction, held_out in self._held_out.items()
+            }
+        )
 
     def _columns(self, image: Tensor, batch: Batch) -> dict[str, Tensor]:
         marks = landmark_errors(self._detector, image.nan_to_num(), batch.target_points)
-        return errors(image, batch) | {"structure": _structure(image, batch), "landmarks": marks}
+        columns = errors(image, batch) | {"structure": _structure(image, batch), "landmarks": marks}
+        return {name: values.cpu() for name, values in columns.items()}
 
 
 def surely_better(before: Measured, after: Measured) -> bool:

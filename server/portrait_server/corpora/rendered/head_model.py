@@ -38,7 +38,7 @@ _ICT_PARTS: Final = (
     (Part.EYE, 21451, 22220),
     (Part.UNSEEN, 22221, 23020),  # inner eyeball: the outer one is painted
     (Part.EYE, 23021, 23790),
-    (Part.UNSEEN, 23791, 26718),  # the other, fluid and lashes: stripes of hair at this size make eyes look drawn
+    (Part.UNSEEN, 23791, 26718),  # the other, fluid, and lashes: at this size their stripes look drawn on
 )
 _ICT_EYES: Final = ((23021, 23790), (21451, 22220))  # the one at the picture's left first
 # fmt: off
@@ -107,7 +107,7 @@ class HeadModel:
         parts = np.empty(_ICT_VERTICES, np.uint8)
         for part, first, last in _ICT_PARTS:
             parts[first : last + 1] = part
-        # The bust is dressed: what is below the neck gives way to shoulders of its own.
+        # Below the neck the bust gives way to clothed shoulders (`body.torso`).
         x, y, _ = vertices.T
         parts[(y < _ICT_NECK_ENDS) & (parts == Part.SKIN)] = Part.UNSEEN
         reach = _ICT_NECK_WIDTH + 2 * np.maximum(y - _ICT_SHOULDERS, 0)
