@@ -67,6 +67,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
         ("flow", np.zeros((SIDE, SIDE, 2))),
         ("draft_origin", np.zeros((SIDE, SIDE, 3), np.float32)),
         ("matte", np.zeros((SIDE, SIDE, 1), np.uint8)),
+        ("visibility", None),
         ("identity", -1),
     ],
 )
@@ -74,6 +75,11 @@ def test_a_sample_that_does_not_fit_together_is_refused(name: str, value: object
     fields = {field: getattr(full_sample(), field) for field in Sample.__dataclass_fields__}
     with pytest.raises(ValueError, match=name if name != "identity" else "identity"):
         Sample(**{**fields, name: value})
+
+
+def test_as_many_references_as_pixels_a_side_are_halved_one_by_one() -> None:
+    sample = Noise().sample(np.random.default_rng(0), SIDE, SIDE)
+    assert np.array_equal(sample.halved().references[3], replace(sample, target=sample.references[3]).halved().target)
 
 
 def test_mirrored_twice_is_as_before() -> None:
