@@ -433,11 +433,7 @@ def test_strips_with_another_speed_are_refused(scene: Any, make_video: Callable[
     with pytest.raises(PortraitError, match="backwards"):
         strips.source_of_strip(scene, strip)
     strip.use_reverse_frames = False
-    every = compat.strips_of(scene.sequence_editor)
-    try:
-        every.new_effect("fast", "SPEED", 2, 1, frame_end=30, seq1=strip)
-    except TypeError:  # renamed in 5.0
-        every.new_effect("fast", "SPEED", 2, 1, length=30, input1=strip)
+    _add_effect(scene.sequence_editor, "fast", "SPEED", channel=2, end=30, of=strip)
     with pytest.raises(PortraitError, match="Speed effect"):
         strips.source_of_strip(scene, strip)
 
@@ -561,7 +557,7 @@ def wav(path: Path, seconds: float = 1.0) -> Path:
 def test_a_captured_sound_lies_under_its_keys_once(portrait: Any, tmp_path: Path) -> None:
     scene, path = bpy.context.scene, wav(tmp_path / "said.wav")
     editor = scene.sequence_editor_create()
-    compat.strips_of(editor).new_effect("mine", "COLOR", 1, 1, **_effect_end(500))
+    _add_effect(editor, "mine", "COLOR", channel=1, end=500)
     heard = Speech((("aa", 0.0, 0.5), ("oh", 0.5, 1.0)), 0.0, 1.0, np.ones(15), 15.0)
     for _ in range(2):
         source = strips.source_of_file(scene, str(path), 101)
@@ -584,11 +580,14 @@ def test_a_captured_sound_lies_under_its_keys_once(portrait: Any, tmp_path: Path
     assert told.default and not told.is_skip_save, "one click, remembered"
 
 
-def _effect_end(frame: int) -> dict[str, int]:
-    """Of a strip that covers the frames from 1: what says where it ends was renamed in Blender 5."""
-    known = bpy.types.StripsTopLevel if hasattr(bpy.types, "StripsTopLevel") else bpy.types.SequencesTopLevel
-    parameters = known.bl_rna.functions["new_effect"].parameters
-    return {"length": frame} if "length" in parameters else {"frame_end": frame}
+def _add_effect(editor: Any, name: str, kind: str, *, channel: int, end: int, of: Any = None) -> None:
+    """A strip from frame 1 on; Blender 4.5 renamed what says which strip it changes, and 5.0 what says where it ends."""
+    strips_of_editor = compat.strips_of(editor)
+    known = strips_of_editor.bl_rna.functions["new_effect"].parameters
+    inputs = {} if of is None else {"input1" if "input1" in known else "seq1": of}
+    strips_of_editor.new_effect(
+        name, kind, channel, 1, **{"length" if "length" in known else "frame_end": end}, **inputs
+    )
 
 
 def test_the_result_of_a_capture_is_shown_once(portrait: Any, tmp_path: Path) -> None:
