@@ -12,11 +12,11 @@ from . import server
 if TYPE_CHECKING:
     from .properties import PORTRAIT_PG_portrait
 
-_AUTOMATIC: Final = ("AUTOMATIC", "Automatic", "Let the server choose: warp, unless it was started with another one")
+_AUTOMATIC: Final = ("AUTOMATIC", "Automatic", "Let the server choose: warp")
 _KNOWN: Final = {
     "warp": "Bend the photo itself: quick, also without a graphics card, sharp, and true to paintings; best for small turns",
-    "fewshot": "Draw with a network that learned from films: opens mouths and turns heads further; slow without a "
-    "graphics card, and softer in detail",
+    "fewshot": "Let a network mend what bending leaves: it learned from rendered heads and from portraits; slow without "
+    "a graphics card, and softer in detail",
 }  # fmt: skip
 
 _offered: list[tuple[str, str, str, str, int]] = []

@@ -93,7 +93,7 @@ class LoadedEngines:
         return self._engines[name]
 
     def tuned(self, engine: Engine, file: PersonalFile) -> Engine:
-        """An engine tuned by a file. Called by the engine's thread alone.
+        """An engine tuned by a file. Called by the thread that prepares portraits alone.
 
         Raises:
             PortraitError: BAD_WEIGHTS.

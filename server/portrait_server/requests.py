@@ -48,6 +48,8 @@ from portrait_server.uploads import Uploads
 
 MAX_PENDING: Final = 64
 """Renders and other requests that one client may have open."""
+_WORK: Final = (OfferReference, OfferPersonal, ReadPicture, Tune, Detect, Prepare, Render)
+"""What is not answered at once; an `Echo` through the engine is not, either."""
 
 Answer = Message | None
 
@@ -97,7 +99,7 @@ class Requests:
         handler = self._handlers.get(type(message))
         if handler is None:
             raise bad_message(f"A client does not send `{message.type}`.")
-        if isinstance(message, (OfferReference, OfferPersonal, ReadPicture, Tune, Detect, Prepare, Render)):
+        if isinstance(message, _WORK) or (isinstance(message, Echo) and message.through_engine):
             if self.stopping:
                 raise stopping_error()
             if session.pending >= MAX_PENDING:
@@ -123,11 +125,7 @@ class Requests:
         self.stopping = True
 
     def _echo(self, session: Session, message: Echo) -> Answer:
-        if not message.through_engine:
-            return Echoed(message.request)
-        if self.stopping:
-            raise stopping_error()
-        return self._renders.add_echo(session, message)
+        return self._renders.add_echo(session, message) if message.through_engine else Echoed(message.request)
 
     def _stats(self, session: Session, message: AskStats) -> Answer:
         counters = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Content hashes: of an image, of a portrait, of a frame. Equal hashes mean equal pixels, on every machine."""
+"""Content hashes: of an image, of a portrait, of a frame. Equal hashes mean equal pixels."""
 
 from __future__ import annotations
 

@@ -131,7 +131,8 @@ def room_rows() -> list[str]:
     rows = []
     for file in python_files("blender_addon/", "server/portrait_server/", "shared/portrait_shared/"):
         folder, _, name = file.rpartition("/")
-        if name == "__init__.py" and (words := ast.get_docstring(tree(file))):
+        if name == "__init__.py":
+            words = ast.get_docstring(tree(file)) or "no docstring says"
             rows.append(f"| `{folder}/` | {words.splitlines()[0]} |")
     return rows
 

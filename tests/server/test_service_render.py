@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from portrait_server.requests import MAX_PENDING
 from portrait_shared.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frame_marks import read_digest
@@ -82,6 +83,21 @@ def test_a_slow_reader_holds_the_server_to_its_window(
     assert job["sent"] <= 3 + 5 and job["outstanding"] <= 5 and job["peak_outstanding"] <= 5
     seen += list(stream)
     assert [frame.number for frame in seen] == list(range(60))
+
+
+def test_a_client_may_have_so_many_requests_open(client: Client, paint: Paint) -> None:
+    portrait, points = paint(client, count=2)
+    streams = [client.render(portrait, points, range(2), encoding="raw", window=1) for _ in range(MAX_PENDING)]
+    for stream in streams:
+        next(stream)  # and the second frame waits for its credit
+    with pytest.raises(PortraitError, match="requests open") as caught:
+        client.echo(through_engine=True)
+    assert caught.value.code == ErrorCode.BUSY and caught.value.remedy
+    assert client.echo() >= 0, "what is answered at once always is"
+    streams[0].cancel()
+    assert client.echo(through_engine=True) >= 0
+    for stream in streams:
+        stream.cancel()
 
 
 def test_a_fast_reader_keeps_batches_full(client: Client, paint: Paint) -> None:

@@ -51,14 +51,20 @@ A = "a" * 64
 CHANCE = np.random.default_rng(0)
 POINTS = CHANCE.uniform(0, 100, (5, 70, 3)).astype("<f4")
 IMAGE = CHANCE.integers(0, 255, (6, 4, 3), np.uint8)
+OFFER = OfferReference(2, A, (4, 6), IMAGE)
+PREPARE = Prepare(4, None, (A, A), POINTS[:2])
+RENDER = Render(5, A, (640, 480), True, "png", 8, np.arange(-2, 3, dtype="<i4"), POINTS)
+FRAME = RenderedFrame(5, -2, A, b"png")
+TUNED = Tuned(12, True, 40, {"score": 0.2, "psnr": 21.0}, {"score": 0.1, "psnr": 25.5}, b"safetensors")
+ERROR = Error.of(5, PortraitError(ErrorCode.BAD_POINTS, "Bad.", "Mend it."))
 MESSAGES: list[Message] = [
     Hello(1, "Blender é", "0.1.0"),
     OfferReference(2, A, (4, 6)),
-    OfferReference(2, A, (4, 6), IMAGE),
+    OFFER,
     Detect(3, A, "mediapipe", 2),
     Detect(3, A),
-    Prepare(4, None, (A, A), POINTS[:2]),
-    Render(5, A, (640, 480), True, "png", 8, np.arange(-2, 3, dtype="<i4"), POINTS),
+    PREPARE,
+    RENDER,
     Render(5, A, (640, 480), False, "raw", 8, np.arange(5, dtype="<i4"), POINTS[:, :, :2].copy()),
     Credit(6, 5, 3),
     Cancel(7, 5),
@@ -71,7 +77,7 @@ MESSAGES: list[Message] = [
     Detected(3, "face-alignment", 1, POINTS[0]),
     Prepared(4, A, "warp", 4),
     Progress(5, "running"),
-    RenderedFrame(5, -2, A, b"png"),
+    FRAME,
     RenderedFrame(5, 3, A, None, IMAGE),
     Done(5, False),
     Echoed(8),
@@ -87,8 +93,8 @@ MESSAGES: list[Message] = [
     Tune(12, None, (A, A)),
     TuningProgress(12, 20, 160, 0.125, 31.5),
     TuningProgress(12, 0, 160, 0.25),
-    Tuned(12, True, 40, {"score": 0.2, "psnr": 21.0}, {"score": 0.1, "psnr": 25.5}, b"safetensors"),
-    Error.of(5, PortraitError(ErrorCode.BAD_POINTS, "Bad.", "Mend it.")),
+    TUNED,
+    ERROR,
 ]
 
 
@@ -173,23 +179,23 @@ def header(message: Message, /, **changes: object) -> list[bytes]:
         (Detect(1, A), {"reference": "../" + "a" * 61}),
         (Detect(1, A), {"detector": "../x"}),
         (Detect(1, A), {"detector": "/etc/passwd"}),
-        (MESSAGES[5], {"references": [A]}),
-        (MESSAGES[5], {"references": [A] * 33}),
-        (MESSAGES[5], {"points": [2, 70, 2]}),
-        (MESSAGES[5], {"points": [2, 70, -3]}),
-        (MESSAGES[5], {"points": None}),
-        (MESSAGES[6], {"window": 10**6}),
-        (MESSAGES[6], {"size": [0, 10]}),
-        (MESSAGES[6], {"size": [10, 10, 10]}),
-        (MESSAGES[6], {"size": [16384, 16384]}),
-        (MESSAGES[6], {"encoding": "jpeg"}),
-        (MESSAGES[6], {"matte": None}),
-        (MESSAGES[6], {"numbers": [4]}),
-        (MESSAGES[2], {"size": [6, 4]}),
-        (MESSAGES[2], {"image": [6, 4, 2]}),
-        (MESSAGES[2], {"image": [2**40, 2**40, 3]}),
-        (MESSAGES[19], {"png": None}),
-        (MESSAGES[-1], {"code": "no_such_code"}),
+        (PREPARE, {"references": [A]}),
+        (PREPARE, {"references": [A] * 33}),
+        (PREPARE, {"points": [2, 70, 2]}),
+        (PREPARE, {"points": [2, 70, -3]}),
+        (PREPARE, {"points": None}),
+        (RENDER, {"window": 10**6}),
+        (RENDER, {"size": [0, 10]}),
+        (RENDER, {"size": [10, 10, 10]}),
+        (RENDER, {"size": [16384, 16384]}),
+        (RENDER, {"encoding": "jpeg"}),
+        (RENDER, {"matte": None}),
+        (RENDER, {"numbers": [4]}),
+        (OFFER, {"size": [6, 4]}),
+        (OFFER, {"image": [6, 4, 2]}),
+        (OFFER, {"image": [2**40, 2**40, 3]}),
+        (FRAME, {"png": None}),
+        (ERROR, {"code": "no_such_code"}),
         (Prepare(4, None, (A,), POINTS[:1], A), {"personal": "../me.safetensors"}),
         (Tune(1, None, (A,)), {"references": []}),
         (Tune(1, None, (A,)), {"references": [A] * 33}),
@@ -197,8 +203,8 @@ def header(message: Message, /, **changes: object) -> list[bytes]:
         (TuningProgress(1, 2, 3, 0.5), {"score": float("nan")}),
         (TuningProgress(1, 2, 3, 0.5), {"score": True}),
         (TuningProgress(1, 2, 3, 0.5), {"steps": 0}),
-        (MESSAGES[-2], {"content": None}),
-        (MESSAGES[-2], {"before": {"score": float("inf")}}),
+        (TUNED, {"content": None}),
+        (TUNED, {"before": {"score": float("inf")}}),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(message: Message, changes: dict[str, object]) -> None:

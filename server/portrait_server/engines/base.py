@@ -25,7 +25,10 @@ class Reference:
 
 
 class Engine(ABC):
-    """A way to draw a portrait. `prepare` is called by one thread at a time, beside it `render` by one or two.
+    """A way to draw a portrait.
+
+    `prepare` is called by one thread at a time. `render` is called beside it by up to three, also for one portrait: by
+    the two that draw frames of usual size, and by the one for large frames.
 
     Attributes:
         name: what a user asks for (``--engine``).

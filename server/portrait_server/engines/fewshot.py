@@ -76,7 +76,7 @@ class FewshotPortrait:
 
 
 class FewshotEngine(Engine):
-    """Used from one thread at a time. On a CPU frames are drawn one by one, on a GPU in batches of one size.
+    """On a CPU frames are drawn one by one, on a GPU in batches of one size.
 
     Attributes:
         networks: embedder and generator.
