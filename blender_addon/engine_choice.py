@@ -12,7 +12,7 @@ from . import server
 if TYPE_CHECKING:
     from .properties import PORTRAIT_PG_portrait
 
-_AUTOMATIC: Final = ("AUTOMATIC", "Automatic", "Let the server choose: warp")
+_AUTOMATIC: Final = ("AUTOMATIC", "Automatic", "Let the server choose, which today takes warp")
 _KNOWN: Final = {
     "warp": "Bend the photo itself: quick, also without a graphics card, sharp, and true to paintings; best for small turns",
     "fewshot": "Let a network mend what bending leaves: it learned from rendered heads and from portraits; slow without "
