@@ -41,9 +41,8 @@ def choose(context: bpy.types.Context, held: PORTRAIT_PG_portraits, index: int) 
                 bpy.ops.object.mode_set(mode="POSE")
             return
     modes.leave(context)
-    active.select_set(
-        False, view_layer=layer
-    )  # plane and rig are hidden: with no object active, the list's choice counts
+    # Plane and rig are hidden: with no object active, the list's choice counts.
+    active.select_set(False, view_layer=layer)
 
 
 def index_meant(held: PORTRAIT_PG_portraits) -> int:

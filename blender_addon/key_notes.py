@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import bpy
 
 from . import compat, head_turns
 from .animation import is_locked, moved_by_strips, nla_plays, strips_play_outside
+from .problems import listed
 from .rig_keys import all_channels, driven, name_of
 
 _SHOWN = 3
@@ -31,7 +32,7 @@ def left_alone(locked: Iterable[str]) -> list[str]:
         if len(names) == 1
         else f"{len(names)} locked channels were left as they are"
     )
-    return [f"{were}: {_listed(names)}."]
+    return [f"{were}: {listed(names, _SHOWN)}."]
 
 
 def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
@@ -59,7 +60,7 @@ def unseen(rig: bpy.types.Object, paths: Collection[str]) -> list[str]:
                 if len(names) == 1
                 else words.replace("its keys", "their keys").replace("the driver", "the drivers")
             )
-            notes.append(f"{of}{words.format(it=_listed(names))}.")
+            notes.append(f"{of}{words.format(it=listed(names, _SHOWN))}.")
     return notes + _on_nla(rig)
 
 
@@ -82,7 +83,7 @@ def over_strips(rig: bpy.types.Object, paths: Collection[str], first: float, las
         return []
     return [
         f"Other frames than {first:g} to {last:g} have changed too: the action now holds there what NLA strips moved "
-        f"({_listed(names)}). To let them play, undo, push the action down "
+        f"({listed(names, _SHOWN)}). To let them play, undo, push the action down "
         "in the Nonlinear Animation editor, and do this again."
     ]
 
@@ -94,10 +95,6 @@ def face_paths(rig: bpy.types.Object) -> set[str]:
 
 def _names(paths: Iterable[str]) -> list[str]:
     return sorted({name_of(path) for path in paths})
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
 
 
 def _on_nla(rig: bpy.types.Object) -> list[str]:

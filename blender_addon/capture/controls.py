@@ -13,6 +13,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import EYES
 from portrait_shared.track import LandmarkTrack
 
+from ..problems import listed
 from ..rig import head_pivot
 from .head_pose import head_angles
 from .solve import combined, solve
@@ -131,7 +132,7 @@ def _notes(track: LandmarkTrack, shown: SceneTrack, row: int) -> tuple[str, ...]
         more = f" and {len(shown.missing) - 4} more stretches" if len(shown.missing) > 4 else ""
         notes.append(f"No face in frames {spans}{more}: no keys there.")
     if shown.cuts:
-        at = ", ".join(str(frame) for frame in shown.cuts[:4]) + (" …" if len(shown.cuts) > 4 else "")
+        at = listed([str(frame) for frame in shown.cuts], 4)
         notes.append(f"The video cuts at frame {at}: the keys are apart there.")
     faces = int(np.max(track.extra.get("faces", np.ones(1)), initial=1))
     if faces > 1:

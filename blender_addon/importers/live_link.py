@@ -20,6 +20,7 @@ from portrait_shared.whole_files import read_bounded
 
 from ..capture.controls import Take
 from ..capture.timing import Placement
+from ..problems import listed
 from .timecode import is_timecode, seconds_of_timecodes
 
 # The angles are right-handed turns in ARKit's face: pitch about x, to the person's own left, yaw about y, up, roll about
@@ -232,7 +233,7 @@ def take_of_recording(recording: FaceRecording, placement: Placement) -> Take:
     head = recording.head
     notes = []
     if recording.missing:
-        shown = ", ".join(recording.missing[:6]) + (" …" if len(recording.missing) > 6 else "")
+        shown = listed(recording.missing, 6)
         are, were = ("column is", "was") if len(recording.missing) == 1 else ("columns are", "were")
         notes.append(f"{len(recording.missing)} {are} not in the file and {were} left as they are: {shown}.")
     if recording.skipped:
