@@ -11,8 +11,11 @@ except ModuleNotFoundError as error:
         "Edit > Preferences > Get Extensions > Install from Disk; a copy of the source folder alone does not work."
     ) from error
 
-from . import command_line, handlers, operators, panels, preferences, properties, server
-from .panels import menus
+from . import command_line, handlers
+from .connection import preferences, server
+from .interface import operators, panels
+from .interface.panels import menus
+from .portraits import properties
 
 _MODULES = (preferences, properties, server, operators, panels, menus, command_line, handlers)
 _registered: list = []

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import bpy
 from portrait_shared.errors import ErrorCode, PortraitError, system_refusal
-from portrait_shared.frame_numbers import joined, parse_frames
+from portrait_shared.frames.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
 
-from . import job_queue, server
-from .job import Job, JobState
-from .properties import PORTRAIT_PG_portrait, all_portraits
-from .render_job import RenderJob
+from .connection import server
+from .jobs import job_queue
+from .jobs.job import Job, JobState
+from .portraits.properties import PORTRAIT_PG_portrait, all_portraits
+from .render.render_job import RenderJob
 
 COMMAND = "portrait"
 

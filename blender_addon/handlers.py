@@ -6,18 +6,12 @@ from __future__ import annotations
 import bpy
 from bpy.app.handlers import persistent
 
-from . import (
-    choosing,
-    frame_band,
-    frame_display,
-    frame_states,
-    job_queue,
-    live_preview,
-    portrait_copies,
-    problems,
-    project_paths,
-)
-from .render_job import RenderJob
+from .blender import problems
+from .jobs import job_queue
+from .portraits import choosing, portrait_copies, project_paths
+from .preview import live_preview
+from .render import frame_band, frame_display, frame_states
+from .render.render_job import RenderJob
 
 
 @persistent

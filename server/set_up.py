@@ -59,7 +59,7 @@ def _set_up(asked: argparse.Namespace) -> int:
 def install_system_libraries() -> None:
     """Installs the missing shared libraries where apt-get can, or says what to install."""
     sys.path.insert(0, str(PROJECT / "server"))
-    from portrait_server.system_libraries import missing_libraries
+    from portrait_server.commands.system_libraries import missing_libraries
 
     packages = sorted(set(missing_libraries().values()))
     if os.name != "nt" and importlib.util.find_spec("ensurepip") is None:

@@ -14,7 +14,7 @@ _LOOK_SECONDS = 0.005
 
 def patient_client() -> Iterator[None]:
     """Takes the client's own limits of time away, which are for people who wait: a fixture's body."""
-    from portrait_shared import launcher, link
+    from portrait_shared.client import launcher, link
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("START_SECONDS", "RECONNECT_SECONDS", "GREETING_SECONDS", "SILENCE_SECONDS", "_STOP_SECONDS"):

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
-from portrait_shared.blendshapes import ARKIT_NAMES, shape_offsets
 from portrait_shared.landmarks import NAMES
 
-from .. import compat, key_notes
-from ..animation import Curve, bone_path, breaks_of, property_path, replace_range, sampled
-from ..plane_space import PlaneSpace
-from ..problems import SceneError
-from ..rig import HEAD_BONE, face_width, rest_points
-from . import scene_checks
+from ..blender import compat
+from ..blender.problems import SceneError
+from ..curves.reduce import SLIDER_RANGE, evaluate, reduce
+from ..curves.rig_curves import Curve, bone_path, breaks_of, property_path, replace_range, sampled
+from ..plane.plane_space import PlaneSpace
+from ..rig import key_checks, key_notes
+from ..rig.armature import HEAD_BONE, face_width, rest_points
+from ..rig.blendshapes import ARKIT_NAMES, shape_offsets
 from .keying import Report
-from .reduce import SLIDER_RANGE, evaluate, reduce
 
 
 def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: float) -> Report:
@@ -29,7 +29,7 @@ def clean_keys(rig: bpy.types.Object, space: PlaneSpace, tolerance_percent: floa
     Raises:
         PortraitError: SCENE where there are no keys, or none that may be changed.
     """
-    action = scene_checks.check_own_action(rig)
+    action = key_checks.check_own_action(rig)
     rest = rest_points(rig, space).astype(np.float64)
     reaches = _reaches(rest, space)
     sliders = {property_path(name) for name in ARKIT_NAMES}

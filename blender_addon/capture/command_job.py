@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.private_folders import PrivateFolder
+from portrait_shared.files.private_folders import PrivateFolder
 
-from .. import server
-from ..job import Job
-from ..worker import Worker
+from ..connection import server
+from ..connection.worker import Worker
+from ..jobs.job import Job
 
 _PROGRESS: Final = re.compile(r"^Progress: (\d+)/(\d+)\s*$")
 _ERROR: Final = re.compile(r"^portrait \w+: (.+)$")

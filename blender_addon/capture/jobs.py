@@ -12,19 +12,20 @@ import bpy
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
-from .. import sequencer, server
-from ..properties import PORTRAIT_PG_portrait
-from ..rig import rest_points
-from ..sampling import check_rig
-from ..scene_time import scene_fps
-from ..stored_paths import shown
-from ..worker import Worker
-from . import scene_checks
+from ..blender.scene_time import scene_fps
+from ..blender.stored_paths import shown
+from ..connection import server
+from ..connection.worker import Worker
+from ..portraits import sequencer
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..rig import key_checks
+from ..rig.armature import rest_points
+from ..rig.sampling import check_rig
 from .command_job import CommandJob
-from .controls import Take, VideoOptions, take_of_video
 from .keying import Report, key_take
 from .speech_shapes import Speech, take_of_speech
 from .strips import Source
+from .takes import Take, VideoOptions, take_of_video
 
 _KEPT: Final = 4
 _videos: dict[str, SeenVideo] = {}
@@ -107,7 +108,7 @@ class _CaptureJob(CommandJob):
         super().begin()
         scene, portrait = self.portrait()
         check_rig(scene, portrait.rig)
-        scene_checks.check_animation(portrait.rig)
+        key_checks.check_animation(portrait.rig)
 
     def new_worker(self) -> Worker:
         self.note = f"Looking at {self._source.path.name}"

@@ -9,19 +9,18 @@ from typing import Final
 
 import bpy
 import numpy as np
-from portrait_shared.blendshapes import shape_offsets
 from portrait_shared.landmarks import NAMES
 
-from .. import head_turns, key_notes
-from ..animation import SLIDER_GROUP, Curve, bone_of, bone_path, property_path, replace_range, resting
-from ..plane_space import PlaneSpace
-from ..rig import HEAD_BONE, face_width, rest_points
-from ..sampling import check_rig
-from ..scene_time import notes_on_keys
-from . import scene_checks
-from .controls import Take
+from ..blender.scene_time import notes_on_keys
+from ..curves.reduce import SLIDER_RANGE, Keys, evaluate, reduce
+from ..curves.rig_curves import SLIDER_GROUP, Curve, bone_of, bone_path, property_path, replace_range, resting
+from ..plane.plane_space import PlaneSpace
+from ..rig import head_turns, key_checks, key_notes
+from ..rig.armature import HEAD_BONE, face_width, rest_points
+from ..rig.blendshapes import shape_offsets
+from ..rig.sampling import check_rig
 from .head_pose import PIXELS_TO_HEAD
-from .reduce import SLIDER_RANGE, Keys, evaluate, reduce
+from .takes import Take
 
 _MARKER: Final = "No face"
 _CUT_MARKER: Final = "Cut"
@@ -75,7 +74,7 @@ def key_take(
         PortraitError: SCENE for a rig that cannot be keyed; nothing is changed then.
     """
     check_rig(scene, rig)
-    scene_checks.check_animation(rig)
+    key_checks.check_animation(rig)
     rest = rest_points(rig, space).astype(np.float64)
     tolerance = tolerance_percent / 100 * face_width(rest)
     notes = [*take.notes, *notes_on_keys(scene)]

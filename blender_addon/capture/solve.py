@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from portrait_shared.blendshapes import ARKIT_NAMES, combine, shape_offsets
-from portrait_shared.blendshapes_motion import FaceFrame
 from portrait_shared.landmarks import GROUPS
+
+from ..rig.blendshapes import ARKIT_NAMES, combine, shape_offsets
+from ..rig.blendshapes_motion import FaceFrame
 
 _STEPS = 400
 # Penalties added to the squared error: for each slider used, for large weights, for uneven motion. In squared distances

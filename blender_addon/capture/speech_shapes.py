@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.errors import ErrorCode, PortraitError, described
-from portrait_shared.expression_library import VISEMES
-from portrait_shared.whole_files import parse_json, read_bounded
+from portrait_shared.files.whole_files import parse_json, read_bounded
 
-from .controls import Take
+from ..rig.blendshapes import ARKIT_NAMES
+from ..rig.expression_library import VISEMES
+from .takes import Take
 from .timing import Placement
 
 _MAX_BYTES: Final = 24 * 2**20  # twice what two hours come to, the longest sound that is listened to

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import bpy
 
-from .. import compat
-from ..problems import SceneError
-from ..scene_time import scene_fps
+from ..blender import compat
+from ..blender.problems import SceneError
+from ..blender.scene_time import scene_fps
 from .timing import Placement
 
 _PLAIN: Final = "Reset its speed (Strip › Retiming), or capture the file itself."

@@ -10,7 +10,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import GROUPS
 from portrait_shared.track import LandmarkTrack
 
-from ..frame_runs import frame_runs
+from ..blender.frame_runs import frame_runs
 
 # A head that moves this far between two frames, in its own widths, or changes its size by this factor: a cut.
 _CUT_DISTANCE, _CUT_SIZE_RATIO = 0.6, 1.4

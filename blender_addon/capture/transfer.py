@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from portrait_shared.blendshapes import GUARDS
-from portrait_shared.blendshapes_motion import FaceFrame
 from portrait_shared.landmarks import EYES, GROUPS, Eye
 
+from ..rig.blendshapes import GUARDS
+from ..rig.blendshapes_motion import FaceFrame
 from .head_pose import HeadPoses
 
 _MOUTH: Final = [*GROUPS["outer_lip"], *GROUPS["inner_lip"]]

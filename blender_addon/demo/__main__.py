@@ -12,10 +12,11 @@ import bpy
 from portrait_shared.terminal import forgiving_output
 
 import blender_addon
-from blender_addon import portrait_camera, view_colors
 from blender_addon.demo import performance
 from blender_addon.demo.keying import animate
-from blender_addon.properties import portraits_of
+from blender_addon.plane import view_colors
+from blender_addon.portraits import portrait_camera
+from blender_addon.portraits.properties import portraits_of
 
 
 def main() -> int:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from .. import head_turns
-from ..animation import SLIDER_GROUP, Curve, property_path
-from ..curve_arrays import plain_keys
-from ..rig import HEAD_BONE
-from ..rig_keys import key_whole_rig
+from ..curves.curve_arrays import plain_keys
+from ..curves.rig_curves import SLIDER_GROUP, Curve, property_path
+from ..rig import head_turns
+from ..rig.armature import HEAD_BONE
+from ..rig.rig_keys import key_whole_rig
 from . import performance
 
 

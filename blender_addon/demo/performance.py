@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from portrait_shared.expression_library import VISEMES
+from ..rig.expression_library import VISEMES
 
 FPS = 24
 FIRST, LAST = 1, 144

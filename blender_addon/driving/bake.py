@@ -9,13 +9,13 @@ from typing import Any, Final
 import bpy
 import numpy as np
 
-from .. import key_notes
-from ..animation import SLIDER_GROUP, Curve, bone_path, property_path, replace_range
-from ..capture.reduce import SLIDER_RANGE, reduce
-from ..capture.scene_checks import check_animation
-from ..problems import SceneError
-from ..rig import HEAD_BONE, face_width, rest_points
-from ..sampling import sample_rows, view_layer
+from ..blender.problems import SceneError
+from ..curves.reduce import SLIDER_RANGE, reduce
+from ..curves.rig_curves import SLIDER_GROUP, Curve, bone_path, property_path, replace_range
+from ..rig import key_notes
+from ..rig.armature import HEAD_BONE, face_width, rest_points
+from ..rig.key_checks import check_animation
+from ..rig.sampling import sample_rows, view_layer
 from . import mechanism, sliders
 
 _WEIGHT_TOLERANCE: Final = 0.5  # of a point's tolerance: 1 of a slider moves points by less than half the face's width

@@ -11,9 +11,9 @@ import numpy as np
 from mathutils import Matrix
 from portrait_shared.landmarks import INDEX_OF, NAMES
 
-from ..problems import SceneError
-from ..rig import BONE_AXES, HEAD_BONE
-from ..sampling import check_rig, view_layer
+from ..blender.problems import SceneError
+from ..rig.armature import BONE_AXES, HEAD_BONE
+from ..rig.sampling import check_rig, view_layer
 from . import mechanism, sources
 from .mechanism import in_bone, out_bone
 from .placing import SIDES, Placing, place, tells_head

@@ -19,9 +19,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from ..animation import bone_path, drivers_of
-from ..modes import editing
-from ..rig import HEAD_BONE
+from ..blender.modes import editing
+from ..curves.rig_curves import bone_path, drivers_of
+from ..rig.armature import HEAD_BONE
 
 COLLECTION: Final = "Portrait Drivers"
 DRIVEN: Final = "driven"

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.landmarks import INDEX_OF, LANDMARK_COUNT, MESH_VERTICES, MIRROR, NAMES
+
+from ..rig.blendshapes import ARKIT_NAMES
 
 HEAD: Final = "head"
 TARGETS: Final = (HEAD, *NAMES)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 
 import bpy
 
-from ..animation import drivers_of, property_path
-from ..problems import SceneError
+from ..blender.problems import SceneError
+from ..curves.rig_curves import drivers_of, property_path
 from . import names
 from .mechanism import DRIVEN, is_helper, slider_curves
 from .sources import depends_on

@@ -11,9 +11,9 @@ import bmesh
 import bpy
 import numpy as np
 
-from .. import compat
-from ..problems import SceneError
-from ..rig import BONE_AXES
+from ..blender import compat
+from ..blender.problems import SceneError
+from ..rig.armature import BONE_AXES
 from . import names
 from .mechanism import is_helper, item_of
 from .names import TARGETS

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from portrait_shared.blendshapes import ARKIT_NAMES
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.whole_files import read_bounded
+from portrait_shared.files.whole_files import read_bounded
 
-from ..capture.controls import Take
+from ..blender.problems import listed
+from ..capture.takes import Take
 from ..capture.timing import Placement
-from ..problems import listed
+from ..rig.blendshapes import ARKIT_NAMES
 from .timecode import is_timecode, seconds_of_timecodes
 
 # The angles are right-handed turns in ARKit's face: pitch about x, to the person's own left, yaw about y, up, roll about

@@ -10,12 +10,12 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import NAMES, STABLE
 from portrait_shared.track import LandmarkTrack
 
-from .. import head_turns
-from ..animation import Curve, bone_of, bone_path
-from ..curve_arrays import plain_keys
-from ..plane_space import PlaneSpace
-from ..rig import BONE_AXES, HEAD_BONE, check_bones
-from ..rig_keys import key_whole_rig
+from ..curves.curve_arrays import plain_keys
+from ..curves.rig_curves import Curve, bone_of, bone_path
+from ..plane.plane_space import PlaneSpace
+from ..rig import head_turns
+from ..rig.armature import BONE_AXES, HEAD_BONE, check_bones
+from ..rig.rig_keys import key_whole_rig
 
 
 def import_track(rig: bpy.types.Object, space: PlaneSpace, track: LandmarkTrack) -> bpy.types.Action:

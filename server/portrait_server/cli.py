@@ -10,21 +10,21 @@ from collections.abc import Sequence
 
 from portrait_shared import __version__
 from portrait_shared.errors import PortraitError, system_refusal
-from portrait_shared.frame_numbers import joined
+from portrait_shared.frames.frame_numbers import joined
 from portrait_shared.terminal import forgiving_output
 
 # Modules are imported only for the command that runs: `portrait --help` must not load a neural network.
 _COMMANDS = {
-    "render": ("render_command", "render frames from a photo and a landmark track"),
-    "landmarks": ("landmarks_command", "find the 70 landmarks of a photo or of each frame of a video"),
-    "visemes": ("speech.visemes_command", "hear speech and write timed mouth shapes"),
-    "serve": ("serve_command", "run the server that Blender and other programs connect to"),
-    "demo": ("demo_command", "animate a real portrait in Blender without a window, and show the result"),
-    "adapt": ("adapt_command", "tune the few-shot generator to a person, from 1 to 32 photos"),
-    "evaluate": ("evaluate_command", "judge an engine on real clips: errors, identity, flicker, speed"),
-    "corpus": ("corpus_command", "make a training corpus from portraits or talking videos"),
-    "train": ("train_command", "train the few-shot generator"),
-    "doctor": ("doctor", "check this machine and say what is missing"),
+    "render": "render frames from a photo and a landmark track",
+    "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
+    "visemes": "hear speech and write timed mouth shapes",
+    "serve": "run the server that Blender and other programs connect to",
+    "demo": "animate a real portrait in Blender without a window, and show the result",
+    "adapt": "tune the few-shot generator to a person, from 1 to 32 photos",
+    "evaluate": "judge an engine on real clips: errors, identity, flicker, speed",
+    "corpus": "make a training corpus from portraits or talking videos",
+    "train": "train the few-shot generator",
+    "doctor": "check this machine and say what is missing",
 }
 
 
@@ -40,10 +40,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--version", action="version", version=f"Talking Portraits {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if word in _COMMANDS), None)
-    for name, (module, summary) in _COMMANDS.items():
+    for name, summary in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == chosen:
-            implementation = importlib.import_module(f"portrait_server.{module}")
+            implementation = importlib.import_module(f"portrait_server.commands.{name}")
             implementation.add_arguments(command)
             command.set_defaults(run=implementation.run)
     asked = parser.parse_args(arguments)

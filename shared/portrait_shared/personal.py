@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.safetensors_header import read_header
-from portrait_shared.whole_files import read_bounded, write_whole
+from portrait_shared.files.safetensors_header import read_header
+from portrait_shared.files.whole_files import read_bounded, write_whole
 
 PERSONAL_FORMAT: Final = "talking-portraits personal"
 MAX_PERSONAL_BYTES: Final = 64_000_000

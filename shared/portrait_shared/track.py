@@ -13,8 +13,8 @@ import numpy as np
 
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError, described
-from portrait_shared.npz import DamagedArchive, npz_bytes, read_npz
-from portrait_shared.whole_files import write_whole
+from portrait_shared.files.npz import DamagedArchive, npz_bytes, read_npz
+from portrait_shared.files.whole_files import write_whole
 
 MAX_SIDE_PIXELS = 16384
 _MAX_FRAME_NUMBER = 2**31

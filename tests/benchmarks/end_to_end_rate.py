@@ -12,9 +12,9 @@ import numpy as np
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
 from portrait_server.engines.registry import create_engine
-from portrait_shared.client import Client
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 AIM = 0.9

@@ -17,10 +17,10 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from portrait_shared.client import Client
-from portrait_shared.connection import Connection
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 AIM = 2.0

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from end_to_end_rate import speech
-from portrait_shared.client import Client
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.references import ReferenceImage
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.protocol.references import ReferenceImage
 from skimage.data import astronaut
 
 STEP = 100

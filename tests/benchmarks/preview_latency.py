@@ -48,8 +48,9 @@ def main() -> None:
 
 def measure(portrait: bpy.types.PropertyGroup, changes: int) -> None:
     """Prints the latencies at the portrait's preview size."""
-    from blender_addon import live_preview, server
-    from blender_addon.rig import rest_points
+    from blender_addon.connection import server
+    from blender_addon.preview import live_preview
+    from blender_addon.rig.armature import rest_points
 
     engine = create_engine("warp", "cpu")
     own = engine.prepare([Reference(astronaut(), rest_points(portrait.rig, portrait.space))])

@@ -21,7 +21,8 @@ from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import find_weights
 from portrait_server.engines.warp import WarpEngine
-from portrait_shared.blendshapes import shape_offsets
+
+from blender_addon.rig.blendshapes import shape_offsets
 
 SIDES = (512, 1024, 2048)
 GRAIN = 6.0  # standard deviation, of 255

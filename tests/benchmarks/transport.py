@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import zmq
-from portrait_shared.client import Client
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.references import ReferenceImage
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.protocol.references import ReferenceImage
 
 SIDE = 512
 _BARE_SENDER = """

@@ -108,8 +108,8 @@ def addon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     # A server that the developer runs is not the one to test.
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
     import blender_addon
-    from blender_addon import server
     from blender_addon.capture import command_job
+    from blender_addon.connection import server
 
     blender_addon.register()
     with pytest.MonkeyPatch.context() as patch:  # as in `patient_client`
@@ -155,7 +155,7 @@ def portrait(scene: Any, photo_file: Path) -> Any:
     """A portrait with a rig on known landmarks, in a .blend that is saved."""
     import bpy
 
-    from blender_addon import portrait_parts
+    from blender_addon.portraits import portrait_parts
 
     bpy.ops.wm.save_as_mainfile(filepath=str(photo_file.parents[1] / "scene.blend"))
     made = portrait_parts.add(bpy.context.scene, str(photo_file))
@@ -182,7 +182,7 @@ def needs_server(addon: Any) -> Iterator[None]:
     if importlib.util.find_spec("portrait_server") is None and "TALKING_PORTRAITS_SERVER" not in os.environ:
         pytest.skip("no server: portrait_server is not installed here and TALKING_PORTRAITS_SERVER is not set")
     yield
-    from blender_addon import job_queue
+    from blender_addon.jobs import job_queue
 
     job_queue.abandon_all()
 
@@ -213,7 +213,7 @@ class Hold:
 
 @pytest.fixture
 def hold(addon: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
-    from blender_addon import render_job
+    from blender_addon.render import render_job
 
     held, store_frames = Hold(), render_job.store_frames
 

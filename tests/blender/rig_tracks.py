@@ -12,7 +12,7 @@ from portrait_shared.track import LandmarkTrack
 
 def sample(scene: Any, rig: Any, space: Any, frames: Sequence[int]) -> LandmarkTrack:
     """The rig over the frames, which rise; between them the frame before is held, because a track has every number."""
-    from blender_addon.sampling import sample_rows
+    from blender_addon.rig.sampling import sample_rows
 
     rows = dict(sample_rows(scene, rig, space, frames))
     points, row = [], rows[frames[0]]

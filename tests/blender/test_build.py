@@ -103,7 +103,8 @@ def check_contents(path: Path) -> None:
     assert bundled == {"pyzmq", "msgpack", "portrait_shared"}, "numpy and all else are Blender's own"
     assert not [name for name in names if re.search(r"__pycache__|\.pyc$|(^|/)\.|(^|/)tests?/|\.blend\d$", name)]
     assert manifest["version"] == portrait_shared.__version__ == shared_wheel.split("-")[1]
-    in_source = {f"portrait_shared/{file.name}" for file in (ROOT / "shared" / "portrait_shared").glob("*.py")}
+    shared = ROOT / "shared"
+    in_source = {file.relative_to(shared).as_posix() for file in (shared / "portrait_shared").rglob("*.py")}
     assert in_source <= set(shared_names)
     source = {file.relative_to(ROOT / "blender_addon").as_posix() for file in (ROOT / "blender_addon").rglob("*.py")}
     assert source == {name for name in names if name.endswith(".py")}

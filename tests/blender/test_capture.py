@@ -21,19 +21,19 @@ from portrait_shared.track import LandmarkTrack
 
 bpy = pytest.importorskip("bpy")
 
-from portrait_shared.blendshapes import combine  # noqa: E402
-
-from blender_addon import animation, compat, problems, scene_time  # noqa: E402
+from blender_addon.blender import compat, problems, scene_time  # noqa: E402
 from blender_addon.capture import cleaning, jobs, keying, strips  # noqa: E402
-from blender_addon.capture.controls import Take, VideoOptions  # noqa: E402
-from blender_addon.capture.reduce import evaluate, reduce  # noqa: E402
 from blender_addon.capture.speech_shapes import Speech  # noqa: E402
+from blender_addon.capture.takes import Take, VideoOptions  # noqa: E402
 from blender_addon.capture.timing import Placement  # noqa: E402
+from blender_addon.connection.server import Launch  # noqa: E402
+from blender_addon.curves import rig_curves  # noqa: E402
+from blender_addon.curves.reduce import evaluate, reduce  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
-from blender_addon.operators.capture_settings import VideoSettings, begin_at_current_frame  # noqa: E402
-from blender_addon.panels import capture_panel, messages  # noqa: E402
-from blender_addon.rig import rest_points  # noqa: E402
-from blender_addon.server import Launch  # noqa: E402
+from blender_addon.interface.operators.capture_settings import VideoSettings, begin_at_current_frame  # noqa: E402
+from blender_addon.interface.panels import capture_panel, messages  # noqa: E402
+from blender_addon.rig.armature import rest_points  # noqa: E402
+from blender_addon.rig.blendshapes import combine  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_capture_maths import a_blink  # noqa: E402
@@ -93,8 +93,10 @@ def test_blender_evaluates_the_keys_as_we_do(portrait: Any) -> None:
     frames = np.arange(1, 80)
     values = np.sin(frames / 6.0) + (frames > 40) * np.cos(frames / 3.0)
     keys = reduce(frames, values, 0.02, np.array([50]))
-    path = animation.bone_path("jaw_09", "location")
-    animation.replace_range(portrait.rig, "test", [animation.Curve(path, 1, "jaw_09", keys)], lambda path: False, 1, 79)
+    path = rig_curves.bone_path("jaw_09", "location")
+    rig_curves.replace_range(
+        portrait.rig, "test", [rig_curves.Curve(path, 1, "jaw_09", keys)], lambda path: False, 1, 79
+    )
     made = curve(portrait, path, 1)
     asked = np.arange(1, 79, 0.25)
     np.testing.assert_allclose([made.evaluate(frame) for frame in asked], evaluate(keys, asked), atol=1e-4)
@@ -117,14 +119,14 @@ def test_captured_sliders_stay_in_their_range_between_keys_too(portrait: Any, to
     jaw = np.clip(0.5 + 0.9 * np.sin(FRAMES / 2.5), 0, 1)
     key(portrait, performed(weights={"eyeBlinkLeft": blink, "jawOpen": jaw}), tolerance)
     for name, values in (("eyeBlinkLeft", blink), ("jawOpen", jaw)):
-        made = curve(portrait, animation.property_path(name))
+        made = curve(portrait, rig_curves.property_path(name))
         low, high = dense_range(made)
         assert low >= -1e-5 and high <= 1 + 1e-5, (name, low, high)
         assert high > 0.97 and np.abs([made.evaluate(f) for f in FRAMES] - values).max() < 0.09, "as captured"
 
 
 def test_cleaned_sliders_stay_in_their_range(portrait: Any) -> None:
-    rig, path = portrait.rig, animation.property_path("eyeBlinkLeft")
+    rig, path = portrait.rig, rig_curves.property_path("eyeBlinkLeft")
     for frame, value in enumerate(a_blink(), 1):
         rig["eyeBlinkLeft"] = float(value)
         rig.keyframe_insert(path, frame=frame)
@@ -211,7 +213,7 @@ def test_a_linked_rig_is_refused(portrait: Any, tmp_path: Path) -> None:
         target.objects = source.objects
     linked = next(item for item in target.objects if item.name == name)
     with pytest.raises(PortraitError, match="linked from") as caught:
-        keying.scene_checks.check_animation(linked)
+        keying.key_checks.check_animation(linked)
     assert "override" in caught.value.remedy
 
 

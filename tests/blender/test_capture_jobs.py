@@ -17,11 +17,13 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, job_queue, problems, server  # noqa: E402
+from blender_addon.blender import compat, problems  # noqa: E402
+from blender_addon.blender.problems import Fix  # noqa: E402
 from blender_addon.capture import jobs, strips  # noqa: E402
-from blender_addon.capture.controls import VideoOptions  # noqa: E402
-from blender_addon.job import JobState  # noqa: E402
-from blender_addon.problems import Fix  # noqa: E402
+from blender_addon.capture.takes import VideoOptions  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import JobState  # noqa: E402
 from tests.blender.conftest import ROOT  # noqa: E402
 from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 

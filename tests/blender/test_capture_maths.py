@@ -15,21 +15,21 @@ from portrait_shared.track import LandmarkTrack
 pytest.importorskip("bpy")
 
 from mathutils import Euler
-from portrait_shared.blendshapes import ARKIT_NAMES, FaceFrame, combine, shape_offsets
-from portrait_shared.expression_library import VISEMES
 
-from blender_addon.capture.controls import VideoOptions, take_of_video
 from blender_addon.capture.head_pose import (
     PIXELS_TO_HEAD,
     HeadPoses,
     head_angles,
 )
-from blender_addon.capture.reduce import evaluate, reduce
 from blender_addon.capture.solve import solve
 from blender_addon.capture.speech_shapes import Speech, take_of_speech
+from blender_addon.capture.takes import VideoOptions, take_of_video
 from blender_addon.capture.timing import Placement, to_scene
 from blender_addon.capture.transfer import closure, most_neutral, mouth_is_open, transfer
+from blender_addon.curves.reduce import evaluate, reduce
 from blender_addon.importers.live_link import read_live_link, take_of_recording
+from blender_addon.rig.blendshapes import ARKIT_NAMES, FaceFrame, combine, shape_offsets
+from blender_addon.rig.expression_library import VISEMES
 from tests.blender.conftest import face_points
 from tests.paths import real_clips
 

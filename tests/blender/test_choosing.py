@@ -14,8 +14,9 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
-from blender_addon import portrait_parts, server, viewport  # noqa: E402
-from blender_addon.operators.common import active_portrait  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.interface.operators.common import active_portrait  # noqa: E402
+from blender_addon.portraits import portrait_parts, viewport  # noqa: E402
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_undo_brings_back_the_choice(two: Any) -> None:
 
 def offered(portrait: Any) -> dict[str, str]:
     """What a menu shows: identifier and description of each engine."""
-    from blender_addon import engine_choice
+    from blender_addon.portraits import engine_choice
 
     return {item[0]: item[2] for item in engine_choice.items(portrait, bpy.context)}
 

@@ -10,22 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frame_path
+from portrait_shared.frames.frame_files import frame_path
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import (  # noqa: E402
-    command_line,
-    frame_states,
-    image_plane,
-    job_queue,
-    photo_depth,
-    portrait_ids,
-    portrait_parts,
-    portrait_strip,
-    sequencer,
-)
-from blender_addon.frame_states import FrameState  # noqa: E402
+from blender_addon import command_line  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import portrait_parts, sequencer  # noqa: E402
+from blender_addon.render import frame_states, photo_depth, portrait_ids, portrait_strip  # noqa: E402
+from blender_addon.render.frame_states import FrameState  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH, face_points  # noqa: E402
 from tests.blender.test_image_plane import render  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402

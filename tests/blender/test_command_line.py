@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from portrait_shared.client import Client
+from portrait_shared.client.client import Client
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import command_line, sequencer  # noqa: E402
+from blender_addon import command_line  # noqa: E402
+from blender_addon.portraits import sequencer  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -92,7 +93,7 @@ def test_in_a_process_of_its_own(needs_server: None, blend: Path) -> None:
     script = (
         "import os, sys, bpy, blender_addon; blender_addon.register()\n"
         "from blender_addon.command_line import main; status = main(sys.argv[1:])\n"
-        "from blender_addon import server; server.stop(); sys.stdout.flush()\n"
+        "from blender_addon.connection import server; server.stop(); sys.stdout.flush()\n"
         "os._exit(status)"  # see conftest.pytest_unconfigure
     )
     command = [sys.executable, "-c", script, "render", "--blend", str(blend), "--save"]

@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.blendshapes import combine
 from portrait_shared.landmarks import INDEX_OF, NAMES
+
+from blender_addon.rig.blendshapes import combine
 
 bpy = pytest.importorskip("bpy")
 
 from mathutils import Euler, Matrix, Vector  # noqa: E402
 
-from blender_addon import compat, modes, server  # noqa: E402
-from blender_addon import rig as rig_module  # noqa: E402
+from blender_addon.blender import compat, modes  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
 from blender_addon.driving import mechanism, names, sources  # noqa: E402
-from blender_addon.panels import driving_panel  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
-from blender_addon.sampling import sample_now  # noqa: E402
+from blender_addon.interface.panels import driving_panel  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
+from blender_addon.rig import armature as rig_module  # noqa: E402
+from blender_addon.rig.sampling import sample_now  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_panels import CheckedLayout  # noqa: E402
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frame_path, frames_in
+from portrait_shared.frames.frame_files import frame_path, frames_in
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import frame_display, frame_folder, image_plane, sequencer  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import sequencer  # noqa: E402
+from blender_addon.render import frame_display, frame_folder  # noqa: E402
 
 SETTINGS = {"engine": "warp", "matte": False, "resolution_percentage": 100}
 
@@ -58,7 +60,7 @@ def test_paths_are_relative_to_a_saved_file(shown: Any) -> None:
 
 
 def test_they_become_relative_with_the_first_save(addon: Any, scene: Any, tmp_path: Path, write: Any) -> None:
-    from blender_addon import portrait_parts
+    from blender_addon.portraits import portrait_parts
 
     made = portrait_parts.add(bpy.context.scene, str(write(tmp_path / "a.png", np.zeros((64, 96, 3), np.uint8))))
     made.output_folder = str(tmp_path / "frames")

@@ -9,8 +9,10 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import frame_states, image_plane, sequencer  # noqa: E402
-from blender_addon.frame_watch import FrameState  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import sequencer  # noqa: E402
+from blender_addon.render import frame_states  # noqa: E402
+from blender_addon.render.frame_watch import FrameState  # noqa: E402
 
 COUNT = 3
 

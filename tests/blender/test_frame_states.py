@@ -12,24 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode
-from portrait_shared.frame_files import frame_path, frames_in
+from portrait_shared.frames.frame_files import frame_path, frames_in
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import (  # noqa: E402
-    compat,
-    frame_band,
-    frame_keys,
-    frame_states,
-    image_plane,
-    job_queue,
-    portrait_ids,
-    problems,
-    server,
-)
-from blender_addon.frame_states import FrameState  # noqa: E402
-from blender_addon.problems import Fix  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.blender import compat, problems  # noqa: E402
+from blender_addon.blender.problems import Fix  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.render import frame_band, frame_keys, frame_states, portrait_ids  # noqa: E402
+from blender_addon.render.frame_states import FrameState  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
@@ -226,7 +220,7 @@ def test_frames_alike_are_drawn_once(needs_server: None, acting: Any) -> None:
 
 def frames_drawn() -> int:
     """By the server of this Blender, since it started."""
-    from portrait_shared.client import Client
+    from portrait_shared.client.client import Client
 
     with Client(server.acquire(server.launch_plan(bpy.context), lambda: False)) as client:
         return client.stats()["frames_drawn"]
@@ -244,7 +238,7 @@ def test_render_again_draws_all(needs_server: None, swaying: Any) -> None:
 def test_another_portraits_frames_are_not_taken_for_this_ones(
     needs_server: None, swaying: Any, photo: np.ndarray, tmp_path: Path, write: Any
 ) -> None:
-    from blender_addon import portrait_parts
+    from blender_addon.portraits import portrait_parts
 
     bpy.ops.portrait.render()
     other = portrait_parts.add(bpy.context.scene, str(write(tmp_path / "pictures" / "berta.png", photo[:, ::-1])))
@@ -262,7 +256,7 @@ def test_another_portraits_frames_are_not_taken_for_this_ones(
 
 
 def test_one_folder_for_two_portraits_is_refused(needs_server: None, acting: Any) -> None:
-    from blender_addon import portrait_parts
+    from blender_addon.portraits import portrait_parts
 
     other = portrait_parts.add(bpy.context.scene, bpy.path.abspath(acting.photo.filepath))
     acting = bpy.context.scene.talking_portraits.items[0]

@@ -10,21 +10,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.blendshapes import combine
 from portrait_shared.track import LandmarkTrack
+
+from blender_addon.rig.blendshapes import combine
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, key_notes  # noqa: E402
+from blender_addon.blender import compat  # noqa: E402
 from blender_addon.capture import keying, timing  # noqa: E402
-from blender_addon.capture.controls import Take  # noqa: E402
 from blender_addon.capture.speech_shapes import Speech, take_of_speech  # noqa: E402
+from blender_addon.capture.takes import Take  # noqa: E402
 from blender_addon.demo import performance  # noqa: E402
 from blender_addon.demo.keying import animate  # noqa: E402
 from blender_addon.importers.live_link import read_live_link, take_of_recording  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
-from blender_addon.rig import rest_points  # noqa: E402
-from blender_addon.sampling import sample_rows  # noqa: E402
+from blender_addon.rig import key_notes  # noqa: E402
+from blender_addon.rig.armature import rest_points  # noqa: E402
+from blender_addon.rig.sampling import sample_rows  # noqa: E402
 from tests.blender.test_capture import csv  # noqa: E402
 
 FIRST, LAST = 101, 130

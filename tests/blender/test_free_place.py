@@ -12,7 +12,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import free_place, portrait_parts, viewport  # noqa: E402
+from blender_addon.portraits import free_place, portrait_parts, viewport  # noqa: E402
 
 
 def cube(name: str, place: tuple[float, float, float], size: float = 1.0) -> Any:

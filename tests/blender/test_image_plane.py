@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frame_path, frames_in
+from portrait_shared.frames.frame_files import frame_path, frames_in
 
 bpy = pytest.importorskip("bpy")
 
 
-from blender_addon import image_plane, portrait_parts  # noqa: E402
-from blender_addon import photo as photo_module  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import photo as photo_module  # noqa: E402
+from blender_addon.portraits import portrait_parts  # noqa: E402
 
 
 def render(scene: Any, plane: Any, size: tuple[int, int], folder: Path, frame: int = 1) -> np.ndarray:

@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode
-from portrait_shared.frame_files import frame_path, frames_in
-from portrait_shared.frame_marks import read_digest
+from portrait_shared.frames.frame_files import frame_path, frames_in
+from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.landmarks import INDEX_OF
 
 bpy = pytest.importorskip("bpy")
 
 
-from blender_addon import compat, image_plane, job_queue, portrait_parts, problems, sequencer, server  # noqa: E402
-from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon.job import Job, JobState  # noqa: E402
-from blender_addon.problems import Fix  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
-from blender_addon.rig import rest_points  # noqa: E402
+from blender_addon.blender import compat, problems  # noqa: E402
+from blender_addon.blender.problems import Fix  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import Job, JobState  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import photo as photo_module  # noqa: E402
+from blender_addon.portraits import portrait_parts, sequencer  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
+from blender_addon.rig.armature import rest_points  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 

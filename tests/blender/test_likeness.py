@@ -11,17 +11,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frame_path
-from portrait_shared.frame_marks import read_digest
+from portrait_shared.frames.frame_files import frame_path
+from portrait_shared.frames.frame_marks import read_digest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import frame_states, job_queue, likeness, portrait_ids, problems, server  # noqa: E402
-from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon.frame_watch import FrameState  # noqa: E402
-from blender_addon.job import JobState  # noqa: E402
-from blender_addon.likeness_jobs import FurtherPhotosJob, TuneJob  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.blender import problems  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import JobState  # noqa: E402
+from blender_addon.jobs.likeness_jobs import FurtherPhotosJob, TuneJob  # noqa: E402
+from blender_addon.portraits import likeness  # noqa: E402
+from blender_addon.portraits import photo as photo_module  # noqa: E402
+from blender_addon.render import frame_states, portrait_ids  # noqa: E402
+from blender_addon.render.frame_watch import FrameState  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 

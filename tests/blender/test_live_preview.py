@@ -16,9 +16,14 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import image_plane, job_queue, live_preview, portrait_preview, problems, sampling, server  # noqa: E402
-from blender_addon.portrait_preview import PortraitPreview  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.blender import problems  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.preview import live_preview, portrait_preview  # noqa: E402
+from blender_addon.preview.portrait_preview import PortraitPreview  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
+from blender_addon.rig import sampling  # noqa: E402
 from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
 TEST_ENGINES = Path(__file__).resolve().parents[1] / "server" / "serve_with_test_engines.py"
@@ -197,7 +202,7 @@ def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: A
 
 
 def shown_photo(portrait: Any) -> float:
-    from blender_addon import photo
+    from blender_addon.portraits import photo
 
     return float(photo.pixels(portrait.photo)[0, 0, 0])
 
@@ -208,7 +213,7 @@ def test_a_render_and_a_preview_share_the_server(test_engines: None, acting: Any
 
     The render is held back once it is so many frames further: a picture that came after all of them would never come.
     """
-    from blender_addon import portrait_parts
+    from blender_addon.portraits import portrait_parts
 
     acting.engine = "slow"
     other = portrait_parts.add(bpy.context.scene, bpy.path.abspath(acting.photo.filepath))

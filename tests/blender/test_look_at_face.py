@@ -13,7 +13,7 @@ bpy = pytest.importorskip("bpy")
 
 from mathutils import Quaternion, Vector  # noqa: E402
 
-from blender_addon import viewport  # noqa: E402
+from blender_addon.portraits import viewport  # noqa: E402
 
 
 def places(*corners: tuple[float, float]) -> list[Any]:

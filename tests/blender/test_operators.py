@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frame_path
+from portrait_shared.frames.frame_files import frame_path
 from portrait_shared.track import LandmarkTrack
 
 bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
-from blender_addon import image_plane, preferences  # noqa: E402
+from blender_addon.connection import preferences  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_registration import OPERATORS  # noqa: E402

@@ -17,13 +17,17 @@ from portrait_shared.errors import ErrorCode, PortraitError
 bpy = pytest.importorskip("bpy")
 
 from mathutils import Vector  # noqa: E402
-from portrait_shared.blendshapes import REGIONS  # noqa: E402
 
-from blender_addon import job_queue, portrait_parts, problems, server, viewport  # noqa: E402
-from blender_addon.operators import add, capture, render  # noqa: E402
-from blender_addon.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
-from blender_addon.problems import Fix, SceneError  # noqa: E402
-from blender_addon.render_job import RenderJob, time_left  # noqa: E402
+from blender_addon.blender import problems  # noqa: E402
+from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.interface.operators import add, capture, render  # noqa: E402
+from blender_addon.interface.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import time_left  # noqa: E402
+from blender_addon.portraits import portrait_parts, viewport  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
+from blender_addon.rig.blendshapes import REGIONS  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 
 LAYOUT = bpy.types.UILayout.bl_rna
@@ -363,7 +367,7 @@ def test_colours_are_called_altered_where_they_are_seen_so(portrait: Any) -> Non
 
 
 def test_faces_are_chosen_in_words(portrait: Any) -> None:
-    from blender_addon import face_choice
+    from blender_addon.portraits import face_choice
 
     portrait.detected.clear()
     assert "face_choice" in drawn().splitlines() and "face" not in drawn().splitlines()

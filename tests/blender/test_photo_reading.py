@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frame_path
-from portrait_shared.pictures import PICTURE_SUFFIXES
+from portrait_shared.frames.frame_files import frame_path
+from portrait_shared.protocol.pictures import PICTURE_SUFFIXES
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import likeness, portrait_parts, problems, sequencer, server  # noqa: E402
-from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon.photo import _FILE_KEY as FILE_KEY  # noqa: E402
-from blender_addon.photo_reading import is_plain  # noqa: E402
-from blender_addon.problems import Fix  # noqa: E402
+from blender_addon.blender import problems  # noqa: E402
+from blender_addon.blender.problems import Fix  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.portraits import likeness, portrait_parts, sequencer  # noqa: E402
+from blender_addon.portraits import photo as photo_module  # noqa: E402
+from blender_addon.portraits.photo import _FILE_KEY as FILE_KEY  # noqa: E402
+from blender_addon.portraits.photo_reading import is_plain  # noqa: E402
 
 P3 = (0.3127, 0.329, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
 

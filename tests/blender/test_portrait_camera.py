@@ -11,7 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import image_plane  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
 
 
 def rendered(path: Path) -> np.ndarray:

@@ -13,11 +13,13 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import image_plane, portrait_parts, rig  # noqa: E402
-from blender_addon import photo as photo_module  # noqa: E402
-from blender_addon.portrait_parts import check_plane  # noqa: E402
-from blender_addon.problems import Fix, SceneError  # noqa: E402
-from blender_addon.sampling import check_rig  # noqa: E402
+from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import photo as photo_module  # noqa: E402
+from blender_addon.portraits import portrait_parts  # noqa: E402
+from blender_addon.portraits.portrait_parts import check_plane  # noqa: E402
+from blender_addon.rig import armature  # noqa: E402
+from blender_addon.rig.sampling import check_rig  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 
 
@@ -87,7 +89,7 @@ def test_a_rig_removed_by_a_script_is_built_anew(portrait: Any, face: np.ndarray
     with pytest.raises(SceneError):
         check_rig(bpy.context.scene, portrait.rig)
     assert rebuild(portrait) == ["rig"]
-    np.testing.assert_allclose(rig.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
+    np.testing.assert_allclose(armature.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
 
 
 @pytest.mark.parametrize("names", [["jaw_09"], ["head"], ["left_pupil", "head"]])
@@ -97,10 +99,10 @@ def test_deleted_bones_come_back_in_place(portrait: Any, face: np.ndarray, names
     for name in names:
         portrait.rig.data.edit_bones.remove(portrait.rig.data.edit_bones[name])
     bpy.ops.object.mode_set(mode="OBJECT")
-    assert rig.missing_bones(portrait.rig) == sorted(names, key=lambda name: name != "head")
+    assert armature.missing_bones(portrait.rig) == sorted(names, key=lambda name: name != "head")
     assert rebuild(portrait) == ["1 bone" if len(names) == 1 else f"{len(names)} bones"]
     portrait.rig.pose.bones["head"].rotation_euler[1] = 0.3
-    np.testing.assert_allclose(rig.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
+    np.testing.assert_allclose(armature.rest_points(portrait.rig, portrait.space), face, atol=1e-3)
     posed = sample(bpy.context.scene, portrait.rig, portrait.space, [1]).points[0]
     assert (np.abs(posed - face).max(axis=1) > 0.1).all(), "every point hangs on the head again"
 

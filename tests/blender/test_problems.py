@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
-from portrait_shared import frame_files
-from portrait_shared.connection import Connection, default_connection_file
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frames_in
-from portrait_shared.protocol import pack
+from portrait_shared.frames import frame_files
+from portrait_shared.frames.frame_files import frames_in
+from portrait_shared.protocol.connection import Connection, default_connection_file
+from portrait_shared.protocol.framing import pack
 
 bpy = pytest.importorskip("bpy")
 
 
-from blender_addon import job_queue, portrait_parts, problems, server  # noqa: E402
-from blender_addon.detect_job import DetectJob  # noqa: E402
-from blender_addon.job import JobState  # noqa: E402
-from blender_addon.problems import Fix  # noqa: E402
+from blender_addon.blender import problems  # noqa: E402
+from blender_addon.blender.problems import Fix  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.detect_job import DetectJob  # noqa: E402
+from blender_addon.jobs.job import JobState  # noqa: E402
+from blender_addon.portraits import portrait_parts  # noqa: E402
 
 
 def failure(action: Any) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frame_path
+from portrait_shared.frames.frame_files import frame_path
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import likeness, portrait_parts, sequencer  # noqa: E402
-from blender_addon.problems import SceneError  # noqa: E402
+from blender_addon.blender.problems import SceneError  # noqa: E402
+from blender_addon.portraits import likeness, portrait_parts, sequencer  # noqa: E402
 
 
 def active() -> Any:

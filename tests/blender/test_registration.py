@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.blendshapes import DESCRIPTIONS
+
+from blender_addon.rig.blendshapes import DESCRIPTIONS
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import job_queue, portrait_parts, server  # noqa: E402
-from blender_addon.panels import menus  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.interface.panels import menus  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.portraits import portrait_parts  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = (

@@ -11,13 +11,13 @@ from portrait_shared.track import LandmarkTrack
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import portrait_parts  # noqa: E402
-from blender_addon import rig as rig_module  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
-from blender_addon.plane_space import PlaneSpace, snap  # noqa: E402
-from blender_addon.rig_controls import HANDLES  # noqa: E402
-from blender_addon.rig_drivers import MECHANISM_PREFIXES  # noqa: E402
-from blender_addon.sampling import is_at_work, sample_rows  # noqa: E402
+from blender_addon.plane.plane_space import PlaneSpace, snap  # noqa: E402
+from blender_addon.portraits import portrait_parts  # noqa: E402
+from blender_addon.rig import armature as rig_module  # noqa: E402
+from blender_addon.rig.handles import HANDLES  # noqa: E402
+from blender_addon.rig.rig_drivers import MECHANISM_PREFIXES  # noqa: E402
+from blender_addon.rig.sampling import is_at_work, sample_rows  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 
 

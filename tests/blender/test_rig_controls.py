@@ -11,19 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.blendshapes import ARKIT_NAMES, MIRRORED_NAMES, combine
-from portrait_shared.expression_library import EXAMPLES, EXPRESSIONS, VISEMES
 from portrait_shared.landmarks import INDEX_OF, MIRROR, NAMES
+
+from blender_addon.rig.blendshapes import ARKIT_NAMES, MIRRORED_NAMES, combine
+from blender_addon.rig.expression_library import EXAMPLES, EXPRESSIONS, VISEMES
 
 bpy = pytest.importorskip("bpy")
 
 from mathutils import Matrix  # noqa: E402
 
-from blender_addon import compat, portrait_parts, rig_controls, rig_drivers  # noqa: E402
-from blender_addon import rig as rig_module  # noqa: E402
-from blender_addon.modes import editing  # noqa: E402
-from blender_addon.panels import menus, rig_panel  # noqa: E402
-from blender_addon.rig_controls import HANDLES, LIMIT, RigFrame  # noqa: E402
+from blender_addon.blender import compat  # noqa: E402
+from blender_addon.blender.modes import editing  # noqa: E402
+from blender_addon.interface.panels import menus, rig_panel  # noqa: E402
+from blender_addon.portraits import portrait_parts  # noqa: E402
+from blender_addon.rig import armature as rig_module  # noqa: E402
+from blender_addon.rig import handles, rig_drivers  # noqa: E402
+from blender_addon.rig.handles import HANDLES, LIMIT, RigFrame  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide: a driver's numbers have six decimals
@@ -160,7 +163,7 @@ def test_a_far_target_turns_the_eyes_less_and_both_eyes_alike(portrait: Any) -> 
     unit = RigFrame.of(rest(portrait), portrait.space).unit
     gaze = portrait.rig.pose.bones["gaze"]
     turned = []
-    for far in (0.0, rig_controls.GAZE_FORWARD, 2 * rig_controls.GAZE_FORWARD):
+    for far in (0.0, handles.GAZE_FORWARD, 2 * handles.GAZE_FORWARD):
         gaze.location = (0.2 * unit, 0.0, far * unit)
         turned.append((posed(portrait) - rest(portrait))[68, 0])
     assert turned[0] == pytest.approx(turned[1], abs=TOLERANCE) and turned[2] == pytest.approx(
@@ -626,8 +629,8 @@ def test_names_pair_left_with_right() -> None:
     for name, control in HANDLES.items():
         if name.endswith(".R"):
             other = HANDLES[name.removesuffix(".R") + ".L"]
-            assert {MIRRORED_NAMES[rig_controls.property_of(c)] for p in control.pulls for c in p.channels} == {
-                rig_controls.property_of(c) for p in other.pulls for c in p.channels
+            assert {MIRRORED_NAMES[handles.property_of(c)] for p in control.pulls for c in p.channels} == {
+                handles.property_of(c) for p in other.pulls for c in p.channels
             }
 
 

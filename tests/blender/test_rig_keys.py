@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.blendshapes import ARKIT_NAMES, REGIONS
 from portrait_shared.landmarks import NAMES
+
+from blender_addon.rig.blendshapes import ARKIT_NAMES, REGIONS
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, rig_keys  # noqa: E402
-from blender_addon.animation import SLIDER_GROUP, bone_path, property_path  # noqa: E402
-from blender_addon.operators.keys import KEYING_SETS  # noqa: E402
-from blender_addon.panels import menus  # noqa: E402
-from blender_addon.rig_controls import HANDLES  # noqa: E402
+from blender_addon.blender import compat  # noqa: E402
+from blender_addon.curves.rig_curves import SLIDER_GROUP, bone_path, property_path  # noqa: E402
+from blender_addon.interface.operators.keys import KEYING_SETS  # noqa: E402
+from blender_addon.interface.panels import menus  # noqa: E402
+from blender_addon.rig import rig_keys  # noqa: E402
+from blender_addon.rig.handles import HANDLES  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 
 

@@ -11,9 +11,9 @@ from portrait_shared.landmarks import GROUPS
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import rig as rig_module  # noqa: E402
-from blender_addon.rig_controls import FRAME_BONE, HANDLES, RigFrame  # noqa: E402
-from blender_addon.sampling import points_as_evaluated  # noqa: E402
+from blender_addon.rig import armature as rig_module  # noqa: E402
+from blender_addon.rig.handles import FRAME_BONE, HANDLES, RigFrame  # noqa: E402
+from blender_addon.rig.sampling import points_as_evaluated  # noqa: E402
 from tests.blender.test_rig_controls import inside  # noqa: E402
 
 TURNS = [

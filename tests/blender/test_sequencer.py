@@ -11,7 +11,9 @@ from portrait_shared.errors import PortraitError
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import compat, frame_states, portrait_strip, sequencer  # noqa: E402
+from blender_addon.blender import compat  # noqa: E402
+from blender_addon.portraits import sequencer  # noqa: E402
+from blender_addon.render import frame_states, portrait_strip  # noqa: E402
 
 SETTINGS = {"engine": "warp", "matte": True, "resolution_percentage": 50}
 

@@ -12,8 +12,8 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import server, server_program  # noqa: E402
-from blender_addon.problems import Fix, SceneError  # noqa: E402
+from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
+from blender_addon.connection import server, server_program  # noqa: E402
 
 NAME = "portrait.exe" if os.name == "nt" else "portrait"
 

@@ -8,28 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.frame_files import frames_in
+from portrait_shared.frames.frame_files import frames_in
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import (  # noqa: E402
-    compat,
-    frame_folder,
-    image_plane,
-    job_queue,
-    live_preview,
-    portrait_copies,
-    portrait_parts,
-    problems,
-    sampling,
-    sequencer,
-    server,
-)
-from blender_addon.job import Job, JobState  # noqa: E402
-from blender_addon.operators.common import active_portrait  # noqa: E402
-from blender_addon.problems import Fix, SceneError  # noqa: E402
-from blender_addon.properties import portraits_of  # noqa: E402
-from blender_addon.render_job import RenderJob  # noqa: E402
+from blender_addon.blender import compat, problems  # noqa: E402
+from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.interface.operators.common import active_portrait  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import Job, JobState  # noqa: E402
+from blender_addon.plane import image_plane  # noqa: E402
+from blender_addon.portraits import portrait_copies, portrait_parts, sequencer  # noqa: E402
+from blender_addon.portraits.properties import portraits_of  # noqa: E402
+from blender_addon.preview import live_preview  # noqa: E402
+from blender_addon.render import frame_folder  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
+from blender_addon.rig import sampling  # noqa: E402
 from tests.waiting import PATIENCE_SECONDS, wait_until  # noqa: E402
 
 

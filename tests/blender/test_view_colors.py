@@ -14,7 +14,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon import view_colors  # noqa: E402
+from blender_addon.plane import view_colors  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,7 +45,7 @@ colorspaces:
 """
 _SCRIPT = """
 import json, os, sys, bpy
-from blender_addon import view_colors
+from blender_addon.plane import view_colors
 scene, found = bpy.context.scene, {}
 found["first"] = (scene.view_settings.view_transform, view_colors.altered_colors(scene))
 found["can"] = view_colors.use_own_colors(scene)

@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from portrait_shared.frame_files import frame_path
+from portrait_shared.files.private_folders import sweep_folders
+from portrait_shared.frames.frame_files import frame_path
 from portrait_shared.landmarks import LANDMARK_COUNT
-from portrait_shared.private_folders import sweep_folders
 from portrait_shared.track import LandmarkTrack
 
 from tests.waiting import PATIENCE_SECONDS, wait_until

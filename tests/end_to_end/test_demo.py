@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import skimage.data
 from portrait_server.cli import main
-from portrait_server.images import read_image
-from portrait_shared.frame_marks import read_digest
+from portrait_server.media.images import read_image
+from portrait_shared.frames.frame_marks import read_digest
 
 SIDE = 256  # pixels of the photo: what ships, halved, for speed
 

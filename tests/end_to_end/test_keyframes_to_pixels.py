@@ -17,18 +17,18 @@ import pytest
 import skimage.data
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_server.images import read_image
-from portrait_shared.frame_marks import read_digest
+from portrait_server.media.images import read_image
+from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.track import LandmarkTrack
 
 _SCENE = """
 import sys
 from pathlib import Path
 import bpy, blender_addon
-from blender_addon.properties import portraits_of
-from blender_addon.rig import HEAD_BONE, rest_points
-from blender_addon.sampling import sample_rows
-from portrait_shared.blendshapes import combine
+from blender_addon.portraits.properties import portraits_of
+from blender_addon.rig.armature import HEAD_BONE, rest_points
+from blender_addon.rig.sampling import sample_rows
+from blender_addon.rig.blendshapes import combine
 from portrait_shared.landmarks import NAMES
 from portrait_shared.track import LandmarkTrack
 import numpy as np
@@ -65,8 +65,8 @@ import sys
 from pathlib import Path
 import bpy, blender_addon
 from blender_addon import command_line
-from blender_addon.properties import portraits_of
-from blender_addon.rig import HEAD_BONE
+from blender_addon.portraits.properties import portraits_of
+from blender_addon.rig.armature import HEAD_BONE
 
 blend, folder = sys.argv[1:]
 blender_addon.register()

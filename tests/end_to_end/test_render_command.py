@@ -18,10 +18,10 @@ import skimage.data
 from PIL import Image
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_server.images import read_image
-from portrait_shared.client import Client
-from portrait_shared.frame_marks import read_digest
-from portrait_shared.launcher import ServerProcess, find_server
+from portrait_server.media.images import read_image
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess, find_server
+from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.track import LandmarkTrack
 
 from tests.waiting import PATIENCE_SECONDS

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
-from portrait_server.binding import choose_endpoint
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.protocol import pack, unpack
+from portrait_server.service.sockets.binding import choose_endpoint
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.protocol.framing import pack, unpack
 from portrait_shared.terminal import Lenient, forgiving_output
 from portrait_shared.track import LandmarkTrack
 

@@ -15,13 +15,13 @@ import pytest
 import zmq
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
-from portrait_shared.client import Client
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.message import TYPES, Message, decode
-from portrait_shared.messages import Cancel, Credit, Echo, Hello, OfferPersonal, OfferReference, Render
-from portrait_shared.protocol import PROTOCOL_VERSION
-from portrait_shared.references import ReferenceImage
+from portrait_shared.protocol.framing import PROTOCOL_VERSION
+from portrait_shared.protocol.message import TYPES, Message, decode
+from portrait_shared.protocol.messages import Cancel, Credit, Echo, Hello, OfferPersonal, OfferReference, Render
+from portrait_shared.protocol.references import ReferenceImage
 
 from tests.fuzz.mutations import ROUNDS, SEED, damaged
 

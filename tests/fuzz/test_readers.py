@@ -17,21 +17,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from portrait_server.authentication import KeyRing, write_new_keys
 from portrait_server.corpora.pool import _read as read_sample
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.shards import Face, Shard, write_shard
-from portrait_server.images import is_picture, read_image
+from portrait_server.media.images import is_picture, read_image
+from portrait_server.media.png import encode_png
+from portrait_server.media.video import VideoReader
 from portrait_server.networks import personal, weights_file
 from portrait_server.networks.configurations import build
-from portrait_server.output.png import encode_png
+from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
 from portrait_server.speech.audio import read_speech
 from portrait_server.training import checkpoints, configuration_file
-from portrait_server.video import VideoReader
-from portrait_shared.connection import Connection
 from portrait_shared.errors import PortraitError
-from portrait_shared.frame_marks import FrameMark, glance, read_mark
+from portrait_shared.frames.frame_marks import FrameMark, glance, read_mark
 from portrait_shared.personal import PersonalFile
+from portrait_shared.protocol.connection import Connection
 from portrait_shared.track import LandmarkTrack
 
 from tests.fuzz.mutations import ROUNDS, checked_png, damaged

@@ -116,7 +116,7 @@ def test_what_is_not_there_is_told(text: str, said: str) -> None:
 def test_what_is_there_is_not_complained_about() -> None:
     text = (
         "`server/portrait_server/cli.py`: `main`, `_run` and `_COMMANDS`; `tests/house/`, `README.md`, `portrait serve`, "
-        "`--depth 16`, `find_files`... `server/portrait_server/NAME_command.py`"
+        "`--depth 16`, `find_files`... `server/portrait_server/commands/NAME.py`"
     ).replace("`find_files`... ", "")
     assert problems(text) == []
 
@@ -124,6 +124,12 @@ def test_what_is_there_is_not_complained_about() -> None:
 def test_every_room_is_on_the_map_in_its_own_words() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert [row for row in room_rows() if row not in text.splitlines()] == []
+
+
+def test_the_map_has_rooms_in_their_own_words_too() -> None:
+    lines = (ROOT / "MAP.md").read_text(encoding="utf-8").splitlines()
+    rooms = [line for line in lines if re.match(r"\| `(?:blender_addon|server/\w+|shared/\w+)/\w[\w/]*/` \|", line)]
+    assert rooms and [line for line in rooms if line not in room_rows()] == []
 
 
 def room_rows() -> list[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from portrait_server import serve_command
+from portrait_server.commands import serve as serve_command
 
 from tests.house.names import ROOT, files, python_files, tree
 

@@ -20,9 +20,9 @@ from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.engines.registry import create_engine
-from portrait_server.images import read_image
-from portrait_shared.blendshapes import combine, shape_offsets
+from portrait_server.media.images import read_image
 
+from blender_addon.rig.blendshapes import combine, shape_offsets
 from tests.posing import turned
 
 COLUMNS = 8

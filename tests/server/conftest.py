@@ -14,11 +14,11 @@ from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine, WarpPortrait
-from portrait_shared.client import Client
-from portrait_shared.connection import Connection
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.errors import PortraitError
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
 from tests import waiting
 from tests.paths import head_model

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from portrait_server.images import read_image
-from portrait_server.video import VideoReader
+from portrait_server.media.images import read_image
+from portrait_server.media.video import VideoReader
 
 LEVELS = (40, 120, 200)
 

@@ -21,13 +21,13 @@ from nacl.bindings import (
     crypto_box_open_easy,
     crypto_box_open_easy_afternm,
 )
-from portrait_server.authentication import KeyRing
-from portrait_server.ciphering import DIRECT_BYTES, Ciphering
-from portrait_server.curve import Curve, UnknownKey
-from portrait_server.incoming_message import Allowance
-from portrait_server.outbox import Outbox, Unsealed
-from portrait_server.peer import Peer
-from portrait_server.zmtp import ProtocolFailure
+from portrait_server.service.sockets.authentication import KeyRing
+from portrait_server.service.sockets.ciphering import DIRECT_BYTES, Ciphering
+from portrait_server.service.sockets.curve import Curve, UnknownKey
+from portrait_server.service.sockets.incoming_message import Allowance
+from portrait_server.service.sockets.outbox import Outbox, Unsealed
+from portrait_server.service.sockets.peer import Peer
+from portrait_server.service.sockets.zmtp import ProtocolFailure
 from zmq.utils import z85
 
 from tests.server.raw_peer import COMMAND, GREETING, frame

@@ -14,7 +14,7 @@ from portrait_server.detectors.pupils import with_pupils
 from portrait_server.detectors.registry import (
     create_detector,
 )
-from portrait_server.images import read_image
+from portrait_server.media.images import read_image
 from portrait_shared.landmarks import GROUPS
 
 from tests.paths import portraits, real_clips

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from portrait_server import system_libraries
 from portrait_server.cli import main
+from portrait_server.commands import system_libraries
 
 
 def test_a_sound_machine_passes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
-from portrait_server.authentication import KeyRing
-from portrait_server.binding import Endpoint
-from portrait_server.ciphering import Ciphering
-from portrait_server.door import Door, Gone
-from portrait_server.incoming_message import Allowance
-from portrait_server.peer import TURN_MESSAGES, TURN_STEPS, Peer
-from portrait_server.zmtp import ProtocolFailure
-from portrait_shared.client import Client
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.messages import Echo, Echoed, Error, Hello, RenderedFrame, decode
-from portrait_shared.protocol import MAX_PARTS, pack
-from portrait_shared.references import ReferenceImage
+from portrait_server.service.sockets.authentication import KeyRing
+from portrait_server.service.sockets.binding import Endpoint
+from portrait_server.service.sockets.ciphering import Ciphering
+from portrait_server.service.sockets.door import Door, Gone
+from portrait_server.service.sockets.incoming_message import Allowance
+from portrait_server.service.sockets.peer import TURN_MESSAGES, TURN_STEPS, Peer
+from portrait_server.service.sockets.zmtp import ProtocolFailure
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.protocol.framing import MAX_PARTS, pack
+from portrait_shared.protocol.messages import Echo, Echoed, Error, Hello, RenderedFrame, decode
+from portrait_shared.protocol.references import ReferenceImage
 from skimage.data import astronaut
 
 from tests.server.conftest import COMMAND
@@ -229,7 +229,7 @@ def test_who_reads_least_goes_where_all_wait_for_too_much(tmp_path: Path) -> Non
 def test_parts_that_wait_for_the_rest_of_their_message_make_room_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portrait_server.door.MAX_BODY_BYTES", 0)
+    monkeypatch.setattr("portrait_server.service.sockets.door.MAX_BODY_BYTES", 0)
     door = Door(Endpoint(f"ipc://{tmp_path}/t"), None, arriving_bytes=300_000)
     keeps, waits = greeted(door.address), greeted(door.address)
     keeps.sendall(ECHO + frame(bytes(200_000), MORE))

@@ -17,10 +17,10 @@ from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.corpora.rendered.shots import Studio, draw, take
 from portrait_server.corpora.rendered.surroundings import CANVAS, random_light
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
+from portrait_server.drawing.frame import draw_frame, move
+from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.engines.warp_frame import draw_frame, move
-from portrait_server.engines.warp_scene import Scene
 from portrait_server.geometry.face_mesh import mirrored_vertices, neutral_mesh
 from portrait_server.geometry.pose import rotation_of
 from portrait_shared.landmarks import GROUPS

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_server.cli import main
+from portrait_server.media.video import VideoReader
 from portrait_server.speech.audio import RATE, read_speech
-from portrait_server.video import VideoReader
 
 from tests.server.video_files import write_film
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from portrait_server.drawing.fill import push_pull
 from portrait_server.geometry.face_mesh import (
     BROWS,
     EYES,
@@ -15,7 +16,6 @@ from portrait_server.geometry.face_mesh import (
     opening_triangles,
     skin_triangles,
 )
-from portrait_server.geometry.fill import push_pull
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.pose import fit_pose, rotation_of
 from portrait_server.geometry.raster import Window, backward_offsets

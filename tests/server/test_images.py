@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from portrait_server.images import is_picture, opaque, read_image
+from portrait_server.media.images import is_picture, opaque, read_image
 from portrait_shared.errors import ErrorCode, PortraitError
 
 WIDTH, HEIGHT = 40, 24

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
-from portrait_server.landmarks_command import add_arguments, run
-from portrait_server.shots import ShotCuts
+from portrait_server.commands.landmarks import add_arguments, run
+from portrait_server.detectors.shots import ShotCuts
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 from portrait_server.engines.base import Engine, Reference
-from portrait_server.lanes import Lanes
-from portrait_server.large_frames import LARGE_PIXELS
-from portrait_server.open_render import OpenRender
-from portrait_server.portraits import Portrait
-from portrait_server.result_queue import Result, ResultQueue
-from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import Session
-from portrait_server.tasks import FrameBatch
-from portrait_shared.messages import Render
+from portrait_server.service.lanes import Lanes
+from portrait_server.service.large_frames import LARGE_PIXELS
+from portrait_server.service.open_render import OpenRender
+from portrait_server.service.portraits import Portrait
+from portrait_server.service.result_queue import Result, ResultQueue
+from portrait_server.service.scheduler import Scheduler
+from portrait_server.service.sessions import Session
+from portrait_server.service.tasks import FrameBatch
+from portrait_shared.protocol.messages import Render
 
 LARGE_SIDE = int(LARGE_PIXELS**0.5) + 1
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from portrait_server.matte import person_matte
+from portrait_server.detectors.matte import person_matte
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image, ImageCms
-from portrait_server.images import decode_image, is_animated_picture, is_picture, read_image
-from portrait_server.picture_profiles import (
+from portrait_server.media.images import decode_image, is_animated_picture, is_picture, read_image
+from portrait_server.media.picture_profiles import (
     ADOBE_RGB,
     D65,
     REC709,
@@ -25,7 +25,7 @@ from portrait_server.picture_profiles import (
     srgb_curve,
 )
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.pictures import PICTURE_SUFFIXES
+from portrait_shared.protocol.pictures import PICTURE_SUFFIXES
 
 WIDTH, HEIGHT = 40, 24
 P3: Primaries = (D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060))

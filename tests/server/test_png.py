@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from portrait_server.output.png import encode_png
+from portrait_server.media.png import encode_png
 
 
 @pytest.mark.parametrize("channels", [3, 4])

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from portrait_server.budgets import Budgets, Ledger
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.open_render import OpenRender
-from portrait_server.portraits import Portrait, Store, array_bytes
-from portrait_server.scheduler import Scheduler
-from portrait_server.sessions import Session
-from portrait_server.tasks import FrameBatch, RequestTask
+from portrait_server.service.budgets import Budgets, Ledger
+from portrait_server.service.open_render import OpenRender
+from portrait_server.service.portraits import Portrait, Store, array_bytes
+from portrait_server.service.scheduler import Scheduler
+from portrait_server.service.sessions import Session
+from portrait_server.service.tasks import FrameBatch, RequestTask
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Echoed, Render, RenderedFrame
+from portrait_shared.protocol.messages import Echoed, Render, RenderedFrame
 
 PORTRAIT = Portrait("a" * 64, WarpEngine(), None, (64, 64), np.dtype(np.uint8))
 

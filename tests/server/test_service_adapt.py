@@ -14,20 +14,20 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from portrait_server import render_command as render
+from portrait_server.commands import render
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import build
 from portrait_server.networks.personal import Personal, to_file
-from portrait_shared.client import Client
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.client.tuning import Tuning
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_marks import read_digest
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.messages import Error, OfferPersonal
+from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.personal import PersonalFile
-from portrait_shared.references import ReferenceImage
+from portrait_shared.protocol.messages import Error, OfferPersonal
+from portrait_shared.protocol.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
-from portrait_shared.tuning import Tuning
 from skimage.data import astronaut
 
 from tests.posing import speaking, turned

@@ -16,16 +16,17 @@ import msgpack
 import numpy as np
 import pytest
 import zmq
-from portrait_server.authentication import KeyRing, write_new_keys
-from portrait_server.binding import choose_endpoint
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_shared.client import Client
-from portrait_shared.connection import Connection
+from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
+from portrait_server.service.sockets.binding import choose_endpoint
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.launcher import ServerProcess, find_server
-from portrait_shared.messages import (
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.framing import MAX_HEADER_BYTES, PROTOCOL_VERSION, pack, unpack
+from portrait_shared.protocol.messages import (
     Cancel,
     Credit,
     Detect,
@@ -41,8 +42,7 @@ from portrait_shared.messages import (
     Tune,
     decode,
 )
-from portrait_shared.protocol import MAX_HEADER_BYTES, PROTOCOL_VERSION, pack, unpack
-from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 from tests.waiting import PATIENCE_SECONDS, wait_until

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_server import serve_command
+from portrait_server.commands import serve as serve_command
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_shared.client import Client
-from portrait_shared.connection import Connection
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.launcher import ServerProcess, find_server
-from portrait_shared.messages import Echo
-from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.messages import Echo
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 from tests.waiting import PATIENCE_SECONDS
@@ -72,7 +72,7 @@ def test_requests_survive_a_killed_server_too(server: ServerProcess, paint: Pain
 def test_a_server_that_always_dies_is_given_up(
     server: ServerProcess, paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portrait_shared.link.STABLE_SECONDS", PATIENCE_SECONDS)  # none of them lives that long
+    monkeypatch.setattr("portrait_shared.client.link.STABLE_SECONDS", PATIENCE_SECONDS)  # none of them lives that long
     with Client(server, restarts=2) as client:
         portrait, points = paint(client, "slow")
         starts = set()
@@ -137,9 +137,9 @@ def test_the_jobs_of_a_dead_client_are_freed(
     shared_server.connection.save(tmp_path / "connection.json")
     program = textwrap.dedent("""
         import sys, time, numpy as np
-        from portrait_shared.client import Client
-        from portrait_shared.references import ReferenceImage
-        from portrait_shared.connection import Connection
+        from portrait_shared.client.client import Client
+        from portrait_shared.protocol.references import ReferenceImage
+        from portrait_shared.protocol.connection import Connection
         client = Client(Connection.load(sys.argv[1]), name="doomed")
         points = np.full((500, 70, 3), 30, np.float32)
         portrait = client.prepare([ReferenceImage(np.zeros((64, 64, 3), np.uint8), points[0])], engine="slow")

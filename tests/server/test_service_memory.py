@@ -12,21 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_server.binding import Endpoint
-from portrait_server.budgets import Budgets, Ledger
-from portrait_server.door import Door
 from portrait_server.engines.registry import ENGINES
-from portrait_server.result_queue import ResultQueue
-from portrait_server.service import Service
-from portrait_server.sessions import Session
-from portrait_server.tasks import RequestTask
-from portrait_server.tunings import Tunings
-from portrait_shared.client import Client
-from portrait_shared.connection import Connection
+from portrait_server.service.budgets import Budgets, Ledger
+from portrait_server.service.result_queue import ResultQueue
+from portrait_server.service.service import Service
+from portrait_server.service.sessions import Session
+from portrait_server.service.sockets.binding import Endpoint
+from portrait_server.service.sockets.door import Door
+from portrait_server.service.tasks import RequestTask
+from portrait_server.service.tunings import Tunings
+from portrait_shared.client.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import Error, Hello, Message, OfferReference, Render
-from portrait_shared.protocol import PROTOCOL_VERSION
-from portrait_shared.references import ReferenceImage
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.framing import PROTOCOL_VERSION
+from portrait_shared.protocol.messages import Error, Hello, Message, OfferReference, Render
+from portrait_shared.protocol.references import ReferenceImage
 from skimage.data import astronaut
 
 from tests.server.conftest import grey_picture, painted_points

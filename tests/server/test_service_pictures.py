@@ -9,11 +9,11 @@ import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
-from portrait_server.images import read_image
-from portrait_shared.client import Client
+from portrait_server.media.images import read_image
+from portrait_shared.client.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.pictures import MAX_FILE_BYTES
-from portrait_shared.references import ReferenceImage
+from portrait_shared.protocol.pictures import MAX_FILE_BYTES
+from portrait_shared.protocol.references import ReferenceImage
 
 
 def turned_photo(path: Path) -> Path:

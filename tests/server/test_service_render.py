@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from portrait_server.requests import MAX_PENDING
-from portrait_shared.client import Client
+from portrait_server.service.requests import MAX_PENDING
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_marks import read_digest
-from portrait_shared.launcher import ServerProcess
-from portrait_shared.messages import Error, Render
-from portrait_shared.references import PortraitHandle, ReferenceImage
+from portrait_shared.frames.frame_marks import read_digest
+from portrait_shared.protocol.messages import Error, Render
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from skimage.data import astronaut
 
 Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]

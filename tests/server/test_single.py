@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from portrait_server.single import ServerLock
+from portrait_server.service.single import ServerLock
 from portrait_shared.errors import ErrorCode, PortraitError
 
 

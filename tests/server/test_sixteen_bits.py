@@ -15,12 +15,12 @@ from PIL import Image
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine, WarpPortrait
-from portrait_server.images import decode_image, eight_bit, read_image
-from portrait_server.output.png import encode_png
-from portrait_server.picture_profiles import ADOBE_GAMMA, ADOBE_RGB, REC709, matrix_profile
-from portrait_shared.client import Client
-from portrait_shared.frame_marks import mark_of
-from portrait_shared.references import ReferenceImage
+from portrait_server.media.images import decode_image, eight_bit, read_image
+from portrait_server.media.picture_profiles import ADOBE_GAMMA, ADOBE_RGB, REC709, matrix_profile
+from portrait_server.media.png import encode_png
+from portrait_shared.client.client import Client
+from portrait_shared.frames.frame_marks import mark_of
+from portrait_shared.protocol.references import ReferenceImage
 
 from tests.posing import looking, speaking, turned
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 from portrait_server.detectors.registry import create_detector
-from portrait_server.smoothing import smooth
+from portrait_server.detectors.smoothing import smooth
 from portrait_shared.landmarks import GROUPS
 from scipy.spatial.transform import Rotation
 

@@ -12,9 +12,9 @@ import pytest
 import skimage.data
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
+from portrait_server.detectors.tracking import track_of_video
 from portrait_server.detectors.turns import UprightCheck, points_turned_back, quarter_turns, turned_back
-from portrait_server.images import read_image
-from portrait_server.landmarks_command import track_of_video
+from portrait_server.media.images import read_image
 from portrait_shared.landmarks import GROUPS
 
 from tests.paths import portraits

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from portrait_server import adapt_command
 from portrait_server.cli import main
-from portrait_server.images import is_picture
+from portrait_server.commands import adapt as adapt_command
+from portrait_server.media.images import is_picture
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import frame_path, frames_in, own_frames
-from portrait_shared.frame_marks import glance
-from portrait_shared.whole_files import write_whole
+from portrait_shared.files.whole_files import write_whole
+from portrait_shared.frames.frame_files import frame_path, frames_in, own_frames
+from portrait_shared.frames.frame_marks import glance
 
 needs_pipes = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes among its files")
 TOO_LONG = "n" * 300

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_server.video import VideoReader
+from portrait_server.media.video import VideoReader
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.server.video_files import turn_display, write_video

@@ -11,8 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from portrait_server.media.video import VideoReader
 from portrait_server.speech.audio import read_speech
-from portrait_server.video import VideoReader
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.server.video_files import set_display, write_film, write_video

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_shared.bounds import check_points
-from portrait_shared.channel import Channel
-from portrait_shared.connection import Connection, default_connection_file
+from portrait_shared.client.channel import Channel
 from portrait_shared.digest import frame_digest, image_digest, portrait_digest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.references import ReferenceImage
+from portrait_shared.protocol.connection import Connection, default_connection_file
+from portrait_shared.protocol.references import ReferenceImage
 
 KEY = "k" * 40
 

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from portrait_shared.channel import Channel, ServerLost
-from portrait_shared.connection import Connection
+from portrait_shared.client.channel import Channel, ServerLost
+from portrait_shared.client.launcher import find_server
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.launcher import find_server
-from portrait_shared.private_folders import PrivateFolder
-from portrait_shared.protocol import PROTOCOL_VERSION
+from portrait_shared.files.private_folders import PrivateFolder
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.framing import PROTOCOL_VERSION
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets")
 NOBODY = 65534

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from portrait_server.output.png import encode_png
+from portrait_server.media.png import encode_png
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frame_files import (
+from portrait_shared.files.whole_files import partial_file, write_error
+from portrait_shared.frames.frame_files import (
     copy_equal_frames,
     frame_path,
     frames_in,
@@ -28,7 +29,7 @@ from portrait_shared.frame_files import (
     whole_prefix,
     write_frame,
 )
-from portrait_shared.frame_marks import (
+from portrait_shared.frames.frame_marks import (
     SEAL_KEYWORD,
     FrameMark,
     marked_png,
@@ -38,7 +39,6 @@ from portrait_shared.frame_marks import (
     read_mark,
     text_chunk,
 )
-from portrait_shared.whole_files import partial_file, write_error
 
 PIXELS = np.random.default_rng(1).integers(0, 255, (24, 32, 3), np.uint8)
 

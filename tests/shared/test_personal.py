@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_shared.client import Client
-from portrait_shared.connection import Connection
+from portrait_shared.client.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import MAX_PERSONAL_BYTES, PERSONAL_FORMAT, PersonalFile
-from portrait_shared.references import ReferenceImage
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.references import ReferenceImage
 
 
 def content(header: object, tensors: bytes = b"") -> bytes:

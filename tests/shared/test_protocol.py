@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import (
+from portrait_shared.personal import MAX_PERSONAL_BYTES
+from portrait_shared.protocol.framing import MAX_HEADER_BYTES, MAX_PARTS, PROTOCOL_VERSION, pack, unpack
+from portrait_shared.protocol.messages import (
     TYPES,
     AskStats,
     Cancel,
@@ -44,8 +46,6 @@ from portrait_shared.messages import (
     Welcome,
     decode,
 )
-from portrait_shared.personal import MAX_PERSONAL_BYTES
-from portrait_shared.protocol import MAX_HEADER_BYTES, MAX_PARTS, PROTOCOL_VERSION, pack, unpack
 
 A = "a" * 64
 CHANCE = np.random.default_rng(0)

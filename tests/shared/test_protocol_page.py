@@ -17,24 +17,16 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-from portrait_server import budgets, door, incoming_message, open_render, portraits, requests, sessions, tunings
-from portrait_shared import (
-    bounds,
-    channel,
-    client_messages,
-    errors,
-    link,
-    personal,
-    pictures,
-    protocol,
-    references,
-    server_messages,
-    track,
-)
-from portrait_shared.connection import Connection
+from portrait_server.service import budgets, open_render, portraits, requests, sessions, tunings
+from portrait_server.service.sockets import door, incoming_message
+from portrait_shared import bounds, errors, personal, track
+from portrait_shared.client import channel, link
 from portrait_shared.errors import ErrorCode
-from portrait_shared.fields import Array, Blob, Check
-from portrait_shared.message import TYPES, Message, decode
+from portrait_shared.protocol import client_messages, pictures, references, server_messages
+from portrait_shared.protocol import framing as protocol
+from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.fields import Array, Blob, Check
+from portrait_shared.protocol.message import TYPES, Message, decode
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 LIMITS = (

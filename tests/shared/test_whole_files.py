@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from portrait_shared.errors import MESSAGE_CHARACTERS, ErrorCode, PortraitError, described, shortened
-from portrait_shared.private_folders import PREFIX, PrivateFolder, sweep_folders
-from portrait_shared.whole_files import parse_json, partial_file, read_bounded, sweep_partials, write_whole
+from portrait_shared.files.private_folders import PREFIX, PrivateFolder, sweep_folders
+from portrait_shared.files.whole_files import parse_json, partial_file, read_bounded, sweep_partials, write_whole
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps links and pipes from most users")
 NOBODY = 65534
@@ -20,7 +20,7 @@ NOBODY = 65534
 WRITER = """
 import sys
 from pathlib import Path
-from portrait_shared.whole_files import partial_file
+from portrait_shared.files.whole_files import partial_file
 with partial_file(Path(sys.argv[1])) as partial:
     partial.write_bytes(b"half of it")
     print(partial, flush=True)
@@ -29,7 +29,7 @@ with partial_file(Path(sys.argv[1])) as partial:
 OWNER = """
 import sys
 from pathlib import Path
-from portrait_shared.private_folders import PrivateFolder
+from portrait_shared.files.private_folders import PrivateFolder
 folder = PrivateFolder(Path(sys.argv[1]))
 (folder.path / "frame").write_bytes(b"1")
 print(folder.path, flush=True)

@@ -122,7 +122,7 @@ def _show_all_of_timeline() -> Steps:
 def _live_preview() -> Steps:
     with at():
         bpy.ops.portrait.preview()
-    preview = extension("live_preview").of(portrait().uid)
+    preview = extension("preview.live_preview").of(portrait().uid)
     yield from until(lambda: bool(preview.latencies), 60, "the first live picture")
     yield from _measure_dragging(preview)
     yield from pick("jaw")
@@ -134,7 +134,7 @@ def _live_preview() -> Steps:
         yield 0.08
     yield from until(lambda: preview.shown == preview.asked, 10, "the picture of the drag's end")
     yield from settled()
-    shown = extension("image_plane").shows_preview(portrait().plane)
+    shown = extension("plane.image_plane").shows_preview(portrait().plane)
     fact("the plane follows the rig while it is dragged", shown and preview.shown == preview.asked, preview.line)
     take("live_preview", viewport_and_sidebar())
     xdo("click", 1)
@@ -155,7 +155,7 @@ def _measure_dragging(preview: Any) -> Steps:
         print(f"tour: {what}: {figures[what]}", flush=True)
         yield from press("ctrl+z", place("VIEW_3D").point(0.3, 0.3))
         yield from until(lambda: max(map(abs, rig().pose.bones["jaw"].location)) < 1e-6, 10, "Ctrl-Z takes it back")
-    watch.keep_rows(FOLDER / "asked.npz", portrait(), extension("rig"))
+    watch.keep_rows(FOLDER / "asked.npz", portrait(), extension("rig.armature"))
     yield from _grow_viewport()
     for measured in figures.values():
         latency.check(measured)
@@ -178,7 +178,7 @@ def _shrink_viewport() -> Steps:
                 area.type = "TEXT_EDITOR"
         yield 0.3
     with at() as view:
-        extension("viewport").look_from_front(
+        extension("portraits.viewport").look_from_front(
             view.area.spaces.active, view.region.width, view.region.height, portrait()
         )
     yield 0.5
@@ -193,7 +193,7 @@ def _key_by_hand() -> Steps:
     scene = window().scene
     middle = place("VIEW_3D").point(0.4, 0.5)
     yield from press("i", middle)  # the jaw's own key, where the drag left it
-    fcurves_of = extension("compat").fcurves_of
+    fcurves_of = extension("blender.compat").fcurves_of
     yield from becomes(
         "the key I keys the handle", lambda: any('"jaw"' in curve.data_path for curve in fcurves_of(rig()))
     )
@@ -234,7 +234,7 @@ def _key_by_hand() -> Steps:
 def _scrub() -> Steps:
     """With the mouse along the frame numbers of the timeline."""
     timeline = place("DOPESHEET_EDITOR")
-    preview = extension("live_preview").of(portrait().uid)
+    preview = extension("preview.live_preview").of(portrait().uid)
     watch = latency.Watch(preview)
     spots = []
     for frame in (*range(1, LAST, 2), *range(LAST, 1, -2)):
@@ -246,7 +246,7 @@ def _scrub() -> Steps:
     with at():
         bpy.ops.portrait.preview()
     yield 0.5
-    fact("the plane shows the photo again", not extension("image_plane").shows_preview(portrait().plane))
+    fact("the plane shows the photo again", not extension("plane.image_plane").shows_preview(portrait().plane))
 
 
 def _sliders() -> Steps:
@@ -268,12 +268,12 @@ def _sliders() -> Steps:
 
 
 def states() -> dict[int, str]:
-    return {frame: str(state) for frame, state in extension("frame_states").of(portrait().uid).states.items()}
+    return {frame: str(state) for frame, state in extension("render.frame_states").of(portrait().uid).states.items()}
 
 
 def render(name: str | None = None) -> Steps:
     """Render Portrait, as its button does; a picture on the way where one is asked for."""
-    queue = extension("job_queue")
+    queue = extension("jobs.job_queue")
     with at():
         bpy.ops.portrait.render("INVOKE_DEFAULT")
     job = queue.last_of(portrait().uid)
@@ -300,7 +300,7 @@ def all_done(frames: range) -> Steps:
 
 def _render_unsaved() -> Steps:
     """In a copy of the workspace: with it goes the box in which Blender reports the error, too."""
-    problems = extension("problems")
+    problems = extension("blender.problems")
     with at():
         bpy.ops.workspace.duplicate()
     yield 0.7
@@ -331,9 +331,9 @@ def _render() -> Steps:
     files = frame_files()
     fact("all frames are on the disk", sorted(files) == list(range(1, LAST + 1)), len(files))
     yield from all_done(range(1, LAST + 1))
-    extension("portrait_strip").add(window().scene, portrait())
-    strip = extension("sequencer").find_strip(window().scene, portrait().uid)
-    fact("the sequencer has the strip", extension("compat").strip_range(strip) == range(1, LAST + 1))
+    extension("render.portrait_strip").add(window().scene, portrait())
+    strip = extension("portraits.sequencer").find_strip(window().scene, portrait().uid)
+    fact("the sequencer has the strip", extension("blender.compat").strip_range(strip) == range(1, LAST + 1))
     yield from shot("rendered")
 
 
@@ -367,7 +367,7 @@ def play(name: str, boxes: list[Any]) -> Steps:
     with at():
         bpy.ops.screen.animation_cancel(restore_frame=False)
     fact("the portrait plays", playing and len(seen) > 5, f"{len(seen)} frames seen in 6 s")
-    image = extension("image_plane").texture_node(portrait().plane).image
+    image = extension("plane.image_plane").texture_node(portrait().plane).image
     fact("the plane plays the frames", image.source == "SEQUENCE")
     space.overlay.show_overlays = True
     with at():
@@ -379,9 +379,9 @@ def _move_one_key() -> Steps:
     """The lids' closing goes two frames later."""
     before = frame_files()
     for side in "LR":
-        extension("compat").select_pose_bone(rig().pose.bones[f"lid_upper.{side}"], True)
-    extension("compat").select_pose_bone(rig().pose.bones["head"], False)
-    for curve in extension("compat").fcurves_of(rig()):
+        extension("blender.compat").select_pose_bone(rig().pose.bones[f"lid_upper.{side}"], True)
+    extension("blender.compat").select_pose_bone(rig().pose.bones["head"], False)
+    for curve in extension("blender.compat").fcurves_of(rig()):
         for point in curve.keyframe_points if '"lid_upper.' in curve.data_path else ():
             if round(point.co.x) == MOVED_FROM:
                 for place_ in (point.co, point.handle_left, point.handle_right):
@@ -392,7 +392,7 @@ def _move_one_key() -> Steps:
     yield 0.3
 
     def keys() -> set[int]:
-        curves = [curve for curve in extension("compat").fcurves_of(rig()) if '"lid_upper.' in curve.data_path]
+        curves = [curve for curve in extension("blender.compat").fcurves_of(rig()) if '"lid_upper.' in curve.data_path]
         return {round(point.co.x) for curve in curves for point in curve.keyframe_points}
 
     yield from becomes(

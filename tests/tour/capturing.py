@@ -65,7 +65,7 @@ def _capture() -> Steps:
     left, top, width, _ = place("FILE_BROWSER", "TOOL_PROPS").box
     yield from shot("capture_settings", [(left, top, width, 300)])
     yield from press("Return", browser.point(0.5, 0.5))
-    jobs, queue = extension("capture.jobs"), extension("job_queue")
+    jobs, queue = extension("capture.jobs"), extension("jobs.job_queue")
     yield from until(lambda: queue.active_of(portrait().uid) is not None, 20, "the capture begins")
     job = queue.active_of(portrait().uid)
     yield from until(lambda: not job.active or 0.3 < job.progress < 0.9, 200, "the capture gets on")
@@ -89,7 +89,7 @@ def _capture() -> Steps:
 
 def _curve(path: str, index: int, frames: range) -> np.ndarray:
     """Values of an F-curve; zeros where there is none."""
-    for curve in extension("compat").fcurves_of(rig()):
+    for curve in extension("blender.compat").fcurves_of(rig()):
         if curve.data_path == path and curve.array_index == index:
             return np.array([curve.evaluate(frame) for frame in frames])
     return np.zeros(len(frames))
@@ -124,7 +124,7 @@ def _editors() -> Steps:
     with at("GRAPH_EDITOR") as found:
         found.area.spaces.active.dopesheet.show_only_selected = False
         found.area.spaces.active.show_region_ui = False
-        for curve in extension("compat").fcurves_of(rig()):
+        for curve in extension("blender.compat").fcurves_of(rig()):
             curve.hide = curve.data_path not in ('["jawOpen"]', '["eyeBlinkLeft"]')
         bpy.ops.graph.view_all()
     yield from shot("curves", [box_of(area)])
@@ -139,12 +139,12 @@ def _edit_by_hand() -> Steps:
     scene.frame_set(frame)
     yield from settled()
     brow = rig().pose.bones[name]
-    keys = len(extension("compat").fcurves_of(rig()))
+    keys = len(extension("blender.compat").fcurves_of(rig()))
     middle = place("VIEW_3D").point(0.3, 0.3)
     yield from grab(name, [(0, -step) for step in range(0, 26, 2)])
     yield from becomes("the brow's handle is dragged up", lambda: brow.location.y > 1e-3)
     yield from press("i", middle)
-    fcurves_of = extension("compat").fcurves_of
+    fcurves_of = extension("blender.compat").fcurves_of
     yield from becomes(
         "the handle is keyed beside the captured keys",
         lambda: len(fcurves_of(rig())) > keys and any(f'"{name}"' in c.data_path for c in fcurves_of(rig())),

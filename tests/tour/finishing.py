@@ -101,7 +101,7 @@ def _backdrop(scene: bpy.types.Scene) -> bpy.types.Object:
     mesh = bpy.data.meshes.new("Backdrop")
     mesh.from_pydata([(-1.6, 0.3, -1.2), (1.6, 0.3, -1.2), (1.6, 0.3, 1.2), (-1.6, 0.3, 1.2)], [], [(0, 1, 2, 3)])
     material = bpy.data.materials.new("Backdrop")
-    tree = extension("compat").ensure_node_tree(material)
+    tree = extension("blender.compat").ensure_node_tree(material)
     tree.nodes.clear()
     emission, output = tree.nodes.new("ShaderNodeEmission"), tree.nodes.new("ShaderNodeOutputMaterial")
     emission.inputs["Color"].default_value = (0.08, 0.32, 0.26, 1)
@@ -116,7 +116,7 @@ def _sequencer() -> Steps:
     """The strip plays in the sequencer, whose sidebar has the same tab."""
     yield from workspace("Video Editing", template="Video_Editing")
     scene = window().scene
-    strip = extension("sequencer").find_strip(scene, portrait().uid)
+    strip = extension("portraits.sequencer").find_strip(scene, portrait().uid)
     scene.sequence_editor.active_strip = strip
     timeline = max(
         (area for area in window().screen.areas if area.type == "SEQUENCE_EDITOR" and "PREVIEW" not in area.spaces.active.view_type),

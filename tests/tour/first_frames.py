@@ -61,7 +61,7 @@ def _install() -> Steps:
         bpy.ops.preferences.addon_expand(module=EXTENSION)
     preferences().server_command = PLAN["server"]
     yield from shot("preferences", [box_of(area)])
-    command = extension("server_program").find(preferences().server_command).command
+    command = extension("connection.server_program").find(preferences().server_command).command
     fact("the preferences find the server's program", command == (PLAN["server"],), command)
     area.type = "VIEW_3D"
     yield 0.5
@@ -89,7 +89,7 @@ def _add_without_server() -> Steps:
     with at():
         bpy.ops.portrait.add(filepath=PLAN["photo"], without_waiting=True)
     uid = portrait().uid
-    problems = extension("problems")
+    problems = extension("blender.problems")
     yield from until(lambda: problems.last(uid) is not None, 60, "the missing server is told")
     fact(
         "a server that is not there is told with a remedy", bool(problems.last(uid).remedy), problems.last(uid).message
@@ -127,7 +127,7 @@ def _add() -> Steps:
 
 def _is_framed() -> bool:
     found, plane = place("VIEW_3D"), portrait().plane
-    free = extension("viewport").free_part(found.area, found.region)
+    free = extension("portraits.viewport").free_part(found.area, found.region)
     view = found.area.spaces.active.region_3d
     corners = [
         location_3d_to_region_2d(found.region, view, plane.matrix_world @ vertex.co) for vertex in plane.data.vertices
@@ -137,8 +137,11 @@ def _is_framed() -> bool:
 
 def _look() -> Steps:
     shading = place("VIEW_3D").area.spaces.active.shading
-    fact("the viewport shows the photo", extension("viewport").shows_pictures(place("VIEW_3D").area.spaces.active))
-    altered = extension("image_plane").altered_colors(window().scene)
+    fact(
+        "the viewport shows the photo",
+        extension("portraits.viewport").shows_pictures(place("VIEW_3D").area.spaces.active),
+    )
+    altered = extension("plane.image_plane").altered_colors(window().scene)
     fact("the view transform that alters the photo is told", bool(altered), altered)
     shading.type = "MATERIAL"  # unlike Solid it goes through the view transform
     yield from sidebar.scroll(to_end=True)
@@ -150,5 +153,5 @@ def _look() -> Steps:
     yield 0.5
     shading.type = "SOLID"
     fact("the rig is in pose mode", rig().mode == "POSE")
-    fact("the photo's own colors are shown", not extension("image_plane").altered_colors(window().scene))
+    fact("the photo's own colors are shown", not extension("plane.image_plane").altered_colors(window().scene))
     yield from shot("rig", viewport_and_sidebar())

@@ -63,7 +63,7 @@ def steps() -> Steps:
     yield from becomes("the file is saved", lambda: bpy.data.filepath.endswith("first.blend"))
 
     yield from sidebar.click("portrait.render")
-    queue, uid = extension("job_queue"), portrait().uid
+    queue, uid = extension("jobs.job_queue"), portrait().uid
     yield from until(lambda: queue.active_of(uid) is not None, 20, "the render begins")
     job = queue.active_of(uid)
     yield from until(lambda: not job.active or len(_frame_files()) >= _FRAMES, 300, "the first frames")
@@ -77,7 +77,7 @@ def steps() -> Steps:
     fact("the frames move", len(pictures) > _FRAMES / 2, f"{len(pictures)} different ones")
     yield from becomes(
         "the plane shows them",
-        lambda: extension("image_plane").texture_node(portrait().plane).image.source == "SEQUENCE",
+        lambda: extension("plane.image_plane").texture_node(portrait().plane).image.source == "SEQUENCE",
     )
     yield from shot("four_clicks")
     with at():
@@ -101,7 +101,7 @@ def _choose_file(path: str) -> Steps:
 
 
 def _key_count() -> int:
-    return sum(len(curve.keyframe_points) for curve in extension("compat").fcurves_of(portrait().rig))
+    return sum(len(curve.keyframe_points) for curve in extension("blender.compat").fcurves_of(portrait().rig))
 
 
 def _frame_files() -> list[Path]:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from portrait_server.output.mp4 import write_mp4
+from portrait_server.media.mp4 import write_mp4
 from portrait_shared.track import LandmarkTrack
 from skimage.data import astronaut
 from skimage.io import imsave

@@ -98,7 +98,7 @@ def picture(name: str, names: list[str]) -> Steps:
     area.type = "VIEW_3D"
     space = area.spaces.active
     space.show_region_toolbar, space.show_region_ui = False, True
-    extension("viewport").show_pictures(space)
+    extension("portraits.viewport").show_pictures(space)
     yield 1.5
     side = Place(area, next(one for one in area.regions if one.type == "UI"))
     yield from choose_tab(side)

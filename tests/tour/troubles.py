@@ -22,7 +22,7 @@ def steps() -> Steps:
 
 def _server_dies() -> Steps:
     """The server's process is killed; the next render starts it again."""
-    server = extension("server")
+    server = extension("connection.server")
     panels = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_server", "PORTRAIT_PT_messages"]
     yield from sidebar.picture("server", panels)
     os.kill(server.health().info.pid, signal.SIGKILL)
@@ -45,7 +45,7 @@ def _bone_is_deleted() -> Steps:
         bones.remove(bones["jaw_09"])
         bpy.ops.object.mode_set(mode="POSE")
         bpy.ops.portrait.render("INVOKE_DEFAULT")
-    problems, uid = extension("problems"), portrait().uid
+    problems, uid = extension("blender.problems"), portrait().uid
     yield from until(lambda: problems.last(uid) is not None, 60, "the bone that is missing is told")
     fact("a deleted bone is named, with the remedy", "jaw_09" in problems.last(uid).message, problems.last(uid).message)
     yield from sidebar.picture("trouble_bone", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_messages"])

@@ -12,7 +12,7 @@ from portrait_server.corpora.augment import Colors, degraded, random_colors
 from portrait_server.corpora.draft import draw_draft, middle, wide_side, widened
 from portrait_server.corpora.sample import Sample
 from portrait_server.corpora.shards import Face
-from portrait_server.networks.alignment import aligned_transform, crop, transform_points
+from portrait_server.geometry.alignment import aligned_transform, crop, transform_points
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from typing import Final
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.whole_files import write_error
+from portrait_shared.files.whole_files import write_error
 from tqdm import tqdm
 
 from portrait_server.corpora.shards import SUFFIX, Face, Shard, write_shard
 from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
-from portrait_server.matte import person_matte
-from portrait_server.networks.alignment import aligned_transform
+from portrait_server.geometry.alignment import aligned_transform
 
 # An interruption loses at most the work on one shard: a minute or two.
 _FACES_PER_SHARD: Final = 256

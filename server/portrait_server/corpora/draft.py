@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from portrait_shared.landmarks import GROUPS
 
-from portrait_server.engines.warp_frame import aligned_draft, move
-from portrait_server.engines.warp_scene import build_scene
+from portrait_server.drawing.frame import aligned_draft, move
+from portrait_server.drawing.scene import build_scene
+from portrait_server.geometry.alignment import compose, inverse, transform_points
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.reference_mesh import mesh_near
-from portrait_server.networks.alignment import compose, inverse, transform_points
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
 _PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind

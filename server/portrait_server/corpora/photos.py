@@ -9,7 +9,7 @@ from portrait_server.corpora.build import Source, cut
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.selection import select_face
-from portrait_server.images import is_picture, opaque, read_image
+from portrait_server.media.images import is_picture, opaque, read_image
 
 
 class Photos(Source):

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from portrait_shared.npz import DamagedArchive, read_npz
-from portrait_shared.whole_files import partial_file, write_error
+from portrait_shared.files.npz import DamagedArchive, read_npz
+from portrait_shared.files.whole_files import partial_file, write_error
 
 from portrait_server.corpora.sample import Corpus, Sample
 

@@ -17,8 +17,8 @@ from portrait_server.corpora.expressions import random_change
 from portrait_server.corpora.reposing import Warped, warp
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
+from portrait_server.geometry.alignment import aligned_transform, compose, inverse, transform_points
 from portrait_server.geometry.head_mesh import build_head_mesh
-from portrait_server.networks.alignment import aligned_transform, compose, inverse, transform_points
 
 _TURNED_AROUND = 0.4  # share of the samples whose target is the copy
 

@@ -14,12 +14,12 @@ from portrait_server.corpora import detected
 from portrait_server.corpora.assembly import View
 from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
+from portrait_server.geometry.alignment import aligned_transform, compose, pixel_grid, transform_points
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets
-from portrait_server.networks.alignment import aligned_transform, compose, pixel_grid, transform_points
 
 _IRIS: Final = 0.2  # its radius in eye widths
 _SAME_PLACE: Final = 1.5  # pixels: how near the way there and back must end for a point to count as seen

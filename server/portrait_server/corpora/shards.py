@@ -21,8 +21,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import parse_json, partial_file, sweep_partials, write_error
 from portrait_shared.landmarks import LANDMARK_COUNT
-from portrait_shared.whole_files import parse_json, partial_file, sweep_partials, write_error
 
 SUFFIX: Final = ".shard"
 ENTRY: Final = np.dtype(

@@ -17,8 +17,8 @@ from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, open_shards
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.selection import no_face, same_person, select_face
-from portrait_server.images import is_animated_picture
-from portrait_server.video import VideoReader
+from portrait_server.media.images import is_animated_picture
+from portrait_server.media.video import VideoReader
 
 _SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"))
 _FRAMES_PER_CLIP: Final = 24

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From pictures to faces: landmarks, and which face is meant."""
+"""From pictures to faces: landmarks, which face is meant, tracks through videos, mattes."""

@@ -19,6 +19,7 @@ from portrait_shared.landmarks import MESH_VERTICES
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.crops import crop_square
 from portrait_server.detectors.native_log import without_harmless_lines
+from portrait_server.detectors.shots import ShotCuts
 from portrait_server.detectors.turns import (
     UprightCheck,
     degrees_apart,
@@ -26,7 +27,6 @@ from portrait_server.detectors.turns import (
     points_turned_back,
     quarter_turns,
 )
-from portrait_server.shots import ShotCuts
 
 MAX_FACES = 8
 _CROP_PER_FACE = 2.0  # side of the crop in face sizes

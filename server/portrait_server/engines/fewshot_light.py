@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from portrait_server.engines.warp_mouth import depth_behind_lips, openness
-from portrait_server.engines.warp_opening import LEAST_WIDTH, patch_around
+from portrait_server.drawing.mouth import depth_behind_lips, openness
+from portrait_server.drawing.opening import LEAST_WIDTH, patch_around
 from portrait_server.geometry.ramps import between, smoothstep
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew

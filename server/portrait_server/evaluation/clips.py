@@ -14,9 +14,9 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.detectors.registry import create_detector
-from portrait_server.images import is_animated_picture, is_picture, opaque, read_image
-from portrait_server.landmarks_command import track_of_video
-from portrait_server.video import VideoReader
+from portrait_server.detectors.tracking import track_of_video
+from portrait_server.media.images import is_animated_picture, is_picture, opaque, read_image
+from portrait_server.media.video import VideoReader
 
 TRACK_NAME = "track.npz"
 _VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".mts")

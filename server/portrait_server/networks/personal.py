@@ -13,8 +13,8 @@ from typing import Final
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError, described
+from portrait_shared.files.safetensors_header import read_header
 from portrait_shared.personal import PERSONAL_FORMAT, PersonalFile
-from portrait_shared.safetensors_header import read_header
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError, described
-from portrait_shared.safetensors_header import Header, read_header
-from portrait_shared.whole_files import parse_json, read_bounded, write_whole
+from portrait_shared.files.safetensors_header import Header, read_header
+from portrait_shared.files.whole_files import parse_json, read_bounded, write_whole
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised

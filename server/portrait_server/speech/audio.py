@@ -12,7 +12,7 @@ import av
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from portrait_server.containers import READ_ERRORS, decoded, open_container, picture_start, sound_stream
+from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_start, sound_stream
 
 RATE: Final = 16_000
 """Samples per second that the acoustic model was trained on."""

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.private_folders import PrivateFolder
-from portrait_shared.safetensors_header import read_header
-from portrait_shared.whole_files import parse_json, read_bounded
+from portrait_shared.files.private_folders import PrivateFolder
+from portrait_shared.files.safetensors_header import read_header
+from portrait_shared.files.whole_files import parse_json, read_bounded
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised

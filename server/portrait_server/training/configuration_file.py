@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.whole_files import read_bounded
+from portrait_shared.files.whole_files import read_bounded
 
 from portrait_server.networks import configurations
 from portrait_server.networks.weights_file import LEAST_SIDE, SIDE_STEP, WIDEST

@@ -15,8 +15,8 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.safetensors_header import read_header
-from portrait_shared.whole_files import read_bounded
+from portrait_shared.files.safetensors_header import read_header
+from portrait_shared.files.whole_files import read_bounded
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from torch import Tensor, nn

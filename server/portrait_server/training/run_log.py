@@ -10,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from portrait_shared.whole_files import write_error, write_whole
+from portrait_shared.files.whole_files import write_error, write_whole
 from torch.utils.tensorboard import SummaryWriter
 
 

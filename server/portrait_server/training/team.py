@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from portrait_server.device import resolve_device
+from portrait_server.networks.device import resolve_device
 
 
 class Team:

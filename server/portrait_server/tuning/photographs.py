@@ -12,7 +12,7 @@ from portrait_server.corpora.build import cut
 from portrait_server.corpora.shards import Face
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.selection import select_face
-from portrait_server.images import opaque
+from portrait_server.media.images import opaque
 
 
 def faces_of(photos: Iterable[tuple[str, np.ndarray]], detector: Detector) -> list[Face]:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.messages import TuningProgress
 from portrait_shared.personal import TunedPerson
+from portrait_shared.protocol.messages import TuningProgress
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def use_half_the_cores() -> None:
     Threads of torch wait for one another at every layer: on two cores that others kept busy, tiny networks tuned
     in 49 s with one thread and had not ended after 240 s with two.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in train_command
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in commands.train
     import torch
 
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))

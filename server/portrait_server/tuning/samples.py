@@ -11,7 +11,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from portrait_shared.private_folders import PrivateFolder
+from portrait_shared.files.private_folders import PrivateFolder
 
 from portrait_server.corpora.assembly import aligned_face, assemble
 from portrait_server.corpora.expressions import random_change
@@ -20,9 +20,9 @@ from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.reposing import warp
 from portrait_server.corpora.sample import Corpus, Mixture, Sample
 from portrait_server.corpora.shards import Face, write_shard
+from portrait_server.geometry.alignment import aligned_transform, compose, inverse
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.pose import Pose, rotation_of
-from portrait_server.networks.alignment import aligned_transform, compose, inverse
 
 # Making a sample takes longer than learning from it, and to learn from the same ones again serves as well.
 _LEAST_SAMPLES: Final = 96

@@ -15,7 +15,7 @@ from typing import Final
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import TunedPerson
-from portrait_shared.references import MAX_REFERENCES
+from portrait_shared.protocol.references import MAX_REFERENCES
 
 from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.sample import Corpus

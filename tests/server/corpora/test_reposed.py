@@ -13,7 +13,7 @@ import torch
 from portrait_server.corpora.loader import make_batch
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.corpora.sample import Sample
-from portrait_server.networks.alignment import aligned_transform, crop, transform_points
+from portrait_server.geometry.alignment import aligned_transform, crop, transform_points
 from portrait_server.networks.configurations import build
 from portrait_server.training.batch import Batch
 from portrait_server.training.configuration import LossWeights, RegionWeights

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_server import cli, corpus_command
+from portrait_server import cli
+from portrait_server.commands import corpus as corpus_command
 from portrait_server.corpora import build as building
 from portrait_server.corpora.build import build
 from portrait_server.corpora.photos import Photos
@@ -155,7 +156,7 @@ def test_nothing_to_read_is_said(tmp_path: Path) -> None:
 def test_the_command_builds_and_reports(
     photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(cli._COMMANDS, "corpus", ("corpus_command", "make corpora"))
+    monkeypatch.setitem(cli._COMMANDS, "corpus", "make corpora")
     assert cli.main(["corpus", "build", "photos", str(photo_folder), "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "2 faces of 2 files" in said and "nobody.png" in said

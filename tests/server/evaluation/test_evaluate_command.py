@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
+from portrait_server.commands.evaluate import add_arguments, run
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_server.evaluate_command import add_arguments, run
 from portrait_server.evaluation import clips
 from portrait_server.evaluation.clips import Clip
 from portrait_server.evaluation.metrics import MOST_PSNR
 from portrait_server.evaluation.report import COLUMNS
-from portrait_server.images import read_image
+from portrait_server.media.images import read_image
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import build
 from portrait_server.tuning import search
@@ -260,7 +260,7 @@ def test_half_the_cores_are_left_before_torch_is_loaded() -> None:
     code = """
 import argparse, os, sys
 from pathlib import Path
-from portrait_server import evaluate_command
+from portrait_server.commands import evaluate as evaluate_command
 from portrait_server.engines.registry import ENGINES
 assert "torch" not in sys.modules
 class Loaded(Exception):

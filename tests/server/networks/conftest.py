@@ -12,9 +12,9 @@ import skimage.data
 import torch
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
+from portrait_server.geometry.alignment import aligned_transform, transform_points
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.networks import weights_file
-from portrait_server.networks.alignment import aligned_transform, transform_points
 from portrait_server.networks.configurations import Networks, build
 from portrait_shared.landmarks import MESH_VERTICES
 

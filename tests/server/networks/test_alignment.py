@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from portrait_server.networks.alignment import (
+from portrait_server.geometry.alignment import (
     EYES_AT,
     MOUTH_AT,
     aligned_transform,

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
+from portrait_server.drawing.frame import aligned_draft, move
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine, FewshotPortrait
 from portrait_server.engines.fewshot_frame import shifted
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.engines.warp_frame import aligned_draft, move
+from portrait_server.geometry.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
-from portrait_server.networks.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.references import MAX_REFERENCES
+from portrait_shared.protocol.references import MAX_REFERENCES
 
 from tests.posing import blinking, face_size, moved, speaking, turned
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from portrait_server.drawing.frame import move
+from portrait_server.drawing.mouth import depth_behind_lips
+from portrait_server.drawing.opening import Patch
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_frame import Drawing, Layers, mended
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
-from portrait_server.engines.warp_frame import move
-from portrait_server.engines.warp_mouth import depth_behind_lips
-from portrait_server.engines.warp_opening import Patch
+from portrait_server.geometry.alignment import aligned_transform
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
-from portrait_server.networks.alignment import aligned_transform
 
 from tests.posing import speaking, turned
 

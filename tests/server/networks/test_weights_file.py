@@ -14,8 +14,8 @@ import torch
 from portrait_server.engines.base import Engine
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
+from portrait_server.engines.loaded_engines import LoadedEngines
 from portrait_server.engines.registry import ENGINES, create_engine
-from portrait_server.loaded_engines import LoadedEngines
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import Networks, build
 from portrait_shared.errors import ErrorCode, PortraitError

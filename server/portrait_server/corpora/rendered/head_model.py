@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.npz import DamagedArchive, read_npz
+from portrait_shared.files.npz import DamagedArchive, read_npz
 
 
 class Part(IntEnum):

@@ -23,7 +23,7 @@ from portrait_server.corpora.rendered.skins import Fit, fit_head, skin_from
 from portrait_server.corpora.rendered.surroundings import random_background, random_light
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
-from portrait_server.networks.alignment import compose, inverse, pixel_grid
+from portrait_server.geometry.alignment import compose, inverse, pixel_grid
 
 _PEOPLE: Final = 20_000
 _SEED, _HELD_OUT_SEED = 2019, 2020  # of who they are

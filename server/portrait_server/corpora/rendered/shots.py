@@ -17,7 +17,7 @@ from portrait_server.corpora.rendered.performance import Performance
 from portrait_server.corpora.rendered.person import Person, Posed
 from portrait_server.corpora.rendered.renderer import Light, Renderer, camera_matrix
 from portrait_server.corpora.rendered.surroundings import CANVAS
-from portrait_server.networks.alignment import aligned_transform, compose, crop, transform_points
+from portrait_server.geometry.alignment import aligned_transform, compose, crop, transform_points
 
 _HEAD_PIXELS: Final = 9.0  # pixels of the made-up photograph a centimetre: a head of about 250
 _MIDDLE: Final = np.full(2, CANVAS / 2)  # of that photograph

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's preferences."""
+
+from __future__ import annotations
+
+import textwrap
+from types import SimpleNamespace
+from typing import Final
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from . import server_program
+
+_EXTENSION: Final = __package__.rpartition(".")[0]
+"""Blender knows the preferences by the name of the extension's own package."""
+
+_LINE_CHARACTERS: Final = 80
+
+
+class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
+    """How the server is reached."""
+
+    bl_idname = _EXTENSION
+
+    server_command: StringProperty(
+        name="Server Command",
+        description="Choose the `portrait` program, or the folder of the project; empty looks in the usual places",
+        subtype="FILE_PATH",
+    )
+    device: EnumProperty(
+        name="Device",
+        description="Choose what the server computes on; it takes effect when the server starts",
+        items=(
+            ("auto", "Automatic", "Use a GPU where there is one"),
+            ("cpu", "CPU", "Use the processor alone"),
+            ("cuda", "CUDA", "Use an NVIDIA GPU"),
+        ),
+    )
+    auto_start: BoolProperty(
+        name="Start When Needed", description="Start the server when a portrait needs it", default=True
+    )
+
+    log_level: EnumProperty(
+        name="Server Log",
+        description="Choose how much the server writes into its log; it takes effect when the server starts",
+        items=(
+            ("warning", "Problems", "Write only what goes wrong"),
+            ("info", "Normal", "Write what the server does, in short"),
+            ("debug", "Everything", "Write every detail, to be sent with a bug report"),
+        ),
+        default="info",
+    )
+
+    use_strip: BoolProperty(
+        name="Strip for New Portraits",
+        description="Put the frames of portraits that you add into the sequencer too; Render Image then shows that",
+        default=False,
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        column.use_property_split = True
+        column.prop(self, "server_command")
+        column.prop(self, "device")
+        column.prop(self, "auto_start")
+        column.prop(self, "log_level")
+        column.prop(self, "use_strip")
+        program = server_program.find(self.server_command)
+        said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
+        column.alert = not program.command
+        for number, line in enumerate(textwrap.wrap(said, _LINE_CHARACTERS)):
+            icon = "BLANK1" if number else "CHECKMARK" if program.command else "ERROR"
+            column.label(text=line, icon=icon)
+
+
+_DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info", use_strip=False)
+
+
+def of(context: bpy.types.Context) -> PORTRAIT_AP_preferences | SimpleNamespace:
+    """The preferences; their defaults where the add-on is a plain package that was registered by hand."""
+    addon = context.preferences.addons.get(_EXTENSION)
+    return addon.preferences if addon is not None and addon.preferences is not None else _DEFAULTS
+
+
+def register() -> None:
+    bpy.utils.register_class(PORTRAIT_AP_preferences)
+
+
+def unregister() -> None:
+    bpy.utils.unregister_class(PORTRAIT_AP_preferences)

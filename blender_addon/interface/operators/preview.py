@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns the live preview on and off."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...connection import server
+from ...jobs import job_queue
+from ...portraits.portrait_parts import check_plane
+from ...portraits.properties import PORTRAIT_PG_portrait
+from ...preview import live_preview
+from ...rig.sampling import check_rig
+from .common import NeedsFace, OnPortrait, active_portrait, scene_of
+
+
+class PORTRAIT_OT_preview(NeedsFace, OnPortrait, bpy.types.Operator):
+    """Let the plane follow the rig while you drag a control or scrub; rendered frames stay as they are"""
+
+    bl_idname = "portrait.preview"
+    bl_label = "Live Preview"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        portrait = active_portrait(context)
+        if bpy.app.background:
+            cls.poll_message_set("The live preview needs Blender's window")
+            return False
+        if live_preview.of(portrait.uid) is None and job_queue.active_of(portrait.uid) is not None:
+            cls.poll_message_set("The portrait is being worked on")
+            return False
+        return True
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        if live_preview.of(portrait.uid) is not None:
+            live_preview.stop(portrait.uid)
+            return {"FINISHED"}
+        check_plane(scene_of(context), portrait)
+        check_rig(scene_of(context), portrait.rig)
+        live_preview.start(portrait.uid, server.launch_plan(context))
+        return {"FINISHED"}
+
+
+CLASSES = (PORTRAIT_OT_preview,)

@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the panels draw, the same in every editor."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import Final
+
+import bpy
+
+from ...blender import compat, problems
+from ...connection import server
+from ...jobs import job_queue
+from ...portraits import portrait_copies, sequencer, viewport
+from ...portraits.properties import PORTRAIT_PG_portrait, find_portrait
+from ..operators.common import active_portrait, portraits, scene_of
+
+_LOG_LINES: Final = 12
+_LOG_HEAD: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\S* (?:INFO )?([A-Z]+ )?[\w.]+: ")
+_HEALTH_ICONS = {
+    server.ServerState.RUNNING: "CHECKMARK",
+    server.ServerState.STARTING: "SORTTIME",
+    server.ServerState.STOPPED: "DOT",
+    server.ServerState.FAILED: "ERROR",
+}
+
+
+def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The portraits of the scene, the way to add one, and what is going on."""
+    if context.area is not None and context.area.type == "SEQUENCE_EDITOR" and compat.sequencer_has_no_scene(context):
+        box = layout.box()
+        draw_text(
+            box, context, f"The sequencer shows no scene; below are the portraits of “{context.scene.name}”.", "INFO"
+        )
+        box.operator("portrait.show_scene_in_sequencer", icon="SCENE_DATA")
+    held = portraits(context)
+    if len(held.items) > 1:
+        layout.template_list("PORTRAIT_UL_portraits", "", held, "items", held, "list_index", rows=2)
+    column = layout.column(align=True)
+    column.scale_y = 1.3 if not held.items else 1.0
+    column.operator("portrait.add", icon="ADD")
+    layer = context.view_layer
+    if layer is not None and portrait_copies.spare_rig(scene_of(context), layer.objects.active) is not None:
+        column.operator("portrait.adopt", icon="DUPLICATE")
+    portrait = active_portrait(context)
+    if portrait is None:
+        draw_status(layout, None)
+        column = layout.column()
+        column.active = False
+        column.label(text="Add a photograph or a painting", icon="INFO")
+        column.label(text="of a person to begin.", icon="BLANK1")
+        return
+    row = layout.row(align=True)
+    row.prop(portrait, "name", text="", icon="USER")
+    row.operator("portrait.remove", text="", icon="X")
+    draw_status(layout, portrait)
+    space = context.space_data
+    if space is not None and space.type == "VIEW_3D":
+        row = layout.row()
+        row.enabled = not viewport.shows_pictures(space)
+        row.operator("portrait.show_colors", icon="SHADING_TEXTURE")
+    if portrait.detected_points is None:
+        row = layout.row(align=True)
+        row.prop(portrait, "face_choice", text="")
+        row.operator("portrait.find_face", icon="VIEWZOOM").face = portrait.face
+        return
+    row = layout.row(align=True)
+    row.operator("portrait.pose", icon="POSE_HLT")
+    row.operator("portrait.demo_motion", icon="PLAY")
+    row = layout.row(align=True)
+    row.operator("portrait.show_photo", icon="IMAGE_DATA")
+    row.operator("portrait.show_frames", icon="RENDER_ANIMATION")
+    row = layout.row(align=True)
+    row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
+    row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
+    layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
+    layout.prop(portrait, "lit", icon="LIGHT")
+
+
+def draw_status(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | None) -> None:
+    """One line, always there, so that nothing below it moves: the work that goes on, else what went wrong, else how
+    the last work ended. The section *Messages* says it whole."""
+    own = job_queue.last_of(portrait.uid) if portrait is not None else None
+    job = own if own is not None and own.active else job_queue.current()
+    row = layout.row(align=True)
+    if job is not None:
+        owner = "" if job is own else owner_name(job.uid)
+        row.progress(factor=job.progress, text=f"{owner}{job.label}: {job.note}")
+        row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
+        return
+    problem = problems.last(portrait.uid if portrait is not None else "") or problems.last("")
+    if problem is not None:
+        row.alert = True
+        row.label(text=problem.message, icon="ERROR")
+    elif own is not None:
+        # What a section of its own shows whole is not shown here a second time, and cut.
+        row.label(text=f"{own.label}: {'done' if own.told_in_section else own.note}", icon="INFO")
+    else:
+        row.label(text="")
+
+
+def owner_name(uid: str) -> str:
+    """“anna · ” for a portrait's job, nothing for one of the server's."""
+    found = find_portrait(uid)
+    return f"{found[1].name} · " if found is not None else ""
+
+
+def state_icon(portrait: PORTRAIT_PG_portrait) -> str:
+    """For the list: whether something went wrong with a portrait, or it is worked on, or it waits for that."""
+    if problems.last(portrait.uid) is not None:
+        return "ERROR"
+    job = job_queue.active_of(portrait.uid)
+    return "NONE" if job is None else "RENDER_ANIMATION" if job is job_queue.current() else "SORTTIME"
+
+
+def health_icon() -> str:
+    return _HEALTH_ICONS[server.health().state]
+
+
+def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Settings of the render, and its button."""
+    portrait = active_portrait(context)
+    at_work = job_queue.active_of(portrait.uid) is not None
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    column.enabled = not at_work
+    column.prop(portrait, "use_scene_range")
+    if not portrait.use_scene_range:
+        pair = column.column(align=True)
+        pair.prop(portrait, "frame_start")
+        pair.prop(portrait, "frame_end")
+    column.prop(portrait, "resolution_percentage")
+    column.prop(portrait, "matte")
+    column.row().prop(portrait, "color_depth", expand=True)
+    column.prop(portrait, "engine_choice")
+    column.prop(portrait, "output_folder", placeholder="beside the .blend")
+    column.prop(portrait, "frame_prefix", placeholder="none: 0001.png")
+    draw_strip_option(layout, context, portrait)
+    column = layout.column(align=True)
+    row = column.row(align=True)
+    row.scale_y = 1.4
+    row.operator("portrait.render", icon="RENDER_ANIMATION")
+    column.operator("portrait.render_again", icon="FILE_REFRESH")
+
+
+def draw_strip_option(
+    layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait
+) -> None:  # fmt: skip
+    """Whether the frames are in the sequencer too, and what Render Image then shows."""
+    column = layout.column(align=True)
+    strips = sequencer.find_strips(portrait.uid)
+    if not (strips or portrait.use_strip):
+        column.operator("portrait.add_strip", icon="SEQ_SEQUENCER")
+        return
+    column.operator("portrait.remove_strip", icon="TRASH")
+    if strips:
+        column.prop(scene_of(context).render, "use_sequencer", text="Render Image Shows the Strip")
+        if not all(map(sequencer.is_as_made, strips)):
+            draw_text(layout, context, "A strip was cut or locked: new frames do not lengthen it.", "INFO")
+            layout.operator("portrait.add_strip", text="Add Whole Strip", icon="SEQ_SEQUENCER")
+    else:
+        draw_text(layout, context, "The strip comes with the next render.", "INFO")
+
+
+def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Of the sequencer's active strip."""
+    layout.operator("portrait.redo_strip", icon="FILE_REFRESH")
+
+
+def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The server's health in one line, its buttons and its log."""
+    health = server.health()
+    draw_text(layout, context, health.line, health_icon())
+    row = layout.row(align=True)
+    row.operator("portrait.start_server", icon="PLAY")
+    row.operator("portrait.stop_server", icon="PAUSE")
+    row.operator("portrait.show_preferences", text="", icon="PREFERENCES")
+    lines = server.log_tail(_LOG_LINES)
+    if lines:
+        column = layout.box().column(align=True)
+        column.scale_y = 0.7
+        # The time and the words alone: a sidebar is narrow.
+        wrapped = [part for line in lines for part in _wrapped(context, _LOG_HEAD.sub(r"\1 \2", line))]
+        for line in wrapped[-_LOG_LINES:]:
+            column.label(text=line)
+    if health.log_file:
+        layout.operator("wm.path_open", text="Open Log", icon="TEXT").filepath = health.log_file
+
+
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str, lines: int = 0) -> None:
+    """A sentence over as many lines as the sidebar's width asks for.
+
+    Args:
+        lines: take up so many, whatever there is to say, so that what is below keeps its place; 0 for as many as asked.
+    """
+    column = layout.column(align=True)
+    wrapped = _wrapped(context, text)
+    if lines:
+        wrapped = [*wrapped[: lines - 1], " ".join(wrapped[lines - 1 :]), *[""] * lines][:lines]
+    for number, line in enumerate(wrapped):
+        column.label(text=line, icon="NONE" if not line else icon if number == 0 else "BLANK1")
+
+
+def _wrapped(context: bpy.types.Context, text: str) -> list[str]:
+    width = context.region.width if context.region is not None else 260
+    scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
+    return textwrap.wrap(text, max(18, int(width / (7 * scale)) - 6))

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engines to choose from: those that the project ships, a server's others, and one that a file names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import bpy
+
+from ..connection import server
+
+if TYPE_CHECKING:
+    from .properties import PORTRAIT_PG_portrait
+
+_AUTOMATIC: Final = ("AUTOMATIC", "Automatic", "Let the server choose, which today takes warp")
+_KNOWN: Final = {
+    "warp": "Bend the photo itself: quick, also without a graphics card, sharp, and true to paintings; best for small turns",
+    "fewshot": "Let a network mend what bending leaves: it learned from rendered heads and from portraits; slow without "
+    "a graphics card, and softer in detail",
+}  # fmt: skip
+
+_offered: list[tuple[str, str, str, str, int]] = []
+"""The items given to Blender, which keeps no copy of their strings."""
+
+
+def names(engine: str) -> list[str]:
+    """The engines to choose from, as the server calls them.
+
+    Args:
+        engine: the one chosen now, which stays on offer where no server knows it.
+    """
+    told = server.engine_names()
+    return list(dict.fromkeys([*_KNOWN, *sorted(told), *([engine] if engine else [])]))
+
+
+def items(portrait: PORTRAIT_PG_portrait, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
+    """For an EnumProperty."""
+    told = server.engine_names()
+    _offered[:] = [(*_AUTOMATIC, "NONE", 0)]
+    for number, name in enumerate(names(portrait.engine), 1):
+        absent = bool(told) and name not in told
+        what = _KNOWN.get(name, "Draw with this engine, which the server offers" if name in told else
+                          "Draw with this engine, which this file names")  # fmt: skip
+        more = ". The server that runs now lacks it" if absent else ""
+        _offered.append((f"ENGINE_{name}", name, what + more, "ERROR" if absent else "NONE", number))
+    return _offered
+
+
+def chosen(portrait: PORTRAIT_PG_portrait) -> int:
+    """The number of its item."""
+    return names(portrait.engine).index(portrait.engine) + 1 if portrait.engine else 0
+
+
+def choose(portrait: PORTRAIT_PG_portrait, number: int) -> None:
+    """Sets the engine from the number of its item."""
+    portrait.engine = names(portrait.engine)[number - 1] if number else ""

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A portrait's parts in the scene: made on a photo, checked, mended, moved to another file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from portrait_shared.digest import image_digest
+
+from ..blender import stored_paths
+from ..blender.problems import Fix, SceneError
+from ..driving import mechanism
+from ..plane import image_plane
+from ..rig import armature, bone_names
+from . import photo, sequencer
+from .properties import PORTRAIT_PG_portrait, all_portraits, portraits_of
+
+
+def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:
+    """A new portrait of a picture's file: the plane at the 3D cursor, no rig yet.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE; the scene is then as it was.
+    """
+    image = photo.load(path)
+    stored_paths.make_relative(image)
+    portrait = portraits_of(scene).add(stored_paths.shown(Path(path).stem))
+    portrait.photo = image
+    portrait.size = image.size
+    portrait.photo_digest = image_digest(photo.pixels(image))
+    portrait.plane = image_plane.build(scene, portrait.name, portrait.space, image)
+    return portrait
+
+
+def attach_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray) -> None:
+    """Puts a rig on the landmarks that were found, (70, 3) pixels."""
+    portrait.set_detected_points(points)
+    portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
+
+
+def move_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray) -> None:
+    """Puts the portrait's rig on another face, (70, 3) pixels; keys and settings stay.
+
+    Raises:
+        PortraitError: SCENE for a broken rig.
+    """
+    armature.fit(context, portrait.rig, portrait.space, points)
+    portrait.set_detected_points(points)
+
+
+def check_plane(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+    """Raises SCENE with the fix *Rebuild* where the plane was deleted or lost its material."""
+    if portrait.plane is None or portrait.plane.name not in scene.objects:
+        raise SceneError(
+            f"The plane of the portrait “{portrait.name}” was deleted.",
+            "Rebuild it; frames that were rendered are kept.",
+            Fix.REBUILD,
+        )
+    image_plane.texture_node(portrait.plane)
+
+
+def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
+    """Mends whatever is missing of a portrait: its plane, material, rig or bones. Keys are kept.
+
+    An object that was deleted in the viewport is put back as it was, because the portrait still holds it.
+
+    Returns:
+        What was mended, in words; empty where nothing was missing.
+
+    Raises:
+        PortraitError: as `photo.check`.
+    """
+    mended: list[str] = []
+    picture = photo.check(portrait.photo, tuple(portrait.size))
+    if portrait.plane is None:
+        portrait.plane = image_plane.build(scene, portrait.name, portrait.space, picture)
+        mended.append("plane")
+    elif portrait.plane.name not in scene.objects:
+        scene.collection.objects.link(portrait.plane)
+        mended.append("plane")
+    if not image_plane.is_dressed(portrait.plane):
+        image_plane.dress(portrait.plane, portrait.name, picture)
+        mended.append("material")
+    points = portrait.detected_points
+    if points is None:
+        return mended
+    if portrait.rig is None:
+        portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
+        return [*mended, "rig"]
+    if portrait.rig.name not in scene.objects:
+        scene.collection.objects.link(portrait.rig)
+        mended.append("rig")
+    if portrait.rig.parent is not portrait.plane:
+        portrait.rig.parent = portrait.plane
+        portrait.rig.matrix_parent_inverse.identity()
+        portrait.rig.matrix_basis.identity()
+        mended.append("rig's parent")
+    renamed = bone_names.take_back(portrait.rig, portrait.space, points)
+    if renamed:
+        mended.append(f"the name{'s' if renamed > 1 else ''} of {_bones(renamed)}")
+    missing = armature.missing_bones(portrait.rig)
+    if missing:
+        armature.add_bones(context, portrait.rig, portrait.space, points, missing)
+        mended.append(_bones(len(missing)))
+    lost = armature.missing_handles_and_sliders(portrait.rig)
+    outdated = armature.is_outdated(portrait.rig)
+    if missing or lost or outdated:
+        armature.add_handles_and_sliders(context, portrait.rig, portrait.space, points)
+    if lost:
+        mended.append("controls")
+    if outdated:
+        mended.append("the handles' places")
+    return mended
+
+
+def _bones(count: int) -> str:
+    return "1 bone" if count == 1 else f"{count} bones"
+
+
+def remove(scene: bpy.types.Scene, uid: str) -> None:
+    """Takes a portrait and its parts out of the scene; files on the disk stay."""
+    held = portraits_of(scene)
+    portrait = held.by_uid(uid)
+    if portrait is None:
+        return
+    sequencer.remove_strips(uid)
+    parts = [part for part in (portrait.rig, portrait.plane) if part is not None]
+    helpers = (portrait.driving.face, portrait.driving.stage)
+    held.items.remove(list(held.items).index(portrait))
+    mechanism.discard_unused(*helpers)
+    for part in parts:
+        if not _is_shared(part):
+            bpy.data.objects.remove(part)
+        elif part.name in scene.collection.objects:  # a linked copy of the scene has its portrait on the same objects
+            scene.collection.objects.unlink(part)
+
+
+def _is_shared(part: bpy.types.Object) -> bool:
+    return any(part in (portrait.plane, portrait.rig) for _, portrait in all_portraits())
+
+
+def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
+    """Points the portrait to its photo's new place.
+
+    Returns:
+        Whether the pixels are those that the landmarks were placed on.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE, SIZE_MISMATCH; the portrait is then as it was.
+    """
+    image = photo.load(path)
+    try:
+        photo.check(image, tuple(portrait.size))
+    except SceneError:
+        bpy.data.images.remove(image)
+        raise
+    digest = image_digest(photo.pixels(image))
+    same = digest == portrait.photo_digest
+    stored_paths.make_relative(image)
+    old, portrait.photo, portrait.photo_digest = portrait.photo, image, digest
+    if image_plane.is_dressed(portrait.plane):
+        image_plane.replace_photo(portrait.plane, old, image)
+    return same

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is kept in the .blend: each scene's portraits, their parts and their settings."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import (  # fmt: skip
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatVectorProperty,
+    IntProperty,
+    IntVectorProperty,
+    PointerProperty,
+    StringProperty,
+)
+from portrait_shared.frames.frame_files import whole_prefix
+from portrait_shared.landmarks import LANDMARK_COUNT
+
+from ..blender import compat
+from ..blender.numbered_names import numbered_names
+from ..blender.problems import Fix, SceneError
+from ..driving.properties import CLASSES as DRIVING_CLASSES
+from ..driving.properties import PORTRAIT_PG_driving
+from ..plane.plane_space import PlaneSpace
+from . import choosing, engine_choice, face_choice, plane_light
+
+DEFAULT_FOLDER = "//portrait_frames"
+
+
+class PORTRAIT_PG_point(bpy.types.PropertyGroup):
+    """One landmark as it was detected on the photo."""
+
+    co: FloatVectorProperty(name="Pixel", description="Tells where it is on the photo, in pixels", size=3, precision=3)
+
+
+def _points(held: bpy.types.bpy_prop_collection) -> np.ndarray | None:
+    """(70, 3) float32, or None where there are none."""
+    if len(held) != LANDMARK_COUNT:
+        return None
+    points = np.empty(LANDMARK_COUNT * 3, np.float32)
+    held.foreach_get("co", points)
+    return points.reshape(LANDMARK_COUNT, 3)
+
+
+def _set_points(held: bpy.types.bpy_prop_collection, points: np.ndarray) -> None:
+    held.clear()
+    for _ in range(LANDMARK_COUNT):
+        held.add()
+    held.foreach_set("co", np.asarray(points, np.float32).ravel())
+
+
+class PORTRAIT_PG_reference(bpy.types.PropertyGroup):
+    """A further photo of the person."""
+
+    photo: PointerProperty(name="Photo", type=bpy.types.Image)
+    photo_digest: StringProperty(options={"HIDDEN"})
+    detected: CollectionProperty(type=PORTRAIT_PG_point)
+
+    @property
+    def points(self) -> np.ndarray | None:
+        """(70, 3) float32 pixels of the photo, or None where no face has been found yet."""
+        return _points(self.detected)
+
+    def set_points(self, points: np.ndarray) -> None:
+        _set_points(self.detected, points)
+
+
+def _clean_prefix(portrait: PORTRAIT_PG_portrait, _: bpy.types.Context) -> None:
+    if (clean := whole_prefix(portrait.frame_prefix)) != portrait.frame_prefix:
+        portrait.frame_prefix = clean
+
+
+class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
+    """A portrait: a photo on a plane, its rig, and how its frames are rendered."""
+
+    uid: StringProperty(options={"HIDDEN"})
+    plane: PointerProperty(name="Plane", type=bpy.types.Object)
+    rig: PointerProperty(name="Rig", type=bpy.types.Object)
+    photo: PointerProperty(name="Photo", type=bpy.types.Image)
+    photo_digest: StringProperty(options={"HIDDEN"})
+    size: IntVectorProperty(name="Size", description="Tells how many pixels wide and high the photo is", size=2, min=0)
+    detected: CollectionProperty(type=PORTRAIT_PG_point)
+    face: IntProperty(
+        name="Face",
+        description="Choose which face of the photo is meant: 0 takes the largest, 1 the first from the left",
+        default=0,
+        min=0,
+    )
+    face_choice: EnumProperty(**face_choice.CHOICE)
+    engine: StringProperty(name="Engine", description="Tells what draws the frames; empty is the server's own choice")
+    engine_choice: EnumProperty(
+        name="Engine",
+        description="Choose what draws the frames",
+        items=engine_choice.items,
+        get=engine_choice.chosen,
+        set=engine_choice.choose,
+        options={"SKIP_SAVE"},
+    )
+    references: CollectionProperty(type=PORTRAIT_PG_reference)
+    reference_index: IntProperty(name="Photo", description="Tells which further photo is chosen", default=0)
+    personal: StringProperty(
+        name="Tuning",
+        description="Choose what Tune to Person, or `portrait adapt`, has made; empty draws without",
+        subtype="FILE_PATH",
+        options=compat.path_options(),
+    )
+    output_folder: StringProperty(
+        name="Frames",
+        description="Choose the folder of the rendered frames; // is the folder of the .blend",
+        subtype="DIR_PATH",
+        options=compat.path_options(),
+    )
+    frame_prefix: StringProperty(
+        name="Prefix",
+        description="Put this before the number in the names of the frames' files, such as “anna.” for anna.0001.png",
+        update=_clean_prefix,
+    )
+    folder_name: StringProperty(options={"HIDDEN"})  # of the default folder, since the first render: see `frame_folder`
+    use_scene_range: BoolProperty(
+        name="Scene Range", description="Render the frames that the scene plays", default=True
+    )
+    frame_start: IntProperty(name="Start", description="Render from this frame on", default=1)
+    frame_end: IntProperty(name="End", description="Render up to this frame", default=48)
+    resolution_percentage: IntProperty(
+        name="Resolution", description="Render frames of this size, in parts of the photo's", subtype="PERCENTAGE",
+        min=5, max=100, default=100,
+    )  # fmt: skip
+    matte: BoolProperty(
+        name="Cut Out", description="Render the person alone, with a transparent background", default=False
+    )
+    color_depth: EnumProperty(
+        name="Color Depth",
+        description="Choose how many bits each color channel of the frames' files has",
+        items=(
+            ("8", "8", "Write 8 bits, which is enough to look at and makes small files"),
+            ("16", "16", "Write 16 bits, for grading: soft shades show no steps, and a photo of 16 bits keeps its own"),
+        ),
+    )
+    preview_size: EnumProperty(
+        name="Preview Size",
+        description="Choose the longer side of the live preview's picture; a smaller one follows faster",
+        items=(
+            ("256", "256 px", "Draw 256 pixels, which is fastest"),
+            ("512", "512 px", "Draw 512 pixels, which is clearer and slower"),
+            ("FULL", "Full", "Draw as large as the rendered frames"),
+        ),
+    )
+    use_strip: BoolProperty(options={"HIDDEN"})  # whether the user wants one: see `portrait_strip`
+    strip_was_made: BoolProperty(options={"HIDDEN"})
+    lit: BoolProperty(
+        name="Lit by Scene",
+        description="Let the scene's lights and shadows fall on the plane; else it shows the photo's own colors",
+        get=plane_light.is_lit,
+        set=plane_light.set_lit,
+        options={"SKIP_SAVE"},
+    )
+    driving: PointerProperty(type=PORTRAIT_PG_driving)
+    rendered_with: StringProperty(options={"HIDDEN"})  # what a server told at the last render: see `portrait_ids.keep`
+
+    @property
+    def space(self) -> PlaneSpace:
+        return PlaneSpace(self.size[0], self.size[1])
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(width, height) of the rendered frames, pixels."""
+        share = self.resolution_percentage / 100
+        return max(1, round(self.size[0] * share)), max(1, round(self.size[1] * share))
+
+    @property
+    def depth(self) -> int:
+        """Bits of each channel of the frames' files, 8 or 16."""
+        return int(self.color_depth)
+
+    @property
+    def detected_points(self) -> np.ndarray | None:
+        """(70, 3) float32 pixels, or None where no face has been found yet."""
+        return _points(self.detected)
+
+    def set_detected_points(self, points: np.ndarray) -> None:
+        _set_points(self.detected, points)
+
+    def apply_settings(self, settings: Mapping[str, Any]) -> None:
+        """Takes over what a strip was made with, see `portrait_strip.settings_of`."""
+        self.engine = settings["engine"]
+        self.matte = bool(settings["matte"])
+        self.color_depth = str(settings.get("depth", 8))  # older strips do not say
+        self.resolution_percentage = settings["resolution_percentage"]
+        self.use_scene_range = False
+        self.frame_start, self.frame_end = settings["frame_start"], settings["frame_end"]
+        self.output_folder = settings["folder"]
+        self.frame_prefix = settings.get("prefix", "")  # older strips do not say
+
+    def frames(self, scene: bpy.types.Scene) -> range:
+        """The frames to render.
+
+        Raises:
+            PortraitError: SCENE where there are none.
+        """
+        first, last = (
+            (scene.frame_start, scene.frame_end) if self.use_scene_range else (self.frame_start, self.frame_end)
+        )
+        if last < first:
+            raise SceneError(f"The frame range {first} to {last} is empty.", "Set an end that is not before the start.")
+        return range(first, last + 1)
+
+    @property
+    def preview_frame_size(self) -> tuple[int, int]:
+        """(width, height) of the live preview's picture, pixels: never larger than the rendered frames."""
+        width, height = self.frame_size
+        if self.preview_size == "FULL" or max(width, height) <= int(self.preview_size):
+            return width, height
+        share = int(self.preview_size) / max(width, height)
+        return max(1, round(width * share)), max(1, round(height * share))
+
+    def folder(self) -> Path:
+        """Where the frames go, an absolute path.
+
+        Raises:
+            PortraitError: SCENE with the fix *Save* where the folder is beside a .blend that was never saved.
+        """
+        text = self.output_folder or f"{DEFAULT_FOLDER}/{self.folder_name or bpy.path.clean_name(self.name)}"
+        if text.startswith("//") and not bpy.data.filepath:
+            raise SceneError(
+                "The frames go to a folder beside the .blend, which has not been saved yet.",
+                "Save the .blend, or choose a folder elsewhere.",
+                Fix.SAVE,
+            )
+        return Path(os.path.realpath(bpy.path.abspath(text)))
+
+
+class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
+    """The portraits of a scene."""
+
+    items: CollectionProperty(type=PORTRAIT_PG_portrait)
+    active_index: IntProperty(name="Portrait", default=0)
+    list_index: IntProperty(
+        name="Portrait",
+        description="Choose the portrait that panels and buttons are about; its plane or rig is selected",
+        get=choosing.index_meant,
+        set=choosing.choose_in_list,
+        options={"SKIP_SAVE"},
+    )
+    show_states: BoolProperty(
+        name="Frame States",
+        description="Show in timeline, dope sheet and sequencer which frames are done, stale, failed or missing",
+        default=True,
+    )
+
+    @property
+    def active(self) -> PORTRAIT_PG_portrait | None:
+        return self.items[self.active_index] if 0 <= self.active_index < len(self.items) else None
+
+    def add(self, name: str) -> PORTRAIT_PG_portrait:
+        portrait = self.items.add()
+        taken = {other.name for _, other in all_portraits() if other != portrait}
+        portrait.name = next(free for free in numbered_names(name) if free not in taken)
+        portrait.uid = uuid.uuid4().hex
+        self.active_index = len(self.items) - 1
+        return portrait
+
+    def by_uid(self, uid: str) -> PORTRAIT_PG_portrait | None:
+        return next((item for item in self.items if item.uid == uid), None)
+
+
+def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:
+    return scene.talking_portraits
+
+
+def all_portraits() -> Iterator[tuple[bpy.types.Scene, PORTRAIT_PG_portrait]]:
+    """Each portrait of the file with its scene, linked scenes too."""
+    return ((scene, portrait) for scene in bpy.data.scenes for portrait in portraits_of(scene).items)
+
+
+def find_portrait(uid: str) -> tuple[bpy.types.Scene, PORTRAIT_PG_portrait] | None:
+    """A portrait and its scene, wherever in the file it is."""
+    return next((found for found in all_portraits() if found[1].uid == uid), None)
+
+
+CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
+
+
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.talking_portraits = PointerProperty(type=PORTRAIT_PG_portraits)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.talking_portraits
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The strip of rendered frames: it grows as they arrive and remembers how to make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import bpy
+from portrait_shared.frames.frame_files import frame_path
+
+from ..blender import compat
+from ..blender.problems import SceneError
+from ..blender.stored_paths import shown, stored
+
+PORTRAIT_KEY: Final = "talking_portrait"
+_FIRST_KEY = "talking_portrait_first"
+_SCALE_KEY: Final = "talking_portrait_scale"
+_SIZE_KEY: Final = "talking_portrait_size"
+_MISSING_MEDIA_KEY: Final = "talking_portrait_missing_media"
+_SETTING_PREFIX = "talking_portrait:"
+FOLDER_SETTING: Final = f"{_SETTING_PREFIX}folder"
+_CHANNELS: Final = 128
+_FAR: Final = 1_048_575  # no scene has a later frame
+
+
+def find_strips(portrait_uid: str) -> list[Any]:
+    """The portrait's image strips, in metas and in other scenes too: one that was cut is two."""
+    return [
+        strip
+        for scene in bpy.data.scenes
+        if scene.library is None
+        for strip, _ in _all_strips(scene)
+        if strip.get(PORTRAIT_KEY) == portrait_uid
+    ]
+
+
+def find_strip(scene: bpy.types.Scene, portrait_uid: str) -> Any | None:
+    """The portrait's image strip in a scene, or None where there is none (yet, or any more)."""
+    return next((strip for strip, _ in _all_strips(scene) if strip.get(PORTRAIT_KEY) == portrait_uid), None)
+
+
+def update_frames(
+    portrait_uid: str, folder: Path, numbers: Iterable[int], settings: Mapping[str, str | int | bool],
+    size: tuple[int, int] = (0, 0),
+) -> list[Any]:  # fmt: skip
+    """Grows the portrait's strips so that file N lies at scene frame N; returns them.
+
+    A frame that is not there yet shows the one before it. The strip's channel, effects and place in time, where
+    the user changed them, stay; so does a strip that was cut, trimmed, retimed or locked, but for its files. None
+    grows into another strip.
+
+    Args:
+        numbers: all frames that are in the folder.
+        settings: what the frames were made with, kept on the strip as custom properties.
+        size: (width, height) of the frames, pixels, to fit them into the scene.
+    """
+    there = sorted(set(numbers))
+    found = []
+    for scene in bpy.data.scenes:
+        if scene.library is not None or not there:
+            continue
+        # Listed first: growing a strip may move others in memory.
+        own = [pair for pair in _all_strips(scene) if pair[0].get(PORTRAIT_KEY) == portrait_uid]
+        for strip, neighbours in own:
+            _fill(scene, strip, neighbours, folder, there, settings, size)
+            found.append(strip)
+    return found
+
+
+def add_strip(
+    scene: bpy.types.Scene, portrait_uid: str, name: str, folder: Path, numbers: Iterable[int],
+    settings: Mapping[str, str | int | bool], size: tuple[int, int] = (0, 0),
+) -> Any | None:  # fmt: skip
+    """A new strip of all the frames, beside those that are there; None where there are no frames.
+
+    Args: as `update_frames`.
+
+    Raises:
+        PortraitError: SCENE where there is no channel left.
+    """
+    there = sorted(set(numbers))
+    if not there:
+        return None
+    editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
+    strips = compat.strips_of(editor)
+    channel = _free_channel(strips, range(there[0], there[-1] + 1))
+    first = stored_directory(folder) + frame_path(folder, there[0], prefix_of(settings)).name
+    strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
+    if editor.active_strip is None:
+        editor.active_strip = strip
+    strip[PORTRAIT_KEY], strip[_FIRST_KEY] = portrait_uid, there[0]
+    strip[_SCALE_KEY] = strip.transform.scale_x
+    _fill(scene, strip, strips, folder, there, settings, size)
+    return strip
+
+
+def add_sound(scene: bpy.types.Scene, path: Path, frames: range) -> Any | None:
+    """A new sound strip that begins at the first of the frames; None where a strip has this file there already.
+
+    Raises:
+        PortraitError: SCENE where there is no channel left, or Blender cannot play the file.
+    """
+    editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
+    strips = compat.strips_of(editor)
+    for strip in strips:
+        if strip.type == "SOUND" and strip.sound is not None:
+            same = Path(bpy.path.abspath(strip.sound.filepath)) == path
+            if same and compat.media_start(strip) == frames[0]:
+                return None
+    channel = _free_channel(strips, frames)
+    try:
+        return strips.new_sound(shown(path.name), stored_directory(path.parent) + path.name, channel, frames[0])
+    except (RuntimeError, TypeError) as error:  # the latter of a path that is no UTF-8
+        raise SceneError(
+            f"Blender cannot play {path.name} as sound.", "Convert it to .wav to hear it; its keys are set."
+        ) from error
+
+
+def remove_strips(portrait_uid: str) -> None:
+    """Takes all strips of a portrait out of the sequencers."""
+    for scene in bpy.data.scenes:
+        if scene.library is None:
+            while (strip := find_strip(scene, portrait_uid)) is not None:
+                holder = next(holder for each, holder in _all_strips(scene) if each == strip)
+                holder.remove(strip)
+            give_back_missing_media(scene)
+
+
+def give_back_missing_media(scene: bpy.types.Scene) -> None:
+    """Turns *Missing Media* on again in a scene where a portrait's strip had turned it off and none is left."""
+    if _MISSING_MEDIA_KEY in scene and not any(PORTRAIT_KEY in strip for strip, _ in _all_strips(scene)):
+        del scene[_MISSING_MEDIA_KEY]
+        if scene.sequence_editor is not None:
+            scene.sequence_editor.show_missing_media = True
+
+
+def _hide_missing_media(scene: bpy.types.Scene) -> None:
+    """Blender leaves the size of an appended element to chance, and crashes when it paints a frame that was deleted
+    from the disk in that size."""
+    if scene.sequence_editor.show_missing_media:
+        scene.sequence_editor.show_missing_media = False
+        scene[_MISSING_MEDIA_KEY] = True
+
+
+def is_as_made(strip: Any) -> bool:
+    """Whether a strip still shows all its elements, one a frame: it was neither cut, trimmed nor retimed, nor locked."""
+    keys = getattr(strip, "retiming_keys", ())
+    return not (strip.lock or any(compat.handle_offsets(strip)) or len(keys) > 0)
+
+
+def fit_strips(portrait_uid: str) -> None:
+    """Fits strips into their scenes anew where the scene's size has changed and the user has not scaled them."""
+    for strip in find_strips(portrait_uid):
+        if _SIZE_KEY in strip:
+            _fit(strip.id_data, strip, tuple(strip[_SIZE_KEY]))
+
+
+def settings_of(strip: Any) -> dict[str, str | int | bool]:
+    """The settings that the strip's frames were made with, so that they can be made again."""
+    return {key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)}
+
+
+def prefix_of(settings: Mapping[str, str | int | bool]) -> str:
+    """What stands before the number in the files' names; older strips do not say, and have nothing there."""
+    return str(settings.get("prefix", ""))
+
+
+def stored_directory(folder: Path) -> str:
+    """As Blender keeps it: relative to the .blend where that is saved, with the separator at the end."""
+    return stored(folder).rstrip("/\\") + "/"
+
+
+def _all_strips(scene: bpy.types.Scene) -> Iterator[tuple[Any, Any]]:
+    """Each strip of a scene, those in metas too, with the collection that it is in."""
+    holders = [compat.strips_of(scene.sequence_editor)] if scene.sequence_editor is not None else []
+    while holders:
+        holder = holders.pop()
+        for strip in holder:
+            yield strip, holder
+            if strip.type == "META":
+                holders.append(compat.strips_of(strip))
+
+
+def _fill(
+    scene: bpy.types.Scene, strip: Any, neighbours: Any, folder: Path, there: list[int],
+    settings: Mapping[str, str | int | bool], size: tuple[int, int],
+) -> None:  # fmt: skip
+    # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
+    strip.invalidate_cache("RAW")
+    _hide_missing_media(scene)
+    strip.directory = stored_directory(folder)
+    first = strip.get(_FIRST_KEY, there[0])
+    if is_as_made(strip):
+        # By the difference, so that a strip the user moved in time keeps its offset.
+        moved = compat.strip_start(strip) - first
+        earliest, latest = _room(strip, neighbours)
+        numbers = range(max(there[0], earliest - moved), min(there[-1], latest - 1 - moved) + 1)
+        if numbers:
+            if numbers[0] != first:
+                compat.set_strip_start(strip, numbers[0] + moved)
+            _set_elements(strip, _element_names(folder, there, numbers, prefix_of(settings)))
+            strip[_FIRST_KEY] = numbers[0]
+    else:
+        names = _element_names(folder, there, range(first, first + len(strip.elements)), prefix_of(settings))
+        for element, name in zip(strip.elements, names, strict=True):
+            if element.filename != name:
+                element.filename = name
+    for key, value in settings.items():
+        strip[_SETTING_PREFIX + key] = value
+    if all(size):
+        _fit(scene, strip, size)
+    strip.invalidate_cache("RAW")
+
+
+def _fit(scene: bpy.types.Scene, strip: Any, size: tuple[int, int]) -> None:
+    """Scales a strip so that frames of a size fill the scene, unless the user has scaled it."""
+    transform, given = strip.transform, strip.get(_SCALE_KEY)
+    if given is None or abs(transform.scale_x - given) + abs(transform.scale_y - given) > 1e-4:
+        return
+    scale = min(scene.render.resolution_x / size[0], scene.render.resolution_y / size[1])
+    if abs(given - scale) > 1e-6:
+        transform.scale_x = transform.scale_y = scale
+        strip[_SCALE_KEY] = scale
+    if tuple(strip.get(_SIZE_KEY, ())) != size:
+        strip[_SIZE_KEY] = size
+
+
+def _room(strip: Any, neighbours: Any) -> tuple[int, int]:
+    """The scene frames (first, one after the last) that a strip can take up in its channel."""
+    own = compat.strip_range(strip)
+    others = [compat.strip_range(each) for each in neighbours if each != strip and each.channel == strip.channel]
+    earliest = max((each.stop for each in others if each.stop <= own.start), default=-_FAR)
+    latest = min((each.start for each in others if each.start >= own.stop), default=_FAR)
+    return earliest, latest
+
+
+def _element_names(folder: Path, there: list[int], numbers: range, prefix: str) -> list[str]:
+    """A file for each number: its own, else that before it, else the first."""
+    names, present, held = [], set(there), max((n for n in there if n < numbers[0]), default=there[0])
+    for number in numbers:
+        held = number if number in present else held
+        names.append(frame_path(folder, held, prefix).name)
+    return names
+
+
+def _set_elements(strip: Any, names: list[str]) -> None:
+    while len(strip.elements) > len(names):
+        strip.elements.pop(-1)
+    for element, name in zip(strip.elements, names, strict=False):
+        if element.filename != name:
+            element.filename = name
+    for name in names[len(strip.elements) :]:
+        strip.elements.append(name)
+
+
+def _free_channel(strips: Any, frames: range) -> int:
+    """The lowest channel without any strip, where growing never runs into another one; else one with room for frames.
+
+    Raises:
+        PortraitError: SCENE where all channels are taken there.
+    """
+    used: dict[int, list[range]] = {}
+    for strip in strips:
+        used.setdefault(strip.channel, []).append(compat.strip_range(strip))
+    for channel in range(1, _CHANNELS + 1):
+        if channel not in used:
+            return channel
+    for channel, taken in sorted(used.items()):
+        if all(each.stop <= frames.start or each.start >= frames.stop for each in taken):
+            return channel
+    raise SceneError(
+        f"All {_CHANNELS} channels of the sequencer are taken at frames {frames[0]} to {frames[-1]}: there is no room "
+        "for the strip.",
+        "Free a channel there, then choose Add Strip.",
+    )

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live preview of one portrait: samples the rig as it stands, asks for it, puts what comes back on the plane."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+import bpy
+import numpy as np
+from portrait_shared.bounds import check_points
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol.references import ReferenceImage
+
+from ..connection import server
+from ..connection.worker import Connected
+from ..plane import image_plane
+from ..portraits import likeness, photo
+from ..portraits.portrait_parts import check_plane
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..rig.armature import rest_points
+from ..rig.sampling import check_rig, is_evaluated, points_as_evaluated, sample_now, view_layer
+from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
+
+_SLOW_SECONDS: Final = 2.0
+_KEPT_LATENCIES: Final = 64
+_SOON_SECONDS: Final = 0.05
+_RECENT: Final = 8
+_SETTLE_SECONDS: Final = 0.5
+_QUICK_PIXELS: Final = 512 * 512
+
+
+class Latency(NamedTuple):
+    """How long a picture took, seconds.
+
+    Attributes:
+        total: from the change until the picture was on the plane.
+        served: the part of it from asking the thread until the picture had come back.
+    """
+
+    total: float
+    served: float
+
+
+class PortraitPreview:
+    """The preview of one portrait. Between ticks it keeps names and no Blender objects, which undo and loading free.
+
+    Attributes:
+        latencies: of the last pictures.
+        trouble: why there are no pictures now, or None.
+        shown: number of the request whose picture the plane shows.
+        asked: number of the last request.
+    """
+
+    def __init__(self, uid: str, launch: server.Launch) -> None:
+        self.uid = uid
+        self.latencies: deque[Latency] = deque(maxlen=_KEPT_LATENCIES)
+        self.trouble: Trouble | None = None
+        self.hint = ""
+        self.shown = 0
+        self.asked = 0
+        self._connected = False
+        self._changed_at: float | None = time.monotonic()
+        self._asked_at = 0.0
+        self._row: np.ndarray | None = None
+        self._subject: Subject | None = None
+        self._subject_key: tuple[Any, ...] = ()
+        self._last: np.ndarray | None = None
+        self._put_back = True
+        self._covered = False
+        self._settles_at: float | None = None
+        self._worker = PreviewWorker(launch)
+        self._worker.start()
+
+    def note_change(self) -> None:
+        """Something may have moved: no more than a note."""
+        if self._changed_at is None:
+            self._changed_at = time.monotonic()
+
+    def note_undo(self) -> None:
+        """Blender has made all its objects anew, and may have taken the picture off the plane."""
+        self._put_back = True
+        self.note_change()
+
+    @property
+    def line(self) -> str:
+        """How it is doing, for the panel."""
+        if self.trouble is not None:
+            return self.trouble.error.message
+        if self.hint:
+            return self.hint
+        if not self._connected:
+            return "Starting the server …"
+        if self.asked > self.shown and time.monotonic() - self._asked_at > _SLOW_SECONDS:
+            return "Waiting for the server …"
+        if not self.latencies:
+            return "Getting the portrait ready …"
+        return f"Follows within {1000 * float(np.median([latency.total for latency in self.latencies])):.0f} ms"
+
+    def tick(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, rests: bool) -> bool:
+        """Takes what came, asks for what changed; whether the plane got a new picture.
+
+        Args:
+            rests: Blender renders or saves: the plane shows what it does without the preview.
+
+        Raises:
+            PortraitError: it cannot go on.
+        """
+        check_plane(scene, portrait)
+        expected = self._last is not None and not self._put_back and not self._covered
+        if expected and not image_plane.shows_preview(portrait.plane):
+            raise Replaced()
+        picture = self._newest_picture()
+        if rests or _plays_frames(portrait):
+            if not self._covered:
+                image_plane.end_preview(portrait.plane, portrait.photo)
+                self._covered = True
+            if picture is not None:
+                self._last, self.shown = picture.pixels, picture.ask.number
+            return False
+        fresh = picture is not None
+        if picture is not None:
+            self._last, self.shown = picture.pixels, picture.ask.number
+        if self._last is not None and (fresh or self._put_back or self._covered):
+            self._show(portrait)
+            fresh = True
+        self._put_back = self._covered = False
+        if picture is not None:
+            self._note_latency(picture)
+        self._settle()
+        if self._changed_at is not None:
+            self._follow(scene, portrait)
+        return fresh
+
+    def stop(self) -> None:
+        """Ends the thread; touches none of Blender's data."""
+        self._worker.stop()
+
+    def _follow(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+        changed_at, self._changed_at = self._changed_at, None
+        check_rig(scene, portrait.rig)
+        layer = view_layer(scene)
+        self.hint = (
+            "" if is_evaluated(scene, layer, portrait.rig) else "The rig is disabled: enable it in the viewports"
+        )
+        row = sample_now(portrait.rig, layer, portrait.space)
+        self._changed_at = None  # sampling lets Blender call the handlers again for the change that it has seen
+        before, subject = self._subject, self._subject_of(portrait)
+        if subject is before and self._row is not None and np.array_equal(row, self._row):
+            return
+        self._ask(scene, subject, row, changed_at)
+
+    def ask_before_draw(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
+        """Asks for the pose that Blender begins to draw, so that the engine works meanwhile; changes nothing in Blender.
+
+        Does nothing where the photo has changed, the rig is broken or the preview rests: the next tick sees to that.
+        """
+        if self._changed_at is None or self._row is None or self._covered or self._put_back:
+            return
+        if portrait.rig is None or self._key_of(portrait) != self._subject_key:
+            return
+        row = points_as_evaluated(portrait.rig, view_layer(scene), portrait.space)
+        if not np.array_equal(row, self._row):
+            changed_at, self._changed_at = self._changed_at, None
+            self._ask(scene, self._subject, row, changed_at)
+
+    @property
+    def awaits_soon(self) -> bool:
+        """Whether a picture is under way that should be here at once, as the last ones were."""
+        recent = [latency.served for latency in list(self.latencies)[-_RECENT:]]
+        return self.asked > self.shown and bool(recent) and float(np.median(recent)) < _SOON_SECONDS
+
+    def show_before_draw(self, portrait: PORTRAIT_PG_portrait) -> bool:
+        """Puts the picture last asked for on the plane if it has come; whether there is nothing more to wait for.
+
+        It is called between Blender's evaluation and its drawing, when no more than the pixels of a picture that the
+        plane already shows may change.
+        """
+        if self._covered or self._put_back or self._last is None or portrait.plane is None:
+            return True
+        if not image_plane.shows_preview(portrait.plane):
+            return True
+        picture = self._newest_picture()
+        if picture is not None:
+            self._last, self.shown = picture.pixels, picture.ask.number
+            self._show(portrait)
+            self._note_latency(picture)
+        return self.shown == self.asked
+
+    def _show(self, portrait: PORTRAIT_PG_portrait) -> None:
+        image_plane.show_preview(portrait.plane, self.uid, self._last)
+        self._settles_at = time.monotonic() + _SETTLE_SECONDS
+
+    def _settle(self) -> None:
+        """Makes the picture one that needs no saving: a small one at once, because the user may quit next. A large one, or
+        one that follows the mouse, waits for a pause: each time costs some milliseconds."""
+        if self._settles_at is None:
+            return
+        quick = self._last.shape[0] * self._last.shape[1] <= _QUICK_PIXELS and not _is_moving()
+        if quick or time.monotonic() >= self._settles_at:
+            image_plane.settle_preview(self.uid)
+            self._settles_at = None
+
+    def _note_latency(self, picture: Picture) -> None:
+        ask = picture.ask
+        self.latencies.append(Latency(time.monotonic() - ask.changed_at, picture.come_at - ask.asked_at))
+
+    def _ask(self, scene: bpy.types.Scene, subject: Subject, row: np.ndarray, changed_at: float) -> None:
+        try:
+            check_points(row[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
+        except PortraitError as error:
+            self.trouble = Trouble(error, lost=False)
+            return
+        self._row = row
+        self.asked += 1
+        self._asked_at = time.monotonic()
+        self._worker.ask(Ask(self.asked, subject, row, changed_at, self._asked_at))
+
+    def _subject_of(self, portrait: PORTRAIT_PG_portrait) -> Subject:
+        """The photo is read only when it, or how it is drawn, has changed."""
+        key = self._key_of(portrait)
+        if self._subject is None or key != self._subject_key:
+            if self._subject is not None and key[:4] == self._subject_key[:4]:
+                references = self._subject.references
+            else:
+                points = rest_points(portrait.rig, portrait.space)
+                first = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
+                references = (first, *likeness.further_references(portrait))
+            self._subject = Subject(
+                references, likeness.personal_file(portrait), portrait.engine or None, portrait.preview_frame_size,
+                portrait.matte,
+            )  # fmt: skip
+            self._subject_key = key
+        return self._subject
+
+    @staticmethod
+    def _key_of(portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
+        return (
+            portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
+            rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
+            portrait.preview_frame_size, portrait.matte,
+        )  # fmt: skip
+
+    def _newest_picture(self) -> Picture | None:
+        newest = None
+        while True:
+            try:
+                event = self._worker.events.get_nowait()
+            except queue.Empty:
+                return newest
+            if isinstance(event, Connected):
+                self._connected, self.trouble = True, None
+                server.connected(event.info)
+            elif isinstance(event, Trouble):
+                self.trouble, self._connected = event, self._connected and not event.lost
+                server.failed(event.error)
+            elif event.ask.subject is self._subject and event.ask.number > (
+                newest.ask.number if newest else self.shown
+            ):
+                newest, self.trouble = event, None
+
+
+class Replaced(Exception):
+    """The user has put another picture on the plane, so the preview ends."""
+
+
+def _plays_frames(portrait: PORTRAIT_PG_portrait) -> bool:
+    """Whether Blender plays frames that were rendered."""
+    rendered = image_plane.covered_by_preview(portrait.plane)
+    return (
+        rendered is not None
+        and rendered.source == "SEQUENCE"
+        and any(
+            window.screen.is_animation_playing and not window.screen.is_scrubbing
+            for window in bpy.context.window_manager.windows
+        )
+    )
+
+
+def _is_moving() -> bool:
+    """Whether the user is in a tool that moves things, or Blender plays."""
+    windows = bpy.context.window_manager.windows
+    return any(window.modal_operators or window.screen.is_animation_playing for window in windows)

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Renders a portrait: sample the rig, ask the server, store the frames, show them on the plane and the strip."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from portrait_shared.bounds import check_points
+from portrait_shared.client.client import Client
+from portrait_shared.client.rendering import StoredFrame, store_frames
+from portrait_shared.digest import image_digest
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frames.frame_files import own_frames
+from portrait_shared.protocol.references import ReferenceImage
+
+from ..blender import problems
+from ..blender.scene_time import notes_on_frames, stretch
+from ..connection import server
+from ..driving.binding import let_broken_rest
+from ..jobs.job import Job, JobState, time_left
+from ..plane import image_plane
+from ..portraits import likeness, photo, portrait_copies
+from ..portraits.portrait_parts import check_plane
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..preview import live_preview
+from ..rig.armature import rest_points
+from ..rig.sampling import check_rig, sample_until
+from . import frame_folder, frame_keys, photo_depth, portrait_ids, portrait_strip
+
+_SHOW_INTERVAL_SECONDS = 0.5
+_PACE_FRAMES = 24
+
+
+@dataclass(frozen=True)
+class FrameArrived:
+    """A frame's file is there, since `at` (time.monotonic)."""
+
+    frame: StoredFrame
+    at: float
+
+
+@dataclass(frozen=True)
+class PortraitReady:
+    """The server has made the portrait ready.
+
+    Attributes:
+        told: the portrait's id and its photo's hashes.
+        note: what the user should know of it; or empty.
+    """
+
+    told: portrait_ids.Known
+    note: str = ""
+
+
+class RenderJob(Job):
+    """Brings the frames of one portrait up to date: those that are there and valid are kept.
+
+    Args:
+        frames: the frames to render; the portrait's own range where None.
+        folder: where they go; the portrait's own folder where None.
+        again: renders all of them, valid or not.
+
+    Attributes:
+        stored: the files that are there, by frame.
+        total: how many are asked for.
+        drawn: how many of those stored the server has drawn for this job; the others were valid already.
+    """
+
+    label = "Render"
+
+    def __init__(
+        self, uid: str, launch: server.Launch, *, frames: Sequence[int] | None = None, folder: Path | None = None,
+        again: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(uid, launch)
+        self.stored: dict[int, Path] = {}
+        self.total = 0
+        self.drawn = 0
+        self._asked_frames, self._asked_folder, self._again = frames, folder, again
+        self._frames: list[int] = []
+        self._sampled: dict[bytes, np.ndarray] = {}
+        self._subject = ""
+        self._others: list[int] = []
+        self._rows: dict[int, np.ndarray] = {}
+        self._shown_at = 0.0
+        self._shown = 0
+        self._new_image = False
+        self._arrivals: deque[float] = deque(maxlen=_PACE_FRAMES)
+
+    @property
+    def progress(self) -> float:
+        return len(self.stored) / self.total if self.total else 0.0
+
+    @property
+    def asked_frames(self) -> set[int]:
+        return set(self._frames)
+
+    @property
+    def rendering(self) -> bool:
+        """Whether the server works on it: before that the rig is sampled."""
+        return self._worker is not None and self.active
+
+    def take_undo_step(self) -> bool:
+        if self._new_image:
+            self._new_image = False
+            return True
+        return super().take_undo_step() and bool(self.stored)
+
+    def take_sampled(self) -> dict[bytes, np.ndarray]:
+        """What was sampled since the last call: (70, 3) points by the frame's key, see `frame_keys`."""
+        sampled, self._sampled = self._sampled, {}
+        return sampled
+
+    @property
+    def seconds_left(self) -> float | None:
+        """From the pace of the last frames; None where there is none yet."""
+        if len(self._arrivals) < 2:
+            return None
+        pace = (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1)
+        return pace * (self.total - len(self.stored))
+
+    def begin(self) -> None:
+        scene, portrait = self.portrait()
+        self._frames = list(portrait.frames(scene) if self._asked_frames is None else self._asked_frames)
+        self.total = len(self._frames)
+        check_plane(scene, portrait)
+        check_rig(scene, portrait.rig)
+        let_broken_rest(scene, portrait)
+        self._folder, self._prefix = self._take_folder(portrait), portrait.frame_prefix
+        live_preview.stop(self.uid)  # the plane shows the frames as they come
+        self._changes = frame_keys.changes()
+        self._subject = portrait_ids.subject_of(portrait)
+        picture = photo.check(portrait.photo, tuple(portrait.size))
+        self._image, self._depth = photo.pixels(picture), portrait.depth
+        self._stored_photo = photo.stored_file(picture) if self._depth == 16 else None
+        self._points = rest_points(portrait.rig, portrait.space)
+        self._further, self._personal = likeness.further_references(portrait), likeness.personal_file(portrait)
+        self._engine = portrait.engine or None
+        self._size, self._matte = portrait.frame_size, portrait.matte
+        self._settings = portrait_strip.settings_of(portrait, self._frames[0], self._frames[-1])
+        self.notes = notes_on_frames(scene)
+        if image_digest(self._image) != portrait.photo_digest:
+            self.notes.append(
+                f"The photo {portrait.photo.name} has changed since its face was found. If the rig does not fit any more, "
+                "choose Other Face."
+            )
+        self.note = "Sampling the rig"
+
+    def _take_folder(self, portrait: PORTRAIT_PG_portrait) -> Path:
+        if self._asked_folder is None:
+            return frame_folder.take(portrait)
+        frame_folder.check(portrait, self._asked_folder)
+        return self._asked_folder
+
+    def prepared(self, deadline: float) -> bool:
+        scene, portrait = self.portrait()
+        check_rig(scene, portrait.rig)
+        wanted = [frame for frame in self._frames if frame not in self._rows]
+        self._rows |= sample_until(deadline, scene, portrait.rig, portrait.space, wanted)
+        if len(self._rows) < len(self._frames):
+            return False
+        self._track = np.stack([self._rows[frame] for frame in self._frames])
+        check_points(self._track, self._frames, code=ErrorCode.BAD_TRACK)
+        if frame_keys.changes() == self._changes:  # else an edit lies between the first samples and the last
+            state = frame_keys.rig_state(scene, portrait.rig, portrait.space)
+            keys = frame_keys.frame_keys(portrait.rig, state, self._frames)
+            self._sampled = {key: self._rows[frame] for frame, key in keys}
+        return True
+
+    def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
+        image, note, shallow = self._image, "", image_digest(self._image)
+        if self._depth == 16:
+            image, note = photo_depth.with_16_bits(client, image, self._stored_photo)
+            self._stored_photo = None
+        reference = ReferenceImage(image, self._points)
+        handle = client.prepare([reference, *self._further], engine=self._engine, personal=self._personal)
+        deep = reference.digest if self._depth == 16 else ""
+        post(PortraitReady(portrait_ids.Known(handle.portrait_id, shallow, deep), note))
+        if self._asked_folder is None:
+            frame_folder.claim(self._folder, self.uid)
+        for frame in store_frames(
+            client,
+            handle,
+            self._track,
+            self._frames,
+            self._folder,
+            size=self._size,
+            matte=self._matte,
+            again=self._again,
+            prefix=self._prefix,
+            photo=shallow,
+            cancelled=cancelled,
+        ):
+            post(FrameArrived(frame, time.monotonic()))
+
+    def handle(self, event: FrameArrived | PortraitReady) -> None:
+        if isinstance(event, PortraitReady):
+            portrait_ids.keep(self.portrait()[1], self._subject, event.told)
+            self._others = own_frames(self._folder, event.told.photo, self._prefix)
+            self.notes += [event.note] if event.note else []
+            return
+        if event.frame.drawn:
+            self._arrivals.append(event.at)
+            self.drawn += 1
+        self.stored[event.frame.number] = event.frame.path
+        self.note = f"Frame {len(self.stored)} of {self.total}{time_left(self.seconds_left)}"
+        if time.monotonic() - self._shown_at > _SHOW_INTERVAL_SECONDS:
+            self.show()
+            self._shown_at = time.monotonic()
+
+    def show(self) -> None:
+        """Lets the plane and the strip show all frames of this portrait that are in the folder."""
+        if len(self.stored) == self._shown:
+            return
+        self._shown = len(self.stored)
+        scene, portrait = self.portrait()
+        numbers = sorted({*self._others, *self.stored})
+        try:
+            check_plane(scene, portrait)
+            portrait_copies.own_look(portrait)
+            before = image_plane.texture_node(portrait.plane).image
+            self._new_image |= (
+                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), self._prefix) != before
+            )
+        except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
+            problems.keep(self.uid, error)
+        try:
+            portrait_strip.show(scene, portrait, self._folder, numbers, self._settings, self._size)
+        except PortraitError as error:
+            if error.message not in self.notes:
+                self.notes.append(error.message)
+
+    def end(self) -> None:
+        if self.stored:
+            self.show()
+        if self.state is JobState.DONE:
+            self.note = f"{_frames(self.drawn)} rendered"
+            if self.drawn < len(self.stored):
+                self.note += f", {len(self.stored) - self.drawn} already there"
+            if len(self.stored) != self.total:
+                self.state = JobState.FAILED
+                self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"

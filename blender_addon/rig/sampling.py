@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the rig's points are at each frame, in the photo's pixels, through keys, drivers and constraints."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+
+import bpy
+import numpy as np
+from portrait_shared.landmarks import NAMES
+
+from ..blender.problems import Fix, SceneError
+from ..plane.plane_space import PlaneSpace, snap
+from .armature import check_bones
+
+POSE_CHANNELS: Final = {
+    "location": 3,
+    "rotation_euler": 3,
+    "rotation_quaternion": 4,
+    "rotation_axis_angle": 4,
+    "scale": 3,
+}
+
+_depth = 0
+
+
+def sample_rows(
+    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
+) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Each frame with its points, (70, 3) float32 pixels.
+
+    The scene's frame and the pose, keyed or not, come back when the iterator ends or is closed.
+    """
+    check_rig(scene, rig)
+    layer = view_layer(scene)
+    with _at_work(layer), _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
+        for frame in frames:
+            scene.frame_set(frame)
+            yield frame, points_as_evaluated(rig, layer, space)
+
+
+def sample_until(
+    deadline: float, scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
+) -> dict[int, np.ndarray]:
+    """As many of the frames as can be sampled until `deadline` (time.monotonic), one at least: {frame: (70, 3) pixels}."""
+    rows = {}
+    with closing(sample_rows(scene, rig, space, frames)) as samples:
+        for frame, row in samples:
+            rows[frame] = row
+            if time.monotonic() > deadline:
+                break
+    return rows
+
+
+def is_at_work() -> bool:
+    """Whether changes that Blender tells of come from sampling itself."""
+    return _depth > 0
+
+
+def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
+    """The points as the rig stands at this moment, keyed or not, (70, 3) float32 pixels.
+
+    Fast, and changes nothing: neither the frame nor the pose. A rig that the layer does not evaluate, because it is
+    disabled or in a collection that is, is taken as it was last evaluated.
+    """
+    layer.depsgraph.update()
+    return points_as_evaluated(rig, layer, space)
+
+
+def is_evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
+    """Whether changes of the rig reach `sample_now`."""
+    return not rig.hide_viewport and not _outside(scene, layer, rig)
+
+
+def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
+    """Raises SCENE if the rig cannot be sampled."""
+    if rig is None or rig.name not in scene.objects:
+        raise SceneError(
+            "The portrait's rig was deleted." if rig is None else f"The rig “{rig.name}” was deleted from the scene.",
+            "Rebuild it: the landmarks are kept, and so are the keys of a rig deleted in the viewport.",
+            Fix.REBUILD,
+        )
+    if rig.parent is None:
+        raise SceneError(
+            f"The rig “{rig.name}” is no longer a child of its picture.", "Rebuild to attach it again.", Fix.REBUILD
+        )
+    check_bones(rig)
+
+
+def points_as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
+    """The points as Blender has evaluated them last, (70, 3) float32 pixels. It may be called while Blender draws."""
+    order = [rig.pose.bones.find(name) for name in NAMES]
+    heads = np.empty(len(rig.pose.bones) * 3, np.float32)
+    posed = rig.evaluated_get(layer.depsgraph)
+    posed.pose.bones.foreach_get("head", heads)
+    local = heads.reshape(-1, 3)[order].astype(np.float64)
+    # The rig's own transform counts, the plane's does not: moving the picture moves no point in it.
+    to_plane = np.array(posed.matrix_parent_inverse @ posed.matrix_basis, np.float64)
+    local = local @ to_plane[:3, :3].T + to_plane[:3, 3]
+    return snap(space.to_pixels(local))
+
+
+def view_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
+    """The layer in which the scene is sampled: the one that the user sees, where there is one."""
+    current = bpy.context.view_layer
+    return current if current is not None and bpy.context.scene == scene else scene.view_layers[0]
+
+
+@contextmanager
+def _at_work(layer: bpy.types.ViewLayer) -> Iterator[None]:
+    """Marks what Blender reports as sampling's own doing, until it has evaluated the frame and pose that were put back.
+
+    Evaluated later, they would be reported as if the user had changed the rig.
+    """
+    global _depth
+    _depth += 1
+    try:
+        yield
+    finally:
+        try:
+            layer.update()
+        finally:
+            _depth -= 1
+
+
+@contextmanager
+def _evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> Iterator[None]:
+    """Blender does not evaluate what is disabled or in a disabled collection: enable the rig for a while."""
+    hidden = rig.hide_viewport
+    hidden_in_collection = _outside(scene, layer, rig)
+    if hidden:
+        rig.hide_viewport = False
+    if hidden_in_collection:
+        scene.collection.objects.link(rig)
+    layer.update()
+    try:
+        yield
+    finally:
+        if hidden_in_collection:
+            scene.collection.objects.unlink(rig)
+        if hidden:
+            rig.hide_viewport = True
+
+
+def _outside(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
+    """Whether the rig is only in collections that are disabled or excluded."""
+    if rig.name in scene.collection.objects:
+        return False
+    return not any(_reached(layer.layer_collection, rig))
+
+
+def _reached(branch: bpy.types.LayerCollection, rig: bpy.types.Object) -> Iterator[bool]:
+    if branch.exclude or branch.collection.hide_viewport:
+        return
+    yield rig.name in branch.collection.objects
+    for child in branch.children:
+        yield from _reached(child, rig)
+
+
+@contextmanager
+def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[None]:
+    """Changing the frame throws unkeyed poses and slider values away; this puts them back."""
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    count = len(rig.pose.bones)
+    pose = {channel: np.empty(count * width, np.float32) for channel, width in POSE_CHANNELS.items()}
+    for channel, values in pose.items():
+        rig.pose.bones.foreach_get(channel, values)
+    sliders = [
+        (owner, {key: value for key, value in owner.items() if isinstance(value, (bool, int, float))})
+        for owner in (rig, rig.data, *rig.pose.bones)
+    ]
+    try:
+        yield
+    finally:
+        scene.frame_set(frame, subframe=subframe)
+        for channel, values in pose.items():
+            rig.pose.bones.foreach_set(channel, values)
+        for owner, values in sliders:
+            for key, value in values.items():
+                if owner.get(key) != value:
+                    owner[key] = value
+        rig.update_tag()
+
+
+def may_move(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether a rig may move by what a depsgraph was updated for; a mesh that shows another picture moves none."""
+    if any(map(depsgraph.id_type_updated, ("ARMATURE", "ACTION"))):
+        return True
+    return depsgraph.id_type_updated("OBJECT") and any(
+        isinstance(update.id, bpy.types.Object)
+        and not (
+            update.id.type == "MESH"
+            and update.is_updated_shading
+            and not (update.is_updated_geometry or update.is_updated_transform)
+        )
+        for update in depsgraph.updates
+    )

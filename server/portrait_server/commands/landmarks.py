@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait landmarks`: a photograph or a video to a landmark track."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from portrait_shared.files.whole_files import check_place, write_error
+
+from portrait_server.detectors.registry import create_detector, detector_names
+from portrait_server.detectors.tracking import VideoPart, track_of_photo, track_of_video
+from portrait_server.media.images import is_picture, opaque, read_image
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="PHOTO|VIDEO", help="a picture or a video of a face")
+    parser.add_argument("--output", type=Path, required=True, metavar="TRACK.npz", help="where the track is written")
+    parser.add_argument(
+        "--detector",
+        metavar="NAME",
+        help=f"{' or '.join(detector_names())}; face-alignment where its weights are, else mediapipe",
+    )
+    parser.add_argument(
+        "--face",
+        type=int,
+        metavar="N",
+        help="which of several faces, counted from the picture's left, 1 first; 0, the default, for the largest; "
+        "in a video, in the first frame with faces",
+    )
+    parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
+    parser.add_argument(
+        "--from", dest="start", type=seconds, default=0.0, metavar="SECONDS", help="video: where to begin"
+    )
+    parser.add_argument("--to", dest="end", type=seconds, metavar="SECONDS", help="video: where to end")
+    parser.add_argument("--progress", action="store_true", help="print lines of the form `Progress: 3/100`")
+
+
+def seconds(text: str) -> float:
+    """A time on the command line; what is no finite number is refused by argparse."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the track and says what was found.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
+            WEIGHTS_MISSING, OUTPUT_NOT_WRITABLE; nothing is written then.
+    """
+    check_writable(args.output)
+    picture = read_image(args.input) if _is_picture_or_missing(args.input) else None
+    with closing(create_detector(args.detector)) as detector:
+        if picture is not None:
+            track = track_of_photo(opaque(picture), detector, args.face, str(args.input))
+        else:
+            part = VideoPart(args.start, args.end, _tell if args.progress else None)
+            track = track_of_video(args.input, detector, args.face, smoothed=args.smooth, part=part)
+        found = int(track.extra["detected"].sum())
+        frames = "1 picture" if picture is not None else f"{found} of {len(track)} frames"
+        track.save(args.output)
+        print(f"Face found by {detector.name} in {frames}. Saved: {args.output}")
+    return 0
+
+
+def _is_picture_or_missing(path: Path) -> bool:
+    """What is no file at all is left to `read_image` to refuse."""
+    return not os.path.isfile(path) or is_picture(path)
+
+
+def _tell(done: int, expected: int) -> None:
+    print(f"Progress: {done}/{expected}", flush=True)
+
+
+def check_writable(output: Path) -> None:
+    """Refuses an impossible output before minutes of work.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
+    """
+    try:
+        check_place(output)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        remedy = "Choose a file in a folder that exists and that you may write to."
+        raise write_error(output, error, remedy) from error

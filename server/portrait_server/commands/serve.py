@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait serve`: the server that Blender and other programs connect to."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Final, cast
+
+import platformdirs
+from portrait_shared import __version__
+from portrait_shared.client.launcher import find_server
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.private_folders import sweep_folders
+from portrait_shared.protocol.connection import Connection, default_connection_file
+from portrait_shared.protocol.framing import PROTOCOL_VERSION
+
+from portrait_server.commands.arguments import whole_number
+from portrait_server.networks.device import DEVICES, resolve_device
+from portrait_server.service.descriptors import raise_descriptor_limit
+from portrait_server.service.service import Service
+from portrait_server.service.single import ServerLock
+from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
+from portrait_server.service.sockets.binding import Endpoint, choose_endpoint, client_address, reachable_address
+from portrait_server.service.sockets.door import MAX_CONNECTIONS, Door
+
+log = logging.getLogger(__name__)
+
+STATUS_ALREADY_RUNNING: Final = 3
+_LOG_BYTES: Final = 5_000_000
+_KEPT_LOGS: Final = 10
+_SWITCH_SECONDS: Final = 0.001
+"""A thread that serves waits no longer for one that draws to let go of the interpreter."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bind", metavar="ADDRESS",
+                        help="tcp://HOST:PORT, port 0 for a free one (default: a socket that only you can open)")  # fmt: skip
+    parser.add_argument("--connection-file", type=Path, default=None, metavar="FILE",
+                        help="where to write how the server is reached (default: your own, which clients find)")  # fmt: skip
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--parent-pid", type=whole_number(1, 2**31 - 1, "a process's number"), metavar="PID",
+                        help="stop when that process has ended")  # fmt: skip
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument("--log-file", type=Path, metavar="FILE", help="(default: one a run in your log folder)")
+    parser.add_argument("--keys", type=Path, metavar="FILE",
+                        help="keys of the server and of the clients it lets in; needed for other machines")  # fmt: skip
+    parser.add_argument("--new-keys", type=Path, metavar="FILE",
+                        help="make such a file and a connection file for one client that reaches --bind, then end")  # fmt: skip
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Serves until stopped.
+
+    Raises:
+        PortraitError: NOT_ALLOWED, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE.
+    """
+    connection_file: Path = asked.connection_file or default_connection_file()
+    if asked.new_keys is not None:
+        return _new_keys(asked)
+    try:
+        lock = ServerLock(connection_file)
+    except PortraitError as error:
+        if error.code != ErrorCode.BUSY:
+            raise
+        return _already_running(error, connection_file)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    log_file = _start_log(asked.log_file, asked.log_level)
+    try:
+        device = resolve_device(asked.device)
+        endpoint = choose_endpoint(asked.bind, connection_file)
+        try:
+            _serve(asked, endpoint, device, connection_file, log_file)
+        finally:
+            endpoint.remove()
+        log.info("Stopped")
+    finally:
+        lock.release()
+        # Blender, where it was killed, has left its folder, and nobody but this server may be there to remove it.
+        sweep_folders(Path(tempfile.gettempdir()))
+    return 0
+
+
+def _serve(
+    asked: argparse.Namespace, endpoint: Endpoint, device: str, connection_file: Path, log_file: Path | None
+) -> None:
+    ring = _ring(endpoint, asked.keys)
+    door = _open(endpoint, ring)
+    parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
+    service = Service(door, device, str(log_file or ""), parent_alive)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.ask_to_stop())
+    Connection(
+        address=reachable_address(door.address), protocol=PROTOCOL_VERSION, version=__version__, pid=os.getpid(),
+        server_public_key=ring.server_public_key if ring else None,
+        client_public_key=ring.client_public_key if ring else None,
+        client_secret_key=ring.client_secret_key if ring else None,
+        log=str(log_file or ""),
+    ).save(connection_file)  # fmt: skip
+    log.info("Serving at %s on %s; connection file %s", door.address, device, connection_file)
+    try:
+        service.run()
+    finally:
+        connection_file.unlink(missing_ok=True)
+
+
+def _new_keys(asked: argparse.Namespace) -> int:
+    if asked.bind is None:
+        raise PortraitError(ErrorCode.NOT_ALLOWED, "The client must know where the server is.", "Give --bind too.")
+    client_file = write_new_keys(asked.new_keys, client_address(asked.bind))
+    print(f"Saved: {asked.new_keys}\nSaved: {client_file} (carry it to the client's machine by a safe way)")
+    return 0
+
+
+def _already_running(error: PortraitError, connection_file: Path) -> int:
+    try:
+        answers = find_server(connection_file) is not None
+    except PortraitError as failure:
+        answers = failure.code == ErrorCode.VERSION_MISMATCH
+    print(f"portrait serve: {error.message}", file=sys.stderr)
+    print(f"  {error.remedy if answers else 'It does not answer: end its process.'}", file=sys.stderr)
+    return STATUS_ALREADY_RUNNING
+
+
+def _ring(endpoint: Endpoint, keys: Path | None) -> KeyRing | None:
+    if not endpoint.needs_keys:
+        return None
+    if keys is not None:
+        return KeyRing.load(keys)
+    if not endpoint.loopback:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED, f"{endpoint.address} can be reached from other machines, which needs keys.",
+            "Make keys with `portrait serve --bind ADDRESS --new-keys FILE`, with the address at which others reach this "
+            "machine, and give them with --keys FILE.",
+        )  # fmt: skip
+    return KeyRing.new()
+
+
+def _open(endpoint: Endpoint, ring: KeyRing | None) -> Door:
+    try:
+        # Half of what may be open stays for files: a portrait's preparation opens some.
+        return Door(endpoint, ring, connections=min(MAX_CONNECTIONS, raise_descriptor_limit() // 2))
+    except OSError as error:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED, f"Cannot listen at {endpoint.address}: {error.strerror}.",
+            "Choose another port, or 0 for a free one.",
+        ) from error  # fmt: skip
+
+
+def _start_log(path: Path | None, level: str) -> Path | None:
+    """Logs to standard error and to a file; returns the file, None where it cannot be written."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    path = path or Path(platformdirs.user_log_dir("talking_portraits", False)) / f"server-{os.getpid()}.log"
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handlers.append(_LogFile(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"))
+        older = sorted(path.parent.glob("server-*.log*"), key=lambda file: file.stat().st_mtime)
+        for file in older[:-_KEPT_LOGS]:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        print(f"portrait serve: no log file at {path}: {error.strerror}", file=sys.stderr)
+        path = None
+    logging.basicConfig(
+        level=level.upper(), handlers=handlers, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    return path
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """Follows no link that another has laid where the log goes."""
+
+    def _open(self) -> TextIOWrapper:
+        return cast(
+            TextIOWrapper,
+            open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_without_following),
+        )
+
+
+def _without_following(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
+
+
+def _watch(pid: int) -> Callable[[], bool]:
+    """Whether a process still runs, to be asked again and again."""
+    if sys.platform == "win32":
+        import ctypes
+
+        synchronize, still_running = 0x00100000, 0x102
+        kernel = ctypes.windll.kernel32
+        handle = kernel.OpenProcess(synchronize, False, pid)
+        return lambda: bool(handle) and kernel.WaitForSingleObject(handle, 0) == still_running
+    if os.getppid() == pid:
+        return lambda: os.getppid() == pid  # another process may get the number, but is not this one's parent
+
+    def exists() -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    return exists

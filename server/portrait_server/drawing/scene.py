@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A reference at one output size: its layers (person, background) and its geometry, ready to be moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from portrait_server.drawing.eyes import EyeLayer, build_eyes
+from portrait_server.drawing.far_side import FarSide, build_far_side
+from portrait_server.drawing.fill import push_pull
+from portrait_server.drawing.levels import held, signed
+from portrait_server.drawing.mouth import MouthLayer, build_mouth
+from portrait_server.geometry.face_mesh import OVAL
+from portrait_server.geometry.head_mesh import HeadMesh
+
+_PLATE_PIXELS = 512
+_STRIP_ROWS = 512
+_EDGE = 0.02  # softness of the person's edge, in face sizes
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one frame is made of, in pixels of the frame. Colours and mattes are held as `drawing.levels` says.
+
+    Attributes:
+        photo: (H, W, 3 or 4), the reference resized.
+        person: (H, W, 3 or 4), the person's own colours, continued past its edge.
+        matte: (H, W), how far each pixel is the person.
+        plate: (H, W, 3 or 4), the background, filled in behind the person.
+        rest: (H, W, 3 or 4) int16 or float32, what person over plate lacks of the photo.
+        scale: (2,) pixels of the frame in a pixel of the reference.
+        mesh: the geometry, in pixels of the reference.
+        eyes, mouth: what shows in their openings.
+        far_side: what a turn brings into view of a face that the photo shows from one side.
+    """
+
+    photo: np.ndarray
+    person: np.ndarray
+    matte: np.ndarray
+    plate: np.ndarray
+    rest: np.ndarray
+    scale: np.ndarray
+    mesh: HeadMesh
+    eyes: tuple[EyeLayer, ...]
+    mouth: MouthLayer
+    far_side: FarSide | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.photo.shape[1], self.photo.shape[0]
+
+
+def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tuple[int, int]) -> Scene:
+    """Layers of a reference at an output size.
+
+    Args:
+        image: (H, W, 3 or 4) uint8 or float32, see `drawing.levels`.
+        matte: (H, W) float32, 0 to 1.
+        mesh: in pixels of the image.
+        size: (width, height) of the frames.
+    """
+    height, width = image.shape[:2]
+    scale = np.array([size[0] / width, size[1] / height])
+    photo = held(resized(image, size), image.dtype)
+    alpha = np.clip(resized(matte, size), 0, 1)
+    face = mesh.vertices[:, :2] * scale
+    alpha = np.maximum(alpha, _face_mask(face, size, mesh.size * float(scale.min())))
+    colours = _opaque_colours(photo)
+    plate = _plate(colours, alpha)
+    person = _own_colours(colours, alpha, max(1, round(_EDGE * mesh.size * float(scale.min()))))
+    shown = held(alpha * 255, photo.dtype)
+    rest = signed(photo)
+    rest -= blend(person, plate, shown)
+    return Scene(
+        photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
+        eyes=build_eyes(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
+        far_side=build_far_side(person, mesh, scale),
+    )  # fmt: skip
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture (H, W) or (H, W, C) at (width, height), averaged where it shrinks."""
+    if image.shape[1::-1] == tuple(size):
+        return np.ascontiguousarray(image)
+    smaller = size[0] * size[1] < image.shape[0] * image.shape[1]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Front over back (H, W, C) by a matte (H, W); all uint8, and rounded, or all float32."""
+    share = matte * np.float32(1 / 255)
+    if front.dtype != np.uint8:
+        mixed = front - back
+        mixed *= share[..., None]
+        mixed += back
+        return mixed
+    return cv2.blendLinear(front, back, share, 1 - share)
+
+
+def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) -> np.ndarray:
+    """The face itself is the person, whatever the segmentation says: (H, W) float32."""
+    mask = np.zeros((size[1], size[0]), np.float32)
+    cv2.fillPoly(mask, [np.round(vertices[list(OVAL)]).astype(np.int32)], 1.0)
+    return cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.02 * face_size))
+
+
+def _opaque_colours(photo: np.ndarray) -> np.ndarray:
+    """Colours continued into what is transparent, so that no edge takes on a hidden colour."""
+    if photo.shape[2] == 3 or photo[..., 3].all():
+        return photo
+    filled = photo.copy()
+    filled[..., :3] = _filled(photo[..., :3], (photo[..., 3] > 0).astype(np.float32))
+    return filled
+
+
+def _plate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The background, continued behind the person from what surrounds it."""
+    reach = max(3, round(0.012 * max(alpha.shape))) | 1
+    hidden = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((reach, reach), np.uint8))
+    if hidden.all():
+        return photo
+    filled = _filled(photo, 1.0 - hidden)
+    keep = held(255 * (1 - cv2.blur(hidden.astype(np.float32), (reach, reach))), photo.dtype)
+    keep[alpha > 0.02] = 0
+    return blend(photo, filled, keep)
+
+
+def _filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Unknown pixels from the known, computed small: what is made up has no detail to lose."""
+    height, width = known.shape
+    shrink = min(1.0, _PLATE_PIXELS / max(height, width))
+    small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    known = known.astype(np.float32)
+    weight = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
+    colour = cv2.resize(photo.astype(np.float32) * known[..., None], small, interpolation=cv2.INTER_AREA)
+    colour = push_pull(colour / np.maximum(weight, 1e-3)[..., None], (weight > 0.05).astype(np.float32))
+    colour = held(cv2.GaussianBlur(colour, (0, 0), 1.5), photo.dtype)
+    return cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _own_colours(photo: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:
+    """The person's colours without the old background's (Forte, "Approximate Fast Foreground", 2021)."""
+    own = photo.copy()
+    edge = cv2.dilate(((alpha > 0.01) & (alpha < 0.995)).astype(np.uint8), np.ones((3, 3), np.uint8))
+    for top in range(0, len(photo), _STRIP_ROWS):
+        # Strips with a rim as wide as the blur: a huge photo is never held in float as a whole.
+        first, last = max(0, top - radius), top + _STRIP_ROWS + radius
+        rows = slice(top, top + _STRIP_ROWS)
+        if edge[rows].any():
+            strip = _without_background(photo[first:last, :, :3].astype(np.float32), alpha[first:last], radius)
+            strip = held(strip[top - first : top - first + _STRIP_ROWS], photo.dtype)
+            own[rows, :, :3] = np.where(edge[rows, :, None] > 0, strip, photo[rows, :, :3])
+    return own
+
+
+def _without_background(colour: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:
+    box = (2 * radius + 1, 2 * radius + 1)
+    front, back = alpha[..., None], 1 - alpha[..., None]
+    own = cv2.blur(colour * front, box) / np.maximum(cv2.blur(alpha, box), 1e-3)[..., None]
+    behind = cv2.blur(colour * back, box) / np.maximum(cv2.blur(1 - alpha, box), 1e-3)[..., None]
+    own += front * (colour - front * own - back * behind)
+    return own

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One render that a client waits for: how far it is, and what may be drawn of it next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from portrait_shared.digest import frame_digest
+from portrait_shared.protocol.messages import MAX_WINDOW, Render, RenderedFrame
+
+from portrait_server.service.large_frames import LARGE_PIXELS
+from portrait_server.service.portraits import Portrait
+from portrait_server.service.sessions import Session
+
+FRAME_COST_PIXELS: Final = 1 << 16
+"""What a frame costs that has next to no pixels."""
+MAX_BATCH_PIXELS: Final = 1 << 22
+"""A batch of larger frames would keep others waiting for longer than it saves."""
+MAX_CREDIT_BYTES: Final = 1 << 30
+"""What all frames of one render's window may take, so that huge frames do not fill memory."""
+
+
+class OpenRender:
+    """One render: which frames are to be drawn, are under way, were sent.
+
+    Attributes:
+        held_bytes: of its landmarks.
+        frame_bytes: of one frame while it is drawn.
+        cost: of one frame, in pixels to be drawn.
+        credit: how many more frames the client has room for.
+        outstanding: frames drawn or being drawn that the client has not consumed.
+        peak_outstanding: the most there ever were.
+        ended: nothing more is drawn or sent.
+    """
+
+    def __init__(self, session: Session, request: Render, portrait: Portrait) -> None:
+        self.session = session
+        self.portrait = portrait
+        self.request = request.request
+        self.size = request.size
+        self.matte = request.matte
+        self.as_png = request.encoding == "png"
+        self.window = request.window
+        self.outstanding = 0
+        self.peak_outstanding = 0
+        self.ended = False
+        self._numbers = request.numbers
+        self._points = request.points
+        self.held_bytes = request.points.nbytes + request.numbers.nbytes
+        self.frame_bytes = self.size[0] * self.size[1] * 4 * portrait.dtype.itemsize
+        self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
+        self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
+        self._batch_size = max(1, min(portrait.engine.batch_size, MAX_BATCH_PIXELS // self.cost))
+        self.credit = min(request.window, self._most_credit)
+        self._next_drawn = 0
+        self._next_sent = 0
+        self._ready: dict[int, RenderedFrame] = {}
+
+    @property
+    def total(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def is_large(self) -> bool:
+        return self.cost > LARGE_PIXELS
+
+    @property
+    def sent(self) -> int:
+        return self._next_sent
+
+    @property
+    def to_draw(self) -> int:
+        return self.total - self._next_drawn
+
+    def grant(self, count: int) -> None:
+        """The client has consumed frames."""
+        self.credit = min(self.credit + count, self._most_credit)
+        self.outstanding = max(0, self.outstanding - count)
+
+    def drawable(self, full_only: bool, room_bytes: int) -> int:
+        """How many frames may be drawn now; with `full_only`, 0 where that is less than a good batch.
+
+        Args:
+            room_bytes: what they may take.
+        """
+        count = min(self._batch_size, self.to_draw, self.credit, room_bytes // self.frame_bytes)
+        good = min(self._batch_size, self.to_draw, max(1, min(self.window, self._most_credit) // 2))
+        return max(0, count) if count >= good or not full_only else 0
+
+    def take(self, count: int) -> range:
+        """The indices of the next frames, which count as under way from now on."""
+        indices = range(self._next_drawn, self._next_drawn + count)
+        self._next_drawn += count
+        self.credit -= count
+        self.outstanding += count
+        self.session.frame_bytes += count * self.frame_bytes
+        self.peak_outstanding = max(self.peak_outstanding, self.outstanding)
+        return indices
+
+    def let_go(self, count: int) -> None:
+        """Some of the frames that were taken hold no memory here any more: they were sent, queued to be, or given up."""
+        self.session.frame_bytes -= count * self.frame_bytes
+
+    def points(self, indices: range) -> np.ndarray:
+        """(N, 70, 2 or 3) points of the frames."""
+        return self._points[indices.start : indices.stop]
+
+    def digest(self, index: int) -> str:
+        return frame_digest(self.portrait.portrait_id, self._points[index], self.size, self.matte)
+
+    def number(self, index: int) -> int:
+        return int(self._numbers[index])
+
+    def finish(self, index: int, frame: RenderedFrame) -> list[RenderedFrame]:
+        """Takes a finished frame; returns those that can be sent now, in the order asked for."""
+        self._ready[index] = frame
+        sendable = []
+        while (ready := self._ready.pop(self._next_sent, None)) is not None:
+            sendable.append(ready)
+            self._next_sent += 1
+        return sendable

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What worker threads tell the service: results of their tasks, and how far work has come that goes on."""
+
+from __future__ import annotations
+
+import queue
+from dataclasses import dataclass
+from typing import Any
+
+from portrait_shared.errors import PortraitError
+from portrait_shared.protocol.messages import Message
+
+from portrait_server.service.sessions import Session
+from portrait_server.service.sockets.wakener import Wakener
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What became of a task: exactly one of `value` and `error` counts."""
+
+    task: Any
+    value: Any
+    error: PortraitError | None
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """A message for a client about work that goes on."""
+
+    session: Session
+    message: Message
+
+
+class ResultQueue(Wakener):
+    """Read by the service's own thread, which `reader` wakes, so that it can wait for this and for clients at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._items: queue.SimpleQueue[Result | Update] = queue.SimpleQueue()
+
+    def put(self, item: Result | Update) -> None:
+        """Called by any thread."""
+        self._items.put(item)
+        self.wake()
+
+    def take_all(self) -> list[Result | Update]:
+        self.clear()  # first: what is put from here on wakes again
+        items: list[Result | Update] = []
+        while not self._items.empty():
+            items.append(self._items.get_nowait())
+        return items

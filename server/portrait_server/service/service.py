@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The service: one thread that owns the socket and hands work to others. It computes nothing itself, so that no client
+waits for another's work."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol.framing import MAX_PART_BYTES, Buffer, VersionMismatch, bad_message
+from portrait_shared.protocol.messages import Error, Hello, Message, decode
+
+from portrait_server.engines.loaded_engines import LoadedEngines
+from portrait_server.service.budgets import Budgets, Ledger
+from portrait_server.service.counters import Counters
+from portrait_server.service.portraits import Portrait, Store, shrunk
+from portrait_server.service.preparation import Preparation
+from portrait_server.service.renders import Renders
+from portrait_server.service.requests import Requests
+from portrait_server.service.result_queue import Result, ResultQueue, Update
+from portrait_server.service.service_errors import as_portrait_error, stopping_error
+from portrait_server.service.sessions import Session, Sessions
+from portrait_server.service.sockets.door import Door, Gone
+from portrait_server.service.tasks import FrameBatch, FrameEncoding, RequestTask
+from portrait_server.service.tunings import Tunings, TuningTask
+from portrait_server.service.uploads import Uploads
+from portrait_server.service.workers import Workers
+
+log = logging.getLogger(__name__)
+
+_STOP_SECONDS: Final = 10.0
+_LINGER_SECONDS: Final = 3.0
+_PARENT_POLL_SECONDS: Final = 1.0
+_MAX_HELPERS: Final = 4
+
+
+class Service:
+    """Serves until it is told to stop.
+
+    Args:
+        door: the socket.
+        device: ``cpu`` or ``cuda``.
+        log_file: where a person finds more.
+        parent_alive: asked every second; the service stops when it says no.
+        budgets: what clients and their portraits may hold.
+    """
+
+    def __init__(
+        self, door: Door, device: str, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
+        budgets: Budgets | None = None,
+    ) -> None:  # fmt: skip
+        self._door = door
+        self._log_file = log_file
+        self._parent_alive = parent_alive
+        self._budgets = budgets or Budgets()
+        self._sessions = Sessions()
+        self._counters = Counters()
+        self._ledger = Ledger(self._budgets)
+        self._results = ResultQueue()
+        helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
+        self._helpers = Workers("helper", helpers, self._results, log_file)
+        portraits: Store[Portrait] = Store(self._budgets.portraits, shrunk)
+        uploads = Uploads(self._helpers, self._ledger, self._counters)
+        engines = LoadedEngines(device)
+        self._preparation = Preparation(
+            engines, uploads, portraits, self._ledger, self._results, log_file, self._send
+        )  # fmt: skip
+        self._renders = Renders(
+            portraits, self._ledger, self._counters, self._helpers, max(1, helpers - 1), self._results, log_file,
+            self._room, self._send,
+        )  # fmt: skip
+        self._tunings = Tunings(self._results, self._ledger, log_file, device)
+        self._requests = Requests(
+            self._sessions, self._counters, portraits, engines, uploads, self._preparation, self._renders,
+            self._tunings, device, log_file,
+        )  # fmt: skip
+        self._stop_asked = False
+        self._stop_deadline: float | None = None
+        self._parent_check = time.monotonic()
+
+    def ask_to_stop(self) -> None:
+        """Stops soon; a second call stops at once. May be called from a signal handler."""
+        if self._stop_asked:
+            self._stop_deadline = 0.0
+        self._stop_asked = True
+        self._results.wake()
+
+    def run(self) -> None:
+        """Serves, and returns when all is handed back and closed."""
+        self._door.register(self._results.reader)
+        while not self._finished():
+            self._take_messages()
+            self._take_results()
+            self._renders.dispatch()
+            self._preparation.dispatch()
+        self._close()
+
+    # Messages
+
+    def _take_messages(self) -> None:
+        # In a function of its own, whose variables end with it: a large message is not held while the service waits.
+        for routing, parts in self._door.wait(self._patience_s()):
+            self._take_message(routing, parts)
+        for routing in self._door.departed():
+            self._drop(routing)
+
+    def _take_message(self, routing: bytes, parts: list[Buffer]) -> None:
+        request = 0
+        try:
+            if not parts:
+                raise bad_message("The message has more parts or bytes than any may have.")
+            message = decode(parts)
+            request = message.request
+            session = self._sessions.get(routing)
+            if isinstance(message, Hello):
+                self._greet(routing, message)
+            elif session is None:
+                raise PortraitError(ErrorCode.SERVER_LOST, "The server does not know this client.", "Say hello first.")
+            elif (answer := self._requests.handle(session, message)) is not None:
+                self._send(session, answer)
+        except VersionMismatch as error:
+            self._refuse(routing, error.request, error)
+        except PortraitError as error:
+            self._counters.refused(error)
+            self._refuse(routing, request, error)
+        except Exception as error:  # one request's bug must not end every client's work
+            log.exception("A request failed")
+            self._refuse(routing, request, as_portrait_error(error, self._log_file))
+
+    def _greet(self, routing: bytes, message: Hello) -> None:
+        session = self._sessions.get(routing)
+        if session is None:
+            session = self._sessions.enter(routing, message.client)
+            self._door.welcome(routing)
+            log.info("%s (release %s) has come", message.client, message.version)
+        self._send(session, self._requests.welcome(message.request))
+
+    def _refuse(self, routing: bytes, request: int, error: PortraitError) -> None:
+        log.debug("Refused: %s", error)
+        try:
+            self._door.send(routing, Error.of(request, error))
+        except Gone:
+            self._drop(routing)
+
+    def _send(self, session: Session, message: Message) -> None:
+        if session.gone:
+            return
+        try:
+            self._door.send(session.routing, message)
+        except Gone:
+            self._drop(session.routing)
+
+    def _drop(self, routing: bytes) -> None:
+        if (session := self._sessions.get(routing)) is not None:
+            log.info("%s has left; %d renders freed", session.name, len(self._renders.of(session)))
+            self._sessions.leave(session)
+            for work in (self._renders, self._tunings, self._preparation):
+                work.end_session(session)
+            self._ledger.forget(session)
+
+    # Work
+
+    def _take_results(self) -> None:
+        for item in self._results.take_all():
+            if isinstance(item, Update):
+                self._send(item.session, item.message)
+            elif isinstance(item.task, FrameBatch):
+                self._renders.take_batch(item.task, item)
+            elif isinstance(item.task, FrameEncoding):
+                self._renders.take_encoding(item.task, item)
+            elif isinstance(item.task, RequestTask):
+                self._take_request(item.task, item)
+            elif isinstance(item.task, TuningTask):
+                self._take_tuning(item.task, item)
+
+    def _room(self, session: Session) -> int:
+        """How many bytes of frames may be drawn for a client now; for one that has none under way, at least a frame."""
+        used = session.frame_bytes + self._door.queued_bytes(session.routing)
+        left = self._budgets.total - self._sessions.frame_bytes - self._door.all_queued_bytes
+        room = min(self._budgets.client - used, left)
+        return max(room, MAX_PART_BYTES) if left > 0 and not used else room
+
+    def _take_request(self, task: RequestTask, result: Result) -> None:
+        if task.place == "engine":
+            self._renders.returned(task)
+        elif task.place == "preparer":
+            self._preparation.returned()
+        else:
+            self._helpers.returned()
+        self._ledger.release(task.session, task.held_bytes)
+        self._send(task.session, self._answer(task, result))
+
+    def _answer(self, task: RequestTask, result: Result) -> Message:
+        # No error is kept in a variable: its traceback refers to this frame, and so both, and a refused image with
+        # them, would stay in memory until Python looks for such circles.
+        if result.error is not None:
+            return Error.of(task.request, result.error)
+        try:
+            return task.finish(result.value)
+        except PortraitError as error:
+            return Error.of(task.request, error)
+        except Exception as error:  # one request's bug must not end every client's work
+            log.exception("A request failed")
+            return Error.of(task.request, as_portrait_error(error, self._log_file))
+
+    def _take_tuning(self, task: TuningTask, result: Result) -> None:
+        if not self._tunings.returned(task):
+            return
+        if result.error is not None:
+            self._send(task.session, Error.of(task.request, result.error))
+        elif result.value is not None:
+            self._send(task.session, self._requests.tuned(task.request, result.value))
+
+    # The end
+
+    def _patience_s(self) -> float | None:
+        times = [] if self._parent_alive is None else [self._parent_check]
+        if self._stop_deadline is not None:
+            times.append(self._stop_deadline)
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _finished(self) -> bool:
+        now = time.monotonic()
+        if self._parent_alive is not None and now >= self._parent_check:
+            self._parent_check = now + _PARENT_POLL_SECONDS
+            if not self._parent_alive():
+                log.info("The program that started the server has ended")
+                self._stop_asked = True
+        if (self._stop_asked or self._requests.stopping) and self._stop_deadline is None:
+            self._begin_to_stop(now)
+        if self._stop_deadline is None:
+            return False
+        return now >= self._stop_deadline or not self._busy
+
+    @property
+    def _busy(self) -> bool:
+        return any(work.busy for work in (self._renders, self._preparation, self._helpers, self._tunings))
+
+    def _begin_to_stop(self, now: float) -> None:
+        log.info("Stopping")
+        self._requests.stop()
+        self._stop_deadline = now + _STOP_SECONDS
+        waiting: list[RequestTask | TuningTask] = [*self._preparation.clear_queue(), *self._renders.clear_queue()]
+        for task in (*self._tunings.end_all(), *waiting):
+            self._send(task.session, Error.of(task.request, stopping_error()))
+
+    def _close(self) -> None:
+        for session in self._sessions:
+            self._renders.hand_back(session)
+            self._send(session, Error.of(0, stopping_error()))
+        hangs = self._renders.engines_busy or self._preparation.busy
+        for threads in (self._renders, self._preparation, self._helpers, self._tunings):
+            threads.stop(0.0 if hangs else 1.0)
+        if not hangs:
+            self._preparation.close()
+        self._door.close(_LINGER_SECONDS)
+        self._results.close()

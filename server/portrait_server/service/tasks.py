@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What workers do for clients: requests that are done once, batches of frames, and frames' way into files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol.messages import Message, RenderedFrame
+
+from portrait_server.media.png import encode_png
+from portrait_server.service.open_render import OpenRender
+from portrait_server.service.sessions import Session
+
+
+@dataclass(frozen=True, eq=False)
+class RequestTask:
+    """A request that is done once: detect, prepare, verify an image, echo.
+
+    Attributes:
+        run: does it, on another thread.
+        finish: called on the service's own thread with what `run` returned; gives the answer.
+        place: who runs it: a helper, the thread that prepares and detects, or one of those that draw.
+        held_bytes: what it holds until it has been answered.
+    """
+
+    session: Session
+    request: int
+    run: Callable[[], Any]
+    finish: Callable[[Any], Message]
+    place: Literal["helper", "preparer", "engine"] = "preparer"
+    held_bytes: int = 0
+
+
+class Drawn(NamedTuple):
+    """What a batch came to.
+
+    Attributes:
+        frames: (N, height, width, 3 or 4) uint8 or uint16.
+        portrait_bytes: what the portrait takes now that it was drawn.
+    """
+
+    frames: np.ndarray
+    portrait_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """Some frames of one render, drawn in one call."""
+
+    render: OpenRender
+    indices: range
+
+    @property
+    def session(self) -> Session:
+        return self.render.session
+
+    @property
+    def cost(self) -> int:
+        """In pixels to be drawn."""
+        return len(self.indices) * self.render.cost
+
+    def run(self) -> Drawn | None:
+        """The frames; None where nobody waits for them any more."""
+        render = self.render
+        if render.ended:
+            return None
+        points = render.points(self.indices)
+        frames = render.portrait.engine.render(render.portrait.value, points, render.size, render.matte)
+        wanted = (len(self.indices), render.size[1], render.size[0])
+        if (
+            frames.dtype != render.portrait.dtype
+            or frames.ndim != 4
+            or frames.shape[:3] != wanted
+            or frames.shape[3] not in (3, 4)
+        ):
+            raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
+        return Drawn(np.ascontiguousarray(frames), render.portrait.held_bytes())
+
+
+@dataclass(frozen=True, eq=False)
+class FrameEncoding:
+    """One frame on its way into a PNG file."""
+
+    render: OpenRender
+    index: int
+    pixels: np.ndarray
+
+    def run(self) -> RenderedFrame | None:
+        """The frame; None where nobody waits for it any more."""
+        if self.render.ended:
+            return None
+        digest = self.render.digest(self.index)
+        png = encode_png(self.pixels, digest, self.render.portrait.engine.name)
+        return RenderedFrame(self.render.request, self.render.number(self.index), digest, png)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rendered frames on disk: their names, writing them whole or not at all, and which are missing.
+
+A frame whose digest is the one asked for, and which nobody has altered since (`frame_marks`), need not be rendered again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from portrait_shared.errors import PortraitError
+from portrait_shared.files.private_folders import PrivateFolder, sweep_folders
+from portrait_shared.files.whole_files import read_bounded, replace_file, sweep_partials, write_error
+from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES, glance, mark_of, read_digest
+
+_STAGE = ".portrait-stage-"
+_MAX_PREFIX_CHARACTERS = 100
+_FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})\.png", re.ASCII)
+
+
+def frame_path(folder: Path, number: int, prefix: str = "") -> Path:
+    """``0001.png`` and so on, behind a prefix; a negative number keeps its sign in front of the four digits."""
+    return folder / (f"{prefix}{number:04d}.png" if number >= 0 else f"{prefix}-{-number:04d}.png")
+
+
+def whole_prefix(text: str) -> str:
+    """What is put before a frame's number, made of a text: no part of a path, and nothing that reads as a number."""
+    kept = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", text).lstrip(" .")[:_MAX_PREFIX_CHARACTERS]
+    return f"{kept}_" if kept and (kept[-1].isdigit() or kept[-1] == "-") else kept
+
+
+def frames_in(folder: Path, prefix: str = "") -> list[int]:
+    """Numbers of the frame files with a prefix that lie in a folder, in order."""
+    return sorted(number for before, number in _names_in(folder) if before == prefix)
+
+
+def has_frames(folder: Path) -> bool:
+    """Whether frame files lie in a folder, whatever their prefix."""
+    return any(True for _ in _names_in(folder))
+
+
+def prefix_of(name: str) -> str:
+    """What is before the number in the name of a frame file; empty where it is none."""
+    found = _FRAME_FILE.fullmatch(name)
+    return found[1] if found is not None else ""
+
+
+def _names_in(folder: Path) -> Iterator[tuple[str, int]]:
+    """(prefix, number) of each frame file."""
+    if not os.path.isdir(folder):
+        return
+    for file in folder.iterdir():
+        if (found := _FRAME_FILE.fullmatch(file.name)) is not None and not file.name.startswith("."):
+            yield found[1], int(found[2])
+
+
+def own_frames(folder: Path, photo: str, prefix: str = "") -> list[int]:
+    """Those frames of a folder that were made of a photo, or do not tell, in order; damaged ones may be among them."""
+    marks = ((number, glance(frame_path(folder, number, prefix))) for number in frames_in(folder, prefix))
+    return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
+
+
+def missing_frames(folder: Path, digests: Mapping[int, str], prefix: str = "") -> list[int]:
+    """Frame numbers, in order, whose file is not there with the digest asked for."""
+    paths = {number: frame_path(folder, number, prefix) for number in digests}
+    return [number for number, digest in sorted(digests.items()) if read_digest(paths[number]) != digest]
+
+
+def prepare_folder(folder: Path) -> None:
+    """Makes the folder and proves that it can be written to, before anything is rendered; what killed clients have
+    left in it half-written goes.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+    except OSError as error:
+        raise _write_error(folder, error) from error
+    sweep_partials(folder)
+    sweep_folders(folder, _STAGE)
+
+
+def write_frame(path: Path, data: bytes) -> None:
+    """Writes a frame at once or not at all; a frame that was there before survives a failure.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
+    """
+    try:
+        replace_file(path, data)
+    except OSError as error:
+        raise _write_error(path, error) from error
+
+
+def copy_equal_frames(folder: Path, digests: Mapping[int, str], prefix: str = "") -> list[int]:
+    """Fills frames with files of the folder that have their digest under another number: keys that were moved in
+    time, an expression that comes back.
+
+    All copies are made before the first takes its place, because a file may be needed under a new number and be
+    replaced under its old one.
+
+    Returns:
+        The frames that were filled, in order.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
+    """
+    wanted = set(digests.values())
+    sources: dict[str, Path] = {}
+    for number in frames_in(folder, prefix):
+        path = frame_path(folder, number, prefix)
+        if (mark := glance(path)) is not None and mark.digest in wanted:
+            sources.setdefault(mark.digest, path)
+    if not sources:
+        return []
+    try:
+        with PrivateFolder(folder, _STAGE) as stage:
+            staged = [
+                number
+                for number, digest in sorted(digests.items())
+                if digest in sources and _stage_copy(sources[digest], frame_path(stage, number), digest)
+            ]
+            for number in staged:
+                os.replace(frame_path(stage, number), frame_path(folder, number, prefix))
+            return staged
+    except OSError as error:
+        raise _write_error(folder, error) from error
+
+
+def _stage_copy(source: Path, target: Path, digest: str) -> bool:
+    """Copies a frame; False where the source is not what it says, or not there any more."""
+    try:
+        data = read_bounded(source, MAX_FRAME_BYTES)
+    except OSError:
+        return False
+    if (mark := mark_of(data)) is None or mark.digest != digest:
+        return False
+    target.write_bytes(data)
+    return True
+
+
+def _write_error(path: Path, error: OSError) -> PortraitError:
+    return write_error(path, error, "Choose an output folder that you may write to.")

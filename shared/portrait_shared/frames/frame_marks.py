@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a frame's PNG says of itself, and whether anybody has altered it since.
+
+In tEXt chunks it carries the digest of all that its pixels depend on, that of the photo it was made of, and the seal,
+that of its own pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from portrait_shared.files.whole_files import open_without_waiting, read_bounded
+from portrait_shared.protocol.framing import MAX_PART_BYTES
+
+DIGEST_KEYWORD = "talking-portraits:digest"
+PHOTO_KEYWORD = "talking-portraits:photo"
+SEAL_KEYWORD = "talking-portraits:pixels"
+MAX_FRAME_BYTES = MAX_PART_BYTES + 2**20  # what a server sends, and what is written into it here
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_BYTES = 8 + 25  # the signature and the IHDR chunk, which must come first
+_GLANCE_BYTES = 4096
+_MAX_TEXT_BYTES = 1000
+_MAX_CHUNKS = 2**17
+_WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
+
+
+@dataclass(frozen=True)
+class FrameMark:
+    """What a frame file says of itself.
+
+    Attributes:
+        digest: of all that its pixels depend on, see `portrait_shared.digest.frame_digest`.
+        photo: content hash of the first reference; empty where the file does not tell.
+    """
+
+    digest: str
+    photo: str = ""
+
+
+def read_mark(path: Path) -> FrameMark | None:
+    """What a frame file says of itself; None where the file is missing, damaged or not one of ours."""
+    try:
+        return mark_of(read_bounded(path, MAX_FRAME_BYTES))
+    except OSError:
+        return None
+
+
+def read_digest(path: Path) -> str | None:
+    """The digest of a frame file; None where the file is missing, damaged or not one of ours."""
+    mark = read_mark(path)
+    return mark.digest if mark is not None else None
+
+
+def mark_of(data: bytes) -> FrameMark | None:
+    """What a frame's PNG says of itself; None where it is damaged, altered or not one of ours.
+
+    A frame that was written before there were seals counts where it is whole.
+    """
+    try:
+        texts, seal = _opened(data)
+    except ValueError:
+        return None
+    return _mark(texts) if texts.get(SEAL_KEYWORD, seal) == seal else None
+
+
+def glance(path: Path) -> FrameMark | None:
+    """As `read_mark`, but reads only the file's head: the pixels behind it may be damaged."""
+    try:
+        with open(path, "rb", opener=open_without_waiting) as file:
+            head = file.read(_GLANCE_BYTES) or b""  # None of a pipe
+    except OSError:
+        return None
+    texts: dict[str, str] = {}
+    for kind, content in _leading_chunks(head):
+        if kind == b"IDAT":
+            break
+        if kind == b"tEXt":
+            _take_text(texts, content)
+    return _mark(texts)
+
+
+def _mark(texts: Mapping[str, str]) -> FrameMark | None:
+    return FrameMark(texts[DIGEST_KEYWORD], texts.get(PHOTO_KEYWORD, "")) if DIGEST_KEYWORD in texts else None
+
+
+def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    """The chunks (type, content) that lie whole in the first bytes of a PNG file."""
+    at = len(_SIGNATURE) if data.startswith(_SIGNATURE) else len(data)
+    while at + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        if at + 12 + length > len(data):
+            return
+        yield data[at + 4 : at + 8], memoryview(data)[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def text_chunk(keyword: str, text: str) -> bytes:
+    """A tEXt chunk of a PNG file."""
+    content = b"tEXt" + f"{keyword}\0{text}".encode("latin-1")
+    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+
+
+def marked_png(data: bytes, photo: str) -> bytes:
+    """A frame's PNG with the content hash of the photo that it was made of."""
+    return b"".join((data[:_HEADER_BYTES], text_chunk(PHOTO_KEYWORD, photo), data[_HEADER_BYTES:]))
+
+
+def pixel_seal(data: bytes) -> str:
+    """SHA-256 (hex) over the lengths and checksums of all chunks of a PNG that its pixels' look depends on: all but
+    words and dates. It tells what programs and disks have altered; whoever wants to deceive can make another.
+
+    Raises:
+        ValueError: as `png_chunks`.
+    """
+    return _opened(data)[1]
+
+
+def _opened(data: bytes) -> tuple[dict[str, str], str]:
+    """The texts before a PNG's pixels, by keyword, and its seal; of two with one keyword the first."""
+    texts: dict[str, str] = {}
+    total = hashlib.sha256()
+    pixels = False
+    for kind, content, checksum in png_chunks(data):
+        if kind == b"tEXt" and not pixels:
+            _take_text(texts, content)
+        elif kind not in _WORDS:
+            total.update(kind + struct.pack(">II", len(content), checksum))
+            pixels = pixels or kind == b"IDAT"
+    return texts, total.hexdigest()
+
+
+def _take_text(texts: dict[str, str], content: memoryview) -> None:
+    if len(content) <= _MAX_TEXT_BYTES:
+        keyword, _, text = bytes(content).partition(b"\0")
+        texts.setdefault(keyword.decode("latin-1"), text.decode("latin-1"))
+
+
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
+    """Chunks (type, content, checksum) of a PNG file, one after another.
+
+    Raises:
+        ValueError: not a PNG, cut short, a chunk's checksum is wrong, or something follows the end.
+    """
+    if not data.startswith(_SIGNATURE):
+        raise ValueError("not a PNG file")
+    view, at = memoryview(data), len(_SIGNATURE)
+    for _ in range(_MAX_CHUNKS):
+        if at + 12 > len(data):
+            break
+        (length,) = struct.unpack_from(">I", data, at)
+        end = at + 12 + length
+        checksum = zlib.crc32(view[at + 4 : end - 4])
+        if end > len(data) or struct.unpack_from(">I", data, end - 4)[0] != checksum:
+            raise ValueError("a chunk is damaged")
+        kind = data[at + 4 : at + 8]
+        if kind == b"IEND" and end != len(data):
+            raise ValueError("something follows its end")
+        yield kind, view[at + 8 : end - 4], checksum
+        if kind == b"IEND":
+            return
+        at = end
+    raise ValueError("the file ends before its end marker")

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What clients send."""
+
+# ruff: noqa: RUF009 - `checked` makes dataclass fields
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.personal import MAX_PERSONAL_BYTES
+from portrait_shared.protocol.fields import (
+    Array,
+    Blob,
+    checked,
+    depth,
+    digest,
+    flag,
+    listing,
+    name,
+    one_of,
+    optional,
+    text,
+    whole,
+)
+from portrait_shared.protocol.framing import MAX_REQUEST_ID, bad_message
+from portrait_shared.protocol.message import LANDMARKS, PIXELS, Message
+from portrait_shared.protocol.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
+from portrait_shared.protocol.references import MAX_IMAGE_PIXELS, MAX_REFERENCES
+from portrait_shared.track import MAX_SIDE_PIXELS
+
+MAX_FRAMES = 100_000
+"""Of one render: 84 MB of points, more than an hour at 25 frames/s."""
+MAX_WINDOW = 256
+
+_REFERENCE_POINTS = Array("<f4", ((1, MAX_REFERENCES), LANDMARKS, (3, 3)))
+_FRAME_POINTS = Array("<f4", ((1, MAX_FRAMES), LANDMARKS, (2, 3)))
+_FRAME_NUMBERS = Array("<i4", ((1, MAX_FRAMES),))
+_size = listing(whole(1, MAX_SIDE_PIXELS), 2, 2)
+_job = whole(1, MAX_REQUEST_ID)
+
+
+@dataclass(frozen=True, eq=False)
+class Hello(Message, kind="hello"):
+    """The first message of a client."""
+
+    client: str = checked(text(64))
+    version: str = checked(text(32))
+
+
+@dataclass(frozen=True, eq=False)
+class OfferReference(Message, kind="reference"):
+    """Offers an image by its content hash; with `image`, hands it over. Answered by `ReferenceState`."""
+
+    digest: str = checked(digest)
+    size: tuple[int, int] = checked(_size)
+    image: np.ndarray | None = checked(PIXELS, None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size[0] * self.size[1] > MAX_IMAGE_PIXELS:
+            raise PortraitError(ErrorCode.IMAGE_TOO_LARGE, f"The image has {self.size[0]}x{self.size[1]} pixels.")
+        if self.image is not None and self.image.shape[1::-1] != self.size:
+            raise bad_message("`reference`: the image has another size than its offer.")
+
+
+@dataclass(frozen=True, eq=False)
+class ReadPicture(Message, kind="read_picture"):
+    """Asks what picture a file holds; nothing of it is kept. Answered by `PictureRead`.
+
+    Attributes:
+        suffix: of the file's name, with its dot, or empty: a kind of file without a mark is known by it alone.
+        content: the file's bytes. There is no path: the server opens no file for a client.
+        depth: bits a channel of the answer's pixels, 8 or 16.
+    """
+
+    suffix: str = checked(text(MAX_SUFFIX_CHARACTERS))
+    content: bytes | memoryview = checked(Blob(limit=MAX_FILE_BYTES))
+    depth: int = checked(depth, 8, added=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Detect(Message, kind="detect"):
+    """Asks for the landmarks of a reference. Answered by `Detected`.
+
+    Attributes:
+        face: counted from 1 at the picture's left; 0 or None for the largest.
+    """
+
+    reference: str = checked(digest)
+    detector: str | None = checked(optional(name), None)
+    face: int | None = checked(optional(whole(-10_000, 10_000)), None)
+
+
+@dataclass(frozen=True, eq=False)
+class OfferPersonal(Message, kind="personal"):
+    """Offers a personal file by its SHA-256; with `content`, hands it over. Answered by `ReferenceState`."""
+
+    digest: str = checked(digest)
+    content: bytes | memoryview | None = checked(Blob(nullable=True, limit=MAX_PERSONAL_BYTES), None)
+
+
+@dataclass(frozen=True, eq=False)
+class Tune(Message, kind="adapt"):
+    """Asks for tuning to the person on 1 to 32 references. Answered by `TuningProgress` and `Tuned`."""
+
+    engine: str | None = checked(optional(name))
+    references: tuple[str, ...] = checked(listing(digest, 1, MAX_REFERENCES))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepare(Message, kind="prepare"):
+    """Asks for a portrait. Answered by `Prepared`.
+
+    Attributes:
+        engine: None for the server's default, or with `personal` for the engine that can be tuned.
+        personal: SHA-256 of a personal file that the server has been given.
+    """
+
+    engine: str | None = checked(optional(name))
+    references: tuple[str, ...] = checked(listing(digest, 1, MAX_REFERENCES))
+    points: np.ndarray = checked(_REFERENCE_POINTS)
+    personal: str | None = checked(optional(digest), None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.points) != len(self.references):
+            raise bad_message("`prepare`: each reference needs its points.")
+
+
+@dataclass(frozen=True, eq=False)
+class Render(Message, kind="render"):
+    """Asks for frames; `window` is the credit to begin with. Answered by `RenderedFrame`s and `Done`."""
+
+    portrait: str = checked(digest)
+    size: tuple[int, int] = checked(_size)
+    matte: bool = checked(flag)
+    encoding: str = checked(one_of("png", "raw"))
+    window: int = checked(whole(1, MAX_WINDOW))
+    numbers: np.ndarray = checked(_FRAME_NUMBERS)
+    points: np.ndarray = checked(_FRAME_POINTS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.points) != len(self.numbers):
+            raise bad_message("`render`: each frame needs its number and its points.")
+        if self.size[0] * self.size[1] > MAX_IMAGE_PIXELS:
+            raise PortraitError(
+                ErrorCode.IMAGE_TOO_LARGE, f"Frames of {self.size[0]}x{self.size[1]} pixels are too large.",
+                f"Ask for at most {MAX_IMAGE_PIXELS // 10**6} million pixels.",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Credit(Message, kind="credit"):
+    """`count` frames of a render were consumed: as many more may come."""
+
+    job: int = checked(_job)
+    count: int = checked(whole(1, MAX_WINDOW))
+
+
+@dataclass(frozen=True, eq=False)
+class Cancel(Message, kind="cancel"):
+    """Stops a render or a tuning; what is under way is thrown away. Answered by `Done`, unless it had ended."""
+
+    job: int = checked(_job)
+
+
+@dataclass(frozen=True, eq=False)
+class Echo(Message, kind="echo"):
+    """Asks for `Echoed`: at once, or through the queue of engine work."""
+
+    through_engine: bool = checked(flag, False)
+
+
+@dataclass(frozen=True, eq=False)
+class AskStats(Message, kind="stats"):
+    """Asks for `Stats`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shutdown(Message, kind="shutdown"):
+    """Asks the server to stop. Answered by `Stopping`."""
