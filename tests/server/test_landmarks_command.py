@@ -12,7 +12,7 @@ import pytest
 import skimage.data
 from PIL import Image
 from portrait_server.commands.landmarks import add_arguments, run
-from portrait_server.detectors.shots import ShotCuts
+from portrait_server.detectors.cuts import ShotCuts
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 

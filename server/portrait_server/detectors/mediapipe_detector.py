@@ -18,8 +18,8 @@ from portrait_shared.landmarks import MESH_VERTICES
 
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.crops import crop_square
+from portrait_server.detectors.cuts import ShotCuts
 from portrait_server.detectors.native_log import without_harmless_lines
-from portrait_server.detectors.shots import ShotCuts
 from portrait_server.detectors.turns import (
     UprightCheck,
     degrees_apart,

@@ -13,8 +13,8 @@ from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
 from portrait_server.detectors.base import DetectedFace, Detector
+from portrait_server.detectors.cuts import ShotCuts
 from portrait_server.detectors.selection import no_face, same_person, select_face
-from portrait_server.detectors.shots import ShotCuts
 from portrait_server.detectors.smoothing import smooth
 from portrait_server.media.video import VideoReader
 

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from portrait_server.drawing.fill import push_pull
-from portrait_server.drawing.levels import held
 from portrait_server.drawing.opening import (
     LEAST_WIDTH,
     Patch,
@@ -23,6 +22,7 @@ from portrait_server.drawing.opening import (
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import smoothstep
+from portrait_server.kernels.levels import held
 
 _IRIS = 0.2  # its radius in eye widths: 11.7 mm across, in an opening of 30 mm
 _SHUT = 0.13  # height over width, below which the photo shows no eyeball: a mesh leaves shut lids about 0.1 apart

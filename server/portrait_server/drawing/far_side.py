@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from portrait_server.drawing.fill import push_pull
-from portrait_server.drawing.levels import held
 from portrait_server.drawing.opening import Patch, patch_around
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -18,6 +17,7 @@ from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.ramps import between
 from portrait_server.geometry.raster import Window, backward_offsets
 from portrait_server.geometry.reference_mesh import facing
+from portrait_server.kernels.levels import held
 
 _CELLS = 512  # the longest side of the frame's grid, as the motion's
 _LIGHT_CELLS = 128

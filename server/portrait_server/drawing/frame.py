@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from portrait_shared import landmarks
 
-from portrait_server.drawing.levels import finished, held
 from portrait_server.drawing.mouth import MouthLayer
 from portrait_server.drawing.opening import Patch, patch_around
 from portrait_server.drawing.scene import Scene, blend
@@ -20,6 +19,7 @@ from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.geometry.raster import Window, backward_offsets, turned_towards
+from portrait_server.kernels.levels import finished, held
 
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 256  # as much again for each opening
@@ -39,7 +39,7 @@ class Moved:
     """A person who was moved, before the background lies behind.
 
     Attributes:
-        person: (H, W, 3 or 4) colours, eyes, mouth and a far side drawn in. alpha: (H, W) matte. See `drawing.levels`.
+        person: (H, W, 3 or 4) colours, eyes, mouth and a far side drawn in. alpha: (H, W) matte. See `kernels.levels`.
         field: the motion that brought them there.
         vertices: (V, 2) of the head's mesh, pixels of the frame.
         lent: how far each pixel of a patch is lent by the near side instead, (height, width) float32; or None.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from portrait_server.drawing.levels import held
+from portrait_server.kernels.levels import held
 
 LEAST_WIDTH = 2.0  # pixels: what is narrower shows no inside
 _SHIFT = 4

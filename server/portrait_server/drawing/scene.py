@@ -11,10 +11,10 @@ import numpy as np
 from portrait_server.drawing.eyes import EyeLayer, build_eyes
 from portrait_server.drawing.far_side import FarSide, build_far_side
 from portrait_server.drawing.fill import push_pull
-from portrait_server.drawing.levels import held, signed
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.kernels.levels import held, signed
 
 _PLATE_PIXELS = 512
 _STRIP_ROWS = 512
@@ -23,7 +23,7 @@ _EDGE = 0.02  # softness of the person's edge, in face sizes
 
 @dataclass(frozen=True)
 class Scene:
-    """What one frame is made of, in pixels of the frame. Colours and mattes are held as `drawing.levels` says.
+    """What one frame is made of, in pixels of the frame. Colours and mattes are held as `kernels.levels` says.
 
     Attributes:
         photo: (H, W, 3 or 4), the reference resized.
@@ -57,7 +57,7 @@ def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tupl
     """Layers of a reference at an output size.
 
     Args:
-        image: (H, W, 3 or 4) uint8 or float32, see `drawing.levels`.
+        image: (H, W, 3 or 4) uint8 or float32, see `kernels.levels`.
         matte: (H, W) float32, 0 to 1.
         mesh: in pixels of the image.
         size: (width, height) of the frames.

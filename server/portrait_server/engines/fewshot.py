@@ -19,13 +19,13 @@ from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import MAX_REFERENCES
 
 from portrait_server.drawing.frame import aligned_draft, composite, move
-from portrait_server.drawing.levels import levels
 from portrait_server.drawing.scene import resized
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot_frame import Layers, mended, unpacked
 from portrait_server.engines.recent import Recent
 from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
 from portrait_server.geometry.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
+from portrait_server.kernels.levels import levels
 from portrait_server.media.images import opaque
 from portrait_server.networks.output import References
 from portrait_server.networks.personal import apply_personal, from_file

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from portrait_server.drawing.frame import Moved, to_positions
-from portrait_server.drawing.levels import held, signed
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.geometry.alignment import pixel_grid
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.ramps import between, smoothstep
+from portrait_server.kernels.levels import held, signed
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
 
@@ -40,7 +40,7 @@ class Layers:
     Attributes:
         scene: the first reference's layers.
         matrices: (K, 2, 3) from each reference, as large as it is kept here, to the aligned frame.
-        others: the further references and what is surely the person of their mattes, (h, w, 4), see `drawing.levels`.
+        others: the further references and what is surely the person of their mattes, (h, w, 4), see `kernels.levels`.
     """
 
     scene: Scene

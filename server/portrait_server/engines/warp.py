@@ -14,12 +14,12 @@ from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.drawing.frame import draw_frame
-from portrait_server.drawing.levels import finished, levels
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.recent import Recent
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
+from portrait_server.kernels.levels import finished, levels
 from portrait_server.media.images import eight_bit
 
 _LEAST_FACE_PIXELS = 1.0

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from portrait_shared.landmarks import GROUPS
 from torch import nn
 
-from portrait_server.networks import raster
+from portrait_server.networks import landmark_raster
 from portrait_server.networks.blocks import ResidualDown, conv
 from portrait_server.networks.discriminator import Judgement
 from portrait_server.networks.flow import pixel_grid, sampled
@@ -28,7 +28,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.start = conv(4 * (3 + raster.CHANNELS), _WIDTH, spectral=True)
+        self.start = conv(4 * (3 + landmark_raster.CHANNELS), _WIDTH, spectral=True)
         self.down1 = ResidualDown(_WIDTH, 2 * _WIDTH, spectral=True)
         self.down2 = ResidualDown(2 * _WIDTH, 4 * _WIDTH, spectral=True)
         self.end = conv(4 * _WIDTH, 1, spectral=True)
@@ -52,7 +52,7 @@ class ComponentDiscriminators(nn.Module):
 
         Args:
             images: (B, 3, S, S), 0 to 1; S a multiple of 64.
-            points: (B, 70, 3) pixels of the aligned frame; lines (B, 3, S, S) their raster (`raster.rasterize`).
+            points: (B, 70, 3) pixels of the aligned frame; lines (B, 3, S, S) their raster (`landmark_raster.rasterize`).
 
         Returns:
             of mouths, (B, 5 S / 128, ...) scores, and of right and left eyes, (2 B, 3 S / 128, ...).

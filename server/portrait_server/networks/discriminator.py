@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from portrait_server.networks import raster
+from portrait_server.networks import landmark_raster
 from portrait_server.networks.blocks import Residual, ResidualDown, SelfAttention
 
 
@@ -38,7 +38,7 @@ class ProjectionDiscriminator(nn.Module):
         super().__init__()
         self.side = side
         widths = [min(width << i, widest) for i in range(5)] + [embedding]
-        inward = [3 + raster.CHANNELS, *widths]
+        inward = [3 + landmark_raster.CHANNELS, *widths]
         self.blocks = nn.ModuleList(ResidualDown(inward[i], widths[i], spectral=True, first=i == 0) for i in range(6))
         self.attention = SelfAttention(widths[2], spectral=True)
         self.last = Residual(embedding, spectral=True)
@@ -56,7 +56,7 @@ class ProjectionDiscriminator(nn.Module):
             points: (B, 70, 3) pixels of the aligned frame.
             identities: (B,) int64, whose picture each claims to be.
         """
-        drawn = raster.rasterize(points, self.side)
+        drawn = landmark_raster.rasterize(points, self.side)
         x = torch.cat([images * 2 - 1, drawn * 2 - 1], 1)  # (B, 6, S, S)
         features = []
         for number, block in enumerate(self.blocks):

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from portrait_server.networks import raster
+from portrait_server.networks import landmark_raster
 from portrait_server.networks.blocks import ResidualDown, SelfAttention
 
 
@@ -24,7 +24,7 @@ class Embedder(nn.Module):
         super().__init__()
         self.side = side
         widths = [min(width << i, widest) for i in range(5)] + [embedding]
-        inward = [3 + raster.CHANNELS, *widths]
+        inward = [3 + landmark_raster.CHANNELS, *widths]
         self.blocks = nn.ModuleList(
             ResidualDown(inward[i], widths[i], spectral=spectral, first=i == 0) for i in range(6)
         )
@@ -42,7 +42,7 @@ class Embedder(nn.Module):
         """
         batch, count = images.shape[:2]
         pictures, frame = images.flatten(0, 1), images.shape[-1]
-        drawn = raster.rasterize(points.flatten(0, 1), self.side, frame)
+        drawn = landmark_raster.rasterize(points.flatten(0, 1), self.side, frame)
         if frame != self.side:
             pictures = F.interpolate(pictures, size=(self.side, self.side), mode="area")
         x = torch.cat([pictures * 2 - 1, drawn * 2 - 1], 1)  # (B K, 6, S, S)

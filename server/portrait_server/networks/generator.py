@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from portrait_server.networks import raster
+from portrait_server.networks import landmark_raster
 from portrait_server.networks.blocks import (
     AdaIN,
     ResidualDown,
@@ -38,8 +38,8 @@ class Generator(nn.Module):
         self.side = side
         widths = [width, 2 * width, 4 * width, 8 * width]
         self.down = nn.ModuleList(
-            ResidualDown(inward, outward, spectral=spectral, norm=True, first=inward == raster.CHANNELS)
-            for inward, outward in zip([raster.CHANNELS, *widths], widths, strict=False)
+            ResidualDown(inward, outward, spectral=spectral, norm=True, first=inward == landmark_raster.CHANNELS)
+            for inward, outward in zip([landmark_raster.CHANNELS, *widths], widths, strict=False)
         )
         self.down_attention = SelfAttention(widths[2], spectral=spectral)
         self.bottom = nn.ModuleList(StyledResidual(widths[3], spectral=spectral) for _ in range(_BOTTLENECK_BLOCKS))
@@ -64,7 +64,7 @@ class Generator(nn.Module):
             target_points: (B, 70, 3) pixels of the aligned frame.
             style: (B, style length), from `style` or tuned to a person.
         """
-        x = raster.rasterize(target_points, self.side) * 2 - 1  # (B, 3, S, S)
+        x = landmark_raster.rasterize(target_points, self.side) * 2 - 1  # (B, 3, S, S)
         for number, down in enumerate(self.down):
             x = down(x)  # S / 2, S / 4, S / 8, S / 16: 16 of 256
             if number == 2:

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from portrait_server.networks import raster
+from portrait_server.networks import landmark_raster
 from portrait_server.networks.blocks import assign_styles
 from portrait_server.networks.flow import pixel_grid, sampled, shrunk, stretched, to_side
+from portrait_server.networks.generator_parts import MotionNetwork, ReferenceEncoder, RefinementNetwork
 from portrait_server.networks.output import Output, References, TrainingOutput
-from portrait_server.networks.portrait_parts import MotionNetwork, ReferenceEncoder, RefinementNetwork
 from portrait_server.networks.prior import fit_motion, flow_pixels
 from portrait_server.networks.regions import EYES, MOUTH, around, head
 
@@ -185,8 +185,8 @@ class PortraitGenerator(nn.Module):
         if len(parts) < count:
             parts.append(flow_pixels(motion, self.side))
         start = torch.cat(parts, 1).flatten(0, 1)
-        drawn = raster.rasterize(target_points, small, self.side)
-        before = raster.rasterize(references.points.flatten(0, 1), small, self.side)
+        drawn = landmark_raster.rasterize(target_points, small, self.side)
+        before = landmark_raster.rasterize(references.points.flatten(0, 1), small, self.side)
         seen = torch.cat(
             [
                 sampled(features.quarter, shrunk(start, 4)),

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.configurations import Networks, build
+from portrait_server.networks.landmark_raster import rasterize
 from portrait_server.networks.output import References, TrainingOutput
-from portrait_server.networks.raster import rasterize
 from portrait_server.networks.weights_file import WeightsInfo
 from portrait_server.training import losses
 from portrait_server.training.batch import Batch

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from portrait_server.networks.raster import rasterize
+from portrait_server.networks.landmark_raster import rasterize
 from portrait_server.training.batch import Batch
 
 _ROWS = 6

@@ -10,7 +10,7 @@ import pytest
 import torch
 from portrait_server.networks.components import ComponentDiscriminators
 from portrait_server.networks.discriminator import Judgement
-from portrait_server.networks.raster import rasterize
+from portrait_server.networks.landmark_raster import rasterize
 from portrait_server.training.configuration import LossWeights
 from portrait_server.training.losses import discriminator_hinge
 from portrait_server.training.objective import component_terms

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from portrait_server.networks import raster
+from portrait_server.networks import landmark_raster
 from portrait_server.networks.blocks import Residual, StyledResidual, conv
 from portrait_server.networks.flow import enlarged
 
@@ -42,7 +42,7 @@ class MotionNetwork(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         small, middle, large = 3 * width // 2, 2 * width, 3 * width
-        self.start = conv(small + 2 * raster.CHANNELS + 2, small, spectral=False)
+        self.start = conv(small + 2 * landmark_raster.CHANNELS + 2, small, spectral=False)
         self.top = Residual(small, spectral=False)
         self.down1, self.body1 = conv(small, middle, spectral=False), Residual(middle, spectral=False)
         self.down2, self.body2 = conv(middle, large, spectral=False), Residual(large, spectral=False)
@@ -71,7 +71,7 @@ class RefinementNetwork(nn.Module):
         self.start = conv(16 + width // 2 + 1, w1, spectral=False)
         self.body1 = Residual(w1, spectral=False)
         self.down2, self.body2 = conv(w1, w2, spectral=False), Residual(w2, spectral=False)
-        self.join2 = conv(3 * width // 2 + raster.CHANNELS, w2, 1, spectral=False)
+        self.join2 = conv(3 * width // 2 + landmark_raster.CHANNELS, w2, 1, spectral=False)
         self.down3, self.body3 = conv(w2, w3, spectral=False), Residual(w3, spectral=False)
         self.join3 = conv(3 * width, w3, 1, spectral=False)
         self.down4 = conv(w3, w4, spectral=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Weights between those of two runs: `python -m portrait_server.networks.interpolation FROM TO SHARE OUTPUT`.
+"""Weights between those of two runs: `python -m portrait_server.training.interpolation FROM TO SHARE OUTPUT`.
 
 As Wang et al. do in ESRGAN (ECCVW 2018): FROM has learnt without a discriminator, and blurs; TO went on from it with
 one, and is sharp but invents detail; between them lies what is sharper than the one and truer than the other.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from portrait_server.networks.configurations import build
-from portrait_server.networks.interpolation import interpolate
 from portrait_server.networks.weights_file import load, save
+from portrait_server.training.interpolation import interpolate
 from portrait_shared.errors import ErrorCode, PortraitError
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from portrait_server.networks.raster import rasterize
+from portrait_server.networks.landmark_raster import rasterize
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from tests.posing import blinking

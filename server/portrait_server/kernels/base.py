@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations on pixels that drawing is made of, for N frames at a time.
+
+Drawing is written once, with these and with plain arithmetic on arrays (`array_api_compat.array_namespace`). On the
+processor it runs frame by frame (N = 1), each frame's patches as large as they must be; on a device whole batches at
+a time, the patches of a batch all as large as its largest. The numbers that say where things go are computed for a
+whole batch in NumPy (`drawing`), and reach the device by `Kernels.put`.
+
+Pictures are (N, H, W, C), planes (N, H, W); those of a reference alone, the same for all frames, have N = 1. Colours
+and mattes are held as `kernels.levels` says. Positions are pixels, of pixel centres: the first pixel of a row is at 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+import numpy as np
+
+Array: TypeAlias = Any
+"""NumPy's array, or a torch tensor."""
+
+
+class Look(Enum):
+    """How a picture is looked up between its pixels."""
+
+    LINEAR = "linear"
+    CUBIC = "cubic"
+    LANCZOS = "lanczos"  # over 8 pixels
+
+
+@dataclass(frozen=True)
+class Patches:
+    """A rectangle of each of N frames, all of one size.
+
+    Attributes:
+        x, y: (N,) int, its first pixel.
+        width, height: pixels.
+        there: (N,) bool, whether the frame has one: where not, nothing that was drawn in it may be shown.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    width: int
+    height: int
+    there: np.ndarray
+
+
+class Kernels(ABC):
+    """What both implementations do. Results are new arrays unless a method says otherwise."""
+
+    @abstractmethod
+    def put(self, numbers: np.ndarray) -> Array:
+        """Numbers (…) where the pixels are: float32 on a device, as they are on the processor."""
+
+    @abstractmethod
+    def fetch(self, frames: Array) -> np.ndarray:
+        """Finished frames (N, H, W, C), uint8 or uint16, in the processor's memory."""
+
+    @abstractmethod
+    def grid(self, patches: Patches) -> tuple[Array, Array]:
+        """Positions x and y of each pixel of the patches: (N, height, width) float32 each."""
+
+    @abstractmethod
+    def taken(self, pictures: Array, patches: Patches) -> Array:
+        """The patches of pictures (N or 1, H, W[, C]): (N, height, width[, C])."""
+
+    @abstractmethod
+    def laid(self, pictures: Array, patches: Patches, values: Array) -> Array:
+        """Pictures (N, H, W[, C]) with patches replaced by values (N, height, width[, C]), where `patches.there`.
+
+        The pictures given are changed.
+        """
+
+    @abstractmethod
+    def looked_up(
+        self, pictures: Array, x: Array, y: Array, look: Look = Look.CUBIC, outside: float | None = None
+    ) -> Array:
+        """Pictures (N or 1, h, w[, C]) at positions (N, H, W): (N, H, W[, C]) of the pictures' type.
+
+        Args:
+            outside: what lies beyond the picture; its border continued where None.
+        """
+
+    @abstractmethod
+    def resized(self, planes: Array, size: tuple[int, int]) -> Array:
+        """Planes or pictures (N, h, w[, C]) float32 at (width, height), bilinearly."""
+
+    @abstractmethod
+    def warped(self, pictures: Array, matrices: np.ndarray, patches: Patches) -> Array:
+        """Pictures (N, h, w[, C]) float32 laid over patches of frames, bilinearly, 0 beside them.
+
+        Args:
+            matrices: (N, 2, 3) from the frames' pixels to the pictures'.
+        """
+
+    @abstractmethod
+    def aligned(self, pictures: Array, matrices: np.ndarray, side: int) -> Array:
+        """The aligned frames of pictures (N or 1, H, W[, C]), as `geometry.alignment.crop` makes them, of their type.
+
+        Args:
+            matrices: (N, 2, 3) from the pictures' pixels.
+        """
+
+    @abstractmethod
+    def blurred(self, planes: Array, sigma: float | np.ndarray, reach: int | None = None) -> Array:
+        """Planes or pictures (N, h, w[, C]) smoothed by a Gaussian of sigma pixels, one or (N,); of their type.
+
+        Args:
+            reach: pixels to each side over which it is summed; as many as matter where None.
+        """
+
+    @abstractmethod
+    def averaged(self, planes: Array, across: int) -> Array:
+        """Planes (N, h, w), each pixel the mean of a square `across` pixels wide around it; of their type."""
+
+    @abstractmethod
+    def grown(self, planes: Array, across: int) -> Array:
+        """Planes (N, h, w), each pixel the largest of a square `across` pixels wide around it."""
+
+    @abstractmethod
+    def shrunk(self, planes: Array, across: int) -> Array:
+        """Planes (N, h, w), each pixel the least of an ellipse `across` pixels wide around it."""
+
+    @abstractmethod
+    def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
+        """How far each pixel of the patches lies in a polygon (N, P, 2), pixels of the frame, its edge antialiased.
+
+        Returns:
+            (N, height, width) uint8, 0 to 255.
+        """
+
+    @abstractmethod
+    def covered(self, triangles: np.ndarray, counted: np.ndarray, patches: Patches) -> Array:
+        """Which pixels of the patches lie in one of the triangles (N, T, 3, 2), pixels of the frame.
+
+        Args:
+            counted: (N, T) bool, which of the triangles count.
+
+        Returns:
+            (N, height, width) uint8, 0 or 255.
+        """
+
+    @abstractmethod
+    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int) -> Array:
+        """Which triangle is in front at each cell of a grid.
+
+        Args:
+            corners: (N, T, 3, 2), cells.
+            order: (N, T), the triangles from the farthest to the nearest; those not to be drawn are -1, at the end.
+
+        Returns:
+            (N, rows, columns) int32, 0 where there is none, else one more than the place of the nearest in `order`.
+        """
