@@ -32,14 +32,21 @@ from tests.blender.versions import BLENDERS, OLDEST_AND_NEWEST, SKIPPED  # noqa:
 # Folders of tests that have to be there, each in a process of its own; those that take longest begin first, and others
 # that are there last.
 SUITES = (
-    "server",
+    "server/service",
     "blender",
     "server/training",
+    "server/engines",
     "chaos",
     "end_to_end",
     "server/corpora",
+    "server/detectors",
+    "server/drawing",
     "server/evaluation",
     "server/networks",
+    "server/commands",
+    "server/geometry",
+    "server/media",
+    "server/speech",
     "fuzz",
     "shared",
     "house",

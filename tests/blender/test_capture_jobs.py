@@ -254,7 +254,7 @@ def test_speech_moves_the_mouth_and_nothing_else(stage: Any, tmp_path: Path) -> 
     if not bpy.app.build_options.audaspace:
         pytest.skip("this Blender is built without sound")
     python = python_with("espeakng_loader", "pocketsphinx")
-    words = "from tests.server.speech_voice import speak; import sys, pathlib; speak(pathlib.Path(sys.argv[1]), sys.argv[2])"
+    words = "from tests.server.speech.voice import speak; import sys, pathlib; speak(pathlib.Path(sys.argv[1]), sys.argv[2])"
     path = tmp_path / "speech.wav"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([python, "-c", words, str(path), "Bob saw my two boots"], check=True, env=environment)

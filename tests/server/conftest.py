@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Real servers in processes of their own, and what tests send them; heads to draw."""
+"""Real servers in processes of their own, and what tests send them; faces and heads to draw."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.geometry.alignment import aligned_transform, transform_points
+from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.errors import PortraitError
+from portrait_shared.landmarks import MESH_VERTICES
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
@@ -54,6 +57,13 @@ def engine() -> WarpEngine:
 def portrait(engine: WarpEngine, photo: np.ndarray, points: np.ndarray) -> WarpPortrait:
     """Of the module's own `photo`, whose landmarks are `points`."""
     return engine.prepare([Reference(photo, points)])
+
+
+@pytest.fixture(scope="session")
+def face() -> np.ndarray:
+    """A mean face's points (70, 3) in an aligned frame of 256 pixels."""
+    points = neutral_mesh()[list(MESH_VERTICES)] * 400 + 500
+    return transform_points(aligned_transform(points, 256), points)
 
 
 @pytest.fixture

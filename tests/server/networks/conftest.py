@@ -12,11 +12,8 @@ import skimage.data
 import torch
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
-from portrait_server.geometry.alignment import aligned_transform, transform_points
-from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import Networks, build
-from portrait_shared.landmarks import MESH_VERTICES
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,13 +23,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(usual)
-
-
-@pytest.fixture(scope="session")
-def face() -> np.ndarray:
-    """A mean face's points (70, 3) in an aligned frame of 256 pixels."""
-    points = neutral_mesh()[list(MESH_VERTICES)] * 400 + 500
-    return transform_points(aligned_transform(points, 256), points)
 
 
 @pytest.fixture(scope="session")

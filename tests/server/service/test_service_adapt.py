@@ -31,8 +31,8 @@ from portrait_shared.track import LandmarkTrack
 from skimage.data import astronaut
 
 from tests.posing import speaking, turned
+from tests.server.conftest import COMMAND
 
-COMMAND = [sys.executable, str(Path(__file__).with_name("serve_with_test_engines.py"))]
 SHORT_TUNING = "TALKING_PORTRAITS_TEST_SHORT_TUNING"
 LONG_SECONDS = 600
 
@@ -91,7 +91,7 @@ def from_command(photo_file: Path, weights: Path) -> PersonalFile:
     output = photo_file.with_name("me")
     code = "import os, sys, serve_with_test_engines; from portrait_server.cli import main; sys.exit(main())"
     words = ["adapt", photo_file, "--output", output, "--weights", weights, "--device", "cpu"]
-    environment = {**os.environ, SHORT_TUNING: "1", "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, SHORT_TUNING: "1", "PYTHONPATH": str(Path(COMMAND[-1]).parent)}
     subprocess.run([sys.executable, "-c", code, *map(str, words)], env=environment, check=True)
     return PersonalFile.load(output.with_name("me.safetensors"))
 

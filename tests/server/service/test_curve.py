@@ -30,7 +30,7 @@ from portrait_server.service.sockets.peer import Peer
 from portrait_server.service.sockets.zmtp import ProtocolFailure
 from zmq.utils import z85
 
-from tests.server.raw_peer import COMMAND, GREETING, frame
+from tests.server.service.raw_peer import COMMAND, GREETING, frame
 
 SOCKET_TYPE = b"\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
 LOW_ORDER = [bytes(32), b"\1" + bytes(31), bytes.fromhex("ecffffffffffffffffffffffffffffff" + 15 * "ff" + "7f")]

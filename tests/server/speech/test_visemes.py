@@ -15,7 +15,7 @@ from portrait_server.speech.audio import LOUDNESS_FPS, RATE, loudness, read_spee
 from portrait_server.speech.phones import spoken_phones, utterance_cuts
 from portrait_server.speech.visemes import VISEME_OF, VISEMES, visemes_of
 
-from tests.server.speech_voice import speak, write_wav
+from tests.server.speech.voice import speak, write_wav
 from tests.server.video_files import write_video
 
 TEXT = "Bob saw my two fat boots."

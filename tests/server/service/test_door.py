@@ -31,7 +31,7 @@ from portrait_shared.protocol.references import ReferenceImage
 from skimage.data import astronaut
 
 from tests.server.conftest import COMMAND
-from tests.server.raw_peer import GREETING, MORE, PING, READY, connected, frame, greeted
+from tests.server.service.raw_peer import GREETING, MORE, PING, READY, connected, frame, greeted
 from tests.waiting import PATIENCE_SECONDS
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets or POSIX limits")
