@@ -53,11 +53,19 @@ class Kernels(ABC):
 
     @abstractmethod
     def put(self, numbers: np.ndarray) -> Array:
-        """Numbers (…) where the pixels are: float32 on a device, as they are on the processor."""
+        """Numbers (…) where the pixels are. Those with fractions become float32 on a device, others keep their type."""
+
+    @abstractmethod
+    def placed(self, picture: np.ndarray) -> Array:
+        """A picture or plane (…) of a scene where the pixels are, of its own type; it is kept there."""
 
     @abstractmethod
     def fetch(self, frames: Array) -> np.ndarray:
         """Finished frames (N, H, W, C), uint8 or uint16, in the processor's memory."""
+
+    @abstractmethod
+    def strips(self, height: int) -> list[slice]:
+        """The rows of a frame that are worked on at once: few on the processor, whose memory is small; else all."""
 
     @abstractmethod
     def grid(self, patches: Patches) -> tuple[Array, Array]:
@@ -65,7 +73,7 @@ class Kernels(ABC):
 
     @abstractmethod
     def taken(self, pictures: Array, patches: Patches) -> Array:
-        """The patches of pictures (N or 1, H, W[, C]): (N, height, width[, C])."""
+        """The patches of pictures (N or 1, H, W[, C]): (N, height, width[, C]), perhaps a view of them."""
 
     @abstractmethod
     def laid(self, pictures: Array, patches: Patches, values: Array) -> Array:
@@ -85,8 +93,12 @@ class Kernels(ABC):
         """
 
     @abstractmethod
-    def resized(self, planes: Array, size: tuple[int, int]) -> Array:
-        """Planes or pictures (N, h, w[, C]) float32 at (width, height), bilinearly."""
+    def resized(self, planes: Array, size: tuple[int, int], rows: slice | None = None) -> Array:
+        """Planes or pictures (N, h, w[, C]) float32 at (width, height), bilinearly.
+
+        Args:
+            rows: of the result, those that are wanted; all where None.
+        """
 
     @abstractmethod
     def warped(self, pictures: Array, matrices: np.ndarray, patches: Patches) -> Array:
@@ -109,6 +121,7 @@ class Kernels(ABC):
         """Planes or pictures (N, h, w[, C]) smoothed by a Gaussian of sigma pixels, one or (N,); of their type.
 
         Args:
+            sigma: where it is 0 a plane stays as it is.
             reach: pixels to each side over which it is summed; as many as matter where None.
         """
 
@@ -121,8 +134,19 @@ class Kernels(ABC):
         """Planes (N, h, w), each pixel the largest of a square `across` pixels wide around it."""
 
     @abstractmethod
-    def shrunk(self, planes: Array, across: int) -> Array:
-        """Planes (N, h, w), each pixel the least of an ellipse `across` pixels wide around it."""
+    def shrunk(self, planes: Array, across: np.ndarray) -> Array:
+        """Planes (N, h, w), each pixel the least of an ellipse `across` pixels wide, (N,) int, around it."""
+
+    @abstractmethod
+    def blended(self, front: Array, back: Array, matte: Array) -> Array:
+        """Front over back (N or 1, H, W, C) by a matte (N, H, W), 0 to 255; all uint8, and rounded, or all float32."""
+
+    @abstractmethod
+    def touched(self, planes: Array) -> Patches:
+        """A patch in which all pixels of planes (N, h, w) lie that are above 0.
+
+        On the processor the least one; on a device, which must not wait to be asked, the whole frame.
+        """
 
     @abstractmethod
     def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
@@ -152,5 +176,19 @@ class Kernels(ABC):
             order: (N, T), the triangles from the farthest to the nearest; those not to be drawn are -1, at the end.
 
         Returns:
-            (N, rows, columns) int32, 0 where there is none, else one more than the place of the nearest in `order`.
+            (N, rows, columns) int32, 0 where there is none, else one more than the number of the nearest triangle.
+        """
+
+    @abstractmethod
+    def evaluated(self, ids: Array, tables: Array, low: Array, high: Array, x: Array, y: Array) -> Array:
+        """Linear functions of the place, those of the triangle that each cell of a grid shows; 0 where it shows none.
+
+        Args:
+            ids: (N, rows, columns) from `nearest_triangles`.
+            tables: (N, T, A, 3) of each triangle A functions: value = a x + b y + c.
+            low, high: (N, T, A) between which values are held; infinite where they are not.
+            x: (N, columns) of each cell; y: (N, rows).
+
+        Returns:
+            (N, A, rows, columns) float32.
         """

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernels on the processor: OpenCV and NumPy, made for one frame at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import cv2
+import numpy as np
+
+from portrait_server.geometry.alignment import crop
+from portrait_server.kernels.base import Kernels, Look, Patches
+
+_LOOKS: Final = {Look.LINEAR: cv2.INTER_LINEAR, Look.CUBIC: cv2.INTER_CUBIC, Look.LANCZOS: cv2.INTER_LANCZOS4}
+_STRIP_ROWS: Final = 256
+_SHIFT: Final = 4  # fractional bits of polygons' corners
+_FAR: Final = 1 << 14  # pixels: fixed-point corners must not overflow
+
+
+class OpenCV(Kernels):
+    """A batch of several frames is drawn frame by frame; what comes of one frame is not copied."""
+
+    def put(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers
+
+    def placed(self, picture: np.ndarray) -> np.ndarray:
+        return picture
+
+    def fetch(self, frames: np.ndarray) -> np.ndarray:
+        return frames
+
+    def strips(self, height: int) -> list[slice]:
+        return [slice(y, min(y + _STRIP_ROWS, height)) for y in range(0, height, _STRIP_ROWS)]
+
+    def grid(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
+        x = patches.x[:, None] + np.arange(patches.width)
+        y = patches.y[:, None] + np.arange(patches.height)
+        shape = (len(x), patches.height, patches.width)
+        return (
+            np.broadcast_to(x.astype(np.float32)[:, None, :], shape),
+            np.broadcast_to(y.astype(np.float32)[:, :, None], shape),
+        )
+
+    def taken(self, pictures: np.ndarray, patches: Patches) -> np.ndarray:
+        return _each(
+            lambda picture, rows, columns: picture[rows, columns], _repeated(pictures, patches), *_slices(patches)
+        )
+
+    def laid(self, pictures: np.ndarray, patches: Patches, values: np.ndarray) -> np.ndarray:
+        for picture, rows, columns, there, value in zip(
+            pictures, *_slices(patches), patches.there, values, strict=True
+        ):
+            if there:
+                picture[rows, columns] = value
+        return pictures
+
+    def looked_up(
+        self, pictures: np.ndarray, x: np.ndarray, y: np.ndarray, look: Look = Look.CUBIC, outside: float | None = None
+    ) -> np.ndarray:
+        border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
+        value = (outside or 0.0,) * 4
+        return _each(
+            lambda picture, right, down: cv2.remap(
+                picture, right, down, _LOOKS[look], borderMode=border, borderValue=value
+            ),
+            _repeated(pictures, x), x, y,
+        )  # fmt: skip
+
+    def resized(self, planes: np.ndarray, size: tuple[int, int], rows: slice | None = None) -> np.ndarray:
+        if rows is None:
+            return _each(lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), planes)
+        return _each(lambda plane: _resized_rows(plane, size, rows), planes)
+
+    def warped(self, pictures: np.ndarray, matrices: np.ndarray, patches: Patches) -> np.ndarray:
+        there = np.array(matrices, float)
+        there[:, :, 2] += (there[:, :, :2] @ np.stack([patches.x, patches.y], -1)[..., None])[..., 0]
+        size = (patches.width, patches.height)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return _each(lambda picture, matrix: cv2.warpAffine(picture, matrix, size, flags=flags), pictures, there)
+
+    def aligned(self, pictures: np.ndarray, matrices: np.ndarray, side: int) -> np.ndarray:
+        return _each(
+            lambda picture, matrix: crop(np.ascontiguousarray(picture), matrix, side),
+            _repeated(pictures, matrices), matrices,
+        )  # fmt: skip
+
+    def blurred(self, planes: np.ndarray, sigma: float | np.ndarray, reach: int | None = None) -> np.ndarray:
+        box = (0, 0) if reach is None else (2 * reach + 1, 2 * reach + 1)
+        return _each(
+            lambda plane, width: cv2.GaussianBlur(plane, box, width) if width > 0 else plane,
+            planes, np.broadcast_to(sigma, len(planes)),
+        )  # fmt: skip
+
+    def averaged(self, planes: np.ndarray, across: int) -> np.ndarray:
+        return _each(lambda plane: cv2.blur(plane, (across, across)), planes)
+
+    def grown(self, planes: np.ndarray, across: int) -> np.ndarray:
+        return _each(lambda plane: cv2.dilate(plane, np.ones((across, across), np.uint8)), planes)
+
+    def shrunk(self, planes: np.ndarray, across: np.ndarray) -> np.ndarray:
+        return _each(
+            lambda plane, width: cv2.erode(
+                plane, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(width), int(width)))
+            ),
+            planes, across,
+        )  # fmt: skip
+
+    def blended(self, front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
+        return _each(_blended, _repeated(front, matte), _repeated(back, matte), matte)
+
+    def touched(self, planes: np.ndarray) -> Patches:
+        found = np.array([cv2.boundingRect((plane > 0).view(np.uint8)) for plane in planes])
+        there = (found[:, 2:] > 0).all(1)
+        low, high = found[:, :2], found[:, :2] + found[:, 2:]
+        if len(found) > 1:  # one size for all of a batch: what holds them all
+            first, last = low[there].min(0, initial=1 << 30), high[there].max(0, initial=0)
+            low, high = np.broadcast_to(np.minimum(first, last), low.shape), np.broadcast_to(last, high.shape)
+        width, height = (int(side) for side in (high - low)[0])
+        return Patches(low[:, 0], low[:, 1], width, height, there)
+
+    def filled(self, outlines: np.ndarray, patches: Patches) -> np.ndarray:
+        masks = np.zeros((len(outlines), patches.height, patches.width), np.uint8)
+        for mask, outline in zip(masks, _fixed(outlines, patches), strict=True):
+            cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, _SHIFT)
+        return masks
+
+    def covered(self, triangles: np.ndarray, counted: np.ndarray, patches: Patches) -> np.ndarray:
+        masks = np.zeros((len(triangles), patches.height, patches.width), np.uint8)
+        fixed = _fixed(triangles.reshape(len(triangles), -1, 2), patches).reshape(triangles.shape)
+        for mask, corners, count in zip(masks, fixed, counted, strict=True):
+            for triangle in corners[count]:
+                cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
+        return masks
+
+    def nearest_triangles(self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int) -> np.ndarray:
+        ids = np.zeros((len(corners), rows, columns), np.int32)
+        fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
+        for grid, triangles, numbers in zip(ids, fixed, order, strict=True):
+            drawn = numbers[numbers >= 0]
+            for number, triangle in zip((drawn + 1).tolist(), triangles[drawn], strict=True):
+                cv2.fillConvexPoly(grid, triangle, number, cv2.LINE_8, _SHIFT)
+        return ids
+
+    def evaluated(
+        self, ids: np.ndarray, tables: np.ndarray, low: np.ndarray, high: np.ndarray, x: np.ndarray, y: np.ndarray
+    ) -> np.ndarray:
+        values = np.empty((len(ids), tables.shape[2], *ids.shape[1:]), np.float32)
+        for grid, *own, value in zip(ids, tables, low, high, x, y, values, strict=True):
+            _evaluate(grid, *own, value)
+        return values
+
+
+def _each(one: Callable[..., np.ndarray], *stacks: np.ndarray | list[slice]) -> np.ndarray:
+    """What a function makes of each frame of a batch: (N, …)."""
+    results = [one(*parts) for parts in zip(*stacks, strict=True)]
+    return results[0][None] if len(results) == 1 else np.stack(results)
+
+
+def _repeated(pictures: np.ndarray, frames: np.ndarray | Patches) -> np.ndarray:
+    """Pictures (N or 1, …), as many as frames."""
+    count = len(frames.x) if isinstance(frames, Patches) else len(frames)
+    return pictures if len(pictures) == count else np.broadcast_to(pictures, (count, *pictures.shape[1:]))
+
+
+def _slices(patches: Patches) -> tuple[list[slice], list[slice]]:
+    """Rows and columns of each frame's patch."""
+    return (
+        [slice(y, y + patches.height) for y in patches.y.tolist()],
+        [slice(x, x + patches.width) for x in patches.x.tolist()],
+    )
+
+
+def _fixed(outlines: np.ndarray, patches: Patches) -> np.ndarray:
+    """Outlines (N, P, 2) in pixels of the frame, as whole numbers of a patch's fractions of pixels."""
+    inside = outlines - np.stack([patches.x, patches.y], -1)[:, None]
+    return np.round(np.clip(inside, -_FAR, _FAR) * (1 << _SHIFT)).astype(np.int32)
+
+
+def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
+    width, height = size
+    cells = len(plane)
+    if plane.shape[1::-1] == size:
+        return plane[rows].copy()
+    at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
+    above = np.floor(at).astype(int)
+    share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
+    lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
+    return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def _blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    share = matte * np.float32(1 / 255)
+    if front.dtype != np.uint8:
+        mixed = front - back
+        mixed *= share[..., None]
+        mixed += back
+        return mixed
+    return cv2.blendLinear(front, back, share, 1 - share)
+
+
+def _evaluate(
+    ids: np.ndarray, table: np.ndarray, low: np.ndarray, high: np.ndarray, x: np.ndarray, y: np.ndarray,
+    values: np.ndarray,
+) -> None:  # fmt: skip
+    """`OpenCV.evaluated` of one frame, into values (A, rows, columns)."""
+    axes = table.shape[1]
+    flat = np.zeros((3 * axes, len(table) + 1), np.float32)
+    flat[:, 1:] = table.reshape(len(table), -1).T
+    x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
+    for axis, value in enumerate(values):
+        a, b, c = (flat[3 * axis + i].take(ids) for i in range(3))
+        a *= x
+        b *= y
+        a += b
+        np.add(a, c, out=value)
+    bounded = np.isfinite(low).any(-1)
+    if bounded.any():
+        within = np.concatenate([[False], bounded])[ids]
+        at = ids[within] - 1
+        for axis, value in enumerate(values):
+            value[within] = np.clip(value[within], low[at, axis], high[at, axis])
