@@ -146,8 +146,8 @@ class OpenCV(Kernels):
         self, ids: np.ndarray, tables: np.ndarray, low: np.ndarray, high: np.ndarray, x: np.ndarray, y: np.ndarray
     ) -> np.ndarray:
         values = np.empty((len(ids), tables.shape[2], *ids.shape[1:]), np.float32)
-        for grid, *own, value in zip(ids, tables, low, high, x, y, values, strict=True):
-            _evaluate(grid, *own, value)
+        for frame in zip(ids, tables, low, high, x, y, values, strict=True):
+            _evaluate(*frame)
         return values
 
 
