@@ -149,14 +149,15 @@ class PORTRAIT_OT_choose_face(NeedsRig, _FindsFace, bpy.types.Operator):
         self.layout.prop(self, "choice")
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
         rig = active_portrait(context).rig
-        if rig.library is not None or rig.data.library is not None:
-            cls.poll_message_set("The rig is linked: choose the face in its own file")
-            return False
-        return True
+        return (
+            "The rig is linked: choose the face in its own file"
+            if rig.library is not None or rig.data.library is not None
+            else None
+        )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):

@@ -84,13 +84,14 @@ class PORTRAIT_OT_adjust_capture(VideoSettings, NeedsFreeRig, OnRig, bpy.types.O
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if jobs.last_video(active_portrait(context).uid) is None:
-            cls.poll_message_set("Capture a video first: what was seen in it is kept until Blender is closed")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return (
+            "Capture a video first: what was seen in it is kept until Blender is closed"
+            if jobs.last_video(active_portrait(context).uid) is None
+            else None
+        )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         """Begins with the settings of the capture."""

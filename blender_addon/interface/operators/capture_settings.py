@@ -140,13 +140,14 @@ class FromStrip:
     kind_words = ""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if strips.active_strip(scene_of(context), cls.kinds) is None:
-            cls.poll_message_set(f"Make {cls.kind_words} of the sequencer active")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return (
+            f"Make {cls.kind_words} of the sequencer active"
+            if strips.active_strip(scene_of(context), cls.kinds) is None
+            else None
+        )
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context):

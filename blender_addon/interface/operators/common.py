@@ -66,41 +66,50 @@ def work_off(operator: bpy.types.Operator, context: bpy.types.Context, job: Job)
     return tell(operator, job.note, ())
 
 
-class NeedsPortrait:
-    """Operators for the active portrait."""
+class SaysWhyNot:
+    """Operators that are greyed out where something is in their way, with a sentence that says what."""
+
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        """What is in the way, as a tooltip says it; None where nothing is."""
+        return None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if active_portrait(context) is None:
-            cls.poll_message_set("Add a portrait first")
-            return False
-        return True
+        obstacle = cls.obstacle(context)
+        if obstacle is not None:
+            cls.poll_message_set(obstacle)
+        return obstacle is None
+
+
+class NeedsPortrait(SaysWhyNot):
+    """Operators for the active portrait."""
+
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        return "Add a portrait first" if active_portrait(context) is None else None
 
 
 class NeedsFace(NeedsPortrait):
     """Operators for a portrait whose face was found."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if active_portrait(context).detected_points is None:
-            cls.poll_message_set("The portrait has no face yet")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return "The portrait has no face yet" if active_portrait(context).detected_points is None else None
 
 
 class NeedsIdle(NeedsPortrait):
     """Operators for a portrait on which nothing works now."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if job_queue.active_of(active_portrait(context).uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return (
+            "The portrait is being worked on" if job_queue.active_of(active_portrait(context).uid) is not None else None
+        )
 
 
 class NeedsFreePortrait(NeedsIdle, NeedsFace):
@@ -111,13 +120,10 @@ class NeedsRig(NeedsPortrait):
     """Operators for a portrait that has a rig."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if active_portrait(context).rig is None:
-            cls.poll_message_set("The portrait has no rig yet: find its face first")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return "The portrait has no rig yet: find its face first" if active_portrait(context).rig is None else None
 
 
 class NeedsFreeRig(NeedsIdle, NeedsRig):
@@ -128,13 +134,14 @@ class NeedsEditableRig(NeedsRig):
     """Operators that change the rig, which they cannot where it is linked without an override."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if active_portrait(context).rig.library is not None:
-            cls.poll_message_set("The rig is linked: make a library override of it first")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return (
+            "The rig is linked: make a library override of it first"
+            if active_portrait(context).rig.library is not None
+            else None
+        )
 
 
 class OnPortrait(NeedsPortrait):

@@ -25,13 +25,14 @@ class _Drives(OnEditableRig):
 
 class _NeedsEntries(_Drives):
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if not active_portrait(context).driving.entries:
-            cls.poll_message_set("Nothing is mapped yet: map by name, or pick drivers and points")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return (
+            "Nothing is mapped yet: map by name, or pick drivers and points"
+            if not active_portrait(context).driving.entries
+            else None
+        )
 
 
 def _map(

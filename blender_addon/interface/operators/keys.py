@@ -72,18 +72,15 @@ class PORTRAIT_OT_insert_keys(OnEditableRig, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
         """Where it is not needed, the key goes on to Blender's own operator."""
-        if not super().poll(context):
-            return False
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
         rig = active_portrait(context).rig
         if context.mode != "POSE" or context.object != rig or context.scene.keying_sets_all.active is not None:
-            cls.poll_message_set("Pose the portrait's rig, with no keying set active")
-            return False
-        if not rig_keys.unkeyed_sliders(rig, context.scene.frame_current):
-            cls.poll_message_set("No slider was changed on this frame")
-            return False
-        return True
+            return "Pose the portrait's rig, with no keying set active"
+        changed = rig_keys.unkeyed_sliders(rig, context.scene.frame_current)
+        return None if changed else "No slider was changed on this frame"
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         rig = portrait.rig

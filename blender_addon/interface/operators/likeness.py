@@ -63,13 +63,10 @@ class PORTRAIT_OT_remove_reference(NeedsFreePortrait, OnPortrait, bpy.types.Oper
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if not active_portrait(context).references:
-            cls.poll_message_set("There is no further photo")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return "There is no further photo" if not active_portrait(context).references else None
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         likeness.remove_photo(portrait, min(portrait.reference_index, len(portrait.references) - 1))

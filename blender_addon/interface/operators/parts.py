@@ -16,7 +16,7 @@ from ...portraits.properties import PORTRAIT_PG_portrait
 from ...portraits.viewport import face_in_window, select_only, show_pictures
 from ...render.frame_folder import frames_of
 from ...rig.sampling import check_rig
-from .common import AsksForFile, AsksForPicture, OnPortrait, has_window, report, scene_of
+from .common import AsksForFile, AsksForPicture, OnPortrait, SaysWhyNot, has_window, report, scene_of
 
 
 class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):
@@ -33,7 +33,7 @@ class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_adopt(bpy.types.Operator):
+class PORTRAIT_OT_adopt(SaysWhyNot, bpy.types.Operator):
     """Make a portrait of the active rig, which was duplicated or appended: with frames and settings of its own"""
 
     bl_idname = "portrait.adopt"
@@ -41,11 +41,12 @@ class PORTRAIT_OT_adopt(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if portrait_copies.spare_rig(scene_of(context), context.view_layer.objects.active) is None:
-            cls.poll_message_set("Choose a portrait's rig that was duplicated, appended, linked or overridden")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        return (
+            "Choose a portrait's rig that was duplicated, appended, linked or overridden"
+            if portrait_copies.spare_rig(scene_of(context), context.view_layer.objects.active) is None
+            else None
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         spare = portrait_copies.spare_rig(scene_of(context), context.view_layer.objects.active)
@@ -167,19 +168,16 @@ class PORTRAIT_OT_use_own_colors(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_show_colors(bpy.types.Operator):
+class PORTRAIT_OT_show_colors(SaysWhyNot, bpy.types.Operator):
     """Show the photo on its plane in this viewport, unlit and in its own colors"""
 
     bl_idname = "portrait.show_colors"
     bl_label = "Show Photo in Viewport"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
         space = context.space_data
-        if space is None or space.type != "VIEW_3D":
-            cls.poll_message_set("Choose it in a 3D viewport")
-            return False
-        return True
+        return "Choose it in a 3D viewport" if space is None or space.type != "VIEW_3D" else None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         show_pictures(context.space_data)

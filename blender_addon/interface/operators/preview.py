@@ -21,17 +21,14 @@ class PORTRAIT_OT_preview(NeedsFace, OnPortrait, bpy.types.Operator):
     bl_label = "Live Preview"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        portrait = active_portrait(context)
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
         if bpy.app.background:
-            cls.poll_message_set("The live preview needs Blender's window")
-            return False
-        if live_preview.of(portrait.uid) is None and job_queue.active_of(portrait.uid) is not None:
-            cls.poll_message_set("The portrait is being worked on")
-            return False
-        return True
+            return "The live preview needs Blender's window"
+        uid = active_portrait(context).uid
+        busy = live_preview.of(uid) is None and job_queue.active_of(uid) is not None
+        return "The portrait is being worked on" if busy else None
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         if live_preview.of(portrait.uid) is not None:

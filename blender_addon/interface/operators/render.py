@@ -12,7 +12,7 @@ from ...jobs import job_queue
 from ...jobs.job import Job, JobState
 from ...portraits import choosing, portrait_copies, sequencer
 from ...render.render_job import RenderJob
-from .common import NeedsFreePortrait, active_portrait, has_window, report, scene_of, tell, work_off
+from .common import NeedsFreePortrait, SaysWhyNot, active_portrait, has_window, report, scene_of, tell, work_off
 
 _LOOK_SECONDS = 0.2
 
@@ -109,7 +109,7 @@ class PORTRAIT_OT_render_again(_Render, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_cancel(bpy.types.Operator):
+class PORTRAIT_OT_cancel(SaysWhyNot, bpy.types.Operator):
     """Stop all work on portraits; frames that are there are kept"""
 
     bl_idname = "portrait.cancel"
@@ -127,11 +127,8 @@ class PORTRAIT_OT_cancel(bpy.types.Operator):
         return ""  # the tooltip above
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if job_queue.current() is None:
-            cls.poll_message_set("Nothing is being worked on")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        return "Nothing is being worked on" if job_queue.current() is None else None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         chosen = self.properties.is_property_set("uid")
@@ -141,20 +138,21 @@ class PORTRAIT_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_redo_strip(bpy.types.Operator):
+class PORTRAIT_OT_redo_strip(SaysWhyNot, bpy.types.Operator):
     """Render the active strip's frames again with the settings that are kept on it"""
 
     bl_idname = "portrait.redo_strip"
     bl_label = "Render Strip Again"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
         editor = scene_of(context).sequence_editor
         strip = editor.active_strip if editor is not None else None
-        if strip is None or sequencer.PORTRAIT_KEY not in strip:
-            cls.poll_message_set("Choose a strip that a portrait was rendered to")
-            return False
-        return True
+        return (
+            "Choose a strip that a portrait was rendered to"
+            if strip is None or sequencer.PORTRAIT_KEY not in strip
+            else None
+        )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = scene_of(context)

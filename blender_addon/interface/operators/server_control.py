@@ -8,7 +8,7 @@ import bpy
 from ...connection import preferences, server
 from ...jobs import job_queue
 from ...jobs.server_job import ServerJob
-from .common import work_off
+from .common import SaysWhyNot, work_off
 
 
 class PORTRAIT_OT_start_server(bpy.types.Operator):
@@ -21,18 +21,15 @@ class PORTRAIT_OT_start_server(bpy.types.Operator):
         return work_off(self, context, ServerJob(server.launch_plan(context, may_start=True)))
 
 
-class PORTRAIT_OT_stop_server(bpy.types.Operator):
+class PORTRAIT_OT_stop_server(SaysWhyNot, bpy.types.Operator):
     """Stop the server that this Blender started"""
 
     bl_idname = "portrait.stop_server"
     bl_label = "Stop Server"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not server.owns_process():
-            cls.poll_message_set("This Blender started no server")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        return "This Blender started no server" if not server.owns_process() else None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         job_queue.abandon_all()

@@ -8,7 +8,7 @@ import bpy
 from ...blender import compat, problems
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...render import portrait_strip
-from .common import OnPortrait, scene_of
+from .common import OnPortrait, SaysWhyNot, scene_of
 
 
 class PORTRAIT_OT_add_strip(OnPortrait, bpy.types.Operator):
@@ -37,7 +37,7 @@ class PORTRAIT_OT_remove_strip(OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_show_scene_in_sequencer(bpy.types.Operator):
+class PORTRAIT_OT_show_scene_in_sequencer(SaysWhyNot, bpy.types.Operator):
     """Let this workspace's sequencer show the window's scene"""
 
     bl_idname = "portrait.show_scene_in_sequencer"
@@ -45,11 +45,8 @@ class PORTRAIT_OT_show_scene_in_sequencer(bpy.types.Operator):
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not compat.sequencer_has_no_scene(context):
-            cls.poll_message_set("The sequencer shows a scene")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        return "The sequencer shows a scene" if not compat.sequencer_has_no_scene(context) else None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.workspace.sequencer_scene = context.scene
