@@ -31,7 +31,7 @@ class ConstantEngine(Engine):
         return portrait[shape]
 
 
-ENGINES["constant"] = lambda _: ConstantEngine()
+ENGINES["constant"] = lambda *_: ConstantEngine()
 
 if __name__ == "__main__":
     sys.exit(main())

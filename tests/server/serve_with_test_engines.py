@@ -78,8 +78,8 @@ def shorten_tuning() -> None:
 
 if os.environ.get("TALKING_PORTRAITS_TEST_ENGINES_ALONE"):  # loading the real ones is most of a start
     ENGINES.clear()
-ENGINES.update(paint=lambda _: PaintEngine(), slow=lambda _: SlowEngine(), failing=lambda _: FailingEngine())
-ENGINES["unmeasurable"] = lambda _: UnmeasurableEngine()
+ENGINES.update(paint=lambda *_: PaintEngine(), slow=lambda *_: SlowEngine(), failing=lambda *_: FailingEngine())
+ENGINES["unmeasurable"] = lambda *_: UnmeasurableEngine()
 
 if os.environ.get("TALKING_PORTRAITS_TEST_SHORT_TUNING"):  # in the process that tunes, too, which imports this again
     shorten_tuning()

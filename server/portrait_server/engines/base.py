@@ -52,9 +52,6 @@ class Engine(ABC):
             PortraitError: BAD_POINTS, BAD_IMAGE.
         """
 
-    def shrink(self, portrait: Any) -> None:  # noqa: B027 - nothing to let go of is usual
-        """Lets go of what `render` keeps in a portrait and can make again; at any time, from any thread."""
-
     @abstractmethod
     def render(self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         """Frames of the portrait. The same points give the same bytes, whatever the batch.

@@ -22,7 +22,7 @@ from portrait_server.drawing.frame import aligned_draft, composite, move
 from portrait_server.drawing.scene import resized
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot_frame import Layers, mended, unpacked
-from portrait_server.engines.recent import Recent
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
 from portrait_server.geometry.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
 from portrait_server.kernels.levels import levels
@@ -47,32 +47,41 @@ class FewshotPortrait:
         photos: each reference with its matte; the first one's pixels are the portrait's.
         matrices: (K, 2, 3) from each photo to the aligned frame.
         features, style: what the networks make of them.
-        layers: what frames are drawn from, at the sizes last asked for.
+        layers: where what frames are drawn from is kept.
     """
 
     photos: list[WarpPortrait]
     matrices: np.ndarray
     features: Features
     style: torch.Tensor
-    layers: Recent[Layers] = field(default_factory=Recent)
+    layers: LayerMemory = field(default_factory=LayerMemory)
 
     def at(self, size: tuple[int, int]) -> Layers:
         """The layers at (width, height) pixels."""
-        return self.layers.get(size, self._built)
+        sizes = [self._other_size(number, size) for number in range(1, len(self.photos))]
+        matrices = [_for_scaled(self.matrices[0], _scaling(self.photos[0], size))]
+        for photo, matrix, smaller in zip(self.photos[1:], self.matrices[1:], sizes, strict=True):
+            matrices.append(_for_scaled(matrix, _scaling(photo, smaller)))
+        levels_each = 1 if self.photos[0].image.dtype == np.uint8 else 4
+        expected = sum(width * height * 4 * levels_each for width, height in sizes)
+        others = self.layers.get(self, size, expected, lambda: self._others(sizes)) if sizes else []
+        return Layers(self.photos[0].scene(size), np.stack(matrices), others)
 
-    def _built(self, size: tuple[int, int]) -> Layers:
-        scene = self.photos[0].scene(size)
-        finest = scale_of(self.matrices[0]) / float(scene.scale.max())
-        others, matrices = [], [_for_scaled(self.matrices[0], scene.scale)]
-        for photo, matrix in zip(self.photos[1:], self.matrices[1:], strict=True):
+    def _other_size(self, number: int, size: tuple[int, int]) -> tuple[int, int]:
+        """How large a further photo is kept for frames of (width, height): no finer than they will show it, for a photo
+        sampled at fewer pixels than it has shimmers."""
+        finest = scale_of(self.matrices[0]) / float(_scaling(self.photos[0], size).max())
+        height, width = self.photos[number].image.shape[:2]
+        shrink = min(1.0, scale_of(self.matrices[number]) / finest)
+        return max(1, round(width * shrink)), max(1, round(height * shrink))
+
+    def _others(self, sizes: list[tuple[int, int]]) -> list[np.ndarray]:
+        others = []
+        for photo, size in zip(self.photos[1:], sizes, strict=True):
             height, width = photo.image.shape[:2]
-            # No finer than the frame will show it: a photo sampled at fewer pixels than it has shimmers.
-            shrink = min(1.0, scale_of(matrix) / finest)
-            small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
             inner = cv2.erode(np.round(photo.matte * 255).astype(np.uint8), _mixed_rim(width, height))
-            others.append(np.dstack([resized(opaque(levels(photo.image)), small), resized(inner, small)]))
-            matrices.append(_for_scaled(matrix, np.array([small[0] / width, small[1] / height])))
-        return Layers(scene, np.stack(matrices), others)
+            others.append(np.dstack([resized(opaque(levels(photo.image)), size), resized(inner, size)]))
+        return others
 
 
 class FewshotEngine(Engine):
@@ -86,7 +95,7 @@ class FewshotEngine(Engine):
 
     name = "fewshot"
 
-    def __init__(self, device: str, weights: Path) -> None:
+    def __init__(self, device: str, weights: Path, layers: LayerMemory | None = None) -> None:
         """Loads the weights.
 
         Raises:
@@ -108,7 +117,8 @@ class FewshotEngine(Engine):
         # CPU from 58 to 46 ms a picture, but half a minute before the first one, and needs a C++ compiler.
         self.networks = self.networks.to(memory_format=torch.channels_last)
         self._style: torch.Tensor | None = None
-        self._warp = WarpEngine()
+        self._layers = layers or LayerMemory()
+        self._warp = WarpEngine(self._layers)
         self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
 
     def tuned(self, file: PersonalFile) -> FewshotEngine:
@@ -144,7 +154,7 @@ class FewshotEngine(Engine):
             mattes=self._tensor(np.stack(mattes))[None, :, None] / 255,
         )
         features, style = self._workers.submit(self._encoded, aligned).result()
-        return FewshotPortrait(photos, matrices, features, style)
+        return FewshotPortrait(photos, matrices, features, style, self._layers)
 
     @torch.inference_mode()
     def _encoded(self, aligned: References) -> tuple[Features, torch.Tensor]:
@@ -156,11 +166,6 @@ class FewshotEngine(Engine):
             embeddings = [self.networks.embedder(one.images, one.points) for one in each]
             style = self.networks.generator.style(torch.stack(embeddings).mean(0))
         return Features.joined(aligned, parts), style
-
-    def shrink(self, portrait: FewshotPortrait) -> None:
-        portrait.layers.clear()
-        for photo in portrait.photos:
-            self._warp.shrink(photo)
 
     def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         layers = portrait.at((int(size[0]), int(size[1])))
@@ -217,6 +222,11 @@ def _mixed_rim(width: int, height: int) -> np.ndarray:
     """The kernel that erodes a matte by the rim whose colours are mixed with what lies behind."""
     across = 2 * max(1, round(_MIXED_RIM * max(width, height))) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
+
+
+def _scaling(photo: WarpPortrait, size: tuple[int, int]) -> np.ndarray:
+    """Pixels (2,) of a picture of (width, height) in one of the photo's."""
+    return np.array([size[0] / photo.image.shape[1], size[1] / photo.image.shape[0]])
 
 
 def _for_scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 
 from portrait_server.engines.base import Engine
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
 
 log = logging.getLogger(__name__)
@@ -51,14 +52,16 @@ class LoadedEngines:
 
     Attributes:
         fingerprints: of those that work, by name.
+        layers: what all of them build of portraits.
     """
 
     def __init__(self, device: str) -> None:
+        self.layers = LayerMemory()
         self._engines: dict[str, Engine] = {}
         self._broken: dict[str, tuple[ErrorCode, str, str]] = {}
         for name in ENGINES:
             try:
-                self._engines[name] = create_engine(name, device)
+                self._engines[name] = create_engine(name, device, self.layers)
             except PortraitError as error:
                 self._broken[name] = error.code, error.message, error.remedy
             except Exception as error:

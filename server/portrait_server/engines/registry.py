@@ -9,33 +9,35 @@ from typing import Final
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.engines.base import Engine
+from portrait_server.engines.layer_memory import LayerMemory
 
 
-def _warp(device: str) -> Engine:
+def _warp(device: str, layers: LayerMemory) -> Engine:
     from portrait_server.engines.warp import WarpEngine
 
-    return WarpEngine()  # it draws on the CPU, whatever there is
+    return WarpEngine(layers)  # it draws on the CPU, whatever there is
 
 
-def _fewshot(device: str) -> Engine:
+def _fewshot(device: str, layers: LayerMemory) -> Engine:
     from portrait_server.engines.fewshot_weights import find_weights
 
     weights = find_weights()  # first: without them there is no need to load torch
     from portrait_server.engines.fewshot import FewshotEngine
 
-    return FewshotEngine(device, weights)
+    return FewshotEngine(device, weights, layers)
 
 
-ENGINES: dict[str, Callable[[str], Engine]] = {"warp": _warp, "fewshot": _fewshot}
+ENGINES: dict[str, Callable[[str, LayerMemory], Engine]] = {"warp": _warp, "fewshot": _fewshot}
 DEFAULT_ENGINE: Final = "warp"
 
 
-def create_engine(name: str, device: str) -> Engine:
+def create_engine(name: str, device: str, layers: LayerMemory | None = None) -> Engine:
     """A new engine.
 
     Args:
         name: one of `ENGINES`.
         device: ``cpu`` or ``cuda``.
+        layers: where it keeps what it builds of portraits, shared with other engines; its own where None.
 
     Raises:
         PortraitError: UNKNOWN_ENGINE; what the engine raises, such as WEIGHTS_MISSING.
@@ -46,4 +48,4 @@ def create_engine(name: str, device: str) -> Engine:
             f"There is no engine named {name!r}.",
             f"Choose one of: {', '.join(sorted(ENGINES))}.",
         )
-    return ENGINES[name](device)
+    return ENGINES[name](device, layers or LayerMemory())

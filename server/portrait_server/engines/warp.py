@@ -16,7 +16,7 @@ from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.drawing.frame import draw_frame
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
-from portrait_server.engines.recent import Recent
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
 from portrait_server.kernels.levels import finished, levels
@@ -35,20 +35,22 @@ class WarpPortrait:
         image: (H, W, 3 or 4) uint8 or uint16.
         matte: (H, W) float32, how far each pixel is the person.
         mesh: the head's geometry in pixels of the image.
-        scenes: the layers at the sizes last asked for.
+        layers: where its scenes are kept.
     """
 
     image: np.ndarray
     matte: np.ndarray
     mesh: HeadMesh
-    scenes: Recent[Scene] = field(default_factory=Recent)
+    layers: LayerMemory = field(default_factory=LayerMemory)
 
     def scene(self, size: tuple[int, int]) -> Scene:
         """The layers at (width, height) pixels."""
-        return self.scenes.get(size, self._built)
-
-    def _built(self, size: tuple[int, int]) -> Scene:
-        return build_scene(levels(self.image), self.matte, self.mesh, size)
+        return self.layers.get(
+            self,
+            size,
+            _scene_bytes(self.image, size),
+            lambda: build_scene(levels(self.image), self.matte, self.mesh, size),
+        )
 
     def is_at_rest(self, points: np.ndarray) -> bool:
         """Whether points (70, 2 or 3) float32 are the reference's own."""
@@ -65,7 +67,8 @@ class WarpEngine(Engine):
     fingerprint = "warp-6"
     batch_size = 4
 
-    def __init__(self) -> None:
+    def __init__(self, layers: LayerMemory | None = None) -> None:
+        self._layers = layers or LayerMemory()
         self._detector: Detector | None = None
 
     def prepare(self, references: Sequence[Reference]) -> WarpPortrait:
@@ -89,12 +92,8 @@ class WarpEngine(Engine):
         matte = person_matte(rgb)
         if image.shape[2] == 4:
             matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
-        return WarpPortrait(
-            np.ascontiguousarray(image), matte, build_head_mesh(_with_depth(points), mesh, width, height)
-        )
-
-    def shrink(self, portrait: WarpPortrait) -> None:
-        portrait.scenes.clear()
+        head = build_head_mesh(_with_depth(points), mesh, width, height)
+        return WarpPortrait(np.ascontiguousarray(image), matte, head, self._layers)
 
     def render(self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         scene = portrait.scene((int(size[0]), int(size[1])))
@@ -143,6 +142,12 @@ def within_reach(points: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def _with_depth(points: np.ndarray) -> np.ndarray:
     return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])
+
+
+def _scene_bytes(image: np.ndarray, size: tuple[int, int]) -> int:
+    """About what a scene takes of a reference (H, W, C) at (width, height): photo, person, plate, rest, and the matte."""
+    level, difference = (1, 2) if image.dtype == np.uint8 else (4, 4)
+    return size[0] * size[1] * (image.shape[2] * (3 * level + difference) + level)
 
 
 def unmoved(scene: Scene, matte: bool) -> np.ndarray:

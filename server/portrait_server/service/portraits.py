@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 
 from portrait_server.engines.base import Engine
+from portrait_server.engines.layer_memory import LayerMemory, array_bytes
 
 REFERENCE_BYTES: Final = 1 << 30
 PERSONAL_BYTES: Final = 256 << 20
@@ -40,7 +39,7 @@ class Portrait:
     fixed_bytes: int = 0
 
     def held_bytes(self) -> int:
-        """What it takes now: rendering keeps layers in `value`."""
+        """What it takes, without the layers that frames are drawn from."""
         return array_bytes(self.value) + self.fixed_bytes
 
 
@@ -49,19 +48,19 @@ class Store(Generic[Value]):
 
     Args:
         budget_bytes: what all entries may take.
-        shrink: lets go of what an entry can make again, and returns its bytes; for pinned ones, where the rest is not
-            enough.
+        layers: what is built of the entries while they are used: it has the rest of the budget.
 
     Attributes:
-        held_bytes: of all that is kept.
+        held_bytes: of all that is kept, but for layers.
     """
 
-    def __init__(self, budget_bytes: int, shrink: Callable[[Value], int] | None = None) -> None:
+    def __init__(self, budget_bytes: int, layers: LayerMemory | None = None) -> None:
         self.held_bytes = 0
-        self._shrink = shrink
         self._budget = budget_bytes
+        self._layers = layers
         self._entries: OrderedDict[str, tuple[Value, int]] = OrderedDict()
         self._pins: dict[str, int] = {}
+        self.make_room()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -78,15 +77,7 @@ class Store(Generic[Value]):
             return
         self._entries[key] = (value, size_bytes)
         self.held_bytes += size_bytes
-        self._make_room(key)
-
-    def resize(self, key: str, size_bytes: int) -> None:
-        """Takes note that an entry takes more or less than it did; nothing where it is not there any more."""
-        if key in self._entries:
-            value, before = self._entries[key]
-            self._entries[key] = value, size_bytes
-            self.held_bytes += size_bytes - before
-            self._make_room(key)
+        self.make_room(key)
 
     def pin(self, key: str) -> None:
         """Keeps an entry until `unpin`, which is called once for each pin."""
@@ -96,49 +87,20 @@ class Store(Generic[Value]):
         self._pins[key] -= 1
         if not self._pins[key]:
             del self._pins[key]
-            self._make_room(None)
+            self.make_room()
 
-    def _make_room(self, newest: str | None) -> None:
+    def make_room(self, newest: str | None = None) -> None:
+        """Forgets what was used longest ago, for layers too that did not fit; leaves them what it does not take."""
         for key in list(self._entries):
-            if self.held_bytes <= self._budget:
-                return
+            if self.held_bytes + self._layer_bytes() <= self._budget:
+                break
             if key not in self._pins and key != newest:
                 self.held_bytes -= self._entries.pop(key)[1]
-        if self._shrink is not None:
-            for key in list(self._entries):
-                if self.held_bytes <= self._budget:
-                    return
-                if key != newest:
-                    value, before = self._entries[key]
-                    self._entries[key] = value, (now := self._shrink(value))
-                    self.held_bytes += now - before
+        if self._layers is not None:
+            self._layers.limit(max(0, self._budget - self.held_bytes))
 
-
-def shrunk(portrait: Portrait) -> int:
-    """Lets a portrait go of what it can make again; returns its bytes then."""
-    portrait.engine.shrink(portrait.value)
-    return portrait.held_bytes()
-
-
-def array_bytes(value: Any) -> int:
-    """Bytes of all arrays and tensors that a value holds, through containers and dataclasses."""
-    return sum(_arrays_within(value, set()))
-
-
-def _arrays_within(value: Any, seen: set[int]) -> Iterable[int]:
-    if id(value) in seen or value is None or isinstance(value, (str, bytes, int, float)):
-        return
-    seen.add(id(value))
-    if isinstance(size := getattr(value, "nbytes", None), int):
-        yield size
-        return
-    if dataclasses.is_dataclass(value):
-        parts: Iterable[Any] = [getattr(value, item.name) for item in dataclasses.fields(value)]
-    elif isinstance(value, Mapping):
-        parts = list(value.values())
-    elif isinstance(value, (list, tuple)):
-        parts = value
-    else:
-        parts = vars(value).values() if hasattr(value, "__dict__") else ()
-    for part in parts:
-        yield from _arrays_within(part, seen)
+    def _layer_bytes(self) -> int:
+        if self._layers is None:
+            return 0
+        needed = self._layers.needed_bytes
+        return max(self._layers.held_bytes, needed if needed <= self._budget else 0)

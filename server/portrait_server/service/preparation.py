@@ -16,10 +16,11 @@ from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_server.detectors.selection import select_face
 from portrait_server.engines.base import Reference
+from portrait_server.engines.layer_memory import array_bytes
 from portrait_server.engines.loaded_engines import LoadedEngines, tunable
 from portrait_server.media.images import eight_bit, opaque
 from portrait_server.service.budgets import Ledger
-from portrait_server.service.portraits import Portrait, Store, array_bytes
+from portrait_server.service.portraits import Portrait, Store
 from portrait_server.service.result_queue import ResultQueue
 from portrait_server.service.scheduler import Scheduler
 from portrait_server.service.sessions import Send, Session

@@ -154,13 +154,12 @@ class Renders:
         render = batch.render
         if result.error is not None:
             self._fail(render, result.error)
-        if result.value is not None:
-            self._portraits.resize(render.portrait.portrait_id, result.value.portrait_bytes)
+        self._portraits.make_room()
         if result.value is None or render.ended:
             render.let_go(len(batch.indices))
             return
         self._counters.drew(len(batch.indices))
-        for index, pixels in zip(batch.indices, result.value.frames, strict=True):
+        for index, pixels in zip(batch.indices, result.value, strict=True):
             if render.as_png:
                 self._encoders(render).give(FrameEncoding(render, index, pixels))
             else:

@@ -134,7 +134,7 @@ class Requests:
             "references": len(self._uploads.references),
             "reference_bytes": self._uploads.references.held_bytes,
             "portraits": len(self._portraits),
-            "portrait_bytes": self._portraits.held_bytes,
+            "portrait_bytes": self._portraits.held_bytes + self._engines.layers.held_bytes,
             "personal_files": len(self._uploads.personals),
             "tunings": self._tunings.count,
         }

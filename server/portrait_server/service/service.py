@@ -17,7 +17,7 @@ from portrait_shared.protocol.messages import Error, Hello, Message, decode
 from portrait_server.engines.loaded_engines import LoadedEngines
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.counters import Counters
-from portrait_server.service.portraits import Portrait, Store, shrunk
+from portrait_server.service.portraits import Portrait, Store
 from portrait_server.service.preparation import Preparation
 from portrait_server.service.renders import Renders
 from portrait_server.service.requests import Requests
@@ -63,9 +63,9 @@ class Service:
         self._results = ResultQueue()
         helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
         self._helpers = Workers("helper", helpers, self._results, log_file)
-        portraits: Store[Portrait] = Store(self._budgets.portraits, shrunk)
-        uploads = Uploads(self._helpers, self._ledger, self._counters)
         engines = LoadedEngines(device)
+        portraits: Store[Portrait] = Store(self._budgets.portraits, engines.layers)
+        uploads = Uploads(self._helpers, self._ledger, self._counters)
         self._preparation = Preparation(
             engines, uploads, portraits, self._ledger, self._results, log_file, self._send
         )  # fmt: skip

@@ -5,15 +5,18 @@ from __future__ import annotations
 
 from portrait_shared.errors import ErrorCode, PortraitError
 
+from portrait_server.engines.layer_memory import is_out_of_memory
+
 
 def as_portrait_error(error: Exception, log_file: str) -> PortraitError:
     """The words for an error that nobody foresaw."""
-    name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryError" or "Insufficient memory" in str(error):
+    if is_out_of_memory(error):
         return PortraitError(
             ErrorCode.IMAGE_TOO_LARGE, "The server ran out of memory.", "Render smaller frames or use a smaller photo."
         )
-    return PortraitError(ErrorCode.INTERNAL, f"The server failed ({name}: {error}).", f"See its log: {log_file}")
+    return PortraitError(
+        ErrorCode.INTERNAL, f"The server failed ({type(error).__name__}: {error}).", f"See its log: {log_file}"
+    )
 
 
 def stopping_error(detail: str = "") -> PortraitError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -35,18 +35,6 @@ class RequestTask:
     held_bytes: int = 0
 
 
-class Drawn(NamedTuple):
-    """What a batch came to.
-
-    Attributes:
-        frames: (N, height, width, 3 or 4) uint8 or uint16.
-        portrait_bytes: what the portrait takes now that it was drawn.
-    """
-
-    frames: np.ndarray
-    portrait_bytes: int
-
-
 @dataclass(frozen=True, eq=False)
 class FrameBatch:
     """Some frames of one render, drawn in one call."""
@@ -63,8 +51,8 @@ class FrameBatch:
         """In pixels to be drawn."""
         return len(self.indices) * self.render.cost
 
-    def run(self) -> Drawn | None:
-        """The frames; None where nobody waits for them any more."""
+    def run(self) -> np.ndarray | None:
+        """The frames (N, height, width, 3 or 4) uint8 or uint16; None where nobody waits for them any more."""
         render = self.render
         if render.ended:
             return None
@@ -78,7 +66,7 @@ class FrameBatch:
             or frames.shape[3] not in (3, 4)
         ):
             raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
-        return Drawn(np.ascontiguousarray(frames), render.portrait.held_bytes())
+        return np.ascontiguousarray(frames)
 
 
 @dataclass(frozen=True, eq=False)

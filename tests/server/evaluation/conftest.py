@@ -102,5 +102,5 @@ def save_clip(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def engines(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     """`still` and `perfect` beside the real engines."""
-    monkeypatch.setitem(ENGINES, "still", lambda device: Still())
-    monkeypatch.setitem(ENGINES, "perfect", lambda device: Perfect(clip))
+    monkeypatch.setitem(ENGINES, "still", lambda *_: Still())
+    monkeypatch.setitem(ENGINES, "perfect", lambda *_: Perfect(clip))

@@ -42,7 +42,7 @@ Serve = Callable[[Budgets], tuple[Service, Connection]]
 def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Runs a service in a thread of this process, whose memory can be looked at."""
     monkeypatch.delitem(ENGINES, "fewshot")
-    monkeypatch.setitem(ENGINES, "paint", lambda _: PaintEngine())
+    monkeypatch.setitem(ENGINES, "paint", lambda *_: PaintEngine())
     running = []
 
     def start(budgets: Budgets) -> tuple[Service, Connection]:
