@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.renderer import Renderer
+from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine, WarpPortrait
 from portrait_server.geometry.alignment import aligned_transform, transform_points
@@ -46,6 +48,12 @@ def server() -> Iterator[ServerProcess]:
     server = ServerProcess(COMMAND, device="cpu")
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> Reference:
+    image = skimage.data.astronaut()
+    return Reference(image, create_detector("mediapipe").detect(image)[0].points.astype(np.float32))
 
 
 @pytest.fixture(scope="module")

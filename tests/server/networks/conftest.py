@@ -6,12 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import skimage.data
 import torch
-from portrait_server.detectors.registry import create_detector
-from portrait_server.engines.base import Reference
 from portrait_server.networks import weights_file
 from portrait_server.networks.configurations import Networks, build
 
@@ -23,12 +19,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(usual)
-
-
-@pytest.fixture(scope="session")
-def astronaut() -> Reference:
-    image = skimage.data.astronaut()
-    return Reference(image, create_detector("mediapipe").detect(image)[0].points.astype(np.float32))
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import torch
 from portrait_server.engines.base import Engine
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.loaded_engines import LoadedEngines
 from portrait_server.engines.registry import ENGINES, create_engine
 from portrait_server.networks import weights_file
@@ -245,7 +246,7 @@ def test_damaged_weights_leave_the_other_engine_at_work(tmp_path: Path, monkeypa
 
 
 def test_whatever_an_engine_raises_the_others_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(device: str) -> Engine:
+    def broken(device: str, layers: LayerMemory) -> Engine:
         raise ZeroDivisionError(device)
 
     monkeypatch.setitem(ENGINES, "fewshot", broken)

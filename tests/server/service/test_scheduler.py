@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.open_render import OpenRender
-from portrait_server.service.portraits import Portrait, Store, array_bytes
+from portrait_server.service.portraits import Portrait, Store
 from portrait_server.service.scheduler import Scheduler
 from portrait_server.service.sessions import Session
 from portrait_server.service.tasks import FrameBatch, RequestTask
@@ -189,34 +188,30 @@ def test_a_store_forgets_the_oldest_and_never_what_is_pinned_or_new() -> None:
     assert store.get("e") == "E" and len(store) == 1
 
 
-def test_a_store_lets_what_is_pinned_shrink_and_forgets_what_has_grown() -> None:
-    sizes = {"a": 10, "b": 10}
+def test_a_store_leaves_layers_the_rest_of_its_budget_and_forgets_for_them_what_nobody_uses() -> None:
+    class Drawn:
+        """A portrait."""
 
-    def shrink(value: str) -> int:
-        sizes[value] = 5
-        return 5
+    def drawn(count: int) -> None:
+        layers.get(owner, count, count, lambda: np.zeros(count, np.uint8))
+        store.make_room()
 
-    store: Store[str] = Store(100, shrink)
-    for key in "ab":
-        store.put(key, key, sizes[key])
-        store.pin(key)
-    store.resize("a", 60)
-    store.resize("b", 70)
-    assert sizes == {"a": 5, "b": 10} and store.held_bytes == 75 and len(store) == 2
-    store.unpin("a")
-    store.resize("b", 98)
-    assert store.get("a") is None and store.held_bytes == 98
-    store.resize("a", 1000)
-    assert store.held_bytes == 98
-
-
-def test_the_arrays_of_a_portrait_are_counted_once() -> None:
-    @dataclass
-    class Prepared:
-        mesh: np.ndarray
-        layers: list[dict[str, np.ndarray]]
-        name: str = "x"
-
-    mesh = np.zeros(10, np.float32)
-    assert array_bytes(Prepared(mesh, [{"a": np.zeros(5, np.uint8), "again": mesh}])) == 45
-    assert array_bytes(None) == 0
+    layers, owner = LayerMemory(), Drawn()
+    store: Store[str] = Store(100, layers)
+    for key in "abc":
+        store.put(key, key, 20)
+    store.pin("c")
+    drawn(40)
+    assert len(store) == 3 and layers.held_bytes == 40
+    drawn(70)  # does not fit, so that what is oldest makes room for the next time
+    assert store.get("a") is None and store.get("b") is None and store.get("c") == "c"
+    drawn(70)
+    assert layers.held_bytes == 70
+    drawn(90)
+    assert len(store) == 1 and layers.held_bytes == 0, "what is pinned stays"
+    drawn(1000)
+    drawn(60)
+    store.put("d", "d", 30)
+    assert store.held_bytes == 50 and layers.held_bytes == 0, "what is new has room before layers"
+    store.unpin("c")
+    assert len(store) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from portrait_server.engines.layer_memory import array_bytes
 from portrait_server.engines.registry import ENGINES
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.result_queue import ResultQueue
@@ -164,7 +165,7 @@ def test_portraits_are_measured_with_what_rendering_keeps(serve: Serve) -> None:
     budget = 12_000_000
     service, connection = serve(Budgets(portraits=budget))
     photo = astronaut()[:400:2, 100:400:2]
-    portraits = service._requests._portraits
+    portraits, layers = service._requests._portraits, service._requests._engines.layers
     with Client(connection) as client:
         detected = client.detect(photo.copy())
         for level in range(8):
@@ -174,5 +175,7 @@ def test_portraits_are_measured_with_what_rendering_keeps(serve: Serve) -> None:
             assert len(list(client.render(portrait, moved, [1], size=(450, 600), encoding="raw"))) == 1
             client.echo(through_engine=True)
             assert portraits.held_bytes == sum(value.held_bytes() for value, _ in portraits._entries.values())
-        assert 2 <= len(portraits) < 8 and portraits.held_bytes <= budget
-        assert client.stats()["portrait_bytes"] == portraits.held_bytes
+            assert portraits.held_bytes + layers.held_bytes <= budget
+            assert layers.held_bytes == sum(array_bytes(value) for value, _ in layers._entries.values()) > 0
+        assert 2 <= len(portraits) < 8
+        assert client.stats()["portrait_bytes"] == portraits.held_bytes + layers.held_bytes
