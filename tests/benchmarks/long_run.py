@@ -10,11 +10,16 @@ import time
 from pathlib import Path
 
 import numpy as np
-from end_to_end_rate import speech
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.protocol.references import ReferenceImage
 from skimage.data import astronaut
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from tests.benchmarks.end_to_end_rate import speech  # noqa: E402
 
 STEP = 100
 SIDE = 256
