@@ -15,9 +15,9 @@ from . import command_line, handlers
 from .connection import preferences, server
 from .interface import operators, panels
 from .interface.panels import menus
-from .portraits import properties
+from .portraits import scene_portraits
 
-_MODULES = (preferences, properties, server, operators, panels, menus, command_line, handlers)
+_MODULES = (preferences, scene_portraits, server, operators, panels, menus, command_line, handlers)
 _registered: list = []
 
 

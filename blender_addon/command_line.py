@@ -16,7 +16,8 @@ from portrait_shared.terminal import forgiving_output
 from .connection import server
 from .jobs import job_queue
 from .jobs.job import Job, JobState
-from .portraits.properties import PORTRAIT_PG_portrait, all_portraits
+from .portraits.properties import PORTRAIT_PG_portrait
+from .portraits.scene_portraits import all_portraits
 from .render.render_job import RenderJob
 
 COMMAND = "portrait"

@@ -8,7 +8,7 @@ from bpy.app.handlers import persistent
 
 from .blender import problems
 from .jobs import job_queue
-from .portraits import choosing, portrait_copies, project_paths
+from .portraits import portrait_copies, project_paths, scene_portraits
 from .preview import live_preview
 from .render import frame_band, frame_display, frame_states
 from .render.render_job import RenderJob
@@ -37,7 +37,7 @@ _HANDLERS = (
     (bpy.app.handlers.load_pre, _before_load),
     (bpy.app.handlers.save_pre, _before_save),
     (bpy.app.handlers.save_post, _after_save),
-    *choosing.HANDLERS,
+    *scene_portraits.HANDLERS,
     *portrait_copies.HANDLERS,
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,

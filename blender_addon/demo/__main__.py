@@ -16,7 +16,7 @@ from blender_addon.demo import performance
 from blender_addon.demo.keying import animate
 from blender_addon.plane import view_colors
 from blender_addon.portraits import portrait_camera
-from blender_addon.portraits.properties import portraits_of
+from blender_addon.portraits.scene_portraits import portraits_of
 
 
 def main() -> int:

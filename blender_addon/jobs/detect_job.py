@@ -13,9 +13,9 @@ from portrait_shared.digest import image_digest
 from portrait_shared.protocol.references import Detection
 
 from ..blender.problems import Fix, SceneError
+from ..blender.selection import is_untouched, select_only
 from ..connection import server
 from ..portraits import face_choice, photo, portrait_parts
-from ..portraits.viewport import is_untouched, select_only
 from .job import Job
 
 

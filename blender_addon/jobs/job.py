@@ -18,7 +18,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from ..blender import problems
 from ..connection import server
 from ..connection.worker import Connected, Finished, Worker
-from ..portraits.properties import PORTRAIT_PG_portrait, find_portrait
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..portraits.scene_portraits import find_portrait
 
 
 class JobState(StrEnum):

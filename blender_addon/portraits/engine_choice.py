@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 import bpy
 
 from ..connection import server
-
-if TYPE_CHECKING:
-    from .properties import PORTRAIT_PG_portrait
 
 _AUTOMATIC: Final = ("AUTOMATIC", "Automatic", "Let the server choose, which today takes warp")
 _KNOWN: Final = {
@@ -33,11 +30,10 @@ def names(engine: str) -> list[str]:
     return list(dict.fromkeys([*_KNOWN, *sorted(told), *([engine] if engine else [])]))
 
 
-def items(portrait: PORTRAIT_PG_portrait, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
-    """For an EnumProperty."""
+def _items(owner: Any, context: bpy.types.Context | None) -> list[tuple[str, str, str, str, int]]:
     told = server.engine_names()
     _offered[:] = [(*_AUTOMATIC, "NONE", 0)]
-    for number, name in enumerate(names(portrait.engine), 1):
+    for number, name in enumerate(names(owner.engine), 1):
         absent = bool(told) and name not in told
         what = _KNOWN.get(name, "Draw with this engine, which the server offers" if name in told else
                           "Draw with this engine, which this file names")  # fmt: skip
@@ -46,11 +42,16 @@ def items(portrait: PORTRAIT_PG_portrait, context: bpy.types.Context | None) -> 
     return _offered
 
 
-def chosen(portrait: PORTRAIT_PG_portrait) -> int:
-    """The number of its item."""
-    return names(portrait.engine).index(portrait.engine) + 1 if portrait.engine else 0
+def _chosen(owner: Any) -> int:
+    return names(owner.engine).index(owner.engine) + 1 if owner.engine else 0
 
 
-def choose(portrait: PORTRAIT_PG_portrait, number: int) -> None:
-    """Sets the engine from the number of its item."""
-    portrait.engine = names(portrait.engine)[number - 1] if number else ""
+def _choose(owner: Any, number: int) -> None:
+    owner.engine = names(owner.engine)[number - 1] if number else ""
+
+
+CHOICE: Final = {
+    "name": "Engine", "description": "Choose what draws the frames", "items": _items, "get": _chosen,
+    "set": _choose, "options": {"SKIP_SAVE"},
+}  # fmt: skip
+"""An EnumProperty over the owner's `engine`, a name that scripts and files know."""

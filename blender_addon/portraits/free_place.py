@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from .properties import portraits_of
+from .scene_portraits import portraits_of
 
 _SOLID_TYPES: Final = {"MESH", "CURVE", "SURFACE", "META", "FONT", "VOLUME", "POINTCLOUD", "CURVES", "GREASEPENCIL"}
 _GAP: Final = 0.1  # of the picture's longer side

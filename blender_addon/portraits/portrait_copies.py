@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from typing import Final
 
@@ -11,13 +10,13 @@ import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.digest import image_digest
 
-from ..blender.numbered_names import numbered_names
 from ..blender.problems import SceneError
 from ..plane import image_plane
 from ..plane.plane_space import PlaneSpace
 from ..rig import armature
 from . import photo, sequencer
-from .properties import PORTRAIT_PG_portrait, all_portraits, portraits_of
+from .properties import PORTRAIT_PG_portrait
+from .scene_portraits import all_portraits, free_name, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "color_depth",
@@ -57,10 +56,7 @@ def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     strips = [strip for strip in sequencer.find_strips(portrait.uid) if strip.id_data == scene]
     # Derived and not random: after undo and redo this is done again, and must come to the same uid.
     portrait.uid = uuid.uuid5(uuid.UUID(portrait.uid), f"{scene.name}\n{portrait.name}").hex
-    taken = {other.name for _, other in all_portraits() if other != portrait}
-    if portrait.name in taken:
-        stem = re.sub(r"\.\d{3}$", "", portrait.name)
-        portrait.name = next(free for free in numbered_names(stem) if free not in taken | {stem})
+    portrait.name = free_name(portrait, portrait.name)
     portrait.folder_name = ""
     portrait.strip_was_made = bool(strips)
     for strip in strips:

@@ -15,7 +15,8 @@ from ..driving import mechanism
 from ..plane import image_plane
 from ..rig import armature, bone_names
 from . import photo, sequencer
-from .properties import PORTRAIT_PG_portrait, all_portraits, portraits_of
+from .properties import PORTRAIT_PG_portrait
+from .scene_portraits import all_portraits, portraits_of
 
 
 def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:

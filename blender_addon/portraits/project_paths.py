@@ -16,7 +16,7 @@ from bpy.app.handlers import persistent
 
 from ..blender import stored_paths
 from . import sequencer
-from .properties import all_portraits
+from .scene_portraits import all_portraits
 
 _TUNING: Final = "personal"
 _FOLDER: Final = "output_folder"

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is kept in the .blend: each scene's portraits, their parts and their settings."""
+"""What the .blend keeps of a portrait: its parts and its settings."""
 
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,12 @@ from portrait_shared.frames.frame_files import whole_prefix
 from portrait_shared.landmarks import LANDMARK_COUNT
 
 from ..blender import compat
-from ..blender.numbered_names import numbered_names
 from ..blender.problems import Fix, SceneError
 from ..driving.properties import CLASSES as DRIVING_CLASSES
 from ..driving.properties import PORTRAIT_PG_driving
+from ..plane import plane_light
 from ..plane.plane_space import PlaneSpace
-from . import choosing, engine_choice, face_choice, plane_light
+from . import engine_choice, face_choice
 
 DEFAULT_FOLDER = "//portrait_frames"
 
@@ -78,6 +77,14 @@ def _clean_prefix(portrait: PORTRAIT_PG_portrait, _: bpy.types.Context) -> None:
         portrait.frame_prefix = clean
 
 
+def _is_lit(portrait: PORTRAIT_PG_portrait) -> bool:
+    return plane_light.is_lit(portrait.plane)
+
+
+def _set_lit(portrait: PORTRAIT_PG_portrait, lit: bool) -> None:
+    plane_light.set_lit(portrait.plane, lit)
+
+
 class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     """A portrait: a photo on a plane, its rig, and how its frames are rendered."""
 
@@ -96,14 +103,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     face_choice: EnumProperty(**face_choice.CHOICE)
     engine: StringProperty(name="Engine", description="Tells what draws the frames; empty is the server's own choice")
-    engine_choice: EnumProperty(
-        name="Engine",
-        description="Choose what draws the frames",
-        items=engine_choice.items,
-        get=engine_choice.chosen,
-        set=engine_choice.choose,
-        options={"SKIP_SAVE"},
-    )
+    engine_choice: EnumProperty(**engine_choice.CHOICE)
     references: CollectionProperty(type=PORTRAIT_PG_reference)
     reference_index: IntProperty(name="Photo", description="Tells which further photo is chosen", default=0)
     personal: StringProperty(
@@ -158,8 +158,8 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     lit: BoolProperty(
         name="Lit by Scene",
         description="Let the scene's lights and shadows fall on the plane; else it shows the photo's own colors",
-        get=plane_light.is_lit,
-        set=plane_light.set_lit,
+        get=_is_lit,
+        set=_set_lit,
         options={"SKIP_SAVE"},
     )
     driving: PointerProperty(type=PORTRAIT_PG_driving)
@@ -237,64 +237,4 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         return Path(os.path.realpath(bpy.path.abspath(text)))
 
 
-class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
-    """The portraits of a scene."""
-
-    items: CollectionProperty(type=PORTRAIT_PG_portrait)
-    active_index: IntProperty(name="Portrait", default=0)
-    list_index: IntProperty(
-        name="Portrait",
-        description="Choose the portrait that panels and buttons are about; its plane or rig is selected",
-        get=choosing.index_meant,
-        set=choosing.choose_in_list,
-        options={"SKIP_SAVE"},
-    )
-    show_states: BoolProperty(
-        name="Frame States",
-        description="Show in timeline, dope sheet and sequencer which frames are done, stale, failed or missing",
-        default=True,
-    )
-
-    @property
-    def active(self) -> PORTRAIT_PG_portrait | None:
-        return self.items[self.active_index] if 0 <= self.active_index < len(self.items) else None
-
-    def add(self, name: str) -> PORTRAIT_PG_portrait:
-        portrait = self.items.add()
-        taken = {other.name for _, other in all_portraits() if other != portrait}
-        portrait.name = next(free for free in numbered_names(name) if free not in taken)
-        portrait.uid = uuid.uuid4().hex
-        self.active_index = len(self.items) - 1
-        return portrait
-
-    def by_uid(self, uid: str) -> PORTRAIT_PG_portrait | None:
-        return next((item for item in self.items if item.uid == uid), None)
-
-
-def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:
-    return scene.talking_portraits
-
-
-def all_portraits() -> Iterator[tuple[bpy.types.Scene, PORTRAIT_PG_portrait]]:
-    """Each portrait of the file with its scene, linked scenes too."""
-    return ((scene, portrait) for scene in bpy.data.scenes for portrait in portraits_of(scene).items)
-
-
-def find_portrait(uid: str) -> tuple[bpy.types.Scene, PORTRAIT_PG_portrait] | None:
-    """A portrait and its scene, wherever in the file it is."""
-    return next((found for found in all_portraits() if found[1].uid == uid), None)
-
-
-CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait, PORTRAIT_PG_portraits)
-
-
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-    bpy.types.Scene.talking_portraits = PointerProperty(type=PORTRAIT_PG_portraits)
-
-
-def unregister() -> None:
-    del bpy.types.Scene.talking_portraits
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait)

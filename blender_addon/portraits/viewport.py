@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user sees and has selected: a new portrait is looked at from the front, with its rig at hand."""
+"""What the user sees: a new portrait from the front, its face while it is posed, in 3D viewports that show pictures."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import bpy
 import numpy as np
@@ -11,10 +11,7 @@ from bpy_extras.view3d_utils import location_3d_to_region_2d
 from mathutils import Quaternion, Vector
 from portrait_shared.landmarks import NAMES
 
-from ..blender import modes
-
-if TYPE_CHECKING:
-    from .properties import PORTRAIT_PG_portrait
+from .properties import PORTRAIT_PG_portrait
 
 _FRONT: Final = Quaternion((0.7071068, 0.7071068, 0.0, 0.0))  # numpad 1
 _MARGIN: Final = 1.25
@@ -186,17 +183,3 @@ def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -
     look_from_front(area.spaces.active, region.width, region.height, portrait, free_part(area, region))
     show_pictures(area.spaces.active)
     area.tag_redraw()
-
-
-def select_only(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> None:
-    """Makes an object the only one selected, and active, in Object Mode."""
-    modes.leave(bpy.context)
-    for other in list(layer.objects):  # selecting may make the layer anew
-        other.select_set(other == item, view_layer=layer)
-    layer.objects.active = item
-
-
-def is_untouched(layer: bpy.types.ViewLayer, item: bpy.types.Object) -> bool:
-    """Whether the object is still the active one, in Object Mode: else the user has selected something else since."""
-    active = layer.objects.active
-    return active in (None, item) and (active is None or active.mode == "OBJECT")

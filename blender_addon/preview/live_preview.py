@@ -21,7 +21,8 @@ from portrait_shared.errors import PortraitError
 from ..blender.redraw import redraw_areas
 from ..connection import server
 from ..plane import image_plane
-from ..portraits.properties import PORTRAIT_PG_portrait, all_portraits, find_portrait
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..portraits.scene_portraits import all_portraits, find_portrait
 from ..rig import sampling
 from .portrait_preview import PortraitPreview, Replaced
 from .preview_worker import Trouble

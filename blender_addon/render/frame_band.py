@@ -7,8 +7,7 @@ from typing import Any, Final
 
 import bpy
 
-from ..portraits import choosing
-from ..portraits.properties import portraits_of
+from ..portraits.scene_portraits import portraits_of
 from . import frame_states
 from .frame_states import FrameState
 
@@ -49,7 +48,7 @@ def _draw() -> None:
     context = bpy.context
     scene = context.scene
     held = portraits_of(scene)
-    portrait = choosing.meant(held, context.view_layer)
+    portrait = held.meant(context.view_layer)
     if not held.show_states or portrait is None:
         return
     runs = frame_states.runs(portrait.uid)

@@ -19,7 +19,8 @@ from ..blender.scene_time import stretch
 from ..jobs.job_queue import active_of
 from ..plane import image_plane, plane_frames
 from ..portraits import sequencer
-from ..portraits.properties import DEFAULT_FOLDER, PORTRAIT_PG_portrait, all_portraits, portraits_of
+from ..portraits.properties import DEFAULT_FOLDER, PORTRAIT_PG_portrait
+from ..portraits.scene_portraits import all_portraits, portraits_of
 from . import portrait_strip
 from .frame_folder import owner_of
 

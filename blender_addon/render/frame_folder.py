@@ -17,7 +17,8 @@ from portrait_shared.frames.frame_files import frames_in, has_frames, prepare_fo
 
 from ..blender.numbered_names import numbered_names
 from ..blender.problems import Fix, SceneError
-from ..portraits.properties import PORTRAIT_PG_portrait, all_portraits
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..portraits.scene_portraits import all_portraits
 
 OWNER_FILE: Final = ".talking-portrait"
 _MAX_OWNER_BYTES: Final = 1000

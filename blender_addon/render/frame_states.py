@@ -19,7 +19,7 @@ from portrait_shared.errors import PortraitError
 
 from ..jobs import job_queue
 from ..portraits import sequencer
-from ..portraits.properties import portraits_of
+from ..portraits.scene_portraits import portraits_of
 from ..rig import sampling
 from . import frame_display
 from .frame_keys import note_change as note_outside_change

@@ -25,13 +25,13 @@ from ..connection import server
 from ..driving.binding import let_broken_rest
 from ..jobs.job import Job, JobState, time_left
 from ..plane import image_plane
-from ..portraits import likeness, photo, portrait_copies
+from ..portraits import likeness, photo, photo_depth, portrait_copies
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..preview import live_preview
 from ..rig.armature import rest_points
 from ..rig.sampling import check_rig, sample_until
-from . import frame_folder, frame_keys, photo_depth, portrait_ids, portrait_strip
+from . import frame_folder, frame_keys, portrait_ids, portrait_strip
 
 _SHOW_INTERVAL_SECONDS = 0.5
 _PACE_FRAMES = 24

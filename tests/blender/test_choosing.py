@@ -14,9 +14,10 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 import blender_addon  # noqa: E402
+from blender_addon.blender import selection  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
 from blender_addon.interface.operators.common import active_portrait  # noqa: E402
-from blender_addon.portraits import portrait_parts, viewport  # noqa: E402
+from blender_addon.portraits import engine_choice, portrait_parts  # noqa: E402
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def two(portrait: Any, photo_file: Path, face: np.ndarray) -> Any:
 
 
 def select(item: Any) -> None:
-    viewport.select_only(bpy.context.view_layer, item)
+    selection.select_only(bpy.context.view_layer, item)
     bpy.context.view_layer.update()
 
 
@@ -109,9 +110,7 @@ def test_undo_brings_back_the_choice(two: Any) -> None:
 
 def offered(portrait: Any) -> dict[str, str]:
     """What a menu shows: identifier and description of each engine."""
-    from blender_addon.portraits import engine_choice
-
-    return {item[0]: item[2] for item in engine_choice.items(portrait, bpy.context)}
+    return {item[0]: item[2] for item in engine_choice.CHOICE["items"](portrait, bpy.context)}
 
 
 def test_the_engines_are_a_list_that_says_what_each_is_good_for(portrait: Any) -> None:

@@ -17,8 +17,8 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import command_line  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.plane import image_plane  # noqa: E402
-from blender_addon.portraits import portrait_parts, sequencer  # noqa: E402
-from blender_addon.render import frame_states, photo_depth, portrait_ids, portrait_strip  # noqa: E402
+from blender_addon.portraits import photo_depth, portrait_parts, sequencer  # noqa: E402
+from blender_addon.render import frame_states, portrait_ids, portrait_strip  # noqa: E402
 from blender_addon.render.frame_states import FrameState  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH, face_points  # noqa: E402
 from tests.blender.test_image_plane import render  # noqa: E402

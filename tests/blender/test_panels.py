@@ -18,7 +18,7 @@ bpy = pytest.importorskip("bpy")
 
 from mathutils import Vector  # noqa: E402
 
-from blender_addon.blender import problems  # noqa: E402
+from blender_addon.blender import problems, selection  # noqa: E402
 from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
 from blender_addon.interface.operators import add, capture, render  # noqa: E402
@@ -290,11 +290,11 @@ def test_a_new_portrait_is_seen_from_the_front_and_fits(portrait: Any) -> None:
 
 def test_the_rig_is_selected_unless_the_user_has_gone_on(portrait: Any) -> None:
     layer = bpy.context.view_layer
-    viewport.select_only(layer, portrait.plane)
-    assert viewport.is_untouched(layer, portrait.plane)
-    viewport.select_only(layer, portrait.rig)
+    selection.select_only(layer, portrait.plane)
+    assert selection.is_untouched(layer, portrait.plane)
+    selection.select_only(layer, portrait.rig)
     assert bpy.context.selected_objects == [portrait.rig]
-    assert not viewport.is_untouched(layer, portrait.plane)
+    assert not selection.is_untouched(layer, portrait.plane)
 
 
 def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:

@@ -20,7 +20,7 @@ from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.job import Job, JobState  # noqa: E402
 from blender_addon.plane import image_plane  # noqa: E402
 from blender_addon.portraits import portrait_copies, portrait_parts, sequencer  # noqa: E402
-from blender_addon.portraits.properties import portraits_of  # noqa: E402
+from blender_addon.portraits.scene_portraits import portraits_of  # noqa: E402
 from blender_addon.preview import live_preview  # noqa: E402
 from blender_addon.render import frame_folder  # noqa: E402
 from blender_addon.render.render_job import RenderJob  # noqa: E402

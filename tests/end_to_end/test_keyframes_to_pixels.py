@@ -25,7 +25,7 @@ _SCENE = """
 import sys
 from pathlib import Path
 import bpy, blender_addon
-from blender_addon.portraits.properties import portraits_of
+from blender_addon.portraits.scene_portraits import portraits_of
 from blender_addon.rig.armature import HEAD_BONE, rest_points
 from blender_addon.rig.sampling import sample_rows
 from blender_addon.rig.blendshapes import combine
@@ -65,7 +65,7 @@ import sys
 from pathlib import Path
 import bpy, blender_addon
 from blender_addon import command_line
-from blender_addon.portraits.properties import portraits_of
+from blender_addon.portraits.scene_portraits import portraits_of
 from blender_addon.rig.armature import HEAD_BONE
 
 blend, folder = sys.argv[1:]

@@ -9,6 +9,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.track import LandmarkTrack
 
 from ...blender import problems
+from ...blender.selection import select_only
 from ...connection import preferences, server
 from ...demo import performance
 from ...demo.keying import animate
@@ -16,7 +17,7 @@ from ...importers.track import import_track
 from ...jobs import job_queue
 from ...jobs.detect_job import DetectJob
 from ...jobs.job import JobState
-from ...portraits import choosing, face_choice, free_place, photo, portrait_parts, viewport
+from ...portraits import face_choice, free_place, photo, portrait_parts, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...rig import key_notes
 from ...rig.key_checks import check_animation
@@ -94,7 +95,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
         if portrait.plane.name in context.view_layer.objects:
             if self.look_from_front:
                 self._make_room(context, portrait.plane)
-            viewport.select_only(context.view_layer, portrait.plane)
+            select_only(context.view_layer, portrait.plane)
         if self.look_from_front and has_window(context):
             viewport.look_in_window(context, portrait)
         job = DetectJob(portrait.uid, server.launch_plan(context))
@@ -175,12 +176,12 @@ class PORTRAIT_OT_remove(NeedsPortrait, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         held = portraits(context)
-        uid, index = active_portrait(context).uid, choosing.index_meant(held)
+        uid, index = active_portrait(context).uid, held.list_index
         job = job_queue.active_of(uid)
         if job is not None:
             job.cancel()
         portrait_parts.remove(scene_of(context), uid)
-        choosing.choose(context, held, max(0, min(index, len(held.items) - 1)))
+        held.choose(context, max(0, min(index, len(held.items) - 1)))
         return {"FINISHED"}
 
 

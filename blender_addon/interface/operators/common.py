@@ -13,8 +13,8 @@ from ...blender import compat, problems
 from ...connection import server
 from ...jobs import job_queue
 from ...jobs.job import Job, JobState
-from ...portraits import choosing
-from ...portraits.properties import PORTRAIT_PG_portrait, PORTRAIT_PG_portraits, portraits_of
+from ...portraits.properties import PORTRAIT_PG_portrait
+from ...portraits.scene_portraits import PORTRAIT_PG_portraits, portraits_of
 from ...rig.sampling import check_rig
 
 
@@ -32,7 +32,7 @@ def portraits(context: bpy.types.Context) -> PORTRAIT_PG_portraits:
 
 def active_portrait(context: bpy.types.Context) -> PORTRAIT_PG_portrait | None:
     """The portrait whose plane or rig is active, else the one chosen in the list."""
-    return choosing.meant(portraits(context), context.view_layer)
+    return portraits(context).meant(context.view_layer)
 
 
 def has_window(context: bpy.types.Context) -> bool:

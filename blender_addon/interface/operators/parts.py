@@ -9,11 +9,12 @@ from portrait_shared.errors import PortraitError
 
 from ...blender import problems
 from ...blender.scene_time import stretch
+from ...blender.selection import select_only
 from ...plane import image_plane, view_colors
 from ...portraits import photo, portrait_camera, portrait_copies, portrait_parts
 from ...portraits.portrait_parts import check_plane
 from ...portraits.properties import PORTRAIT_PG_portrait
-from ...portraits.viewport import face_in_window, select_only, show_pictures
+from ...portraits.viewport import face_in_window, show_pictures
 from ...render.frame_folder import frames_of
 from ...rig.sampling import check_rig
 from .common import AsksForFile, AsksForPicture, OnPortrait, SaysWhyNot, has_window, report, scene_of

@@ -10,7 +10,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from ...connection import server
 from ...jobs import job_queue
 from ...jobs.job import Job, JobState
-from ...portraits import choosing, portrait_copies, sequencer
+from ...portraits import portrait_copies, sequencer
 from ...render.render_job import RenderJob
 from .common import NeedsFreePortrait, SaysWhyNot, active_portrait, has_window, report, scene_of, tell, work_off
 
@@ -162,7 +162,7 @@ class PORTRAIT_OT_redo_strip(SaysWhyNot, bpy.types.Operator):
         if portrait is None:
             return report(self, PortraitError(ErrorCode.SCENE, "The strip's portrait was removed.", "Add it again."))
         portrait.apply_settings(sequencer.settings_of(strip))
-        choosing.choose(context, held, list(held.items).index(portrait))
+        held.choose(context, list(held.items).index(portrait))
         return work_off(self, context, RenderJob(portrait.uid, server.launch_plan(context)))
 
 

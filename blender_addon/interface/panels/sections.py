@@ -13,7 +13,8 @@ from ...blender import compat, problems
 from ...connection import server
 from ...jobs import job_queue
 from ...portraits import portrait_copies, sequencer, viewport
-from ...portraits.properties import PORTRAIT_PG_portrait, find_portrait
+from ...portraits.properties import PORTRAIT_PG_portrait
+from ...portraits.scene_portraits import find_portrait
 from ..operators.common import active_portrait, portraits, scene_of
 
 _LOG_LINES: Final = 12

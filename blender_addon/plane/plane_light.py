@@ -3,32 +3,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import bpy
 
 from ..blender import compat
 
-if TYPE_CHECKING:
-    from .properties import PORTRAIT_PG_portrait
-
 _LIT_NODE: Final = "Portrait lit"
 _SHADER_INPUT: Final = 2  # of the Mix Shader: what is seen where the picture is not transparent
 
 
-def is_lit(portrait: PORTRAIT_PG_portrait) -> bool:
+def is_lit(plane: bpy.types.Object | None) -> bool:
     """Whether light falls on the plane."""
-    mix = _mix(portrait)
+    mix = _mix(plane)
     return mix is not None and any(link.from_node.name == _LIT_NODE for link in mix.inputs[_SHADER_INPUT].links)
 
 
-def set_lit(portrait: PORTRAIT_PG_portrait, lit: bool) -> None:
+def set_lit(plane: bpy.types.Object | None, lit: bool) -> None:
     """Exchanges the material's emission for a matt surface of the same colour, or the other way about.
 
     Nodes are kept, with what the user has set on them; a material that the user has built anew is left alone.
     """
-    mix = _mix(portrait)
-    if mix is None or is_lit(portrait) == lit:
+    mix = _mix(plane)
+    if mix is None or is_lit(plane) == lit:
         return
     tree = mix.id_data
     emission = next((node for node in tree.nodes if node.type == "EMISSION"), None)
@@ -43,8 +40,7 @@ def set_lit(portrait: PORTRAIT_PG_portrait, lit: bool) -> None:
     tree.links.new(shader.outputs[0], mix.inputs[_SHADER_INPUT])
 
 
-def _mix(portrait: PORTRAIT_PG_portrait) -> bpy.types.Node | None:
-    plane = portrait.plane
+def _mix(plane: bpy.types.Object | None) -> bpy.types.Node | None:
     material = plane.active_material if plane is not None else None
     if material is None:
         return None
