@@ -164,16 +164,8 @@ def insert_key(
         return False
 
 
-def select_pose_bone(bone: bpy.types.PoseBone, selected: bool) -> None:
-    """Selection moved from the bone to the pose bone in 5.0."""
-    if bpy.app.version >= (5, 0, 0):
-        bone.select = selected
-    else:
-        bone.bone.select = selected
-
-
 def is_selected(bone: bpy.types.PoseBone) -> bool:
-    """See `select_pose_bone`."""
+    """The selection moved from the bone to the pose bone in 5.0."""
     return bone.select if bpy.app.version >= (5, 0, 0) else bone.bone.select
 
 

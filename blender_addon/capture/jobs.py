@@ -23,8 +23,8 @@ from ..rig.armature import rest_points
 from ..rig.sampling import check_rig
 from .command_job import CommandJob
 from .keying import Report, key_take
+from .media_parts import MediaPart
 from .speech_shapes import Speech, take_of_speech
-from .strips import Source
 from .takes import Take, VideoOptions, take_of_video
 
 _KEPT: Final = 4
@@ -49,7 +49,7 @@ class KeyOptions:
 class SeenVideo:
     """A video in which a face was found, kept so that it can be keyed again with other options."""
 
-    source: Source
+    source: MediaPart
     track: LandmarkTrack
     options: VideoOptions
     keys: KeyOptions
@@ -99,7 +99,7 @@ class _CaptureJob(CommandJob):
         report: what was keyed, once it is.
     """
 
-    def __init__(self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions) -> None:
+    def __init__(self, uid: str, launch: server.Launch, source: MediaPart, keys: KeyOptions) -> None:
         super().__init__(uid, launch)
         self.report: Report | None = None
         self._source, self._keys = source, keys
@@ -131,7 +131,7 @@ class VideoCaptureJob(_CaptureJob):
     label = "Capture Video"
 
     def __init__(
-        self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions, options: VideoOptions, face: int = 0
+        self, uid: str, launch: server.Launch, source: MediaPart, keys: KeyOptions, options: VideoOptions, face: int = 0
     ) -> None:
         super().__init__(uid, launch, source, keys)
         self._options, self._face = options, face
@@ -159,8 +159,8 @@ class SpeechCaptureJob(_CaptureJob):
     label = "Capture Speech"
 
     def __init__(
-        self, uid: str, launch: server.Launch, source: Source, keys: KeyOptions, text: str = "", strength: float = 1.0,
-        add_sound: bool = False,
+        self, uid: str, launch: server.Launch, source: MediaPart, keys: KeyOptions, text: str = "",
+        strength: float = 1.0, add_sound: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(uid, launch, source, keys)
         self._text, self._strength, self._add_sound = text, strength, add_sound

@@ -15,7 +15,7 @@ from typing import Final
 import bpy
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.protocol.pictures import PICTURE_SUFFIXES
+from portrait_shared.files.picture_names import PICTURE_SUFFIXES
 from portrait_shared.protocol.references import MAX_IMAGE_PIXELS
 from portrait_shared.track import MAX_SIDE_PIXELS
 

@@ -13,8 +13,9 @@ import bpy
 import numpy as np
 from portrait_shared.client.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.picture_names import UNNAMED
 from portrait_shared.files.whole_files import read_bounded
-from portrait_shared.protocol.pictures import MAX_FILE_BYTES, UNNAMED
+from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES
 
 from ..connection import server
 
@@ -32,13 +33,13 @@ def content_of(file: Path) -> bytes:
     """Raises: PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE."""
     try:
         size = file.stat().st_size
-        if size > MAX_FILE_BYTES:
+        if size > MAX_SENT_FILE_BYTES:
             raise PortraitError(
                 ErrorCode.IMAGE_TOO_LARGE,
-                f"{file.name} has {size // 10**6} MB; {MAX_FILE_BYTES // 10**6} MB are the limit.",
+                f"{file.name} has {size // 10**6} MB; {MAX_SENT_FILE_BYTES // 10**6} MB are the limit.",
                 "Make it smaller first.",
             )
-        content = read_bounded(file, MAX_FILE_BYTES)
+        content = read_bounded(file, MAX_SENT_FILE_BYTES)
     except OSError as error:
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"Cannot read {file}: {error.strerror}.", "Choose a picture's file."

@@ -22,7 +22,7 @@ from portrait_shared.track import LandmarkTrack
 bpy = pytest.importorskip("bpy")
 
 from blender_addon.blender import compat, problems, scene_time  # noqa: E402
-from blender_addon.capture import cleaning, jobs, keying, strips  # noqa: E402
+from blender_addon.capture import cleaning, jobs, keying, media_parts  # noqa: E402
 from blender_addon.capture.speech_shapes import Speech  # noqa: E402
 from blender_addon.capture.takes import Take, VideoOptions  # noqa: E402
 from blender_addon.capture.timing import Placement  # noqa: E402
@@ -419,7 +419,7 @@ def test_a_strip_is_keyed_where_blender_shows_it(
     path = make_video("clip.mp4", fps)
     strip = movie_strip(scene, path, 7)
     strip.frame_offset_start, strip.frame_offset_end = 5, 6
-    source = strips.source_of_strip(scene, strip)
+    source = media_parts.of_strip(scene, strip)
     shown = compat.strip_range(strip)
     assert (source.placement.first, source.placement.last) == (shown.start, shown.stop - 1)
     assert source.path == path and 0 <= source.start < source.placement.seconds_of(shown.start)
@@ -433,11 +433,11 @@ def test_strips_with_another_speed_are_refused(scene: Any, make_video: Callable[
     strip = movie_strip(scene, make_video("clip.mp4", 25), 1)
     strip.use_reverse_frames = True
     with pytest.raises(PortraitError, match="backwards"):
-        strips.source_of_strip(scene, strip)
+        media_parts.of_strip(scene, strip)
     strip.use_reverse_frames = False
     _add_effect(scene.sequence_editor, "fast", "SPEED", channel=2, end=30, of=strip)
     with pytest.raises(PortraitError, match="Speed effect"):
-        strips.source_of_strip(scene, strip)
+        media_parts.of_strip(scene, strip)
 
 
 def test_a_strip_whose_file_is_gone(scene: Any, make_video: Callable[..., Path]) -> None:
@@ -445,10 +445,10 @@ def test_a_strip_whose_file_is_gone(scene: Any, make_video: Callable[..., Path])
     strip = movie_strip(scene, path, 1)
     path.unlink()
     with pytest.raises(PortraitError, match="no file"):
-        strips.source_of_strip(scene, strip)
+        media_parts.of_strip(scene, strip)
     path.write_text("hello")
     with pytest.raises(PortraitError, match="cannot read"):
-        strips.source_of_strip(scene, strip)
+        media_parts.of_strip(scene, strip)
 
 
 class _GreyingLayout(CheckedLayout):
@@ -499,7 +499,7 @@ def test_a_performance_of_a_file_begins_at_the_frame_that_is_shown(scene: Any) -
 def test_adjusting_keys_the_same_take_again(portrait: Any) -> None:
     rest = rest_points(portrait.rig, portrait.space).astype(float)
     rows = np.stack([rest + combine(rest, {"jawOpen": value}) for value in np.linspace(0, 1, 20)])
-    source = strips.Source(Path("clip.mp4"), Placement(1, 24.0))
+    source = media_parts.MediaPart(Path("clip.mp4"), Placement(1, 24.0))
     track = LandmarkTrack(rows, tuple(portrait.size), 24.0)
     jobs._videos[portrait.uid] = jobs.SeenVideo(source, track, VideoOptions(), jobs.KeyOptions())
     assert bpy.ops.portrait.adjust_capture(expression=0.5, onto="POINTS") == {"FINISHED"}
@@ -562,7 +562,7 @@ def test_a_captured_sound_lies_under_its_keys_once(portrait: Any, tmp_path: Path
     _add_effect(editor, "mine", "COLOR", channel=1, end=500)
     heard = Speech((("aa", 0.0, 0.5), ("oh", 0.5, 1.0)), 0.0, 1.0, np.ones(15), 15.0)
     for _ in range(2):
-        source = strips.source_of_file(scene, str(path), 101)
+        source = media_parts.of_file(scene, str(path), 101)
         job = jobs.SpeechCaptureJob(portrait.uid, NO_SERVER, source, jobs.KeyOptions(), add_sound=True)
         job.take_up(heard)
     if not bpy.app.build_options.audaspace:  # a Blender without sound sets the keys, and says why it added no strip
@@ -570,9 +570,9 @@ def test_a_captured_sound_lies_under_its_keys_once(portrait: Any, tmp_path: Path
         return
     sounds = [strip for strip in compat.strips_of(editor) if strip.type == "SOUND"]
     assert [(compat.strip_start(strip), strip.channel) for strip in sounds] == [(101, 2)], "in a free channel, and once"
-    assert strips.source_of_strip(scene, sounds[0]).placement.origin == pytest.approx(101.0), "in time with the keys"
+    assert media_parts.of_strip(scene, sounds[0]).placement.origin == pytest.approx(101.0), "in time with the keys"
     silent = jobs.SpeechCaptureJob(
-        portrait.uid, NO_SERVER, strips.source_of_file(scene, str(path), 300), jobs.KeyOptions()
+        portrait.uid, NO_SERVER, media_parts.of_file(scene, str(path), 300), jobs.KeyOptions()
     )
     silent.take_up(heard)
     assert len([strip for strip in compat.strips_of(editor) if strip.type == "SOUND"]) == 1, (
@@ -593,7 +593,7 @@ def _add_effect(editor: Any, name: str, kind: str, *, channel: int, end: int, of
 
 
 def test_the_result_of_a_capture_is_shown_once(portrait: Any, tmp_path: Path) -> None:
-    source = strips.source_of_file(bpy.context.scene, str(wav(tmp_path / "said.wav")), 1)
+    source = media_parts.of_file(bpy.context.scene, str(wav(tmp_path / "said.wav")), 1)
     job = jobs.SpeechCaptureJob(portrait.uid, NO_SERVER, source, jobs.KeyOptions())
     job.take_up(Speech((("aa", 0.0, 0.5),), 0.0, 1.0, np.ones(15), 15.0))
     assert job.told_in_section and job.note == job.report.line

@@ -19,7 +19,7 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon.blender import compat, problems  # noqa: E402
 from blender_addon.blender.problems import Fix  # noqa: E402
-from blender_addon.capture import jobs, strips  # noqa: E402
+from blender_addon.capture import jobs, media_parts  # noqa: E402
 from blender_addon.capture.takes import VideoOptions  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
@@ -167,7 +167,7 @@ NEVER_ENDS = server.Launch((sys.executable, "-c", "import time; time.sleep(10_00
 
 
 def job_on(portrait: Any, path: Path, plan: server.Launch | None = None) -> jobs.VideoCaptureJob:
-    source = strips.source_of_file(bpy.context.scene, str(path), 1)
+    source = media_parts.of_file(bpy.context.scene, str(path), 1)
     plan = plan or server.launch_plan(bpy.context)
     return jobs.VideoCaptureJob(portrait.uid, plan, source, jobs.KeyOptions(), VideoOptions())
 
@@ -212,7 +212,7 @@ def test_a_portrait_removed_meanwhile(stage: Any, video: Callable[[str], Path]) 
 
 def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"")
-    source = strips.source_of_file(bpy.context.scene, str(tmp_path / "clip.mp4"), 1)
+    source = media_parts.of_file(bpy.context.scene, str(tmp_path / "clip.mp4"), 1)
     for command, fix in (((), Fix.PREFERENCES), ((str(tmp_path / "absent"),), None)):
         launch = server.Launch(command, "cpu", False, False)
         job = jobs.VideoCaptureJob(portrait.uid, launch, source, jobs.KeyOptions(), VideoOptions())
@@ -242,8 +242,8 @@ def test_a_sound_strip_is_heard_on_the_clock_on_which_blender_plays_it(scene: An
     strip = compat.strips_of(scene.sequence_editor_create()).new_sound("sound", str(path), 1, 20)
     launch = (None, None, None, "cpu", False, False)
     for source, clock in (
-        (strips.source_of_strip(scene, strip), "sound"),
-        (strips.source_of_file(scene, str(path), 20), "picture"),
+        (media_parts.of_strip(scene, strip), "sound"),
+        (media_parts.of_file(scene, str(path), 20), "picture"),
     ):
         assert source.placement.origin == 20
         words = list(jobs.SpeechCaptureJob("", launch, source, jobs.KeyOptions()).words(tmp_path / "out.json"))

@@ -18,7 +18,7 @@ bpy = pytest.importorskip("bpy")
 
 from mathutils import Euler, Matrix, Vector  # noqa: E402
 
-from blender_addon.blender import compat, modes  # noqa: E402
+from blender_addon.blender import modes  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
 from blender_addon.driving import mechanism, names, sources  # noqa: E402
 from blender_addon.interface.panels import driving_panel  # noqa: E402
@@ -27,6 +27,7 @@ from blender_addon.rig import armature as rig_module  # noqa: E402
 from blender_addon.rig.sampling import sample_now  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
 from tests.blender.test_panels import CheckedLayout  # noqa: E402
+from tests.pose_bones import select_pose_bone  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide
 _UPRIGHT = Matrix.Rotation(math.radians(90), 4, "X")  # a face's right, up, out as an object's X, Z, -Y
@@ -279,7 +280,7 @@ def test_picked_vertices_follow_shape_keys(portrait: Any) -> None:
     key.value = 0.0
     key.data[0].co.x -= 0.1
     for bone in portrait.rig.pose.bones:
-        compat.select_pose_bone(bone, bone.name in ("outer_lip_49", "outer_lip_55"))
+        select_pose_bone(bone, bone.name in ("outer_lip_49", "outer_lip_55"))
     select(made)
     for vertex in made.data.vertices:
         vertex.select = vertex.index < 2
@@ -306,7 +307,7 @@ def test_picked_bones_and_groups(portrait: Any) -> None:
     select(rig, portrait.rig)
     bpy.ops.object.mode_set(mode="POSE")
     for bone in (*portrait.rig.pose.bones, *rig.pose.bones):
-        compat.select_pose_bone(bone, bone.name in ("jaw_01", "jaw_17", "a", "b"))
+        select_pose_bone(bone, bone.name in ("jaw_01", "jaw_17", "a", "b"))
     assert bpy.ops.portrait.map_picked() == {"FINISHED"}
     bpy.ops.object.mode_set(mode="OBJECT")
     assert {entry.target: entry.item for entry in portrait.driving.entries} == {"jaw_01": "a", "jaw_17": "b"}

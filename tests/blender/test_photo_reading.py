@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.picture_names import PICTURE_SUFFIXES
 from portrait_shared.frames.frame_files import frame_path
-from portrait_shared.protocol.pictures import PICTURE_SUFFIXES
 
 bpy = pytest.importorskip("bpy")
 

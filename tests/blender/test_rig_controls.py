@@ -28,6 +28,7 @@ from blender_addon.rig import armature as rig_module  # noqa: E402
 from blender_addon.rig import handles, rig_drivers  # noqa: E402
 from blender_addon.rig.handles import HANDLES, LIMIT, RigFrame  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
+from tests.pose_bones import select_pose_bone  # noqa: E402
 
 TOLERANCE = 0.02  # pixels of a face 50 pixels wide: a driver's numbers have six decimals
 
@@ -299,11 +300,11 @@ def test_reset_gives_the_photo_back(portrait: Any) -> None:
 def test_reset_of_the_selected_leaves_the_rest(portrait: Any) -> None:
     busy_pose(portrait)
     for bone in portrait.rig.pose.bones:
-        compat.select_pose_bone(bone, bone.name == "gaze")
+        select_pose_bone(bone, bone.name == "gaze")
     assert bpy.ops.portrait.reset_pose(scope="SELECTED") == {"FINISHED"}
     assert not any(portrait.rig.pose.bones["gaze"].location)
     assert portrait.rig["jawOpen"] == pytest.approx(0.4) and any(portrait.rig.pose.bones["brow_inner.L"].location)
-    compat.select_pose_bone(portrait.rig.pose.bones["gaze"], False)
+    select_pose_bone(portrait.rig.pose.bones["gaze"], False)
     assert bpy.ops.portrait.reset_pose(scope="SELECTED") == {"CANCELLED"}
 
 

@@ -21,6 +21,7 @@ from blender_addon.interface.panels import menus  # noqa: E402
 from blender_addon.rig import rig_keys  # noqa: E402
 from blender_addon.rig.handles import HANDLES  # noqa: E402
 from tests.blender.rig_tracks import sample  # noqa: E402
+from tests.pose_bones import select_pose_bone  # noqa: E402
 
 
 def curves(portrait: Any) -> dict[tuple[str, int], Any]:
@@ -40,7 +41,7 @@ def pose_mode(portrait: Any, *selected: str) -> None:
     portrait.rig.select_set(True)
     bpy.ops.object.mode_set(mode="POSE")
     for bone in portrait.rig.pose.bones:
-        compat.select_pose_bone(bone, bone.name in selected)
+        select_pose_bone(bone, bone.name in selected)
 
 
 def in_viewport() -> Any:
@@ -165,7 +166,7 @@ def test_insert_keyframe_keys_the_changed_sliders_too(portrait: Any) -> None:
     scene.frame_set(20)
     assert portrait.rig["mouthSmileLeft"] == 0.0
     for bone in portrait.rig.pose.bones:
-        compat.select_pose_bone(bone, False)
+        select_pose_bone(bone, False)
     bpy.ops.portrait.apply_expression(expression="angry")
     assert bpy.ops.portrait.insert_keys() == {"FINISHED"}, "with nothing selected, too"
     bpy.ops.object.mode_set(mode="OBJECT")

@@ -22,7 +22,7 @@ from portrait_server.service.sockets import door, incoming_message
 from portrait_shared import bounds, errors, personal, track
 from portrait_shared.client import channel, link
 from portrait_shared.errors import ErrorCode
-from portrait_shared.protocol import client_messages, pictures, references, server_messages
+from portrait_shared.protocol import client_messages, references, server_messages
 from portrait_shared.protocol import framing as protocol
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.fields import Array, Blob, Check
@@ -30,7 +30,7 @@ from portrait_shared.protocol.message import TYPES, Message, decode
 
 PAGE = Path(__file__).parents[2] / "docs" / "protocol.md"
 LIMITS = (
-    bounds, channel, client_messages, errors, link, personal, pictures, protocol, references, track,
+    bounds, channel, client_messages, errors, link, personal, protocol, references, track,
     door, incoming_message, open_render, portraits, requests, sessions, tunings,
 )  # fmt: skip
 """Modules whose public numbers are all promised to whoever speaks the protocol."""

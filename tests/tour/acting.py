@@ -36,6 +36,8 @@ from desktop import (
 )
 from first_frames import viewport_and_sidebar
 
+from tests.pose_bones import select_pose_bone
+
 LAST = 48
 MOVED_FROM, MOVED_BY = 30, 2
 _BEFORE, _AFTER = 26, 36  # the keys on both sides of the one that is moved
@@ -379,8 +381,8 @@ def _move_one_key() -> Steps:
     """The lids' closing goes two frames later."""
     before = frame_files()
     for side in "LR":
-        extension("blender.compat").select_pose_bone(rig().pose.bones[f"lid_upper.{side}"], True)
-    extension("blender.compat").select_pose_bone(rig().pose.bones["head"], False)
+        select_pose_bone(rig().pose.bones[f"lid_upper.{side}"], True)
+    select_pose_bone(rig().pose.bones["head"], False)
     for curve in extension("blender.compat").fcurves_of(rig()):
         for point in curve.keyframe_points if '"lid_upper.' in curve.data_path else ():
             if round(point.co.x) == MOVED_FROM:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bpy
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2])]
 sys.stdout.reconfigure(line_buffering=True)
 
 import acting  # noqa: E402

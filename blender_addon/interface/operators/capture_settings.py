@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from ...capture import jobs, strips
+from ...capture import jobs, media_parts
 from ...capture.takes import VideoOptions
 from ...jobs import job_queue
 from ...jobs.job import JobState
@@ -129,8 +129,8 @@ class FromFile(AsksForFile):
             begin_at_current_frame(self, context)
         return super().invoke(context, event)
 
-    def source(self, context: bpy.types.Context) -> strips.Source:
-        return strips.source_of_file(scene_of(context), self.filepath, self.first_frame)
+    def source(self, context: bpy.types.Context) -> media_parts.MediaPart:
+        return media_parts.of_file(scene_of(context), self.filepath, self.first_frame)
 
 
 class FromStrip:
@@ -145,7 +145,7 @@ class FromStrip:
             return obstacle
         return (
             f"Make {cls.kind_words} of the sequencer active"
-            if strips.active_strip(scene_of(context), cls.kinds) is None
+            if media_parts.active_strip(scene_of(context), cls.kinds) is None
             else None
         )
 
@@ -154,9 +154,9 @@ class FromStrip:
             return self.execute(context)
         return context.window_manager.invoke_props_dialog(self, width=_DIALOG_WIDTH)
 
-    def source(self, context: bpy.types.Context) -> strips.Source:
+    def source(self, context: bpy.types.Context) -> media_parts.MediaPart:
         scene = scene_of(context)
-        return strips.source_of_strip(scene, strips.active_strip(scene, self.kinds))
+        return media_parts.of_strip(scene, media_parts.active_strip(scene, self.kinds))
 
 
 def run_job(operator: Any, context: bpy.types.Context, job: Any) -> set[str]:

@@ -19,13 +19,13 @@ import numpy as np
 import pillow_heif
 from PIL import ExifTags, Image, ImageOps
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.protocol.pictures import PICTURE_SUFFIXES, UNNAMED
+from portrait_shared.files.picture_names import PICTURE_SUFFIXES, UNNAMED
 from portrait_shared.protocol.references import MAX_IMAGE_PIXELS
 from portrait_shared.track import MAX_SIDE_PIXELS
 
 from portrait_server.media.deep_pictures import deep_picture, widened
 from portrait_server.media.picture_colours import in_srgb, stated_profile
-from portrait_server.media.picture_work import MAX_FILE_BYTES, too_much_work
+from portrait_server.media.picture_work import MAX_PICTURE_FILE_BYTES, too_much_work
 
 # Pillow's other readers start programs (EPS) or are of no use for photographs.
 FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TGA", "PPM", "JPEG2000", "PSD")
@@ -62,7 +62,7 @@ def read_image(path: str | os.PathLike[str], depth: Depth = 8) -> np.ndarray:
     """
     path = Path(path)
     check_file(path)
-    if path.stat().st_size > MAX_FILE_BYTES:
+    if path.stat().st_size > MAX_PICTURE_FILE_BYTES:
         raise _too_large(path, f"{path.stat().st_size:,} bytes")
     with _in_words(str(path)), path.open("rb") as file:
         return _decode(file, path.suffix, str(path), depth)

@@ -7,7 +7,7 @@ from typing import BinaryIO, Final
 
 from PIL import Image
 
-MAX_FILE_BYTES: Final = 2**30
+MAX_PICTURE_FILE_BYTES: Final = 2**30
 _SCAN_MARK: Final = b"\xff\xda"
 _MOST_SCANS: Final = 1000
 _MOST_SCANNED_PIXELS: Final = 1_000_000_000

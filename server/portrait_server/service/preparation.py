@@ -145,6 +145,5 @@ class Preparation:
     def _queue(
         self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message], held: int
     ) -> Message:
-        self._ledger.charge(session, held)
-        task = RequestTask(session, request, run, finish, "preparer", held)
+        task = RequestTask.charged(self._ledger, session, request, run, finish, "preparer", held)
         return Progress(request, "queued", self._scheduler.add(session, task))

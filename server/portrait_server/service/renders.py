@@ -102,8 +102,8 @@ class Renders:
 
     def add_echo(self, session: Session, message: Echo) -> Message:
         """Queues an echo among the renders."""
-        self._ledger.charge(session, 0)
-        task = RequestTask(session, message.request, lambda: None, lambda _: Echoed(message.request), "engine")
+        echoed = Echoed(message.request)
+        task = RequestTask.charged(self._ledger, session, message.request, lambda: None, lambda _: echoed, "engine")
         return Progress(message.request, "queued", self._scheduler.add(session, task))
 
     def grant(self, session: Session, message: Credit) -> None:

@@ -12,8 +12,11 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.messages import Message, RenderedFrame
 
 from portrait_server.media.png import encode_png
+from portrait_server.service.budgets import Ledger
 from portrait_server.service.open_render import OpenRender
 from portrait_server.service.sessions import Session
+
+Place = Literal["helper", "preparer", "engine"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,21 @@ class RequestTask:
     request: int
     run: Callable[[], Any]
     finish: Callable[[Any], Message]
-    place: Literal["helper", "preparer", "engine"] = "preparer"
+    place: Place = "preparer"
     held_bytes: int = 0
+
+    @classmethod
+    def charged(
+        cls, ledger: Ledger, session: Session, request: int, run: Callable[[], Any],
+        finish: Callable[[Any], Message], place: Place, held_bytes: int = 0,
+    ) -> RequestTask:  # fmt: skip
+        """A task that the ledger has taken note of, as of all that clients ask for.
+
+        Raises:
+            PortraitError: BUSY.
+        """
+        ledger.charge(session, held_bytes)
+        return cls(session, request, run, finish, place, held_bytes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,8 +119,7 @@ class Uploads:
     def _give(
         self, session: Session, request: int, run: Callable[[], Any], finish: Callable[[Any], Message], held: int
     ) -> None:
-        self._ledger.charge(session, held)
-        self._helpers.give(RequestTask(session, request, run, finish, "helper", held))
+        self._helpers.give(RequestTask.charged(self._ledger, session, request, run, finish, "helper", held))
 
 
 def _forgotten(what: str) -> PortraitError:

@@ -18,6 +18,7 @@ from portrait_shared.client.tuning import Tuning
 from portrait_shared.digest import frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
+from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.messages import (
     MAX_FRAMES,
@@ -35,7 +36,6 @@ from portrait_shared.protocol.messages import (
     Stats,
     Stopping,
 )
-from portrait_shared.protocol.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.protocol.references import MAX_REFERENCES, Detection, PortraitHandle, ReferenceImage, ServerInfo
 
 _LEAST_WINDOW: Final = 8
@@ -83,11 +83,12 @@ class Client(Conversation):
         Raises:
             PortraitError: BAD_IMAGE, IMAGE_TOO_LARGE.
         """
-        if len(content) > MAX_FILE_BYTES:
+        if len(content) > MAX_SENT_FILE_BYTES:
             raise PortraitError(
-                ErrorCode.IMAGE_TOO_LARGE, f"The file has {len(content) // 10**6} MB; {MAX_FILE_BYTES // 10**6} are read.",
+                ErrorCode.IMAGE_TOO_LARGE,
+                f"The file has {len(content) // 10**6} MB; {MAX_SENT_FILE_BYTES // 10**6} are read.",
                 "Save it as JPEG or PNG.",
-            )  # fmt: skip
+            )
         suffix = suffix if len(suffix) <= MAX_SUFFIX_CHARACTERS else ""
         return self.ask(ReadPicture(self.new_request(), suffix, content, depth), PictureRead).pixels
 

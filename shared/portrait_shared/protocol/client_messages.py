@@ -27,13 +27,15 @@ from portrait_shared.protocol.fields import (
 )
 from portrait_shared.protocol.framing import MAX_REQUEST_ID, bad_message
 from portrait_shared.protocol.message import LANDMARKS, PIXELS, Message
-from portrait_shared.protocol.pictures import MAX_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.protocol.references import MAX_IMAGE_PIXELS, MAX_REFERENCES
 from portrait_shared.track import MAX_SIDE_PIXELS
 
 MAX_FRAMES = 100_000
 """Of one render: 84 MB of points, more than an hour at 25 frames/s."""
 MAX_WINDOW = 256
+MAX_SENT_FILE_BYTES = 256_000_000
+"""Of a picture's file that is sent to be read: as large as the largest picture it may hold."""
+MAX_SUFFIX_CHARACTERS = 16
 
 _REFERENCE_POINTS = Array("<f4", ((1, MAX_REFERENCES), LANDMARKS, (3, 3)))
 _FRAME_POINTS = Array("<f4", ((1, MAX_FRAMES), LANDMARKS, (2, 3)))
@@ -77,7 +79,7 @@ class ReadPicture(Message, kind="read_picture"):
     """
 
     suffix: str = checked(text(MAX_SUFFIX_CHARACTERS))
-    content: bytes | memoryview = checked(Blob(limit=MAX_FILE_BYTES))
+    content: bytes | memoryview = checked(Blob(limit=MAX_SENT_FILE_BYTES))
     depth: int = checked(depth, 8, added=True)
 
 

@@ -25,7 +25,7 @@ from portrait_server.media.picture_profiles import (
     srgb_curve,
 )
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.protocol.pictures import PICTURE_SUFFIXES
+from portrait_shared.files.picture_names import PICTURE_SUFFIXES
 
 WIDTH, HEIGHT = 40, 24
 P3: Primaries = (D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060))

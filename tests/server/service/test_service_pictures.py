@@ -12,7 +12,7 @@ from PIL import Image
 from portrait_server.media.images import read_image
 from portrait_shared.client.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.protocol.pictures import MAX_FILE_BYTES
+from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES
 from portrait_shared.protocol.references import ReferenceImage
 
 
@@ -61,5 +61,5 @@ def test_what_is_no_picture_is_refused_and_the_server_goes_on(client: Client, co
 
 def test_a_file_that_is_too_large_to_be_sent_is_refused(client: Client) -> None:
     with pytest.raises(PortraitError, match="256") as caught:
-        client.read_picture(bytes(MAX_FILE_BYTES + 1), ".png")
+        client.read_picture(bytes(MAX_SENT_FILE_BYTES + 1), ".png")
     assert caught.value.code is ErrorCode.IMAGE_TOO_LARGE

@@ -14,7 +14,3 @@ PICTURE_SUFFIXES: Final = (
 
 UNNAMED: Final = "this file"
 """What messages call a picture whose path the reader was not told."""
-
-MAX_FILE_BYTES: Final = 256_000_000
-"""Of a picture's file that is sent to be read: as large as the largest picture it may hold."""
-MAX_SUFFIX_CHARACTERS: Final = 16

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which part of a file a strip of the sequencer shows, and on which frames."""
+"""Which part of a video or sound file is captured, and on which frames it lies: a whole file, or what a strip shows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MARGIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Source:
+class MediaPart:
     """A part of a file, and where it lies in the scene.
 
     Attributes:
@@ -38,9 +38,9 @@ class Source:
     from_first_sound: bool = False
 
 
-def source_of_file(scene: bpy.types.Scene, path: str, first_frame: int) -> Source:
+def of_file(scene: bpy.types.Scene, path: str, first_frame: int) -> MediaPart:
     """A whole file whose beginning lies at a scene frame; raises SCENE where there is no such file."""
-    return Source(_file(path), Placement(float(first_frame), scene_fps(scene)))
+    return MediaPart(_file(path), Placement(float(first_frame), scene_fps(scene)))
 
 
 def active_strip(scene: bpy.types.Scene, kinds: tuple[str, ...]) -> Any | None:
@@ -49,7 +49,7 @@ def active_strip(scene: bpy.types.Scene, kinds: tuple[str, ...]) -> Any | None:
     return strip if strip is not None and strip.type in kinds else None
 
 
-def source_of_strip(scene: bpy.types.Scene, strip: Any) -> Source:
+def of_strip(scene: bpy.types.Scene, strip: Any) -> MediaPart:
     """What a movie or a sound strip shows: its trim, its place, its own rate against the scene's.
 
     Raises:
@@ -68,7 +68,7 @@ def source_of_strip(scene: bpy.types.Scene, strip: Any) -> Source:
     return _part(path, placement)
 
 
-def _sound(scene: bpy.types.Scene, strip: Any) -> Source:
+def _sound(scene: bpy.types.Scene, strip: Any) -> MediaPart:
     sound = strip.sound
     if sound is None or sound.packed_file is not None:
         raise SceneError(
@@ -86,11 +86,11 @@ def _placed(strip: Any, origin: float, rate: float) -> Placement:
     return Placement(origin, rate, shown.start, shown.stop - 1)
 
 
-def _part(path: Path, placement: Placement) -> Source:
+def _part(path: Path, placement: Placement) -> MediaPart:
     """A little more than is shown, so that the ends are smoothed like the middle."""
     assert placement.first is not None and placement.last is not None
     start = max(0.0, placement.seconds_of(placement.first) - _MARGIN_SECONDS)
-    return Source(path, placement, start, max(placement.seconds_of(placement.last + 1), start) + _MARGIN_SECONDS)
+    return MediaPart(path, placement, start, max(placement.seconds_of(placement.last + 1), start) + _MARGIN_SECONDS)
 
 
 def _check_speed(scene: bpy.types.Scene, strip: Any) -> None:
