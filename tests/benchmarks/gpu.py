@@ -70,7 +70,7 @@ def main() -> int:
     asked = arguments()
     plan = Plan(asked.device, asked.short)
     deadline = time.monotonic() + 60 * asked.minutes
-    report = Report(asked.output, " ".join(["gpu.py", *sys.argv[1:]]), resume=asked.resume)
+    report = Report(asked.output, f"gpu.py --device {asked.device}{' --short' * asked.short}", resume=asked.resume)
     measurer = Measurer(plan)
     try:
         for name in asked.sections:

@@ -86,6 +86,8 @@ def test_figures_are_on_disk_at_once_and_what_is_done_is_kept(tmp_path: Path, me
     gpu.measure(report, measurer, "late", task(fine), time.monotonic())
     kept = Report(tmp_path, "gpu.py", resume=True).sections
     assert kept == report.sections
+    with pytest.raises(SystemExit, match=r"'gpu\.py', not 'gpu\.py --short'"):
+        Report(tmp_path, "gpu.py --short", resume=True)
     assert {name: section.state for name, section in kept.items()} == {
         "fine": "done", "broken": "failed", "late": "no time",
     }  # fmt: skip

@@ -54,13 +54,17 @@ class Report:
         sections: by name, in the order in which they were measured.
     """
 
-    def __init__(self, folder: Path, command: str, *, resume: bool) -> None:
+    def __init__(self, folder: Path, asked: str, *, resume: bool) -> None:
+        """Args: asked: what was measured how; sections of another kind are not gone on with."""
         folder.mkdir(parents=True, exist_ok=True)
         self._json, self._table = folder / "gpu.json", folder / "gpu.md"
-        self._command = command
+        self._asked = asked
         self.sections: dict[str, Section] = {}
         if resume and self._json.exists():
-            kept = json.loads(self._json.read_text(encoding="utf-8"))["sections"]
+            found = json.loads(self._json.read_text(encoding="utf-8"))
+            if found["asked"] != asked:
+                raise SystemExit(f"{folder} holds {found['asked']!r}, not {asked!r}: choose another folder.")
+            kept = found["sections"]
             self.sections = {
                 name: Section(**{**s, "rows": [Row(**row) for row in s["rows"]]}) for name, s in kept.items()
             }
@@ -68,13 +72,13 @@ class Report:
     def put(self, name: str, section: Section) -> None:
         """Keeps a section as it stands."""
         self.sections[name] = section
-        values = {"command": self._command, "sections": {name: asdict(s) for name, s in self.sections.items()}}
+        values = {"asked": self._asked, "sections": {name: asdict(s) for name, s in self.sections.items()}}
         self._json.write_text(json.dumps(values, indent=1), encoding="utf-8")
         self._table.write_text(self.as_markdown(), encoding="utf-8")
 
     def as_markdown(self) -> str:
         """A table for each section."""
-        lines = [f"`{self._command}`", ""]
+        lines = [f"`{self._asked}`", ""]
         for section in self.sections.values():
             lines += [
                 f"## {section.title}",
