@@ -33,14 +33,7 @@ class FaceAlignmentDetector(Detector):
 
     name = "face-alignment"
 
-    def __init__(self, device: str) -> None:
-        """
-        Args:
-            device: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
-
-        Raises:
-            PortraitError: WEIGHTS_MISSING where they cannot be downloaded or are damaged.
-        """
+    def __init__(self) -> None:
         missing = missing_face_alignment_weights()
         if missing:
             log.info("face-alignment downloads %d files to %s", len(missing), missing[0].parent)
@@ -48,11 +41,9 @@ class FaceAlignmentDetector(Detector):
             with _bounded_connections():
                 self._network = face_alignment.FaceAlignment(
                     face_alignment.LandmarksType.THREE_D,
-                    device=device,
+                    device="cuda" if torch.cuda.is_available() else "cpu",
                     compile=False,  # minutes of compilation for one photo
                 )
-        except torch.OutOfMemoryError:
-            raise
         except OSError as error:
             raise _weights_error(f"cannot be downloaded ({error})") from error
         except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:

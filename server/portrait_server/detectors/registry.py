@@ -11,19 +11,19 @@ from portrait_server.detectors.base import Detector
 from portrait_server.detectors.face_alignment_weights import missing_face_alignment_weights
 
 
-def _mediapipe(device: str) -> Detector:
+def _mediapipe() -> Detector:
     from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 
-    return MediaPipeDetector()  # it computes on the processor, whatever there is
+    return MediaPipeDetector()
 
 
-def _face_alignment(device: str) -> Detector:
+def _face_alignment() -> Detector:
     from portrait_server.detectors.face_alignment_detector import FaceAlignmentDetector
 
-    return FaceAlignmentDetector(device)
+    return FaceAlignmentDetector()
 
 
-_DETECTORS: dict[str, Callable[[str], Detector]] = {"face-alignment": _face_alignment, "mediapipe": _mediapipe}
+_DETECTORS: dict[str, Callable[[], Detector]] = {"face-alignment": _face_alignment, "mediapipe": _mediapipe}
 
 
 def detector_names() -> list[str]:
@@ -35,11 +35,8 @@ def default_detector_name() -> str:
     return "mediapipe" if missing_face_alignment_weights() else "face-alignment"
 
 
-def create_detector(name: str | None = None, device: str = "cpu") -> Detector:
+def create_detector(name: str | None = None) -> Detector:
     """A new detector; `None` is the default one.
-
-    Args:
-        device: what its networks compute on, as torch calls it.
 
     Raises:
         PortraitError: UNKNOWN_DETECTOR, or WEIGHTS_MISSING where weights cannot be downloaded.
@@ -51,4 +48,4 @@ def create_detector(name: str | None = None, device: str = "cpu") -> Detector:
             f"There is no detector named {name!r}.",
             f"Choose one of: {', '.join(detector_names())}.",
         )
-    return _DETECTORS[name](device)
+    return _DETECTORS[name]()

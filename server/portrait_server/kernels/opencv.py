@@ -133,7 +133,9 @@ class OpenCV(Kernels):
                 cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
         return masks
 
-    def nearest_triangles(self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    def nearest_triangles(
+        self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, spans: int
+    ) -> np.ndarray:
         ids = np.zeros((len(corners), rows, columns), np.int32)
         fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
         for grid, triangles, numbers in zip(ids, fixed, order, strict=True):

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operations on pixels on a device that torch knows, for whole batches at a time.
+
+Nothing but `fetch` waits for the device, and nothing but `put` and `fetch` crosses between it and the processor.
+Results of a frame are the same, to the bit, alone and in any batch.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from portrait_server.kernels import filters, polygons, rasteriser, sampling
+from portrait_server.kernels.base import Array, Kernels, Look, Patches
+
+_FAR: Final = 1 << 14  # pixels: fixed-point corners must not overflow
+_BLEND_EPSILON: Final = 1e-5
+
+
+class OnDevice(Kernels):
+    """Kernels on a torch device.
+
+    Attributes:
+        device: where pixels are.
+        puts, fetches: how often numbers went there, and frames came back.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.puts, self.fetches = 0, 0
+        # Of devices with streams, on which the processor can go on while they compute.
+        self._streams: Any = torch.get_device_module(device) if device.type in ("cuda", "xpu") else None
+        self._copying: Any = self._streams and self._streams.Stream(device)
+
+    def put(self, numbers: np.ndarray) -> Array:
+        self.puts += 1
+        numbers = np.ascontiguousarray(numbers, np.float32 if numbers.dtype.kind == "f" else None)
+        tensor = torch.from_numpy(numbers)
+        if self._streams is None:
+            return tensor.to(self.device, copy=True)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
+
+    def placed(self, picture: np.ndarray) -> Array:
+        self.puts += 1
+        return torch.from_numpy(np.ascontiguousarray(picture)).to(self.device, copy=True)
+
+    def fetch(self, frames: Array) -> np.ndarray:
+        self.fetches += 1
+        frames = frames.contiguous()
+        if self._streams is None:
+            return frames.cpu().numpy()
+        # On a stream of its own the copy runs beside what other threads draw meanwhile.
+        ready = self._streams.current_stream(self.device).record_event()
+        kept = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
+        with self._streams.stream(self._copying):
+            self._copying.wait_event(ready)
+            kept.copy_(frames, non_blocking=True)
+            frames.record_stream(self._copying)
+            done = self._copying.record_event()
+        done.synchronize()
+        return kept.numpy()
+
+    def strips(self, height: int) -> list[slice]:
+        return [slice(0, height)]
+
+    def grid(self, patches: Patches) -> tuple[Array, Array]:
+        x, y = self.put(np.stack([patches.x, patches.y]).astype(np.float32))
+        shape = (len(x), patches.height, patches.width)
+        columns = x[:, None, None] + torch.arange(patches.width, dtype=torch.float32, device=self.device)
+        rows = y[:, None, None] + torch.arange(patches.height, dtype=torch.float32, device=self.device)[:, None]
+        return columns.expand(shape), rows.expand(shape)
+
+    def taken(self, pictures: Array, patches: Patches) -> Array:
+        return pictures[self._places(pictures, patches)]
+
+    def laid(self, pictures: Array, patches: Patches, values: Array) -> Array:
+        places = self._places(pictures, patches)
+        there = self.put(patches.there).reshape(-1, *[1] * (pictures.ndim - 1))
+        pictures[places] = torch.where(there, values.to(pictures.dtype), pictures[places])
+        return pictures
+
+    def _places(self, pictures: Array, patches: Patches) -> tuple[Array, Array, Array]:
+        """The patches' pixels as indices of frame, row and column."""
+        height, width = pictures.shape[1:3]
+        x, y = self.put(np.stack([patches.x, patches.y]).astype(np.int64))
+        frame = torch.arange(len(x), device=self.device) * (len(pictures) > 1)
+        row = (y[:, None] + torch.arange(patches.height, device=self.device)).clamp(0, height - 1)
+        column = (x[:, None] + torch.arange(patches.width, device=self.device)).clamp(0, width - 1)
+        return frame[:, None, None], row[:, :, None], column[:, None]
+
+    def looked_up(
+        self, pictures: Array, x: Array, y: Array, look: Look = Look.CUBIC, outside: float | None = None
+    ) -> Array:
+        return sampling.looked_up(pictures, x, y, look, outside)
+
+    def resized(self, planes: Array, size: tuple[int, int], rows: slice | None = None) -> Array:
+        whole = sampling.resized(planes, size)
+        return whole if rows is None else whole[:, rows]
+
+    def warped(self, pictures: Array, matrices: np.ndarray, patches: Patches) -> Array:
+        matrices = np.array(matrices, np.float64)
+        first = np.stack([patches.x, patches.y], -1)[..., None]
+        matrices[:, :, 2:] += matrices[:, :, :2] @ first
+        x, y = self._at_affine(matrices, patches.width, patches.height)
+        return sampling.looked_up(pictures, x, y, Look.LINEAR, 0.0)
+
+    def aligned(self, pictures: Array, matrices: np.ndarray, side: int) -> Array:
+        height, width = pictures.shape[1:3]
+        small, from_small = sampling.shrink_first(matrices, width, height)
+        values = pictures.to(torch.float32).reshape(len(pictures), height, width, -1)
+        for axis, length in ((1, height), (2, width)):
+            first, weights = sampling.area_taps(length, small[:, 2 - axis])
+            values = sampling.shrunk_by(values, self.put(first), self.put(weights), axis)
+        values = values.reshape(*values.shape[:3], *pictures.shape[3:])
+        # Here OpenCV rounds halves up, as it halves pictures of whole levels most of all.
+        pictures = values if pictures.dtype.is_floating_point else (values + 0.5).to(pictures.dtype)
+        x, y = self._at_affine(sampling.inverses(from_small), side, side)
+        return sampling.looked_up(pictures, x, y, Look.CUBIC, None)
+
+    def _at_affine(self, matrices: np.ndarray, width: int, height: int) -> tuple[Array, Array]:
+        columns, rows = sampling.affine_positions(matrices, width, height)
+        return sampling.at_affine(self.put(columns), self.put(rows))
+
+    def blurred(self, planes: Array, sigma: float | np.ndarray, reach: int | None = None) -> Array:
+        sigmas = np.atleast_1d(sigma)
+        if (sigmas <= 0).all():
+            return planes
+        return self._convolved(planes, filters.gaussian_kernels(sigmas, reach, not planes.dtype.is_floating_point))
+
+    def averaged(self, planes: Array, across: int) -> Array:
+        return self._convolved(planes, np.full((1, across), 1 / across, np.float32))
+
+    def _convolved(self, planes: Array, kernels: np.ndarray) -> Array:
+        reach = kernels.shape[1] // 2
+        height, width = planes.shape[1:3]
+        columns, rows = (self.put(filters.mirrored(length, reach)) for length in (width, height))
+        return filters.convolved(planes, self.put(kernels), columns, rows)
+
+    def grown(self, planes: Array, across: int) -> Array:
+        return filters.grown(planes, across)
+
+    def shrunk(self, planes: Array, across: np.ndarray) -> Array:
+        widths, kinds = np.unique(across, return_inverse=True)
+        if len(widths) == 1:
+            return filters.shrunk(planes, int(widths[0]))
+        result = torch.empty_like(planes)
+        for kind, width in enumerate(widths.tolist()):
+            frames = self.put(np.flatnonzero(kinds == kind))
+            result[frames] = filters.shrunk(planes[frames], width)
+        return result
+
+    def blended(self, front: Array, back: Array, matte: Array) -> Array:
+        share = (matte.to(torch.float32) * (1 / 255))[..., None]
+        if front.dtype.is_floating_point:
+            return (front - back) * share + back
+        # OpenCV divides by the weights' sum and a little more.
+        mixed = front * share + back * (1 - share)
+        return (mixed / (1 + _BLEND_EPSILON)).round().to(torch.uint8)
+
+    def touched(self, planes: Array) -> Patches:
+        count, height, width = planes.shape
+        nought = np.zeros(count, int)
+        return Patches(nought, nought, width, height, np.ones(count, bool))
+
+    def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
+        corners = _fixed(outlines, patches)
+        inside = np.clip(corners >> rasteriser.SHIFT, -1, (patches.width, patches.height))
+        longest = int(np.abs(np.roll(inside, 1, 1) - inside).max(initial=0)) + 1
+        return polygons.filled(self.put(corners), patches.width, patches.height, longest, self._polygon_tables)
+
+    @cached_property
+    def _polygon_tables(self) -> Array:
+        return self.put(polygons.tables())
+
+    def covered(self, triangles: np.ndarray, counted: np.ndarray, patches: Patches) -> Array:
+        shape = (len(triangles), patches.height, patches.width)
+        if not counted.any():
+            return torch.zeros(shape, dtype=torch.uint8, device=self.device)
+        corners = _fixed(triangles.reshape(len(triangles), -1, 2), patches).reshape(triangles.shape)
+        spans = rasteriser.most_spans(corners, counted, patches.height)
+        found = rasteriser.drawn(
+            self.put(corners), self.put(counted.astype(np.int32)), patches.width, patches.height, spans
+        )
+        return (255 * found).to(torch.uint8)
+
+    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, spans: int) -> Array:
+        there = order >= 0
+        place = torch.where(there, torch.arange(1, order.shape[1] + 1, dtype=torch.int32, device=self.device), 0)
+        sorted_corners = corners.gather(1, order.clamp(min=0).long()[:, :, None, None].expand(-1, -1, 3, 2))
+        fixed = torch.round(sorted_corners * (1 << rasteriser.SHIFT)).int()
+        found = rasteriser.drawn(fixed, place, columns, rows, spans).flatten(1)
+        number = order.gather(1, (found - 1).clamp(min=0).long()).int() + 1
+        return torch.where(found > 0, number, 0).reshape(-1, rows, columns)
+
+    def evaluated(self, ids: Array, tables: Array, low: Array, high: Array, x: Array, y: Array) -> Array:
+        shown, at = (ids > 0)[:, None], (ids - 1).clamp(min=0).long().flatten(1)
+
+        def of_cells(values: Array) -> Array:
+            planes = values.transpose(1, 2)
+            found = planes.gather(2, at[:, None].expand(-1, planes.shape[1], -1))
+            return found.unflatten(2, ids.shape[1:])
+
+        a, b, c = (of_cells(tables[..., i]) for i in range(3))
+        value = a * x[:, None, None] + b * y[:, None, :, None] + c
+        value = torch.minimum(torch.maximum(value, of_cells(low)), of_cells(high))
+        return torch.where(shown, value, 0)
+
+
+def _fixed(points: np.ndarray, patches: Patches) -> np.ndarray:
+    """Points (N, P, 2) in pixels of the frame, as whole numbers of a patch's fractions of pixels."""
+    inside = points - np.stack([patches.x, patches.y], -1)[:, None]
+    return np.round(np.clip(inside, -_FAR, _FAR) * (1 << rasteriser.SHIFT)).astype(np.int32)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures on a device looked up between their pixels, resized and laid over each other, as OpenCV does it.
+
+Tensors are on one device, and nothing here waits for it. Where numbers say how (`affine_positions`, `area_taps`),
+they are computed in NumPy, to be put there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from portrait_server.kernels.base import Look
+
+STEPS = 32  # OpenCV looks up at so many places between two pixels
+_AFFINE_BITS = 1024  # and computes those of an affine map in so many
+_LANCZOS_TAPS = 8
+
+
+def looked_up(
+    pictures: torch.Tensor, x: torch.Tensor, y: torch.Tensor, look: Look, outside: float | None
+) -> torch.Tensor:
+    """As `Kernels.looked_up`, at positions that are rounded to 32nds of a pixel."""
+    x, y = (torch.round(at * STEPS) / STEPS for at in (x, y))
+    planes = as_planes(pictures)
+    if look is Look.LANCZOS:
+        found = _by_lanczos(planes, x, y)
+    else:
+        mode = "bilinear" if look is Look.LINEAR else "bicubic"
+        found = (
+            _sampled(planes - outside, x, y, mode, "zeros") + outside
+            if outside
+            else (_sampled(planes, x, y, mode, "border" if outside is None else "zeros"))
+        )
+    return as_pictures(found, pictures)
+
+
+def as_planes(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (N, h, w[, C]) as planes (N, C, h, w) float32."""
+    planes = pictures[:, None] if pictures.ndim == 3 else pictures.permute(0, 3, 1, 2)
+    return planes.to(torch.float32)
+
+
+def as_pictures(planes: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Planes (N, C, h, w) float32 as pictures of the type, and with the axes, of others."""
+    pictures = planes[:, 0] if like.ndim == 3 else planes.permute(0, 2, 3, 1)
+    return held_as(pictures, like.dtype)
+
+
+def held_as(values: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Numbers float32 as pictures of a type hold them, rounded and within its limits; rows lie one after the other."""
+    if dtype.is_floating_point:
+        return values.contiguous()
+    limits = torch.iinfo(dtype)
+    whole = values.round().clamp_(limits.min, limits.max)
+    return whole.to(dtype, memory_format=torch.contiguous_format)
+
+
+def _sampled(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor, mode: str, padding: str) -> torch.Tensor:
+    """Planes (N or 1, C, h, w) at positions (N, H, W): (N, C, H, W)."""
+    height, width = planes.shape[2:]
+    at = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
+    if len(planes) == len(at):
+        return functional.grid_sample(planes, at, mode=mode, padding_mode=padding, align_corners=False)
+    # One picture for all frames: their positions as those of one tall frame.
+    tall = functional.grid_sample(planes, at.flatten(0, 1)[None], mode=mode, padding_mode=padding, align_corners=False)
+    return tall[0].unflatten(1, at.shape[:2]).transpose(0, 1)
+
+
+def _by_lanczos(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Planes (N or 1, C, h, w) at positions (N, H, W), their border continued: (N, C, H, W)."""
+    count, channels, height, width = planes.shape
+    colours = planes.permute(0, 2, 3, 1).reshape(count * height * width, channels)
+    left, top = (torch.floor(at) for at in (x, y))
+    across, down = _lanczos_weights(x - left), _lanczos_weights(y - top)
+    left, top = left.long() - 3, top.long() - 3
+    picture = torch.arange(count, device=x.device)[:, None, None] * height
+    found = torch.zeros((*x.shape, channels), device=x.device)
+    for j in range(_LANCZOS_TAPS):
+        row = ((top + j).clamp(0, height - 1) + picture) * width
+        line = torch.zeros_like(found)
+        for i in range(_LANCZOS_TAPS):
+            line.addcmul_(colours[row + (left + i).clamp(0, width - 1)], across[i][..., None])
+        found.addcmul_(line, down[j][..., None])
+    return found.permute(0, 3, 1, 2)
+
+
+def _lanczos_weights(part: torch.Tensor) -> list[torch.Tensor]:
+    """Of the 8 pixels around a position whose part between two pixels is (…): a weight (…) for each."""
+    reach = _LANCZOS_TAPS // 2
+    weights = []
+    for tap in range(_LANCZOS_TAPS):
+        away = part + (reach - 1 - tap)
+        weights.append(torch.sinc(away) * torch.sinc(away / reach))
+    total = torch.stack(weights).sum(0)
+    return [weight / total for weight in weights]
+
+
+def resized(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """As `Kernels.resized`."""
+    found = functional.interpolate(as_planes(planes), (size[1], size[0]), mode="bilinear", align_corners=False)
+    return as_pictures(found, planes)
+
+
+def affine_positions(matrices: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where a patch's pixels lie in a picture, by matrices (N, 2, 3) from the one to the other.
+
+    Returns:
+        (N, 2, width) what the column adds to x and y, and (N, 2, height) the row, in 1024ths of a pixel, float64 and
+        whole: to be summed by `at_affine`.
+    """
+    matrices = np.asarray(matrices, np.float64)
+    columns = np.rint(matrices[:, :, :1] * np.arange(width) * _AFFINE_BITS)
+    rows = np.rint((matrices[:, :, 1:2] * np.arange(height) + matrices[:, :, 2:]) * _AFFINE_BITS)
+    return columns, rows + _AFFINE_BITS // STEPS // 2
+
+
+def at_affine(columns: torch.Tensor, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Positions x and y (N, height, width) of what `affine_positions` computed, in whole 32nds of a pixel."""
+    at = torch.floor((rows[..., None] + columns[:, :, None]) / (_AFFINE_BITS // STEPS)) / STEPS
+    return at[:, 0], at[:, 1]
+
+
+def area_taps(length: int, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How a picture's rows, or columns, shrink to fewer, each the mean of those that it covers (OpenCV's INTER_AREA).
+
+    Args:
+        length: of the picture.
+        lengths: (N,) int, to which it shrinks in each frame.
+
+    Returns:
+        (N, M) int64, the first source of each of M, and (N, taps, M) float64, how much it and those after it count. M is
+        the power of 2 that has room for all of the lengths: in such a picture positions are exact, so they do not depend
+        on the other frames' lengths. Behind a frame's own length its last one goes on.
+    """
+    lengths = np.asarray(lengths)[:, None]
+    ratio = length / lengths
+    number = np.minimum(np.arange(1 << int(lengths.max() - 1).bit_length()), lengths - 1)
+    start, end = number * ratio, np.minimum((number + 1) * ratio, length)
+    first = np.minimum(np.floor(start + 1e-9), length - 1)
+    source = first[:, None] + np.arange(int(np.ceil(ratio.max())) + 1)[:, None]
+    covered = np.minimum(source + 1, end[:, None]) - np.maximum(source, start[:, None])
+    # OpenCV leaves out what is covered by less than a thousandth.
+    weights = np.where(covered > 1e-3, covered, 0) / (end - start)[:, None]
+    return first.astype(np.int64), weights
+
+
+def shrunk_by(pictures: torch.Tensor, first: torch.Tensor, weights: torch.Tensor, axis: int) -> torch.Tensor:
+    """Pictures (N or 1, h, w, C) float32 with one axis (1 or 2) averaged as `area_taps` says: (N, …)."""
+    count, taps = weights.shape[:2]
+    frame = torch.arange(count, device=pictures.device)[:, None] * (len(pictures) > 1)
+    last = pictures.shape[axis] - 1
+    moved = pictures.transpose(1, axis)
+    total = torch.zeros((count, first.shape[1], *moved.shape[2:]), device=pictures.device)
+    for tap in range(taps):
+        total.addcmul_(moved[frame, (first + tap).clamp(max=last)], weights[:, tap, :, None, None])
+    return total.transpose(1, axis)
+
+
+def shrink_first(matrices: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """To what size (N, 2) a picture shrinks before matrices (N, 2, 3) cut frames of it, and the matrices from there."""
+    matrices = np.asarray(matrices, np.float32)
+    shrink = np.minimum(1.0, np.hypot(matrices[:, :1, 0], matrices[:, 1:, 0]).astype(np.float64))
+    size = np.array([width, height])
+    small = np.maximum(1, np.rint(size * shrink)).astype(int)
+    ratio = size / small
+    linear = matrices[:, :, :2].astype(np.float64)
+    shift = matrices[:, :, 2:] + linear @ (ratio / 2 - 0.5)[..., None]
+    composed = np.concatenate([linear * ratio[:, None], shift], -1).astype(np.float32)
+    return small, np.where((small == size).all(1)[:, None, None], matrices, composed)
+
+
+def inverses(matrices: np.ndarray) -> np.ndarray:
+    """Of affines (N, 2, 3), in float64; of one that flattens the plane, what OpenCV takes: nought."""
+    (a, b, x), (c, d, y) = np.moveaxis(np.asarray(matrices, np.float64), 0, -1)
+    area = a * d - b * c
+    part = np.divide(1.0, area, out=np.zeros_like(area), where=area != 0)
+    a, b, c, d = d * part, -b * part, -c * part, a * part
+    return np.moveaxis(np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]]), -1, 0)

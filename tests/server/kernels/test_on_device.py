@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The kernels on a device draw what those on the processor do, frame by frame and in batches, and never wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from portrait_server.kernels.base import Look, Patches
+from portrait_server.kernels.on_device import OnDevice
+from portrait_server.kernels.opencv import OpenCV
+
+from tests.server.kernels.no_transfers import Transfer, no_transfers
+
+FRAMES = 3
+SHAPES = [(64, 80), (1, 1), (5, 300)]
+
+
+@pytest.fixture
+def kernels() -> OnDevice:
+    return OnDevice(torch.device("cpu"))
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(20)
+
+
+def picture(random: np.random.Generator, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Noise and shapes (N, h, w[, C]), 0 to 255; differences where the type is int16."""
+    values = random.random(shape) * 255
+    values[:, shape[1] // 3 :, : shape[2] // 2] = 230
+    return (values - 127 if dtype is np.int16 else values).astype(dtype)
+
+
+def compare(kernels: OnDevice, name: str, there: tuple[np.ndarray, ...], *here: Any, share: float = 1e-3) -> None:
+    """Asserts that a method draws the same as the processor's, but for a share of pixels, and waits for nothing.
+
+    Args:
+        there: what is put on the device first; here: what the method takes besides.
+    """
+    expected = np.asarray(getattr(OpenCV(), name)(*(array.copy() for array in there), *here))
+    with no_transfers(kernels):
+        drawn = getattr(kernels, name)(*(kernels.placed(array) for array in there), *here)
+    drawn = drawn.numpy()
+    assert drawn.shape == expected.shape
+    assert drawn.dtype == expected.dtype
+    apart = np.abs(drawn.astype(float) - expected.astype(float))
+    assert (apart > 1 + 1e-3).mean() <= share, apart.max()
+
+
+def positions(random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places in and around a picture, some of them exactly on pixels: (N, 50, 60) each."""
+    x = random.uniform(-6, width + 6, (FRAMES, 50, 60)).astype(np.float32)
+    y = random.uniform(-6, height + 6, (FRAMES, 50, 60)).astype(np.float32)
+    x[:, :9], y[:, 5:20] = np.round(x[:, :9]), np.round(y[:, 5:20])
+    return x, y
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("look", list(Look))
+@pytest.mark.parametrize("count", [1, FRAMES])
+@pytest.mark.parametrize("shape", SHAPES[:2])
+def test_pictures_are_looked_up(
+    kernels: OnDevice, random: np.random.Generator, dtype: type, look: Look, count: int, shape: tuple[int, int]
+) -> None:
+    x, y = positions(random, *shape)
+    for channels in ((), (3,), (4,)):
+        values = picture(random, (count, *shape, *channels), dtype)
+        for outside in (None,) if look is Look.LANCZOS else (None, 0.0, 90.0):
+            compare(kernels, "looked_up", (values, x, y), look, outside)
+
+
+@pytest.mark.parametrize("size", [(20, 30), (80, 64), (200, 333), (2048, 64), (1, 5)])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_planes_are_resized(
+    kernels: OnDevice, random: np.random.Generator, size: tuple[int, int], shape: tuple[int, int]
+) -> None:
+    for channels in ((), (2,)):
+        values = picture(random, (2, *shape, *channels), np.float32)
+        compare(kernels, "resized", (values,), size)
+        rows = slice(size[1] // 3, size[1])
+        compare(kernels, "resized", (values,), size, rows)
+
+
+def test_pictures_are_laid_over_patches(kernels: OnDevice, random: np.random.Generator) -> None:
+    patches = Patches(np.array([3, 40, 0]), np.array([0, 7, 90]), 100, 70, np.ones(3, bool))
+    turns = np.array([[1.3, 0, -20], [0, 0.8, 5]]) + random.normal(0, 0.2, (FRAMES, 2, 3))
+    turns[:, :, 2] += random.uniform(-30, 30, (FRAMES, 2))
+    for channels in ((), (3,)):
+        values = picture(random, (FRAMES, 96, 96, *channels), np.float32)
+        compare(kernels, "warped", (values,), turns, patches)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("size", [(64, 64), (500, 350), (2048, 100)])
+@pytest.mark.parametrize("count", [1, 4])
+def test_faces_are_aligned(
+    kernels: OnDevice, random: np.random.Generator, dtype: type, size: tuple[int, int], count: int
+) -> None:
+    scales = np.array([1, 0.31, 3.0, 0.5])
+    matrices = np.array(
+        [cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), 20 * i, scale) for i, scale in enumerate(scales)]
+    )
+    matrices[:, :, 2] += np.array([48, 48]) - np.array(size) / 2
+    for channels in ((), (3,)):
+        values = picture(random, (count, size[1], size[0], *channels), dtype)
+        compare(kernels, "aligned", (values,), matrices.astype(np.float32), 96)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 4)])
+def test_planes_are_smoothed(
+    kernels: OnDevice, random: np.random.Generator, dtype: type, shape: tuple[int, int]
+) -> None:
+    for channels in ((), (3,)):
+        values = picture(random, (FRAMES, *shape, *channels), dtype)
+        for sigma, reach in ((0.5, None), (2.7, None), (1.2, 3), (np.array([0, 0.8, 6.5]), None)):
+            compare(kernels, "blurred", (values,), sigma, reach)
+    planes = picture(random, (FRAMES, *shape), dtype)
+    for across in (3, 9):
+        compare(kernels, "averaged", (planes,), across)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_planes_grow_and_shrink(
+    kernels: OnDevice, random: np.random.Generator, dtype: type, shape: tuple[int, int]
+) -> None:
+    planes = picture(random, (FRAMES, *shape), dtype)
+    for across in (3, 5, 11):
+        compare(kernels, "grown", (planes,), across, share=0)
+        compare(kernels, "shrunk", (planes,), np.full(FRAMES, across), share=0)
+    compare(kernels, "shrunk", (planes,), np.array([7, 1, 21]), share=0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_front_is_blended_over_back(kernels: OnDevice, random: np.random.Generator, dtype: type) -> None:
+    front, back = picture(random, (FRAMES, 40, 50, 3), dtype), picture(random, (1, 40, 50, 3), dtype)
+    matte = picture(random, (FRAMES, 40, 50), dtype)
+    compare(kernels, "blended", (front, back, matte))
+
+
+def test_patches_are_taken_and_laid_back_where_there_are_any(kernels: OnDevice, random: np.random.Generator) -> None:
+    patches = Patches(np.array([0, 7, 30]), np.array([3, 0, 20]), 16, 12, np.array([True, False, True]))
+    pictures, values = picture(random, (FRAMES, 40, 50, 3), np.uint8), picture(random, (FRAMES, 12, 16, 3), np.uint8)
+    compare(kernels, "taken", (pictures,), patches, share=0)
+    compare(kernels, "taken", (pictures[:1],), patches, share=0)
+    expected = OpenCV().laid(pictures.copy(), patches, values)
+    with no_transfers(kernels):
+        drawn = kernels.laid(kernels.placed(pictures), patches, kernels.placed(values))
+    np.testing.assert_array_equal(drawn.numpy(), expected)
+    for here, there in zip(OpenCV().grid(patches), kernels.grid(patches), strict=True):
+        np.testing.assert_array_equal(there.numpy(), here)
+
+
+def ring(middle: tuple[float, float], size: tuple[float, float], points: int) -> np.ndarray:
+    """An outline (P, 2) as an eye has it, pointed at its corners."""
+    at = np.linspace(0, 2 * np.pi, points, endpoint=False)
+    return np.stack([middle[0] + size[0] * np.cos(at), middle[1] + size[1] * np.sin(at) * np.sin(at / 2)], -1)
+
+
+def test_openings_are_filled_with_soft_edges(kernels: OnDevice, random: np.random.Generator) -> None:
+    patches = Patches(np.array([5, 0, 100]), np.array([0, 9, 50]), 120, 90, np.ones(3, bool))
+    for points, size in ((66, (40, 20)), (66, (6, 3)), (82, (80, 70)), (12, (300, 40)), (66, (0, 0))):
+        outlines = np.stack([ring((65, 45), size, points), ring((4, 60), size, points), ring((160, 95), size, points)])
+        outlines += random.normal(0, 0.3, outlines.shape)
+        # Many short edges round many times in OpenCV, so a thousandth is a few pixels too little.
+        compare(kernels, "filled", (), outlines, patches, share=3e-3)
+    crossed = random.uniform(-30, 150, (3, 7, 2))
+    compare(kernels, "filled", (), crossed, patches)
+
+
+@pytest.mark.parametrize("side", [0.4, 4.0, 60.0, 9000.0])
+def test_triangles_cover_the_same_pixels(kernels: OnDevice, random: np.random.Generator, side: float) -> None:
+    patches = Patches(np.array([5, 0, 100]), np.array([0, 9, 50]), 70, 50, np.ones(3, bool))
+    middles = random.uniform(-20, 180, (FRAMES, 40, 1, 2))
+    triangles = middles + random.normal(0, side, (FRAMES, 40, 3, 2))
+    counted = random.random((FRAMES, 40)) < 0.5
+    compare(kernels, "covered", (), triangles, counted, patches, share=1e-4)
+    compare(kernels, "covered", (), triangles, np.zeros_like(counted), patches, share=0)
+
+
+def triangles_of_all_sizes(random: np.random.Generator, columns: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (N, T, 3, 2) from slivers to larger than the grid, some beyond it, and an order that leaves some out."""
+    sizes = random.choice([0.3, 1, 5, 30, 400], (FRAMES, 150, 1, 1))
+    corners = (
+        random.uniform(-30, max(columns, rows) + 30, (FRAMES, 150, 1, 2))
+        + random.normal(0, 1, (FRAMES, 150, 3, 2)) * sizes
+    )
+    corners[:, ::9, 2] = corners[:, ::9, :2].mean(2)
+    order = np.argsort(random.random((FRAMES, 150)), axis=1)
+    order[:, 130:] = -1
+    return np.clip(corners, -(1 << 14), 1 << 14).astype(np.float32), order
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(512, 512), (64, 100), (1, 7), (300, 9), (1000, 40)])
+def test_the_nearest_triangle_is_seen(kernels: OnDevice, random: np.random.Generator, columns: int, rows: int) -> None:
+    corners, order = triangles_of_all_sizes(random, columns, rows)
+    spans = corners.shape[1] * rows
+    here = OpenCV().nearest_triangles(corners, order, columns, rows, spans)
+    with no_transfers(kernels):
+        there = kernels.nearest_triangles(kernels.put(corners), kernels.put(order), columns, rows, spans)
+    assert (there.numpy() != here).mean() <= 1e-3
+
+
+def test_places_are_evaluated_by_the_triangle_that_is_seen(kernels: OnDevice, random: np.random.Generator) -> None:
+    ids = random.integers(0, 21, (FRAMES, 30, 40)).astype(np.int32)
+    tables = random.normal(0, 1, (FRAMES, 20, 4, 3)).astype(np.float32)
+    low, high = np.full((FRAMES, 20, 4), -np.inf, np.float32), np.full((FRAMES, 20, 4), np.inf, np.float32)
+    low[:, ::3, :2], high[:, ::3, :2] = -3, 5
+    x, y = np.tile(np.arange(40.0), (FRAMES, 1)), np.tile(np.arange(30.0), (FRAMES, 1))
+    here = OpenCV().evaluated(ids, tables, low, high, x, y)
+    with no_transfers(kernels):
+        there = kernels.evaluated(*(kernels.put(numbers) for numbers in (ids, tables, low, high, x, y)))
+    np.testing.assert_allclose(there.numpy(), here, atol=1e-4)
+
+
+def test_a_frame_is_the_same_in_any_batch(kernels: OnDevice, random: np.random.Generator) -> None:
+    pictures = kernels.put(picture(random, (FRAMES, 64, 80, 3), np.float32))
+    x, y = (kernels.put(axis) for axis in positions(random, 64, 80))
+    matrices = np.stack([np.array([[s, 0.1, 3], [-0.1, s, 2]], np.float32) for s in (0.3, 0.9, 1.5)])
+    sigmas = np.array([0.6, 2.0, 5.0])
+    for whole, alone in (
+        (kernels.looked_up(pictures, x, y), lambda i: kernels.looked_up(pictures[i], x[i], y[i])),
+        (kernels.aligned(pictures, matrices, 64), lambda i: kernels.aligned(pictures[i], matrices[i], 64)),
+        (kernels.blurred(pictures, sigmas), lambda i: kernels.blurred(pictures[i], sigmas[i])),
+    ):
+        for number in range(FRAMES):
+            assert torch.equal(whole[number], alone(slice(number, number + 1))[0])
+
+
+def test_transfers_are_counted_and_others_are_found(kernels: OnDevice) -> None:
+    numbers = np.arange(6.0).reshape(2, 3)
+    with no_transfers(kernels):
+        there = kernels.put(numbers)
+        frames = kernels.fetch(there[None].to(torch.uint8))
+        for wait in (
+            there.cpu, there.tolist, there[0, 0].item, lambda: bool(there[0, 0] > 0), lambda: there[there > 2],
+            there.nonzero, lambda: np.asarray(there), lambda: torch.from_numpy(numbers), lambda: torch.tensor([1.0]),
+        ):  # fmt: skip
+            with pytest.raises(Transfer):
+                wait()
+    assert (kernels.puts, kernels.fetches) == (1, 1)
+    assert there.dtype == torch.float32
+    np.testing.assert_array_equal(frames[0], numbers)
