@@ -17,22 +17,17 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-COMPARED = 12  # pictures, evenly spread over those of a round
 MOST_FRAMES, LEAST_FRAMES = 48, 4
 ROUND_PIXELS = 48 * 512 * 512
 
 
 def main() -> None:
-    if len(sys.argv) == 4 and sys.argv[1] == "--child":
-        draw_for_parent(sys.argv[2], Path(sys.argv[3]))
-        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("old", type=Path)
     parser.add_argument("new", type=Path)
@@ -106,7 +101,12 @@ class Child:
         root = self.checkout.resolve()
         paths = (root, root / "server", root / "shared")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
-        command = [sys.executable, str(Path(__file__).resolve()), "--child", self.engine, str(self.folder)]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("drawing_child.py").resolve()),
+            self.engine,
+            str(self.folder),
+        ]
         self.process = subprocess.Popen(
             command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -131,65 +131,6 @@ class Child:
     def _stream(self, stream: IO[str] | None) -> IO[str]:
         assert stream is not None
         return stream
-
-
-def draw_for_parent(engine_name: str, folder: Path) -> None:
-    """Reads orders from standard input, a line each, and answers each with a line."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
-    import portrait_server
-    import skimage.data
-    from portrait_server.detectors.registry import create_detector
-    from portrait_server.engines.base import Reference
-    from portrait_server.engines.registry import create_engine
-
-    def answer(**said: object) -> None:
-        print(json.dumps(said), file=answers, flush=True)
-
-    answer(code=str(Path(portrait_server.__file__).resolve()))
-    engine = create_engine(engine_name, "cpu")
-    image = np.ascontiguousarray(skimage.data.astronaut())
-    shared_points = folder / "points.npy"  # of whoever is first, so that both draw from the same
-    if not shared_points.exists():
-        np.save(shared_points, create_detector("mediapipe").detect(image)[0].points.astype(np.float32))
-    points = np.load(shared_points)
-    portraits: dict[int, object] = {}
-    for line in sys.stdin:
-        order = json.loads(line)
-        references, side = order["references"], order["side"]
-        if references not in portraits:
-            portraits[references] = engine.prepare([Reference(image, points)] * references)
-        portrait, track = portraits[references], performance(points, order["frames"])
-        if order["save"]:
-            chosen = track[:: max(1, len(track) // COMPARED)]
-            pictures = [engine.render(portrait, row[None], (side, side), False)[0] for row in chosen]
-            path = folder / f"{os.getpid()}-{side}-{references}.npy"
-            np.save(path, np.stack(pictures))
-            answer(pictures=str(path))
-            continue
-        start, begun = time.perf_counter(), time.process_time()
-        for first in range(0, len(track), engine.batch_size):
-            engine.render(portrait, track[first : first + engine.batch_size], (side, side), False)
-        answer(seconds=time.perf_counter() - start, processor_s=time.process_time() - begun)
-
-
-def performance(points: np.ndarray, frames: int) -> np.ndarray:
-    """A head (70, 3) that turns, nods, sways, speaks, blinks and looks around: (frames, 70, 3) float32."""
-    size = float(np.ptp(points[:68, :2], axis=0).max())
-    neck = (points[0] + points[16]) / 2 + np.array([0, 0.35 * size, 0])
-    rows = []
-    for phase in np.linspace(0, 2 * np.pi, frames, endpoint=False) + 0.1:
-        row = points.astype(float)
-        row[55:60, 1] += 0.04 * size * (1 - np.cos(3 * phase))  # the lower lip
-        row[65:68, 1] += 0.04 * size * (1 - np.cos(3 * phase))
-        row[68:70, 0] += 0.01 * size * np.sin(4 * phase)  # the pupils
-        lids = max(0.0, np.cos(2 * phase)) ** 4
-        for above, below in ((37, 41), (38, 40), (43, 47), (44, 46)):
-            row[above] += 0.8 * lids * (row[below] - row[above])
-        yaw, pitch = np.radians([18 * np.sin(phase), 8 * np.sin(2 * phase)])
-        about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
-        about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
-        rows.append((row - neck) @ (about_y @ about_x).T + neck + [0.03 * size * np.sin(phase), 0, 0])
-    return np.stack(rows).astype(np.float32)
 
 
 if __name__ == "__main__":
