@@ -15,10 +15,12 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS
 
 from portrait_server.drawing.frame import aligned_draft, move
+from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import build_scene
 from portrait_server.geometry.alignment import compose, inverse, transform_points
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.reference_mesh import mesh_near
+from portrait_server.kernels.opencv import OpenCV
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
 _PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind
@@ -86,15 +88,17 @@ def draw_draft(
     head = build_head_mesh(placed, mesh_near(placed, None if mesh is None else mesh + step), size, size)
     scene = build_scene(wide, matte.astype(np.float32) / 255, head, (size, size))
     goal = transform_points(inverse(to_target), target_points) + step
-    moved = move(scene, goal.astype(np.float32))
+    kernels = OpenCV()
+    moved = move(kernels, scene, motion_of(scene, goal[None].astype(np.float32)))
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
     to_frame, side = compose(to_target, back), size - 2 * around
-    picture = aligned_draft(scene, moved, to_frame, side)
-    positions = moved.field.positions(slice(0, size)) - around
+    (picture,) = aligned_draft(kernels, scene, moved, to_frame[None], side)
+    positions = np.stack(moved.field.positions(slice(0, size)), -1) - around
     if moved.lent is not None:
         patch, lent = moved.lent
-        positions[patch.slices][lent > _LENT] = np.nan
-    origin = cv2.warpAffine(positions, to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
+        shown = kernels.taken(positions, patch)
+        kernels.laid(positions, patch, np.where((lent > _LENT)[..., None], np.nan, shown))
+    origin = cv2.warpAffine(positions[0], to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
     origin[picture[..., 3] < _PERSON] = np.nan
     return Draft(picture, origin)
 

@@ -55,7 +55,7 @@ def _random_pose(points: np.ndarray, rng: np.random.Generator) -> Pose:
     )
     neck = (points[0] + points[16]) / 2 + (points[8] - points[27]) * rng.uniform(0, 0.6)
     shift = np.array([*rng.normal(0, 0.03 * _size(points), 2), 0])
-    return Pose(rotation, float(np.exp(rng.normal(0, 0.05))), neck, shift)
+    return Pose(rotation, np.exp(rng.normal(0, 0.05)), neck, shift)
 
 
 def _borrowed(gap: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -14,12 +14,14 @@ from portrait_server.corpora import detected
 from portrait_server.corpora.assembly import View
 from portrait_server.corpora.draft import margin, middle, wide_side, widened
 from portrait_server.corpora.shards import Face
+from portrait_server.drawing.offsets import backward_offsets
 from portrait_server.geometry.alignment import aligned_transform, compose, pixel_grid, transform_points
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.ramps import smoothstep
-from portrait_server.geometry.raster import Window, backward_offsets
+from portrait_server.geometry.raster import Window
+from portrait_server.kernels.opencv import OpenCV
 
 _IRIS: Final = 0.2  # its radius in eye widths
 _SAME_PLACE: Final = 1.5  # pixels: how near the way there and back must end for a point to count as seen
@@ -146,8 +148,10 @@ def _places(
     source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray, grid: np.ndarray
 ) -> np.ndarray:
     """Where the content of each pixel (S, S, 2) comes from."""
-    window = Window(0, 0, 1, 1, grid.shape[1], grid.shape[0])
-    return np.ascontiguousarray(grid + np.moveaxis(backward_offsets(window, source, target, depth, triangles), 0, -1))
+    none = np.zeros(1)
+    window = Window(none, none, 1, 1, grid.shape[1], grid.shape[0])
+    (offsets,) = backward_offsets(OpenCV(), window, source, target[None], depth[None], triangles)
+    return np.ascontiguousarray(grid + np.moveaxis(offsets, 0, -1))
 
 
 def _eye_shift(eye: np.ndarray, pupil: np.ndarray, gaze: np.ndarray, side: int) -> np.ndarray:

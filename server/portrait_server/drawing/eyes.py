@@ -3,26 +3,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from array_api_compat import array_namespace
 
 from portrait_server.drawing.fill import push_pull
 from portrait_server.drawing.opening import (
     LEAST_WIDTH,
-    Patch,
     covered,
     depth_below,
-    drawn_back,
     mix,
     opening_mask,
-    patch_around,
+    patches_around,
+    planes,
+    undone,
 )
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.raster import turned_towards
+from portrait_server.kernels.base import Array, Kernels, Look
 from portrait_server.kernels.levels import held
+from portrait_server.kernels.opencv import OpenCV
 
 _IRIS = 0.2  # its radius in eye widths: 11.7 mm across, in an opening of 30 mm
 _SHUT = 0.13  # height over width, below which the photo shows no eyeball: a mesh leaves shut lids about 0.1 apart
@@ -31,6 +35,7 @@ _NEWLY_OPEN = 0.1  # growth of that height by which a made-up eyeball must show
 _LID_SHADE, _SHADE_DEPTH = 0.45, 0.1
 _FARTHEST_GAZE = 0.45  # in eye widths
 _PUPILS = (68, 69)
+_HOST = OpenCV()  # what is made of a reference is made on the processor
 
 
 @dataclass(frozen=True)
@@ -40,68 +45,96 @@ class EyeLayer:
     Attributes:
         texture: (h, w, 3), the eyeball as if there were no lids.
         made: (h, w) uint8, 255 where the texture is made up: behind the lids.
-        patch: where the texture lies in the reference.
+        start: (2,) where the texture's first pixel lies in the reference.
         corners: (2, 2) the eye's, left to right.
         pupil: (2,).
         iris: its radius.
         height: of the opening over its width.
     """
 
-    texture: np.ndarray
-    made: np.ndarray
-    patch: Patch
+    texture: Array
+    made: Array
+    start: np.ndarray
     corners: np.ndarray
     pupil: np.ndarray
     iris: float
     height: float
 
+    def placed(self, kernels: Kernels) -> EyeLayer:
+        """The same with its pixels where the kernels have theirs."""
+        return replace(self, texture=kernels.placed(self.texture), made=kernels.placed(self.made))
+
     def draw(
         self,
-        frame: np.ndarray,
+        kernels: Kernels,
+        frames: Array,
         upper: np.ndarray,
         lower: np.ndarray,
         turn: np.ndarray,
         pupil: np.ndarray,
+        shut: np.ndarray,
         skin: np.ndarray,
     ) -> None:
         """Draws the eyeball into the opening between the lids, as far as no skin is in front of it.
 
         Args:
-            frame: (H, W, 3 or 4), changed in place.
-            upper, lower: (9, 3) the lids' rims in the frame, and their depth.
-            turn: (2, 2) how the head's pose carries small distances in the picture.
-            pupil: (2,) where the pupil shall be.
-            skin: as `opening.covered` takes it.
+            frames: (N, H, W, 3 or 4), changed in place.
+            upper, lower: (N, 9, 3) the lids' rims in the frames, and their depth.
+            turn: (N, 2, 2) how the head's pose carries small distances in the picture.
+            pupil: (N, 2) where the pupil shall be.
+            shut: (N,) bool, where nothing of it shows.
+            skin: (N, T, 3, 3) as `opening.covered` takes it.
         """
-        depth = float(min(upper[:, 2].min(), lower[:, 2].min()))
-        upper, lower = upper[:, :2], lower[:, :2]
-        rim = np.concatenate([upper, lower])
-        patch = patch_around(rim, 3, (frame.shape[1], frame.shape[0]))
-        wide = float(np.linalg.norm(upper[-1] - upper[0]))
-        if patch is None or wide < LEAST_WIDTH:
-            return
+        depth = np.minimum(upper[..., 2].min(1), lower[..., 2].min(1))
+        upper, lower = upper[..., :2], lower[..., :2]
+        rim = np.concatenate([upper, lower], 1)
+        wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
         # Shut eyes at rest stay the photo's own: the eyeball made up for them shows only as the lids part.
         grown = _height(upper, lower) - self.height
-        strength = float(smoothstep(grown / _NEWLY_OPEN)) if self.height < _SHUT else 1.0
-        carry, middle = _carry(self.corners, upper[[0, -1]], turn)
+        strength = smoothstep(grown / _NEWLY_OPEN) if self.height < _SHUT else np.ones(len(wide))
+        patches = patches_around(rim, 3, (frames.shape[2], frames.shape[1]))
+        patches = patches.only((wide >= LEAST_WIDTH) & (strength > 0) & ~shut)
+        if not patches.there.any():
+            return
+        wide = np.maximum(wide, LEAST_WIDTH)
+        x, y = kernels.grid(patches)
+        seen, made = self._looked_at(kernels, x, y, upper[:, [0, -1]], turn, pupil)
+        shaded, strength = planes(kernels, _SHADE_DEPTH * wide, strength)
+        xp = array_namespace(seen)
+        shade = _LID_SHADE * made * xp.exp(-depth_below(kernels, upper, x, y).clip(0, None) / shaded)
+        shown = strength * opening_mask(kernels, upper, lower, patches, wide / 150)
+        shown = shown * (1 - covered(kernels, skin, turned_towards(skin), rim, depth, patches))
+        mix(kernels, frames, patches, seen * (1 - shade)[..., None], shown)
+
+    def _looked_at(
+        self, kernels: Kernels, x: Array, y: Array, corners: np.ndarray, turn: np.ndarray, pupil: np.ndarray
+    ) -> tuple[Array, Array]:
+        """The eyeball at pixels x and y (N, h, w): its colours, and how far they are made up, 0 to 1.
+
+        Args:
+            corners: (N, 2, 2) the eye's in the frames; turn, pupil: as `draw` takes them.
+        """
+        wide = np.maximum(np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1), LEAST_WIDTH)
+        carry, middle = _carry(self.corners, corners, turn)
         start = carry @ (self.pupil - self.corners.mean(0)) + middle
         gaze = pupil - start
-        gaze *= min(1.0, _FARTHEST_GAZE * wide / max(float(np.linalg.norm(gaze)), 1e-6))
-        iris = self.iris * np.sqrt(abs(np.linalg.det(carry)))
-        x, y = patch.grid()
-        reach = np.hypot(x - (start + gaze)[0], y - (start + gaze)[1])
+        far = np.linalg.norm(gaze, axis=1)
+        gaze = gaze * np.minimum(1.0, _FARTHEST_GAZE * wide / np.maximum(far, 1e-6))[:, None]
+        iris = self.iris * np.sqrt(np.abs(np.linalg.det(carry)))
         # The shift falls off over no less than this, or the white beside the iris would fold over.
-        away = max(iris, 1.8 * float(np.linalg.norm(gaze)))
-        share = (1 - smoothstep((reach - 1.1 * iris) / away)).astype(np.float32)
-        from_x, from_y = drawn_back(carry, x - middle[0] - gaze[0] * share, y - middle[1] - gaze[1] * share)
-        from_x += np.float32(self.corners[:, 0].mean() - self.patch.x)
-        from_y += np.float32(self.corners[:, 1].mean() - self.patch.y)
-        seen = cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        made = cv2.remap(self.made, from_x, from_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) / np.float32(255)
-        shade = _LID_SHADE * made * np.exp(-np.maximum(depth_below(upper, patch), 0) / (_SHADE_DEPTH * wide))
-        seen = seen * (1 - shade)[..., None]
-        shown = strength * opening_mask(upper, lower, patch, wide / 150) * (1 - covered(skin, rim, depth, patch))
-        mix(frame, patch, seen.astype(np.float32), shown)
+        away = np.maximum(iris, 1.8 * np.linalg.norm(gaze, axis=1))
+        centre_x, centre_y, around, away = planes(kernels, *(start + gaze).T, 1.1 * iris, away)
+        xp = array_namespace(x)
+        reach = xp.sqrt((x - centre_x) ** 2 + (y - centre_y) ** 2)
+        share = 1 - smoothstep((reach - around) / away)
+        back = undone(carry).reshape(-1, 4).T
+        to_right, to_down, right, down, a, b, c, d = planes(kernels, *middle.T, *gaze.T, *back)
+        x, y = x - to_right - right * share, y - to_down - down * share
+        home = (self.corners.mean(0) - self.start).astype(np.float32).tolist()
+        from_x, from_y = a * x + b * y + home[0], c * x + d * y + home[1]
+        seen = kernels.looked_up(self.texture[None], from_x, from_y)
+        made = kernels.looked_up(self.made[None], from_x, from_y, Look.LINEAR)
+        return seen, xp.astype(made, xp.float32) / 255
 
 
 def build_eyes(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[EyeLayer, ...]:
@@ -118,26 +151,27 @@ def _eyeball(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray, pupil: np.
     corners = upper[[0, -1]]
     wide = float(np.linalg.norm(corners[1] - corners[0]))
     size = (photo.shape[1], photo.shape[0])
-    patch = patch_around(np.concatenate([upper, lower, pupil[None]]), 0.5 * wide + 3, size) or Patch(0, 0, 1, 1)
-    colour = photo[patch.slices].astype(np.float32)
+    patch = patches_around(np.concatenate([upper, lower, pupil[None]])[None], 0.5 * wide + 3, size)
+    start = np.array([patch.x[0], patch.y[0]])
+    colour = _HOST.taken(photo[None], patch)[0].astype(np.float32)
     iris = _IRIS * wide
-    opening = opening_mask(upper, lower, patch, 0)
-    height = _height(upper, lower)
-    x, y = patch.grid()
+    (opening,) = opening_mask(_HOST, upper[None], lower[None], patch, np.zeros(1))
+    height = float(_height(upper[None], lower[None])[0])
+    (x,), (y,) = _HOST.grid(patch)
     reach = np.hypot(x - pupil[0], y - pupil[1])
     if height < _SHUT or opening.sum() < 4:
         texture = _made_up(colour, reach / max(iris, 0.5))
     else:
-        texture = _completed(colour, opening, reach, pupil - (patch.x, patch.y), iris, height * wide)
+        texture = _completed(colour, opening, reach, pupil - start, iris, height * wide)
     hidden = np.round(255 * (1 - cv2.dilate(opening, np.ones((3, 3), np.uint8)))).astype(np.uint8)
     made = cv2.GaussianBlur(hidden, (0, 0), max(0.5, wide / 60))
-    return EyeLayer(held(texture, photo.dtype), made, patch, corners, pupil, iris, height)
+    return EyeLayer(held(texture, photo.dtype), made, start, corners, pupil, iris, height)
 
 
-def _height(upper: np.ndarray, lower: np.ndarray) -> float:
-    """Height of the opening between two lids (9, 2), over its width."""
-    wide = float(np.linalg.norm(upper[-1] - upper[0]))
-    return float(np.linalg.norm(lower[1:-1] - upper[1:-1], axis=1).max()) / max(wide, 1e-6)
+def _height(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Height of the opening between two lids (N, 9, 2), over its width: (N,)."""
+    wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
+    return np.linalg.norm(lower[:, 1:-1] - upper[:, 1:-1], axis=2).max(1) / np.maximum(wide, 1e-6)
 
 
 def _completed(
@@ -163,7 +197,7 @@ def _iris_by_symmetry(
     colour: np.ndarray, known: np.ndarray, reach: np.ndarray, pupil: np.ndarray, iris: float
 ) -> np.ndarray:
     """What lies opposite, or failing that what shows at the same distance from the pupil."""
-    x, y = Patch(0, 0, colour.shape[1], colour.shape[0]).grid()
+    x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in colour.shape[1::-1]))
     rings = np.clip(np.round(reach), 0, 4 * iris + 2).astype(int)
     inside = known * (reach < 1.3 * iris)
     count = np.bincount(rings.ravel(), inside.ravel())
@@ -191,9 +225,10 @@ def _made_up(colour: np.ndarray, reach: np.ndarray) -> np.ndarray:
 
 
 def _carry(corners: np.ndarray, target: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The linear map (2, 2) that turns as the head does and brings the corners home; the middle it maps to."""
-    before, after = corners[1] - corners[0], target[1] - target[0]
-    carry = turn + np.outer(after - turn @ before, before) / max(float(before @ before), 1e-6)
-    if abs(np.linalg.det(carry)) < 0.05:
-        carry = np.eye(2) * np.linalg.norm(after) / max(float(np.linalg.norm(before)), 1e-6)
-    return carry, target.mean(0)
+    """The linear maps (N, 2, 2) that turn as the head does and bring the corners home; the middles they map to (N, 2)."""
+    before, after = corners[1] - corners[0], target[:, 1] - target[:, 0]
+    length = max(float(before @ before), 1e-6)
+    carry = turn + (after - turn @ before)[:, :, None] * (before / length)
+    straight = np.eye(2) * (np.linalg.norm(after, axis=1) / np.sqrt(length))[:, None, None]
+    flat = np.abs(np.linalg.det(carry)) < 0.05
+    return np.where(flat[:, None, None], straight, carry), target.mean(1)

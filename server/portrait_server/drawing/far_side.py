@@ -3,21 +3,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import cv2
 import numpy as np
+from array_api_compat import array_namespace
 
 from portrait_server.drawing.fill import push_pull
-from portrait_server.drawing.opening import Patch, patch_around
+from portrait_server.drawing.offsets import backward_offsets
+from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.ramps import between
-from portrait_server.geometry.raster import Window, backward_offsets
+from portrait_server.geometry.raster import Window
 from portrait_server.geometry.reference_mesh import facing
+from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held
+from portrait_server.kernels.opencv import OpenCV
 
 _CELLS = 512  # the longest side of the frame's grid, as the motion's
 _LIGHT_CELLS = 128
@@ -44,68 +48,85 @@ class FarSide:
 
     Attributes:
         colours: (h, w, 3 or 4), the person's around the face, the near side lit as the far one is.
-        patch: where they lie in the reference, pixels of the frame.
+        start: (2,) where their first pixel lies in the reference, pixels of the frame.
         mesh: the geometry, in pixels of the reference; scale (2,) pixels of the frame in one of them.
         lack: (468,) 0 to 1, how far the photo lacks what the mirrored vertex shows.
         facing: (468,) the cosine between skin and line of sight in the photo.
     """
 
-    colours: np.ndarray
-    patch: Patch
+    colours: Array
+    start: np.ndarray
     mesh: HeadMesh
     scale: np.ndarray
     lack: np.ndarray
     facing: np.ndarray
 
+    def placed(self, kernels: Kernels) -> FarSide:
+        """The same with its pixels where the kernels have theirs."""
+        return replace(self, colours=kernels.placed(self.colours))
+
     def lend(
-        self, person: np.ndarray, alpha: np.ndarray, pose: Pose, motion: np.ndarray
-    ) -> tuple[Patch, np.ndarray] | None:
-        """Draws what comes into view over a moved person, in place.
+        self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, motion: np.ndarray
+    ) -> tuple[Patches, Array] | None:
+        """Draws what comes into view over moved persons, in place.
 
         Args:
-            person: (H, W, 3 or 4); alpha: (H, W), its matte.
-            pose, motion: as `HeadMesh.moved` takes them.
+            person: (N, H, W, 3 or 4); alpha: (N, H, W), its matte.
+            pose, motion: as `HeadMesh.moved` takes them, for N frames.
 
         Returns:
-            how far each pixel of a patch is lent, (height, width) float32; None where nothing is.
+            how far each pixel of a patch is lent, (N, height, width) float32; None where nothing is.
         """
         whole = self.mesh.moved_whole(pose, motion)
         share = self.lack * between(facing(whole) - self.facing, *_TURNED)
-        if share.max() < _LEAST:
-            return None
-        moved, size = whole[:, :2] * self.scale, (alpha.shape[1], alpha.shape[0])
+        moved, size = whole[..., :2] * self.scale, (alpha.shape[2], alpha.shape[1])
         soft = _EDGE * self.mesh.size * pose.scale * float(self.scale.min())
-        triangles = skin_triangles()
-        touched = np.unique(triangles[(share[triangles] > 0).any(1)])
-        patch = patch_around(moved[touched], 3 * soft + 2, size)
-        if patch is None:
+        patches = _patches_of(share, moved, 3 * soft + 2, size)
+        if not patches.there.any():
             return None
-        step = max(1.0, max(size) / _CELLS)
-        window = Window.over(patch.x, patch.y, patch.width, patch.height, step)
-        places = self.mesh.vertices[mirrored_vertices(), :2] * self.scale
-        carried = np.column_stack([places, share, np.ones(len(share))])
-        *offsets, lent, there = backward_offsets(window, carried, moved, whole[:, 2], triangles)
+        share = share * patches.there[:, None]
+        width, height = patches.width, patches.height
+        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(size) / _CELLS))
+        places = np.broadcast_to(
+            self.mesh.vertices[mirrored_vertices(), :2] * self.scale, (len(share), VERTEX_COUNT, 2)
+        )
+        carried = np.concatenate([places, share[..., None], np.ones_like(share)[..., None]], -1)
+        offsets = backward_offsets(kernels, window, carried, moved, whole[..., 2], skin_triangles())
         # Clipped, for slivers overshoot; and ended inside the mesh, for beside it there is no place to take it from.
-        sigma = max(1.0, soft / window.step_x)
-        inwards = 2 * int(np.ceil(2 * sigma)) + 1
-        inside = cv2.erode(
-            (there > 0.5).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (inwards, inwards))
-        )
-        lent = cv2.GaussianBlur(np.clip(lent, 0, 1) * inside, (0, 0), sigma)
-        right, down, lent = (
-            cv2.resize(plane, (patch.width, patch.height), interpolation=cv2.INTER_LINEAR) for plane in (*offsets, lent)
-        )
-        x, y = patch.grid()
-        right += x - self.patch.x
-        down += y - self.patch.y
-        seen = cv2.remap(self.colours, right, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        below = alpha[patch.slices] * np.float32(1 / 255)
-        covered = lent + (1 - lent) * below
-        colour = person[patch.slices].astype(np.float32)
-        colour += (lent / np.maximum(covered, 1e-3))[..., None] * (seen - colour)
-        person[patch.slices] = held(colour, person.dtype)
-        alpha[patch.slices] = held(255 * covered, alpha.dtype)
-        return patch, lent
+        sigma = np.maximum(1.0, soft / window.step_x)
+        xp = array_namespace(offsets)
+        inside = xp.astype(offsets[:, 3] > 0.5, xp.uint8)
+        inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
+        lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
+        x, y = kernels.grid(patches)
+        right = kernels.resized(offsets[:, 0], (width, height)) + (x - float(self.start[0]))
+        down = kernels.resized(offsets[:, 1], (width, height)) + (y - float(self.start[1]))
+        (there,) = planes(kernels, patches.there)
+        lent = kernels.resized(lent, (width, height)) * there
+        seen = kernels.looked_up(self.colours[None], right, down)
+        covered = lent + (1 - lent) * (kernels.taken(alpha, patches) * np.float32(1 / 255))
+        colour = kernels.taken(person, patches)
+        colour = colour + (lent / covered.clip(1e-3, None))[..., None] * (xp.astype(seen, xp.float32) - colour)
+        kernels.laid(person, patches, held(colour, person.dtype))
+        kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
+        return patches, lent
+
+
+def _patches_of(share: np.ndarray, moved: np.ndarray, margin: np.ndarray, size: tuple[int, int]) -> Patches:
+    """The patches of frames (width, height) in which vertices (N, 468, 2) are lent by a share (N, 468)."""
+    touched = (share > 0).astype(np.float32) @ _neighbours() > 0
+    first = moved[np.arange(len(moved)), touched.argmax(1)][:, None]
+    return patches_around(np.where(touched[..., None], moved, first), margin, size).only(share.max(1) >= _LEAST)
+
+
+@cache
+def _neighbours() -> np.ndarray:
+    """Which vertices share a triangle of the skin: (468, 468) float32, 0 or 1."""
+    found = np.eye(VERTEX_COUNT, dtype=np.float32)
+    for a in range(3):
+        for b in range(3):
+            found[skin_triangles()[:, a], skin_triangles()[:, b]] = 1
+    return found
 
 
 def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> FarSide | None:
@@ -118,19 +139,20 @@ def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> Far
     seen = facing(mesh.whole_face())
     other = seen[mirrored_vertices()]
     lack = (1 - between(seen, *_LACKING)) * between(other, *_LENDING) * between(other - seen, *_BETTER)
-    patch = patch_around(mesh.vertices[:VERTEX_COUNT, :2] * scale, 2, (person.shape[1], person.shape[0]))
-    if lack.max() < _LEAST or patch is None:
+    size = (person.shape[1], person.shape[0])
+    patch = patches_around(mesh.vertices[None, :VERTEX_COUNT, :2] * scale, 2, size)
+    if lack.max() < _LEAST or not patch.there[0]:
         return None
-    colours = person[patch.slices].copy()
-    lit = colours[..., :3] * np.exp(_light(colours[..., :3], patch, mesh, scale, seen))
+    colours, start = OpenCV().taken(person[None], patch)[0].copy(), np.array([patch.x[0], patch.y[0]])
+    lit = colours[..., :3] * np.exp(_light(colours[..., :3], start, mesh, scale, seen))
     colours[..., :3] = held(lit, colours.dtype)
-    return FarSide(colours, patch, mesh, scale, lack, seen)
+    return FarSide(colours, start, mesh, scale, lack, seen)
 
 
-def _light(person: np.ndarray, patch: Patch, mesh: HeadMesh, scale: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _light(person: np.ndarray, start: np.ndarray, mesh: HeadMesh, scale: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Logarithms (h, w, 3) of what makes a vertex's colour that of its mirrored one, as far as both are seen."""
     height, width = person.shape[:2]
-    face, mirrored = mesh.vertices[:VERTEX_COUNT, :2] * scale - (patch.x, patch.y), mirrored_vertices()
+    face, mirrored = mesh.vertices[:VERTEX_COUNT, :2] * scale - start, mirrored_vertices()
     soft = cv2.GaussianBlur(person, (0, 0), max(0.5, _LIGHT_SOFT * mesh.size * float(scale.min())))
     at = np.clip(np.round(face).astype(int), 0, (width - 1, height - 1))
     colour = np.log(soft[at[:, 1], at[:, 0]].astype(float) + _DARKEST)
@@ -139,8 +161,10 @@ def _light(person: np.ndarray, patch: Patch, mesh: HeadMesh, scale: np.ndarray, 
     light = near @ (colour[mirrored] - colour) / (near.sum(1, keepdims=True) + _FEW)
     carried = np.column_stack([face, np.clip(light, -_LIGHT, _LIGHT), np.ones(len(light))])
     step = max(1.0, max(width, height) / _LIGHT_CELLS)
-    window = Window.over(0, 0, width, height, step)
-    _, _, red, green, blue, there = backward_offsets(window, carried, face, mesh.depth[:VERTEX_COUNT], skin_triangles())
+    none, depth = np.zeros(1, int), mesh.depth[None, :VERTEX_COUNT]
+    window = Window.over(none, none, width, height, step)
+    (found,) = backward_offsets(OpenCV(), window, carried, face[None], depth, skin_triangles())
+    _, _, red, green, blue, there = found
     spread = push_pull(np.dstack([red, green, blue]), (there > 0.5).astype(np.float32))
     return cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR)
 

@@ -7,15 +7,26 @@ leave them bare, and darkness behind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from array_api_compat import array_namespace
 
-from portrait_server.drawing.opening import LEAST_WIDTH, Patch, drawn_back, line_height, mix, opening_mask, patch_around
+from portrait_server.drawing.opening import (
+    LEAST_WIDTH,
+    line_height,
+    mix,
+    opening_mask,
+    patches_around,
+    planes,
+    undone,
+)
 from portrait_server.geometry.face_mesh import CHEEKS, LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between, smoothstep
+from portrait_server.kernels.base import Array, Kernels, Look, Patches
+from portrait_server.kernels.opencv import OpenCV
 
 _CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
@@ -28,8 +39,9 @@ _UPPER_TEETH_END, _LOWER_TEETH_START = 0.05, 0.02
 _LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])
 _CROWN = 0.17  # height of a front tooth, in mouth widths; beyond it there is gum
 _UPPER_SHARE, _LOWER_SHARE = 0.75, 0.5  # how much of the teeth's light shows: they lie in the lips' shade
-_TOOTH_GAPS = np.array([0.0, 0.17, 0.30, 0.44])  # where front teeth meet, from the middle, in mouth widths
+_TOOTH_GAPS = (0.0, 0.17, 0.30, 0.44)  # where front teeth meet, from the middle, in mouth widths
 _GAP, _GAP_SHADE = 0.008, 0.3  # half the width of what is seen between two teeth, and how dark it is
+_HOST = OpenCV()  # what is made of a reference is made on the processor
 _UNLIT, _TONGUE, _GUM = (
     np.array([0.2, 0.13, 0.13]),
     np.array([0.5, 0.34, 0.34]),
@@ -44,26 +56,34 @@ class MouthLayer:
     Attributes:
         texture: (h, w, 3) float32, the inside's colour.
         known: (h, w) float32, 0 to 1: where it is the inside; `rimmed` with the lips' edges around it.
-        patch: where it lies in the reference.
+        start: (2,) where its first pixel lies in the reference.
         middle: (2,) of the opening.
         rest: (11, 2) the line along which the lips meet.
         lip, teeth: (3,) colours.
         openness: height of the opening over its width.
     """
 
-    texture: np.ndarray
-    known: np.ndarray
-    rimmed: np.ndarray
-    patch: Patch
+    texture: Array
+    known: Array
+    rimmed: Array
+    start: np.ndarray
     middle: np.ndarray
     rest: np.ndarray
     lip: np.ndarray
     teeth: np.ndarray
     openness: float
 
+    def placed(self, kernels: Kernels) -> MouthLayer:
+        """The same with its pixels where the kernels have theirs."""
+        return replace(
+            self, texture=kernels.placed(self.texture), known=kernels.placed(self.known),
+            rimmed=kernels.placed(self.rimmed),
+        )  # fmt: skip
+
     def draw(
         self,
-        frame: np.ndarray,
+        kernels: Kernels,
+        frames: Array,
         upper: np.ndarray,
         lower: np.ndarray,
         turn: np.ndarray,
@@ -73,111 +93,137 @@ class MouthLayer:
         """Draws the inside between the lips.
 
         Args:
-            frame: (H, W, 3 or 4), changed in place.
-            upper, lower: (11, 2) the inner rims of the lips in the frame.
-            turn: (2, 2) how the head's pose carries small distances in the picture.
-            skull, jaw: (2,) where the middle of the opening goes if it goes with the upper teeth, or the lower.
+            frames: (N, H, W, 3 or 4), changed in place.
+            upper, lower: (N, 11, 2) the inner rims of the lips in the frames.
+            turn: (N, 2, 2) how the head's pose carries small distances in the picture.
+            skull, jaw: (N, 2) where the middle of the opening goes if it goes with the upper teeth, or the lower.
         """
-        wide = float(np.linalg.norm(upper[-1] - upper[0]))
-        patch = patch_around(np.concatenate([upper, lower]), 3 + wide / 10, (frame.shape[1], frame.shape[0]))
-        if patch is None or wide < LEAST_WIDTH:
-            return
+        wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
         now = openness(upper, lower)
-        place = _Place(upper, lower, patch)
-        shows = float(between(self.openness, _CLOSED, _OPEN))
-        strength = max(shows, float(smoothstep((now - self.openness) / _NEWLY_OPEN)))
-        if strength > 0 and now > 0:
-            colour = self._made_up(place, wide, (self.rest - self.middle) @ turn.T, skull, jaw)
+        shows = between(self.openness, _CLOSED, _OPEN)
+        strength = np.maximum(shows, smoothstep((now - self.openness) / _NEWLY_OPEN)) * (now > 0)
+        sealed = shows * _closed(now, self.openness)
+        size = (frames.shape[2], frames.shape[1])
+        patches = patches_around(np.concatenate([upper, lower], 1), 3 + wide / 10, size)
+        patches = patches.only((wide >= LEAST_WIDTH) & ((strength > 0) | (sealed > 0)))
+        if not patches.there.any():
+            return
+        wide = np.maximum(wide, LEAST_WIDTH)
+        place = Place(kernels, upper, lower, *kernels.grid(patches))
+        if (strength > 0).any():
+            rest = (self.rest - self.middle) @ turn.swapaxes(1, 2)
+            colour = self._made_up(kernels, place, wide, rest, skull, jaw)
             if shows > 0:
-                changed = float(smoothstep(abs(now - self.openness) / _NEWLY_OPEN))
-                seen, known = self._seen(patch, turn, skull, jaw, place.down, changed)
-                colour += (seen - colour) * known[..., None] * shows
+                changed = smoothstep(np.abs(now - self.openness) / _NEWLY_OPEN)
+                seen, known = self._seen(kernels, patches, turn, skull, jaw, place.down, changed)
+                colour = colour + (seen - colour) * (known * shows)[..., None]
             # Soft by the width of a lip's wet edge, as long as the opening is wide enough for it.
-            softness = wide / 60 * float(smoothstep(now / 0.15)) + wide / 200
-            mix(frame, patch, colour, strength * opening_mask(upper, lower, patch, softness))
-        self._seal(frame, patch, place, (upper + lower) / 2, wide, shows * _closed(now, self.openness))
+            softness = wide / 60 * smoothstep(now / 0.15) + wide / 200
+            (share,) = planes(kernels, strength)
+            mix(kernels, frames, patches, colour, share * opening_mask(kernels, upper, lower, patches, softness))
+        if (sealed > 0).any():
+            self._seal(kernels, frames, patches, place, (upper + lower) / 2, wide, sealed)
 
     def _seal(
-        self, frame: np.ndarray, patch: Patch, place: _Place, line: np.ndarray, wide: float, share: float
+        self,
+        kernels: Kernels,
+        frames: Array,
+        patches: Patches,
+        place: Place,
+        line: np.ndarray,
+        wide: np.ndarray,
+        share: np.ndarray,
     ) -> None:
         """Where parted lips meet, the shade between lips covers the rim of teeth that the outline missed."""
-        if share > 0:
-            above = place.height_over(line)
-            # More is covered below the line: in a smile the outline follows the ends of the teeth, above the lower lip.
-            rim = np.exp(-((above / np.where(above > 0, wide / 18, wide / 12)) ** 4))
-            line_itself = np.exp(-((above / (wide / 30)) ** 2))[..., None]
-            lips = self.lip * (_LIP_EDGE + line_itself * (_LIP_LINE - _LIP_EDGE))
-            mix(frame, patch, lips, 0.9 * rim * (1 - place.across**6) * share)
+        xp = array_namespace(place.down)
+        above = place.height_over(line)
+        # More is covered below the line: in a smile the outline follows the ends of the teeth, above the lower lip.
+        over, under, thin, share = planes(kernels, wide / 18, wide / 12, wide / 30, 0.9 * share)
+        rim = xp.exp(-((above / xp.where(above > 0, over, under)) ** 4))
+        line_itself = xp.exp(-((above / thin) ** 2))[..., None]
+        edge, middle = self._colours(kernels, _LIP_EDGE, _LIP_LINE - _LIP_EDGE)
+        mix(kernels, frames, patches, edge + line_itself * middle, share * rim * (1 - place.across**6))
 
-    def _made_up(self, place: _Place, wide: float, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> np.ndarray:
-        """What a mouth shows that the photo kept shut: (height, width, 3) float32."""
-        soft = 0.02 * wide
+    def _made_up(
+        self, kernels: Kernels, place: Place, wide: np.ndarray, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray
+    ) -> Array:
+        """What a mouth shows that the photo kept shut: (N, height, width, 3) float32."""
         deep = smoothstep(place.depth / _WET_RIM)[..., None]
-        tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - np.abs(place.across) ** 3)
-        inside = self.lip * (_UNLIT + (_TONGUE - _UNLIT) * tongue[..., None])
-        colour = self.lip * 0.7 * (1 - deep) + inside * deep
-        upper = place.height_over(rest + skull) + _UPPER_TEETH_END * wide
-        lower = -place.height_over(rest + jaw) - _LOWER_TEETH_START * wide
-        curved = 1 - smoothstep((np.abs(place.across) - 0.35) / 0.5)
+        tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - abs(place.across) ** 3)
+        outside, unlit, moist, gums = self._colours(kernels, 0.7, _UNLIT, _TONGUE - _UNLIT, _GUM)
+        inside = unlit + moist * tongue[..., None]
+        colour = outside + (inside - outside) * deep
+        soft, upper_end, lower_start, crown = planes(
+            kernels, 0.02 * wide, _UPPER_TEETH_END * wide, _LOWER_TEETH_START * wide, _CROWN * wide
+        )
+        upper = place.height_over(rest + skull[:, None]) + upper_end
+        lower = -place.height_over(rest + jaw[:, None]) - lower_start
+        curved = 1 - smoothstep((abs(place.across) - 0.35) / 0.5)
+        teeth = kernels.put(self.teeth.astype(np.float32))
         for depth, share, bone in ((upper, _UPPER_SHARE, skull), (lower, _LOWER_SHARE, jaw)):
             # How far from its edge a tooth's crown reaches, and the gum that holds it.
             bare = smoothstep(depth / soft + 0.5) * curved
-            gum = smoothstep((depth - _CROWN * wide) / soft + 0.5)[..., None]
+            gum = smoothstep((depth - crown) / soft + 0.5)[..., None]
             # Corner teeth turn away from the light.
-            light = share * (1 - 0.5 * np.abs(place.across) ** 2) * (1 - place.tooth_gaps(bone, wide))
-            tooth = colour + light[..., None] * (self.teeth - colour)
-            colour = colour + bare[..., None] * (tooth + gum * (self.lip * _GUM - tooth) - colour)
-        return colour.astype(np.float32)
+            light = share * (1 - 0.5 * place.across**2) * (1 - place.tooth_gaps(bone, wide))
+            tooth = colour + light[..., None] * (teeth - colour)
+            colour = colour + bare[..., None] * (tooth + gum * (gums - tooth) - colour)
+        return colour
+
+    def _colours(self, kernels: Kernels, *shares: np.ndarray | float) -> Array:
+        """Shares, (3,) or one, of the lips' colour: (K, 3) float32."""
+        return kernels.put(np.stack([(self.lip * share).astype(np.float32) for share in shares]))
 
     def _seen(
-        self, patch: Patch, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, down: np.ndarray, changed: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+        self,
+        kernels: Kernels,
+        patches: Patches,
+        turn: np.ndarray,
+        skull: np.ndarray,
+        jaw: np.ndarray,
+        down: Array,
+        changed: np.ndarray,
+    ) -> tuple[Array, Array]:
         """The reference's inside and where it is known: with the upper teeth above; below with the lower, if any."""
-        share = smoothstep((down - 0.35) / 0.5) * float(between(self.openness, *_TALL))
-        shift = skull + share[..., None] * (jaw - skull)
-        x, y = patch.grid()
-        from_x, from_y = drawn_back(turn, x - shift[..., 0], y - shift[..., 1])
-        from_x += np.float32(self.middle[0] - self.patch.x)
-        from_y += np.float32(self.middle[1] - self.patch.y)
+        share = smoothstep((down - 0.35) / 0.5) * between(self.openness, *_TALL)
+        with_x, with_y, jaw_x, jaw_y, a, b, c, d, changed = planes(
+            kernels, *skull.T, *(jaw - skull).T, *undone(turn).reshape(-1, 4).T, changed
+        )
+        x, y = kernels.grid(patches)
+        x, y = x - (with_x + share * jaw_x), y - (with_y + share * jaw_y)
+        home = (self.middle - self.start).astype(np.float32).tolist()
+        from_x, from_y = a * x + b * y + home[0], c * x + d * y + home[1]
         # The lips' edges belong to a mouth as the photo has it; in one that has changed they would be seen twice.
-        known = self.rimmed + changed * (self.known - self.rimmed)
+        known = self.rimmed[None] + changed * (self.known - self.rimmed)[None]
         return (
-            cv2.remap(self.texture, from_x, from_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE),
-            cv2.remap(known, from_x, from_y, cv2.INTER_LINEAR),
+            kernels.looked_up(self.texture[None], from_x, from_y),
+            kernels.looked_up(known, from_x, from_y, Look.LINEAR, outside=0.0),
         )
 
 
-def depth_behind_lips(upper: np.ndarray, lower: np.ndarray, patch: Patch) -> np.ndarray:
-    """How far each pixel of a patch lies behind the nearer of the lips' inner rims (11, 2), below 0 on the lips.
-
-    Returns:
-        (height, width), in mouth widths.
-    """
-    return _Place(upper, lower, patch).depth
-
-
-def _closed(now: float, before: float) -> float:
+def _closed(now: np.ndarray, before: float) -> np.ndarray:
     """0 as open as a third of before, 1 shut."""
-    return 1 - float(smoothstep(now / max(0.35 * before, 1e-6)))
+    return 1 - smoothstep(now / max(0.35 * before, 1e-6))
 
 
-def openness(upper: np.ndarray, lower: np.ndarray) -> float:
-    """Height of the opening over its width, from its two rims (N, 2); below 0 where the lips cross."""
-    along = upper[-1] - upper[0]
-    wide = float(np.linalg.norm(along)) + 1e-6
-    down = np.array([-along[1], along[0]]) / wide
-    middle = slice(len(upper) // 3, len(upper) - len(upper) // 3)
-    return float(((lower - upper)[middle] @ down).mean()) / wide
+def openness(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Height of openings over their width, from their two rims (N, P, 2): (N,); below 0 where the lips cross."""
+    along = upper[:, -1] - upper[:, 0]
+    wide = np.linalg.norm(along, axis=1) + 1e-6
+    down = np.stack([-along[:, 1], along[:, 0]], -1) / wide[:, None]
+    third = upper.shape[1] // 3
+    gap = (lower - upper)[:, third:-third]
+    return (gap * down[:, None]).sum(-1).mean(1) / wide
 
 
 def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLayer:
     """The inside of a reference's mouth, from its photo (H, W, 3 or 4)."""
     upper, lower = (mesh.vertices[list(rim), :2] * scale for rim in MOUTH)
     wide = float(np.linalg.norm(upper[-1] - upper[0]))
-    patch = patch_around(np.concatenate([upper, lower]), 0.3 * wide + 3, (photo.shape[1], photo.shape[0]))
-    patch = patch or Patch(0, 0, 1, 1)
-    colour = photo[patch.slices][..., :3].astype(np.float32)
-    opening = opening_mask(upper, lower, patch, 0)
+    size = (photo.shape[1], photo.shape[0])
+    patch = patches_around(np.concatenate([upper, lower])[None], 0.3 * wide + 3, size)
+    colour = _HOST.taken(photo[None, ..., :3], patch)[0].astype(np.float32)
+    (opening,) = opening_mask(_HOST, upper[None], lower[None], patch, np.zeros(1))
     rim = max(1, round(wide / 60))
     known = cv2.erode(opening, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
     wider = 2 * round(2 + wide / 20) + 1
@@ -188,13 +234,13 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
         texture=colour,
         known=cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80)),
         rimmed=cv2.dilate(opening, np.ones((wider, wider), np.uint8)),
-        patch=patch,
+        start=np.array([patch.x[0], patch.y[0]]),
         middle=(upper.mean(0) + lower.mean(0)) / 2,
         rest=(upper + lower) / 2,
         lip=np.median(lip, axis=0),
         # Teeth are about as bright as lit skin, and half as coloured.
         teeth=(np.median(skin, axis=0) + 0.95 * np.median(skin.max(1))) / 2,
-        openness=openness(upper, lower),
+        openness=float(openness(upper[None], lower[None])[0]),
     )
 
 
@@ -203,37 +249,39 @@ def _colours_at(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
     return photo[at[:, 1], at[:, 0], :3].astype(np.float32)
 
 
-class _Place:
-    """Where each pixel of a patch lies in the opening between two rims (N, 2).
+class Place:
+    """Where each pixel at x and y (N, h, w) lies in the opening between two rims (N, P, 2).
 
     Attributes:
-        across: -1 at the left corner to 1 at the right.
+        across: (N, h, w) -1 at the left corner to 1 at the right.
         down: 0 at the upper rim to 1 at the lower.
-        below_upper, above_lower: distances to the rims, pixels.
-        depth: the lesser of them, in mouth widths.
+        depth: distance to the nearer rim, in mouth widths; below 0 on the lips.
     """
 
-    def __init__(self, upper: np.ndarray, lower: np.ndarray, patch: Patch) -> None:
-        along = upper[-1] - upper[0]
-        wide = float(np.linalg.norm(along))
-        self._corner, self._along = upper[0], along / wide
-        self._down = np.array([-self._along[1], self._along[0]])
-        x, y = patch.grid()
-        x, y = x - upper[0, 0], y - upper[0, 1]
-        self._right = x * self._along[0] + y * self._along[1]
-        self._deep = x * self._down[0] + y * self._down[1]
-        self.across = np.clip(2 * self._right / wide - 1, -1, 1)
-        self.below_upper, self.above_lower = -self.height_over(upper), self.height_over(lower)
-        self.depth = np.minimum(self.below_upper, self.above_lower) / wide
-        whole = np.maximum(self.below_upper + self.above_lower, 0.5)
-        self.down = np.clip(self.below_upper / whole, 0, 1)
+    def __init__(self, kernels: Kernels, upper: np.ndarray, lower: np.ndarray, x: Array, y: Array) -> None:
+        along = upper[:, -1] - upper[:, 0]
+        wide = np.maximum(np.linalg.norm(along, axis=1), LEAST_WIDTH)
+        self._kernels, self._corner, self._along = kernels, upper[:, 0], along / wide[:, None]
+        from_x, from_y, right, down, width = planes(kernels, *self._corner.T, *self._along.T, wide)
+        x, y = x - from_x, y - from_y
+        self._right, self._deep = x * right + y * down, y * right - x * down
+        self.across = (2 * self._right / width - 1).clip(-1, 1)
+        below_upper, above_lower = -self.height_over(upper), self.height_over(lower)
+        xp = array_namespace(x)
+        self.depth = xp.minimum(below_upper, above_lower) / width
+        self.down = (below_upper / (below_upper + above_lower).clip(0.5, None)).clip(0, 1)
 
-    def tooth_gaps(self, middle: np.ndarray, wide: float) -> np.ndarray:
-        """How dark each pixel is for lying between two front teeth whose middle (2,) is there: (height, width)."""
-        away = np.abs(self._right - (middle - self._corner) @ self._along)
-        gaps = np.exp(-(((away[..., None] - _TOOTH_GAPS * wide) / (_GAP * wide + 0.3)) ** 2))
-        return _GAP_SHADE * gaps.max(-1)
+    def tooth_gaps(self, middle: np.ndarray, wide: np.ndarray) -> Array:
+        """How dark each pixel is for lying between two front teeth whose middles (N, 2) are there: (N, h, w)."""
+        xp = array_namespace(self._right)
+        at = ((middle - self._corner) * self._along).sum(1)
+        middles, gap, *gaps = planes(self._kernels, at, _GAP * wide + 0.3, *(gap * wide for gap in _TOOTH_GAPS))
+        away = abs(self._right - middles)
+        nearest = abs(away - gaps[0])
+        for between_teeth in gaps[1:]:
+            nearest = xp.minimum(nearest, abs(away - between_teeth))
+        return _GAP_SHADE * xp.exp(-((nearest / gap) ** 2))
 
-    def height_over(self, line: np.ndarray) -> np.ndarray:
-        """How far each pixel lies above a line (N, 2) across the mouth, pixels."""
-        return line_height(line, self._corner, self._along, self._down, self._right) - self._deep
+    def height_over(self, line: np.ndarray) -> Array:
+        """How far each pixel lies above lines (N, P, 2) across the mouth, pixels: (N, h, w)."""
+        return line_height(self._kernels, line, self._corner, self._along, self._right) - self._deep

@@ -1,125 +1,138 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Openings of the face (eyes, mouth): their outline, and the patch of frame around it."""
+"""Openings of the face (eyes, mouth) in N frames: their outline, and the patch of frame around it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import cache
 
-import cv2
 import numpy as np
+from array_api_compat import array_namespace
 from scipy.interpolate import CubicSpline
 
+from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held
 
 LEAST_WIDTH = 2.0  # pixels: what is narrower shows no inside
-_SHIFT = 4
 _FINE = 4  # points of the drawn outline for each of the rim's
+_SIDES = 16  # patches of a batch are as large as a multiple of this: fewer sizes, so that a device meets few new ones
 
 
-@dataclass(frozen=True)
-class Patch:
-    """A rectangle of the frame: its top left corner and its size, pixels."""
+def patches_around(points: np.ndarray, margin: float | np.ndarray, size: tuple[int, int]) -> Patches:
+    """The parts of frames (width, height) within `margin` pixels, one or (N,), of points (N, P, 2).
 
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
-
-    def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Pixel positions x (height, width) and y, float32."""
-        x = np.arange(self.x, self.x + self.width, dtype=np.float32)
-        y = np.arange(self.y, self.y + self.height, dtype=np.float32)
-        return tuple(np.meshgrid(x, y))  # type: ignore[return-value]
-
-
-def patch_around(points: np.ndarray, margin: float, size: tuple[int, int]) -> Patch | None:
-    """The part of a frame (width, height) within `margin` pixels of the points (N, 2); None where there is none."""
-    low = np.clip(np.floor(points.min(0) - margin), 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(0) + margin) + 1, 0, size).astype(int)
-    if (high - low).min() < 1:
-        return None
-    return Patch(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+    Of one frame it is as large as it must be. Those of several are as large as the largest, and moved to lie inside.
+    """
+    margin = np.broadcast_to(margin, len(points))[:, None]
+    low = np.clip(np.floor(points.min(1) - margin), 0, size).astype(int)
+    high = np.clip(np.ceil(points.max(1) + margin) + 1, 0, size).astype(int)
+    there = (high - low).min(1) >= 1
+    if not there.any():
+        nowhere = np.zeros(len(points), int)
+        return Patches(nowhere, nowhere, 1, 1, there)
+    extent = (high - low)[there].max(0)
+    if len(points) > 1:
+        extent = np.minimum(-(-extent // _SIDES) * _SIDES, size)
+    low = np.clip(low, 0, np.array(size) - extent)
+    return Patches(low[:, 0], low[:, 1], int(extent[0]), int(extent[1]), there)
 
 
-def curve(rim: np.ndarray) -> np.ndarray:
-    """A smooth line (M, 2) through the rim's points (N, 2)."""
-    at = np.arange(len(rim))
-    return CubicSpline(at, rim)(np.linspace(0, len(rim) - 1, _FINE * (len(rim) - 1) + 1))
+def planes(kernels: Kernels, *numbers: np.ndarray) -> Iterator[Array]:
+    """Numbers (N,) as planes (N, 1, 1) float32 where the pixels are."""
+    yield from kernels.put(np.stack(np.broadcast_arrays(*numbers)).astype(np.float32)[..., None, None])
 
 
-def opening_mask(upper: np.ndarray, lower: np.ndarray, patch: Patch, softness: float) -> np.ndarray:
-    """How far each pixel of the patch lies in the opening between two rims (N, 2): (height, width) float32."""
-    above, below = curve(upper), curve(lower)
-    outline = np.concatenate([above, below[::-1]]) - (patch.x, patch.y)
-    outline = np.clip(outline, -(1 << 14), 1 << 14)
-    mask = np.zeros((patch.height, patch.width), np.uint8)
-    fixed = np.round(outline * (1 << _SHIFT)).astype(np.int32)
-    cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SHIFT)
-    if softness > 0.3:
-        mask = cv2.GaussianBlur(mask, (0, 0), softness)
-    return mask.astype(np.float32) / 255
+@cache
+def _through(count: int) -> np.ndarray:
+    """What makes of a rim's points the points of a smooth line through them: (M, count)."""
+    at = np.linspace(0, count - 1, _FINE * (count - 1) + 1)
+    return CubicSpline(np.arange(count), np.eye(count))(at)
 
 
-def depth_below(rim: np.ndarray, patch: Patch) -> np.ndarray:
-    """How far each pixel of the patch lies below a rim (N, 2), square to the line between its ends: (height, width)."""
-    along = rim[-1] - rim[0]
-    along = along / max(float(np.linalg.norm(along)), 1e-6)
-    down = np.array([-along[1], along[0]])
-    x, y = patch.grid()
-    x, y = x - rim[0, 0], y - rim[0, 1]
-    return x * down[0] + y * down[1] - line_height(rim, rim[0], along, down, x * along[0] + y * along[1])
-
-
-def line_height(
-    line: np.ndarray, origin: np.ndarray, along: np.ndarray, down: np.ndarray, right: np.ndarray
-) -> np.ndarray:
-    """How far down a line (N, 2) is, so far to the right of an origin (2,): of `right`'s shape, pixels.
+def opening_mask(
+    kernels: Kernels, upper: np.ndarray, lower: np.ndarray, patches: Patches, softness: np.ndarray
+) -> Array:
+    """How far each pixel of the patches lies in the opening between two rims (N, P, 2).
 
     Args:
-        along, down: (2,) unit vectors.
+        softness: (N,) of its edge, pixels.
+
+    Returns:
+        (N, height, width) float32.
     """
-    at, height = (line - origin) @ along, (line - origin) @ down
-    order = np.argsort(at)
-    return np.interp(right, at[order], height[order])
+    line = _through(upper.shape[1])
+    mask = kernels.filled(np.concatenate([line @ upper, (line @ lower)[:, ::-1]], 1), patches)
+    mask = kernels.blurred(mask, np.where(softness > 0.3, softness, 0.0))
+    xp = array_namespace(mask)
+    return xp.astype(mask, xp.float32) / 255
 
 
-def covered(skin: np.ndarray, rim: np.ndarray, depth: float, patch: Patch) -> np.ndarray | float:
+def depth_below(kernels: Kernels, rim: np.ndarray, x: Array, y: Array) -> Array:
+    """How far pixels at x and y (N, h, w) lie below rims (N, P, 2), square to the line between their ends: (N, h, w)."""
+    along = rim[:, -1] - rim[:, 0]
+    along = along / np.maximum(np.linalg.norm(along, axis=1), 1e-6)[:, None]
+    from_left, from_top, right, down = planes(kernels, *rim[:, 0].T, *along.T)
+    x, y = x - from_left, y - from_top
+    return y * right - x * down - line_height(kernels, rim, rim[:, 0], along, x * right + y * down)
+
+
+def line_height(kernels: Kernels, line: np.ndarray, origin: np.ndarray, along: np.ndarray, right: Array) -> Array:
+    """How far down lines are, so far to the right of an origin: of `right`'s shape (N, h, w), pixels.
+
+    Args:
+        line: (N, P, 2); origin: (N, 2).
+        along: (N, 2) unit vectors to the right; down is square to them.
+    """
+    local = line - origin[:, None]
+    at = (local * along[:, None]).sum(-1)
+    height = local[..., 1] * along[:, None, 0] - local[..., 0] * along[:, None, 1]
+    order = np.argsort(at, axis=1)
+    at, height = np.take_along_axis(at, order, 1), np.take_along_axis(height, order, 1)
+    rise, run = np.diff(height, axis=1), np.maximum(np.diff(at, axis=1), 1e-6)
+    first, *steps = planes(kernels, height[:, 0], *at[:, :-1].T, *(1 / run).T, *rise.T)
+    count = len(steps) // 3
+    total = first
+    for start, part, up in zip(steps[:count], steps[count : 2 * count], steps[2 * count :], strict=True):
+        total = total + ((right - start) * part).clip(0, 1) * up
+    return total
+
+
+def covered(
+    kernels: Kernels, skin: np.ndarray, towards: np.ndarray, rim: np.ndarray, depth: np.ndarray, patches: Patches
+) -> Array | float:
     """How far nearer skin hides each pixel of an opening, as the bridge of the nose does an eye in profile.
 
     Args:
-        skin: (T, 3, 3) triangles that may be in front, turned towards the viewer: pixels of the frame, and depth; the
-            smaller, the nearer.
-        rim: (N, 2) the opening's, and the depth of its nearest point.
+        skin: (N, T, 3, 3) triangles that may be in front: pixels of the frame, and depth; the smaller, the nearer.
+        towards: (N, T) which of them are turned towards the viewer.
+        rim: (N, P, 2) the opening's, and the depth (N,) of its nearest point.
 
     Returns:
-        (height, width) float32, 0 to 1; 0 where nothing is in front.
+        (N, height, width) float32, 0 to 1; 0 where nothing is in front.
     """
-    over = (skin[..., :2].max(1) > rim.min(0)).all(1) & (skin[..., :2].min(1) < rim.max(0)).all(1)
-    over &= skin[..., 2].max(1) < depth
-    if not over.any():
+    low, high = skin[..., :2].min(2), skin[..., :2].max(2)
+    over = towards & (high > rim.min(1)[:, None]).all(2) & (low < rim.max(1)[:, None]).all(2)
+    over &= skin[..., 2].max(2) < depth[:, None]
+    some = over.any(0)
+    if not some.any():
         return 0.0
-    mask = np.zeros((patch.height, patch.width), np.uint8)
-    corners = np.clip(skin[over, :, :2] - (patch.x, patch.y), -(1 << 14), 1 << 14)
-    for triangle in np.round(corners * (1 << _SHIFT)).astype(np.int32):
-        cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
-    return cv2.blur(mask, (3, 3)).astype(np.float32) / 255
+    mask = kernels.averaged(kernels.covered(skin[:, some, :, :2], over[:, some], patches), 3)
+    xp = array_namespace(mask)
+    return xp.astype(mask, xp.float32) / 255
 
 
-def mix(frame: np.ndarray, patch: Patch, colour: np.ndarray, share: np.ndarray) -> None:
-    """Lays colours (height, width, 3) over a patch of the frame, in place; an alpha channel is kept."""
-    region = frame[patch.slices][..., :3]
+def mix(kernels: Kernels, frames: Array, patches: Patches, colour: Array, share: Array) -> None:
+    """Lays colours (N, height, width, 3) over patches of the frames, in place; an alpha channel is kept."""
+    colours = frames[..., :3]
+    region = kernels.taken(colours, patches)
     mixed = region + (colour - region) * share[..., None]
-    region[...] = held(mixed, region.dtype)
+    kernels.laid(colours, patches, held(mixed, frames.dtype))
 
 
-def drawn_back(linear: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions x and y undone by a linear map (2, 2); as they are where it is flat. float32."""
-    (a, b), (c, d) = linear
+def undone(linear: np.ndarray) -> np.ndarray:
+    """The inverses of linear maps (N, 2, 2); of those that are flat the identity."""
+    (a, b), (c, d) = linear[:, 0].T, linear[:, 1].T
     area = a * d - b * c
-    if abs(area) < 0.05:
-        return x.astype(np.float32), y.astype(np.float32)
-    return ((d * x - b * y) / area).astype(np.float32), ((a * y - c * x) / area).astype(np.float32)
+    flat = np.abs(area) < 0.05
+    found = np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2) / np.where(flat, 1.0, area)[:, None, None]
+    return np.where(flat[:, None, None], np.eye(2), found)

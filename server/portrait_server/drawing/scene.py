@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,7 +14,9 @@ from portrait_server.drawing.fill import push_pull
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.levels import held, signed
+from portrait_server.kernels.opencv import OpenCV
 
 _PLATE_PIXELS = 512
 _STRIP_ROWS = 512
@@ -37,11 +39,11 @@ class Scene:
         far_side: what a turn brings into view of a face that the photo shows from one side.
     """
 
-    photo: np.ndarray
-    person: np.ndarray
-    matte: np.ndarray
-    plate: np.ndarray
-    rest: np.ndarray
+    photo: Array
+    person: Array
+    matte: Array
+    plate: Array
+    rest: Array
     scale: np.ndarray
     mesh: HeadMesh
     eyes: tuple[EyeLayer, ...]
@@ -51,6 +53,16 @@ class Scene:
     @property
     def size(self) -> tuple[int, int]:
         return self.photo.shape[1], self.photo.shape[0]
+
+    def placed(self, kernels: Kernels) -> Scene:
+        """The same scene with its pixels where the kernels have theirs."""
+        return replace(
+            self,
+            photo=kernels.placed(self.photo), person=kernels.placed(self.person), matte=kernels.placed(self.matte),
+            plate=kernels.placed(self.plate), rest=kernels.placed(self.rest),
+            eyes=tuple(eye.placed(kernels) for eye in self.eyes), mouth=self.mouth.placed(kernels),
+            far_side=None if self.far_side is None else self.far_side.placed(kernels),
+        )  # fmt: skip
 
 
 def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tuple[int, int]) -> Scene:
@@ -90,14 +102,8 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Front over back (H, W, C) by a matte (H, W); all uint8, and rounded, or all float32."""
-    share = matte * np.float32(1 / 255)
-    if front.dtype != np.uint8:
-        mixed = front - back
-        mixed *= share[..., None]
-        mixed += back
-        return mixed
-    return cv2.blendLinear(front, back, share, 1 - share)
+    """Front over back (H, W, C) by a matte (H, W), as `Kernels.blended`."""
+    return OpenCV().blended(front[None], back[None], matte[None])[0]
 
 
 def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) -> np.ndarray:

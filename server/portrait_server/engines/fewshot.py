@@ -19,6 +19,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import MAX_REFERENCES
 
 from portrait_server.drawing.frame import aligned_draft, composite, move
+from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import resized
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.fewshot_frame import Layers, mended, unpacked
@@ -26,6 +27,7 @@ from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
 from portrait_server.geometry.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
 from portrait_server.kernels.levels import levels
+from portrait_server.kernels.opencv import OpenCV
 from portrait_server.media.images import opaque
 from portrait_server.networks.output import References
 from portrait_server.networks.personal import apply_personal, from_file
@@ -141,7 +143,7 @@ class FewshotEngine(Engine):
                 "Choose the sharpest, in different poses and with different expressions.",
             )  # fmt: skip
         photos = [self._warp.prepare([reference]) for reference in references]
-        placed = [with_depth(checked_points(reference.points)) for reference in references]
+        placed = [with_depth(checked_points(reference.points[None])[0]) for reference in references]
         matrices = np.stack([aligned_transform(points, self.side) for points in placed])
         points = np.stack([transform_points(m, p) for m, p in zip(matrices, placed, strict=True)])
         images, mattes = [], []
@@ -170,8 +172,8 @@ class FewshotEngine(Engine):
     def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         layers = portrait.at((int(size[0]), int(size[1])))
         height, width = portrait.photos[0].image.shape[:2]
-        checked = [checked_points(row) for row in points]
-        rows = [within_reach(row, width, height) for row in checked]
+        checked = checked_points(points)
+        rows = within_reach(checked, width, height)
         batch = 1 if self.device.type == "cpu" else max(1, _GPU_BATCH // len(portrait.photos))
 
         def drawn(start: int) -> list[np.ndarray]:
@@ -179,24 +181,25 @@ class FewshotEngine(Engine):
 
         chunks = self._workers.map(drawn, range(0, len(points), batch))
         frames = [frame for chunk in chunks for frame in chunk]
-        for number, row in enumerate(checked):
-            if portrait.photos[0].is_at_rest(row):
-                frames[number] = unmoved(layers.scene, matte)
+        for number in np.flatnonzero(portrait.photos[0].at_rest(checked)):
+            frames[number] = unmoved(layers.scene, matte)
         return np.stack(frames)
 
     def _drawn(
-        self, portrait: FewshotPortrait, layers: Layers, rows: list[np.ndarray], batch: int, matte: bool
+        self, portrait: FewshotPortrait, layers: Layers, rows: np.ndarray, batch: int, matte: bool
     ) -> list[np.ndarray]:
-        """Frames of at most `batch` targets (70, 2 or 3), pixels of the first reference."""
-        scene = layers.scene
-        matrices = [aligned_transform(row, self.side) for row in rows]
-        aligned = np.stack(
-            [transform_points(matrix, with_depth(row)) for matrix, row in zip(matrices, rows, strict=True)]
-        )
+        """Frames of at most `batch` targets (N, 70, 2 or 3), pixels of the first reference."""
+        scene, kernels = layers.scene, OpenCV()
+        matrices = aligned_transform(rows, self.side)
+        aligned = transform_points(matrices, with_depth(rows))
         to_aligned = [_for_scaled(matrix, scene.scale) for matrix in matrices]
-        drafts = [move(scene, row) for row in rows]
-        pictures = np.stack(
-            [aligned_draft(scene, draft, m, self.side) for draft, m in zip(drafts, to_aligned, strict=True)]
+        motion = motion_of(scene, rows)
+        drafts = [move(kernels, scene, motion.only(slice(n, n + 1))) for n in range(len(rows))]
+        pictures = np.concatenate(
+            [
+                aligned_draft(kernels, scene, draft, m[None], self.side)
+                for draft, m in zip(drafts, to_aligned, strict=True)
+            ]
         )
         # Batches are filled up to one size: for another, torch may sum in another order and change the last bits.
         missing = batch - len(rows)
@@ -210,7 +213,7 @@ class FewshotEngine(Engine):
             )
             drawings = unpacked(output, len(rows))
         return [
-            composite(scene, mended(layers, draft, matrix, drawing), matte)
+            composite(kernels, scene, mended(layers, draft, matrix, drawing), matte)[0]
             for draft, matrix, drawing in zip(drafts, to_aligned, drawings, strict=True)
         ]
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from portrait_server.drawing.frame import Moved, to_positions
+from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.geometry.alignment import pixel_grid
@@ -98,7 +98,7 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
 
     # Where the draft is the photo itself there is nothing to mend, and a portrait at rest does not flicker.
     still = moved.field.stillness
-    calm = cv2.resize(still, layers.scene.size, interpolation=cv2.INTER_LINEAR)[region]
+    calm = cv2.resize(still[0], layers.scene.size, interpolation=cv2.INTER_LINEAR)[region]
     window, freedom = _window(side), 1 - calm
     person = shifted(
         layers.scene, moved, region, matrix, laid(_shift(drawing) * window[..., None]) * freedom[..., None]
@@ -106,15 +106,16 @@ def mended(layers: Layers, moved: Moved, matrix: np.ndarray, drawing: Drawing) -
     color = person[region][..., :3].astype(np.float32)
     color += freedom[..., None] * _other_colors(layers, drawing, laid, window, color)
     merged = color.copy()
-    inside = window * _face(moved.vertices[list(OVAL)], matrix, side)
+    (vertices,) = moved.motion.vertices[..., :2]
+    inside = window * _face(vertices[list(OVAL)], matrix, side)
     detail = laid(_covered(drawing.painted) * inside) * freedom
     color += (255 * freedom)[..., None] * laid(drawing.painted * inside[..., None])
     color += detail[..., None] * (255 * laid(drawing.warped) - merged)
     color = in_its_light(color, merged, layers.scene.mouth.teeth)
-    upper, lower = (moved.vertices[list(rim)] - (region[1].start, region[0].start) for rim in MOUTH)
+    upper, lower = (vertices[list(rim)] - (region[1].start, region[0].start) for rim in MOUTH)
     in_flesh(color, merged, upper, lower, layers.scene.mouth.lip)
     person[region][..., :3] = held(color, person.dtype)
-    return replace(moved, person=person)
+    return replace(moved, person=person[None])
 
 
 def _face(oval: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
@@ -149,21 +150,22 @@ def shifted(
     over it (eyes, mouth) is a difference to the skin, and moves as one. Where near skin hides what lies behind, the
     photo's places jump, and between two of them there is none: there the draft's picture is moved.
     """
-    person = moved.person.copy()
+    person = moved.person[0].copy()
     at = (shift @ _inverse(matrix)[:, :2].T.astype(np.float32)).astype(np.float32)
     if np.abs(at).max(initial=0) < _LEAST_SHIFT:
         return person
     rows, columns = region
-    to_positions(at[..., 0], at[..., 1])
+    at[..., 0] += np.arange(at.shape[1], dtype=np.float32)
+    at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
     draft = person[region]
-    origin = moved.field.positions(rows)[:, columns]
+    origin = np.stack(moved.field.positions(rows), -1)[0, :, columns]
     drawn = signed(draft) - _looked_up(scene.person, origin)
     places = _looked_up(origin, at, cv2.INTER_LINEAR)
     skin = signed(_looked_up(scene.person, places, cv2.INTER_LANCZOS4))  # the sharpest way, for pores
     found = np.clip(skin + _looked_up(drawn, at), 0, 255)
     folds = moved.field.folds
     if folds is not None:
-        rim = cv2.blur(cv2.dilate(np.sign(folds), np.ones((_FOLD_RIM,) * 2)), (3, 3))
+        rim = cv2.blur(cv2.dilate(np.sign(folds[0]), np.ones((_FOLD_RIM,) * 2)), (3, 3))
         near = cv2.resize(rim, scene.size, interpolation=cv2.INTER_LINEAR)[region]
         near = _looked_up(near, at, cv2.INTER_LINEAR)[..., None]
         found = found + near * (_looked_up(draft, at) - found)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from portrait_server.drawing.mouth import depth_behind_lips, openness
-from portrait_server.drawing.opening import LEAST_WIDTH, patch_around
+from portrait_server.drawing.mouth import Place, openness
+from portrait_server.drawing.opening import LEAST_WIDTH, patches_around
 from portrait_server.geometry.ramps import between, smoothstep
+from portrait_server.kernels.opencv import OpenCV
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
@@ -44,13 +45,15 @@ def in_flesh(color: np.ndarray, before: np.ndarray, upper: np.ndarray, lower: np
         upper, lower: (11, 2) the inner rims of the lips, pixels of that part.
         lip: (3,) the lips' colour.
     """
-    patch = patch_around(np.concatenate([upper, lower]), 1, (color.shape[1], color.shape[0]))
-    if patch is None or np.linalg.norm(upper[-1] - upper[0]) < LEAST_WIDTH:
+    kernels = OpenCV()
+    patch = patches_around(np.concatenate([upper, lower])[None], 1, (color.shape[1], color.shape[0]))
+    if not patch.there[0] or np.linalg.norm(upper[-1] - upper[0]) < LEAST_WIDTH:
         return
-    wide = between(openness(upper, lower), *_WIDE)
+    wide = between(openness(upper[None], lower[None])[0], *_WIDE)
     first, last = _DEEP + wide * (_DEEP_WIDE - _DEEP)
-    share = between(depth_behind_lips(upper, lower, patch), first, last)[..., None]
-    painted, dark = color[patch.slices], before[patch.slices]
+    depth = Place(kernels, upper[None], lower[None], *kernels.grid(patch)).depth
+    share = between(depth, first, last)[..., None]
+    painted, dark = kernels.taken(color[None], patch), kernels.taken(before[None], patch)
     lighter = painted.max(-1, keepdims=True) - dark.max(-1, keepdims=True)
     share = share * between(lighter, *_GLEAM)
     flesh = dark + _LIT * np.maximum(lighter, 0) * (lip / max(float(lip.max()), 1.0))

@@ -13,13 +13,15 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
-from portrait_server.drawing.frame import draw_frame
+from portrait_server.drawing.frame import draw_frames
+from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
 from portrait_server.kernels.levels import finished, levels
+from portrait_server.kernels.opencv import OpenCV
 from portrait_server.media.images import eight_bit
 
 _LEAST_FACE_PIXELS = 1.0
@@ -52,9 +54,9 @@ class WarpPortrait:
             lambda: build_scene(levels(self.image), self.matte, self.mesh, size),
         )
 
-    def is_at_rest(self, points: np.ndarray) -> bool:
-        """Whether points (70, 2 or 3) float32 are the reference's own."""
-        return np.array_equal(points, self.mesh.points[:, : points.shape[1]].astype(np.float32))
+    def at_rest(self, points: np.ndarray) -> np.ndarray:
+        """Which points (N, 70, 2 or 3) float32 are the reference's own: (N,) bool."""
+        return (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
 
 
 class WarpEngine(Engine):
@@ -64,7 +66,7 @@ class WarpEngine(Engine):
     """
 
     name = "warp"
-    fingerprint = "warp-6"
+    fingerprint = "warp-7"
     batch_size = 4
 
     def __init__(self, layers: LayerMemory | None = None) -> None:
@@ -86,7 +88,7 @@ class WarpEngine(Engine):
                 "Give pixels of 8 or 16 bits as (height, width, 3 or 4).",
             )  # fmt: skip
         height, width = image.shape[:2]
-        points = within_reach(checked_points(references[0].points), width, height)
+        points = within_reach(checked_points(references[0].points[None])[0], width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
         mesh = mesh_near(_with_depth(points), self._found_mesh(rgb, points))
         matte = person_matte(rgb)
@@ -98,13 +100,12 @@ class WarpEngine(Engine):
     def render(self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
         scene = portrait.scene((int(size[0]), int(size[1])))
         height, width = portrait.image.shape[:2]
-        frames = []
-        for row in points:
-            row = checked_points(row)
-            if portrait.is_at_rest(row):
-                frames.append(unmoved(scene, matte))
-            else:
-                frames.append(draw_frame(scene, within_reach(row, width, height), matte))
+        kernels, checked = OpenCV(), checked_points(points)
+        motion = motion_of(scene, within_reach(checked, width, height))
+        frames = [
+            unmoved(scene, matte) if still else draw_frames(kernels, scene, motion.only(slice(n, n + 1)), matte)[0]
+            for n, still in enumerate(portrait.at_rest(checked))
+        ]
         return np.stack(frames)
 
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
@@ -116,13 +117,13 @@ class WarpEngine(Engine):
 
 
 def checked_points(points: np.ndarray) -> np.ndarray:
-    """Points (70, 2 or 3) as float32.
+    """Points (N, 70, 2 or 3) as float32.
 
     Raises:
         PortraitError: BAD_POINTS for another shape, for what is not finite, and for points all in one place.
     """
-    (points,) = check_points(np.asarray(points)[np.newaxis])
-    if np.ptp(points[:68, :2].astype(float), axis=0).min() < _LEAST_FACE_PIXELS:
+    points = check_points(np.asarray(points))
+    if np.ptp(points[:, :68, :2].astype(float), axis=1).min(initial=np.inf) < _LEAST_FACE_PIXELS:
         raise PortraitError(
             ErrorCode.BAD_POINTS, "The landmarks all lie in one place or on one line.", "Place them on the face."
         )
@@ -130,13 +131,13 @@ def checked_points(points: np.ndarray) -> np.ndarray:
 
 
 def within_reach(points: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Points far outside the picture, brought near enough to be drawn; others as they are."""
+    """Points (…, 70, 2 or 3) far outside the picture, brought near enough to be drawn; others as they are."""
     limit = float(max(width, height))
     near = points.astype(float)
-    middle = near[:, :2].mean(0)
+    middle = near[..., :2].mean(-2, keepdims=True)
     held = np.clip(middle, -_FARTHEST * limit, (_FARTHEST + 1) * limit)
-    near[:, :2] = held + np.clip(near[:, :2] - middle, -_WIDEST * limit, _WIDEST * limit)
-    near[:, 2:] = np.clip(near[:, 2:], -_WIDEST * limit, _WIDEST * limit)
+    near[..., :2] = held + np.clip(near[..., :2] - middle, -_WIDEST * limit, _WIDEST * limit)
+    near[..., 2:] = np.clip(near[..., 2:], -_WIDEST * limit, _WIDEST * limit)
     return near.astype(np.float32)
 
 

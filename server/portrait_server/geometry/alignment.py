@@ -27,52 +27,54 @@ _LEAST_DISTANCE = 0.1  # between eyes and mouth, in face sizes: nearer ones tell
 
 
 def aligned_transform(points: np.ndarray, side: int) -> np.ndarray:
-    """The similarity from a photo's pixels to the aligned frame's.
+    """The similarities from a photo's pixels to the aligned frame's.
 
     Args:
-        points: (70, 2 or 3) pixels of the photo.
+        points: (…, 70, 2 or 3) pixels of the photo.
         side: of the aligned frame, pixels.
 
     Returns:
-        (2, 3) float32 affine matrix.
+        (…, 2, 3) float32 affine matrices.
     """
-    points = np.asarray(points, float)[:, :2]
-    eyes, mouth = points[_EYE_CORNERS].mean(0), points[_MOUTH_CORNERS].mean(0)
-    size = max(float(np.ptp(points[:68], axis=0).max()), 1e-3)
-    down = mouth - eyes
-    length = float(np.hypot(*down))
-    if length < _LEAST_DISTANCE * size:
-        down = down * (_LEAST_DISTANCE * size / length) if length > 1e-6 * size else np.array([0, 0.4 * size])
-    goal = complex(*(np.subtract(MOUTH_AT, EYES_AT) * side))
-    turn = goal / complex(*down)
-    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
-    shift = np.array(EYES_AT) * side - 0.5 - linear @ eyes
-    return np.column_stack([linear, shift]).astype(np.float32)
+    points = np.asarray(points, float)[..., :2]
+    eyes, mouth = points[..., _EYE_CORNERS, :].mean(-2), points[..., _MOUTH_CORNERS, :].mean(-2)
+    size = np.maximum(np.ptp(points[..., :68, :], axis=-2).max(-1), 1e-3)
+    down = (mouth - eyes) @ (1, 1j)
+    length, least = np.abs(down), _LEAST_DISTANCE * size
+    longer = np.where(length > 1e-6 * size, down * least / np.maximum(length, 1e-9), 0.4j * size)
+    goal = np.subtract(MOUTH_AT, EYES_AT) * side @ (1, 1j)
+    turn = goal / np.where(length < least, longer, down)
+    linear = np.stack([turn.real, -turn.imag, turn.imag, turn.real], -1).reshape(*turn.shape, 2, 2)
+    shift = np.array(EYES_AT) * side - 0.5 - (linear @ eyes[..., None])[..., 0]
+    return np.concatenate([linear, shift[..., None]], -1).astype(np.float32)
 
 
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points (..., 70, 2 or 3) through a similarity (2, 3); depth grows by its scale."""
+    """Points (…, P, 2 or 3) through similarities (2, 3) or (…, 2, 3); depth grows by their scale."""
     points = np.asarray(points, float)
-    moved = points[..., :2] @ matrix[:, :2].T.astype(float) + matrix[:, 2]
+    moved = points[..., :2] @ matrix[..., :2].swapaxes(-1, -2).astype(float) + matrix[..., None, :, 2]
     if points.shape[-1] == 3:
-        moved = np.concatenate([moved, points[..., 2:] * scale_of(matrix)], axis=-1)
+        moved = np.concatenate([moved, points[..., 2:] * scale_of(matrix)[..., None, None]], axis=-1)
     return moved.astype(np.float32)
 
 
-def scale_of(matrix: np.ndarray) -> float:
-    """How much a similarity (2, 3) enlarges."""
-    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+def scale_of(matrix: np.ndarray) -> np.ndarray:
+    """How much similarities (…, 2, 3) enlarge: (…)."""
+    return np.hypot(matrix[..., 0, 0], matrix[..., 1, 0]).astype(float)
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:
-    """The inverse (2, 3) float32 of an affine (2, 3)."""
-    return cv2.invertAffineTransform(matrix.astype(np.float64)).astype(np.float32)
+    """The inverses (…, 2, 3) float32 of affines (…, 2, 3)."""
+    (a, b, x), (c, d, y) = (np.moveaxis(matrix[..., row, :].astype(float), -1, 0) for row in (0, 1))
+    area = a * d - b * c
+    found = np.stack([d, -b, b * y - d * x, -c, a, c * x - a * y], -1) / area[..., None]
+    return found.reshape(matrix.shape).astype(np.float32)
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The affine (2, 3) float32 that applies `first`, then `second`."""
-    linear = second[:, :2].astype(float) @ first.astype(float)
-    linear[:, 2] += second[:, 2]
+    """The affines (…, 2, 3) float32 that apply `first`, then `second`."""
+    linear = second[..., :2].astype(float) @ first.astype(float)
+    linear[..., 2] += second[..., 2]
     return linear.astype(np.float32)
 
 
@@ -88,7 +90,7 @@ def crop(image: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
         (side, side) or (side, side, C) of the image's type.
     """
     height, width = image.shape[:2]
-    shrink = min(1.0, scale_of(matrix))
+    shrink = min(1.0, float(scale_of(matrix)))
     small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
     if small != (width, height):
         # Averaged first, or fine patterns would turn into coarse ones.
@@ -105,10 +107,14 @@ def pixel_grid(side: int) -> np.ndarray:
 
 
 def with_depth(points: np.ndarray) -> np.ndarray:
-    """Points (70, 3) float32: those without a depth get a mean face's, turned as they are."""
-    if has_depth(points):
+    """Points (…, 70, 3) float32: those (…, 70, 2 or 3) without a depth get a mean face's, turned as they are."""
+    deep = has_depth(points)
+    if deep.all():
         return np.asarray(points, np.float32)
-    stable = list(STABLE)
-    landmarks = neutral_mesh()[list(MESH_VERTICES)] * float(np.ptp(points[:68, :2], axis=0).max())
-    posed = fit_pose(landmarks[stable], points[stable, :2]).apply(landmarks)
-    return np.column_stack([points[:, :2], posed[:, 2]]).astype(np.float32)
+    stable, flat = list(STABLE), points[..., :2]
+    size = np.ptp(flat[..., :68, :], axis=-2).max(-1).astype(float)
+    landmarks = neutral_mesh()[list(MESH_VERTICES)] * size[..., None, None]
+    depth = fit_pose(landmarks[..., stable, :], flat[..., stable, :]).apply(landmarks)[..., 2:]
+    if deep.any():
+        depth = np.where(deep[..., None, None], points[..., 2:], depth)
+    return np.concatenate([flat, depth], -1).astype(np.float32)

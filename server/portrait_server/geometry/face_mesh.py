@@ -98,10 +98,13 @@ def skin_across() -> tuple[np.ndarray, np.ndarray]:
     return triangles[(x[triangles] > x[left[-1]]).all(1)], triangles[(x[triangles] < x[right[0]]).all(1)]
 
 
+@cache
 def neutral_mesh() -> np.ndarray:
-    """A mean face (478, 3), in units of its own size."""
+    """A mean face (478, 3), in units of its own size; not to be written to."""
     with resources.files("portrait_server.geometry").joinpath("neutral_mesh.npy").open("rb") as file:
-        return np.load(file, allow_pickle=False).astype(float)
+        mesh = np.load(file, allow_pickle=False).astype(float)
+    mesh.setflags(write=False)
+    return mesh
 
 
 def _strip(upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:

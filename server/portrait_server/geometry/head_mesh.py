@@ -59,22 +59,30 @@ class HeadMesh:
     size: float
 
     def pose_of(self, target: np.ndarray) -> Pose:
-        """The head's pose for target points (70, 2 or 3)."""
-        axes = 3 if has_depth(target) and has_depth(self.points) else 2
+        """The head's poses for target points (…, 70, 2 or 3)."""
         stable = list(STABLE)
-        source = self._solid_points()
-        return fit_pose(source[stable], target[stable, :axes])
+        source, goal = self._solid_points()[stable], target[..., stable, :]
+        deep = has_depth(target) & has_depth(self.points)
+        if deep.all():
+            return fit_pose(source, goal)
+        flat = fit_pose(source, goal[..., :2])
+        return flat.where_not(deep, fit_pose(source, goal)) if deep.any() else flat
 
     def posed_points(self, pose: Pose) -> np.ndarray:
-        """The reference's landmarks (70, 2) as the pose alone carries them."""
-        return pose.apply(self._solid_points())[:, :2]
+        """The reference's landmarks (…, 70, 2) as the poses (…) alone carry them."""
+        return pose.apply(self._solid_points())[..., :2]
 
     def moved(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
-        """All vertices (V, 3), carried by the pose and the landmarks' own motion (70, 2); z tells what hides what."""
+        """All vertices, carried by the poses (…) and the landmarks' own motion (…, 70, 2).
+
+        Returns:
+            (…, V, 3); z tells what hides what.
+        """
         carried = pose.apply(self.vertices)
         moved = self.vertices + self.follow[:, None] * (carried - self.vertices)
-        moved[:, :2] += self.spread @ motion
-        moved[:, 2] += pose.scale * pose.rotation[2, 2] * (self.depth - self.vertices[:, 2])
+        moved[..., :2] += self.spread @ motion
+        deeper = np.asarray(pose.scale * pose.rotation[..., 2, 2])[..., None]
+        moved[..., 2] += deeper * (self.depth - self.vertices[:, 2])
         return moved
 
     def whole_face(self) -> np.ndarray:
@@ -82,9 +90,9 @@ class HeadMesh:
         return np.column_stack([self.vertices[:VERTEX_COUNT, :2], self.depth[:VERTEX_COUNT]])
 
     def moved_whole(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
-        """`whole_face` moved by a pose and the landmarks' own motion (70, 2): (468, 3)."""
+        """`whole_face` moved by poses (…) and the landmarks' own motion (…, 70, 2): (…, 468, 3)."""
         moved = pose.apply(self.whole_face())
-        moved[:, :2] += self.spread[:VERTEX_COUNT] @ motion
+        moved[..., :2] += self.spread[:VERTEX_COUNT] @ motion
         return moved
 
     def _solid_points(self) -> np.ndarray:

@@ -14,23 +14,38 @@ _SCALES = (0.1, 10.0)
 
 @dataclass(frozen=True)
 class Pose:
-    """x -> scale * rotation @ (x - centre) + centre + shift.
+    """x -> scale * rotation @ (x - centre) + centre + shift; one, or one for each of many frames (…).
 
     Attributes:
-        rotation: (3, 3), determinant 1.
-        scale: positive.
-        centre: (3,) pixels, the point turned about.
-        shift: (3,) pixels.
+        rotation: (…, 3, 3), determinant 1.
+        scale: (…), positive.
+        centre: (…, 3) or (3,) pixels, the point turned about.
+        shift: (…, 3) pixels.
     """
 
     rotation: np.ndarray
-    scale: float
+    scale: np.ndarray
     centre: np.ndarray
     shift: np.ndarray
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 3), moved."""
-        return self.scale * (points - self.centre) @ self.rotation.T + self.centre + self.shift
+        """Points (P, 3) or (…, P, 3), moved: (…, P, 3)."""
+        local = np.asarray(self.scale)[..., None, None] * (points - self.centre[..., None, :])
+        return local @ self.rotation.swapaxes(-1, -2) + self.centre[..., None, :] + self.shift[..., None, :]
+
+    def where_not(self, chosen: np.ndarray, other: Pose) -> Pose:
+        """These poses (…), but another where chosen (…); both turn about the same centre."""
+        return Pose(
+            np.where(chosen[..., None, None], other.rotation, self.rotation),
+            np.where(chosen, other.scale, self.scale),
+            self.centre,
+            np.where(chosen[..., None], other.shift, self.shift),
+        )
+
+    def only(self, frames: slice) -> Pose:
+        """The poses of some of N frames."""
+        centre = self.centre if self.centre.ndim == 1 else self.centre[frames]
+        return Pose(self.rotation[frames], self.scale[frames], centre, self.shift[frames])
 
 
 def fit_pose(source: np.ndarray, target: np.ndarray) -> Pose:
@@ -40,65 +55,74 @@ def fit_pose(source: np.ndarray, target: np.ndarray) -> Pose:
     Targets without depth are matched by their projection, which tells the turn all the same.
 
     Args:
-        source: (N, 3) pixels.
-        target: (N, 3) or (N, 2) pixels.
+        source: (P, 3) or (…, P, 3) pixels.
+        target: (…, P, 3) or (…, P, 2) pixels.
+
+    Returns:
+        a pose for each of the frames (…), the same whatever others it is fitted beside.
     """
-    source, target = np.asarray(source, float), np.asarray(target, float)
-    axes = target.shape[1]
-    centre = source.mean(0)
-    local = source - centre
-    size = float(np.sqrt((local**2).sum(1).mean())) + 1e-9
-    local, goal = local / size, (target - centre[:axes]) / size
+    # In one order in memory, or sums would depend on how many frames there are.
+    source, target = np.asarray(source, float, order="C"), np.asarray(target, float, order="C")
+    axes = target.shape[-1]
+    centre = source.mean(-2)
+    local = source - centre[..., None, :]
+    size = np.sqrt((local**2).sum(-1).mean(-1)) + 1e-9
+    local = local / size[..., None, None]
+    goal = (target - centre[..., None, :axes]) / size[..., None, None]
     rotation, scale = _turn_in_plane(local, goal)
-    shift = goal.mean(0)
-    weights = np.ones(len(local))
+    shift = goal.mean(-2)
+    settled = np.zeros(scale.shape, bool)
     for _ in range(_STEPS):
-        turned = scale * local @ rotation.T
-        gap = goal - turned[:, :axes] - shift
-        distance = np.sqrt((gap**2).sum(1))
-        weights = 1 / (1 + (distance / (2 * _OUTLIER * max(scale, 1e-3))) ** 2)
+        turned = scale[..., None, None] * local @ rotation.swapaxes(-1, -2)
+        gap = goal - turned[..., :axes] - shift[..., None, :]
+        distance = np.sqrt((gap**2).sum(-1))
+        weights = 1 / (1 + (distance / (2 * _OUTLIER * np.maximum(scale, 1e-3))[..., None]) ** 2)
         step = _gauss_newton(turned, gap, weights)
-        rotation = rotation_of(step[:3]) @ rotation
-        scale = float(np.clip(scale * np.exp(np.clip(step[3], -0.5, 0.5)), *_SCALES))
-        shift = shift + step[4:]
-        if np.abs(step).max() < 1e-6:
+        step[settled] = 0
+        grown = np.clip(scale * np.exp(np.clip(step[..., 3], -0.5, 0.5)), *_SCALES)
+        rotation = np.where(settled[..., None, None], rotation, rotation_of(step[..., :3]) @ rotation)
+        scale = np.where(settled, scale, grown)
+        shift = shift + step[..., 4:]
+        settled |= np.abs(step).max(-1) < 1e-6
+        if settled.all():
             break
-    whole = np.zeros(3)
-    whole[:axes] = shift
-    return Pose(rotation, scale, centre, whole * size)
+    whole = np.zeros((*shift.shape[:-1], 3))
+    whole[..., :axes] = shift
+    return Pose(rotation, scale, centre, whole * size[..., None])
 
 
 def rotation_of(vector: np.ndarray) -> np.ndarray:
-    """The rotation (3, 3) about a vector (3,), by its length in radians (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    if angle < 1e-12:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    """The rotation (…, 3, 3) about a vector (…, 3), by its length in radians (Rodrigues)."""
+    angle = np.linalg.norm(vector, axis=-1)
+    x, y, z = np.moveaxis(vector / np.maximum(angle, 1e-12)[..., None], -1, 0)
+    none = np.zeros_like(x)
+    cross = np.stack([none, -z, y, z, none, -x, -y, x, none], -1).reshape(*angle.shape, 3, 3)
+    sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
+    return np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
 
 
-def _turn_in_plane(local: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, float]:
-    a = local[:, 0] + 1j * local[:, 1]
-    b = goal[:, 0] + 1j * goal[:, 1]
-    ratio = np.vdot(a, b - b.mean()) / max(np.vdot(a, a).real, 1e-12)
-    angle = float(np.angle(ratio)) if abs(ratio) > 1e-6 else 0.0
-    return rotation_of(np.array([0, 0, angle])), float(np.clip(abs(ratio), *_SCALES))
+def _turn_in_plane(local: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    a = local[..., 0] + 1j * local[..., 1]
+    b = goal[..., 0] + 1j * goal[..., 1]
+    ratio = (a.conj() * (b - b.mean(-1, keepdims=True))).sum(-1) / np.maximum((np.abs(a) ** 2).sum(-1), 1e-12)
+    angle = np.where(np.abs(ratio) > 1e-6, np.angle(ratio), 0.0)
+    return rotation_of(angle[..., None] * np.array([0, 0, 1.0])), np.clip(np.abs(ratio), *_SCALES)
 
 
 def _gauss_newton(turned: np.ndarray, gap: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The step (3 rotation, 1 log scale, then shift) that shrinks the gap most."""
-    count, axes = gap.shape
-    jacobian = np.zeros((count, 3, 4 + axes))
-    x, y, z = turned.T
-    jacobian[:, 0, 1], jacobian[:, 0, 2] = z, -y
-    jacobian[:, 1, 0], jacobian[:, 1, 2] = -z, x
-    jacobian[:, 2, 0], jacobian[:, 2, 1] = y, -x
-    jacobian[:, :, 3] = turned
-    jacobian[:, :axes, 4:] = np.eye(axes)
-    rows = jacobian[:, :axes].reshape(count * axes, -1)
-    heavy = rows * np.repeat(weights, axes)[:, None]
-    system = heavy.T @ rows
+    """The steps (…, 3 rotation, 1 log scale, then shift) that shrink the gaps (…, P, 2 or 3) most."""
+    axes = gap.shape[-1]
+    jacobian = np.zeros((*gap.shape[:-1], 3, 4 + axes))
+    x, y, z = np.moveaxis(turned, -1, 0)
+    jacobian[..., 0, 1], jacobian[..., 0, 2] = z, -y
+    jacobian[..., 1, 0], jacobian[..., 1, 2] = -z, x
+    jacobian[..., 2, 0], jacobian[..., 2, 1] = y, -x
+    jacobian[..., :, 3] = turned
+    jacobian[..., :axes, 4:] = np.eye(axes)
+    rows = jacobian[..., :axes, :].reshape(*gap.shape[:-2], -1, 4 + axes)
+    heavy = (rows * np.repeat(weights, axes, -1)[..., None]).swapaxes(-1, -2)
+    system = heavy @ rows
     # A little damping keeps flat or few points from turning wildly.
-    system += 1e-6 * np.trace(system) * np.eye(len(system))
-    return np.linalg.solve(system, heavy.T @ gap.reshape(-1))
+    trace = np.trace(system, axis1=-2, axis2=-1)
+    system += 1e-6 * trace[..., None, None] * np.eye(system.shape[-1])
+    return np.linalg.solve(system, heavy @ gap.reshape(*gap.shape[:-2], -1, 1))[..., 0]

@@ -1,137 +1,179 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a moved mesh to where each pixel comes from, nearer triangles hiding those behind them."""
+"""From a moved mesh to what its triangles show of a picture, nearer triangles hiding those behind them.
+
+Here triangles are set up for a raster, N frames at a time, with NumPy's arrays or torch's; `kernels` draws them, and
+`drawing.field.backward_offsets` does both.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
+from array_api_compat import array_namespace
 
-_SHIFT = 4  # fractional bits of the polygons' corners
+Array: TypeAlias = Any
+"""NumPy's array, or a torch tensor."""
+
 _LEAST_AREA = 1e-4
 _FAR_CELLS = 1 << 14
-_TIGHT = 0.7  # a triangle that keeps less of its area may not look beyond its corners (`_hold_within`)
-_SQUEEZED = 0.2  # and one that keeps less than this is drawn softer than it is (`_affine`)
+_TIGHT = 0.7  # a triangle that keeps less of its area may not look beyond its corners (`_bounds`)
+_SQUEEZED = 0.2  # and one that keeps less than this is drawn softer than it is (`_functions`)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A grid of cells over the picture.
+    """A grid of cells over each of N pictures.
 
     Attributes:
-        x, y: pixel position of the first cell's centre.
+        x, y: (N,) pixel position of the first cell's centre.
         step_x, step_y: pixels from one cell to the next.
         columns, rows: cells.
     """
 
-    x: float
-    y: float
+    x: np.ndarray
+    y: np.ndarray
     step_x: float
     step_y: float
     columns: int
     rows: int
 
     @classmethod
-    def over(cls, x: int, y: int, width: int, height: int, step: float) -> Window:
-        """Cells of about `step` pixels that fill a rectangle whose first pixel is (x, y)."""
+    def over(cls, x: np.ndarray, y: np.ndarray, width: int, height: int, step: float) -> Window:
+        """Cells of about `step` pixels that fill rectangles whose first pixels are (x, y), (N,) each."""
         columns, rows = max(1, round(width / step)), max(1, round(height / step))
         step_x, step_y = width / columns, height / rows
         return cls(x + step_x / 2 - 0.5, y + step_y / 2 - 0.5, step_x, step_y, columns, rows)
 
+    @property
+    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pixel positions of the cells: x (N, columns), y (N, rows)."""
+        x = self.x[:, None] + self.step_x * np.arange(self.columns)
+        return x, self.y[:, None] + self.step_y * np.arange(self.rows)
 
-def backward_offsets(
-    window: Window, source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray
-) -> np.ndarray:
-    """Where the content of each cell comes from, as an offset in pixels; 0 where there is no mesh.
+
+@dataclass(frozen=True)
+class Triangles:
+    """Triangles set up for a raster, T for each of N frames.
+
+    Attributes:
+        corners: (N, T, 3, 2) cells.
+        order: (N, T) their numbers from the farthest to the nearest, those that are not seen -1, at the end.
+        functions: (N, T, A, 3) what each shows as linear functions of the pixel's x and y, and a constant.
+        low, high: (N, T, A) between which those are held; infinite where they are not.
+    """
+
+    corners: Array
+    order: Array
+    functions: Array
+    low: Array
+    high: Array
+
+
+def set_up(
+    cells: Array, size: tuple[int, int], source: Array, target: Array, depth: Array, triangles: Array
+) -> Triangles:
+    """The offset at each pixel from where the content comes, and values that the move carries along.
 
     Args:
-        source: (V, 2 + C) vertices before the move, pixels; further columns are values that the move carries along.
-        target: (V, 2) after it.
-        depth: (V,) after the move; smaller is nearer.
+        cells: (N, V, 2) where vertices are in the grid after the move, cells; of it (columns, rows) are shown.
+        source: (V, 2 + C) or (N, V, 2 + C) before the move, pixels; further columns are values carried along.
+        target: (N, V, 2) after it.
+        depth: (N, V) after the move; smaller is nearer.
         triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
-
-    Returns:
-        (2 + C, rows, columns) float32: along x, along y, then the values; all 0 where there is no mesh.
     """
-    origin, step = np.array([window.x, window.y]), np.array([window.step_x, window.step_y])
-    cells = np.clip((target - origin) / step, -_FAR_CELLS, _FAR_CELLS)
-    corners = cells[triangles]
-    low, high = corners.min(1), corners.max(1)
-    seen = (high >= -1).all(1) & (low[:, 0] <= window.columns) & (low[:, 1] <= window.rows)
-    seen &= _area(corners) > _LEAST_AREA
-    triangles, corners = triangles[seen], corners[seen]
-    order = np.argsort(-depth[triangles].mean(1), kind="stable")
-    triangles, corners = triangles[order], corners[order]
-    ids = np.zeros((window.rows, window.columns), np.int32)
-    fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
-    for number, triangle in enumerate(fixed, 1):
-        cv2.fillConvexPoly(ids, triangle, number, cv2.LINE_8, _SHIFT)
-    share = _share(source[triangles][..., :2], target[triangles])
-    offsets = _offsets(ids, window, _affine(source[triangles], target[triangles], share))
-    _hold_within(offsets[:2], ids, share, source[triangles][..., :2] - target[triangles])
-    return offsets
+    xp = array_namespace(cells)
+    corners = at_corners(xp.clip(cells, -_FAR_CELLS, _FAR_CELLS), triangles)
+    low, high = xp.min(corners, axis=2), xp.max(corners, axis=2)
+    seen = (high[..., 0] >= -1) & (high[..., 1] >= -1) & (low[..., 0] <= size[0]) & (low[..., 1] <= size[1])
+    seen = seen & turned_towards(corners)
+    if isinstance(seen, np.ndarray):
+        # On the processor nothing is reckoned for triangles that no frame shows; a device would wait to know them.
+        used = np.flatnonzero(seen.any(0)) if seen.any() else [0]
+        triangles, corners, seen = triangles[used], corners[:, used], seen[:, used]
+    away = xp.where(seen, -xp.mean(at_corners(depth[..., None], triangles)[..., 0], axis=-1), np.inf)
+    order = xp.argsort(away, axis=-1, stable=True)
+    order = xp.where(xp.take_along_axis(seen, order, axis=-1), order, -1)
+    before, after = at_corners(source, triangles), at_corners(target, triangles)
+    share = _share(before[..., :2], after, seen)
+    return Triangles(corners, order, _functions(before, after, share), *_bounds(before, after, share))
 
 
-def turned_towards(triangles: np.ndarray) -> np.ndarray:
-    """Those of triangles (T, 3, 2 or 3) that are clockwise in the picture, so seen."""
-    return triangles[_area(triangles) > _LEAST_AREA]
+def spanned_rows(cells: np.ndarray, triangles: np.ndarray, rows: int) -> int:
+    """At least as many of a grid's rows as the triangles (T, 3) of a frame span together, the most of N frames.
+
+    Args:
+        cells: (N, V, 2) where vertices are in the grid.
+    """
+    y = cells[..., 1][:, triangles]
+    first = np.clip(np.floor(y.min(-1)) - 1, 0, rows)
+    last = np.clip(np.ceil(y.max(-1)) + 2, 0, rows)
+    return int((last - first).sum(-1).max())
 
 
-def _share(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Each triangle's area after the move (T,), against before and what is usual here; at most 1 where it grew."""
-    share = np.abs(_area(target)) / np.maximum(np.abs(_area(source)), 1e-9)
-    return share / (np.clip(np.median(share), 1e-3, 1.0) if len(share) else 1.0)
+def at_corners(values: Array, triangles: Array) -> Array:
+    """Values (…, V, C) of vertices at the corners of triangles (T, 3): (…, T, 3, C)."""
+    xp = array_namespace(values)
+    taken = xp.take(values, xp.reshape(triangles, (-1,)), axis=-2)
+    return xp.reshape(taken, (*values.shape[:-2], *triangles.shape, values.shape[-1]))
 
 
-def _hold_within(offsets: np.ndarray, ids: np.ndarray, share: np.ndarray, corners: np.ndarray) -> None:
+def turned_towards(corners: Array) -> Array:
+    """Which triangles (…, 3, 2 or 3) are clockwise in the picture, so seen: (…) bool."""
+    return _area(corners) > _LEAST_AREA
+
+
+def _share(source: Array, target: Array, seen: Array) -> Array:
+    """Each triangle's area after the move (N, T), against before and what is usual here; at most 1 where it grew."""
+    xp = array_namespace(target)
+    share = xp.abs(_area(target)) / xp.clip(xp.abs(_area(source)), 1e-9, None)
+    return share / xp.clip(_median(share, seen), 1e-3, 1.0)
+
+
+def _median(values: Array, counted: Array) -> Array:
+    """Of those values (N, T) that count (N, T): (N, 1); infinite where none does."""
+    xp = array_namespace(values)
+    ordered = xp.sort(xp.where(counted, values, np.inf), axis=-1)
+    count = xp.sum(xp.astype(counted, xp.int64), axis=-1, keepdims=True)
+    below = xp.clip((count - 1) // 2, 0, None)
+    above = xp.minimum(count // 2, xp.zeros_like(count) + values.shape[-1] - 1)
+    return (xp.take_along_axis(ordered, below, axis=-1) + xp.take_along_axis(ordered, above, axis=-1)) / 2
+
+
+def _functions(source: Array, target: Array, share: Array) -> Array:
+    """For each triangle offset and values as linear functions of the pixel: (N, T, A, 3)."""
+    xp = array_namespace(target)
+    one, two = target[..., 1, :] - target[..., 0, :], target[..., 2, :] - target[..., 0, :]
+    first, second = source[..., 1, :] - source[..., 0, :], source[..., 2, :] - source[..., 0, :]
+    # A sliver's inverse is so steep that the pixel beside it would come from far away: soften those alone. With E the
+    # edges (2, 2) after the move, this is S E' / (E E' + limit), multiplied out so that single precision suffices.
+    soft = xp.sum(first[..., :2] ** 2 + second[..., :2] ** 2, axis=-1) / 64
+    limit = xp.where(share < _SQUEEZED, soft, 1e-9)
+    (a, c), (b, d) = (one[..., 0], one[..., 1]), (two[..., 0], two[..., 1])
+    area = a * d - b * c
+    whole = area**2 + limit * (a**2 + b**2 + c**2 + d**2) + limit**2
+    right = first * ((area * d + limit * a) / whole)[..., None] + second * ((limit * b - area * c) / whole)[..., None]
+    down = first * ((limit * c - area * b) / whole)[..., None] + second * ((area * a + limit * d) / whole)[..., None]
+    x, y = xp.mean(target[..., 0], axis=-1)[..., None], xp.mean(target[..., 1], axis=-1)[..., None]
+    constant = xp.mean(source, axis=-2) - right * x - down * y
+    right[..., 0] -= 1
+    down[..., 1] -= 1
+    return xp.stack([right, down, constant], axis=-1)
+
+
+def _bounds(source: Array, target: Array, share: Array) -> tuple[Array, Array]:
     """Pixels that a squeezed triangle covers only by rounding must not look further than its corners do."""
-    squeezed = np.concatenate([[False], share < _TIGHT])[ids]
-    if squeezed.any():
-        at = ids[squeezed] - 1
-        low, high = corners.min(1), corners.max(1)
-        for axis, plane in enumerate(offsets):
-            plane[squeezed] = np.clip(plane[squeezed], low[at, axis], high[at, axis])
+    xp = array_namespace(target)
+    gap = source[..., :2] - target
+    tight = (share < _TIGHT)[..., None]
+    low = xp.where(tight, xp.min(gap, axis=-2), -np.inf)
+    high = xp.where(tight, xp.max(gap, axis=-2), np.inf)
+    free = xp.zeros_like(low[..., :1]) + np.inf
+    values = source.shape[-1] - 2
+    return xp.concat([low, *[-free] * values], axis=-1), xp.concat([high, *[free] * values], axis=-1)
 
 
-def _affine(source: np.ndarray, target: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """For each triangle offset and values as linear functions of the pixel: (T + 1, 2 + C, 3), the first one nought."""
-    ends = np.stack([target[:, 1] - target[:, 0], target[:, 2] - target[:, 0]], -1)
-    starts = np.stack([source[:, 1] - source[:, 0], source[:, 2] - source[:, 0]], -1)
-    # A sliver's inverse is so steep that the pixel beside it would come from far away: soften those alone.
-    limit = np.where(share < _SQUEEZED, (starts[:, :2] ** 2).sum((1, 2)) / 64, 1e-9)
-    square = ends @ ends.transpose(0, 2, 1) + limit[:, None, None] * np.eye(2)
-    slope = starts @ ends.transpose(0, 2, 1) @ _inverse(square)
-    middle = target.mean(1)
-    constant = source.mean(1) - (slope @ middle[..., None])[..., 0]
-    slope[:, :2] -= np.eye(2)
-    table = np.zeros((len(source) + 1, source.shape[2], 3), np.float32)
-    table[1:, :, :2], table[1:, :, 2] = slope, constant
-    return table
-
-
-def _inverse(matrices: np.ndarray) -> np.ndarray:
-    """Of each (2, 2): by hand, as the library's is slow on many small ones."""
-    (a, b), (c, d) = matrices[:, 0].T, matrices[:, 1].T
-    return np.stack([d, -b, -c, a], -1).reshape(-1, 2, 2) / (a * d - b * c)[:, None, None]
-
-
-def _offsets(ids: np.ndarray, window: Window, table: np.ndarray) -> np.ndarray:
-    x = (window.x + window.step_x * np.arange(window.columns)).astype(np.float32)
-    y = (window.y + window.step_y * np.arange(window.rows)).astype(np.float32)[:, None]
-    axes = table.shape[1]
-    flat = table.reshape(-1, 3 * axes)
-    offsets = np.empty((axes, *ids.shape), np.float32)
-    for axis in range(axes):
-        a, b, c = (flat[:, 3 * axis + i].take(ids) for i in range(3))
-        a *= x
-        b *= y
-        a += b
-        a += c
-        offsets[axis] = a
-    return offsets
-
-
-def _area(corners: np.ndarray) -> np.ndarray:
-    a, b = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-    return (a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]) / 2
+def _area(corners: Array) -> Array:
+    a, b = corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :]
+    return (a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]) / 2

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
@@ -54,19 +56,25 @@ def visible_depth(mesh: np.ndarray) -> np.ndarray:
 
 
 def facing(face: np.ndarray) -> np.ndarray:
-    """The cosine (468,) between the skin at each vertex (468, 3) and the line of sight; below 0 it faces away."""
-    return skin_normals(face)[:, 2]
+    """The cosine (…, 468) between the skin at each vertex (…, 468, 3) and the line of sight; below 0 it faces away."""
+    return skin_normals(face)[..., 2]
 
 
 def skin_normals(face: np.ndarray) -> np.ndarray:
-    """Unit normals (468, 3) of the skin at each vertex (468, 3); z is positive where it faces the viewer."""
+    """Unit normals (…, 468, 3) of the skin at each vertex (…, 468, 3); z is positive where it faces the viewer."""
     triangles = skin_triangles()
-    a, b, c = (face[triangles[:, i]] for i in range(3))
-    normals = np.cross(b - a, c - a)
-    total = np.zeros_like(face)
-    for corner in range(3):
-        np.add.at(total, triangles[:, corner], normals)
-    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+    a, b, c = (face[..., triangles[:, i], :] for i in range(3))
+    around, starts = _triangles_around()
+    total = np.add.reduceat(np.cross(b - a, c - a)[..., around, :], starts, axis=-2)
+    return total / np.maximum(np.linalg.norm(total, axis=-1, keepdims=True), 1e-9)
+
+
+@cache
+def _triangles_around() -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of the skin's triangles around each vertex, one vertex's after the other's; where each one's start."""
+    corners = skin_triangles().T.ravel()
+    order = np.argsort(corners, kind="stable")
+    return order % len(skin_triangles()), np.searchsorted(corners[order], np.arange(VERTEX_COUNT))
 
 
 def is_face_of(mesh: np.ndarray, points: np.ndarray) -> bool:
@@ -76,9 +84,11 @@ def is_face_of(mesh: np.ndarray, points: np.ndarray) -> bool:
     return bool(gap.mean() < _SAME_FACE * size)
 
 
-def has_depth(points: np.ndarray) -> bool:
-    """Whether points (70, 2 or 3) carry a depth."""
-    return points.shape[1] == 3 and float(np.ptp(points[:68, 2])) > 1e-3
+def has_depth(points: np.ndarray) -> np.ndarray:
+    """Whether points (…, 70, 2 or 3) carry a depth: (…) bool."""
+    if points.shape[-1] == 2:
+        return np.zeros(points.shape[:-2], bool)
+    return np.asarray(np.ptp(points[..., :68, 2], axis=-1) > 1e-3)
 
 
 def _stretched_neutral(points: np.ndarray) -> np.ndarray:

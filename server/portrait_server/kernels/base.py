@@ -13,7 +13,7 @@ and mattes are held as `kernels.levels` says. Positions are pixels, of pixel cen
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -46,6 +46,10 @@ class Patches:
     width: int
     height: int
     there: np.ndarray
+
+    def only(self, chosen: np.ndarray) -> Patches:
+        """The same where chosen (N,), elsewhere not there."""
+        return replace(self, there=self.there & chosen)
 
 
 class Kernels(ABC):

@@ -7,9 +7,12 @@ levels), which are rounded once, in the finished frame.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from array_api_compat import array_namespace
+
+from portrait_server.kernels.base import Array
 
 LEVELS_16_BIT: Final = 257  # of 16 bits in one of 8: 65535 / 255
 
@@ -23,24 +26,23 @@ def levels(picture: np.ndarray) -> np.ndarray:
     return values
 
 
-def held(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def held(values: Array, dtype: Any) -> Array:
     """Numbers (…) as a picture of a type holds them: from 0 to 255, and whole where the type is."""
-    if values.dtype == dtype == np.uint8:
-        return values
-    if dtype == np.uint8:
-        return np.clip(np.round(values), 0, 255).astype(np.uint8)
-    return np.clip(values, 0, 255).astype(np.float32, copy=False)
+    xp = array_namespace(values)
+    if dtype == xp.uint8:
+        return values if values.dtype == dtype else xp.astype(values.round().clip(0, 255), xp.uint8)
+    return xp.astype(values.clip(0, 255), xp.float32, copy=False)
 
 
-def signed(picture: np.ndarray) -> np.ndarray:
+def signed(picture: Array) -> Array:
     """A picture (…) in a type that holds differences between two: int16 or float32."""
-    return picture.astype(np.int16 if picture.dtype == np.uint8 else np.float32)
+    xp = array_namespace(picture)
+    return xp.astype(picture, xp.int16 if picture.dtype == xp.uint8 else xp.float32)
 
 
-def finished(picture: np.ndarray) -> np.ndarray:
+def finished(picture: Array) -> Array:
     """A drawn picture (…) as a frame: uint8, or uint16 where it has fractions."""
-    if picture.dtype == np.uint8:
+    xp = array_namespace(picture)
+    if picture.dtype == xp.uint8:
         return picture
-    values = np.clip(picture, 0, 255)
-    values *= LEVELS_16_BIT
-    return np.round(values, out=values).astype(np.uint16)
+    return xp.astype((picture.clip(0, 255) * LEVELS_16_BIT).round(), xp.uint16)

@@ -17,10 +17,10 @@ from portrait_shared.landmarks import GROUPS, MESH_VERTICES, STABLE
 
 from portrait_server.geometry.face_mesh import OVAL, SIDES, VERTEX_COUNT, neutral_mesh
 from portrait_server.geometry.head_mesh import ring_depth, ring_expression, ring_follow
+from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.reference_mesh import skin_normals
 from portrait_server.geometry.spread import spread_weights
 from portrait_server.networks.flow import pixel_grid
-from portrait_server.networks.regions import smoothstep
 
 _MESH_POINTS = 64  # of the mean face, beside the landmarks
 # Rings around the face as multiples of its outline, fewer than in `geometry.head_mesh`; the last two keep their place.

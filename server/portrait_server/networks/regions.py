@@ -7,6 +7,8 @@ import torch
 from portrait_shared.landmarks import GROUPS
 from torch import Tensor
 
+from portrait_server.geometry.ramps import smoothstep
+
 MOUTH, EYES = ("outer_lip",), ("right_eye", "left_eye")
 # Of the side: the head's middle, and how far from it the head begins to end and has ended; below it things count as
 # farther away. Landmarks tell how the head moves, but not what shoulders do.
@@ -33,12 +35,6 @@ def head(side: int, device: torch.device) -> Tensor:
     distance = torch.hypot(axis[None] - 0.5, torch.where(down > 0, _HEAD_BELOW * down, down))
     first, last = _HEAD_ENDS
     return smoothstep((last - distance) / (last - first))[None, None]
-
-
-def smoothstep(x: Tensor) -> Tensor:
-    """0 below 0, 1 above 1, smooth between."""
-    x = x.clamp(0, 1)
-    return x * x * (3 - 2 * x)
 
 
 def _ellipse(points: Tensor, side: int) -> Tensor:

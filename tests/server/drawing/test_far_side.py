@@ -17,15 +17,18 @@ from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.corpora.rendered.shots import Studio, draw, take
 from portrait_server.corpora.rendered.surroundings import CANVAS, random_light
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
-from portrait_server.drawing.frame import draw_frame, move
+from portrait_server.drawing.frame import draw_frames
+from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.geometry.face_mesh import mirrored_vertices, neutral_mesh
 from portrait_server.geometry.pose import rotation_of
+from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import GROUPS
 
 from tests.posing import brows_raised, turned
+from tests.server.moving import moved_to, person_at
 
 SIDE = 512
 
@@ -44,7 +47,7 @@ def from_one_side(engine: WarpEngine) -> tuple[Scene, np.ndarray]:
     """The astronaut with her head turned to the picture's left, her near cheek painted green, as a photo."""
     photo = skimage.data.astronaut()
     frontal, points = scene_of(engine, photo)
-    away = draw_frame(frontal, turned(points, yaw=32), matte=False)
+    (away,) = draw_frames(OpenCV(), frontal, motion_of(frontal, turned(points, yaw=32)[None]), matte=False)
     _, there = scene_of(engine, away)
     cheek = there[13] + 0.25 * (there[30] - there[13])
     cv2.circle(away, (round(cheek[0]), round(cheek[1])), 9, (40, 200, 40), -1, cv2.LINE_AA)
@@ -75,13 +78,13 @@ def test_the_near_cheek_is_lent_to_the_far_one_as_it_comes_into_view(from_one_si
     scene, points = from_one_side
     assert scene.far_side is not None
     target = turned(points, yaw=-32)
-    found = green(move(scene, target).person)
+    found = green(person_at(scene, target))
     nose = target[30, 0]
     assert (found[:, 0] > nose + 10).sum() > 40, "the near cheek keeps its green"
     assert (found[:, 0] < nose - 10).sum() > 40, "the far one has the same"
-    alone = green(move(replace(scene, far_side=None), target).person)
+    alone = green(person_at(replace(scene, far_side=None), target))
     assert (alone[:, 0] < nose - 10).sum() == 0
-    solid = move(scene, target).alpha[round(target[3, 1]), round(target[3, 0]) + 12]
+    solid = moved_to(scene, target).alpha[0, round(target[3, 1]), round(target[3, 0]) + 12]
     assert solid > 250, "and its matte covers the cheek"
 
 
@@ -89,7 +92,7 @@ def test_the_near_cheek_is_lent_to_the_far_one_as_it_comes_into_view(from_one_si
 def test_nothing_is_lent_where_nothing_new_comes_into_view(from_one_side: tuple[Scene, np.ndarray], yaw: float) -> None:
     scene, points = from_one_side
     target = turned(points, yaw=yaw, roll=3)
-    lent, alone = move(scene, target), move(replace(scene, far_side=None), target)
+    lent, alone = moved_to(scene, target), moved_to(replace(scene, far_side=None), target)
     np.testing.assert_array_equal(lent.person, alone.person)
     np.testing.assert_array_equal(lent.alpha, alone.alpha)
 
@@ -100,8 +103,8 @@ def test_it_comes_into_view_gradually(from_one_side: tuple[Scene, np.ndarray]) -
 
     def added(yaw: float) -> float:
         target = turned(points, yaw=yaw)
-        lent = move(scene, target).person.astype(int)
-        return float(np.abs(lent - move(alone, target).person).sum())
+        lent = person_at(scene, target).astype(int)
+        return float(np.abs(lent - person_at(alone, target)).sum())
 
     series = np.array([added(-angle) for angle in range(0, 31)])
     assert series[0] == 0 and series[-1] > 1e5
@@ -115,11 +118,9 @@ def test_what_is_lent_does_not_blink(from_one_side: tuple[Scene, np.ndarray]) ->
     scene, points = from_one_side
     shares = []
     for yaw in np.arange(-30, -20, 0.25):
-        lent = move(scene, turned(points, yaw=yaw)).lent
+        lent = moved_to(scene, turned(points, yaw=yaw)).lent
         assert lent is not None
-        whole = np.zeros((SIDE, SIDE), np.float32)
-        whole[lent[0].slices] = lent[1]
-        shares.append(whole)
+        shares.append(OpenCV().laid(np.zeros((1, SIDE, SIDE), np.float32), *lent)[0])
     before, now, after = np.stack(shares[:-2]), np.stack(shares[1:-1]), np.stack(shares[2:])
     back_and_forth = np.minimum(np.abs(now - before), np.abs(now - after)) * ((now - before) * (now - after) > 0)
     assert (back_and_forth > 0.1).sum() < 20
@@ -132,9 +133,9 @@ def test_what_is_lent_reaches_the_border_of_the_picture(from_one_side: tuple[Sce
     cheek = int(target[3, 0]) + 8
     shares = []
     for left in (0, cheek):
-        lent = move(scene, target - np.array([left, 0, 0], np.float32)).lent
+        lent = moved_to(scene, target - np.array([left, 0, 0], np.float32)).lent
         assert lent is not None
-        shares.append(lent[1][int(target[3, 1]) - lent[0].y, cheek - left - lent[0].x])
+        shares.append(lent[1][0, int(target[3, 1]) - lent[0].y[0], cheek - left - lent[0].x[0]])
     assert shares[0] > 0.5 and abs(shares[0] - shares[1]) < 0.1
 
 
@@ -151,7 +152,7 @@ def test_the_lent_cheek_lies_in_the_far_side_s_light(
     target = turned(points, yaw=-25)
     jaw = (target[3] + 0.3 * (target[33] - target[3]))[:2].astype(int)
     far, near = (
-        np.median(move(lit, target).person[jaw[1] - 4 : jaw[1] + 5, x - 4 : x + 5].astype(float))
+        np.median(person_at(lit, target)[jaw[1] - 4 : jaw[1] + 5, x - 4 : x + 5].astype(float))
         for x in (jaw[0], int(2 * target[33, 0] - jaw[0]))
     )
     assert far < 0.65 * near
@@ -164,7 +165,7 @@ def test_an_eye_behind_the_bridge_of_the_nose_is_hidden(from_one_side: tuple[Sce
     def shown(eye: int, yaw: float) -> int:
         """Pixels of the eyeball in a picture where it is magenta."""
         eyes = tuple(magenta[n] if n == eye else scene.eyes[n] for n in (0, 1))
-        person = move(replace(scene, eyes=eyes), turned(points, yaw=yaw)).person.astype(int)
+        person = person_at(replace(scene, eyes=eyes), turned(points, yaw=yaw)).astype(int)
         return int(((person[..., 0] > 180) & (person[..., 1] < 90) & (person[..., 2] > 180)).sum())
 
     assert shown(0, 0) > 20 and shown(0, 40) < 0.1 * shown(0, 0), "the far one"
@@ -176,7 +177,7 @@ def test_an_eye_s_own_lids_and_brow_do_not_hide_it(from_one_side: tuple[Scene, n
     scene, points = from_one_side
     target = brows_raised(points, brows)
     bare = replace(scene, eyes=tuple(replace(eye, texture=255 - eye.texture) for eye in scene.eyes))
-    shown = np.abs(move(bare, target).person.astype(int) - move(scene, target).person).max(-1) > 40
+    shown = np.abs(person_at(bare, target).astype(int) - person_at(scene, target)).max(-1) > 40
     for group in ("right_eye", "left_eye"):
         eye = cv2.fillConvexPoly(
             np.zeros((SIDE, SIDE), np.uint8),
@@ -197,7 +198,8 @@ def test_a_far_half_that_the_photo_hides_is_nearer_to_the_truth(engine: WarpEngi
         far = cv2.fillConvexPoly(np.zeros(photo.shape[:2], np.uint8), hull, 1) > 0
         far &= side * (np.arange(photo.shape[1]) - points[27, 0]) > 0
         for lent in errors:
-            frame = draw_frame(scene if lent else replace(scene, far_side=None), points, matte=False)
+            shown = scene if lent else replace(scene, far_side=None)
+            (frame,) = draw_frames(OpenCV(), shown, motion_of(shown, points[None]), matte=False)
             errors[lent].append(np.abs(frame.astype(int) - truth)[far].mean() / 255)
     assert np.mean(errors[True]) < 0.75 * np.mean(errors[False])
 

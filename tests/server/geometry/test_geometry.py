@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from portrait_server.drawing.fill import push_pull
+from portrait_server.drawing.offsets import backward_offsets
 from portrait_server.geometry.face_mesh import (
     BROWS,
     EYES,
@@ -18,9 +19,10 @@ from portrait_server.geometry.face_mesh import (
 )
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.pose import fit_pose, rotation_of
-from portrait_server.geometry.raster import Window, backward_offsets
+from portrait_server.geometry.raster import Window
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, visible_depth
 from portrait_server.geometry.spread import spread_weights
+from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from tests.posing import blinking, turned
@@ -154,10 +156,15 @@ def test_hidden_skin_gets_the_depth_of_the_seen(mesh: np.ndarray) -> None:
     assert not np.array_equal(visible_depth(mesh) == mesh[:VERTEX_COUNT, 2], changed)
 
 
+def cells(side: int, frames: int = 1) -> Window:
+    """A cell for each pixel of a square picture."""
+    return Window.over(np.zeros(frames), np.zeros(frames), side, side, 1)
+
+
 def test_raster_of_an_unmoved_mesh_is_still(head: HeadMesh) -> None:
     flat = head.vertices[:, :2]
     triangles = np.concatenate([head.triangles, head.openings])
-    offsets = backward_offsets(Window(0, 0, 1, 1, SIDE, SIDE), flat, flat, head.depth, triangles)
+    (offsets,) = backward_offsets(OpenCV(), cells(SIDE), flat, flat[None], head.depth[None], triangles)
     assert offsets.shape == (2, SIDE, SIDE)
     assert np.abs(offsets).max() < 1e-3
 
@@ -167,7 +174,8 @@ def test_raster_shows_the_nearer_triangle() -> None:
     target = np.array([[0, 0], [40, 0], [0, 40], [0, 0], [40, 0], [0, 40]], float)
     triangles = np.array([[0, 1, 2], [3, 4, 5]])
     for near, expected in (((1, 1, 1, 9, 9, 9), 0), ((9, 9, 9, 1, 1, 1), 100)):
-        offsets = backward_offsets(Window(0, 0, 1, 1, 50, 50), source, target, np.array(near, float), triangles)
+        depth = np.array([near], float)
+        (offsets,) = backward_offsets(OpenCV(), cells(50), source, target[None], depth, triangles)
         assert offsets[0, 10, 10] == pytest.approx(expected, abs=1e-3)
         assert offsets[0, 45, 45] == 0
 
@@ -176,8 +184,7 @@ def test_raster_never_looks_beyond_a_squeezed_triangle() -> None:
     source = np.array([[0, 0], [40, 0], [0, 40], [40, 40]], float)
     target = np.array([[20, 0], [20.4, 0], [20, 40], [20.4, 40]], float)
     triangles = np.array([[0, 1, 2], [1, 3, 2]])
-    window = Window(0, 0, 1, 1, 41, 41)
-    offsets = backward_offsets(window, source, target, np.zeros(4), triangles)
+    (offsets,) = backward_offsets(OpenCV(), cells(41), source, target[None], np.zeros((1, 4)), triangles)
     rows, columns = np.nonzero(np.abs(offsets).sum(0))
     from_x = columns + offsets[0, rows, columns]
     assert len(columns)

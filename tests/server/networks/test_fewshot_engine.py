@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
-from portrait_server.drawing.frame import aligned_draft, move
+from portrait_server.drawing.frame import aligned_draft
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine, FewshotPortrait
 from portrait_server.engines.fewshot_frame import shifted
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.geometry.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
+from portrait_server.kernels.opencv import OpenCV
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import MAX_REFERENCES
 
 from tests.posing import blinking, face_size, moved, speaking, turned
+from tests.server.moving import moved_to
 
 SIZE = (256, 256)
 
@@ -111,7 +113,7 @@ def test_drafts_are_the_same_in_training(target: str, quiet_engine: FewshotEngin
     photo = quiet_engine.prepare([astronaut]).photos[0]
     scene, side = photo.scene((512, 512)), 128
     before, after = aligned_transform(points, side), aligned_transform(goal, side)
-    drawn = aligned_draft(scene, move(scene, goal), after, side)
+    (drawn,) = aligned_draft(OpenCV(), scene, moved_to(scene, goal), after[None], side)
     frame, size = widened(before, side), wide_side(side)
     found = photo.mesh.vertices[:VERTEX_COUNT].copy()
     learnt = draw_draft(
@@ -243,15 +245,15 @@ def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
     quiet_engine: FewshotEngine, astronaut: Reference
 ) -> None:
     scene = quiet_engine.prepare([astronaut]).at((512, 512)).scene
-    draft = move(scene, turned(astronaut.points, yaw=30))
+    draft = moved_to(scene, turned(astronaut.points, yaw=30))
     folds = draft.field.folds
     assert folds is not None
     everywhere = np.s_[0:512, 0:512]
     shift = np.full((512, 512, 2), 0.4, np.float32)
     person = shifted(scene, draft, everywhere, np.eye(2, 3), shift)
-    simply = cv2.warpAffine(draft.person, np.array([[1, 0, 0.4], [0, 1, 0.4]]), (512, 512),
+    simply = cv2.warpAffine(draft.person[0], np.array([[1, 0, 0.4], [0, 1, 0.4]]), (512, 512),
                             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
-    assert np.abs(person.astype(int) - simply)[folds > 0].max() < 40, "dots along the outline"
+    assert np.abs(person.astype(int) - simply)[folds[0] > 0].max() < 40, "dots along the outline"
     assert not np.array_equal(person, simply)
 
 

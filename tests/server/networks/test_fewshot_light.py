@@ -8,17 +8,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from portrait_server.drawing.frame import move
-from portrait_server.drawing.mouth import depth_behind_lips
-from portrait_server.drawing.opening import Patch
+from portrait_server.drawing.mouth import Place
+from portrait_server.drawing.opening import patches_around
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_frame import Drawing, Layers, mended
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.geometry.alignment import aligned_transform
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
+from portrait_server.kernels.opencv import OpenCV
 
 from tests.posing import speaking, turned
+from tests.server.moving import moved_to
 
 SIDE = 64  # of the aligned frame of tiny networks
 
@@ -50,10 +51,10 @@ def test_what_is_painted_is_white_in_the_picture_s_own_light() -> None:
 
 def test_nothing_is_painted_beyond_the_face(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
     target = turned(astronaut.points, yaw=15)
-    draft = move(layers.scene, target)
+    draft = moved_to(layers.scene, target)
     found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
-    changed = np.abs(found.person.astype(int) - draft.person).max(-1)
-    oval = cv2.convexHull(draft.vertices[list(OVAL)].astype(np.int32))
+    (changed,) = np.abs(found.person.astype(int) - draft.person).max(-1)
+    oval = cv2.convexHull(draft.motion.vertices[0, list(OVAL), :2].astype(np.int32))
     face = cv2.fillConvexPoly(np.zeros((512, 512), np.uint8), oval, 1)
     reach = np.ones((25, 25), np.uint8)
     assert np.median(changed[cv2.erode(face, reach) > 0]) > 30
@@ -62,25 +63,27 @@ def test_nothing_is_painted_beyond_the_face(layers: Layers, drawing: Drawing, as
 
 def test_what_is_painted_behind_the_lips_is_flesh(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
     target = speaking(astronaut.points, 0.25)
-    draft = move(layers.scene, target)
+    draft = moved_to(layers.scene, target)
     found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
-    deep = depth_behind_lips(*(draft.vertices[list(rim)] for rim in MOUTH), Patch(0, 0, 512, 512)) > 0.17
+    upper, lower = (draft.motion.vertices[:, list(rim), :2] for rim in MOUTH)
+    whole = patches_around(np.array([[[0, 0], [511, 511]]]), 0, (512, 512))
+    deep = Place(OpenCV(), upper, lower, *OpenCV().grid(whole)).depth > 0.17
     red, _, blue = (found.person.astype(int) - draft.person)[deep].T
     assert len(red) > 20
     assert 15 < np.median(red) < 35, "half of the 51 that were painted"
     assert np.median(blue) < 0.8 * np.median(red)
     x, y = ((target[57] + target[66]) / 2)[:2].astype(int)
-    assert found.person[y, x].max() > draft.person[y, x].max() + 20, "the lower lip is painted"
+    assert found.person[0, y, x].max() > draft.person[0, y, x].max() + 20, "the lower lip is painted"
 
 
 @pytest.mark.filterwarnings("error")
 def test_a_mouth_without_width_is_left_alone(layers: Layers, drawing: Drawing, astronaut: Reference) -> None:
     target = turned(astronaut.points, yaw=-30)
     target[[60, 64], :2] = target[62, :2]
-    draft = move(layers.scene, target)
+    draft = moved_to(layers.scene, target)
     found = mended(layers, draft, aligned_transform(target, SIDE), drawing)
     x, y = target[62, :2].astype(int)
-    assert found.person[y - 5 : y + 6, x - 5 : x + 6].max(-1).min() > 20
+    assert found.person[0, y - 5 : y + 6, x - 5 : x + 6].max(-1).min() > 20
 
 
 @pytest.mark.parametrize(("height", "rim_is_painted"), [(12, True), (40, False)])

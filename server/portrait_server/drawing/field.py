@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The motion of N frames: where each pixel comes from, how still it is, and where near skin folds over what is behind."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from portrait_server.drawing.offsets import backward_offsets
+from portrait_server.drawing.opening import patches_around
+from portrait_server.drawing.scene import Scene
+from portrait_server.geometry.face_mesh import EYES, MOUTH
+from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.raster import Window
+from portrait_server.kernels.base import Array, Kernels
+from portrait_server.kernels.levels import held
+
+_FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
+_DETAIL_CELLS = 256  # as much again for each opening
+_STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
+_FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
+
+
+class Field:
+    """Drawn on a coarse grid, and finely at the openings.
+
+    Attributes:
+        size: (width, height) of the frames.
+        coarse: (N, 2, rows, columns) offsets in pixels.
+    """
+
+    def __init__(self, kernels: Kernels, scene: Scene, vertices: np.ndarray) -> None:
+        """Of a scene whose vertices (N, V, 3) are there: pixels of the frame, and depth."""
+        self.kernels, self.size = kernels, scene.size
+        self._vertices = vertices
+        triangles = np.concatenate([scene.mesh.triangles, scene.mesh.openings])
+        self._mesh = (scene.mesh.vertices[:, :2] * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
+        step = max(1.0, max(self.size) / _FIELD_CELLS)
+        start = np.zeros(len(vertices), int)
+        self.coarse = backward_offsets(kernels, Window.over(start, start, *self.size, step), *self._mesh)
+
+    @property
+    def cell(self) -> float:
+        """Pixels of the frames in a cell of the coarse grid."""
+        return self.size[0] / self.coarse.shape[-1]
+
+    def carry(self, scene: Scene) -> tuple[Array, Array]:
+        """The persons' colours (N, H, W, C) and mattes (N, H, W), moved."""
+        strips = [self._carried(scene, rows) for rows in self.kernels.strips(self.size[1])]
+        xp = array_namespace(self.coarse)
+        person, alpha = (xp.concat(parts, axis=1) for parts in zip(*strips, strict=True))
+        if self.coarse.shape[:1:-1] != self.size:
+            for upper, lower in (*EYES, MOUTH):
+                self._refine(scene, person, self._vertices[:, [*upper, *lower], :2])
+        return person, alpha
+
+    def _carried(self, scene: Scene, rows: slice) -> tuple[Array, Array]:
+        x, y = self.positions(rows)
+        return _at(self.kernels, scene.person, x, y), _at(self.kernels, scene.matte, x, y)
+
+    def _refine(self, scene: Scene, person: Array, rim: np.ndarray) -> None:
+        kernels = self.kernels
+        patches = patches_around(rim, 0.3 * np.ptp(rim[..., 0], axis=1), self.size)
+        if not patches.there.any():
+            return
+        width, height = patches.width, patches.height
+        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(width, height) / _DETAIL_CELLS))
+        offsets = backward_offsets(kernels, window, *self._mesh)
+        x, y = kernels.grid(patches)
+        x = kernels.resized(offsets[:, 0], (width, height)) + x
+        y = kernels.resized(offsets[:, 1], (width, height)) + y
+        kernels.laid(person, patches, _at(kernels, scene.person, x, y))
+
+    def fine(self, plane: Array, rows: slice) -> Array:
+        """Planes of the coarse grid (N, rows, columns), at every pixel of a strip of the frame: (N, strip, W)."""
+        return self.kernels.resized(plane, self.size, rows)
+
+    def positions(self, rows: slice) -> tuple[Array, Array]:
+        """For each pixel of a strip of the frames the place in the photo that it is taken from: x and y (N, strip, W)."""
+        x = self.kernels.put(np.arange(self.size[0], dtype=np.float32))
+        y = self.kernels.put(np.arange(rows.start, rows.stop, dtype=np.float32)[:, None])
+        return self.fine(self.coarse[:, 0], rows) + x, self.fine(self.coarse[:, 1], rows) + y
+
+    @cached_property
+    def stillness(self) -> Array:
+        """1 where nothing moves to 0 where it does, on the coarse grid: (N, rows, columns) float32."""
+        xp = array_namespace(self.coarse)
+        still = _STILL_PIXELS * max(self.size) / 512
+        return 1 - smoothstep(xp.max(xp.abs(self.coarse), axis=1) / still)
+
+    @cached_property
+    def folds(self) -> Array | None:
+        """1 where near skin hides what lies behind it and the motion jumps, else 0, on the coarse grid.
+
+        Returns:
+            (N, rows, columns) float32; None where it is known that there is none.
+        """
+        xp = array_namespace(self.coarse)
+        limit = _FOLD_SLOPE * self.cell
+        jump = xp.zeros_like(self.coarse[:, 0])
+        for axis in (-1, -2):
+            steps = xp.abs(xp.diff(self.coarse, axis=axis))
+            steep = xp.astype(xp.max(steps, axis=1) > limit, xp.float32)
+            before, after = (jump[..., :-1], jump[..., 1:]) if axis == -1 else (jump[..., :-1, :], jump[..., 1:, :])
+            before += steep
+            after += steep
+        if not self.kernels.touched(jump).there.any():
+            return None
+        return (1.5 * self.kernels.averaged(jump.clip(0, 1), 3)).clip(0, 1)
+
+
+def _at(kernels: Kernels, layer: Array, x: Array, y: Array) -> Array:
+    return held(kernels.looked_up(layer[None], x, y), layer.dtype)
