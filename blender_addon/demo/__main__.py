@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 
 import bpy
+from portrait_shared.devices import DEVICES
+from portrait_shared.errors import PortraitError
 from portrait_shared.terminal import forgiving_output
 
 import blender_addon
+from blender_addon.connection import server
 from blender_addon.demo import performance
 from blender_addon.demo.keying import animate
 from blender_addon.plane import view_colors
@@ -29,10 +32,15 @@ def _run() -> int:
     parser.add_argument("--photo", type=Path, required=True)
     parser.add_argument("--blend", type=Path, required=True)
     parser.add_argument("--engine", required=True)
+    parser.add_argument("--device", choices=DEVICES, required=True)
     asked = parser.parse_args()
     blender_addon.register()
     try:
+        server.acquire(server.launch_plan(bpy.context, device=asked.device), lambda: False)
         return _build(asked.photo, asked.blend, asked.engine)
+    except PortraitError as error:
+        print(error, file=sys.stderr)
+        return 1
     except RuntimeError as error:  # how Blender passes on what an operator reports
         print(str(error).strip(), file=sys.stderr)
         return 1

@@ -13,6 +13,8 @@ from portrait_shared.errors import PortraitError, system_refusal
 from portrait_shared.frames.frame_numbers import joined
 from portrait_shared.terminal import forgiving_output
 
+from portrait_server.networks.device import device_error
+
 # Modules are imported only for the command that runs: `portrait --help` must not load a neural network.
 _COMMANDS = {
     "render": "render frames from a photo and a landmark track",
@@ -50,16 +52,24 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         return asked.run(asked)
     except PortraitError as error:
-        print(f"portrait {asked.command}: {error.message}", file=sys.stderr)
-        if error.remedy:
-            print(f"  {error.remedy}", file=sys.stderr)
-        return 1
+        return _failed(asked.command, error)
     except OSError as error:  # the system's own refusals, of which every path and disk has some
         print(f"portrait {asked.command}: {system_refusal(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"portrait {asked.command}: interrupted", file=sys.stderr)
         return 130
+    except RuntimeError as error:
+        if (of_device := device_error(error)) is None:
+            raise
+        return _failed(asked.command, of_device)
+
+
+def _failed(command: str, error: PortraitError) -> int:
+    print(f"portrait {command}: {error.message}", file=sys.stderr)
+    if error.remedy:
+        print(f"  {error.remedy}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -8,11 +8,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from portrait_server.cli import main
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
+from portrait_server.networks import device
+
+GPU_VARIABLE = "TALKING_PORTRAITS_TEST_GPU"
 
 
 class PaintEngine(Engine):
@@ -52,6 +56,52 @@ class FailingEngine(PaintEngine):
         return failures[int(points[0, 0, 1])]()
 
 
+class DeviceEngine(PaintEngine):
+    """Fails as torch does where a GPU fails: the test's GPU is a folder, see `Gpu`."""
+
+    name = "device"
+    batch_size = 2
+
+    def __init__(self, device: str) -> None:
+        self.fingerprint = f"device-1-{device}"
+
+    def prepare(self, references: Sequence[Reference]) -> int:
+        Gpu().fail_at("prepare")
+        return super().prepare(references)
+
+    def render(self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+        for frame in points[:, 0, 0].astype(int):
+            Gpu().fail_at(str(frame))
+        return super().render(portrait, points, size, matte)
+
+
+class Gpu:
+    """A folder that a test makes and that outlives servers: `there` in it says that there is a GPU, which calls itself
+    `mps`. Any other file is a fault to come, once: its name begins with the frame where, and its text is what torch says."""
+
+    def __init__(self) -> None:
+        self.folder = Path(os.environ.get(GPU_VARIABLE, "/nonexistent"))
+
+    @property
+    def there(self) -> bool:
+        return (self.folder / "there").exists()
+
+    def fail_at(self, place: str) -> None:
+        for fault in sorted(self.folder.glob(f"{place}.*")):
+            kind, _, said = fault.read_text().partition(": ")
+            fault.unlink()
+            import torch
+
+            raise {"RuntimeError": RuntimeError, "OutOfMemoryError": torch.OutOfMemoryError,
+                   "AcceleratorError": getattr(torch, "AcceleratorError", RuntimeError)}[kind](said)  # fmt: skip
+
+    def plug_in(self) -> None:
+        """The server's own search for devices finds it."""
+        missing_driver = device.missing_driver
+        device.missing_driver = lambda name: "" if name == "mps" and self.there else missing_driver(name)
+        device._LOOKS["mps"] = lambda torch: device.Device("mps", "Folder GPU", 8 * 2**30, 6 * 2**30)
+
+
 class Unmeasurable:
     @property
     def nbytes(self) -> int:
@@ -76,9 +126,12 @@ def shorten_tuning() -> None:
     samples._LEAST_SAMPLES = 16
 
 
+if GPU_VARIABLE in os.environ:
+    Gpu().plug_in()
 if os.environ.get("TALKING_PORTRAITS_TEST_ENGINES_ALONE"):  # loading the real ones is most of a start
     ENGINES.clear()
 ENGINES.update(paint=lambda *_: PaintEngine(), slow=lambda *_: SlowEngine(), failing=lambda *_: FailingEngine())
+ENGINES["device"] = lambda device, *_: DeviceEngine(device)
 ENGINES["unmeasurable"] = lambda *_: UnmeasurableEngine()
 
 if os.environ.get("TALKING_PORTRAITS_TEST_SHORT_TUNING"):  # in the process that tunes, too, which imports this again

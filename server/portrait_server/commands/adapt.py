@@ -10,7 +10,8 @@ from portrait_shared.files.whole_files import check_place, write_error
 from portrait_shared.frames.frame_files import prepare_folder
 from tqdm import tqdm
 
-from portrait_server.networks.device import DEVICES, resolve_device
+from portrait_server.commands.arguments import add_device
+from portrait_server.networks.device import resolve_device
 from portrait_server.tuning.process import use_half_the_cores
 
 
@@ -41,9 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the training run that made the weights: tune against its discriminator too, as the paper does",
     )
-    parser.add_argument(
-        "--device", choices=DEVICES, default="auto", help="where to tune (default: a GPU if there is one)"
-    )
+    add_device(parser, "tunes")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of values on the command line."""
+"""Kinds of values on the command line, and the option that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 from typing import Final
+
+from portrait_shared.devices import DEVICES
 
 _MOST_DIGITS: Final = 20
 
@@ -23,3 +25,16 @@ def whole_number(low: int, high: int, needed: str) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def add_device(parser: argparse.ArgumentParser, does: str) -> None:
+    """Adds `--device`.
+
+    Args:
+        does: what is done there, such as "trains".
+    """
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto",
+        help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), Intel (xpu) or Apple (mps); "
+             "auto takes the first GPU that can be used, else the processor (default: auto)",
+    )  # fmt: skip

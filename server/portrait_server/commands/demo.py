@@ -16,6 +16,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import write_whole
 from portrait_shared.frames.frame_files import prepare_folder
 
+from portrait_server.commands.arguments import add_device
 from portrait_server.media.contact_sheet import contact_sheet
 from portrait_server.media.mp4 import write_mp4
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", default="fewshot", metavar="NAME", help="what draws the frames: fewshot, warp (default: fewshot)"
     )
+    add_device(parser, "draws")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -47,7 +49,7 @@ def run(asked: argparse.Namespace) -> int:
             )  # fmt: skip
     blend = folder / "demo.blend"
     command = [sys.executable, "-m", "blender_addon.demo", "--photo", str(photo), "--blend", str(blend),
-               "--engine", asked.engine]  # fmt: skip
+               "--engine", asked.engine, "--device", asked.device]  # fmt: skip
     folder_of_frames = _frames_of(command)
     if folder_of_frames is None:
         raise PortraitError(ErrorCode.INTERNAL, "The demo did not finish; the lines above say why.",

@@ -15,16 +15,19 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from portrait_shared import __version__
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess, find_server
+from portrait_shared.devices import DEVICES, missing_driver
 from portrait_shared.errors import PortraitError
 from portrait_shared.protocol.connection import default_connection_file
 
 from portrait_server.commands.system_libraries import missing_libraries
 from portrait_server.detectors.registry import default_detector_name
+from portrait_server.networks.device import choose_device, look_at
 
 _ROOM_WANTED_BYTES = 2 * 1024**3
 _BLENDER_START_TIMEOUT_SECONDS = 60
@@ -50,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    checks: list[Callable[[], Finding]] = [_python, _libraries, _packages, _gpu, _detectors, _bpy, _blender, _disk]
+    checks: list[Callable[[], Finding]] = [
+        _python, _libraries, _packages, *(partial(_device, name) for name in DEVICES if name != "auto"), _chosen_device,
+        _detectors, _bpy, _blender, _disk,
+    ]  # fmt: skip
     if not asked.no_server:
         checks.append(_server)
     print(f"Talking Portraits {__version__} on {platform.platform()}")
@@ -103,21 +109,19 @@ def _missing_packages() -> Iterator[str]:
             yield f"{bare} is not installed"
 
 
-def _gpu() -> Finding:
-    import torch
+def _device(name: str) -> Finding:
+    """One that may compute. A GPU that is not there needs no remedy, one that cannot be used does."""
+    what = f"Device {name}"
+    try:
+        return Finding(what, Verdict.OK, str(look_at(name)))
+    except PortraitError as error:
+        return Finding(what, Verdict.NOTE, error.message, "" if missing_driver(name) else error.remedy)
 
-    if torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        return Finding(
-            "GPU", Verdict.OK, f"{torch.cuda.get_device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-        )
-    if torch.version.cuda is None:
-        remedy = "If this machine has an NVIDIA GPU, install PyTorch's CUDA build: see pytorch.org/get-started."
-    else:
-        remedy = "If this machine has an NVIDIA GPU, update its driver: `nvidia-smi` must list it."
-    return Finding(
-        "GPU", Verdict.NOTE, f"none that PyTorch {torch.__version__} can use; frames are drawn on the CPU", remedy
-    )
+
+def _chosen_device() -> Finding:
+    chosen = choose_device("auto")
+    hint = "" if chosen.name != "cpu" else "If this machine has a GPU, install its driver; docs/trouble.md says more."
+    return Finding("Device auto", Verdict.OK, f"takes {chosen.name}", hint)
 
 
 def _detectors() -> Finding:

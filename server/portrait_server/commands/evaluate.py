@@ -16,6 +16,7 @@ from portrait_shared.frames.frame_files import prepare_folder
 from portrait_shared.protocol.references import MAX_REFERENCES
 from tqdm import tqdm
 
+from portrait_server.commands.arguments import add_device
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Engine
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
@@ -24,7 +25,7 @@ from portrait_server.evaluation.dlib_faces import DlibFaces, why_missing
 from portrait_server.evaluation.reenactment import Judge, Trial, check_length, scored_numbers
 from portrait_server.evaluation.report import Row, figures_file, table
 from portrait_server.evaluation.sheet import sheet_file, strip
-from portrait_server.networks.device import DEVICES, resolve_device
+from portrait_server.networks.device import resolve_device
 from portrait_server.tuning.clip_tuner import ClipTuner, tuned_by
 from portrait_server.tuning.process import use_half_the_cores
 
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                              "--references; each tuning takes as long as `portrait adapt`")  # fmt: skip
     tuning.add_argument("--personal", type=Path, metavar="FILE",
                         help="also score the engine tuned by this file of `portrait adapt`")  # fmt: skip
-    parser.add_argument("--device", choices=DEVICES, default="auto")
+    add_device(parser, "draws")
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -82,7 +83,7 @@ def run(asked: argparse.Namespace) -> int:
         if asked.tuned:
             tuner = ClipTuner(engine, open_things.enter_context(contextlib.closing(create_detector("mediapipe"))))
         ways = _ways(engine, asked.personal, tuner)
-        clips = _looked_through(paths, asked.frames, asked.references)
+        clips = _looked_through(paths, asked.frames, asked.references, device)
         trials = len(paths) * len(asked.references) * len(ways)
         bar = open_things.enter_context(tqdm(total=trials, unit="trial", desc="Evaluating", disable=None))
         for number, (clip, driver) in enumerate(_pairs(clips)):
@@ -117,14 +118,14 @@ def _ways(engine: Engine, personal: Path | None, tuner: ClipTuner | None) -> dic
     return ways
 
 
-def _looked_through(paths: Sequence[Path], most_frames: int, references: Sequence[int]) -> list[ClipFile]:
+def _looked_through(paths: Sequence[Path], most_frames: int, references: Sequence[int], device: str) -> list[ClipFile]:
     """The clips, each read once from end to end, so that a bad last one does not end hours of rendering.
 
     Their frames are not kept: those of many clips would fill the memory. Their landmarks are.
     """
     found = []
     for path in tqdm(paths, unit="clip", desc="Reading", disable=None):
-        clip = open_clip(path, most_frames)
+        clip = open_clip(path, most_frames, device)
         check_length(clip.load(), references)
         found.append(clip)
     return found

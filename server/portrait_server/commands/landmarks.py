@@ -12,9 +12,11 @@ from pathlib import Path
 
 from portrait_shared.files.whole_files import check_place, write_error
 
-from portrait_server.detectors.registry import create_detector, detector_names
+from portrait_server.commands.arguments import add_device
+from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_server.detectors.tracking import VideoPart, track_of_photo, track_of_video
 from portrait_server.media.images import is_picture, opaque, read_image
+from portrait_server.networks.device import resolve_device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which of several faces, counted from the picture's left, 1 first; 0, the default, for the largest; "
         "in a video, in the first frame with faces",
     )
+    add_device(parser, "face-alignment computes")
     parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
     parser.add_argument(
         "--from", dest="start", type=seconds, default=0.0, metavar="SECONDS", help="video: where to begin"
@@ -53,11 +56,13 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
-            WEIGHTS_MISSING, OUTPUT_NOT_WRITABLE; nothing is written then.
+            WEIGHTS_MISSING, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE; nothing is written then.
     """
     check_writable(args.output)
     picture = read_image(args.input) if _is_picture_or_missing(args.input) else None
-    with closing(create_detector(args.detector)) as detector:
+    name = args.detector or default_detector_name()
+    device = resolve_device(args.device) if name == "face-alignment" else "cpu"  # mediapipe needs no torch
+    with closing(create_detector(name, device)) as detector:
         if picture is not None:
             track = track_of_photo(opaque(picture), detector, args.face, str(args.input))
         else:

@@ -19,7 +19,7 @@ from portrait_shared.protocol.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
-from portrait_server.commands.arguments import whole_number
+from portrait_server.commands.arguments import add_device, whole_number
 from portrait_server.media.images import read_image
 
 _MAX_SIDE = 4096
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", metavar="NAME", help="what draws the frames (default: the server's)")
     parser.add_argument("--personal", type=Path, metavar="FILE",
                         help="draw with the engine tuned to the person by `portrait adapt`")  # fmt: skip
-    parser.add_argument("--device", choices=("cpu", "cuda", "auto"), default="auto")
+    add_device(parser, "draws")
     parser.add_argument("--depth", type=int, choices=(8, 16), default=8,
                         help="bits of each color channel of the frames; 16 keeps what a photo of 16 bits has (default: 8)")  # fmt: skip
     parser.add_argument("--matte", action="store_true", help="write the person's alpha matte as a fourth channel")

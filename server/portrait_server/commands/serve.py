@@ -17,14 +17,14 @@ from typing import Final, cast
 
 import platformdirs
 from portrait_shared import __version__
-from portrait_shared.client.launcher import find_server
+from portrait_shared.client.launcher import STATUS_NO_DEVICE, find_server
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import sweep_folders
 from portrait_shared.protocol.connection import Connection, default_connection_file
 from portrait_shared.protocol.framing import PROTOCOL_VERSION
 
-from portrait_server.commands.arguments import whole_number
-from portrait_server.networks.device import DEVICES, resolve_device
+from portrait_server.commands.arguments import add_device, whole_number
+from portrait_server.networks.device import Device, DeviceLost, choose_device
 from portrait_server.service.descriptors import raise_descriptor_limit
 from portrait_server.service.service import Service
 from portrait_server.service.single import ServerLock
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="tcp://HOST:PORT, port 0 for a free one (default: a socket that only you can open)")  # fmt: skip
     parser.add_argument("--connection-file", type=Path, default=None, metavar="FILE",
                         help="where to write how the server is reached (default: your own, which clients find)")  # fmt: skip
-    parser.add_argument("--device", choices=DEVICES, default="auto")
+    add_device(parser, "computes")
     parser.add_argument("--parent-pid", type=whole_number(1, 2**31 - 1, "a process's number"), metavar="PID",
                         help="stop when that process has ended")  # fmt: skip
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
@@ -58,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    """Serves until stopped.
+    """Serves until stopped, or until its device cannot be computed on any more: then the process ends here.
 
     Raises:
-        PortraitError: NOT_ALLOWED, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE.
+        PortraitError: NOT_ALLOWED, OUTPUT_NOT_WRITABLE.
     """
     connection_file: Path = asked.connection_file or default_connection_file()
     if asked.new_keys is not None:
@@ -75,10 +75,14 @@ def run(asked: argparse.Namespace) -> int:
     sys.setswitchinterval(_SWITCH_SECONDS)
     log_file = _start_log(asked.log_file, asked.log_level)
     try:
-        device = resolve_device(asked.device)
+        try:
+            device = choose_device(asked.device)
+        except PortraitError as error:
+            _say(error)
+            return STATUS_NO_DEVICE
         endpoint = choose_endpoint(asked.bind, connection_file)
         try:
-            _serve(asked, endpoint, device, connection_file, log_file)
+            lost = _serve(asked, endpoint, device, connection_file, log_file)
         finally:
             endpoint.remove()
         log.info("Stopped")
@@ -86,12 +90,17 @@ def run(asked: argparse.Namespace) -> int:
         lock.release()
         # Blender, where it was killed, has left its folder, and nobody but this server may be there to remove it.
         sweep_folders(Path(tempfile.gettempdir()))
-    return 0
+    if lost is None:
+        return 0
+    _say(lost)
+    logging.shutdown()
+    os._exit(STATUS_NO_DEVICE)  # threads may hang in the driver, and Python would wait for them
 
 
 def _serve(
-    asked: argparse.Namespace, endpoint: Endpoint, device: str, connection_file: Path, log_file: Path | None
-) -> None:
+    asked: argparse.Namespace, endpoint: Endpoint, device: Device, connection_file: Path, log_file: Path | None
+) -> DeviceLost | None:
+    """Serves until stopped; returns why the device could not be computed on any more, where that ended it."""
     ring = _ring(endpoint, asked.keys)
     door = _open(endpoint, ring)
     parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
@@ -105,11 +114,17 @@ def _serve(
         client_secret_key=ring.client_secret_key if ring else None,
         log=str(log_file or ""),
     ).save(connection_file)  # fmt: skip
-    log.info("Serving at %s on %s; connection file %s", door.address, device, connection_file)
+    log.info("Serving at %s on %s (%s); connection file %s", door.address, device.name, device, connection_file)
     try:
         service.run()
     finally:
         connection_file.unlink(missing_ok=True)
+    return service.lost
+
+
+def _say(error: PortraitError) -> None:
+    """The last two lines of a server that ends with `STATUS_NO_DEVICE`."""
+    print(f"portrait serve: {error.message}\n  {error.remedy}", file=sys.stderr, flush=True)
 
 
 def _new_keys(asked: argparse.Namespace) -> int:

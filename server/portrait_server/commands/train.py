@@ -8,7 +8,7 @@ import os
 import signal
 from pathlib import Path
 
-from portrait_server.networks.device import DEVICES
+from portrait_server.commands.arguments import add_device
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=float, metavar="N", help="stop after so long, with a checkpoint to go on from"
     )
-    parser.add_argument(
-        "--device", choices=DEVICES, default="auto", help="where to train (default: a GPU if there is one)"
-    )
+    add_device(parser, "trains")
     begin = parser.add_mutually_exclusive_group()
     begin.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in DIR")
     begin.add_argument(

@@ -33,7 +33,14 @@ class FaceAlignmentDetector(Detector):
 
     name = "face-alignment"
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
+        """
+        Args:
+            device: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
+
+        Raises:
+            PortraitError: WEIGHTS_MISSING where they cannot be downloaded or are damaged.
+        """
         missing = missing_face_alignment_weights()
         if missing:
             log.info("face-alignment downloads %d files to %s", len(missing), missing[0].parent)
@@ -41,9 +48,11 @@ class FaceAlignmentDetector(Detector):
             with _bounded_connections():
                 self._network = face_alignment.FaceAlignment(
                     face_alignment.LandmarksType.THREE_D,
-                    device="cuda" if torch.cuda.is_available() else "cpu",
+                    device=device,
                     compile=False,  # minutes of compilation for one photo
                 )
+        except torch.OutOfMemoryError:
+            raise
         except OSError as error:
             raise _weights_error(f"cannot be downloaded ({error})") from error
         except (RuntimeError, UnpicklingError, EOFError, KeyError) as error:

@@ -11,19 +11,19 @@ from portrait_server.detectors.base import Detector
 from portrait_server.detectors.face_alignment_weights import missing_face_alignment_weights
 
 
-def _mediapipe() -> Detector:
+def _mediapipe(device: str) -> Detector:
     from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 
-    return MediaPipeDetector()
+    return MediaPipeDetector()  # it computes on the processor, whatever there is
 
 
-def _face_alignment() -> Detector:
+def _face_alignment(device: str) -> Detector:
     from portrait_server.detectors.face_alignment_detector import FaceAlignmentDetector
 
-    return FaceAlignmentDetector()
+    return FaceAlignmentDetector(device)
 
 
-_DETECTORS: dict[str, Callable[[], Detector]] = {"face-alignment": _face_alignment, "mediapipe": _mediapipe}
+_DETECTORS: dict[str, Callable[[str], Detector]] = {"face-alignment": _face_alignment, "mediapipe": _mediapipe}
 
 
 def detector_names() -> list[str]:
@@ -35,8 +35,11 @@ def default_detector_name() -> str:
     return "mediapipe" if missing_face_alignment_weights() else "face-alignment"
 
 
-def create_detector(name: str | None = None) -> Detector:
+def create_detector(name: str | None = None, device: str = "cpu") -> Detector:
     """A new detector; `None` is the default one.
+
+    Args:
+        device: what its networks compute on, as torch calls it.
 
     Raises:
         PortraitError: UNKNOWN_DETECTOR, or WEIGHTS_MISSING where weights cannot be downloaded.
@@ -48,4 +51,4 @@ def create_detector(name: str | None = None) -> Detector:
             f"There is no detector named {name!r}.",
             f"Choose one of: {', '.join(detector_names())}.",
         )
-    return _DETECTORS[name]()
+    return _DETECTORS[name](device)

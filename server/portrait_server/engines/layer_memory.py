@@ -10,7 +10,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
+from portrait_server.networks.device import out_of_memory
+
 DEFAULT_BUDGET_BYTES: Final = 2 << 30
+_REFUSED: Final = ("Insufficient memory", "DefaultCPUAllocator")  # how OpenCV and torch say it of the machine's memory
 
 Value = TypeVar("Value")
 
@@ -98,9 +101,8 @@ class LayerMemory:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of Python, NumPy, OpenCV or torch says that memory does not suffice."""
-    name = type(error).__name__
-    return isinstance(error, MemoryError) or name == "OutOfMemoryError" or "Insufficient memory" in str(error)
+    """Whether an error of Python, NumPy, OpenCV or torch says that the machine's memory or a device's does not suffice."""
+    return isinstance(error, MemoryError) or out_of_memory(error) or any(mark in str(error) for mark in _REFUSED)
 
 
 def array_bytes(value: Any) -> int:

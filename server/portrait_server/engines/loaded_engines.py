@@ -13,6 +13,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
+from portrait_server.networks.device import device_error
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class LoadedEngines:
     """
 
     def __init__(self, device: str) -> None:
+        """Args: device: as `create_engine` takes it."""
         self.layers = LayerMemory()
         self._engines: dict[str, Engine] = {}
         self._broken: dict[str, tuple[ErrorCode, str, str]] = {}
@@ -66,10 +68,11 @@ class LoadedEngines:
                 self._broken[name] = error.code, error.message, error.remedy
             except Exception as error:
                 log.exception("The engine %s cannot be loaded", name)
-                self._broken[name] = (
+                known = device_error(error) or PortraitError(
                     ErrorCode.INTERNAL, f"The engine {name} cannot be loaded: {type(error).__name__}: {error}.",
                     "The server's log says more; `portrait doctor` checks the installation.",
                 )  # fmt: skip
+                self._broken[name] = known.code, known.message, known.remedy
         self._newest_tuned: tuple[str, Engine] | None = None
 
     @property

@@ -114,13 +114,16 @@ class ClipFile:
         return Clip(self.name, frames, self.track.points[self.numbers])
 
 
-def open_clip(path: Path, most_frames: int) -> ClipFile:
+def open_clip(path: Path, most_frames: int, device: str = "cpu") -> ClipFile:
     """A clip of those frames in which the face was seen, at most so many, spread over all of them.
+
+    Args:
+        device: where faces are looked for in a video.
 
     Raises:
         PortraitError: a track that cannot be read; a video that cannot, or without a face.
     """
-    track = _track_of(path)
+    track = _track_of(path, device)
     seen = np.asarray(track.extra.get("detected", np.ones(len(track), bool)), bool)
     if seen.shape != (len(track),):
         raise _bad_clip(path, f"`detected` of its track has shape {seen.shape}; ({len(track)},) is needed")
@@ -133,10 +136,10 @@ def spread(items: np.ndarray, most: int) -> np.ndarray:
     return items[np.arange(count) * len(items) // max(count, 1)]
 
 
-def _track_of(path: Path) -> LandmarkTrack:
+def _track_of(path: Path, device: str) -> LandmarkTrack:
     if os.path.isdir(path):
         return LandmarkTrack.load(path / TRACK_NAME)
-    with closing(create_detector()) as detector:
+    with closing(create_detector(device=device)) as detector:
         return track_of_video(path, detector, None)
 
 

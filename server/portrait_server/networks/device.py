@@ -1,42 +1,277 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which device computes. torch, which takes seconds to import, is asked only where there may be a GPU."""
+"""Which device computes, and why one cannot. torch, which takes seconds to import, is asked only where there may be one."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
-from typing import Final
+import logging
+import os
+import platform
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
 
+from portrait_shared.devices import DEVICES, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 
-DEVICES: Final = ("auto", "cpu", "cuda")
+log = logging.getLogger(__name__)
+
+_LEAST_FREE_BYTES: Final = 512 * 2**20
+"""What the networks and the smallest batch take; with less a device counts as full."""
+_OR_CPU: Final = "or compute on the processor (--device cpu; in Blender, Device in the add-on's preferences)"
+_INSTALLATION: Final = "pytorch.org/get-started/locally has the command"
+_DRIVERS: Final = {
+    "cuda": "Install the driver of the NVIDIA GPU (nvidia.com/drivers)",
+    "xpu": "Install the driver of the Intel GPU with Level Zero (dgpu-docs.intel.com)",
+    "mps": "Choose another device",
+}
 
 
-def resolve_device(wish: str) -> str:
-    """``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+@dataclass(frozen=True)
+class Device:
+    """A device that can compute.
+
+    Attributes:
+        name: as `--device` takes it: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
+        model: what its maker calls it.
+        total_bytes: of its memory; None where that is not known, as `free_bytes`.
+    """
+
+    name: str
+    model: str
+    total_bytes: int | None = None
+    free_bytes: int | None = None
+
+    def __str__(self) -> str:
+        total, free = (None if size is None else f"{size / 2**30:.1f}" for size in (self.total_bytes, self.free_bytes))
+        memory = "" if total is None else f", {total} GiB" if free is None else f", {free} of {total} GiB free"
+        return f"{self.model}{memory}"
+
+
+def choose_device(wish: str) -> Device:
+    """The device that is asked for, or for ``auto`` the first GPU that can be used, or the processor.
 
     Raises:
-        PortraitError: DEVICE_UNAVAILABLE where ``cuda`` is asked for and is not there.
+        PortraitError: DEVICE_UNAVAILABLE, as `look_at`; where `wish` is not one of `DEVICES`.
     """
     if wish not in DEVICES:
         raise PortraitError(
-            ErrorCode.DEVICE_UNAVAILABLE, f"There is no device {wish!r}.", f"Choose one of: {', '.join(DEVICES)}."
-        )
-    if wish == "cpu":
-        return "cpu"
-    reason = _why_no_cuda()
-    if reason is None:
-        return "cuda"
-    if wish == "cuda":
-        raise PortraitError(ErrorCode.DEVICE_UNAVAILABLE, reason, "Use --device auto or --device cpu.")
-    return "cpu"
+            ErrorCode.DEVICE_UNAVAILABLE, f"There is no device {wish!r}.",
+            f"Choose one of: {', '.join(DEVICES)}. Of several GPUs, CUDA_VISIBLE_DEVICES=1 shows cuda the second alone.",
+        )  # fmt: skip
+    if wish != "auto":
+        return look_at(wish)
+    for name in DEVICES[2:]:
+        if missing_driver(name):
+            continue
+        try:
+            return look_at(name)
+        except PortraitError as error:
+            log.warning("The device %s is left out: %s", name, error)
+    return look_at("cpu")
 
 
-def _why_no_cuda() -> str | None:
-    try:
-        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "This machine has no NVIDIA driver."
+def resolve_device(wish: str) -> str:
+    """The name of the device that `choose_device` takes, which torch knows it by. Raises as that does."""
+    return choose_device(wish).name
+
+
+def look_at(name: str) -> Device:
+    """One device.
+
+    Args:
+        name: one of `DEVICES`, but not ``auto``.
+
+    Raises:
+        PortraitError: DEVICE_UNAVAILABLE where it is absent, its driver or torch cannot use it, or its memory is full;
+            with the remedy.
+    """
+    if name == "cpu":
+        return Device("cpu", _processor_model(), *_machine_memory())
+    if missing := missing_driver(name):
+        raise _unavailable(missing, _DRIVERS[name])
     import torch
 
-    return None if torch.cuda.is_available() else "The installed torch cannot use this machine's GPU."
+    try:
+        device = _LOOKS[name](torch)
+    except RuntimeError as error:  # the driver's own refusal
+        raise device_error(error) or _unavailable(f"The device {name} cannot be used ({_first_line(error)}).",
+                                                  "Update its driver") from error  # fmt: skip
+    if device.free_bytes is not None and device.free_bytes < _LEAST_FREE_BYTES:
+        raise _full(f"The memory of the {device.model} is full: {device}.")
+    return device
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device refused memory, after which it goes on: with less at a time the same work may succeed."""
+    if "OutOfMemoryError" in _kinds(error):
+        return True
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _OUT_OF_MEMORY)
+
+
+class DeviceLost(PortraitError):
+    """A device failed so that nothing more can be computed on it in this process; in a new one perhaps."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(
+            ErrorCode.DEVICE_UNAVAILABLE, f"The GPU was lost in the middle of its work ({said}).",
+            "What is done stays done: go on from there. If it happens again, restart the machine, update the GPU's "
+            f"driver, {_OR_CPU}.",
+        )  # fmt: skip
+
+
+def device_error(error: BaseException) -> PortraitError | None:
+    """In words what torch says of a device that is full or lost (`DeviceLost`); None for any other error."""
+    if out_of_memory(error):
+        return _full(f"The GPU's memory is full ({_first_line(error)}).")
+    if "AcceleratorError" in _kinds(error):
+        return DeviceLost(_first_line(error))
+    if isinstance(error, RuntimeError) and any(mark in str(error) for mark in _LOST):
+        return DeviceLost(_first_line(error))
+    return None
+
+
+_OUT_OF_MEMORY: Final = (
+    "CUDA error: out of memory", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED", "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+)  # fmt: skip
+_LOST: Final = (
+    "CUDA error", "CUDA driver error", "CUBLAS_STATUS", "cuBLAS error", "CUDNN_STATUS", "cuDNN error", "CUFFT_",
+    "UR_RESULT_ERROR", "command buffer exited with error",
+)  # fmt: skip
+"""How torch's messages name the libraries below it. After most of such errors CUDA asks for a new process; so all lead to
+one, which is cheap, and clients bound how often."""
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """Names of an error's classes: torch need not be there to compare them, and older ones lack some."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _unavailable(message: str, remedy: str) -> PortraitError:
+    return PortraitError(ErrorCode.DEVICE_UNAVAILABLE, message, f"{remedy}, {_OR_CPU}.")
+
+
+def _full(message: str) -> PortraitError:
+    return _unavailable(message, "Close other programs that use the GPU, render smaller frames")
+
+
+def _cuda(torch: ModuleType) -> Device:
+    if torch.version.cuda is None:
+        raise _unavailable(
+            f"The installed PyTorch {torch.__version__} was built without CUDA.",
+            f"Install its build for CUDA ({_INSTALLATION})",
+        )
+    if not torch.cuda.is_available():
+        raise _no_cuda_gpu(torch)
+    model, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    known = list(_capabilities(torch.cuda.get_arch_list()))
+    if known and not any(runs(capability) for _, runs in known):
+        version = ".".join(map(str, capability))
+        what = f"The installed PyTorch {torch.__version__} has no code for the {model} (compute capability {version})."
+        if capability < min(number for number, _ in known):
+            raise _unavailable(
+                what, "Install PyTorch's build for CUDA 12.6, which knows GPUs from 5.0 on "
+                "(pip install torch --index-url https://download.pytorch.org/whl/cu126)",
+            )  # fmt: skip
+        raise _unavailable(what, f"Install a newer PyTorch or its build for a newer CUDA ({_INSTALLATION})")
+    free, total = torch.cuda.mem_get_info()
+    return Device("cuda", model, total, free)
+
+
+def _no_cuda_gpu(torch: ModuleType) -> PortraitError:
+    try:
+        torch.cuda.init()
+        said = "it gives no reason"
+    except RuntimeError as error:
+        said = _first_line(error)
+    if "too old" in said:
+        return _unavailable(
+            f"The NVIDIA driver is too old for the installed PyTorch, which needs CUDA {torch.version.cuda}.",
+            f"Update the driver (nvidia.com/drivers), install PyTorch's build for an older CUDA ({_INSTALLATION})",
+        )
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return _unavailable(
+            f"No NVIDIA GPU can be used while CUDA_VISIBLE_DEVICES is {hidden!r} ({said}).",
+            "Set that variable to the number of one that is there, or take it away",
+        )
+    return _unavailable(
+        f"There is an NVIDIA driver, but no GPU that can be used ({said}).",
+        "Restart the machine or update the driver until `nvidia-smi` lists the GPU",
+    )
+
+
+def _capabilities(archs: Iterable[str]) -> Iterator[tuple[tuple[int, int], Callable[[tuple[int, int]], bool]]]:
+    """Which compute capabilities each of torch's architectures (``sm_86``, ``sm_90a``, ``compute_90``) was made for, and
+    whether a GPU of another can run it: code for later ones of the same generation, PTX for all later ones."""
+    for arch in archs:
+        found = re.fullmatch(r"(sm|compute)_(\d+)(\d)([af]?)", arch)
+        if found is None:
+            continue
+        number = int(found[2]), int(found[3])
+        if found[4] == "a":
+            yield number, number.__eq__
+        elif found[1] == "sm":
+            yield number, lambda gpu, number=number: gpu[0] == number[0] and gpu >= number  # type: ignore[misc]
+        else:
+            yield number, number.__le__
+
+
+def _xpu(torch: ModuleType) -> Device:
+    if not torch.xpu._is_compiled():
+        raise _unavailable(
+            f"The installed PyTorch {torch.__version__} was built without support for Intel GPUs.",
+            "Install its build for them (pip install torch --index-url https://download.pytorch.org/whl/xpu)",
+        )
+    if not torch.xpu.is_available():
+        raise _unavailable(
+            "There is Intel's Level Zero, but no GPU that PyTorch can use.",
+            "Update the driver until `sycl-ls` lists the GPU",
+        )
+    properties: Any = torch.xpu.get_device_properties()
+    measured = torch.xpu.mem_get_info() if hasattr(torch.xpu, "mem_get_info") else (None, properties.total_memory)
+    return Device("xpu", properties.name, measured[1], measured[0])
+
+
+def _mps(torch: ModuleType) -> Device:
+    if not torch.backends.mps.is_built():
+        raise _unavailable(
+            f"The installed PyTorch {torch.__version__} was built without support for Apple's GPUs.",
+            f"Install its build for macOS on arm64 ({_INSTALLATION})",
+        )
+    if not torch.backends.mps.is_available():
+        raise _unavailable(
+            f"macOS {platform.mac_ver()[0]} is too old for PyTorch to use Apple's GPU.",
+            "Update it to macOS 14 or newer",
+        )
+    total = torch.mps.recommended_max_memory()
+    return Device("mps", "Apple silicon", total, total - torch.mps.driver_allocated_memory())
+
+
+_LOOKS: Final[dict[str, Callable[[ModuleType], Device]]] = {"cuda": _cuda, "xpu": _xpu, "mps": _mps}
+
+
+def _processor_model() -> str:
+    cores = f"{os.cpu_count()} cores"
+    try:
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:  # Linux alone has it
+        found = None
+    return f"{found[1] if found else platform.processor() or platform.machine()}, {cores}"
+
+
+def _machine_memory() -> tuple[int | None, int | None]:
+    """Total and free bytes, where the system tells them in a file."""
+    try:
+        told = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE))
+    except OSError:  # Linux alone has it
+        return None, None
+    return int(told["MemTotal"]) * 1024, int(told["MemAvailable"]) * 1024

@@ -33,14 +33,16 @@ class Preparation:
     """Used by the service's own thread alone, but for what it gives to its worker.
 
     Args:
+        device: what detectors compute on.
         portraits: where prepared ones are kept.
         send: sends a message to a client, unless it has left.
     """
 
     def __init__(
-        self, engines: LoadedEngines, uploads: Uploads, portraits: Store[Portrait], ledger: Ledger,
+        self, device: str, engines: LoadedEngines, uploads: Uploads, portraits: Store[Portrait], ledger: Ledger,
         results: ResultQueue, log_file: str, send: Send,
     ) -> None:  # fmt: skip
+        self._device = device
         self._engines = engines
         self._uploads = uploads
         self._portraits = portraits
@@ -70,7 +72,7 @@ class Preparation:
 
         def detect() -> Detected:
             if name not in self._detectors:
-                self._detectors[name] = create_detector(name)
+                self._detectors[name] = create_detector(name, self._device)
             faces = self._detectors[name].detect(opaque(eight_bit(image)))
             face = select_face(faces, message.face, "the photo")
             mesh = None if face.mesh478 is None else np.asarray(face.mesh478, "<f4")

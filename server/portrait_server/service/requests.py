@@ -37,6 +37,7 @@ from portrait_shared.protocol.messages import (
 from portrait_server.detectors.registry import default_detector_name, detector_names
 from portrait_server.engines.loaded_engines import LoadedEngines, tunable
 from portrait_server.engines.registry import DEFAULT_ENGINE
+from portrait_server.networks.device import Device
 from portrait_server.service.counters import Counters
 from portrait_server.service.portraits import Portrait, Store
 from portrait_server.service.preparation import Preparation
@@ -63,7 +64,7 @@ class Requests:
 
     def __init__(
         self, sessions: Sessions, counters: Counters, portraits: Store[Portrait], engines: LoadedEngines,
-        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, device: str, log_file: str,
+        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, device: Device, log_file: str,
     ) -> None:  # fmt: skip
         self.stopping = False
         self._sessions = sessions
@@ -111,7 +112,7 @@ class Requests:
     def welcome(self, request: int) -> Welcome:
         """The answer to `Hello`."""
         return Welcome(
-            request, __version__, os.getpid(), self._device, self._engines.fingerprints, DEFAULT_ENGINE,
+            request, __version__, os.getpid(), self._device.name, self._engines.fingerprints, DEFAULT_ENGINE,
             tuple(detector_names()), default_detector_name(), self._log_file,
         )  # fmt: skip
 
@@ -137,6 +138,8 @@ class Requests:
             "portrait_bytes": self._portraits.held_bytes + self._engines.layers.held_bytes,
             "personal_files": len(self._uploads.personals),
             "tunings": self._tunings.count,
+            "device_model": self._device.model[:256],
+            "device_bytes": self._device.total_bytes or 0,
         }
         jobs = [
             {

@@ -15,6 +15,7 @@ from portrait_shared.protocol.framing import MAX_PART_BYTES, Buffer, VersionMism
 from portrait_shared.protocol.messages import Error, Hello, Message, decode
 
 from portrait_server.engines.loaded_engines import LoadedEngines
+from portrait_server.networks.device import Device, DeviceLost
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.counters import Counters
 from portrait_server.service.portraits import Portrait, Store
@@ -43,16 +44,20 @@ class Service:
 
     Args:
         door: the socket.
-        device: ``cpu`` or ``cuda``.
+        device: what it computes on.
         log_file: where a person finds more.
         parent_alive: asked every second; the service stops when it says no.
         budgets: what clients and their portraits may hold.
+
+    Attributes:
+        lost: why the device cannot be computed on any more, which ends the server; None where it can.
     """
 
     def __init__(
-        self, door: Door, device: str, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
+        self, door: Door, device: Device, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
         budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
+        self.lost: DeviceLost | None = None
         self._door = door
         self._log_file = log_file
         self._parent_alive = parent_alive
@@ -63,17 +68,17 @@ class Service:
         self._results = ResultQueue()
         helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
         self._helpers = Workers("helper", helpers, self._results, log_file)
-        engines = LoadedEngines(device)
+        engines = LoadedEngines(device.name)
         portraits: Store[Portrait] = Store(self._budgets.portraits, engines.layers)
         uploads = Uploads(self._helpers, self._ledger, self._counters)
         self._preparation = Preparation(
-            engines, uploads, portraits, self._ledger, self._results, log_file, self._send
+            device.name, engines, uploads, portraits, self._ledger, self._results, log_file, self._send
         )  # fmt: skip
         self._renders = Renders(
             portraits, self._ledger, self._counters, self._helpers, max(1, helpers - 1), self._results, log_file,
             self._room, self._send,
         )  # fmt: skip
-        self._tunings = Tunings(self._results, self._ledger, log_file, device)
+        self._tunings = Tunings(self._results, self._ledger, log_file, device.name)
         self._requests = Requests(
             self._sessions, self._counters, portraits, engines, uploads, self._preparation, self._renders,
             self._tunings, device, log_file,
@@ -166,7 +171,9 @@ class Service:
 
     def _take_results(self) -> None:
         for item in self._results.take_all():
-            if isinstance(item, Update):
+            if isinstance(item, Result) and isinstance(item.error, DeviceLost):
+                self.lost = self.lost or item.error  # and this task is not answered: the next server does it
+            elif isinstance(item, Update):
                 self._send(item.session, item.message)
             elif isinstance(item.task, FrameBatch):
                 self._renders.take_batch(item.task, item)
@@ -224,6 +231,8 @@ class Service:
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _finished(self) -> bool:
+        if self.lost is not None:
+            return True
         now = time.monotonic()
         if self._parent_alive is not None and now >= self._parent_check:
             self._parent_check = now + _PARENT_POLL_SECONDS
@@ -250,10 +259,17 @@ class Service:
 
     def _close(self) -> None:
         for session in self._sessions:
-            self._renders.hand_back(session)
-            self._send(session, Error.of(0, stopping_error()))
-        hangs = self._renders.engines_busy or self._preparation.busy
-        for threads in (self._renders, self._preparation, self._helpers, self._tunings):
+            if self.lost is None:
+                self._renders.hand_back(session)
+                self._send(session, Error.of(0, stopping_error()))
+            else:  # no farewell: clients ask the server that takes this one's place for what is missing
+                self._send(
+                    session, Error.of(0, PortraitError(ErrorCode.SERVER_LOST, self.lost.message, self.lost.remedy))
+                )
+        self._tunings.end_all()
+        self._tunings.stop(1.0)
+        hangs = self.lost is not None or self._renders.engines_busy or self._preparation.busy
+        for threads in (self._renders, self._preparation, self._helpers):
             threads.stop(0.0 if hangs else 1.0)
         if not hangs:
             self._preparation.close()

@@ -11,5 +11,5 @@ def autocast(device: torch.device) -> torch.autocast:
 
     CPUs stay at float32, whose results the tests compare byte for byte.
     """
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    able = device.type in ("cuda", "xpu") and getattr(torch, device.type).is_bf16_supported()
     return torch.autocast(device.type, torch.bfloat16, enabled=able)

@@ -5,12 +5,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Final
 
 import torch
 import torch.distributed as dist
+from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor, nn
 
 from portrait_server.networks.device import resolve_device
+
+_BACKENDS: Final = {"cpu": "gloo", "cuda": "nccl", "xpu": "xccl"}
+"""What carries messages between processes on each device."""
+
+
+def _one_of_several(kind: str) -> torch.device:
+    """The GPU of this process's number on this machine, made the one that torch means by `kind`."""
+    number = int(os.environ.get("LOCAL_RANK", "0"))
+    module = getattr(torch, kind)
+    if number >= module.device_count():
+        raise PortraitError(
+            ErrorCode.DEVICE_UNAVAILABLE, f"There is no GPU {kind}:{number}: this machine shows {module.device_count()}.",
+            "Start one process for each GPU: torchrun --nproc-per-node.",
+        )  # fmt: skip
+    device = torch.device(kind, number)
+    module.set_device(device)
+    return device
 
 
 class Team:
@@ -24,16 +43,19 @@ class Team:
     """
 
     def __init__(self, device: str) -> None:
-        """Args: device: `auto`, `cpu` or `cuda`. Raises: PortraitError: DEVICE_UNAVAILABLE."""
+        """Args: device: one of `DEVICES`. Raises: PortraitError: DEVICE_UNAVAILABLE."""
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
-        chosen = resolve_device(device)
-        if chosen == "cuda":
-            chosen = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-            torch.cuda.set_device(chosen)
-        self.device = torch.device(chosen)
+        self.device = torch.device(resolve_device(device))
+        if self.size > 1 and self.device.type not in _BACKENDS:
+            raise PortraitError(
+                ErrorCode.DEVICE_UNAVAILABLE, f"{self.size} processes cannot train together on {self.device.type}.",
+                "Train with one process, without torchrun.",
+            )  # fmt: skip
+        if self.device.type in ("cuda", "xpu"):
+            self.device = _one_of_several(self.device.type)
         if self.size > 1:
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            dist.init_process_group(_BACKENDS[self.device.type])
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replaces every gradient by its mean over the team."""

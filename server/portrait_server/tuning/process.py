@@ -20,6 +20,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import TunedPerson
 from portrait_shared.protocol.messages import TuningProgress
 
+from portrait_server.networks.device import device_error
+
 log = logging.getLogger(__name__)
 
 _NICENESS = 10
@@ -56,12 +58,10 @@ def tune(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: 
         pipe.send(Failure(ErrorCode.INTERNAL.value, "Tuning ran out of memory.", "Use fewer or smaller photos."))
     except Exception as error:  # whatever it was, the server must hear of it
         log.exception("Tuning failed")
-        pipe.send(
-            Failure(
-                ErrorCode.INTERNAL.value, f"Tuning failed ({type(error).__name__}: {error}).",
-                "See the server's log.", traceback.format_exc(),
-            )
-        )  # fmt: skip
+        known = device_error(error) or PortraitError(
+            ErrorCode.INTERNAL, f"Tuning failed ({type(error).__name__}: {error}).", "See the server's log."
+        )
+        pipe.send(Failure(known.code.value, known.message, known.remedy, traceback.format_exc()))
     finally:
         pipe.close()
 

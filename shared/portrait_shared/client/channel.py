@@ -34,8 +34,8 @@ _LOSS_EVENTS = (
 class ServerLost(PortraitError):
     """The connection broke, could not be made, or has been silent for too long."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(ErrorCode.SERVER_LOST, message, "Start the server again; its log says more.")
+    def __init__(self, message: str, remedy: str = "Start the server again; its log says more.") -> None:
+        super().__init__(ErrorCode.SERVER_LOST, message, remedy)
 
 
 class Channel:

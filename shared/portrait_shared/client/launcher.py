@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from portrait_shared.client.channel import Channel, ServerLost
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -17,6 +18,8 @@ from portrait_shared.files.whole_files import write_error
 from portrait_shared.protocol.connection import Connection, default_connection_file
 from portrait_shared.protocol.messages import Shutdown, Stopping
 
+STATUS_NO_DEVICE: Final = 4
+"""A server ends with it that cannot compute on its device, or not any more. Its last two lines say why and what to do."""
 _START_POLL_SECONDS = 0.02
 _LOG_TAIL_BYTES = 65_536
 _ASK_TIMEOUT_SECONDS = 3.0
@@ -30,19 +33,21 @@ class ServerProcess:
         command: what starts the `portrait` command, e.g. ``["/usr/bin/portrait"]`` or
             ``[sys.executable, "-m", "portrait_server"]``.
         connection_file: where the server writes how to reach it; a private folder where None.
-        device: ``auto``, ``cpu`` or ``cuda``.
+        device: one of `DEVICES`.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
 
     Attributes:
         wanted: it was started and not stopped since; a client starts it again only then.
+        device: what it computes on when it is started next. Where it is started in the place of a lost one that had
+            chosen by itself, that one's choice: on another device frames may come out otherwise.
     """
 
     def __init__(
         self, command: Sequence[str], *, connection_file: Path | None = None, device: str = "auto",
         log_level: str = "info",
     ) -> None:  # fmt: skip
-        options = ["--device", device, "--log-level", log_level, "--parent-pid", str(os.getpid())]
-        self._start_command = [*command, "serve", *options]
+        self.device = self._device_asked_for = device
+        self._start_command = [*command, "serve", "--log-level", log_level, "--parent-pid", str(os.getpid())]
         self._given_file = Path(connection_file) if connection_file else None
         self._folder: PrivateFolder | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,7 +80,7 @@ class ServerProcess:
         try:
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
-                    [*self._start_command, "--connection-file", str(self._file)],
+                    [*self._start_command, "--device", self.device, "--connection-file", str(self._file)],
                     stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment,
                     start_new_session=True,  # a Ctrl-C meant for the parent is not for the server
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -90,12 +95,13 @@ class ServerProcess:
         """How to reach it, or None where it is not ready in time.
 
         Raises:
-            PortraitError: SERVER_UNAVAILABLE where it ended instead, with the end of the log.
+            PortraitError: SERVER_UNAVAILABLE where it ended instead, with the end of the log; DEVICE_UNAVAILABLE where
+                it cannot compute on the device that was asked for.
         """
         deadline = time.monotonic() + timeout
         while True:
             if self._process is None or self._process.poll() is not None:
-                raise self._failure("The server ended while it started.")
+                raise self._refusal()
             if (connection := self._own_connection()) is not None:
                 return connection
             if time.monotonic() >= deadline:
@@ -125,6 +131,7 @@ class ServerProcess:
     def stop(self, timeout: float = 15.0) -> None:
         """Asks it to stop, kills it where it has not within `timeout` seconds, and removes its folder."""
         self.wanted = False
+        self.device = self._device_asked_for
         if self._process is not None:
             # Windows knows no gentle signal: terminating it there would leave its connection file and log unfinished.
             if not self._ends_when_asked(min(timeout, _ASK_TIMEOUT_SECONDS)):
@@ -199,6 +206,13 @@ class ServerProcess:
             return None if _identity(self._file) == self._stale else Connection.load(self._file)
         except PortraitError:
             return None
+
+    def _refusal(self) -> PortraitError:
+        """Why it did not start."""
+        if self._process is None or self._process.returncode != STATUS_NO_DEVICE:
+            return self._failure("The server ended while it started.")
+        *_, message, remedy = ["", "", *self.log_tail(2).splitlines()]
+        return PortraitError(ErrorCode.DEVICE_UNAVAILABLE, message.removeprefix("portrait serve: "), remedy.strip())
 
     def _failure(self, message: str) -> PortraitError:
         words = self.log_tail(12)

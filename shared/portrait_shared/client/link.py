@@ -18,6 +18,8 @@ GREETING_SECONDS: Final = 10.0
 STABLE_SECONDS: Final = 10.0
 """A server that lived this long counts as stable: its crash does not add to earlier ones."""
 SILENCE_SECONDS: Final = 30.0
+_MAY_PASS: Final = (ErrorCode.SERVER_LOST, ErrorCode.SERVER_UNAVAILABLE, ErrorCode.DEVICE_UNAVAILABLE)
+"""Failures to connect after which another try may succeed; of a device, where it was there before."""
 _BEAT_SECONDS: Final = 2.0
 _RETRY_SECONDS: Final = 0.1
 _EXIT_SECONDS: Final = 1.0
@@ -44,6 +46,7 @@ class Link:
         self._started_at = 0.0
         self._process_id: int | None = None
         self._lost_at: float | None = None
+        self._last_words: PortraitError | None = None  # why the server ended, where it said so
         self._started_it = False
         self._beat_at: float | None = None
 
@@ -66,7 +69,7 @@ class Link:
         try:
             return self._try(deadline)
         except PortraitError as error:
-            if error.code not in (ErrorCode.SERVER_LOST, ErrorCode.SERVER_UNAVAILABLE):
+            if error.code not in _MAY_PASS or (error.code == ErrorCode.DEVICE_UNAVAILABLE and self._lost_at is None):
                 raise
             self._failed(error)
             time.sleep(max(0.0, min(_RETRY_SECONDS, deadline - time.monotonic())))
@@ -79,12 +82,17 @@ class Link:
             PortraitError: SERVER_LOST where the server has crashed too often.
         """
         self._lost_at = time.monotonic()
+        device = self.channel.server.device if self.channel is not None and self.channel.server is not None else None
         self._disconnect()
         if isinstance(self._target, ServerProcess) and self._target.wanted and self._target.pid == self._process_id:
             # A process of ours whose connection broke is ending, or of no use any more; unless it is
             # already the next one, started by another client of the same `ServerProcess`.
             if not self._target.wait_ended(_EXIT_SECONDS):
                 self._target.kill()
+            if device is not None:
+                self._target.device = device
+            if time.monotonic() - self._started_at > STABLE_SECONDS:
+                self._crashes = 0
             self._count_crash()
 
     def receive(self, timeout_s: float) -> Message | None:
@@ -98,7 +106,8 @@ class Link:
         message = self.channel.receive(min(timeout_s, _BEAT_SECONDS))
         now = time.monotonic()
         if isinstance(message, Error) and message.code == ErrorCode.SERVER_LOST:
-            raise ServerLost(message.message)
+            self._last_words = message.as_exception()
+            raise ServerLost(message.message, message.remedy)
         if isinstance(message, Error) and message.request == 0 and message.code == ErrorCode.SERVER_STOPPING:
             self._disconnect()  # its farewell: it will not come back by itself
             raise message.as_exception()
@@ -139,7 +148,7 @@ class Link:
         self.generation += 1
         if isinstance(self._target, ServerProcess):
             self._process_id = self._target.pid
-        self._lost_at = self._beat_at = None
+        self._lost_at = self._last_words = self._beat_at = None
         return True
 
     def _locate(self, timeout_s: float) -> Connection | None:
@@ -173,18 +182,22 @@ class Link:
                 "Start the server." if isinstance(error, ServerLost) else error.remedy,
             ) from error
         if isinstance(self._target, ServerProcess):
+            if error.code == ErrorCode.DEVICE_UNAVAILABLE:
+                self._last_words = error
             self._count_crash()
         elif time.monotonic() - self._lost_at > RECONNECT_SECONDS:
-            raise _lost_for_good(f"The server was lost and did not come back in {RECONNECT_SECONDS:.0f} s.") from error
+            raise self._lost_for_good(
+                f"The server was lost and did not come back in {RECONNECT_SECONDS:.0f} s."
+            ) from error
 
     def _count_crash(self) -> None:
-        if time.monotonic() - self._started_at > STABLE_SECONDS:
-            self._crashes = 0
         self._crashes += 1
         if self._crashes > self._restarts:
-            raise _lost_for_good(f"The server ended {self._crashes} times in a row.")
+            raise self._lost_for_good(f"The server ended {self._crashes} times in a row.")
 
-
-def _lost_for_good(message: str) -> PortraitError:
-    """Not a `ServerLost`, which is a reason to try again."""
-    return PortraitError(ErrorCode.SERVER_LOST, message, "Start the server again; its log says more.")
+    def _lost_for_good(self, message: str) -> PortraitError:
+        """Not a `ServerLost`, which is a reason to try again."""
+        words = self._last_words
+        if words is None:
+            return PortraitError(ErrorCode.SERVER_LOST, message, "Start the server again; its log says more.")
+        return PortraitError(words.code, f"{message} {words.message}", words.remedy)

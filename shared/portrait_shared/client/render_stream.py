@@ -116,7 +116,7 @@ class RenderStream(RemoteJob[Frame]):
         if isinstance(message, RenderedFrame):
             self._inbox.append(self._checked(message))
             del self._missing[message.number]
-            self._fruitless = 0
+            self._has_come_on()
             self.state = "running"
         elif isinstance(message, Done) and self._missing:
             self._error = PortraitError(ErrorCode.CANCELLED, "The server ended the render early.")

@@ -139,7 +139,7 @@ class ServerInfo:
         version: its release.
         protocol: its protocol version.
         pid: its process.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
         engines: fingerprint of each engine.
         default_engine: what renders where none is named.
         detectors: names.

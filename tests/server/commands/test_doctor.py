@@ -11,7 +11,18 @@ from portrait_server.commands import system_libraries
 def test_a_sound_machine_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    for what in ("Python", "System libraries", "GPU", "Detectors", "bpy", "Blender", "Disk", "Server: "):
+    for what in (
+        "Python",
+        "System libraries",
+        "Device cpu",
+        "Device cuda",
+        "Device auto",
+        "Detectors",
+        "bpy",
+        "Blender",
+        "Disk",
+        "Server: ",
+    ):
         assert what in said
     assert "engines" in said and "warp" in said, "the server was really asked"
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from portrait_server.engines.layer_memory import array_bytes
 from portrait_server.engines.registry import ENGINES
+from portrait_server.networks.device import look_at
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.result_queue import ResultQueue
 from portrait_server.service.service import Service
@@ -48,7 +49,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
     def start(budgets: Budgets) -> tuple[Service, Connection]:
         door = Door(Endpoint(f"ipc://{tmp_path}/s"), None)
-        service = Service(door, "cpu", "", budgets=budgets)
+        service = Service(door, look_at("cpu"), "", budgets=budgets)
         thread = threading.Thread(target=service.run)
         thread.start()
         running.append((service, thread))

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which device is taken, and what is said of one that cannot be: on machines that a stand-in for torch makes up."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from portrait_server.networks import device
+from portrait_server.networks.device import DeviceLost, choose_device, device_error, look_at, out_of_memory
+from portrait_shared.devices import DEVICES, missing_driver
+from portrait_shared.errors import ErrorCode, PortraitError
+
+GIB = 2**30
+ARCHS = ("sm_75", "sm_80", "sm_86", "sm_90a", "compute_90")
+
+
+def refuses(said: str) -> Callable[[], None]:
+    def refuse() -> None:
+        raise RuntimeError(said)
+
+    return refuse
+
+
+def cuda(
+    *, built: str | None = "12.8", said: str | None = None, capability: tuple[int, int] = (8, 9),
+    archs: tuple[str, ...] = ARCHS, free: int = 6 * GIB,
+) -> dict[str, Any]:  # fmt: skip
+    """What torch knows of an NVIDIA GPU; `said` is its reason where it can use none."""
+    return {
+        "version": SimpleNamespace(cuda=built),
+        "cuda": SimpleNamespace(
+            is_available=lambda: said is None and built is not None, init=refuses(said or ""),
+            get_device_name=lambda: "NVIDIA T", get_device_capability=lambda: capability,
+            get_arch_list=lambda: list(archs), mem_get_info=lambda: (free, 8 * GIB),
+        ),
+    }  # fmt: skip
+
+
+def xpu(*, built: bool = True, there: bool = True) -> dict[str, Any]:
+    return {
+        "xpu": SimpleNamespace(
+            _is_compiled=lambda: built, is_available=lambda: there, mem_get_info=lambda: (3 * GIB, 4 * GIB),
+            get_device_properties=lambda: SimpleNamespace(name="Intel Arc", total_memory=4 * GIB),
+        )
+    }  # fmt: skip
+
+
+def mps(*, built: bool = True, there: bool = True) -> dict[str, Any]:
+    return {
+        "backends": SimpleNamespace(
+            mps=SimpleNamespace(is_built=lambda: built, is_available=lambda: there)
+        ),
+        "mps": SimpleNamespace(recommended_max_memory=lambda: 12 * GIB, driver_allocated_memory=lambda: 2 * GIB),
+    }  # fmt: skip
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes this a machine with drivers for the devices given, of which torch knows so much."""
+
+    def make(*known: dict[str, Any]) -> None:
+        made = SimpleNamespace(__version__="2.9.0", **{name: part for each in known for name, part in each.items()})
+        monkeypatch.setitem(sys.modules, "torch", made)
+        drivers = [
+            name for name, part in (("cuda", "cuda"), ("xpu", "xpu"), ("mps", "backends")) if hasattr(made, part)
+        ]
+        monkeypatch.setattr(device, "missing_driver", lambda name: "" if name in drivers else f"No driver of {name}.")
+
+    return make
+
+
+def test_auto_takes_the_first_gpu_that_can_be_used(machine: Callable, caplog: pytest.LogCaptureFixture) -> None:
+    machine(cuda(), xpu(), mps())
+    assert str(choose_device("auto")) == "NVIDIA T, 6.0 of 8.0 GiB free" and choose_device("auto").name == "cuda"
+    assert not caplog.records
+    machine(cuda(free=0), xpu(), mps())
+    assert choose_device("auto").name == "xpu"
+    assert "cuda is left out: The memory of the NVIDIA T is full" in caplog.text
+    machine(xpu(there=False), mps())
+    assert choose_device("auto").name == "mps"
+    machine(mps(there=False))
+    assert choose_device("auto").name == "cpu"
+    machine()
+    assert choose_device("auto").name == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "message", "remedy"),
+    [
+        (cuda(built=None), "cuda", "built without CUDA", "pytorch.org"),
+        (cuda(said="The NVIDIA driver on your system is too old (found version 11040)."), "cuda",
+         "driver is too old for the installed PyTorch, which needs CUDA 12.8", "Update the driver"),
+        (cuda(said="No CUDA GPUs are available"), "cuda", "no GPU that can be used (No CUDA GPUs", "nvidia-smi"),
+        (cuda(capability=(3, 7)), "cuda", "no code for the NVIDIA T (compute capability 3.7)", "CUDA 12.6"),
+        (cuda(capability=(12, 0), archs=("sm_80", "sm_90")), "cuda", "no code for", "newer PyTorch"),
+        (cuda(capability=(9, 1), archs=("sm_90a",)), "cuda", "no code for", "newer PyTorch"),
+        (cuda(free=100 * 2**20), "cuda", "full: NVIDIA T, 0.1 of 8.0 GiB free", "Close other programs"),
+        (xpu(built=False), "xpu", "without support for Intel", "whl/xpu"),
+        (xpu(there=False), "xpu", "no GPU that PyTorch can use", "sycl-ls"),
+        (mps(built=False), "mps", "without support for Apple", "pytorch.org"),
+        (mps(there=False), "mps", "too old", "macOS 14"),
+        ({}, "cuda", "No driver of cuda", "nvidia.com/drivers"),
+        ({}, "xpu", "No driver of xpu", "Level Zero"),
+        ({}, "mps", "No driver of mps", "another device"),
+    ],
+)  # fmt: skip
+def test_a_device_that_cannot_be_used_says_why_and_what_to_do(
+    machine: Callable, known: dict[str, Any], name: str, message: str, remedy: str
+) -> None:
+    machine(known)
+    with pytest.raises(PortraitError) as caught:
+        choose_device(name)
+    assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE
+    assert message in caught.value.message
+    assert remedy in caught.value.remedy and "--device cpu" in caught.value.remedy
+
+
+def test_a_hidden_gpu_is_told_from_a_missing_one(machine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "9")
+    machine(cuda(said="No CUDA GPUs are available"))
+    with pytest.raises(PortraitError, match="while CUDA_VISIBLE_DEVICES is '9'"):
+        look_at("cuda")
+
+
+def test_a_gpu_whose_memory_is_taken_before_it_is_asked_is_full(machine: Callable) -> None:
+    known = cuda()
+    known["cuda"].mem_get_info = refuses("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`")
+    machine(known)
+    with pytest.raises(PortraitError, match="memory is full") as caught:
+        look_at("cuda")
+    assert "Close other programs" in caught.value.remedy
+    known["cuda"].mem_get_info = refuses("Unexpected error from cudaGetDeviceCount()")
+    with pytest.raises(PortraitError, match="cuda cannot be used") as caught:
+        look_at("cuda")
+    assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0)])
+def test_a_gpu_runs_code_for_an_earlier_one_of_its_kind_and_what_is_translated(
+    machine: Callable, capability: tuple[int, int]
+) -> None:
+    machine(cuda(capability=capability))
+    assert look_at("cuda").model == "NVIDIA T"
+
+
+@pytest.mark.parametrize("wish", ["cuda:9", "CUDA", "tpu", ""])
+def test_a_device_that_no_machine_has(wish: str) -> None:
+    with pytest.raises(PortraitError, match="There is no device") as caught:
+        choose_device(wish)
+    assert all(name in caught.value.remedy for name in DEVICES) and "CUDA_VISIBLE_DEVICES" in caught.value.remedy
+
+
+def test_the_processor_needs_no_torch() -> None:
+    looks_for_nothing = all(missing_driver(name) for name in DEVICES[2:])
+    program = (
+        "import sys\nfrom portrait_server.networks.device import choose_device\n"
+        f"print(choose_device({'auto' if looks_for_nothing else 'cpu'!r}).name, 'torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["cpu", "False"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("Native API failed. Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)"),
+    ],
+)
+def test_a_full_device_is_told_from_a_lost_one(error: Exception) -> None:
+    assert out_of_memory(error)
+    told = device_error(error)
+    assert told is not None and not isinstance(told, DeviceLost) and told.code == ErrorCode.DEVICE_UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        getattr(torch, "AcceleratorError", RuntimeError)("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
+        RuntimeError("Native API failed. Native API returns: 20 (UR_RESULT_ERROR_DEVICE_LOST)"),
+    ],
+)
+def test_a_lost_device_says_in_one_line_how(error: Exception) -> None:
+    told = device_error(error)
+    assert isinstance(told, DeviceLost) and str(error).splitlines()[0] in told.message and "\n" not in told.message
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("CUDA error"), MemoryError(), KeyError(1)])
+def test_another_error_is_none_of_the_devices(error: Exception) -> None:
+    assert device_error(error) is None
