@@ -9,6 +9,7 @@ from typing import Final
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
+from portrait_shared.devices import DEVICES, missing_driver
 
 from . import server_program
 
@@ -16,6 +17,15 @@ _EXTENSION: Final = __package__.rpartition(".")[0]
 """Blender knows the preferences by the name of the extension's own package."""
 
 _LINE_CHARACTERS: Final = 80
+_WORDS: Final = {
+    "auto": ("Automatic", "Use a GPU where there is one that can be used, else the processor"),
+    "cpu": ("CPU", "Use the processor alone"),
+    "cuda": ("CUDA", "Use an NVIDIA GPU"),
+    "xpu": ("XPU", "Use an Intel GPU"),
+    "mps": ("Metal", "Use the GPU of a Mac with Apple silicon"),
+}
+"""What each device is called, and what choosing it does."""
+_DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in DEVICES)
 
 
 class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
@@ -31,11 +41,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
     device: EnumProperty(
         name="Device",
         description="Choose what the server computes on; it takes effect when the server starts",
-        items=(
-            ("auto", "Automatic", "Use a GPU where there is one"),
-            ("cpu", "CPU", "Use the processor alone"),
-            ("cuda", "CUDA", "Use an NVIDIA GPU"),
-        ),
+        items=_DEVICE_ITEMS,
     )
     auto_start: BoolProperty(
         name="Start When Needed", description="Start the server when a portrait needs it", default=True
@@ -63,6 +69,8 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         column.use_property_split = True
         column.prop(self, "server_command")
         column.prop(self, "device")
+        missing = missing_driver(self.device)
+        column.label(text=missing or _what_is_there(), icon="ERROR" if missing else "INFO")
         column.prop(self, "auto_start")
         column.prop(self, "log_level")
         column.prop(self, "use_strip")
@@ -72,6 +80,12 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         for number, line in enumerate(textwrap.wrap(said, _LINE_CHARACTERS)):
             icon = "BLANK1" if number else "CHECKMARK" if program.command else "ERROR"
             column.label(text=line, icon=icon)
+
+
+def _what_is_there() -> str:
+    """Of GPUs, as far as this machine's drivers tell: whether one can be used, PyTorch says when the server starts."""
+    found = [_WORDS[name][0] for name in DEVICES if name not in ("auto", "cpu") and not missing_driver(name)]
+    return f"Drivers of this machine: {', '.join(found)}" if found else "This machine has no driver of a GPU."
 
 
 _DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info", use_strip=False)

@@ -23,6 +23,7 @@ from . import preferences, server_program
 _START_TIMEOUT_SECONDS = 60.0
 _START_LOOK_SECONDS = 0.2
 _STOP_TIMEOUT_SECONDS = 10.0
+_NO_SERVER = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH)
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
@@ -45,7 +46,7 @@ class Health:
     @property
     def line(self) -> str:
         if self.state is ServerState.RUNNING and self.info is not None:
-            return f"Running on {self.info.device} · {', '.join(self.info.engines)} · process {self.info.pid}"
+            return f"Running on {self.info.draws_on} · {', '.join(self.info.engines)} · process {self.info.pid}"
         return {
             ServerState.STOPPED: "Not running; it starts when it is needed",
             ServerState.STARTING: "Starting …",
@@ -88,7 +89,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
 
     Args:
         may_start: whether one may be started; as the preferences say where None.
-        device: ``auto``, ``cpu`` or ``cuda``; as the preferences say where None.
+        device: one of `DEVICES`; as the preferences say where None.
     """
     asked = preferences.of(context)
     program = server_program.find(asked.server_command)
@@ -106,7 +107,7 @@ def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Reachable:
     """A server to talk to: this Blender's own, else one the user runs, else a new one. Called by workers.
 
     Raises:
-        PortraitError: SERVER_UNAVAILABLE, NOT_ALLOWED, CANCELLED.
+        PortraitError: SERVER_UNAVAILABLE, DEVICE_UNAVAILABLE, NOT_ALLOWED, CANCELLED.
     """
     target = _find_or_launch(launch)
     if isinstance(target, Connection):
@@ -174,7 +175,8 @@ def connected(info: ServerInfo) -> None:
 def failed(error: PortraitError) -> None:
     """A worker could not reach the server, or lost it."""
     global _health
-    if error.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH):
+    ended = _process is not None and not _process.alive
+    if error.code in _NO_SERVER or (ended and error.code == ErrorCode.DEVICE_UNAVAILABLE):
         _health = replace(_health, state=ServerState.FAILED, info=None, problem=error.message)
 
 

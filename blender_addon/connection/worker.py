@@ -64,5 +64,5 @@ class Worker(threading.Thread):
     def do_task(self) -> None:
         """Runs the task; raises PortraitError."""
         with Client(server.acquire(self._launch, self.cancel.is_set), name="Blender") as client:
-            self.events.put(Connected(client.connect()))
+            self.events.put(Connected(client.ask_who()))
             self.task(client, self.events.put, self.cancel.is_set)

@@ -93,7 +93,7 @@ def ask_server(content: bytes, file: Path) -> np.ndarray:
     """
     try:
         with _wait_cursor(), Client(_acquire(), name="Blender") as client:
-            server.connected(client.connect())
+            server.connected(client.ask_who())
             return client.read_picture(content, file.suffix)
     except PortraitError as error:
         server.failed(error)

@@ -125,7 +125,7 @@ class PreviewWorker(threading.Thread):
         while not self._stopped.is_set():
             try:
                 with Client(server.acquire(self._launch, self._stopped.is_set), name="Blender's preview") as client:
-                    self.events.put(Connected(client.connect()))
+                    self.events.put(Connected(client.ask_who()))
                     self._serve(client)
             except PortraitError as error:
                 if error.code is not ErrorCode.CANCELLED:

@@ -183,6 +183,24 @@ def test_other_weights_make_all_frames_stale(needs_server: None, swaying: Any) -
     settle(swaying, all_in(FrameState.DONE))
 
 
+def test_frames_of_another_device_are_stale_where_it_draws_otherwise(needs_server: None, swaying: Any) -> None:
+    """`fewshot` draws a little differently on each kind of device, and frames of two kinds would flicker."""
+    bpy.ops.portrait.start_server()
+    info = server.health().info
+    assert f"-{info.device}-" in info.engines["fewshot"]
+    here: dict[str, portrait_ids.Known | None] = {}
+    for engine in ("fewshot", "warp"):
+        swaying.engine = engine
+        here[engine] = portrait_ids.known(swaying)
+    elsewhere = info.engines["fewshot"].replace(f"-{info.device}-", "-mps-")
+    server.connected(dataclasses.replace(info, device="mps", engines={**info.engines, "fewshot": elsewhere}))
+    assert portrait_ids.known(swaying) == here["warp"] is not None, "what draws alike everywhere stays"
+    swaying.engine = "fewshot"
+    assert portrait_ids.known(swaying) != here["fewshot"]
+    server.connected(info)
+    assert portrait_ids.known(swaying) == here["fewshot"] is not None
+
+
 def test_frames_deleted_or_damaged_on_the_disk_are_missing(needs_server: None, swaying: Any) -> None:
     bpy.ops.portrait.render()
     settle(swaying, all_in(FrameState.DONE))

@@ -6,13 +6,16 @@ Without a window Blender draws nothing, so a layout that checks its calls stands
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from portrait_shared.devices import DEVICES, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol.references import ServerInfo
 
 bpy = pytest.importorskip("bpy")
 
@@ -20,7 +23,7 @@ from mathutils import Vector  # noqa: E402
 
 from blender_addon.blender import problems, selection  # noqa: E402
 from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
-from blender_addon.connection import server  # noqa: E402
+from blender_addon.connection import preferences, server  # noqa: E402
 from blender_addon.interface.operators import add, capture, render  # noqa: E402
 from blender_addon.interface.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
@@ -150,10 +153,38 @@ def test_the_servers_state_is_one_line(scene: Any, needs_server: None) -> None:
     assert "Not running" in drawn()
     bpy.ops.portrait.start_server()
     text = drawn()
-    assert "Running on" in text and "portrait.stop_server" in text
+    assert (
+        f"Running on {server.health().info.draws_on} · " in text.replace("\n", " ") and "portrait.stop_server" in text
+    )
     assert "wm.path_open" in text and "has come" in text.replace("\n", " "), (
         "the end of its log, and the way to all of it"
     )
+
+
+def test_the_server_says_what_draws_and_with_how_much_memory() -> None:
+    info = ServerInfo("1", 3, 7, "cuda", {"warp": "w"}, "warp", (), "", "", "NVIDIA T", 8 * 2**30)
+    health = server.Health(server.ServerState.RUNNING, info)
+    assert health.line == "Running on cuda: NVIDIA T, 8.0 GiB · warp · process 7"
+    older = dataclasses.replace(info, device_model="", device_bytes=0)
+    assert dataclasses.replace(health, info=older).line.startswith("Running on cuda · ")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_preferences_offer_all_devices_and_say_what_is_there(device: str) -> None:
+    holder = preferences.PORTRAIT_AP_preferences
+    assert tuple(holder.bl_rna.properties["device"].enum_items.keys()) == DEVICES
+    seen: list[str] = []
+    drawn_for = SimpleNamespace(
+        layout=CheckedLayout(seen), bl_rna=holder.bl_rna, server_command="", device=device
+    )  # fmt: skip
+    holder.draw(drawn_for, bpy.context)
+    text = "\n".join(seen)
+    if missing_driver(device):
+        assert missing_driver(device) in text
+    elif all(missing_driver(name) for name in DEVICES[2:]):
+        assert "no driver of a GPU" in text
+    else:
+        assert "Drivers of this machine: " in text
 
 
 def test_several_portraits_make_a_list(portrait: Any, photo_file: Path, face: np.ndarray) -> None:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
+from portrait_shared.devices import DEVICES, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames import frame_files
 from portrait_shared.frames.frame_files import frames_in
@@ -27,6 +30,8 @@ from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.detect_job import DetectJob  # noqa: E402
 from blender_addon.jobs.job import JobState  # noqa: E402
 from blender_addon.portraits import portrait_parts  # noqa: E402
+from blender_addon.render.render_job import RenderJob  # noqa: E402
+from tests.blender.conftest import WIDTH  # noqa: E402
 
 
 def failure(action: Any) -> str:
@@ -109,6 +114,50 @@ def test_a_server_that_may_not_be_started(acting: Any, monkeypatch: pytest.Monke
     job_queue.run(job)
     assert job.state is JobState.FAILED and job.error.code is ErrorCode.SERVER_UNAVAILABLE
     assert problems.last(acting.uid).fix is Fix.START_SERVER
+
+
+def test_a_device_that_is_not_there(needs_server: None, acting: Any) -> None:
+    absent = next(name for name in DEVICES[1:] if missing_driver(name))
+    server.stop()
+    job = RenderJob(acting.uid, server.launch_plan(bpy.context, device=absent))
+    job_queue.run(job)
+    problem = problems.last(acting.uid)
+    assert job.state is JobState.FAILED and problem.code is ErrorCode.DEVICE_UNAVAILABLE
+    assert problem.message == missing_driver(absent) and "Device in the add-on's preferences" in problem.remedy
+    assert problem.fix is Fix.PREFERENCES
+    assert server.health().state is server.ServerState.FAILED and problem.message in server.health().line
+    assert bpy.ops.portrait.render() == {"FINISHED"}, "with the preferences' own device"
+    assert server.health().state is server.ServerState.RUNNING
+
+
+@pytest.mark.servers_environment
+def test_a_gpu_that_is_lost_costs_no_frame(acting: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gpu = tmp_path / "gpu"
+    gpu.mkdir()
+    (gpu / "there").touch()
+    (gpu / "prepare.1").write_text("RuntimeError: CUDA error: unspecified launch failure")
+    engines = Path(__file__).parents[1] / "server" / "serve_with_test_engines.py"
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", shlex.join([sys.executable, str(engines)]))
+    monkeypatch.setenv("TALKING_PORTRAITS_TEST_GPU", str(gpu))
+    monkeypatch.setenv("TALKING_PORTRAITS_TEST_ENGINES_ALONE", "1")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    server.stop()
+    assert bpy.ops.portrait.start_server() == {"FINISHED"}
+    assert "Running on mps: Folder GPU, 8.0 GiB" in server.health().line
+    first = server.health().info.pid
+    acting.engine = "device"
+    assert bpy.ops.portrait.render() == {"FINISHED"} and problems.last(acting.uid) is None
+    scene = bpy.context.scene
+    assert frames_in(acting.folder()) == list(range(scene.frame_start, scene.frame_end + 1))
+    assert server.health().info.pid != first and not (gpu / "prepare.1").exists()
+    assert "Running on mps: Folder GPU, 8.0 GiB" in server.health().line
+    for x in range(WIDTH):
+        (gpu / f"{x}.1").write_text("OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
+    failure(bpy.ops.portrait.render_again)
+    problem = problems.last(acting.uid)
+    assert problem.code is ErrorCode.DEVICE_UNAVAILABLE and "memory is full" in problem.message
+    assert problem.fix is Fix.PREFERENCES and server.health().state is server.ServerState.RUNNING
+    server.stop()
 
 
 def test_errors_have_words_and_a_fix_that_exists() -> None:

@@ -177,7 +177,8 @@ def _server() -> Finding:
     try:
         with Client(source, name="doctor") as client:
             seconds = client.echo(through_engine=True)
-            seen = f"answers in {seconds * 1000:.1f} ms, device {client.server.device}, engines {', '.join(client.server.engines)}"
+            who = client.ask_who()
+            seen = f"answers in {seconds * 1000:.1f} ms, draws on {who.draws_on}, engines {', '.join(who.engines)}"
     except PortraitError as error:
         return Finding(
             "Server", Verdict.MISSING, error.message, error.remedy or "Run `portrait serve` and read its log."

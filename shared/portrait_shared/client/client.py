@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -68,6 +69,14 @@ class Client(Conversation):
         info = self.link.connect().server
         assert info is not None
         return info
+
+    def ask_who(self) -> ServerInfo:
+        """Who the server is, with the model and the memory of its device."""
+        told = self.stats()
+        info = self.connect()
+        return dataclasses.replace(
+            info, device_model=str(told.get("device_model", "")), device_bytes=int(told.get("device_bytes", 0))
+        )
 
     def read_picture(self, content: bytes, suffix: str, depth: Literal[8, 16] = 8) -> np.ndarray:
         """What picture a file holds: every program reads photographs by the server's one reader.

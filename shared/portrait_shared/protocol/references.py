@@ -139,12 +139,14 @@ class ServerInfo:
         version: its release.
         protocol: its protocol version.
         pid: its process.
-        device: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
+        device: what it computes on: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
         engines: fingerprint of each engine.
         default_engine: what renders where none is named.
         detectors: names.
         default_detector: what detects where none is named.
         log: path of its log file.
+        device_model: what the device's maker calls it; empty before `Client.ask_who` has asked, or of an older server.
+        device_bytes: of the device's memory; 0 where that is not known.
     """
 
     version: str
@@ -156,6 +158,14 @@ class ServerInfo:
     detectors: Sequence[str]
     default_detector: str
     log: str
+    device_model: str = ""
+    device_bytes: int = 0
+
+    @property
+    def draws_on(self) -> str:
+        """The device in words: “cuda: NVIDIA H200, 139.8 GiB”."""
+        memory = f", {self.device_bytes / 2**30:.1f} GiB" if self.device_bytes else ""
+        return f"{self.device}: {self.device_model}{memory}" if self.device_model else self.device
 
 
 @dataclass(frozen=True, eq=False)
