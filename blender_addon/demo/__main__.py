@@ -15,7 +15,7 @@ from portrait_shared.terminal import forgiving_output
 
 import blender_addon
 from blender_addon.connection import server
-from blender_addon.demo import performance
+from blender_addon.demo import acting
 from blender_addon.demo.keying import animate
 from blender_addon.plane import view_colors
 from blender_addon.portraits import portrait_camera
@@ -51,7 +51,7 @@ def _run() -> int:
 def _build(photo: Path, blend: Path, engine: str) -> int:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
-    scene.render.fps, scene.frame_start, scene.frame_end = performance.FPS, performance.FIRST, performance.LAST
+    scene.render.fps, scene.frame_start, scene.frame_end = acting.FPS, acting.FIRST, acting.LAST
     view_colors.use_own_colors(scene)
     print(f"Finding the face on {photo} …", flush=True)
     bpy.ops.portrait.add(filepath=str(photo))

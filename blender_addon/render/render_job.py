@@ -22,7 +22,7 @@ from portrait_shared.protocol.references import ReferenceImage
 from ..blender import problems
 from ..blender.scene_time import notes_on_frames, stretch
 from ..connection import server
-from ..driving.binding import let_broken_rest
+from ..driving.rest import let_broken_rest
 from ..jobs.job import Job, JobState, time_left
 from ..plane import image_plane
 from ..portraits import likeness, photo, photo_depth, portrait_copies

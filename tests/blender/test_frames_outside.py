@@ -20,7 +20,7 @@ from blender_addon.blender import compat  # noqa: E402
 from blender_addon.capture import keying, timing  # noqa: E402
 from blender_addon.capture.speech_shapes import Speech, take_of_speech  # noqa: E402
 from blender_addon.capture.takes import Take  # noqa: E402
-from blender_addon.demo import performance  # noqa: E402
+from blender_addon.demo import acting  # noqa: E402
 from blender_addon.demo.keying import animate  # noqa: E402
 from blender_addon.importers.live_link import read_live_link, take_of_recording  # noqa: E402
 from blender_addon.importers.track import import_track  # noqa: E402
@@ -179,7 +179,7 @@ def test_demo_motion_leaves_what_comes_after_it(portrait: Any, before: Callable[
     before(portrait)
     was = points(portrait)
     animate(portrait.rig)
-    now, other = points(portrait), outside(performance.FIRST, performance.LAST)
+    now, other = points(portrait), outside(acting.FIRST, acting.LAST)
     np.testing.assert_array_equal(now[other], was[other])
 
 

@@ -16,7 +16,7 @@ import skimage.data
 from PIL import Image
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_server.service.sockets.binding import choose_endpoint
+from portrait_server.service.sockets.endpoints import choose_endpoint
 from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.protocol.framing import pack, unpack
 from portrait_shared.terminal import Lenient, forgiving_output

@@ -11,7 +11,7 @@ from portrait_shared.track import LandmarkTrack
 from ...blender import problems
 from ...blender.selection import select_only
 from ...connection import preferences, server
-from ...demo import performance
+from ...demo import acting
 from ...demo.keying import animate
 from ...importers.track import import_track
 from ...jobs import job_queue
@@ -217,11 +217,11 @@ class PORTRAIT_OT_demo_motion(OnEditableRig, bpy.types.Operator):
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         check_animation(portrait.rig)
         paths = key_notes.face_paths(portrait.rig)
-        over_strips = key_notes.over_strips(portrait.rig, paths, performance.FIRST, performance.LAST)
+        over_strips = key_notes.over_strips(portrait.rig, paths, acting.FIRST, acting.LAST)
         animate(portrait.rig)
         portrait.use_scene_range = False
-        portrait.frame_start, portrait.frame_end = performance.FIRST, performance.LAST
-        line = f"Frames {performance.FIRST} to {performance.LAST} are keyed; now render them"
+        portrait.frame_start, portrait.frame_end = acting.FIRST, acting.LAST
+        line = f"Frames {acting.FIRST} to {acting.LAST} are keyed; now render them"
         return tell(self, line, (*over_strips, *key_notes.of_rig(portrait.rig)))
 
 

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import FloatProperty, IntProperty
 
 from ...blender import problems
-from ...driving import bake, binding, mechanism, sliders, sources
+from ...driving import bake, mechanism, rest, sliders, sources
 from .common import OnEditableRig, active_portrait, scene_of, tell
 
 
@@ -111,7 +111,7 @@ portrait moves by how far they go from here. Do it again after a change of the m
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
-        for problem in binding.set_rest(context, scene_of(context), portrait):
+        for problem in rest.set_rest(context, scene_of(context), portrait):
             self.report({"WARNING"}, str(problem))
         return {"FINISHED"}
 
@@ -125,7 +125,7 @@ came back move again"""
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
-        found = binding.let_broken_rest(scene_of(context), portrait)
+        found = rest.let_broken_rest(scene_of(context), portrait)
         for problem in found:
             self.report({"WARNING"}, str(problem))
         if not found:
@@ -173,7 +173,7 @@ class PORTRAIT_OT_bake_drivers(_Drives, bpy.types.Operator):
         frames = portrait.frames(scene)
         if self.properties.is_property_set("frame_start") or self.properties.is_property_set("frame_end"):
             frames = range(self.frame_start, max(self.frame_start, self.frame_end) + 1)
-        binding.let_broken_rest(scene, portrait)
+        rest.let_broken_rest(scene, portrait)
         baked = bake.bake(scene, portrait, frames, self.tolerance)
         return tell(self, baked.line, baked.notes)
 

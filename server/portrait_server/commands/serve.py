@@ -29,8 +29,8 @@ from portrait_server.service.descriptors import raise_descriptor_limit
 from portrait_server.service.service import Service
 from portrait_server.service.single import ServerLock
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
-from portrait_server.service.sockets.binding import Endpoint, choose_endpoint, client_address, reachable_address
 from portrait_server.service.sockets.door import MAX_CONNECTIONS, Door
+from portrait_server.service.sockets.endpoints import Endpoint, choose_endpoint, client_address, reachable_address
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import zmq
 from portrait_server.service.sockets.authentication import KeyRing
-from portrait_server.service.sockets.binding import Endpoint
 from portrait_server.service.sockets.ciphering import Ciphering
 from portrait_server.service.sockets.door import Door, Gone
+from portrait_server.service.sockets.endpoints import Endpoint
 from portrait_server.service.sockets.incoming_message import Allowance
 from portrait_server.service.sockets.peer import TURN_MESSAGES, TURN_STEPS, Peer
 from portrait_server.service.sockets.zmtp import ProtocolFailure

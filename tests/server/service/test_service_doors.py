@@ -19,7 +19,7 @@ import zmq
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
-from portrait_server.service.sockets.binding import choose_endpoint
+from portrait_server.service.sockets.endpoints import choose_endpoint
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.digest import image_digest

@@ -19,8 +19,8 @@ from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.result_queue import ResultQueue
 from portrait_server.service.service import Service
 from portrait_server.service.sessions import Session
-from portrait_server.service.sockets.binding import Endpoint
 from portrait_server.service.sockets.door import Door
+from portrait_server.service.sockets.endpoints import Endpoint
 from portrait_server.service.tasks import RequestTask
 from portrait_server.service.tunings import Tunings
 from portrait_shared.client.client import Client

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
-from portrait_server.corpora.rendered.regions import Regions
+from portrait_server.corpora.rendered.skin_regions import Regions
 from portrait_server.geometry.ramps import smoothstep
 
 

@@ -16,9 +16,9 @@ from portrait_server.corpora.augment import degraded, random_colors
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person
-from portrait_server.corpora.rendered.regions import Regions, regions_of
 from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.corpora.rendered.shots import Picture, Shot, Studio, draw, take
+from portrait_server.corpora.rendered.skin_regions import Regions, regions_of
 from portrait_server.corpora.rendered.skins import Fit, fit_head, skin_from
 from portrait_server.corpora.rendered.surroundings import random_background, random_light
 from portrait_server.corpora.sample import Corpus, Sample

@@ -13,7 +13,7 @@ from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_server.corpora.rendered.body import Piece, glasses, long_hair, short_hair, torso
 from portrait_server.corpora.rendered.head_model import HeadModel, Part, sphere_centre
 from portrait_server.corpora.rendered.performance import Performance
-from portrait_server.corpora.rendered.regions import Regions
+from portrait_server.corpora.rendered.skin_regions import Regions
 from portrait_server.corpora.rendered.skins import Skin
 from portrait_server.geometry.pose import rotation_of
 from portrait_server.geometry.ramps import smoothstep

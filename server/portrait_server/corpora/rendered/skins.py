@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
-from portrait_server.corpora.rendered.regions import Regions
+from portrait_server.corpora.rendered.skin_regions import Regions
 from portrait_server.corpora.shards import Face
 from portrait_server.geometry.ramps import smoothstep
 

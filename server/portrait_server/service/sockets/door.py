@@ -16,8 +16,8 @@ from portrait_shared.protocol.framing import Buffer
 from portrait_shared.protocol.messages import Message
 
 from portrait_server.service.sockets.authentication import KeyRing
-from portrait_server.service.sockets.binding import Endpoint, listen
 from portrait_server.service.sockets.ciphering import Ciphering
+from portrait_server.service.sockets.endpoints import Endpoint, listen
 from portrait_server.service.sockets.incoming_message import Allowance
 from portrait_server.service.sockets.peer import MAX_BODY_BYTES, Peer
 from portrait_server.service.sockets.zmtp import ProtocolFailure
