@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where optional test material lies: in the folder shared/data next to the checkout's own. Tests that want it skip without it."""
+"""Where optional test material lies: in the folder shared/data next to the checkout's own.
+
+Tests that want it skip without it.
+"""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Performances from videos, face recordings and speech, as keys on a portrait's rig."""
+"""Takes from videos, speech and sounds, and how any take becomes keys on a portrait's rig."""

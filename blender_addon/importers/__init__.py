@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Performances from elsewhere, as keys on the rig."""
+"""Files of performances from other programs: ARKit recordings with their timecodes, and landmark tracks."""

@@ -3,13 +3,15 @@
 
 In a map, a file or folder is its whole path in backticks; names that follow behind a colon are defined in that file
 (`path/file.py`: `function`, `Class.method`); any other name in backticks is one that the code knows. Python that is
-quoted stands in the file that the quotation's first line names.
+quoted stands in the file that the quotation's first line names. Of the other pages, which also name what lies on a
+user's disk or in other programs, files of the code are held to the same.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,9 @@ MAPS = (
     "docs/protocol.md",
     "docs/settings.md",
 )
+PACKAGES = ("blender_addon", "portrait_server", "portrait_shared")
+_OF_THE_CODE = re.compile(r"(?<![\w/.])(?:blender_addon|docs|server|shared|tests)/|\.py$")
+"""In what `problems` says: that a file of the code is meant."""
 PLACEHOLDER = "NAME"
 """Stands for what a reader is to choose: such a path needs no more than its folder."""
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -35,6 +40,7 @@ _PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*/?")
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 _NAMES_OF_FILE = re.compile(r"`([\w./-]+\.py)`:\s+(`[\w.]+`(?:(?:,| and|, and)\s+`[\w.]+`)*)")
 _TEST = re.compile(r"(?<![\w/.])(?:tests|server|shared|blender_addon|docs)/[\w./-]+(?:::\w+)*")
+_ROOM_OF_A_PACKAGE = re.compile(r"\| `(?:blender_addon|server/portrait_server|shared/portrait_shared)/\w+/` \|")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -121,15 +127,53 @@ def test_what_is_there_is_not_complained_about() -> None:
     assert problems(text) == []
 
 
-def test_every_room_is_on_the_map_in_its_own_words() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert [row for row in room_rows() if row not in text.splitlines()] == []
+def test_the_order_of_rooms_is_that_of_the_contracts() -> None:
+    text = " ".join((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split())
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = [each["layers"] for each in contracts if each.get("containers", [""])[0] in PACKAGES]
+    orders = [" → ".join(line.replace(" | ", ", ") for line in lines) for lines in layers]
+    assert len(orders) == len(PACKAGES) and [order for order in orders if f": {order}." not in text] == []
 
 
-def test_the_map_has_rooms_in_their_own_words_too() -> None:
-    lines = (ROOT / "MAP.md").read_text(encoding="utf-8").splitlines()
-    rooms = [line for line in lines if re.match(r"\| `(?:blender_addon|server/\w+|shared/\w+)/\w[\w/]*/` \|", line)]
-    assert rooms and [line for line in rooms if line not in room_rows()] == []
+def pages() -> list[str]:
+    return sorted(name for name in files() if name.endswith(".md"))
+
+
+@pytest.mark.parametrize("name", [name for name in pages() if name not in MAPS])
+def test_another_page_names_files_of_the_code_that_are_there(name: str) -> None:
+    found = problems((ROOT / name).read_text(encoding="utf-8"))
+    assert [problem for problem in found if _OF_THE_CODE.search(problem)] == []
+
+
+@pytest.mark.parametrize("page", ["MAP.md", "docs/architecture.md"])
+def test_every_room_is_on_the_maps_in_its_own_words_and_no_other(page: str) -> None:
+    lines = (ROOT / page).read_text(encoding="utf-8").splitlines()
+    wanted = room_rows()
+    if page == "MAP.md":  # which has packages in words of its own, and no rooms within rooms
+        wanted = [row for row in wanted if _ROOM_OF_A_PACKAGE.match(row)]
+    assert wanted and [line for line in lines if _ROOM_OF_A_PACKAGE.match(line) or line in wanted] == wanted
+
+
+@pytest.mark.parametrize("name", pages())
+def test_rows_of_tables_stand_under_a_head(name: str) -> None:
+    assert rows_without_a_head((ROOT / name).read_text(encoding="utf-8")) == []
+
+
+def test_rows_that_an_empty_line_cuts_off_are_told() -> None:
+    assert rows_without_a_head("| a |\n|---|\n| b |\n\n| c |\n| d |\n") == ["| c |"]
+
+
+def rows_without_a_head(text: str) -> list[str]:
+    """First lines of tables that no line of dashes follows: they would show as they are."""
+    lines = [*_FENCE.sub("", text).splitlines(), ""]
+    above = ["", *lines]
+    return [
+        line
+        for before, line, after in zip(above, lines, lines[1:], strict=False)
+        if line.startswith("|") and not before.startswith("|") and not re.fullmatch(r"\|[-:| ]+\|", after)
+    ]
 
 
 def room_rows() -> list[str]:
@@ -145,7 +189,7 @@ def room_rows() -> list[str]:
 
 def test_links_of_the_pages_lead_somewhere() -> None:
     broken = []
-    for name in sorted(name for name in files() if name.endswith(".md")):
+    for name in pages():
         for target in _LINK.findall(_FENCE.sub("", (ROOT / name).read_text(encoding="utf-8"))):
             path, _, anchor = target.partition("#")
             if "://" in path:
