@@ -45,6 +45,7 @@ SUITES = (
     "server/networks",
     "server/commands",
     "server/geometry",
+    "server/kernels",
     "server/media",
     "server/speech",
     "fuzz",

@@ -84,6 +84,14 @@ def test_the_one_beside_a_removed_one_is_meant(two: Any, photo_file: Path) -> No
     assert [item.name for item in two.items] == ["anna.001", "anna.002"] and highlighted(two) == "anna.001"
 
 
+def test_a_name_with_a_number_is_counted_on_as_blender_does(two: Any) -> None:
+    assert [two.add("anna.001").name, two.add("anna.001").name, two.add("ben.007").name] == [
+        "anna.002",
+        "anna.003",
+        "ben.007",
+    ]
+
+
 def test_what_another_scene_has_chosen_is_its_own(two: Any, photo_file: Path) -> None:
     other = bpy.data.scenes.new("other")
     for _ in range(2):
