@@ -77,11 +77,13 @@ def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array, c
         return
     xp = array_namespace(share)
     share, colour, matte = (kernels.taken(picture, patches) for picture in (share, person, alpha))
-    weight = xp.astype(matte, xp.float32) + 1
+    # Beyond what is smoothed nothing counts, on a device either, where the patch is the whole frame.
+    weight = kernels.mirrored(xp.astype(matte, xp.float32) + 1, share)
     sigma = _FOLD_SOFTNESS * max(1.0, cell / 2)
     reach = int(np.ceil(2.5 * sigma))
     smooth = kernels.blurred(weight, sigma, reach)
-    own = kernels.blurred(colour * weight[..., None], sigma, reach) / smooth[..., None]
+    own = kernels.mirrored(colour, share) * weight[..., None]
+    own = kernels.blurred(own, sigma, reach) / smooth[..., None]
     kernels.laid(person, patches, held(colour + share[..., None] * (own - colour), person.dtype))
     kernels.laid(alpha, patches, held(matte + share * (smooth - 1 - matte), alpha.dtype))
 

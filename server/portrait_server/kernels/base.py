@@ -153,6 +153,13 @@ class Kernels(ABC):
         """
 
     @abstractmethod
+    def mirrored(self, pictures: Array, planes: Array) -> Array:
+        """Pictures (N, h, w[, C]), mirrored beyond the least rectangle that holds all that is above 0 in planes (N, h, w).
+
+        The rectangle's outer pixels are not repeated (as `BORDER_REFLECT_101` has it).
+        """
+
+    @abstractmethod
     def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
         """How far each pixel of the patches lies in a polygon (N, P, 2), pixels of the frame, its edge antialiased.
 

@@ -96,3 +96,19 @@ def shrunk(planes: torch.Tensor, across: int) -> torch.Tensor:
 def _largest(planes: torch.Tensor, high: int, wide: int) -> torch.Tensor:
     """Of each pixel's neighbourhood, odd numbers of pixels high and wide; what lies outside does not count."""
     return functional.max_pool2d(planes, (high, wide), 1, (high // 2, wide // 2))
+
+
+def mirrored_beyond(pictures: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Pictures (N, h, w[, C]) mirrored beyond the rectangles that hold what is inside (N, h, w) bool."""
+    for axis, other in ((1, 2), (2, 1)):
+        length = pictures.shape[axis]
+        at = torch.arange(length, device=pictures.device)
+        lines = inside.any(other)
+        low = torch.where(lines, at, length - 1).amin(1, keepdim=True)
+        high = torch.where(lines, at, 0).amax(1, keepdim=True)
+        place = torch.where(at < low, 2 * low - at, torch.where(at > high, 2 * high - at, at))
+        place = torch.minimum(torch.maximum(place, low), high).clamp(0, length - 1)
+        shape = [1] * pictures.ndim
+        shape[0], shape[axis] = place.shape
+        pictures = pictures.take_along_dim(place.reshape(shape), axis)
+    return pictures

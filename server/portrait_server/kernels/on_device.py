@@ -165,6 +165,9 @@ class OnDevice(Kernels):
         nought = np.zeros(count, int)
         return Patches(nought, nought, width, height, np.ones(count, bool))
 
+    def mirrored(self, pictures: Array, planes: Array) -> Array:
+        return filters.mirrored_beyond(pictures, planes > 0)
+
     def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
         corners = _fixed(outlines, patches)
         inside = np.clip(corners >> rasteriser.SHIFT, -1, (patches.width, patches.height))

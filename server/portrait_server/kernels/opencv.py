@@ -119,6 +119,9 @@ class OpenCV(Kernels):
         width, height = (int(side) for side in (high - low)[0])
         return Patches(low[:, 0], low[:, 1], width, height, there)
 
+    def mirrored(self, pictures: np.ndarray, planes: np.ndarray) -> np.ndarray:
+        return _each(_mirrored, pictures, planes)
+
     def filled(self, outlines: np.ndarray, patches: Patches) -> np.ndarray:
         masks = np.zeros((len(outlines), patches.height, patches.width), np.uint8)
         for mask, outline in zip(masks, _fixed(outlines, patches), strict=True):
@@ -189,6 +192,15 @@ def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.n
     share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
     lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
     return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def _mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    left, top, width, height = cv2.boundingRect((plane > 0).view(np.uint8))
+    right, bottom = plane.shape[1] - left - width, plane.shape[0] - top - height
+    if width == 0 or left == top == right == bottom == 0:
+        return picture
+    inside = picture[top : top + height, left : left + width]
+    return cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REFLECT_101)
 
 
 def _blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:

@@ -247,3 +247,25 @@ def test_transfers_are_counted_and_others_are_found(kernels: OnDevice) -> None:
     assert (kernels.puts, kernels.fetches) == (1, 1)
     assert there.dtype == torch.float32
     np.testing.assert_array_equal(frames[0], numbers)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
+def test_pictures_are_mirrored_beyond_what_is_touched(
+    kernels: OnDevice, random: np.random.Generator, shape: tuple[int, ...]
+) -> None:
+    planes = np.zeros((FRAMES, 40, 50), np.float32)
+    planes[0, 20, 30] = planes[0, 8, 12] = planes[1, :, 25:] = 0.5
+    planes[1, 0, 24] = 1
+    planes[2] = 1
+    there = picture(random, (FRAMES, *shape), np.float32)
+    reach = [there, planes]
+    expected = OpenCV().mirrored(*reach)
+    with no_transfers(kernels):
+        drawn = kernels.mirrored(*(kernels.placed(array) for array in reach))
+    for x, y in ((range(50), range(40)), (range(5, 38), range(1, 28))):
+        number = int(len(x) < 50)
+        frame = [2, 0][number]
+        np.testing.assert_array_equal(drawn.numpy()[frame][y][:, x], expected[frame][y][:, x])
+    np.testing.assert_array_equal(drawn.numpy()[1], expected[1])
+    np.testing.assert_array_equal(expected[2], there[2])
+    assert np.array_equal(expected[0][7, 12:31], there[0][9, 12:31])
