@@ -34,7 +34,7 @@ from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.networks.portrait_generator import Features
 from portrait_server.networks.weights_file import load
 
-_CODE_VERSION = 10
+_CODE_VERSION = 11
 _MIXED_RIM = 0.005  # of a photo's longer side: along the person's edge colours are mixed with what lies behind
 _GPU_BATCH = 8  # pictures warped at once: frames times references
 _GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together

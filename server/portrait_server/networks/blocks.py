@@ -19,6 +19,9 @@ def conv(inward: int, outward: int, size: int = 3, *, spectral: bool) -> nn.Conv
 
 def normalized(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     """Instance-normalised x (B, C, H, W), scaled and shifted by (B or 1, C, 1, 1)."""
+    if len(x) == 1 and x.device.type == "cpu":
+        # A batch norm's statistics of one picture are the same. On a CPU they take a seventh of the time.
+        return torch.batch_norm(x, scale.flatten(), shift.flatten(), None, None, True, 0.0, 1e-5, False)
     variance, mean = torch.var_mean(x.float(), dim=(2, 3), keepdim=True, correction=0)
     scale = scale * (variance + 1e-5).rsqrt()
     return torch.addcmul((shift - scale * mean).to(x.dtype), x, scale.to(x.dtype))

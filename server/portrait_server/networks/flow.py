@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 
@@ -31,13 +33,20 @@ def stretched(flow: torch.Tensor) -> torch.Tensor:
 
 
 def pixel_grid(side: int, like: torch.Tensor) -> torch.Tensor:
-    """Where each pixel is, x and y: (side, side, 2), on a tensor's device and of its type."""
-    axis = torch.arange(side, device=like.device, dtype=like.dtype)
+    """Where each pixel is, x and y: (side, side, 2), on a tensor's device and of its type; not to be written to."""
+    return _grid(side, like.device, like.dtype)
+
+
+@cache
+@torch.inference_mode(False)  # else training could not use what drawing has made
+def _grid(side: int, device: torch.device, kind: torch.dtype) -> torch.Tensor:
+    axis = torch.arange(side, device=device, dtype=kind)
     return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
 
 
 def to_side(x: torch.Tensor, side: int) -> torch.Tensor:
-    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
+    """Few planes (N, C, s, s) made (N, C, side, side); faster where each lies in one piece."""
+    return F.interpolate(x.contiguous(), size=(side, side), mode="bilinear", align_corners=False)
 
 
 def enlarged(x: torch.Tensor, factor: int) -> torch.Tensor:

@@ -26,6 +26,8 @@ def _segments(indices: tuple[int, ...], closed: bool) -> tuple[list[int], list[i
 
 
 _LINES = [_segments(indices, closed) for indices, closed in POLYLINES]
+_STARTS, _ENDS = ([point for line in _LINES for point in line[side]] for side in (0, 1))
+_COUNTS = [len(starts) for starts, _ in _LINES]
 
 
 @torch.no_grad()
@@ -43,13 +45,11 @@ def rasterize(points: torch.Tensor, side: int, frame_side: int | None = None) ->
     scale = side / (frame_side or side)
     at = (points[..., :2].float() + 0.5) * scale - 0.5
     axis = torch.arange(side, device=points.device, dtype=torch.float32)
-    colors = torch.tensor(_COLORS, device=points.device)
     half = max(0.5, _HALF_WIDTH * side)
-    picture = torch.zeros(len(points), CHANNELS, side, side, device=points.device)
-    for (starts, ends), color in zip(_LINES, colors, strict=True):
-        distance = _to_segments(at[:, starts], at[:, ends], axis)
-        ink = (half + 0.5 - distance).clamp(0, 1)  # (B, S, S)
-        picture = torch.maximum(picture, ink[:, None] * color[:, None, None])
+    distances = torch.stack(_to_lines(at, axis), 1)  # (B, 9, S, S)
+    ink = (half + 0.5 - distances).clamp_(0, 1)
+    colors = torch.tensor(_COLORS, device=points.device)
+    picture = (ink[:, :, None] * colors[..., None, None]).amax(1)
     pupils = at[:, _PUPILS]
     square = _square(pupils[..., 0], axis)[:, :, None, :] + _square(pupils[..., 1], axis)[..., None]
     distance = square.amin(1).sqrt()
@@ -60,15 +60,31 @@ def _square(positions: torch.Tensor, axis: torch.Tensor) -> torch.Tensor:
     return (axis - positions[..., None]) ** 2
 
 
-def _to_segments(start: torch.Tensor, end: torch.Tensor, axis: torch.Tensor) -> torch.Tensor:
-    """Distance (B, S, S) of each pixel to the nearest of the segments between (B, N, 2) and (B, N, 2)."""
-    along = end - start
-    length = (along**2).sum(-1).clamp_min(1e-6)
+def _to_lines(points: torch.Tensor, axis: torch.Tensor) -> list[torch.Tensor]:
+    """Distance (B, S, S) of each pixel to the nearest segment of each line through points (B, 70, 2)."""
+    start = points[:, _STARTS]
+    along = points[:, _ENDS] - start  # (B, N, 2), N segments of all lines
     x, y = axis - start[..., :1], axis - start[..., 1:]  # (B, N, S)
-    share = (x * (along[..., :1] / length[..., None]))[:, :, None, :] + (y * (along[..., 1:] / length[..., None]))[
-        ..., None
-    ]  # (B, N, S, S)
-    share.clamp_(0, 1)
-    across = (x[:, :, None, :] - share * along[..., 0, None, None]) ** 2
-    across += (y[..., None] - share * along[..., 1, None, None]) ** 2
-    return across.amin(1).sqrt()
+    step = along / (along**2).sum(-1, keepdim=True).clamp_min(1e-6)
+    parts = (x, y, x * step[..., :1], y * step[..., 1:], *along[..., None].unbind(2))
+    return [_to_segments(*line) for line in zip(*(part.split(_COUNTS, 1) for part in parts), strict=True)]
+
+
+def _to_segments(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    share_x: torch.Tensor,
+    share_y: torch.Tensor,
+    right: torch.Tensor,
+    down: torch.Tensor,
+) -> torch.Tensor:
+    """Distance (B, S, S) of each pixel to the nearest of n segments.
+
+    Args:
+        x, y: (B, n, S) from each segment's start. share_x, share_y: how far along the segment that is, 1 at its end.
+        right, down: (B, n, 1) from its start to its end.
+    """
+    share = (share_x[:, :, None, :] + share_y[..., None]).clamp_(0, 1)  # (B, n, S, S)
+    across = (x[:, :, None, :] - share * right[..., None]).square_()
+    across += (y[..., None] - share * down[..., None]).square_()
+    return across.amin(1).sqrt_()

@@ -20,7 +20,7 @@ from portrait_server.networks.blocks import assign_styles
 from portrait_server.networks.flow import pixel_grid, sampled, shrunk, stretched, to_side
 from portrait_server.networks.generator_parts import MotionNetwork, ReferenceEncoder, RefinementNetwork
 from portrait_server.networks.output import Output, References, TrainingOutput
-from portrait_server.networks.prior import fit_motion, flow_pixels
+from portrait_server.networks.prior import Motion, fit_motion, flow_pixels
 from portrait_server.networks.regions import EYES, MOUTH, around, head
 
 _LARGEST_RESIDUAL = 1 / 16  # of the learnt flow, in sides of the frame, for an output of 1
@@ -41,18 +41,20 @@ class Features:
     Attributes:
         references: the pictures themselves.
         half: (B K, w / 2, S / 2, S / 2), quarter: (B K, 3 w / 2, S / 4, S / 4), eighth: (B K, 3 w, S / 8, S / 8).
+        lines: (B K, 3, S / 4, S / 4), raster of the references' landmarks.
     """
 
     references: References
     half: torch.Tensor
     quarter: torch.Tensor
     eighth: torch.Tensor
+    lines: torch.Tensor
 
     @classmethod
     def joined(cls, references: References, parts: Sequence[Features]) -> Features:
         """Of one person (B = 1), from those of each reference."""
-        pyramid = ([getattr(part, name) for part in parts] for name in ("half", "quarter", "eighth"))
-        return cls(references, *(torch.cat(level) for level in pyramid))
+        kinds = ([getattr(part, name) for part in parts] for name in ("half", "quarter", "eighth", "lines"))
+        return cls(references, *(torch.cat(kind) for kind in kinds))
 
     def repeated(self, batch: int) -> Features:
         """Of one person (B = 1), the same for a batch of targets."""
@@ -62,7 +64,8 @@ class Features:
             points.expand(batch, -1, -1, -1),
             mattes.expand(batch, -1, -1, -1, -1),
         )
-        return Features(references, *(part.repeat(batch, 1, 1, 1) for part in (self.half, self.quarter, self.eighth)))
+        parts = (self.half, self.quarter, self.eighth, self.lines)
+        return Features(references, *(part.repeat(batch, 1, 1, 1) for part in parts))
 
     def with_first(self, draft: torch.Tensor, first: Sequence[torch.Tensor]) -> Features:
         """The same with a draft (B, 4, S, S) in the first one's place, and its `half`, `quarter` and `eighth`."""
@@ -71,7 +74,8 @@ class Features:
         for own, other in zip((self.half, self.quarter, self.eighth), first, strict=True):
             rest = own.unflatten(0, (batch, count))[:, 1:]
             parts.append(torch.cat([other[:, None], rest], 1).flatten(0, 1))
-        return Features(self.references.with_first(draft), *parts)
+        half, quarter, eighth = parts
+        return Features(self.references.with_first(draft), half, quarter, eighth, self.lines)
 
 
 class PortraitGenerator(nn.Module):
@@ -125,7 +129,8 @@ class PortraitGenerator(nn.Module):
         """The references' features."""
         pictures = torch.cat([references.images, references.mattes], 2).flatten(0, 1)
         half, quarter, eighth = self.encoder(pictures * 2 - 1)
-        return Features(references, half, quarter, eighth)
+        lines = landmark_raster.rasterize(references.points.flatten(0, 1), self.side // 4, self.side)
+        return Features(references, half, quarter, eighth, lines)
 
     def draw(self, features: Features, target_points: torch.Tensor, style: torch.Tensor, draft: torch.Tensor) -> Output:
         """As `forward`, from features made before there was a draft (B, 4, S, S)."""
@@ -139,19 +144,19 @@ class PortraitGenerator(nn.Module):
         the change of their logits, and visibility logits (B K, 1, S / 4, S / 4)."""
         references = features.references
         batch, count = references.images.shape[:2]
-        flow, visibility, distance, drawn = self._flow(features, target_points)
-        logits = visibility.unflatten(0, (batch, count)) - self.nearness * _NEARNESS * distance
-        merge = to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
+        flow, visibility, coarse, drawn = self._flow(features, target_points)
+        merge = self._shares(visibility.unflatten(0, (batch, count)), coarse)
 
         pictures = torch.cat([references.images, references.mattes], 2).flatten(0, 1)
         parts = sampled(pictures, flow)
-        if references.draft is not None:
+        if references.draft is not None and count > 1:
             merge = _of_the_person(merge, parts[:, 3:].unflatten(0, (batch, count)))
         carried = _merged(parts, merge)  # (B, 4, S, S)
-        half, quarter, eighth = (
-            _merged(sampled(part, shrunk(flow, self.side // part.shape[-1])), merge)
-            for part in (features.half, features.quarter, features.eighth)
-        )
+        pyramid, at = [], flow
+        for part in (features.half, features.quarter, features.eighth):
+            at = shrunk(at, 2)
+            pyramid.append(_merged(sampled(part, at), merge))
+        half, quarter, eighth = pyramid
         seen = _merged(to_side(torch.sigmoid(visibility), self.side), merge)  # (B, 1, S, S)
         made = self.refinement(
             torch.cat([F.pixel_unshuffle(carried * 2 - 1, 2), half, F.avg_pool2d(seen, 2)], 1),
@@ -170,37 +175,49 @@ class PortraitGenerator(nn.Module):
     def _flow(
         self, features: Features, target_points: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), how far from the target each
-        reference is (B, K, 1, S / 4, S / 4) in sides, target raster (B, 3, S / 4, S / 4)."""
+        """Flow (B K, S, S, 2), visibility logits (B K, 1, S / 4, S / 4), the prior's own flow (B K, S / 4, S / 4, 2) in
+        pixels of frames of that size, target raster (B, 3, S / 4, S / 4)."""
         references = features.references
-        batch, count = references.images.shape[:2]
+        count = references.images.shape[1]
         small = self.side // 4
         motion = fit_motion(references.points, target_points, self.side)
-        coarse = flow_pixels(motion, small).flatten(0, 1)  # (B K, S / 4, S / 4, 2)
+        coarse = flow_pixels(motion, small).flatten(0, 1)
         offset = ((coarse - pixel_grid(small, coarse)) / small).permute(0, 3, 1, 2)
-        parts = []
-        if references.draft is not None:
-            parts.append(pixel_grid(self.side, coarse).expand(batch, 1, -1, -1, -1))
-            motion = motion.without_first()
-        if len(parts) < count:
-            parts.append(flow_pixels(motion, self.side))
-        start = torch.cat(parts, 1).flatten(0, 1)
         drawn = landmark_raster.rasterize(target_points, small, self.side)
-        before = landmark_raster.rasterize(references.points.flatten(0, 1), small, self.side)
+        start, quarter = self._carried_by_prior(features, motion)
         seen = torch.cat(
-            [
-                sampled(features.quarter, shrunk(start, 4)),
-                sampled(before, coarse),
-                drawn.repeat_interleave(count, 0),
-                offset * 8,
-            ],
+            [quarter, sampled(features.lines, coarse), drawn.repeat_interleave(count, 0), offset * 8],
             1,
         )
         residual, visibility = self.motion(seen)
         residual = to_side(residual, self.side) * (_LARGEST_RESIDUAL * self.side) * head(self.side, residual.device)
-        distance = offset.norm(dim=1, keepdim=True) + _STRETCH * stretched(coarse)
-        distance = distance.unflatten(0, (batch, count))
-        return start + residual.permute(0, 2, 3, 1), visibility, distance, drawn
+        return start + residual.permute(0, 2, 3, 1), visibility, coarse, drawn
+
+    def _carried_by_prior(self, features: Features, motion: Motion) -> tuple[torch.Tensor, torch.Tensor]:
+        """The flow (B K, S, S, 2) that geometry tells, and `quarter` carried along it. A draft is there already."""
+        references, quarter = features.references, features.quarter
+        batch, count = references.images.shape[:2]
+        if references.draft is None:
+            start = flow_pixels(motion, self.side).flatten(0, 1)
+            return start, sampled(quarter, shrunk(start, 4))
+        still = pixel_grid(self.side, motion.centres).expand(batch, 1, -1, -1, -1)
+        if count == 1:
+            return still[:, 0], quarter
+        start = flow_pixels(motion.without_first(), self.side)
+        own = quarter.unflatten(0, (batch, count))
+        others = sampled(own[:, 1:].flatten(0, 1), shrunk(start.flatten(0, 1), 4)).unflatten(0, (batch, count - 1))
+        return torch.cat([still, start], 1).flatten(0, 1), torch.cat([own[:, :1], others], 1).flatten(0, 1)
+
+    def _shares(self, visibility: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
+        """Each reference's share (B, K, 1, S, S), by visibility logits (B, K, 1, S / 4, S / 4) and by how far and how
+        stretched the prior's flow (B K, S / 4, S / 4, 2) finds it."""
+        batch, count, _, small = visibility.shape[:4]
+        if count == 1:
+            return visibility.new_ones(batch, 1, 1, self.side, self.side)
+        offset = (coarse - pixel_grid(small, coarse)) / small
+        distance = offset.norm(dim=-1)[:, None] + _STRETCH * stretched(coarse)
+        logits = visibility - self.nearness * _NEARNESS * distance.unflatten(0, (batch, count))
+        return to_side(torch.softmax(logits, 1).flatten(0, 1), self.side).unflatten(0, (batch, count))
 
     def _paint(self, painted: torch.Tensor, target_points: torch.Tensor) -> torch.Tensor:
         """What is painted (B, 3, S, S), in its fine detail only where something new may appear: in eyes and mouth.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from portrait_server.networks.blocks import normalized
 from portrait_server.networks.configurations import CONFIGURATIONS, Networks, build
 from portrait_server.networks.flow import sampled
 from portrait_server.networks.output import References, TrainingOutput
@@ -212,6 +213,32 @@ def test_the_style_reaches_the_picture(references: References, target: torch.Ten
                 - networks.generator(references, target, style).image
             )
         assert change.abs().max() > 1e-3, name
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_normalised_each_channel_has_the_given_mean_and_spread(count: int) -> None:
+    x = torch.randn(count, 3, 8, 12, generator=torch.Generator().manual_seed(3)) * 5 + 20
+    scale, shift = torch.tensor([1.0, 0.5, 2.0]).view(1, 3, 1, 1), torch.tensor([0.0, -3.0, 7.0]).view(1, 3, 1, 1)
+    variance, mean = torch.var_mean(normalized(x, scale, shift), dim=(2, 3), correction=0)
+    assert torch.allclose(mean, shift[..., 0, 0].expand(count, -1), atol=1e-4)
+    assert torch.allclose(variance.sqrt(), scale[..., 0, 0].expand(count, -1), atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, COUNT])
+def test_drawn_from_prepared_features_a_picture_is_the_same(
+    references: References, target: torch.Tensor, count: int
+) -> None:
+    generator = new("tiny-portrait", stirred=True).generator
+    draft = torch.rand(BATCH, 4, SIDE, SIDE, generator=torch.Generator().manual_seed(4))
+    some = References(*(part[:, :count] for part in (references.images, references.points, references.mattes)))
+    style = generator.style(torch.ones(BATCH, 16))
+    with torch.inference_mode():
+        drawn = generator.draw(generator.encode(some), target, style, draft)
+    # Trained after it has drawn: what is kept of a size serves both.
+    trained = generator(replace(some, draft=draft), target, style)
+    trained.image.sum().backward()
+    for name in ("image", "warped", "flow", "merge"):
+        assert torch.allclose(getattr(drawn, name), getattr(trained, name), atol=1e-4), name
 
 
 def test_unknown_configurations_are_refused() -> None:
