@@ -18,7 +18,7 @@ from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.levels import held
 
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
-_DETAIL_CELLS = 256  # as much again for each opening
+_DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 
@@ -66,7 +66,7 @@ class Field:
         if not patches.there.any():
             return
         width, height = patches.width, patches.height
-        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(width, height) / _DETAIL_CELLS))
+        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(self.size) / _DETAIL_CELLS))
         offsets = backward_offsets(kernels, window, *self._mesh)
         x, y = kernels.grid(patches)
         x = kernels.resized(offsets[:, 0], (width, height)) + x

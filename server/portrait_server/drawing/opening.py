@@ -31,10 +31,11 @@ def patches_around(points: np.ndarray, margin: float | np.ndarray, size: tuple[i
         nowhere = np.zeros(len(points), int)
         return Patches(nowhere, nowhere, 1, 1, there)
     extent = (high - low)[there].max(0)
+    own = None
     if len(points) > 1:
-        extent = np.minimum(-(-extent // _SIDES) * _SIDES, size)
+        extent, own = np.minimum(-(-extent // _SIDES) * _SIDES, size), np.concatenate([low, high], 1)
     low = np.clip(low, 0, np.array(size) - extent)
-    return Patches(low[:, 0], low[:, 1], int(extent[0]), int(extent[1]), there)
+    return Patches(low[:, 0], low[:, 1], int(extent[0]), int(extent[1]), there, own)
 
 
 def planes(kernels: Kernels, *numbers: np.ndarray) -> Iterator[Array]:

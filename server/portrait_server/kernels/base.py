@@ -39,6 +39,8 @@ class Patches:
         x, y: (N,) int, its first pixel.
         width, height: pixels.
         there: (N,) bool, whether the frame has one: where not, nothing that was drawn in it may be shown.
+        own: (N, 4) left, top, right and bottom of the part that is the frame's own, where it would do with a smaller
+            rectangle than others of the batch; None where all of it is.
     """
 
     x: np.ndarray
@@ -46,6 +48,7 @@ class Patches:
     width: int
     height: int
     there: np.ndarray
+    own: np.ndarray | None = None
 
     def only(self, chosen: np.ndarray) -> Patches:
         """The same where chosen (N,), elsewhere not there."""
@@ -83,7 +86,8 @@ class Kernels(ABC):
     def laid(self, pictures: Array, patches: Patches, values: Array) -> Array:
         """Pictures (N, H, W[, C]) with patches replaced by values (N, height, width[, C]), where `patches.there`.
 
-        The pictures given are changed.
+        Of a patch what is the frame's own alone, so that no frame depends on what stands beside it. The pictures given
+        are changed.
         """
 
     @abstractmethod

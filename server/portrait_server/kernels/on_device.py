@@ -78,7 +78,12 @@ class OnDevice(Kernels):
 
     def laid(self, pictures: Array, patches: Patches, values: Array) -> Array:
         places = self._places(pictures, patches)
-        there = self.put(patches.there).reshape(-1, *[1] * (pictures.ndim - 1))
+        there = self.put(patches.there)[:, None, None]
+        if patches.own is not None:
+            left, top, right, bottom = self.put(patches.own.T)[..., None, None]
+            _, row, column = places
+            there = there & (row >= top) & (row < bottom) & (column >= left) & (column < right)
+        there = there.reshape(*there.shape, *[1] * (pictures.ndim - 3))
         pictures[places] = torch.where(there, values.to(pictures.dtype), pictures[places])
         return pictures
 

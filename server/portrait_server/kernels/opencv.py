@@ -48,11 +48,11 @@ class OpenCV(Kernels):
         )
 
     def laid(self, pictures: np.ndarray, patches: Patches, values: np.ndarray) -> np.ndarray:
-        for picture, rows, columns, there, value in zip(
-            pictures, *_slices(patches), patches.there, values, strict=True
-        ):
-            if there:
-                picture[rows, columns] = value
+        for number in np.flatnonzero(patches.there):
+            x, y = patches.x[number], patches.y[number]
+            whole = (x, y, x + patches.width, y + patches.height)
+            left, top, right, bottom = whole if patches.own is None else patches.own[number]
+            pictures[number, top:bottom, left:right] = values[number, top - y : bottom - y, left - x : right - x]
         return pictures
 
     def looked_up(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -149,10 +150,12 @@ def test_patches_are_taken_and_laid_back_where_there_are_any(kernels: OnDevice, 
     pictures, values = picture(random, (FRAMES, 40, 50, 3), np.uint8), picture(random, (FRAMES, 12, 16, 3), np.uint8)
     compare(kernels, "taken", (pictures,), patches, share=0)
     compare(kernels, "taken", (pictures[:1],), patches, share=0)
-    expected = OpenCV().laid(pictures.copy(), patches, values)
-    with no_transfers(kernels):
-        drawn = kernels.laid(kernels.placed(pictures), patches, kernels.placed(values))
-    np.testing.assert_array_equal(drawn.numpy(), expected)
+    parts = np.array([[0, 3, 16, 15], [7, 0, 8, 1], [32, 21, 36, 24]])
+    for some in (patches, replace(patches, own=parts)):
+        expected = OpenCV().laid(pictures.copy(), some, values)
+        with no_transfers(kernels):
+            drawn = kernels.laid(kernels.placed(pictures), some, kernels.placed(values))
+        np.testing.assert_array_equal(drawn.numpy(), expected)
     for here, there in zip(OpenCV().grid(patches), kernels.grid(patches), strict=True):
         np.testing.assert_array_equal(there.numpy(), here)
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -30,6 +32,13 @@ def test_a_patch_is_taken_and_laid_back_where_there_is_one(pictures: np.ndarray,
     np.testing.assert_array_equal(after[0, 3:15, :16], 255 - before[0, 3:15, :16])
     np.testing.assert_array_equal(after[1], before[1])
     assert (after[2] != before[2]).sum() == 16 * 12 * 3
+
+
+def test_of_a_patch_its_own_part_is_laid(pictures: np.ndarray, patches: Patches) -> None:
+    before, own = pictures.copy(), np.array([[0, 3, 16, 15], [7, 0, 8, 1], [32, 21, 36, 24]])
+    after = KERNELS.laid(pictures, replace(patches, own=own), 255 - KERNELS.taken(pictures, patches))
+    np.testing.assert_array_equal(after[2, 21:24, 32:36], 255 - before[2, 21:24, 32:36])
+    assert (after[2] != before[2]).sum() == 3 * 4 * 3 and (after[0] != before[0]).sum() == 16 * 12 * 3
 
 
 def test_one_reference_serves_all_frames(pictures: np.ndarray, patches: Patches) -> None:
