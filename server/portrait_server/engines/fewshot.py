@@ -8,8 +8,8 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Barrier
 
 import cv2
 import numpy as np
@@ -245,17 +245,7 @@ def _single_threaded(workers: int) -> ThreadPoolExecutor:
     Frames side by side need no barriers. Threads inside one frame wait for one another at every layer: on cores
     that something else uses too (Blender, say) that took seventeen times as long as a single thread.
     """
-    usual = torch.get_num_threads()
-    count = min(workers, os.cpu_count() or 1)
-    started = Barrier(count + 1)
-
-    def start() -> None:
-        torch.set_num_threads(1)
-        started.wait()
-
-    pool = ThreadPoolExecutor(count, "fewshot", start)
-    for _ in range(count):
-        pool.submit(int)
-    started.wait()
-    torch.set_num_threads(usual)
-    return pool
+    # The calling thread keeps its number, which torch settles here at the latest. MKL has one for all threads: were that
+    # set back, its products would start threads of their own beside each worker.
+    torch.get_num_threads()
+    return ThreadPoolExecutor(min(workers, os.cpu_count() or 1), "fewshot", partial(torch.set_num_threads, 1))

@@ -269,3 +269,13 @@ def test_what_lies_behind_the_person_in_another_photo_stays_there(
         for second in (astronaut, other)
     )
     assert np.abs(same - elsewhere).max() < 60 and (np.abs(same - elsewhere).max(-1) > 20).sum() < 60
+
+
+def test_workers_are_single_threaded_and_whoever_made_the_engine_is_not(weights: Path) -> None:
+    torch.set_num_threads(2)
+    try:
+        workers = FewshotEngine("cpu", weights)._workers
+        assert list(workers.map(lambda _: torch.get_num_threads(), range(8))) == [1] * 8
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
