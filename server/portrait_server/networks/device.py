@@ -121,6 +121,10 @@ class DeviceLost(PortraitError):
             f"driver, {_OR_CPU}.",
         )  # fmt: skip
 
+    def to_clients(self) -> PortraitError:
+        """What a server's clients are told: another server may take its place."""
+        return PortraitError(ErrorCode.SERVER_LOST, self.message, self.remedy)
+
 
 def device_error(error: BaseException) -> PortraitError | None:
     """In words what torch says of a device that is full or lost (`DeviceLost`); None for any other error."""

@@ -172,7 +172,7 @@ class Service:
     def _take_results(self) -> None:
         for item in self._results.take_all():
             if isinstance(item, Result) and isinstance(item.error, DeviceLost):
-                self.lost = self.lost or item.error  # and this task is not answered: the next server does it
+                self._lose_device(item.task, item.error)
             elif isinstance(item, Update):
                 self._send(item.session, item.message)
             elif isinstance(item.task, FrameBatch):
@@ -183,6 +183,13 @@ class Service:
                 self._take_request(item.task, item)
             elif isinstance(item.task, TuningTask):
                 self._take_tuning(item.task, item)
+
+    def _lose_device(self, task: FrameBatch | RequestTask, error: DeviceLost) -> None:
+        """Ends the server; the next one does the task. Its client is told apart, because the cause may lie in the task."""
+        if self.lost is None:
+            self.lost = error
+            request = task.render.request if isinstance(task, FrameBatch) else task.request
+            self._send(task.session, Error.of(request, error.to_clients()))
 
     def _room(self, session: Session) -> int:
         """How many bytes of frames may be drawn for a client now; for one that has none under way, at least a frame."""
@@ -263,9 +270,7 @@ class Service:
                 self._renders.hand_back(session)
                 self._send(session, Error.of(0, stopping_error()))
             else:  # no farewell: clients ask the server that takes this one's place for what is missing
-                self._send(
-                    session, Error.of(0, PortraitError(ErrorCode.SERVER_LOST, self.lost.message, self.lost.remedy))
-                )
+                self._send(session, Error.of(0, self.lost.to_clients()))
         self._tunings.end_all()
         self._tunings.stop(1.0)
         hangs = self.lost is not None or self._renders.engines_busy or self._preparation.busy

@@ -32,10 +32,17 @@ _LOSS_EVENTS = (
 
 
 class ServerLost(PortraitError):
-    """The connection broke, could not be made, or has been silent for too long."""
+    """The connection broke, could not be made, or has been silent for too long.
 
-    def __init__(self, message: str, remedy: str = "Start the server again; its log says more.") -> None:
+    Attributes:
+        by_others: the server says that it was lost in another client's work: to ask the next one for the same is safe.
+    """
+
+    def __init__(
+        self, message: str, remedy: str = "Start the server again; its log says more.", *, by_others: bool = False
+    ) -> None:
         super().__init__(ErrorCode.SERVER_LOST, message, remedy)
+        self.by_others = by_others
 
 
 class Channel:

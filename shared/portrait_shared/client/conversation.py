@@ -118,15 +118,16 @@ class Conversation:
 
     def ask(self, request: Message, kind: type[Answer]) -> Answer:
         """Sends a request and waits for its answer; asks the server that came back where one was lost."""
-        for attempt in range(_TRIES):
+        tries = 0
+        while True:
             try:
                 self.send(request)
                 return self._wait_for(request.request, kind)
-            except ServerLost:
+            except ServerLost as error:
                 self.link.lost()
-                if attempt == _TRIES - 1:
+                tries += not error.by_others
+                if tries == _TRIES:
                     raise
-        raise AssertionError("unreachable")
 
     def _wait_for(self, request: int, kind: type[Answer]) -> Answer:
         while True:

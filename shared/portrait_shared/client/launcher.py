@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ _SHUTDOWN_REQUEST = 2  # the hello is the first
 
 
 class ServerProcess:
-    """A server that this process starts and that ends with it.
+    """A server that this process starts and that ends with it. Several threads' clients may share it.
 
     Args:
         command: what starts the `portrait` command, e.g. ``["/usr/bin/portrait"]`` or
@@ -50,6 +51,7 @@ class ServerProcess:
         self._start_command = [*command, "serve", "--log-level", log_level, "--parent-pid", str(os.getpid())]
         self._given_file = Path(connection_file) if connection_file else None
         self._folder: PrivateFolder | None = None
+        self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stale: tuple[int, int] | None = None
         self._last_words = ""
@@ -69,9 +71,12 @@ class ServerProcess:
 
     def launch(self) -> None:
         """Starts the process, unless it runs, without waiting for it to get ready."""
-        self.wanted = True
-        if self.alive:
-            return
+        with self._lock:
+            self.wanted = True
+            if not self.alive:
+                self._launch()
+
+    def _launch(self) -> None:
         if self._folder is None:
             self._folder = _folder_of_our_own()
         self._stale = _identity(self._file)
@@ -90,6 +95,23 @@ class ServerProcess:
                 ErrorCode.SERVER_UNAVAILABLE, f"Cannot start {self._start_command[0]}: {error.strerror}.",
                 "Check the path of the `portrait` command.",
             ) from error  # fmt: skip
+
+    def end_lost(self, pid: int | None, device: str, timeout: float) -> bool:
+        """Sees to the end of the process of that number, whose connection broke, within `timeout` seconds.
+
+        Args:
+            device: what it computed on; the next one will, too.
+
+        Returns:
+            whether it was that process still; False where another client has started the next one, or has stopped it.
+        """
+        with self._lock:
+            if not self.wanted or self.pid != pid:
+                return False
+            if not self.wait_ended(timeout):
+                self.kill()
+            self.device = device
+            return True
 
     def wait_ready(self, timeout: float) -> Connection | None:
         """How to reach it, or None where it is not ready in time.

@@ -45,6 +45,7 @@ class Link:
         self._candidate_since = 0.0
         self._started_at = 0.0
         self._process_id: int | None = None
+        self._device = ""
         self._lost_at: float | None = None
         self._last_words: PortraitError | None = None  # why the server ended, where it said so
         self._started_it = False
@@ -82,15 +83,11 @@ class Link:
             PortraitError: SERVER_LOST where the server has crashed too often.
         """
         self._lost_at = time.monotonic()
-        device = self.channel.server.device if self.channel is not None and self.channel.server is not None else None
         self._disconnect()
-        if isinstance(self._target, ServerProcess) and self._target.wanted and self._target.pid == self._process_id:
-            # A process of ours whose connection broke is ending, or of no use any more; unless it is
-            # already the next one, started by another client of the same `ServerProcess`.
-            if not self._target.wait_ended(_EXIT_SECONDS):
-                self._target.kill()
-            if device is not None:
-                self._target.device = device
+        # A process of ours whose connection broke is ending, or of no use any more.
+        if isinstance(self._target, ServerProcess) and self._target.end_lost(
+            self._process_id, self._device, _EXIT_SECONDS
+        ):
             if time.monotonic() - self._started_at > STABLE_SECONDS:
                 self._crashes = 0
             self._count_crash()
@@ -107,7 +104,7 @@ class Link:
         now = time.monotonic()
         if isinstance(message, Error) and message.code == ErrorCode.SERVER_LOST:
             self._last_words = message.as_exception()
-            raise ServerLost(message.message, message.remedy)
+            raise ServerLost(message.message, message.remedy, by_others=message.request == 0)
         if isinstance(message, Error) and message.request == 0 and message.code == ErrorCode.SERVER_STOPPING:
             self._disconnect()  # its farewell: it will not come back by itself
             raise message.as_exception()
@@ -140,7 +137,8 @@ class Link:
                 return False
             self._candidate = Channel(connection)
             self._candidate_since = time.monotonic()
-        if self._candidate.greet(self._name, deadline - time.monotonic()) is None:
+        info = self._candidate.greet(self._name, deadline - time.monotonic())
+        if info is None:
             if time.monotonic() - self._candidate_since > GREETING_SECONDS:
                 raise ServerLost(f"The server did not answer within {GREETING_SECONDS:.0f} s.")
             return False
@@ -148,6 +146,7 @@ class Link:
         self.generation += 1
         if isinstance(self._target, ServerProcess):
             self._process_id = self._target.pid
+        self._device = info.device
         self._lost_at = self._last_words = self._beat_at = None
         return True
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from enum import Enum
 from typing import ClassVar, Final, Generic, Self, TypeVar
 
 from portrait_shared.client.channel import ServerLost
@@ -14,14 +13,6 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.messages import Error, Message, Progress
 
 _FRUITLESS_TRIES: Final = 3
-
-
-class _Setback(Enum):
-    """Counted each by itself: a server that takes a lost one's place always has to be given what it does not hold."""
-
-    LOST = "lost"
-    FORGOTTEN = "forgotten"
-
 
 Outcome = TypeVar("Outcome")
 
@@ -44,7 +35,8 @@ class RemoteJob(ABC, Generic[Outcome]):
         self._job: int | None = None
         self._generation = -1  # the link's, when the job was last asked for
         self._forgotten = False
-        self._fruitless = dict.fromkeys(_Setback, 0)
+        self._losses = 0  # of servers, since something of the job came
+        self._forgettings = 0  # by the server that is asked, since then
         self._error: PortraitError | None = None
 
     @property
@@ -62,9 +54,11 @@ class RemoteJob(ABC, Generic[Outcome]):
             try:
                 if (outcome := self._take(deadline)) is not None:
                     return outcome
-            except ServerLost:
-                if not self._may_try_again(_Setback.LOST):
+            except ServerLost as error:
+                if self._losses == _FRUITLESS_TRIES and not error.by_others:
                     raise
+                self._losses += not error.by_others
+                self._forgettings = 0  # the next one cannot hold anything yet
                 self._conversation.link.lost()
             if time.monotonic() >= deadline:
                 break
@@ -88,7 +82,8 @@ class RemoteJob(ABC, Generic[Outcome]):
             self.state, self.ahead = message.state, message.ahead
         elif not isinstance(message, Error):
             self._receive(message)
-        elif message.code == self._forgotten_code and self._may_try_again(_Setback.FORGOTTEN):
+        elif message.code == self._forgotten_code and self._forgettings < _FRUITLESS_TRIES:
+            self._forgettings += 1
             self._forgotten = True
         else:
             self._error = message.as_exception()
@@ -139,12 +134,6 @@ class RemoteJob(ABC, Generic[Outcome]):
             self.cancel()
             raise error
 
-    def _may_try_again(self, setback: _Setback) -> bool:
-        if self._fruitless[setback] >= _FRUITLESS_TRIES:
-            return False
-        self._fruitless[setback] += 1
-        return True
-
     def _has_come_on(self) -> None:
         """Takes note that something of the job has come: what stood in its way before does not count any more."""
-        self._fruitless = dict.fromkeys(_Setback, 0)
+        self._losses = self._forgettings = 0

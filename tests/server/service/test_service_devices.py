@@ -8,6 +8,7 @@ the server, its search for a device, its end, and the client that starts the nex
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,6 +118,23 @@ def test_a_gpu_that_is_lost_again_and_again_is_said_in_words(gpu: Faults, server
         assert colors(client.render(portrait, points[len(done) :], rest, encoding="raw")) == [10 + n for n in rest]
 
 
+def test_others_are_served_while_one_loses_the_gpu_again_and_again(
+    gpu: Faults, server: ServerProcess, paint: Paint
+) -> None:
+    gpu.add(0, LOST[0], times=40)
+    with Client(server) as client, Client(server, name="other") as other:
+        painted, painted_points = paint(other, "slow", count=150)
+        portrait, points = paint(client, "device")
+        others: list[int] = []
+        stream = other.render(painted, painted_points, range(150), encoding="raw", window=4)
+        reader = threading.Thread(target=lambda: others.extend(colors(stream)))
+        reader.start()
+        with pytest.raises(PortraitError, match="The GPU was lost"):
+            list(client.render(portrait, points, range(20), encoding="raw"))
+        reader.join(PATIENCE_SECONDS)
+        assert others == list(range(10, 160))
+
+
 def test_a_request_survives_a_lost_gpu(gpu: Faults, server: ServerProcess, paint: Paint) -> None:
     gpu.add("prepare", LOST[0])
     with Client(server) as client:
@@ -210,4 +228,5 @@ def test_a_device_that_no_machine_has_is_refused(device: str, capsys: pytest.Cap
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--device", device])
     assert ended.value.code == 2
-    assert all(name in capsys.readouterr().err for name in DEVICES)
+    said = capsys.readouterr().err
+    assert all(name in said for name in DEVICES)
