@@ -183,14 +183,14 @@ class Kernels(ABC):
         """
 
     @abstractmethod
-    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, spans: int) -> Array:
+    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, crossed: int) -> Array:
         """Which triangle is in front at each cell of a grid.
 
         Args:
             corners: (N, T, 3, 2), cells.
             order: (N, T), the triangles from the farthest to the nearest; those not to be drawn are -1, at the end.
-            spans: at least how many rows of the grid the triangles of a frame reach over, all together: a device makes
-                room for so many, and does not find out itself.
+            crossed: at least as many of the grid's rows as the triangles of a frame cross together: what a device makes
+                room for.
 
         Returns:
             (N, rows, columns) int32, 0 where there is none, else one more than the number of the nearest triangle.

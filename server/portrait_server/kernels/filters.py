@@ -64,12 +64,12 @@ def convolved(pictures: torch.Tensor, kernels: torch.Tensor, columns: torch.Tens
         columns, rows: (w + taps - 1,) and (h + taps - 1,), as `mirrored` gives them.
     """
     values = pictures.to(torch.float32)
+    shares = kernels.t().reshape(*kernels.shape[::-1], *[1] * (values.ndim - 1)).unbind()
     for axis, at in ((2, columns), (1, rows)):
         wider, length = values.index_select(axis, at), values.shape[axis]
-        values = torch.zeros_like(values)
-        for tap in range(kernels.shape[1]):
-            share = kernels[:, tap].reshape(-1, *[1] * (values.ndim - 1))
-            values.addcmul_(wider.narrow(axis, tap, length), share)
+        values = wider.narrow(axis, 0, length) * shares[0]
+        for tap in range(1, len(shares)):
+            values.addcmul_(wider.narrow(axis, tap, length), shares[tap])
     return held_as(values, pictures.dtype)
 
 

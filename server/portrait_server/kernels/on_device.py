@@ -175,31 +175,31 @@ class OnDevice(Kernels):
 
     def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
         corners = _fixed(outlines, patches)
-        inside = np.clip(corners >> rasteriser.SHIFT, -1, (patches.width, patches.height))
-        longest = int(np.abs(np.roll(inside, 1, 1) - inside).max(initial=0)) + 1
-        return polygons.filled(self.put(corners), patches.width, patches.height, longest, self._polygon_tables)
+        size = (patches.width, patches.height)
+        longest, most = polygons.extent(corners, *size)
+        return polygons.filled(self.put(corners), *size, longest, most, self._polygon_tables)
 
     @cached_property
-    def _polygon_tables(self) -> Array:
-        return self.put(polygons.tables())
+    def _polygon_tables(self) -> polygons.Tables:
+        return polygons.Tables.put(self.put)
 
     def covered(self, triangles: np.ndarray, counted: np.ndarray, patches: Patches) -> Array:
         shape = (len(triangles), patches.height, patches.width)
         if not counted.any():
             return torch.zeros(shape, dtype=torch.uint8, device=self.device)
         corners = _fixed(triangles.reshape(len(triangles), -1, 2), patches).reshape(triangles.shape)
-        spans = rasteriser.most_spans(corners, counted, patches.height)
+        crossed = rasteriser.rows_crossed(corners, counted, patches.height)
         found = rasteriser.drawn(
-            self.put(corners), self.put(counted.astype(np.int32)), patches.width, patches.height, spans
+            self.put(corners), self.put(counted.astype(np.int32)), patches.width, patches.height, crossed
         )
         return (255 * found).to(torch.uint8)
 
-    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, spans: int) -> Array:
+    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, crossed: int) -> Array:
         there = order >= 0
         place = torch.where(there, torch.arange(1, order.shape[1] + 1, dtype=torch.int32, device=self.device), 0)
         sorted_corners = corners.gather(1, order.clamp(min=0).long()[:, :, None, None].expand(-1, -1, 3, 2))
         fixed = torch.round(sorted_corners * (1 << rasteriser.SHIFT)).int()
-        found = rasteriser.drawn(fixed, place, columns, rows, spans).flatten(1)
+        found = rasteriser.drawn(fixed, place, columns, rows, crossed).flatten(1)
         number = order.gather(1, (found - 1).clamp(min=0).long()).int() + 1
         return torch.where(found > 0, number, 0).reshape(-1, rows, columns)
 

@@ -137,7 +137,7 @@ class OpenCV(Kernels):
         return masks
 
     def nearest_triangles(
-        self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, spans: int
+        self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, crossed: int
     ) -> np.ndarray:
         ids = np.zeros((len(corners), rows, columns), np.int32)
         fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)

@@ -2,13 +2,16 @@
 """Polygons with antialiased edges on a device, as `cv2.fillPoly` draws them: lines along the edges, then the inside.
 
 OpenCV rounds the corners' y to whole rows. A line covers three pixels at each step along its longer axis, each by a
-Gaussian of its distance, the line's slope and how near its ends are; what several lines cover adds up as veils do.
-Here the veils' logarithms are summed, in whole numbers, so that no order matters; OpenCV rounds after each.
+Gaussian of its distance, the line's slope and how near its ends are. What a line leaves of a pixel is rounded before
+the next one covers it, so the edges' order matters: each pixel's lines are numbered, and drawn one number at a time.
 
-Tensors are on one device, and nothing here waits for it.
+Tensors are on one device, and nothing here waits for it: the processor says how many lines meet at a pixel at most.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ from portrait_server.kernels.rasteriser import SHIFT, by_axis, clipped
 
 _BITS = 16
 _ONE, _HALF = 1 << _BITS, 1 << _BITS >> 1
-_VEIL = 1 << 16  # what a veil that halves what shines through counts
+_REACH = 2  # pixels to each side of an edge that its line may cover
 # How much wider a line covers, the more it slopes (in 32nds): OpenCV's 256 / cos, over the width of its filter.
 _SLOPE_WEIGHTS = np.array(
     [
@@ -39,90 +42,124 @@ _FILTER = np.array(
 )  # fmt: skip
 
 
-def tables() -> np.ndarray:
-    """What `filled` looks up: (3, 256) int32, the weights of slopes and distances, and of what is covered the veil."""
-    found = np.zeros((3, 256), np.int32)
-    found[0, : len(_SLOPE_WEIGHTS)], found[1, : len(_FILTER)] = _SLOPE_WEIGHTS, _FILTER
-    found[2] = np.round(-2 * np.log2(1 - np.arange(256) / 256) * _VEIL)  # each is drawn twice
-    return found
+@dataclass(frozen=True)
+class Tables:
+    """What `filled` looks up, on the device: weights of slopes (64,) and distances (64,), and what a line leaves (65536,).
+
+    Attributes:
+        left: of a pixel r (0 to 255) that is not covered yet, by a line that covers it by a, at 256 a + r.
+    """
+
+    slopes: torch.Tensor
+    distances: torch.Tensor
+    left: torch.Tensor
+
+    @classmethod
+    def put(cls, put: Callable[[np.ndarray], torch.Tensor]) -> Tables:
+        cover, left = np.arange(256, dtype=np.int32)[:, None], np.arange(256, dtype=np.int32)
+        for _ in range(2):  # OpenCV draws each point twice
+            left = left - (left * cover + 127 >> 8)
+        return cls(put(_SLOPE_WEIGHTS), put(_FILTER), put(left.ravel()))
 
 
-def filled(corners: torch.Tensor, width: int, height: int, longest: int, tables: torch.Tensor) -> torch.Tensor:
+def extent(corners: np.ndarray, width: int, height: int) -> tuple[int, int]:
+    """Of polygons (N, P, 2) as `filled` takes them: the longest edge in pixels, and how many meet at a pixel, at most."""
+    before = np.roll(corners, 1, 1)
+    low, high = np.minimum(corners, before) >> SHIFT, np.maximum(corners, before) >> SHIFT
+    inside = np.clip(high, -1, (width, height)) - np.clip(low, -1, (width, height))
+    near = (low[:, None] <= high[:, :, None] + 2 * _REACH).all(-1)
+    return int(inside.max(initial=0)) + 1, int((near & near.swapaxes(1, 2)).sum(-1).max(initial=0))
+
+
+def filled(corners: torch.Tensor, width: int, height: int, longest: int, most: int, tables: Tables) -> torch.Tensor:
     """How far each pixel lies in polygons.
 
     Args:
         corners: (N, P, 2) int32, pixels with `SHIFT` fractional bits, at most 2^14 pixels away.
-        longest: at least the number of pixels that an edge reaches over within the picture, along either axis.
+        longest, most: from `extent`.
 
     Returns:
         (N, height, width) uint8.
     """
     x = corners[..., 0].long() << (_BITS - SHIFT)
     row = (corners[..., 1] + (1 << SHIFT >> 1) >> SHIFT).long()
-    edges = (x.roll(1, 1), row.roll(1, 1), x, row)
-    inside = _inside(*edges, width, height)
-    veil = _veil(*edges, width, height, longest, tables)
-    through = torch.exp2(veil.to(torch.float32) / -_VEIL)
-    return torch.where(inside, 255, torch.round(255 * (1 - through))).to(torch.uint8)
+    x, row = torch.stack([x.roll(1, 1), x]), torch.stack([row.roll(1, 1), row])
+    pixel, cover = _lines(x, row << _BITS, width, height, longest, tables)
+    left = _uncovered(pixel, cover, width * height, most, tables).unflatten(1, (height, width))
+    return torch.where(_inside(x, row, width, height), 255, 255 - left).to(torch.uint8)
 
 
-def _inside(
-    x1: torch.Tensor, row1: torch.Tensor, x2: torch.Tensor, row2: torch.Tensor, width: int, height: int
-) -> torch.Tensor:
-    """Which pixels (N, height, width) lie between an edge (N, P) of odd and one of even number in their row."""
-    count, device = len(x1), x1.device
-    down = row2 > row1
-    first, last = torch.minimum(row1, row2), torch.maximum(row1, row2)
-    high = row2 - row1
-    step = torch.div(x2 - x1, torch.where(high == 0, 1, high), rounding_mode="trunc")
-    row = torch.arange(height, device=device)[:, None]
-    at = torch.where(down, x1, x2)[:, None] + step[:, None] * (row - first[:, None])
-    crossed = (row >= first[:, None]) & (row < last[:, None])
+def _inside(x: torch.Tensor, row: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Which pixels (N, height, width) lie between an edge of odd and one of even number in their row.
+
+    Args:
+        x, row: (2, N, P) edges' ends, the one with 16 fractional bits, the other with none.
+    """
+    count, device = x.shape[1], x.device
+    high = row[1] - row[0]
+    step = torch.div(x[1] - x[0], torch.where(high == 0, 1, high), rounding_mode="trunc")[:, None]
+    upper = torch.where(high > 0, x[0], x[1])[:, None]
+    first, last = row.amin(0)[:, None], row.amax(0)[:, None]
+    line = torch.arange(height, device=device)[:, None]
+    at = upper + step * (line - first)
+    crossed = (line >= first) & (line < last)
+    pixel = at >> _BITS
     # Counted from the first pixel to the right of an edge on; beyond the picture they do not matter.
-    pixel = ((at >> _BITS) + 1).clamp(0, width)
-    edges = torch.zeros((count, height, width + 1), dtype=torch.int32, device=device)
-    edges.scatter_add_(2, torch.where(crossed, pixel, width), crossed.int())
-    odd = edges.cumsum(2, dtype=torch.int32)[..., :width] % 2 > 0
+    right = torch.where(crossed, (pixel + 1).clamp(0, width), width)
     # A pixel on an edge is inside, be it a left or a right one.
-    upon = crossed & (at & (_ONE - 1) == 0) & (at >= 0) & (at < width << _BITS)
-    touched = torch.zeros_like(edges).scatter_add_(2, torch.where(upon, at >> _BITS, width), upon.int())
-    return odd | (touched[..., :width] > 0)
+    upon = torch.where(crossed & (at & (_ONE - 1) == 0) & (pixel >= 0), pixel.clamp(max=width), width)
+    edges = torch.zeros((2, count, height, width + 1), dtype=torch.int32, device=device)
+    edges.scatter_add_(3, torch.stack([right, upon]), torch.ones_like(right, dtype=torch.int32).expand(2, -1, -1, -1))
+    edges = edges[..., :width]
+    return (edges[0].cumsum(2, dtype=torch.int32) % 2 > 0) | (edges[1] > 0)
 
 
-def _veil(
-    x1: torch.Tensor,
-    row1: torch.Tensor,
-    x2: torch.Tensor,
-    row2: torch.Tensor,
-    width: int,
-    height: int,
-    longest: int,
-    tables: torch.Tensor,
-) -> torch.Tensor:
-    """How far edges (N, P) cover each pixel: (N, height, width), binary logarithms, in `_VEIL`s."""
-    count, device = len(x1), x1.device
-    *ends, there = clipped(x1, row1 << _BITS, x2, row2 << _BITS, (width << _BITS) - 1, (height << _BITS) - 1)
-    steep, along1, across1, along2, across2 = (plane[..., None] for plane in by_axis(*ends))
-    step = torch.div((across2 - across1) << _BITS, (along2 - along1) | 1, rounding_mode="trunc")
-    along2 = along2 + _ONE
-    last = (along2 >> _BITS) - (along1 >> _BITS)
-    start = across1 + (step * -(along1 & (_ONE - 1)) >> _BITS) + _HALF
+def _lines(
+    x: torch.Tensor, y: torch.Tensor, width: int, height: int, longest: int, tables: Tables
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which pixels edges cover, and by how much of 255: (N, P, L) each; beyond the last pixel, by 0, where none.
+
+    Args:
+        x, y: (2, N, P) edges' ends, with 16 fractional bits.
+    """
+    device = x.device
+    x, y, there = clipped(x, y, (width << _BITS) - 1, (height << _BITS) - 1)
+    steep, along, across = (plane[..., None] for plane in by_axis(x, y))
+    step = torch.div((across[1] - across[0]) << _BITS, (along[1] - along[0]) | 1, rounding_mode="trunc")
+    start, end = along[0], along[1] + _ONE
+    last = (end >> _BITS) - (start >> _BITS)
     slope = (step >> (_BITS - 5)) & 0x3F
-    weight = tables[0][torch.where(step < 0, slope ^ 0x3F, slope)]
+    weight = tables.slopes[torch.where(step < 0, slope ^ 0x3F, slope)]
     number = torch.arange(longest + 2, device=device)  # a line's ends lie in two pixels more than its length
-    weight = _end_weights(weight, (along1 >> (_BITS - 7)) & 0x78, (along2 >> (_BITS - 7)) & 0x78, number, last - number)
-    along = (along1 >> _BITS) + number
-    drawn = there[..., None] & (number <= last) & (along < torch.where(steep, height, width))
-    across = start + step * number
-    distance = (across >> (_BITS - 5)) & 31
-    veil = torch.zeros((count, height * width), dtype=torch.int32, device=device)
-    for side, place in enumerate((distance + 32, distance, 63 - distance), -1):
-        over = (across >> _BITS) + side
-        seen = drawn & (over >= 0) & (over < torch.where(steep, width, height))
-        pixel = torch.where(seen, torch.where(steep, along * width + over, over * width + along), 0)
-        covered = torch.where(seen, tables[2][(weight * tables[1][place] >> 8) & 0xFF], 0)
-        veil.scatter_add_(1, pixel.flatten(1), covered.flatten(1))
-    return veil.unflatten(1, (height, width))
+    weight = _end_weights(weight, (start >> (_BITS - 7)) & 0x78, (end >> (_BITS - 7)) & 0x78, number, last - number)
+    over = across[0] + (step * -(start & (_ONE - 1)) >> _BITS) + _HALF + step * number
+    distance = (over >> (_BITS - 5)) & 31
+    weight = weight * tables.distances[torch.stack([distance + 32, distance, 63 - distance])] >> 8
+    along = (start >> _BITS) + number
+    over = (over >> _BITS) + torch.arange(-1, 2, device=device)[:, None, None, None]
+    seen = there[..., None] & (number <= last) & (along < torch.where(steep, height, width))
+    seen = seen & (over >= 0) & (over < torch.where(steep, width, height))
+    pixel = torch.where(seen, torch.where(steep, along * width + over, over * width + along), width * height)
+    cover = torch.where(seen, weight & 0xFF, 0).int()
+    return pixel.movedim(0, 2).flatten(2), cover.movedim(0, 2).flatten(2)
+
+
+def _uncovered(pixel: torch.Tensor, cover: torch.Tensor, size: int, most: int, tables: Tables) -> torch.Tensor:
+    """What edges leave of each of `size` pixels, which they cover one after the other: (N, size) int32, 0 to 255."""
+    count, edges = pixel.shape[:2]
+    edge = torch.arange(edges, device=pixel.device)[:, None]
+    in_order, place = torch.sort((pixel * edges + edge).flatten(1))
+    pixel = in_order // edges
+    position = torch.arange(pixel.shape[1], device=pixel.device)
+    starts = torch.nn.functional.pad(pixel[:, 1:] != pixel[:, :-1], (1, 0), value=True)
+    number = position - torch.where(starts, position, 0).cummax(1).values
+    # Each number's lines in a plane of their own, behind whose last pixel lies what is outside.
+    covers = torch.zeros((count, most * (size + 1)), dtype=torch.int32, device=pixel.device)
+    covers.scatter_(1, number.clamp(max=most - 1) * (size + 1) + pixel, (cover << 8).flatten(1).gather(1, place))
+    left = torch.full((count, size + 1), 255, dtype=torch.int32, device=pixel.device)
+    for plane in covers.unflatten(1, (most, size + 1)).unbind(1):
+        left = tables.left[plane + left]
+    return left[:, :size]
 
 
 def _end_weights(

@@ -27,28 +27,29 @@ class _Sides(NamedTuple):
     """Triangles (N, T) as OpenCV fills them: two sides, from the highest corner to the lowest, one of them bent.
 
     Attributes:
-        first, bend, last: rows of the corners. long, short: where the sides are at the first row, 16 fractional bits;
-            bent: where the bent side is at its bend.
-        long_step, short_step, bent_step: what they move by for each row.
+        first, bend, last: rows of the corners.
+        top, middle: x of the first two, 16 fractional bits.
+        long_step: what x moves by for each row from the first corner to the last; short_step, bent_step: before and
+            behind the bend.
     """
 
     first: torch.Tensor
     bend: torch.Tensor
     last: torch.Tensor
-    long: torch.Tensor
+    top: torch.Tensor
+    middle: torch.Tensor
     long_step: torch.Tensor
     short_step: torch.Tensor
-    bent: torch.Tensor
     bent_step: torch.Tensor
 
 
 class _Lines(NamedTuple):
-    """Lines (N, T) as OpenCV draws them: cell by cell along the axis that they run along more.
+    """Lines as OpenCV draws them: cell by cell along the axis that they run along more.
 
     Attributes:
         steep: 1 where that is y. start: the first cell on that axis, count: how many follow.
         across: the position on the other axis, 16 fractional bits; step: what it moves by for each cell.
-        end_x, end_y: the last cell, which is drawn by itself. Of what lies outside the grid all is nought, and count -1.
+        end_x, end_y: the last cell, which is drawn by itself. Lines outside the grid have a count and an end_y of -1.
     """
 
     steep: torch.Tensor
@@ -60,27 +61,27 @@ class _Lines(NamedTuple):
     end_y: torch.Tensor
 
 
-def drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int, spans: int) -> torch.Tensor:
+def drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int, crossed: int) -> torch.Tensor:
     """The greatest number of those triangles that cover each cell.
 
     Args:
         corners: (N, T, 3, 2) int32, cells with `SHIFT` fractional bits, at most 2^14 cells away.
         numbers: (N, T) int32, above 0; 0 for triangles that are not drawn.
-        spans: at least the number of the grid's rows that the triangles of a frame reach over, all together.
+        crossed: at least as many of the grid's rows as the triangles of a frame cross together.
 
     Returns:
         (N, rows, columns) int32, 0 where there is none.
     """
-    at_once = max(1, _MOST_SPANS // max(spans, 1))
+    at_once = max(1, _MOST_SPANS // max(crossed, 1))
     parts = [
-        _drawn(corners[i : i + at_once], numbers[i : i + at_once], columns, rows, spans)
+        _drawn(corners[i : i + at_once], numbers[i : i + at_once], columns, rows, crossed)
         for i in range(0, len(corners), at_once)
     ]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def most_spans(corners: np.ndarray, counted: np.ndarray, rows: int) -> int:
-    """How many of a grid's rows the triangles of a frame reach over, all together, in that with most.
+def rows_crossed(corners: np.ndarray, counted: np.ndarray, rows: int) -> int:
+    """How many of a grid's rows the triangles of a frame cross together, the most of N frames.
 
     Args:
         corners: (N, T, 3, 2) int32, as `drawn` takes them. counted: (N, T) bool, which are drawn.
@@ -90,153 +91,113 @@ def most_spans(corners: np.ndarray, counted: np.ndarray, rows: int) -> int:
     return int(np.where(counted, np.maximum(high, 0), 0).sum(1).max())
 
 
-def _drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int, spans: int) -> torch.Tensor:
-    x, y = corners.unbind(-1)
-    row, column = (at + (1 << SHIFT >> 1) >> SHIFT for at in (y, x))
+def _drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int, crossed: int) -> torch.Tensor:
+    column, row = (corners + (1 << SHIFT >> 1) >> SHIFT).unbind(-1)
     first, last = row.amin(-1).clamp(0, rows), row.amax(-1).clamp(-1, rows - 1)
     seen = (numbers > 0) & (column.amax(-1) >= 0) & (column.amin(-1) < columns)
     high = torch.where(seen, (last - first + 1).clamp(min=0), 0)
     until = high.cumsum(1, dtype=torch.int32)
-    lines = [_line(x, y, (edge + 2) % 3, edge, columns, rows) for edge in range(3)]
-    tables = [first - (until - high), numbers, *_sides(x, y, row), *(plane for line in lines for plane in line)]
+    sides, lines = _sides(corners, row), _lines(corners, columns, rows)
+    tables = torch.cat([torch.stack([first - (until - high), numbers, *sides]), torch.stack(lines).flatten(0, 1)])
     # One entry for each row of each triangle; those beyond a frame's last are its last triangle's, and do not count.
-    slot = torch.arange(spans, dtype=torch.int32, device=x.device).expand(len(x), -1)
-    triangle = torch.searchsorted(until, slot.contiguous(), right=True).clamp(max=x.shape[1] - 1)
-    offset, number, *numbers_of = torch.stack(tables).gather(2, triangle.expand(len(tables), -1, -1)).unbind()
-    left, right = _spans(slot + offset, numbers_of)
-    left, right = left.clamp(min=0), right.clamp(max=columns - 1)
+    slot = torch.arange(crossed, dtype=torch.int32, device=corners.device).expand(len(corners), -1)
+    triangle = torch.searchsorted(until, slot.contiguous(), right=True).clamp(max=numbers.shape[1] - 1)
+    found = tables.gather(2, triangle.expand(len(tables), -1, -1))
+    row = slot + found[0]
+    left, right = _between(row, _Sides(*found[2 : 2 + len(sides)]))
+    starts, ends = _along(row, _Lines(*found[2 + len(sides) :].unflatten(0, (len(lines), 3))))
+    left = torch.minimum(left, starts.amin(0)).clamp(min=0)
+    right = torch.maximum(right, ends.amax(0)).clamp(max=columns - 1)
     counts = (slot < until[:, -1:]) & (left <= right)
-    return _painted(slot + offset, left, right, torch.where(counts, number, 0), columns, rows)
+    return _painted(row, left, right, torch.where(counts, found[1], 0), columns, rows)
 
 
-def _sides(x: torch.Tensor, y: torch.Tensor, row: torch.Tensor) -> _Sides:
-    """Of triangles whose corners (N, T, 3) lie in these rows."""
-    (x0, x1, x2), (y0, y1, y2), (row0, row1, row2) = x.unbind(-1), y.unbind(-1), row.unbind(-1)
-    second, third = y1 < y0, y2 < torch.minimum(y0, y1)
-
-    def turned(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        return torch.where(third, c, torch.where(second, b, a))
-
-    top, a, b = turned(x0, x1, x2), turned(x1, x2, x0), turned(x2, x0, x1)
-    first, row_a, row_b = turned(row0, row1, row2), turned(row1, row2, row0), turned(row2, row0, row1)
+def _sides(corners: torch.Tensor, row: torch.Tensor) -> _Sides:
+    """Of triangles (N, T, 3, 2) whose corners lie in rows (N, T, 3)."""
+    turned = (corners[..., 1].argmin(-1, keepdim=True) + torch.arange(3, device=row.device)) % 3
+    top, a, b = corners[..., 0].gather(2, turned).unbind(-1)
+    first, row_a, row_b = row.gather(2, turned).unbind(-1)
     swap = row_a > row_b
     middle, low = torch.where(swap, b, a), torch.where(swap, a, b)
     bend, last = torch.minimum(row_a, row_b), torch.maximum(row_a, row_b)
-    to_fixed = _BITS - SHIFT
-    return _Sides(
-        first, bend, last, top << to_fixed,
-        _slope(top, low, last - first), _slope(top, middle, bend - first),
-        middle << to_fixed, _slope(middle, low, last - bend),
-    )  # fmt: skip
+    starts, ends = torch.stack([top, top, middle]), torch.stack([low, middle, low])
+    high = torch.stack([last - first, bend - first, last - bend]).clamp(min=1).long()
+    away = (ends - starts).long() << (_BITS - SHIFT)
+    steps = torch.div(2 * away + high, 2 * high, rounding_mode="trunc").int()
+    return _Sides(first, bend, last, top << (_BITS - SHIFT), middle << (_BITS - SHIFT), *steps)
 
 
-def _slope(start: torch.Tensor, end: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """What x moves by for each row, rounded as OpenCV does."""
-    rows = rows.clamp(min=1).long()
-    away = (end - start).long() << (_BITS - SHIFT)
-    return torch.div(2 * away + rows, 2 * rows, rounding_mode="trunc").int()
-
-
-def _line(x: torch.Tensor, y: torch.Tensor, start: int, end: int, columns: int, rows: int) -> _Lines:
-    """Of triangles whose corners are (N, T, 3), the line from one to another."""
-    x, y = x.long() << (_BITS - SHIFT), y.long() << (_BITS - SHIFT)
-    *ends, inside = clipped(
-        x[..., start], y[..., start], x[..., end], y[..., end], (columns << _BITS) - 1, (rows << _BITS) - 1
-    )
-    steep, along1, across1, along2, across2 = by_axis(*ends)
-    step = torch.div((across2 - across1) << _BITS, (along2 - along1) | 1, rounding_mode="trunc")
-    end_x, end_y = (torch.where(steep, a, b) + _HALF >> _BITS for a, b in ((across2, along2), (along2, across2)))
-    planes = (
-        steep, along1 + _HALF >> _BITS, along2 - along1 >> _BITS, across1 + _HALF, step, end_x, end_y,
-    )  # fmt: skip
-    nowhere = (0, 0, -1, 0, 0, 0, -1)
-    return _Lines(*(torch.where(inside, plane, other).int() for plane, other in zip(planes, nowhere, strict=True)))
+def _lines(corners: torch.Tensor, columns: int, rows: int) -> _Lines:
+    """The lines around triangles (N, T, 3, 2): (3, N, T)."""
+    ends = corners.permute(3, 2, 0, 1).long() << (_BITS - SHIFT)
+    x, y = torch.stack([ends.roll(1, 1), ends], 1)
+    x, y, inside = clipped(x, y, (columns << _BITS) - 1, (rows << _BITS) - 1)
+    steep, along, across = by_axis(x, y)
+    step = torch.div((across[1] - across[0]) << _BITS, (along[1] - along[0]) | 1, rounding_mode="trunc")
+    last = torch.stack([torch.where(steep, across[1], along[1]), torch.where(steep, along[1], across[1])])
+    start, (end_x, end_y) = along[0] + _HALF >> _BITS, last + _HALF >> _BITS
+    count = torch.where(inside, along[1] - along[0] >> _BITS, -1)
+    planes = (steep, start, count, across[0] + _HALF, step, end_x, torch.where(inside, end_y, -1))
+    return _Lines(*(plane.int() for plane in planes))
 
 
 def clipped(
-    x1: torch.Tensor, y1: torch.Tensor, x2: torch.Tensor, y2: torch.Tensor, right: int, bottom: int
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Lines' ends int64 moved along them into 0 to right and bottom, and which lines pass there (OpenCV's clipLine)."""
-
-    def beside(x: torch.Tensor) -> torch.Tensor:
-        return (x < 0).int() + 2 * (x > right).int()
-
-    def above(y: torch.Tensor) -> torch.Tensor:
-        return 4 * (y < 0).int() + 8 * (y > bottom).int()
-
-    def moved(at: torch.Tensor, to: torch.Tensor, ends: tuple[torch.Tensor, ...]) -> torch.Tensor:
-        from1, across1, from2, across2 = ends
-        length = from2 - from1
-        return torch.div((to - at) * (across2 - across1), torch.where(length == 0, 1, length), rounding_mode="trunc")
-
-    code1, code2 = beside(x1) + above(y1), beside(x2) + above(y2)
-    cut = ((code1 & code2) == 0) & ((code1 | code2) != 0)
-    for first in (True, False):
-        code, x, y = (code1, x1, y1) if first else (code2, x2, y2)
-        there = cut & ((code & 12) != 0)
-        to = torch.where(code < 8, 0, bottom).long()
-        x = torch.where(there, x + moved(y, to, (y1, x1, y2, x2)), x)
-        y, code = torch.where(there, to, y), torch.where(there, beside(x), code)
-        code1, x1, y1, code2, x2, y2 = (code, x, y, code2, x2, y2) if first else (code1, x1, y1, code, x, y)
-    cut &= ((code1 & code2) == 0) & ((code1 | code2) != 0)
-    for first in (True, False):
-        code, x, y = (code1, x1, y1) if first else (code2, x2, y2)
-        there = cut & (code != 0)
-        to = torch.where(code == 1, 0, right).long()
-        y = torch.where(there, y + moved(x, to, (x1, y1, x2, y2)), y)
-        x, code = torch.where(there, to, x), torch.where(there, 0, code)
-        code1, x1, y1, code2, x2, y2 = (code, x, y, code2, x2, y2) if first else (code1, x1, y1, code, x, y)
-    return x1, y1, x2, y2, (code1 | code2) == 0
+    x: torch.Tensor, y: torch.Tensor, right: int, bottom: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Lines' ends (2, …) int64 moved along them into 0 to right and bottom, and which lines pass there (…) bool."""
+    across, down = x[1] - x[0], y[1] - y[0]
+    for_x, for_y = (torch.where(length == 0, 1, length) for length in (across, down))
+    beyond = _one_side(x, right) | _one_side(y, bottom)
+    inner = y.clamp(0, bottom)
+    x, y = x + torch.div((inner - y) * across, for_y, rounding_mode="trunc"), inner
+    beyond = beyond | _one_side(x, right)
+    inner = x.clamp(0, right)
+    y = y + torch.div((inner - x) * down, for_x, rounding_mode="trunc")
+    return inner, y.clamp(0, bottom), ~beyond
 
 
-def by_axis(x1: torch.Tensor, y1: torch.Tensor, x2: torch.Tensor, y2: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Lines' ends along the axis that they run along more, forwards: whether that is y, then along and across."""
-    steep = ~((x2 - x1).abs() > (y2 - y1).abs())
-    along1, along2 = torch.where(steep, y1, x1), torch.where(steep, y2, x2)
-    across1, across2 = torch.where(steep, x1, y1), torch.where(steep, x2, y2)
-    back = along2 < along1
-    return (
-        steep,
-        torch.where(back, along2, along1), torch.where(back, across2, across1),
-        torch.where(back, along1, along2), torch.where(back, across1, across2),
-    )  # fmt: skip
+def _one_side(at: torch.Tensor, last: int) -> torch.Tensor:
+    """Whether both ends (2, …) of lines lie on one side of 0 to `last`."""
+    return (at.amax(0) < 0) | (at.amin(0) > last)
 
 
-def _spans(row: torch.Tensor, planes: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first and the last cell that a triangle covers in a row, the last before the first where there is none."""
-    sides = _Sides(*planes[: len(_Sides._fields)])
-    down = row - sides.first
-    long = sides.long + sides.long_step * down
-    short = torch.where(
-        row < sides.bend, sides.long + sides.short_step * down, sides.bent + sides.bent_step * (row - sides.bend)
+def by_axis(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Whether lines run along y more than along x (…), and their ends (2, …) along that axis, forwards, and across it."""
+    steep = ~((x[1] - x[0]).abs() > (y[1] - y[0]).abs())
+    along, across = torch.where(steep, y, x), torch.where(steep, x, y)
+    back = along[1] < along[0]
+    return steep, torch.where(back, along.flip(0), along), torch.where(back, across.flip(0), across)
+
+
+def _between(row: torch.Tensor, sides: _Sides) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first and the last cell between a triangle's sides in a row; the last before the first where there is none."""
+    long = sides.top + sides.long_step * (row - sides.first)
+    bent = torch.where(
+        row < sides.bend,
+        sides.top + sides.short_step * (row - sides.first),
+        sides.middle + sides.bent_step * (row - sides.bend),
     )
-    between = (row >= sides.first) & (row < sides.last)
-    left = torch.where(between, torch.minimum(long, short) + _HALF >> _BITS, _NOWHERE)
-    right = torch.where(between, torch.maximum(long, short) + _HALF >> _BITS, -_NOWHERE)
-    count = len(_Lines._fields)
-    for first in range(len(_Sides._fields), len(planes), count):
-        start, end = _line_span(row, _Lines(*planes[first : first + count]))
-        left, right = torch.minimum(left, start), torch.maximum(right, end)
-    return left, right
+    there = (row >= sides.first) & (row < sides.last)
+    left, right = torch.minimum(long, bent) + _HALF >> _BITS, torch.maximum(long, bent) + _HALF >> _BITS
+    return torch.where(there, left, _NOWHERE), torch.where(there, right, -_NOWHERE)
 
 
-def _line_span(row: torch.Tensor, line: _Lines) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first and the last cell of lines in a row, the last before the first where there is none."""
+def _along(row: torch.Tensor, line: _Lines) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first and the last cell of lines in a row; the last before the first where there is none."""
     down = row - line.start
     steep_x = line.across + line.step * down >> _BITS
-    in_row = (down >= 0) & (down <= line.count)
+    # A line that is not steep crosses a row while its position across lies in it.
     over = line.across - (row << _BITS)
-    step = line.step.abs().clamp(min=1)
-    above, below = (torch.div(at, step, rounding_mode="floor") for at in (over, over - (1 << _BITS)))
-    first = torch.where(line.step > 0, -above, below + 1)
-    last = torch.where(line.step > 0, -below - 1, above)
-    level = line.step == 0
-    first = torch.where(level, 0, first.clamp(min=0))
-    last = torch.where(
-        level & (over >> _BITS != 0), -1, torch.where(level, line.count, torch.minimum(last, line.count))
-    )
-    steep = line.steep != 0
-    some = torch.where(steep, in_row, first <= last)
+    length = line.step.abs().clamp(min=1)
+    above = torch.div(over, length, rounding_mode="floor")
+    below = torch.div(over - (1 << _BITS), length, rounding_mode="floor")
+    rising, level = line.step > 0, line.step == 0
+    first = torch.where(rising, -above, below + 1).clamp(min=0)
+    last = torch.minimum(torch.where(rising, -below - 1, above), line.count)
+    first = torch.where(level, 0, first)
+    last = torch.where(level, torch.where(over >> _BITS == 0, line.count, -1), last)
+    steep = line.steep > 0
+    some = torch.where(steep, (down >= 0) & (down <= line.count), first <= last)
     left = torch.where(some, torch.where(steep, steep_x, line.start + first), _NOWHERE)
     right = torch.where(some, torch.where(steep, steep_x, line.start + last), -_NOWHERE)
     ends = row == line.end_y
