@@ -150,9 +150,7 @@ def _uncovered(pixel: torch.Tensor, cover: torch.Tensor, size: int, most: int, t
     edge = torch.arange(edges, device=pixel.device)[:, None]
     in_order, place = torch.sort((pixel * edges + edge).flatten(1))
     pixel = in_order // edges
-    position = torch.arange(pixel.shape[1], device=pixel.device)
-    starts = torch.nn.functional.pad(pixel[:, 1:] != pixel[:, :-1], (1, 0), value=True)
-    number = position - torch.where(starts, position, 0).cummax(1).values
+    number = torch.arange(pixel.shape[1], device=pixel.device) - torch.searchsorted(pixel, pixel)
     # Each number's lines in a plane of their own, behind whose last pixel lies what is outside.
     covers = torch.zeros((count, most * (size + 1)), dtype=torch.int32, device=pixel.device)
     covers.scatter_(1, number.clamp(max=most - 1) * (size + 1) + pixel, (cover << 8).flatten(1).gather(1, place))

@@ -15,7 +15,7 @@ from portrait_server.kernels.base import Look
 
 STEPS = 32  # OpenCV looks up at so many places between two pixels
 _AFFINE_BITS = 1024  # and computes those of an affine map in so many
-_LANCZOS_TAPS = 8
+_SHARPNESS = -0.75
 
 
 def looked_up(
@@ -24,14 +24,16 @@ def looked_up(
     """As `Kernels.looked_up`, at positions that are rounded to 32nds of a pixel."""
     x, y = (torch.round(at * STEPS) / STEPS for at in (x, y))
     planes = as_planes(pictures)
-    if look is Look.LANCZOS:
-        found = _by_lanczos(planes, x, y)
+    if look is Look.LANCZOS or pictures.device.type == "mps":
+        # Elsewhere torch knows the other two by itself; on MPS it knows neither cubic nor a border that goes on.
+        found = gathered(planes, x, y, look, outside)
     else:
         mode = "bilinear" if look is Look.LINEAR else "bicubic"
+        padding = "border" if outside is None else "zeros"
         found = (
-            _sampled(planes - outside, x, y, mode, "zeros") + outside
+            _sampled(planes - outside, x, y, mode, padding) + outside
             if outside
-            else (_sampled(planes, x, y, mode, "border" if outside is None else "zeros"))
+            else (_sampled(planes, x, y, mode, padding))
         )
     return as_pictures(found, pictures)
 
@@ -68,33 +70,48 @@ def _sampled(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor, mode: str, 
     return tall[0].unflatten(1, at.shape[:2]).transpose(0, 1)
 
 
-def _by_lanczos(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Planes (N or 1, C, h, w) at positions (N, H, W), their border continued: (N, C, H, W)."""
+def gathered(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor, look: Look, outside: float | None) -> torch.Tensor:
+    """Planes (N or 1, C, h, w) at positions (N, H, W), pixel by pixel of those around: (N, C, H, W)."""
     count, channels, height, width = planes.shape
     colours = planes.permute(0, 2, 3, 1).reshape(count * height * width, channels)
     left, top = (torch.floor(at) for at in (x, y))
-    across, down = _lanczos_weights(x - left), _lanczos_weights(y - top)
-    left, top = left.long() - 3, top.long() - 3
+    across, down = _weights(look, x - left), _weights(look, y - top)
+    before = len(across) // 2 - 1
+    left, top = left.long() - before, top.long() - before
     picture = torch.arange(count, device=x.device)[:, None, None] * height
     found = torch.zeros((*x.shape, channels), device=x.device)
-    for j in range(_LANCZOS_TAPS):
-        row = ((top + j).clamp(0, height - 1) + picture) * width
+    for j, share in enumerate(down):
+        row = (top + j).clamp(0, height - 1)
         line = torch.zeros_like(found)
-        for i in range(_LANCZOS_TAPS):
-            line.addcmul_(colours[row + (left + i).clamp(0, width - 1)], across[i][..., None])
-        found.addcmul_(line, down[j][..., None])
+        for i, part in enumerate(across):
+            column = (left + i).clamp(0, width - 1)
+            colour = colours[(picture + row) * width + column]
+            if outside is not None:
+                inside = (column == left + i) & (row == top + j)
+                colour = torch.where(inside[..., None], colour, outside)
+            line.addcmul_(colour, part[..., None])
+        found.addcmul_(line, share[..., None])
     return found.permute(0, 3, 1, 2)
 
 
-def _lanczos_weights(part: torch.Tensor) -> list[torch.Tensor]:
-    """Of the 8 pixels around a position whose part between two pixels is (…): a weight (…) for each."""
-    reach = _LANCZOS_TAPS // 2
-    weights = []
-    for tap in range(_LANCZOS_TAPS):
-        away = part + (reach - 1 - tap)
-        weights.append(torch.sinc(away) * torch.sinc(away / reach))
+def _weights(look: Look, part: torch.Tensor) -> list[torch.Tensor]:
+    """How much pixels around positions count that lie so far (…) between two of them: a weight (…) for each."""
+    if look is Look.LINEAR:
+        return [1 - part, part]
+    reach = 2 if look is Look.CUBIC else 4
+    away = [(part + (reach - 1 - tap)).abs() for tap in range(2 * reach)]
+    if look is Look.CUBIC:
+        return [_cubic(distance) for distance in away]
+    weights = [torch.sinc(distance) * torch.sinc(distance / reach) for distance in away]
     total = torch.stack(weights).sum(0)
     return [weight / total for weight in weights]
+
+
+def _cubic(distance: torch.Tensor) -> torch.Tensor:
+    """Keys' cubic convolution at distances (…) of at most 2 pixels, as sharp as OpenCV has it."""
+    near = ((_SHARPNESS + 2) * distance - (_SHARPNESS + 3)) * distance**2 + 1
+    far = ((distance - 5) * distance + 8) * distance - 4
+    return torch.where(distance <= 1, near, _SHARPNESS * far)
 
 
 def resized(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from portrait_server.kernels import sampling
 from portrait_server.kernels.base import Look, Patches
 from portrait_server.kernels.on_device import OnDevice
 from portrait_server.kernels.opencv import OpenCV
@@ -73,6 +74,19 @@ def test_pictures_are_looked_up(
         values = picture(random, (count, *shape, *channels), dtype)
         for outside in (None,) if look is Look.LANCZOS else (None, 0.0, 90.0):
             compare(kernels, "looked_up", (values, x, y), look, outside)
+
+
+@pytest.mark.parametrize("look", list(Look))
+@pytest.mark.parametrize("outside", [None, 90.0])
+def test_pictures_are_looked_up_without_the_help_of_torch(
+    random: np.random.Generator, look: Look, outside: float | None
+) -> None:
+    x, y = positions(random, 64, 80)
+    values = picture(random, (FRAMES, 64, 80, 3), np.float32)
+    planes = torch.from_numpy(values).permute(0, 3, 1, 2)
+    at = (torch.round(torch.from_numpy(axis) * sampling.STEPS) / sampling.STEPS for axis in (x, y))
+    found = sampling.gathered(planes, *at, look, outside).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(found.numpy(), OpenCV().looked_up(values, x, y, look, outside), atol=0.01)
 
 
 @pytest.mark.parametrize("size", [(20, 30), (80, 64), (200, 333), (2048, 64), (1, 5)])
