@@ -63,6 +63,7 @@ class DeviceEngine(PaintEngine):
     batch_size = 2
 
     def __init__(self, device: str) -> None:
+        Gpu().fail_at("load")
         self.fingerprint = f"device-1-{device}"
 
     def prepare(self, references: Sequence[Reference]) -> int:

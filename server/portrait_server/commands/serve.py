@@ -83,6 +83,8 @@ def run(asked: argparse.Namespace) -> int:
         endpoint = choose_endpoint(asked.bind, connection_file)
         try:
             lost = _serve(asked, endpoint, device, connection_file, log_file)
+        except DeviceLost as error:  # while the engines were loaded
+            lost = error
         finally:
             endpoint.remove()
         log.info("Stopped")

@@ -13,7 +13,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
-from portrait_server.networks.device import device_error
+from portrait_server.networks.device import DeviceLost, device_error
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,13 @@ class LoadedEngines:
     """
 
     def __init__(self, device: str) -> None:
-        """Args: device: as `create_engine` takes it."""
+        """
+        Args:
+            device: as `create_engine` takes it.
+
+        Raises:
+            DeviceLost: nothing can be computed on it in this process.
+        """
         self.layers = LayerMemory()
         self._engines: dict[str, Engine] = {}
         self._broken: dict[str, tuple[ErrorCode, str, str]] = {}
@@ -68,11 +74,15 @@ class LoadedEngines:
                 self._broken[name] = error.code, error.message, error.remedy
             except Exception as error:
                 log.exception("The engine %s cannot be loaded", name)
-                known = device_error(error) or PortraitError(
-                    ErrorCode.INTERNAL, f"The engine {name} cannot be loaded: {type(error).__name__}: {error}.",
-                    "The server's log says more; `portrait doctor` checks the installation.",
+                known = device_error(error)
+                if isinstance(known, DeviceLost):
+                    raise known from error
+                self._broken[name] = (
+                    known.code if known is not None else ErrorCode.INTERNAL,
+                    f"The engine {name} cannot be loaded: {known or f'{type(error).__name__}: {error}.'}",
+                    "Start the server again when that is mended; its log says more, and `portrait doctor` checks the "
+                    "installation.",
                 )  # fmt: skip
-                self._broken[name] = known.code, known.message, known.remedy
         self._newest_tuned: tuple[str, Engine] | None = None
 
     @property

@@ -18,9 +18,8 @@ _BACKENDS: Final = {"cpu": "gloo", "cuda": "nccl", "xpu": "xccl"}
 """What carries messages between processes on each device."""
 
 
-def _one_of_several(kind: str) -> torch.device:
-    """The GPU of this process's number on this machine, made the one that torch means by `kind`."""
-    number = int(os.environ.get("LOCAL_RANK", "0"))
+def _one_of_several(kind: str, number: int) -> torch.device:
+    """A GPU of this machine by its number, made the one that torch means by `kind`."""
     module = getattr(torch, kind)
     if number >= module.device_count():
         raise PortraitError(
@@ -46,6 +45,11 @@ class Team:
         """Args: device: one of `DEVICES`. Raises: PortraitError: DEVICE_UNAVAILABLE."""
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
+        number = int(os.environ.get("LOCAL_RANK", "0"))
+        if device != "cpu" and number and torch.cuda.is_available():
+            _one_of_several(
+                "cuda", number
+            )  # before it is looked at, for which memory of the GPU is taken that is meant
         self.device = torch.device(resolve_device(device))
         if self.size > 1 and self.device.type not in _BACKENDS:
             raise PortraitError(
@@ -53,7 +57,7 @@ class Team:
                 "Train with one process, without torchrun.",
             )  # fmt: skip
         if self.device.type in ("cuda", "xpu"):
-            self.device = _one_of_several(self.device.type)
+            self.device = _one_of_several(self.device.type, number)
         if self.size > 1:
             dist.init_process_group(_BACKENDS[self.device.type])
 

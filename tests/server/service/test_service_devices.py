@@ -186,6 +186,29 @@ def test_a_full_gpu_fails_one_render_with_a_remedy(gpu: Faults, server: ServerPr
         assert len(list(others)) == 59 and server.pid == pid, "nobody else noticed"
 
 
+def test_a_gpu_that_is_full_when_the_server_starts_costs_one_engine(
+    gpu: Faults, server: ServerProcess, paint: Paint
+) -> None:
+    gpu.add("load", FULL)
+    with Client(server) as client:
+        with pytest.raises(PortraitError, match="cannot be loaded: The GPU's memory is full") as caught:
+            paint(client, "device")
+        assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE and "Start the server again" in caught.value.remedy
+        portrait, points = paint(client, count=3)
+        assert colors(client.render(portrait, points, range(3), encoding="raw")) == [10, 11, 12]
+
+
+def test_a_gpu_that_is_lost_when_the_server_starts_ends_it(gpu: Faults, server: ServerProcess, paint: Paint) -> None:
+    gpu.add("load", LOST[1])
+    with pytest.raises(PortraitError, match="The GPU was lost") as caught:
+        server.start()
+    assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE and not server.alive
+    server.start()
+    with Client(server.connection) as client:
+        portrait, points = paint(client, "device", count=3)
+        assert colors(client.render(portrait, points, range(3), encoding="raw")) == [10, 11, 12]
+
+
 def test_a_server_of_the_users_own_says_why_it_ends(gpu: Faults, serve: Serve, paint: Paint, tmp_path: Path) -> None:
     file = tmp_path / "private" / "connection.json"
     first = serve("--connection-file", file, "--device", "auto", wait_for=file)
