@@ -19,7 +19,7 @@ import torch
 SHIFT = 4  # fractional bits of corners
 _BITS = 16  # of what OpenCV computes with
 _HALF = 1 << _BITS >> 1
-_MOST_SPANS = 1 << 21  # at a time: about half a gigabyte
+_MOST_SPANS, _MOST_CELLS = 1 << 21, 1 << 27  # at a time: about half a gigabyte each
 _NOWHERE = 1 << 28
 
 
@@ -72,7 +72,8 @@ def drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int,
     Returns:
         (N, rows, columns) int32, 0 where there is none.
     """
-    at_once = max(1, _MOST_SPANS // max(crossed, 1))
+    cells = columns.bit_length() * rows * columns
+    at_once = max(1, min(_MOST_SPANS // max(crossed, 1), _MOST_CELLS // cells))
     parts = [
         _drawn(corners[i : i + at_once], numbers[i : i + at_once], columns, rows, crossed)
         for i in range(0, len(corners), at_once)
