@@ -7,6 +7,9 @@ import argparse
 import sys
 import time
 
+import portrait_server  # noqa: F401 - before NumPy, whose BLAS it keeps from starting threads
+
+# isort: split
 import cv2
 import numpy as np
 from portrait_server.detectors.registry import create_detector

@@ -24,6 +24,8 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import portrait_server  # noqa: F401 - before NumPy, whose BLAS it keeps from starting threads
+
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
@@ -62,6 +64,7 @@ TASKS = {
     "training": Task("Training", f"{HERE}.gpu_sections.learning", "training", 60),
     "tuning": Task("Tuning to a person", f"{HERE}.gpu_sections.learning", "tuning", 90),
     "long": Task("A long render", f"{HERE}.gpu_sections.serving", "long_render", 90),
+    "host": Task("Python and NumPy beside the device", f"{HERE}.host_profile", "host_profile", 60),
 }
 """What is measured, in this order: what matters most comes first."""
 

@@ -14,6 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import portrait_server  # noqa: F401 - before NumPy, whose BLAS it keeps from starting threads
+
+# isort: split
 import bpy
 import numpy as np
 from portrait_server.engines.base import Reference

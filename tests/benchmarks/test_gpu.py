@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from portrait_server.corpora.loader import make_batch
 
-from tests.benchmarks import gpu
+from tests.benchmarks import gpu, host_profile
 from tests.benchmarks.gpu_sections.equality import apart
 from tests.benchmarks.gpu_sections.learning import Noise
 from tests.benchmarks.gpu_sections.machine import machine
@@ -112,6 +113,22 @@ def test_pictures_are_compared_frame_by_frame() -> None:
     other[1, :2, :5, 1] += 4
     assert apart(one, other) == (pytest.approx(0.1), 4)
     assert apart(one.astype(np.uint16) * 257, other.astype(np.uint16) * 257) == (pytest.approx(0.1), 4)
+
+
+def test_operators_that_do_nothing_leave_the_same_calls() -> None:
+    def act() -> torch.Tensor:
+        planes = torch.ones(3, 4, 4).permute(2, 0, 1)
+        planes.add_(1).clip(0, 1)
+        return torch.stack([planes, planes]).sum(0)
+
+    recorded = host_profile.Recorded()
+    with recorded:
+        made = act()
+    idle = host_profile.Idle(recorded.shapes)
+    with idle:
+        again = act()
+    assert idle.count == len(recorded.shapes) == host_profile.host_of(act).operators
+    assert again.shape == made.shape and again.stride() == made.stride()
 
 
 def test_samples_for_training_hold_everything() -> None:

@@ -13,7 +13,7 @@ from itertools import count
 import numpy as np
 from portrait_server.engines.base import Reference
 
-from tests.benchmarks.two_checkouts import performance
+from tests.benchmarks.drawing_child import performance
 
 _CYCLE = 240  # different frames; a longer track repeats them
 _PHOTO = 512

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long Python and NumPy take of a frame that a device draws: the part that no GPU makes faster.
+
+    .venv/bin/python tests/benchmarks/host_profile.py [--side 512] [--batch 32]
+
+The device's way of drawing runs on torch's CPU device, in the thread that asks. First each operator's result is noted
+by its shape; then the same batch is drawn with operators that do nothing but give memory of that shape
+(TorchDispatchMode). The thread's own processor time, without what the operators and their calls take, is what Python
+and NumPy take. Calls of operators are counted instead: each takes some microseconds of a GPU's thread besides. Below,
+the functions that take most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import portrait_server  # noqa: F401 - before NumPy, whose BLAS it keeps from starting threads
+
+# isort: split
+import numpy as np
+import torch
+from portrait_server.drawing.frame import draw_frames
+from portrait_server.drawing.motion import motion_of
+from portrait_server.engines.warp import WarpEngine, checked_points, within_reach
+from portrait_server.kernels.on_device import OnDevice
+from torch.utils._python_dispatch import TorchDispatchMode
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+
+from tests.benchmarks.gpu_sections.material import Plan, reference, track  # noqa: E402
+from tests.benchmarks.gpu_sections.report import Row  # noqa: E402
+
+AIM_MS = 1.0
+SIDE, BATCH = 512, 32
+_LISTED = 12
+_ROUNDS = 5
+
+
+class Recorded(TorchDispatchMode):
+    """Notes the shape of what each operator gives.
+
+    Attributes:
+        shapes: of each operator in turn: of its tensor, or of several; None where it changes what it is given.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[Any] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Else torch loads its compiler here, and asks it at every operator."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func._schema.is_mutable:
+            self.shapes.append(None)
+        elif isinstance(result, torch.Tensor):
+            self.shapes.append(_shape(result))
+        else:
+            self.shapes.append([_shape(part) for part in result])
+        return result
+
+
+def _shape(tensor: torch.Tensor) -> tuple[torch.dtype, torch.Size, tuple[int, ...]]:
+    return tensor.dtype, tensor.shape, tensor.stride()
+
+
+class Idle(TorchDispatchMode):
+    """Operators that do nothing: each gives memory of the shape that was noted, and the time it takes is summed.
+
+    What they would compute empties the processor's caches, as no GPU does, and makes all that follows slower.
+
+    Attributes:
+        seconds, count: of all operators.
+    """
+
+    def __init__(self, shapes: Sequence[Any]) -> None:
+        super().__init__()
+        self.seconds, self.count = 0.0, 0
+        self._shapes = shapes
+        self._memory: dict[torch.dtype, torch.Tensor] = {}
+        for shape in shapes:
+            for dtype, size, stride in [shape] if isinstance(shape, tuple) else shape or []:
+                reach = 1 + sum((n - 1) * step for n, step in zip(size, stride, strict=True) if n)
+                if dtype not in self._memory or len(self._memory[dtype]) < reach:
+                    self._memory[dtype] = torch.zeros(reach, dtype=dtype)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        begun = time.thread_time()
+        shape = self._shapes[self.count]
+        self.count += 1
+        if shape is None:
+            result = kwargs["out"] if kwargs and "out" in kwargs else args[0]
+        elif isinstance(shape, tuple):
+            result = self._of(*shape)
+        else:
+            result = [self._of(*part) for part in shape]
+        self.seconds += time.thread_time() - begun
+        return result
+
+    def _of(self, dtype: torch.dtype, size: torch.Size, stride: tuple[int, ...]) -> torch.Tensor:
+        return self._memory[dtype].as_strided(size, stride)
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a batch takes of the thread that asks for it.
+
+    Attributes:
+        python_s: processor time of Python and NumPy.
+        operators: how many of torch were called.
+    """
+
+    python_s: float
+    operators: int
+
+
+def host_of(act: Callable[[], object]) -> Host:
+    """Measures a batch; the sequence of its operators must depend on nothing that they compute."""
+    act()  # what is made once is made
+    recorded = Recorded()
+    with recorded:
+        act()
+    taken = []
+    for _ in range(_ROUNDS):
+        idle = Idle(recorded.shapes)
+        begun = time.thread_time()
+        with idle:
+            act()
+        taken.append(time.thread_time() - begun - idle.seconds - idle.count * _cost_of_a_call())
+    return Host(float(np.median(taken)), len(recorded.shapes))
+
+
+def _cost_of_a_call(times: int = 400) -> float:
+    """What calling an idle operator takes beside what `Idle` counts itself, seconds: the mean of several kinds."""
+    a, b = torch.ones(2, 4, 4), torch.ones(2, 4, 4)
+    kinds = [
+        lambda: a + b, lambda: a * 2.0, lambda: torch.where(a > b, a, b), lambda: a[:, 1:], lambda: a[..., None],
+        lambda: a.clip(0, 1), lambda: torch.stack([a, b]), lambda: a.sum(1), lambda: a.to(torch.uint8),
+    ]  # fmt: skip
+    recorded = Recorded()
+    with recorded:
+        for kind in kinds:
+            kind()
+    idle = Idle(recorded.shapes * times)
+    begun = time.thread_time()
+    with idle:
+        for _ in range(times):
+            for kind in kinds:
+                kind()
+    return (time.thread_time() - begun - idle.seconds) / idle.count
+
+
+def busiest(act: Callable[[], object], count: int) -> list[tuple[str, float]]:
+    """The functions with the most processor time of their own while operators are idle, seconds."""
+    recorded = Recorded()
+    with recorded:
+        act()
+    profile = cProfile.Profile(time.thread_time)
+    with Idle(recorded.shapes):
+        profile.runcall(act)
+    found = []
+    for (file, line, name), (_, _, own, _, _) in pstats.Stats(profile).stats.items():
+        ours = "torch" not in file and file != __file__
+        if ours and (line or "numpy" in name):  # other built-in functions are called by the modes of torch
+            found.append((f"{Path(file).name}:{line} {name}" if line else name, own))
+    return sorted(found, key=lambda pair: -pair[1])[:count]
+
+
+def drawing(side: int, batch: int) -> Callable[[], object]:
+    """What draws a batch of frames of `warp` as a device does, in the thread that calls it."""
+    photo = reference(side)
+    portrait = WarpEngine().prepare([photo])
+    kernels = OnDevice(torch.device("cpu"))
+    scene = portrait.scene((side, side))
+    placed, rows = scene.placed(kernels), track(photo.points, batch)
+
+    def draw() -> object:
+        motion = motion_of(scene, within_reach(checked_points(rows), side, side))
+        return kernels.fetch(draw_frames(kernels, placed, motion, False))
+
+    return draw
+
+
+def host_profile(plan: Plan) -> Iterator[Row]:
+    """The section of `gpu.py`: the same whatever the device."""
+    yield from measured(SIDE, 4 if plan.short else BATCH)
+
+
+def measured(side: int, batch: int) -> Iterator[Row]:
+    """What a frame takes of the thread, and which functions take most."""
+    torch.set_num_threads(1)
+    draw = drawing(side, batch)
+    host = host_of(draw)
+    each = 1000 * host.python_s / batch
+    note = f"of a frame of `warp` {side}², batches of {batch}; at most {AIM_MS}"
+    yield Row("Python and NumPy", each, "ms", note, batch == BATCH and each > AIM_MS)
+    yield Row("operators of torch", host.operators / batch, "a frame", f"{host.operators} a batch")
+    for name, seconds in busiest(draw, _LISTED):
+        yield Row(f"  {name}", 1000 * seconds / batch, "ms", "of its own")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--side", type=int, default=SIDE)
+    parser.add_argument("--batch", type=int, default=BATCH)
+    asked = parser.parse_args()
+    for row in measured(asked.side, asked.batch):
+        print(row.as_line(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
