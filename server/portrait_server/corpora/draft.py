@@ -20,6 +20,7 @@ from portrait_server.drawing.scene import build_scene
 from portrait_server.geometry.alignment import compose, inverse, transform_points
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.reference_mesh import mesh_near
+from portrait_server.kernels.base import Patches
 from portrait_server.kernels.opencv import OpenCV
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
@@ -93,7 +94,7 @@ def draw_draft(
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
     to_frame, side = compose(to_target, back), size - 2 * around
     (picture,) = aligned_draft(kernels, scene, moved, to_frame[None], side)
-    positions = np.stack(moved.field.positions(slice(0, size)), -1) - around
+    positions = np.stack(moved.field.positions(Patches.whole(1, scene.size)), -1) - around
     if moved.lent is not None:
         patch, lent = moved.lent
         shown = kernels.taken(positions, patch)

@@ -14,12 +14,15 @@ from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.face_mesh import EYES, MOUTH
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Window
-from portrait_server.kernels.base import Array, Kernels
+from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held
 
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
+# Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
+_UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
+_MARGIN = 4  # cells of the coarse grid around what moves, over which folds are smoothed
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 
 
@@ -48,17 +51,16 @@ class Field:
 
     def carry(self, scene: Scene) -> tuple[Array, Array]:
         """The persons' colours (N, H, W, C) and mattes (N, H, W), moved."""
-        strips = [self._carried(scene, rows) for rows in self.kernels.strips(self.size[1])]
-        xp = array_namespace(self.coarse)
-        person, alpha = (xp.concat(parts, axis=1) for parts in zip(*strips, strict=True))
+        xp, kernels, count = array_namespace(self.coarse), self.kernels, len(self.coarse)
+        person, alpha = (xp.repeat(layer[None], count, axis=0) for layer in (scene.person, scene.matte))
+        for patches in self.moving:
+            x, y = self.positions(patches)
+            kernels.laid(person, patches, _at(kernels, scene.person, x, y))
+            kernels.laid(alpha, patches, _at(kernels, scene.matte, x, y))
         if self.coarse.shape[:1:-1] != self.size:
             for upper, lower in (*EYES, MOUTH):
                 self._refine(scene, person, self._vertices[:, [*upper, *lower], :2])
         return person, alpha
-
-    def _carried(self, scene: Scene, rows: slice) -> tuple[Array, Array]:
-        x, y = self.positions(rows)
-        return _at(self.kernels, scene.person, x, y), _at(self.kernels, scene.matte, x, y)
 
     def _refine(self, scene: Scene, person: Array, rim: np.ndarray) -> None:
         kernels = self.kernels
@@ -73,22 +75,57 @@ class Field:
         y = kernels.resized(offsets[:, 1], (width, height)) + y
         kernels.laid(person, patches, _at(kernels, scene.person, x, y))
 
-    def fine(self, plane: Array, rows: slice) -> Array:
-        """Planes of the coarse grid (N, rows, columns), at every pixel of a strip of the frame: (N, strip, W)."""
-        return self.kernels.resized(plane, self.size, rows)
+    def fine(self, plane: Array, patches: Patches) -> Array:
+        """Planes of the coarse grid (N, rows, columns), at every pixel of patches: (N, height, width)."""
+        return self.kernels.resized(plane, self.size, patches)
 
-    def positions(self, rows: slice) -> tuple[Array, Array]:
-        """For each pixel of a strip of the frames the place in the photo that it is taken from: x and y (N, strip, W)."""
-        x = self.kernels.put(np.arange(self.size[0], dtype=np.float32))
-        y = self.kernels.put(np.arange(rows.start, rows.stop, dtype=np.float32)[:, None])
-        return self.fine(self.coarse[:, 0], rows) + x, self.fine(self.coarse[:, 1], rows) + y
+    def positions(self, patches: Patches) -> tuple[Array, Array]:
+        """For each pixel of patches the place in the photo that it is taken from: x and y (N, height, width)."""
+        x, y = self.kernels.grid(patches)
+        return self.fine(self.coarse[:, 0], patches) + x, self.fine(self.coarse[:, 1], patches) + y
+
+    @cached_property
+    def moving(self) -> list[Patches]:
+        """Patches of the frames outside of which nothing moves: the pixels are the photo's."""
+        xp, kernels = array_namespace(self.coarse), self.kernels
+        moves = xp.astype(self._distance > min(_UNMOVED, _UNMOVED_SHARE * self._still), xp.float32)
+        rows, columns = moves.shape[1:]
+        scale = np.array([columns, rows]) / self.size
+        for upper, lower in (*EYES, MOUTH):
+            # In an opening the eye or the mouth's inside may move behind lids and lips that do not.
+            rim = self._vertices[:, [*upper, *lower], :2] * scale
+            patches = patches_around(rim, _MARGIN + 0.2 * np.ptp(rim[..., 0], axis=1), (columns, rows))
+            kernels.laid(moves, patches, xp.ones_like(kernels.taken(moves, patches)))
+        parts = []
+        for strip in kernels.strips(self.size[1]):
+            first, last = strip.start * rows // self.size[1], -(-strip.stop * rows // self.size[1])
+            found = kernels.touched(moves[:, max(0, first - _MARGIN) : last + _MARGIN])
+            if found.there.any():
+                left = np.floor((found.x - _MARGIN).min() / scale[0]).clip(0, None)
+                right = np.ceil((found.x + found.width + _MARGIN).max() / scale[0]).clip(None, self.size[0])
+                count = np.zeros(len(moves), int)
+                parts.append(
+                    Patches(
+                        count + int(left), count + strip.start, int(right - left), strip.stop - strip.start, found.there
+                    )
+                )
+        return parts
+
+    @property
+    def _still(self) -> float:
+        """Pixels: what moves by more shows nothing of the still photo."""
+        return _STILL_PIXELS * max(self.size) / 512
+
+    @cached_property
+    def _distance(self) -> Array:
+        """How far each cell moves along x or y, whichever is farther: (N, rows, columns) pixels."""
+        xp = array_namespace(self.coarse)
+        return xp.max(xp.abs(self.coarse), axis=1)
 
     @cached_property
     def stillness(self) -> Array:
         """1 where nothing moves to 0 where it does, on the coarse grid: (N, rows, columns) float32."""
-        xp = array_namespace(self.coarse)
-        still = _STILL_PIXELS * max(self.size) / 512
-        return 1 - smoothstep(xp.max(xp.abs(self.coarse), axis=1) / still)
+        return 1 - smoothstep(self._distance / self._still)
 
     @cached_property
     def folds(self) -> Array | None:

@@ -62,7 +62,8 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     scene.mouth.draw(kernels, person, above, below, motion.turn, motion.skull, motion.jaw)
     if field.folds is not None:
         for rows in kernels.strips(scene.size[1]):
-            _smooth_folds(kernels, person[:, rows], alpha[:, rows], field.fine(field.folds, rows), field.cell)
+            share = field.fine(field.folds, Patches.whole(len(motion), scene.size, rows))
+            _smooth_folds(kernels, person[:, rows], alpha[:, rows], share, field.cell)
     return Moved(person, alpha, field, motion, lent)
 
 
@@ -90,21 +91,35 @@ def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array, c
 
 def composite(kernels: Kernels, scene: Scene, moved: Moved, matte: bool) -> Array:
     """The moved person over the still background; where nothing moves, the photo itself: (N, H, W, 3 or 4)."""
-    strips = [_composed(kernels, scene, moved, rows, matte) for rows in kernels.strips(scene.size[1])]
-    return finished(array_namespace(moved.person).concat(strips, axis=1))
+    frames = _unmoved(scene, matte)
+    xp = array_namespace(frames)
+    frames = xp.repeat(frames[None], len(moved.person), axis=0)
+    for patches in moved.field.moving:
+        kernels.laid(frames, patches, _composed(kernels, scene, moved, patches, matte))
+    return finished(frames)
 
 
-def _composed(kernels: Kernels, scene: Scene, moved: Moved, rows: slice, matte: bool) -> Array:
-    person, alpha = moved.person[:, rows], moved.alpha[:, rows]
-    mixed = kernels.blended(person, scene.plate[None, rows], alpha)
-    mixed = _given_back(mixed, scene.rest[None, rows], moved.field.fine(moved.field.stillness, rows))
+def _unmoved(scene: Scene, matte: bool) -> Array:
+    """The photo (H, W, 3 or 4), with the person's matte as the fourth channel if it is asked for."""
     if not matte:
-        return mixed
-    xp = array_namespace(person)
-    shown = alpha
+        return scene.photo
+    return _with_matte(scene.photo, scene.person, scene.matte)
+
+
+def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, matte: bool) -> Array:
+    layers = (moved.person, moved.alpha, scene.plate[None], scene.rest[None])
+    person, alpha, plate, rest = (kernels.taken(layer, patches) for layer in layers)
+    mixed = kernels.blended(person, plate, alpha)
+    mixed = kernels.added(mixed, rest, moved.field.fine(moved.field.stillness, patches))
+    return _with_matte(mixed, person, alpha) if matte else mixed
+
+
+def _with_matte(colours: Array, person: Array, alpha: Array) -> Array:
+    """Colours (…, 3 or 4) with the person's matte (…), which what is transparent of it has none of: (…, 4)."""
+    xp = array_namespace(colours)
     if person.shape[-1] == 4:
-        shown = held(xp.astype(alpha, xp.float32) * person[..., 3] / 255, alpha.dtype)
-    return xp.concat([mixed[..., :3], shown[..., None]], axis=-1)
+        alpha = held(xp.astype(alpha, xp.float32) * person[..., 3] / 255, alpha.dtype)
+    return xp.concat([colours[..., :3], alpha[..., None]], axis=-1)
 
 
 def aligned_draft(kernels: Kernels, scene: Scene, moved: Moved, matrices: np.ndarray, side: int) -> Array:
@@ -117,12 +132,3 @@ def aligned_draft(kernels: Kernels, scene: Scene, moved: Moved, matrices: np.nda
     plate = kernels.aligned(scene.plate[None, ..., :3], matrices, side)
     alpha = kernels.aligned(moved.alpha, matrices, side)
     return array_namespace(alpha).concat([kernels.blended(person, plate, alpha), alpha[..., None]], axis=-1)
-
-
-def _given_back(mixed: Array, rest: Array, calm: Array) -> Array:
-    """Layers with what they lack of the photo, by how still it is (N, rows, W): in 64ths where levels are whole."""
-    xp = array_namespace(mixed)
-    if mixed.dtype != xp.uint8:
-        return mixed + rest * calm[..., None]
-    part = xp.astype((64 * calm).round(), xp.int16)
-    return xp.astype((mixed + ((rest * part[..., None]) >> 6)).clip(0, 255), xp.uint8)

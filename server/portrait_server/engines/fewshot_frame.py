@@ -16,6 +16,7 @@ from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.geometry.alignment import pixel_grid
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.ramps import between, smoothstep
+from portrait_server.kernels.base import Patches
 from portrait_server.kernels.levels import held, signed
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
@@ -158,7 +159,9 @@ def shifted(
     at[..., 0] += np.arange(at.shape[1], dtype=np.float32)
     at[..., 1] += np.arange(at.shape[0], dtype=np.float32)[:, None]
     draft = person[region]
-    origin = np.stack(moved.field.positions(rows), -1)[0, :, columns]
+    first = np.array([columns.start]), np.array([rows.start])
+    part = Patches(*first, columns.stop - columns.start, rows.stop - rows.start, np.ones(1, bool))
+    (origin,) = np.stack(moved.field.positions(part), -1)
     drawn = signed(draft) - _looked_up(scene.person, origin)
     places = _looked_up(origin, at, cv2.INTER_LINEAR)
     skin = signed(_looked_up(scene.person, places, cv2.INTER_LANCZOS4))  # the sharpest way, for pores

@@ -50,6 +50,17 @@ class Patches:
     there: np.ndarray
     own: np.ndarray | None = None
 
+    @classmethod
+    def whole(cls, count: int, size: tuple[int, int], rows: slice | None = None) -> Patches:
+        """All of so many frames of (width, height), or rows of them."""
+        rows = rows or slice(0, size[1])
+        first = np.zeros(count, int)
+        return cls(first, first + rows.start, size[0], rows.stop - rows.start, np.ones(count, bool))
+
+    def covers(self, size: tuple[int, int]) -> bool:
+        """Whether each is a whole frame of (width, height)."""
+        return (self.width, self.height) == size
+
     def only(self, chosen: np.ndarray) -> Patches:
         """The same where chosen (N,), elsewhere not there."""
         return replace(self, there=self.there & chosen)
@@ -101,11 +112,11 @@ class Kernels(ABC):
         """
 
     @abstractmethod
-    def resized(self, planes: Array, size: tuple[int, int], rows: slice | None = None) -> Array:
+    def resized(self, planes: Array, size: tuple[int, int], part: Patches | None = None) -> Array:
         """Planes or pictures (N, h, w[, C]) float32 at (width, height), bilinearly.
 
         Args:
-            rows: of the result, those that are wanted; all where None.
+            part: of the result, the patches that are wanted; all of it where None.
         """
 
     @abstractmethod
@@ -148,6 +159,13 @@ class Kernels(ABC):
     @abstractmethod
     def blended(self, front: Array, back: Array, matte: Array) -> Array:
         """Front over back (N or 1, H, W, C) by a matte (N, H, W), 0 to 255; all uint8, and rounded, or all float32."""
+
+    @abstractmethod
+    def added(self, pictures: Array, differences: Array, share: Array) -> Array:
+        """Pictures (N, H, W, C) with a share (N, H, W) of differences (N or 1, H, W, C) added.
+
+        Those of whole levels (uint8, and int16 the differences) take the share in 64ths, and stay from 0 to 255.
+        """
 
     @abstractmethod
     def touched(self, planes: Array) -> Patches:

@@ -74,11 +74,13 @@ class OnDevice(Kernels):
         return columns.expand(shape), rows.expand(shape)
 
     def taken(self, pictures: Array, patches: Patches) -> Array:
-        if pictures.shape[:3] == (len(patches.x), patches.height, patches.width):
-            return pictures
+        if patches.covers((pictures.shape[2], pictures.shape[1])):
+            return pictures if len(pictures) == len(patches.x) else pictures.expand(len(patches.x), *pictures.shape[1:])
         return pictures[self._places(pictures, patches)]
 
     def laid(self, pictures: Array, patches: Patches, values: Array) -> Array:
+        if patches.covers((pictures.shape[2], pictures.shape[1])) and patches.there.all() and patches.own is None:
+            return pictures.copy_(values)
         places = self._places(pictures, patches)
         there = self.put(patches.there)[:, None, None]
         if patches.own is not None:
@@ -103,9 +105,9 @@ class OnDevice(Kernels):
     ) -> Array:
         return sampling.looked_up(pictures, x, y, look, outside)
 
-    def resized(self, planes: Array, size: tuple[int, int], rows: slice | None = None) -> Array:
+    def resized(self, planes: Array, size: tuple[int, int], part: Patches | None = None) -> Array:
         whole = sampling.resized(planes, size)
-        return whole if rows is None else whole[:, rows]
+        return whole if part is None or part.covers(size) else self.taken(whole, part)
 
     def warped(self, pictures: Array, matrices: np.ndarray, patches: Patches) -> Array:
         matrices = np.array(matrices, np.float64)
@@ -166,6 +168,12 @@ class OnDevice(Kernels):
         # OpenCV divides by the weights' sum and a little more.
         mixed = front * share + back * (1 - share)
         return (mixed / (1 + _BLEND_EPSILON)).round().to(torch.uint8)
+
+    def added(self, pictures: Array, differences: Array, share: Array) -> Array:
+        if pictures.dtype.is_floating_point:
+            return pictures + differences * share[..., None]
+        part = (64 * share).round().to(torch.int16)[..., None]
+        return (pictures + ((differences * part) >> 6)).clamp(0, 255).to(torch.uint8)
 
     def touched(self, planes: Array) -> Patches:
         count, height, width = planes.shape

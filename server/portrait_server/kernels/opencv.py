@@ -67,10 +67,10 @@ class OpenCV(Kernels):
             _repeated(pictures, x), x, y,
         )  # fmt: skip
 
-    def resized(self, planes: np.ndarray, size: tuple[int, int], rows: slice | None = None) -> np.ndarray:
-        if rows is None:
+    def resized(self, planes: np.ndarray, size: tuple[int, int], part: Patches | None = None) -> np.ndarray:
+        if part is None:
             return _each(lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), planes)
-        return _each(lambda plane: _resized_rows(plane, size, rows), planes)
+        return _each(lambda plane, rows, columns: _resized_rows(plane, size, rows)[:, columns], planes, *_slices(part))
 
     def warped(self, pictures: np.ndarray, matrices: np.ndarray, patches: Patches) -> np.ndarray:
         there = np.array(matrices, float)
@@ -108,6 +108,9 @@ class OpenCV(Kernels):
 
     def blended(self, front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
         return _each(_blended, _repeated(front, matte), _repeated(back, matte), matte)
+
+    def added(self, pictures: np.ndarray, differences: np.ndarray, share: np.ndarray) -> np.ndarray:
+        return _each(_added, pictures, _repeated(differences, pictures), share)
 
     def touched(self, planes: np.ndarray) -> Patches:
         found = np.array([cv2.boundingRect((plane > 0).view(np.uint8)) for plane in planes])
@@ -186,12 +189,21 @@ def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.n
     width, height = size
     cells = len(plane)
     if plane.shape[1::-1] == size:
-        return plane[rows].copy()
+        return plane[rows]
     at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
     above = np.floor(at).astype(int)
     share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
     lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
     return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def _added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.ndarray:
+    if picture.dtype != np.uint8:
+        return picture + difference * share[..., None]
+    part = np.round(64 * share).astype(np.int16)
+    part = difference * cv2.merge([part] * picture.shape[2])  # NumPy multiplies each three by one slowly
+    part >>= 6
+    return cv2.add(picture, part, dtype=cv2.CV_8U)
 
 
 def _mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ def test_planes_are_resized(
         values = picture(random, (2, *shape, *channels), np.float32)
         compare(kernels, "resized", (values,), size)
         rows = slice(size[1] // 3, size[1])
-        compare(kernels, "resized", (values,), size, rows)
+        compare(kernels, "resized", (values,), size, Patches.whole(2, size, rows))
 
 
 def test_pictures_are_laid_over_patches(kernels: OnDevice, random: np.random.Generator) -> None:
@@ -285,3 +285,18 @@ def test_pictures_are_mirrored_beyond_what_is_touched(
     np.testing.assert_array_equal(drawn.numpy()[1], expected[1])
     np.testing.assert_array_equal(expected[2], there[2])
     assert np.array_equal(expected[0][7, 12:31], there[0][9, 12:31])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_share_of_differences_is_added(kernels: OnDevice, random: np.random.Generator, dtype: type) -> None:
+    pictures = picture(random, (FRAMES, 40, 50, 3), dtype)
+    differences = picture(random, (1, 40, 50, 3), np.int16 if dtype is np.uint8 else np.float32)
+    compare(kernels, "added", (pictures, differences, random.random((FRAMES, 40, 50)).astype(np.float32)), share=0)
+
+
+def test_a_whole_frame_is_a_patch_like_others(kernels: OnDevice, random: np.random.Generator) -> None:
+    whole, planes = Patches.whole(FRAMES, (50, 40)), picture(random, (FRAMES, 20, 25), np.float32)
+    part = Patches.whole(FRAMES, (50, 40), slice(10, 30))
+    for patches in (whole, part):
+        compare(kernels, "resized", (planes,), (50, 40), patches)
+        compare(kernels, "taken", (picture(random, (1, 40, 50, 3), np.uint8),), patches, share=0)

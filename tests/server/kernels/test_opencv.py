@@ -56,7 +56,7 @@ def test_beyond_the_picture_lies_its_border_or_what_is_asked_for(pictures: np.nd
 def test_strips_are_parts_of_the_whole(pictures: np.ndarray) -> None:
     planes = pictures[..., 0].astype(np.float32)
     whole = KERNELS.resized(planes, (1000, 700))
-    strips = [KERNELS.resized(planes, (1000, 700), rows) for rows in KERNELS.strips(700)]
+    strips = [KERNELS.resized(planes, (1000, 700), Patches.whole(3, (1000, 700), rows)) for rows in KERNELS.strips(700)]
     assert len(strips) == 3
     np.testing.assert_allclose(np.concatenate(strips, 1), whole, atol=1e-3)
 
