@@ -2,11 +2,11 @@
 """Triangles drawn into grids on a device: which is in front at each cell, covering the cells that OpenCV would fill.
 
 `cv2.fillConvexPoly` with 8-connected edges fills the cells between a triangle's sides and those on the three lines
-around it. In each row they are one span of cells. So a triangle becomes as many spans as it has rows, and a span two
-overlapping ones whose length is a power of 2: they go into one grid for each power, the greatest number wins, and each
-grid hands down to the next, of half its length. Whole numbers and greatest ones come out the same in any order.
+around it: in each row four spans of cells, at most. A span becomes two overlapping ones whose length is a power of 2:
+they go into one grid for each power, where the greatest number wins, and each grid hands down to the next, of half its
+length. Whole numbers and greatest ones come out the same in any order.
 
-Tensors are on one device, and nothing here waits for it: the processor says how many spans there are at most.
+Tensors are on one device, and nothing here waits for it: the processor says how many rows there are at most.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 SHIFT = 4  # fractional bits of corners
 _BITS = 16  # of what OpenCV computes with
 _HALF = 1 << _BITS >> 1
-_MOST_SPANS, _MOST_CELLS = 1 << 21, 1 << 27  # at a time: about half a gigabyte each
+_MOST_ROWS, _MOST_CELLS = 1 << 21, 1 << 27  # at a time: about half a gigabyte each
 _NOWHERE = 1 << 28
 
 
@@ -73,7 +73,7 @@ def drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int,
         (N, rows, columns) int32, 0 where there is none.
     """
     cells = columns.bit_length() * rows * columns
-    at_once = max(1, min(_MOST_SPANS // max(crossed, 1), _MOST_CELLS // cells))
+    at_once = max(1, min(_MOST_ROWS // max(crossed, 1), _MOST_CELLS // cells))
     parts = [
         _drawn(corners[i : i + at_once], numbers[i : i + at_once], columns, rows, crossed)
         for i in range(0, len(corners), at_once)
@@ -105,12 +105,13 @@ def _drawn(corners: torch.Tensor, numbers: torch.Tensor, columns: int, rows: int
     triangle = torch.searchsorted(until, slot.contiguous(), right=True).clamp(max=numbers.shape[1] - 1)
     found = tables.gather(2, triangle.expand(len(tables), -1, -1))
     row = slot + found[0]
-    left, right = _between(row, _Sides(*found[2 : 2 + len(sides)]))
-    starts, ends = _along(row, _Lines(*found[2 + len(sides) :].unflatten(0, (len(lines), 3))))
-    left = torch.minimum(left, starts.amin(0)).clamp(min=0)
-    right = torch.maximum(right, ends.amax(0)).clamp(max=columns - 1)
-    counts = (slot < until[:, -1:]) & (left <= right)
-    return _painted(row, left, right, torch.where(counts, found[1], 0), columns, rows)
+    between = _between(row, _Sides(*found[2 : 2 + len(sides)]))
+    along = _along(row, _Lines(*found[2 + len(sides) :].unflatten(0, (len(lines), 3))))
+    left, right = (torch.cat([one[:, None], three.movedim(0, 1)], 1) for one, three in zip(between, along, strict=True))
+    left, right = left.clamp(min=0), right.clamp(max=columns - 1)
+    counts = (slot < until[:, -1:])[:, None] & (left <= right)
+    number = torch.where(counts, found[1][:, None], 0)
+    return _painted(row[:, None].expand_as(left), left, right, number, columns, rows)
 
 
 def _sides(corners: torch.Tensor, row: torch.Tensor) -> _Sides:
@@ -211,11 +212,11 @@ def _along(row: torch.Tensor, line: _Lines) -> tuple[torch.Tensor, torch.Tensor]
 def _painted(
     row: torch.Tensor, left: torch.Tensor, right: torch.Tensor, number: torch.Tensor, columns: int, rows: int
 ) -> torch.Tensor:
-    """The greatest number of the spans (N, M) over each cell: (N, rows, columns); numbers of 0 are not painted."""
+    """The greatest number of the spans (N, 4, M) over each cell: (N, rows, columns); numbers of 0 are not painted."""
     count, device = len(row), row.device
     powers = columns.bit_length()
     power = torch.bucketize(right - left + 1, 1 << torch.arange(1, powers, device=device), right=True)
-    frame = torch.arange(count, device=device)[:, None]
+    frame = torch.arange(count, device=device)[:, None, None]
     line = (power * count + frame) * rows + row
     size = powers * count * rows * columns
     # What is not painted is spread over the grid, or all of it would queue up at one cell.

@@ -196,7 +196,7 @@ def test_triangles_cover_the_same_pixels(kernels: OnDevice, random: np.random.Ge
     middles = random.uniform(-20, 180, (FRAMES, 40, 1, 2))
     triangles = middles + random.normal(0, side, (FRAMES, 40, 3, 2))
     counted = random.random((FRAMES, 40)) < 0.5
-    compare(kernels, "covered", (), triangles, counted, patches, share=1e-4)
+    compare(kernels, "covered", (), triangles, counted, patches, share=0)
     compare(kernels, "covered", (), triangles, np.zeros_like(counted), patches, share=0)
 
 
@@ -213,14 +213,14 @@ def triangles_of_all_sizes(random: np.random.Generator, columns: int, rows: int)
     return np.clip(corners, -(1 << 14), 1 << 14).astype(np.float32), order
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(512, 512), (64, 100), (1, 7), (300, 9), (1000, 40)])
+@pytest.mark.parametrize(("columns", "rows"), [(512, 512), (64, 100), (1, 7), (300, 1), (1000, 40)])
 def test_the_nearest_triangle_is_seen(kernels: OnDevice, random: np.random.Generator, columns: int, rows: int) -> None:
     corners, order = triangles_of_all_sizes(random, columns, rows)
     most = corners.shape[1] * rows
     here = OpenCV().nearest_triangles(corners, order, columns, rows, most)
     with no_transfers(kernels):
         there = kernels.nearest_triangles(kernels.put(corners), kernels.put(order), columns, rows, most)
-    assert (there.numpy() != here).mean() <= 1e-3
+    np.testing.assert_array_equal(there.numpy(), here)
 
 
 def test_places_are_evaluated_by_the_triangle_that_is_seen(kernels: OnDevice, random: np.random.Generator) -> None:
