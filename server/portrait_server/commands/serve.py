@@ -74,35 +74,36 @@ def run(asked: argparse.Namespace) -> int:
         return _already_running(error, connection_file)
     sys.setswitchinterval(_SWITCH_SECONDS)
     log_file = _start_log(asked.log_file, asked.log_level)
+    unusable = None
     try:
-        try:
-            device = choose_device(asked.device)
-        except PortraitError as error:
-            _say(error)
-            return STATUS_NO_DEVICE
+        device = choose_device(asked.device)
         endpoint = choose_endpoint(asked.bind, connection_file)
         try:
-            lost = _serve(asked, endpoint, device, connection_file, log_file)
-        except DeviceLost as error:  # while the engines were loaded
-            lost = error
+            _serve(asked, endpoint, device, connection_file, log_file)
         finally:
             endpoint.remove()
         log.info("Stopped")
+    except PortraitError as error:
+        if error.code != ErrorCode.DEVICE_UNAVAILABLE:
+            raise
+        unusable = error
     finally:
         lock.release()
         # Blender, where it was killed, has left its folder, and nobody but this server may be there to remove it.
         sweep_folders(Path(tempfile.gettempdir()))
-    if lost is None:
+    if unusable is None:
         return 0
-    _say(lost)
-    logging.shutdown()
-    os._exit(STATUS_NO_DEVICE)  # threads may hang in the driver, and Python would wait for them
+    print(f"portrait serve: {unusable.message}\n  {unusable.remedy}", file=sys.stderr, flush=True)
+    if isinstance(unusable, DeviceLost):  # threads may hang in the driver, and Python would wait for them
+        logging.shutdown()
+        os._exit(STATUS_NO_DEVICE)
+    return STATUS_NO_DEVICE
 
 
 def _serve(
     asked: argparse.Namespace, endpoint: Endpoint, device: Device, connection_file: Path, log_file: Path | None
-) -> DeviceLost | None:
-    """Serves until stopped; returns why the device could not be computed on any more, where that ended it."""
+) -> None:
+    """Serves until stopped. Raises: DeviceLost: nothing more can be computed on the device in this process."""
     ring = _ring(endpoint, asked.keys)
     door = _open(endpoint, ring)
     parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
@@ -121,12 +122,8 @@ def _serve(
         service.run()
     finally:
         connection_file.unlink(missing_ok=True)
-    return service.lost
-
-
-def _say(error: PortraitError) -> None:
-    """The last two lines of a server that ends with `STATUS_NO_DEVICE`."""
-    print(f"portrait serve: {error.message}\n  {error.remedy}", file=sys.stderr, flush=True)
+    if service.lost is not None:
+        raise service.lost
 
 
 def _new_keys(asked: argparse.Namespace) -> int:

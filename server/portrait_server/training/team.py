@@ -47,9 +47,8 @@ class Team:
         self.rank = int(os.environ.get("RANK", "0"))
         number = int(os.environ.get("LOCAL_RANK", "0"))
         if device != "cpu" and number and torch.cuda.is_available():
-            _one_of_several(
-                "cuda", number
-            )  # before it is looked at, for which memory of the GPU is taken that is meant
+            # To look at a GPU takes some of its memory: it is to be this process's own.
+            _one_of_several("cuda", number)
         self.device = torch.device(resolve_device(device))
         if self.size > 1 and self.device.type not in _BACKENDS:
             raise PortraitError(
