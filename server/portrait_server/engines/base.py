@@ -35,11 +35,13 @@ class Engine(ABC):
         fingerprint: changes whenever the pixels it makes may change (code version, weights);
             part of every frame's content hash.
         batch_size: how many frames it likes to draw in one call.
+        batch_pixels: of all frames of a call, the most: larger ones would keep others waiting for longer than they save.
     """
 
     name: str
     fingerprint: str
     batch_size: int = 4
+    batch_pixels: int = 1 << 22
 
     @abstractmethod
     def prepare(self, references: Sequence[Reference]) -> Any:

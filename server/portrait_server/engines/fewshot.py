@@ -19,15 +19,16 @@ from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import MAX_REFERENCES
 
 from portrait_server.drawing.frame import aligned_draft, composite, move
-from portrait_server.drawing.motion import motion_of
-from portrait_server.drawing.scene import resized
+from portrait_server.drawing.motion import Motion, motion_of
+from portrait_server.drawing.scene import Scene, resized
 from portrait_server.engines.base import Engine, Reference
-from portrait_server.engines.fewshot_frame import Layers, mended, unpacked
+from portrait_server.engines.batches import Batches, OneByOne, batches_on
+from portrait_server.engines.fewshot_frame import Drawing, Layers, drawing_of, mended, windows
 from portrait_server.engines.layer_memory import LayerMemory
-from portrait_server.engines.warp import WarpEngine, WarpPortrait, checked_points, unmoved, within_reach
+from portrait_server.engines.warp import WARP_VERSION, WarpEngine, WarpPortrait, checked_points
 from portrait_server.geometry.alignment import aligned_transform, crop, scale_of, transform_points, with_depth
+from portrait_server.kernels.base import Array
 from portrait_server.kernels.levels import levels
-from portrait_server.kernels.opencv import OpenCV
 from portrait_server.media.images import opaque
 from portrait_server.networks.output import References
 from portrait_server.networks.personal import apply_personal, from_file
@@ -36,8 +37,7 @@ from portrait_server.networks.weights_file import load
 
 _CODE_VERSION = 11
 _MIXED_RIM = 0.005  # of a photo's longer side: along the person's edge colours are mixed with what lies behind
-_GPU_BATCH = 8  # pictures warped at once: frames times references
-_GPU_WORKERS = 2  # one draws on the GPU while the other puts frames together
+_DEVICE_PICTURES = 8  # that the networks warp at once on a device: frames times references
 _MOST_WORKERS = 4
 
 
@@ -60,14 +60,24 @@ class FewshotPortrait:
 
     def at(self, size: tuple[int, int]) -> Layers:
         """The layers at (width, height) pixels."""
-        sizes = [self._other_size(number, size) for number in range(1, len(self.photos))]
+        sizes = self._other_sizes(size)
         matrices = [_for_scaled(self.matrices[0], _scaling(self.photos[0], size))]
         for photo, matrix, smaller in zip(self.photos[1:], self.matrices[1:], sizes, strict=True):
             matrices.append(_for_scaled(matrix, _scaling(photo, smaller)))
-        levels_each = 1 if self.photos[0].image.dtype == np.uint8 else 4
-        expected = sum(width * height * 4 * levels_each for width, height in sizes)
-        others = self.layers.get(self, size, expected, lambda: self._others(sizes)) if sizes else []
-        return Layers(self.photos[0].scene(size), np.stack(matrices), others)
+        others = self.layers.get(self, size, self._other_bytes(sizes), lambda: self._others(sizes)) if sizes else []
+        window = windows(self.features.references.images.shape[-1])
+        return Layers(self.photos[0].scene(size), np.stack(matrices), others, *window)
+
+    def layer_bytes(self, size: tuple[int, int]) -> int:
+        """About what the layers at (width, height) take."""
+        return self.photos[0].scene_bytes(size) + self._other_bytes(self._other_sizes(size))
+
+    def _other_bytes(self, sizes: list[tuple[int, int]]) -> int:
+        level = 1 if self.photos[0].image.dtype == np.uint8 else 4
+        return sum(width * height * 4 * level for width, height in sizes)
+
+    def _other_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        return [self._other_size(number, size) for number in range(1, len(self.photos))]
 
     def _other_size(self, number: int, size: tuple[int, int]) -> tuple[int, int]:
         """How large a further photo is kept for frames of (width, height): no finer than they will show it, for a photo
@@ -86,8 +96,27 @@ class FewshotPortrait:
         return others
 
 
+@dataclass(frozen=True)
+class _Targets:
+    """Where frames of one size shall show the head.
+
+    Attributes:
+        motion: of the scene, N frames.
+        matrices: (N, 2, 3) from the frames' pixels to the aligned frames.
+        points: (N, 70, 3) float32, pixels of the aligned frames.
+    """
+
+    motion: Motion
+    matrices: np.ndarray
+    points: np.ndarray
+
+    def only(self, frames: slice) -> _Targets:
+        """Of some of the frames."""
+        return _Targets(self.motion.only(frames), self.matrices[frames], self.points[frames])
+
+
 class FewshotEngine(Engine):
-    """On a CPU frames are drawn one by one, on a GPU in batches of one size.
+    """The warp's draft, mended by networks.
 
     Attributes:
         networks: embedder and generator.
@@ -97,8 +126,14 @@ class FewshotEngine(Engine):
 
     name = "fewshot"
 
-    def __init__(self, device: str, weights: Path, layers: LayerMemory | None = None) -> None:
+    def __init__(
+        self, device: str, weights: Path, batches: Batches | None = None, layers: LayerMemory | None = None
+    ) -> None:
         """Loads the weights.
+
+        Args:
+            device: of the networks, as torch names it.
+            batches: how frames are drawn around them; as usual on the device where None.
 
         Raises:
             PortraitError: WEIGHTS_MISSING, BAD_WEIGHTS.
@@ -113,15 +148,17 @@ class FewshotEngine(Engine):
         self.device = torch.device(device)
         self.side = info.configuration.side
         self.checksum = info.checksum
-        self.fingerprint = f"fewshot-{_CODE_VERSION}-{WarpEngine.fingerprint}-{self.device.type}-{info.checksum[:16]}"
-        self.batch_size = 4 if self.device.type == "cpu" else 16
+        self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-{self.device.type}-{info.checksum[:16]}"
         # A tenth faster on a CPU, and what a GPU's convolutions want. Compiling the refinement took the networks on a
         # CPU from 58 to 46 ms a picture, but half a minute before the first one, and needs a C++ compiler.
         self.networks = self.networks.to(memory_format=torch.channels_last)
         self._style: torch.Tensor | None = None
         self._layers = layers or LayerMemory()
-        self._warp = WarpEngine(self._layers)
-        self._workers = _single_threaded(_MOST_WORKERS if self.device.type == "cpu" else _GPU_WORKERS)
+        self._warp = WarpEngine(layers=self._layers)
+        batches = batches or batches_on(device)
+        self._workers = _single_threaded(_MOST_WORKERS if batches is None else 1)
+        self._batches = batches or OneByOne(self._workers.map)
+        self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
     def tuned(self, file: PersonalFile) -> FewshotEngine:
         """This engine tuned to one person by a file of `portrait adapt`; itself is left as it was.
@@ -170,52 +207,54 @@ class FewshotEngine(Engine):
         return Features.joined(aligned, parts), style
 
     def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
-        layers = portrait.at((int(size[0]), int(size[1])))
-        height, width = portrait.photos[0].image.shape[:2]
-        checked = checked_points(points)
-        rows = within_reach(checked, width, height)
-        batch = 1 if self.device.type == "cpu" else max(1, _GPU_BATCH // len(portrait.photos))
+        size, batches = (int(size[0]), int(size[1])), self._batches
 
-        def drawn(start: int) -> list[np.ndarray]:
-            return self._drawn(portrait, layers, rows[start : start + batch], batch, matte)
-
-        chunks = self._workers.map(drawn, range(0, len(points), batch))
-        frames = [frame for chunk in chunks for frame in chunk]
-        for number in np.flatnonzero(portrait.photos[0].at_rest(checked)):
-            frames[number] = unmoved(layers.scene, matte)
-        return np.stack(frames)
-
-    def _drawn(
-        self, portrait: FewshotPortrait, layers: Layers, rows: np.ndarray, batch: int, matte: bool
-    ) -> list[np.ndarray]:
-        """Frames of at most `batch` targets (N, 70, 2 or 3), pixels of the first reference."""
-        scene, kernels = layers.scene, OpenCV()
-        matrices = aligned_transform(rows, self.side)
-        aligned = transform_points(matrices, with_depth(rows))
-        to_aligned = [_for_scaled(matrix, scene.scale) for matrix in matrices]
-        motion = motion_of(scene, rows)
-        drafts = [move(kernels, scene, motion.only(slice(n, n + 1))) for n in range(len(rows))]
-        pictures = np.concatenate(
-            [
-                aligned_draft(kernels, scene, draft, m[None], self.side)
-                for draft, m in zip(drafts, to_aligned, strict=True)
-            ]
-        )
-        # Batches are filled up to one size: for another, torch may sum in another order and change the last bits.
-        missing = batch - len(rows)
-        with torch.inference_mode():
-            output = self.networks.generator.draw(
-                portrait.features.repeated(batch),
-                self._tensor(np.concatenate([aligned, np.repeat(aligned[-1:], missing, 0)])),
-                portrait.style.expand(batch, -1),
-                self._tensor(np.concatenate([pictures, np.repeat(pictures[-1:], missing, 0)])).permute(0, 3, 1, 2)
-                / 255,
+        def drawn(targets: np.ndarray) -> np.ndarray:
+            layers = batches.layers(portrait, size, portrait.layer_bytes(size), lambda: portrait.at(size))
+            where = self._targets(layers.scene, targets)
+            return batches.frames(
+                len(targets), size[0] * size[1], lambda part: self._drawn(portrait, layers, where.only(part), matte)
             )
-            drawings = unpacked(output, len(rows))
-        return [
-            composite(kernels, scene, mended(layers, draft, matrix, drawing), matte)[0]
-            for draft, matrix, drawing in zip(drafts, to_aligned, drawings, strict=True)
-        ]
+
+        return portrait.photos[0].frames(points, size, matte, drawn)
+
+    def _targets(self, scene: Scene, points: np.ndarray) -> _Targets:
+        """Of points (N, 70, 2 or 3), pixels of the first reference."""
+        matrices = aligned_transform(points, self.side)
+        return _Targets(
+            motion_of(scene, points), _for_scaled(matrices, scene.scale),
+            transform_points(matrices, with_depth(points)),
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def _drawn(self, portrait: FewshotPortrait, layers: Layers, targets: _Targets, matte: bool) -> Array:
+        """Frames (N, height, width, 3 or 4), where the kernels have their pixels."""
+        kernels, scene = self._batches.kernels, layers.scene
+        moved = move(kernels, scene, targets.motion)
+        drafts = aligned_draft(kernels, scene, moved, targets.matrices, self.side)
+        mended(kernels, layers, moved, targets.matrices, self._drawing(portrait, targets.points, drafts))
+        return composite(kernels, scene, moved, matte)
+
+    def _drawing(self, portrait: FewshotPortrait, points: np.ndarray, drafts: Array) -> Drawing:
+        """What the networks draw for points (N, 70, 3) and drafts (N, S, S, 4)."""
+        on_host = isinstance(drafts, np.ndarray)
+        at_once = 1 if on_host else max(1, _DEVICE_PICTURES // len(portrait.photos))
+        # Batches are filled up to one size: for another, torch may sum in another order and change the last bits.
+        filled = np.minimum(np.arange(-(-len(points) // at_once) * at_once), len(points) - 1)
+        goals = self._batches.kernels.put(points[filled])
+        if on_host:
+            goals, drafts = torch.from_numpy(goals), torch.from_numpy(drafts)
+        elif len(filled) > len(points):
+            drafts = drafts[self._batches.kernels.put(filled)]
+        pictures = drafts.to(torch.float32).permute(0, 3, 1, 2) / 255
+        features, style = portrait.features.repeated(at_once), portrait.style.expand(at_once, -1)
+        # Sixteen bits keep a frame within 1 of 255 on all but some 0.01 % of its pixels; bfloat16 on all but 0.1 %.
+        with torch.autocast(self.device.type, torch.float16, enabled=self.device.type != "cpu"):
+            outputs = [
+                self.networks.generator.draw(features, goal, style, picture)
+                for goal, picture in zip(goals.split(at_once), pictures.split(at_once), strict=True)
+            ]
+        return drawing_of(outputs, len(points), on_host)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, torch.float32)
@@ -233,10 +272,10 @@ def _scaling(photo: WarpPortrait, size: tuple[int, int]) -> np.ndarray:
 
 
 def _for_scaled(matrix: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """An affine (2, 3) from a picture, for the picture resized by `scale` (2,): (2, 3) float64."""
-    back = 1 / scale
-    linear = matrix[:, :2].astype(float) * back
-    return np.column_stack([linear, matrix[:, 2] + matrix[:, :2].astype(float) @ (back / 2 - 0.5)])
+    """Affines (…, 2, 3) from a picture, for the picture resized by `scale` (2,): (…, 2, 3) float64."""
+    back, linear = 1 / scale, matrix[..., :2].astype(float)
+    shift = matrix[..., 2] + linear @ (back / 2 - 0.5)
+    return np.concatenate([linear * back, shift[..., None]], -1)
 
 
 def _single_threaded(workers: int) -> ThreadPoolExecutor:

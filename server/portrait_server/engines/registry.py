@@ -13,9 +13,10 @@ from portrait_server.engines.layer_memory import LayerMemory
 
 
 def _warp(device: str, layers: LayerMemory) -> Engine:
+    from portrait_server.engines.batches import batches_on
     from portrait_server.engines.warp import WarpEngine
 
-    return WarpEngine(layers)  # it draws on the CPU, whatever there is
+    return WarpEngine(batches_on(device), layers)
 
 
 def _fewshot(device: str, layers: LayerMemory) -> Engine:
@@ -24,7 +25,7 @@ def _fewshot(device: str, layers: LayerMemory) -> Engine:
     weights = find_weights()  # first: without them there is no need to load torch
     from portrait_server.engines.fewshot import FewshotEngine
 
-    return FewshotEngine(device, weights, layers)
+    return FewshotEngine(device, weights, layers=layers)
 
 
 ENGINES: dict[str, Callable[[str, LayerMemory], Engine]] = {"warp": _warp, "fewshot": _fewshot}

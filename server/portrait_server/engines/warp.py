@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from portrait_shared.bounds import check_points
@@ -17,12 +18,14 @@ from portrait_server.drawing.frame import draw_frames
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.batches import Batches, OneByOne
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
 from portrait_server.kernels.levels import finished, levels
-from portrait_server.kernels.opencv import OpenCV
 from portrait_server.media.images import eight_bit
+
+WARP_VERSION: Final = "warp-7"
 
 _LEAST_FACE_PIXELS = 1.0
 _FARTHEST = 2.0  # how far outside the picture the face's middle may be driven, in picture sizes
@@ -50,13 +53,36 @@ class WarpPortrait:
         return self.layers.get(
             self,
             size,
-            _scene_bytes(self.image, size),
+            self.scene_bytes(size),
             lambda: build_scene(levels(self.image), self.matte, self.mesh, size),
         )
 
-    def at_rest(self, points: np.ndarray) -> np.ndarray:
-        """Which points (N, 70, 2 or 3) float32 are the reference's own: (N,) bool."""
-        return (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
+    def scene_bytes(self, size: tuple[int, int]) -> int:
+        """About what a scene at (width, height) takes: photo, person, plate, rest, and the matte."""
+        level, difference = (1, 2) if self.image.dtype == np.uint8 else (4, 4)
+        return size[0] * size[1] * (self.image.shape[2] * (3 * level + difference) + level)
+
+    def frames(
+        self, points: np.ndarray, size: tuple[int, int], matte: bool, drawn: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Frames for points (N, 70, 2 or 3): the photo itself for its own points, as drawn for all others.
+
+        Args:
+            drawn: makes frames (M, height, width, 3 or 4) for points that lie where they can be drawn.
+
+        Raises:
+            PortraitError: BAD_POINTS.
+        """
+        points = checked_points(points)
+        still = (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
+        height, width = self.image.shape[:2]
+        if not still.any():
+            return drawn(within_reach(points, width, height))
+        photo = unmoved(self.scene(size), matte)
+        frames = np.repeat(photo[None], len(points), 0)
+        if not still.all():
+            frames[~still] = drawn(within_reach(points[~still], width, height))
+        return frames
 
 
 class WarpEngine(Engine):
@@ -66,12 +92,14 @@ class WarpEngine(Engine):
     """
 
     name = "warp"
-    fingerprint = "warp-7"
-    batch_size = 4
 
-    def __init__(self, layers: LayerMemory | None = None) -> None:
+    def __init__(self, batches: Batches | None = None, layers: LayerMemory | None = None) -> None:
+        """On the processor where `batches` is None."""
+        self._batches = batches or OneByOne()
         self._layers = layers or LayerMemory()
         self._detector: Detector | None = None
+        self.fingerprint = WARP_VERSION if self._batches.device == "cpu" else f"{WARP_VERSION}-{self._batches.device}"
+        self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
     def prepare(self, references: Sequence[Reference]) -> WarpPortrait:
         if not references:
@@ -98,15 +126,16 @@ class WarpEngine(Engine):
         return WarpPortrait(np.ascontiguousarray(image), matte, head, self._layers)
 
     def render(self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
-        scene = portrait.scene((int(size[0]), int(size[1])))
-        height, width = portrait.image.shape[:2]
-        kernels, checked = OpenCV(), checked_points(points)
-        motion = motion_of(scene, within_reach(checked, width, height))
-        frames = [
-            unmoved(scene, matte) if still else draw_frames(kernels, scene, motion.only(slice(n, n + 1)), matte)[0]
-            for n, still in enumerate(portrait.at_rest(checked))
-        ]
-        return np.stack(frames)
+        size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
+
+        def drawn(targets: np.ndarray) -> np.ndarray:
+            scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
+            motion = motion_of(scene, targets)
+            return self._batches.frames(
+                len(targets), size[0] * size[1], lambda part: draw_frames(kernels, scene, motion.only(part), matte)
+            )
+
+        return portrait.frames(points, size, matte, drawn)
 
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
         """The dense mesh of the face at the points, where MediaPipe sees one."""
@@ -143,12 +172,6 @@ def within_reach(points: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def _with_depth(points: np.ndarray) -> np.ndarray:
     return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])
-
-
-def _scene_bytes(image: np.ndarray, size: tuple[int, int]) -> int:
-    """About what a scene takes of a reference (H, W, C) at (width, height): photo, person, plate, rest, and the matte."""
-    level, difference = (1, 2) if image.dtype == np.uint8 else (4, 4)
-    return size[0] * size[1] * (image.shape[2] * (3 * level + difference) + level)
 
 
 def unmoved(scene: Scene, matte: bool) -> np.ndarray:

@@ -13,6 +13,7 @@ and mattes are held as `kernels.levels` says. Positions are pixels, of pixel cen
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, TypeAlias
@@ -78,8 +79,12 @@ class Kernels(ABC):
         """A picture or plane (…) of a scene where the pixels are, of its own type; it is kept there."""
 
     @abstractmethod
-    def fetch(self, frames: Array) -> np.ndarray:
-        """Finished frames (N, H, W, C), uint8 or uint16, in the processor's memory."""
+    def fetch(self, frames: Array) -> Callable[[], np.ndarray]:
+        """Begins to bring finished frames (N, H, W, C), uint8 or uint16, into the processor's memory.
+
+        Returns:
+            what waits until they are there, while other work may go on, and gives them.
+        """
 
     @abstractmethod
     def strips(self, height: int) -> list[slice]:

@@ -7,6 +7,7 @@ Results of a frame are the same, to the bit, alone and in any batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Final
 
@@ -47,12 +48,13 @@ class OnDevice(Kernels):
         self.puts += 1
         return torch.from_numpy(np.ascontiguousarray(picture)).to(self.device, copy=True)
 
-    def fetch(self, frames: Array) -> np.ndarray:
+    def fetch(self, frames: Array) -> Callable[[], np.ndarray]:
         self.fetches += 1
         frames = frames.contiguous()
         if self._streams is None:
-            return frames.cpu().numpy()
-        # On a stream of its own the copy runs beside what other threads draw meanwhile.
+            here = frames.cpu().numpy()
+            return lambda: here
+        # On a stream of its own the copy runs beside what is drawn meanwhile.
         ready = self._streams.current_stream(self.device).record_event()
         kept = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
         with self._streams.stream(self._copying):
@@ -60,8 +62,12 @@ class OnDevice(Kernels):
             kept.copy_(frames, non_blocking=True)
             frames.record_stream(self._copying)
             done = self._copying.record_event()
-        done.synchronize()
-        return kept.numpy()
+
+        def wait() -> np.ndarray:
+            done.synchronize()
+            return kept.numpy()
+
+        return wait
 
     def strips(self, height: int) -> list[slice]:
         return [slice(0, height)]
@@ -111,9 +117,11 @@ class OnDevice(Kernels):
 
     def warped(self, pictures: Array, matrices: np.ndarray, patches: Patches) -> Array:
         matrices = np.array(matrices, np.float64)
-        first = np.stack([patches.x, patches.y], -1)[..., None]
-        matrices[:, :, 2:] += matrices[:, :, :2] @ first
-        x, y = self._at_affine(matrices, patches.width, patches.height)
+        first = np.stack([patches.x, patches.y], -1)
+        # Positions are rounded by their distance to the first pixel, so that has to be the one of the frame alone.
+        own = first if patches.own is None else patches.own[:, :2]
+        matrices[:, :, 2:] += matrices[:, :, :2] @ own[..., None]
+        x, y = self._at_affine(matrices, patches.width, patches.height, first - own)
         return sampling.looked_up(pictures, x, y, Look.LINEAR, 0.0)
 
     def aligned(self, pictures: Array, matrices: np.ndarray, side: int) -> Array:
@@ -129,8 +137,10 @@ class OnDevice(Kernels):
         x, y = self._at_affine(sampling.inverses(from_small), side, side)
         return sampling.looked_up(pictures, x, y, Look.CUBIC, None)
 
-    def _at_affine(self, matrices: np.ndarray, width: int, height: int) -> tuple[Array, Array]:
-        columns, rows = sampling.affine_positions(matrices, width, height)
+    def _at_affine(
+        self, matrices: np.ndarray, width: int, height: int, first: np.ndarray | None = None
+    ) -> tuple[Array, Array]:
+        columns, rows = sampling.affine_positions(matrices, width, height, first)
         return sampling.at_affine(self.put(columns), self.put(rows))
 
     def blurred(self, planes: Array, sigma: float | np.ndarray, reach: int | None = None) -> Array:

@@ -27,8 +27,8 @@ class OpenCV(Kernels):
     def placed(self, picture: np.ndarray) -> np.ndarray:
         return picture
 
-    def fetch(self, frames: np.ndarray) -> np.ndarray:
-        return frames
+    def fetch(self, frames: np.ndarray) -> Callable[[], np.ndarray]:
+        return lambda: frames
 
     def strips(self, height: int) -> list[slice]:
         return [slice(y, min(y + _STRIP_ROWS, height)) for y in range(0, height, _STRIP_ROWS)]

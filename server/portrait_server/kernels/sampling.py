@@ -120,16 +120,22 @@ def resized(planes: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return as_pictures(found, planes)
 
 
-def affine_positions(matrices: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def affine_positions(
+    matrices: np.ndarray, width: int, height: int, first: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Where a patch's pixels lie in a picture, by matrices (N, 2, 3) from the one to the other.
+
+    Args:
+        first: (N, 2) column and row of the patch's first pixel; 0 where None.
 
     Returns:
         (N, 2, width) what the column adds to x and y, and (N, 2, height) the row, in 1024ths of a pixel, float64 and
         whole: to be summed by `at_affine`.
     """
     matrices = np.asarray(matrices, np.float64)
-    columns = np.rint(matrices[:, :, :1] * np.arange(width) * _AFFINE_BITS)
-    rows = np.rint((matrices[:, :, 1:2] * np.arange(height) + matrices[:, :, 2:]) * _AFFINE_BITS)
+    left, top = np.zeros((2, 1, 1, 1)) if first is None else first.T[..., None, None]
+    columns = np.rint(matrices[:, :, :1] * (np.arange(width) + left) * _AFFINE_BITS)
+    rows = np.rint((matrices[:, :, 1:2] * (np.arange(height) + top) + matrices[:, :, 2:]) * _AFFINE_BITS)
     return columns, rows + _AFFINE_BITS // STEPS // 2
 
 

@@ -8,11 +8,13 @@ from typing import Final
 import torch
 from portrait_shared.landmarks import POLYLINES
 
+from portrait_server.networks import constants
+
 CHANNELS: Final = 3
 
 _HALF_WIDTH = 1 / 256  # of a line, in sides of the picture; never under half a pixel
 _PUPIL_RADIUS = 1 / 80
-_PUPILS = [68, 69]
+_PUPILS = (68, 69)
 # One colour a group, in the order of POLYLINES. Pupils are white, so no line hides them.
 _COLORS = (
     (0.0, 0.9, 0.1), (1.0, 0.5, 0.0), (0.5, 1.0, 0.0), (0.1, 0.4, 1.0), (0.0, 0.9, 0.9),
@@ -26,7 +28,7 @@ def _segments(indices: tuple[int, ...], closed: bool) -> tuple[list[int], list[i
 
 
 _LINES = [_segments(indices, closed) for indices, closed in POLYLINES]
-_STARTS, _ENDS = ([point for line in _LINES for point in line[side]] for side in (0, 1))
+_STARTS, _ENDS = (tuple(point for line in _LINES for point in line[side]) for side in (0, 1))
 _COUNTS = [len(starts) for starts, _ in _LINES]
 
 
@@ -48,9 +50,9 @@ def rasterize(points: torch.Tensor, side: int, frame_side: int | None = None) ->
     half = max(0.5, _HALF_WIDTH * side)
     distances = torch.stack(_to_lines(at, axis), 1)  # (B, 9, S, S)
     ink = (half + 0.5 - distances).clamp_(0, 1)
-    colors = torch.tensor(_COLORS, device=points.device)
+    colors = constants.values(_COLORS, points.device)
     picture = (ink[:, :, None] * colors[..., None, None]).amax(1)
-    pupils = at[:, _PUPILS]
+    pupils = at[:, constants.indices(_PUPILS, at.device)]
     square = _square(pupils[..., 0], axis)[:, :, None, :] + _square(pupils[..., 1], axis)[..., None]
     distance = square.amin(1).sqrt()
     return torch.maximum(picture, (max(1.0, _PUPIL_RADIUS * side) + 0.5 - distance).clamp(0, 1)[:, None])
@@ -62,8 +64,8 @@ def _square(positions: torch.Tensor, axis: torch.Tensor) -> torch.Tensor:
 
 def _to_lines(points: torch.Tensor, axis: torch.Tensor) -> list[torch.Tensor]:
     """Distance (B, S, S) of each pixel to the nearest segment of each line through points (B, 70, 2)."""
-    start = points[:, _STARTS]
-    along = points[:, _ENDS] - start  # (B, N, 2), N segments of all lines
+    start = points[:, constants.indices(_STARTS, points.device)]
+    along = points[:, constants.indices(_ENDS, points.device)] - start  # (B, N, 2), N segments of all lines
     x, y = axis - start[..., :1], axis - start[..., 1:]  # (B, N, S)
     step = along / (along**2).sum(-1, keepdim=True).clamp_min(1e-6)
     parts = (x, y, x * step[..., :1], y * step[..., 1:], *along[..., None].unbind(2))

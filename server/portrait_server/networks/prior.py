@@ -20,6 +20,7 @@ from portrait_server.geometry.head_mesh import ring_depth, ring_expression, ring
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.reference_mesh import skin_normals
 from portrait_server.geometry.spread import spread_weights
+from portrait_server.networks.constants import indices, values
 from portrait_server.networks.flow import pixel_grid
 
 _MESH_POINTS = 64  # of the mean face, beside the landmarks
@@ -31,14 +32,14 @@ _SMOOTH = 3e-4  # in sides of the frame: without it two points in one place woul
 _HIDDEN_SMOOTH = 0.5  # and so much more for skin that faces away and lies under what is seen
 _HARDLY_SEEN, _WELL_SEEN = 0.1, 0.35
 # Rims that meet, upper and lower: where they crossed, however little, the picture would be folded over between them.
-_UPPER_RIMS, _LOWER_RIMS = [37, 38, 43, 44, 61, 62, 63], [41, 40, 47, 46, 67, 66, 65]
+_UPPER_RIMS, _LOWER_RIMS = (37, 38, 43, 44, 61, 62, 63), (41, 40, 47, 46, 67, 66, 65)
 _LEAST_OPENING = 0.003  # in sides of the frame
 # Halfway between their points the rims are held too, or a closing eye would stay open there.
-_RIMS = [list(GROUPS[name]) for name in ("right_eye", "left_eye", "inner_lip")]
-_RIM_STARTS = [point for rim in _RIMS for point in rim]
-_RIM_ENDS = [point for rim in _RIMS for point in (*rim[1:], rim[0])]
+_RIMS = [GROUPS[name] for name in ("right_eye", "left_eye", "inner_lip")]
+_RIM_STARTS = tuple(point for rim in _RIMS for point in rim)
+_RIM_ENDS = tuple(point for rim in _RIMS for point in (*rim[1:], rim[0]))
 # A gaze keyed without its lids must not hold a closing eye open: pupil, upper and lower lid.
-_PUPILS = ((68, [37, 38], [41, 40]), (69, [43, 44], [47, 46]))
+_PUPILS = ((68, (37, 38), (41, 40)), (69, (43, 44), (47, 46)))
 CELLS = 128  # grid on which the spline is computed
 
 
@@ -101,7 +102,8 @@ def flow_pixels(motion: Motion, side: int) -> torch.Tensor:
     """The motion (B, K, side, side, 2) at every pixel, in pixels; computed on at most `CELLS` cells a side."""
     cells = min(side, CELLS)
     at = (torch.arange(cells, device=motion.centres.device, dtype=torch.float32) + 0.5) / cells
-    offset = motion.offsets(at, at) * side
+    with torch.autocast(motion.centres.device.type, enabled=False):  # positions of 16 bits are pixels off
+        offset = motion.offsets(at, at) * side
     if cells != side:
         batch = len(offset)
         offset = F.interpolate(offset.flatten(0, 1).permute(0, 3, 1, 2), size=(side, side), mode="bilinear")
@@ -119,12 +121,14 @@ def fit_motion(reference_points: torch.Tensor, target_points: torch.Tensor, side
     """
     with torch.autocast(reference_points.device.type, enabled=False):
         batch, count = reference_points.shape[:2]
-        head = _head().to(reference_points.device)
-        half = torch.tensor([0.5, 0.5, 0.0], device=reference_points.device)
-        both = (torch.cat([target_points[:, None], reference_points], 1).float() + half) / side
+        device = reference_points.device
+        head = _head_on(device)
+        both = torch.cat([target_points[:, None], reference_points], 1).float()
+        both = (both + values((0.5, 0.5, 0.0), device)) / side
         placed, facing = _place(head, _uncrossed(both.flatten(0, 1)))
         placed = placed.unflatten(0, (batch, count + 1))
-        placed = torch.cat([placed, (placed[:, :, _RIM_STARTS] + placed[:, :, _RIM_ENDS]) / 2], 2)
+        starts, ends = (placed[:, :, indices(points, device)] for points in (_RIM_STARTS, _RIM_ENDS))
+        placed = torch.cat([placed, (starts + ends) / 2], 2)
         facing = torch.cat([facing, torch.ones_like(facing[:, : len(_RIM_STARTS)])], 1)
         centres, carried = placed[:, 0, :, :2], placed[:, 1:, :, :2]
         hidden = 1 - smoothstep((facing - _HARDLY_SEEN) / (_WELL_SEEN - _HARDLY_SEEN))
@@ -138,13 +142,15 @@ def fit_motion(reference_points: torch.Tensor, target_points: torch.Tensor, side
 
 def _uncrossed(points: torch.Tensor) -> torch.Tensor:
     """Points (B, 70, 3), sides of the frame, with upper rims above lower ones and pupils between the lids."""
-    points = points.clone()
-    missing = _LEAST_OPENING - (points[:, _LOWER_RIMS, 1] - points[:, _UPPER_RIMS, 1])
+    points, device = points.clone(), points.device
+    above, below = indices(_UPPER_RIMS, device), indices(_LOWER_RIMS, device)
+    missing = _LEAST_OPENING - (points[:, below, 1] - points[:, above, 1])
     half = missing.clamp_min(0) / 2
-    points[:, _UPPER_RIMS, 1] -= half
-    points[:, _LOWER_RIMS, 1] += half
+    points[:, above, 1] -= half
+    points[:, below, 1] += half
     for pupil, upper, lower in _PUPILS:
-        points[:, pupil, 1] = points[:, pupil, 1].clamp(points[:, upper, 1].mean(1), points[:, lower, 1].mean(1))
+        highest, lowest = (points[:, indices(lid, device), 1].mean(1) for lid in (upper, lower))
+        points[:, pupil, 1] = points[:, pupil, 1].clamp(highest, lowest)
     return points
 
 
@@ -155,22 +161,22 @@ def _solve(centres: torch.Tensor, goals: torch.Tensor, smooth: torch.Tensor) -> 
     kernel = -((x[:, :, None] - x[:, None]) ** 2 + (y[:, :, None] - y[:, None]) ** 2).sqrt()
     system = kernel.new_ones(batch, count, number + 1, number + 1)
     system[..., :-1, :-1] = kernel[:, None] + torch.diag_embed(smooth)
-    system[..., -1, -1] = 0
+    system[..., -1, -1].zero_()
     goals = F.pad(goals, (0, 0, 0, 1))
     weights = _solved(system, goals)  # (B, K, N + 1, 2)
     return weights.permute(0, 2, 1, 3).flatten(2)
 
 
 def _solved(system: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
-    if system.is_cuda or torch.get_num_threads() == 1:
-        return torch.linalg.solve(system, goals)
+    if system.device.type != "cpu" or torch.get_num_threads() == 1:
+        return torch.linalg.solve_ex(system, goals)[0]  # which does not wait for a device to ask how it went
     # MKL's LU in torch 2.13 fails or hangs for several systems of over 150 rows on more than one thread.
     return torch.from_numpy(np.linalg.solve(system.numpy(), goals.numpy()))
 
 
 def _place(head: _Head, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The mean head laid on landmarks (B, 70, 3): all points (B, 70 + N, 3), and how far they face us (B, 70 + N)."""
-    stable = list(STABLE)
+    stable = indices(STABLE, points.device)
     rotation, scale, shift = _similarity(head.landmarks[stable], points[:, stable])
     turn = scale[:, None, None] * rotation.transpose(1, 2)
     posed = torch.cat([head.landmarks, head.points]) @ turn + shift[:, None]
@@ -195,6 +201,13 @@ def _similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tenso
 
 
 @cache
+@torch.inference_mode(False)  # else training could not use what drawing has made
+def _head_on(device: torch.device) -> _Head:
+    return _head().to(device)
+
+
+@cache
+@torch.inference_mode(False)
 def _head() -> _Head:
     mesh = neutral_mesh()
     landmarks = mesh[list(MESH_VERTICES)]

@@ -10,6 +10,7 @@ from portrait_shared.landmarks import GROUPS
 from torch import Tensor
 
 from portrait_server.geometry.ramps import smoothstep
+from portrait_server.networks.constants import indices
 
 MOUTH, EYES = ("outer_lip",), ("right_eye", "left_eye")
 # Of the side: the head's middle, and how far from it the head begins to end and has ended; below it things count as
@@ -28,7 +29,7 @@ def around(points: Tensor, groups: tuple[str, ...], side: int) -> Tensor:
     Returns:
         (B, 1, side, side): exp(−r²), r being 1 at the edge of an ellipse half as large again as the points' box.
     """
-    return torch.stack([_ellipse(points[:, list(GROUPS[name]), :2], side) for name in groups]).sum(0)
+    return torch.stack([_ellipse(points[:, indices(GROUPS[name], points.device), :2], side) for name in groups]).sum(0)
 
 
 @cache

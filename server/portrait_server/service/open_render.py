@@ -15,8 +15,6 @@ from portrait_server.service.sessions import Session
 
 FRAME_COST_PIXELS: Final = 1 << 16
 """What a frame costs that has next to no pixels."""
-MAX_BATCH_PIXELS: Final = 1 << 22
-"""A batch of larger frames would keep others waiting for longer than it saves."""
 MAX_CREDIT_BYTES: Final = 1 << 30
 """What all frames of one render's window may take, so that huge frames do not fill memory."""
 
@@ -51,7 +49,7 @@ class OpenRender:
         self.frame_bytes = self.size[0] * self.size[1] * 4 * portrait.dtype.itemsize
         self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
         self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
-        self._batch_size = max(1, min(portrait.engine.batch_size, MAX_BATCH_PIXELS // self.cost))
+        self._batch_size = max(1, min(portrait.engine.batch_size, portrait.engine.batch_pixels // self.cost))
         self.credit = min(request.window, self._most_credit)
         self._next_drawn = 0
         self._next_sent = 0

@@ -120,7 +120,7 @@ def test_where_memory_does_not_suffice_all_else_is_let_go_of_and_it_is_tried_onc
 def test_many_portraits_at_many_sizes_stay_within_the_budget_and_look_the_same(astronaut: Reference) -> None:
     budget = 300 << 20
     memory = LayerMemory(budget)
-    engine, plenty = WarpEngine(memory), WarpEngine()
+    engine, plenty = WarpEngine(layers=memory), WarpEngine()
     target = moved(astronaut.points, 0.05)[None]
     references = [
         astronaut,
@@ -144,7 +144,7 @@ def test_many_portraits_at_many_sizes_stay_within_the_budget_and_look_the_same(a
 def test_the_expected_bytes_are_those_that_are_built(astronaut: Reference) -> None:
     for image in (astronaut.image, astronaut.image.astype(np.uint16), astronaut.image[..., [0, 1, 2, 0]]):
         memory = RecordingMemory()
-        scene = WarpEngine(memory).prepare([Reference(image, astronaut.points)]).scene((1024, 1024))
+        scene = WarpEngine(layers=memory).prepare([Reference(image, astronaut.points)]).scene((1024, 1024))
         assert array_bytes(scene) == pytest.approx(memory.expected[0], rel=0.1)
 
 

@@ -253,7 +253,7 @@ def test_transfers_are_counted_and_others_are_found(kernels: OnDevice) -> None:
     numbers = np.arange(6.0).reshape(2, 3)
     with no_transfers(kernels):
         there = kernels.put(numbers)
-        frames = kernels.fetch(there[None].to(torch.uint8))
+        frames = kernels.fetch(there[None].to(torch.uint8))()
         for wait in (
             there.cpu, there.tolist, there[0, 0].item, lambda: bool(there[0, 0] > 0), lambda: there[there > 2],
             there.nonzero, lambda: np.asarray(there), lambda: torch.from_numpy(numbers), lambda: torch.tensor([1.0]),

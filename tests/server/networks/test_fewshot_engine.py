@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,9 +12,10 @@ import pytest
 import torch
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.drawing.frame import aligned_draft
+from portrait_server.drawing.opening import patches_around
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine, FewshotPortrait
-from portrait_server.engines.fewshot_frame import shifted
+from portrait_server.engines.fewshot_frame import shift_person
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.geometry.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -248,9 +250,11 @@ def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
     draft = moved_to(scene, turned(astronaut.points, yaw=30))
     folds = draft.field.folds
     assert folds is not None
-    everywhere = np.s_[0:512, 0:512]
-    shift = np.full((512, 512, 2), 0.4, np.float32)
-    person = shifted(scene, draft, everywhere, np.eye(2, 3), shift)
+    everywhere = patches_around(np.array([[[0, 0], [511, 511]]]), 0, (512, 512))
+    shift = np.full((1, 512, 512, 2), 0.4, np.float32)
+    shifted = replace(draft, person=draft.person.copy())
+    shift_person(OpenCV(), scene, shifted, everywhere, np.eye(2, 3)[None], shift)
+    (person,) = shifted.person
     simply = cv2.warpAffine(draft.person[0], np.array([[1, 0, 0.4], [0, 1, 0.4]]), (512, 512),
                             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
     assert np.abs(person.astype(int) - simply)[folds[0] > 0].max() < 40, "dots along the outline"

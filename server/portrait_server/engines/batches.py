@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many frames are drawn at once: one on the processor, on a device as many as its memory allows."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol, TypeVar
+
+import numpy as np
+
+from portrait_server.engines.layer_memory import LayerMemory
+from portrait_server.kernels.base import Array, Kernels
+from portrait_server.kernels.opencv import OpenCV
+from portrait_server.networks.device import device_error, look_at, out_of_memory
+
+log = logging.getLogger(__name__)
+
+_DEVICE_FRAMES: Final = 32
+_DEVICE_PIXELS: Final = 10 << 20  # so many frames of 512 x 512
+_FRAME_BYTES: Final = 400  # of a device's memory for each pixel of a frame while it is drawn, about
+_LAYER_SHARE: Final = 8  # part of what a device has free that layers may take
+_CALM_BATCHES: Final = 64  # after which a larger batch is tried again: what took the memory may have ended
+
+
+class Layers(Protocol):
+    """What frames are drawn from."""
+
+    def placed(self, kernels: Kernels) -> Any:
+        """The same with its pixels where the kernels have theirs."""
+
+
+L = TypeVar("L", bound=Layers)
+
+
+class Batches(ABC):
+    """Draws an engine's frames.
+
+    Attributes:
+        kernels: with which they are drawn.
+        device: ``cpu``, or the type of torch's device; frames of two may differ.
+        most_frames, most_pixels: of a batch.
+    """
+
+    kernels: Kernels
+    device: str
+    most_frames: int
+    most_pixels: int
+
+    @abstractmethod
+    def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
+        """A portrait's layers at (width, height), where the kernels have their pixels; kept there, or built now."""
+
+    @abstractmethod
+    def frames(self, count: int, pixels: int, draw: Callable[[slice], Array]) -> np.ndarray:
+        """Frames (count, H, W, C).
+
+        Args:
+            pixels: of each.
+            draw: makes some of them, finished, where the kernels have their pixels.
+
+        Raises:
+            PortraitError: DEVICE_UNAVAILABLE where a device's memory does not suffice for a single one.
+        """
+
+
+def batches_on(device: str) -> Batches | None:
+    """How a device draws; None for the processor, where engines have threads of their own."""
+    if device == "cpu":
+        return None
+    import torch
+
+    from portrait_server.kernels.on_device import OnDevice
+
+    return OnDeviceBatches(OnDevice(torch.device(device)), device)
+
+
+class OneByOne(Batches):
+    """On the processor.
+
+    Args:
+        mapping: calls a function with each of several numbers, as `map` does, perhaps in several threads.
+    """
+
+    device, most_frames, most_pixels = "cpu", 4, 1 << 22
+
+    def __init__(self, mapping: Callable[..., Iterable[np.ndarray]] = map) -> None:
+        self.kernels = OpenCV()
+        self._mapping = mapping
+
+    def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
+        return build()
+
+    def frames(self, count: int, pixels: int, draw: Callable[[slice], Array]) -> np.ndarray:
+        return np.concatenate(list(self._mapping(lambda number: draw(slice(number, number + 1)), range(count))))
+
+
+class OnDeviceBatches(Batches):
+    """On a device: the next batch is drawn while the finished frames of the last are copied to the processor.
+
+    Attributes:
+        memory: of the device, for layers.
+    """
+
+    most_frames, most_pixels = _DEVICE_FRAMES, _DEVICE_PIXELS
+
+    def __init__(self, kernels: Kernels, device: str) -> None:
+        self.kernels, self.device = kernels, device
+        free = look_at(device).free_bytes or 0
+        self.memory = LayerMemory(free // _LAYER_SHARE)
+        self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))
+        self._calm = 0
+
+    def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
+        return self.memory.get(portrait, size, expected_bytes, lambda: build().placed(self.kernels))
+
+    def frames(self, count: int, pixels: int, draw: Callable[[slice], Array]) -> np.ndarray:
+        finished: list[np.ndarray] = []
+        last: Callable[[], np.ndarray] | None = None
+        start = 0
+        while start < count:
+            stop = min(count, start + self._at_once(pixels))
+            try:
+                fetched = self.kernels.fetch(draw(slice(start, stop)))
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                self._take_less(pixels, stop - start, error)
+                continue
+            if last is not None:
+                finished.append(last())
+            last, start = fetched, stop
+            self._take_more()
+        if last is not None:
+            finished.append(last())
+        return finished[0] if len(finished) == 1 else np.concatenate(finished)
+
+    def _at_once(self, pixels: int) -> int:
+        return max(1, min(_DEVICE_FRAMES, self._fits // pixels))
+
+    def _take_less(self, pixels: int, count: int, error: Exception) -> None:
+        if count == 1:
+            raise device_error(error) or error
+        log.warning("%s frames at once do not fit into the device's memory; half of them are tried", count)
+        self.memory.clear()
+        self._fits, self._calm = count // 2 * pixels, 0
+
+    def _take_more(self) -> None:
+        self._calm += 1
+        if self._calm >= _CALM_BATCHES and self._fits < self._fitted:
+            self._fits, self._calm = min(2 * self._fits, self._fitted), 0
