@@ -184,7 +184,7 @@ def test_other_weights_make_all_frames_stale(needs_server: None, swaying: Any) -
 
 
 def test_frames_of_another_device_are_stale_where_it_draws_otherwise(needs_server: None, swaying: Any) -> None:
-    """`fewshot` draws a little differently on each kind of device, and frames of two kinds would flicker."""
+    """Each kind of device draws a little differently, and frames of two kinds would flicker."""
     bpy.ops.portrait.start_server()
     info = server.health().info
     assert f"-{info.device}-" in info.engines["fewshot"]
@@ -194,7 +194,7 @@ def test_frames_of_another_device_are_stale_where_it_draws_otherwise(needs_serve
         here[engine] = portrait_ids.known(swaying)
     elsewhere = info.engines["fewshot"].replace(f"-{info.device}-", "-mps-")
     server.connected(dataclasses.replace(info, device="mps", engines={**info.engines, "fewshot": elsewhere}))
-    assert portrait_ids.known(swaying) == here["warp"] is not None, "what draws alike everywhere stays"
+    assert portrait_ids.known(swaying) == here["warp"] is not None, "an engine whose fingerprint stays draws alike"
     swaying.engine = "fewshot"
     assert portrait_ids.known(swaying) != here["fewshot"]
     server.connected(info)

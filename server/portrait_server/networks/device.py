@@ -44,6 +44,11 @@ class Device:
     total_bytes: int | None = None
     free_bytes: int | None = None
 
+    @property
+    def room_bytes(self) -> int:
+        """What may be taken of its memory: what is free, or the half where it does not tell."""
+        return (self.total_bytes or 0) // 2 if self.free_bytes is None else self.free_bytes
+
     def __str__(self) -> str:
         total, free = (None if size is None else f"{size / 2**30:.1f}" for size in (self.total_bytes, self.free_bytes))
         memory = "" if total is None else f", {total} GiB" if free is None else f", {free} of {total} GiB free"
@@ -241,8 +246,11 @@ def _xpu(torch: ModuleType) -> Device:
             "Update the driver until `sycl-ls` lists the GPU",
         )
     properties: Any = torch.xpu.get_device_properties()
-    measured = torch.xpu.mem_get_info() if hasattr(torch.xpu, "mem_get_info") else (None, properties.total_memory)
-    return Device("xpu", properties.name, measured[1], measured[0])
+    try:
+        free, total = torch.xpu.mem_get_info()
+    except RuntimeError:  # some drivers do not tell what is free
+        free, total = None, properties.total_memory
+    return Device("xpu", properties.name, total, free)
 
 
 def _mps(torch: ModuleType) -> Device:

@@ -141,6 +141,15 @@ def test_a_gpu_whose_memory_is_taken_before_it_is_asked_is_full(machine: Callabl
     assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE
 
 
+def test_a_gpu_that_does_not_tell_what_is_free_is_used_by_half(machine: Callable) -> None:
+    known = xpu()
+    known["xpu"].mem_get_info = refuses("The device doesn't support querying the available free memory.")
+    machine(known)
+    assert str(look_at("xpu")) == "Intel Arc, 4.0 GiB" and look_at("xpu").room_bytes == 2 * GIB
+    machine(xpu())
+    assert look_at("xpu").room_bytes == 3 * GIB
+
+
 @pytest.mark.parametrize("capability", [(7, 5), (8, 0), (8, 9), (9, 0), (10, 0), (12, 0)])
 def test_a_gpu_runs_code_for_an_earlier_one_of_its_kind_and_what_is_translated(
     machine: Callable, capability: tuple[int, int]
