@@ -106,10 +106,12 @@ def spanned_rows(cells: np.ndarray, triangles: np.ndarray, rows: int) -> int:
     Args:
         cells: (N, V, 2) where vertices are in the grid.
     """
-    y = cells[..., 1][:, triangles]
-    first = np.clip(np.floor(y.min(-1)) - 1, 0, rows)
-    last = np.clip(np.ceil(y.max(-1)) + 2, 0, rows)
-    return int((last - first).sum(-1).max())
+    y = np.clip(cells[..., 1], -2, rows + 2)
+    first, last = (np.clip(row, 0, rows).astype(np.int32) for row in (np.floor(y) - 1, np.ceil(y) + 2))
+    a, b, c = triangles.T
+    low = np.minimum(np.minimum(first[:, a], first[:, b]), first[:, c])
+    high = np.maximum(np.maximum(last[:, a], last[:, b]), last[:, c])
+    return int((high - low).sum(-1).max())
 
 
 def at_corners(values: Array, triangles: Array) -> Array:

@@ -64,11 +64,18 @@ class Tables:
 
 def extent(corners: np.ndarray, width: int, height: int) -> tuple[int, int]:
     """Of polygons (N, P, 2) as `filled` takes them: the longest edge in pixels, and how many meet at a pixel, at most."""
-    before = np.roll(corners, 1, 1)
-    low, high = np.minimum(corners, before) >> SHIFT, np.maximum(corners, before) >> SHIFT
-    inside = np.clip(high, -1, (width, height)) - np.clip(low, -1, (width, height))
-    near = (low[:, None] <= high[:, :, None] + 2 * _REACH).all(-1)
-    return int(inside.max(initial=0)) + 1, int((near & near.swapaxes(1, 2)).sum(-1).max(initial=0))
+    ends = corners >> SHIFT
+    before = np.roll(ends, 1, 1)
+    low, high = np.minimum(ends, before), np.maximum(ends, before)
+    longest = int((np.clip(high, -1, (width, height)) - np.clip(low, -1, (width, height))).max(initial=0)) + 1
+    near = np.ones((len(corners), *corners.shape[1:2] * 2), bool)
+    for first, last in zip(
+        np.moveaxis(low.astype(np.int16), -1, 0), np.moveaxis(high.astype(np.int16), -1, 0), strict=True
+    ):
+        beyond = last + np.int16(2 * _REACH)
+        near &= first[:, None] <= beyond[:, :, None]
+        near &= first[:, :, None] <= beyond[:, None]
+    return longest, int(np.count_nonzero(near, axis=-1).max(initial=0))
 
 
 def filled(corners: torch.Tensor, width: int, height: int, longest: int, most: int, tables: Tables) -> torch.Tensor:

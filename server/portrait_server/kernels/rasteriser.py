@@ -87,8 +87,9 @@ def rows_crossed(corners: np.ndarray, counted: np.ndarray, rows: int) -> int:
     Args:
         corners: (N, T, 3, 2) int32, as `drawn` takes them. counted: (N, T) bool, which are drawn.
     """
-    row = corners[..., 1] + (1 << SHIFT >> 1) >> SHIFT
-    high = np.minimum(row.max(-1), rows - 1) - np.maximum(row.min(-1), 0) + 1
+    one, two, three = np.moveaxis(corners[..., 1] + (1 << SHIFT >> 1) >> SHIFT, -1, 0)
+    first, last = np.minimum(np.minimum(one, two), three), np.maximum(np.maximum(one, two), three)
+    high = np.minimum(last, rows - 1) - np.maximum(first, 0) + 1
     return int(np.where(counted, np.maximum(high, 0), 0).sum(1).max())
 
 
