@@ -19,7 +19,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 log = logging.getLogger(__name__)
 
 _LEAST_FREE_BYTES: Final = 512 * 2**20
-"""What the networks and the smallest batch take; with less a device counts as full."""
+"""About what the networks and one small frame take, by estimate; with less a device counts as full."""
 _OR_CPU: Final = "or compute on the processor (--device cpu; in Blender, Device in the add-on's preferences)"
 _INSTALLATION: Final = "pytorch.org/get-started/locally has the command"
 _DRIVERS: Final = {
@@ -274,7 +274,7 @@ _LOOKS: Final[dict[str, Callable[[ModuleType], Device]]] = {"cuda": _cuda, "xpu"
 def _processor_model() -> str:
     cores = f"{os.cpu_count()} cores"
     try:
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
     except OSError:  # Linux alone has it
         found = None
     return f"{found[1] if found else platform.processor() or platform.machine()}, {cores}"
@@ -283,7 +283,8 @@ def _processor_model() -> str:
 def _machine_memory() -> tuple[int | None, int | None]:
     """Total and free bytes, where the system tells them in a file."""
     try:
-        told = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE))
+        told = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text("utf-8"), re.MULTILINE))
     except OSError:  # Linux alone has it
         return None, None
-    return int(told["MemTotal"]) * 1024, int(told["MemAvailable"]) * 1024
+    total, free = (int(told[name]) * 1024 if name in told else None for name in ("MemTotal", "MemAvailable"))
+    return total, free
