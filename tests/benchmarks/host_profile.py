@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long Python and NumPy take of a frame that a device draws: the part that no GPU makes faster.
 
-    .venv/bin/python tests/benchmarks/host_profile.py [--side 512] [--batch 32]
+    .venv/bin/python tests/benchmarks/host_profile.py [--engine warp] [--side 512] [--batch 32]
 
 The device's way of drawing runs on torch's CPU device, in the thread that asks. First each operator's result is noted
 by its shape; then the same batch is drawn with operators that do nothing but give memory of that shape
@@ -28,10 +28,6 @@ import portrait_server  # noqa: F401 - before NumPy, whose BLAS it keeps from st
 # isort: split
 import numpy as np
 import torch
-from portrait_server.drawing.frame import draw_frames
-from portrait_server.drawing.motion import motion_of
-from portrait_server.engines.warp import WarpEngine, checked_points, within_reach
-from portrait_server.kernels.on_device import OnDevice
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,12 +35,12 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 
-from tests.benchmarks.gpu_sections.material import Plan, reference, track  # noqa: E402
+from tests.benchmarks.gpu_sections.material import Plan, device_engine, reference, track  # noqa: E402
 from tests.benchmarks.gpu_sections.report import Row  # noqa: E402
 
 AIM_MS = 1.0
 SIDE, BATCH = 512, 32
-_LISTED = 12
+_LISTED = 6
 _ROUNDS = 5
 
 
@@ -185,45 +181,39 @@ def busiest(act: Callable[[], object], count: int) -> list[tuple[str, float]]:
     return sorted(found, key=lambda pair: -pair[1])[:count]
 
 
-def drawing(side: int, batch: int) -> Callable[[], object]:
-    """What draws a batch of frames of `warp` as a device does, in the thread that calls it."""
-    photo = reference(side)
-    portrait = WarpEngine().prepare([photo])
-    kernels = OnDevice(torch.device("cpu"))
-    scene = portrait.scene((side, side))
-    placed, rows = scene.placed(kernels), track(photo.points, batch)
-
-    def draw() -> object:
-        motion = motion_of(scene, within_reach(checked_points(rows), side, side))
-        return kernels.fetch(draw_frames(kernels, placed, motion, False))
-
-    return draw
+def drawing(engine: str, side: int, batch: int) -> Callable[[], object]:
+    """What draws a batch as a device does, in the thread that calls it."""
+    painter, photo = device_engine(engine, "cpu"), reference(side)
+    portrait, rows = painter.prepare([photo]), track(photo.points, batch)
+    return lambda: painter.render(portrait, rows, (side, side), False)
 
 
 def host_profile(plan: Plan) -> Iterator[Row]:
     """The section of `gpu.py`: the same whatever the device."""
-    yield from measured(SIDE, 4 if plan.short else BATCH)
+    for engine in ("fewshot", "warp"):
+        yield from measured(engine, SIDE, 4 if plan.short else BATCH)
 
 
-def measured(side: int, batch: int) -> Iterator[Row]:
+def measured(engine: str, side: int, batch: int) -> Iterator[Row]:
     """What a frame takes of the thread, and which functions take most."""
     torch.set_num_threads(1)
-    draw = drawing(side, batch)
+    draw = drawing(engine, side, batch)
     host = host_of(draw)
     each = 1000 * host.python_s / batch
-    note = f"of a frame of `warp` {side}², batches of {batch}; at most {AIM_MS}"
-    yield Row("Python and NumPy", each, "ms", note, batch == BATCH and each > AIM_MS)
-    yield Row("operators of torch", host.operators / batch, "a frame", f"{host.operators} a batch")
+    note = f"of a frame of {side}², batches of {batch}; at most {AIM_MS}"
+    yield Row(f"{engine}: Python and NumPy", each, "ms", note, batch == BATCH and each > AIM_MS)
+    yield Row(f"{engine}: operators of torch", host.operators / batch, "a frame", f"{host.operators} a batch")
     for name, seconds in busiest(draw, _LISTED):
-        yield Row(f"  {name}", 1000 * seconds / batch, "ms", "of its own")
+        yield Row(f"{engine}: {name}", 1000 * seconds / batch, "ms", "of its own")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", choices=("fewshot", "warp"), default="fewshot")
     parser.add_argument("--side", type=int, default=SIDE)
     parser.add_argument("--batch", type=int, default=BATCH)
     asked = parser.parse_args()
-    for row in measured(asked.side, asked.batch):
+    for row in measured(asked.engine, asked.side, asked.batch):
         print(row.as_line(), flush=True)
 
 

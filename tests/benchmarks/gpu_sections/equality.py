@@ -11,7 +11,7 @@ from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import create_engine
 
-from tests.benchmarks.gpu_sections.material import Plan, reference, track
+from tests.benchmarks.gpu_sections.material import Plan, device_engine, reference, track
 from tests.benchmarks.gpu_sections.report import Row
 from tests.posing import blinking, looking, moved, speaking, turned
 
@@ -39,7 +39,7 @@ def equality(plan: Plan) -> Iterator[Row]:
     """For both engines and each feature the frame that differs most."""
     cases = _cases(plan)
     for name in ("fewshot", "warp"):
-        painters = [Painter(create_engine(name, device)) for device in ("cpu", plan.device)]
+        painters = [Painter(create_engine(name, "cpu")), Painter(device_engine(name, plan.device))]
         for case in cases:
             yield _compared(name, painters, case)
 

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import count
 
 import numpy as np
-from portrait_server.engines.base import Reference
+from portrait_server.engines.base import Engine, Reference
 
 from tests.benchmarks.drawing_child import performance
 
@@ -82,6 +82,23 @@ def synchronize(device: str) -> None:
         import torch
 
         torch.accelerator.synchronize()
+
+
+def device_engine(name: str, device: str) -> Engine:
+    """An engine that draws as a device does, also on the processor: there on torch's CPU device, as no server would."""
+    from portrait_server.engines.batches import OnDeviceBatches
+    from portrait_server.engines.fewshot import FewshotEngine
+    from portrait_server.engines.fewshot_weights import find_weights
+    from portrait_server.engines.registry import create_engine
+    from portrait_server.engines.warp import WarpEngine
+    from portrait_server.kernels.on_device import OnDevice
+
+    if device != "cpu":
+        return create_engine(name, device)
+    import torch
+
+    batches = OnDeviceBatches(OnDevice(torch.device(device)), device)
+    return WarpEngine(batches) if name == "warp" else FewshotEngine(device, find_weights(), batches)
 
 
 @cache
