@@ -107,7 +107,7 @@ class OnDeviceBatches(Batches):
 
     def __init__(self, kernels: Kernels, device: str) -> None:
         self.kernels, self.device = kernels, device
-        free = look_at(device).free_bytes or 0
+        free = look_at(device).room_bytes
         self.memory = LayerMemory(free // _LAYER_SHARE)
         self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))
         self._calm = 0
