@@ -10,6 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy.interpolate import CubicSpline
 
+from portrait_server.geometry.raster import extent
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held
 
@@ -40,7 +41,10 @@ def patches_around(points: np.ndarray, margin: float | np.ndarray, size: tuple[i
 
 def planes(kernels: Kernels, *numbers: np.ndarray) -> Iterator[Array]:
     """Numbers (N,) as planes (N, 1, 1) float32 where the pixels are."""
-    yield from kernels.put(np.stack(np.broadcast_arrays(*numbers)).astype(np.float32)[..., None, None])
+    block = np.empty((len(numbers), max(map(np.size, numbers))), np.float32)
+    for row, values in zip(block, numbers, strict=True):
+        row[:] = values
+    yield from kernels.put(block[..., None, None])
 
 
 @cache
@@ -111,9 +115,10 @@ def covered(
     Returns:
         (N, height, width) float32, 0 to 1; 0 where nothing is in front.
     """
-    low, high = skin[..., :2].min(2), skin[..., :2].max(2)
-    over = towards & (high > rim.min(1)[:, None]).all(2) & (low < rim.max(1)[:, None]).all(2)
-    over &= skin[..., 2].max(2) < depth[:, None]
+    low, high = extent(skin)
+    (left, top), (right, bottom) = rim.min(1).T[..., None], rim.max(1).T[..., None]
+    over = towards & (high[..., 0] > left) & (low[..., 0] < right) & (high[..., 1] > top) & (low[..., 1] < bottom)
+    over &= high[..., 2] < depth[:, None]
     some = over.any(0)
     if not some.any():
         return 0.0

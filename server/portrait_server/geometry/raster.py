@@ -85,14 +85,14 @@ def set_up(
     """
     xp = array_namespace(cells)
     corners = at_corners(xp.clip(cells, -_FAR_CELLS, _FAR_CELLS), triangles)
-    low, high = xp.min(corners, axis=2), xp.max(corners, axis=2)
+    low, high = extent(corners)
     seen = (high[..., 0] >= -1) & (high[..., 1] >= -1) & (low[..., 0] <= size[0]) & (low[..., 1] <= size[1])
     seen = seen & turned_towards(corners)
     if isinstance(seen, np.ndarray):
         # On the processor nothing is reckoned for triangles that no frame shows; a device would wait to know them.
         used = np.flatnonzero(seen.any(0)) if seen.any() else [0]
         triangles, corners, seen = triangles[used], corners[:, used], seen[:, used]
-    away = xp.where(seen, -xp.mean(at_corners(depth[..., None], triangles)[..., 0], axis=-1), np.inf)
+    away = xp.where(seen, -_middle(at_corners(depth[..., None], triangles))[..., 0], np.inf)
     order = xp.argsort(away, axis=-1, stable=True)
     order = xp.where(xp.take_along_axis(seen, order, axis=-1), order, -1)
     before, after = at_corners(source, triangles), at_corners(target, triangles)
@@ -119,6 +119,13 @@ def at_corners(values: Array, triangles: Array) -> Array:
     xp = array_namespace(values)
     taken = xp.take(values, xp.reshape(triangles, (-1,)), axis=-2)
     return xp.reshape(taken, (*values.shape[:-2], *triangles.shape, values.shape[-1]))
+
+
+def extent(corners: Array) -> tuple[Array, Array]:
+    """The least and the most of triangles' corners (…, 3, C): (…, C) each."""
+    xp = array_namespace(corners)
+    a, b, c = corners[..., 0, :], corners[..., 1, :], corners[..., 2, :]
+    return xp.minimum(xp.minimum(a, b), c), xp.maximum(xp.maximum(a, b), c)
 
 
 def turned_towards(corners: Array) -> Array:
@@ -157,8 +164,8 @@ def _functions(source: Array, target: Array, share: Array) -> Array:
     whole = area**2 + limit * (a**2 + b**2 + c**2 + d**2) + limit**2
     right = first * ((area * d + limit * a) / whole)[..., None] + second * ((limit * b - area * c) / whole)[..., None]
     down = first * ((limit * c - area * b) / whole)[..., None] + second * ((area * a + limit * d) / whole)[..., None]
-    x, y = xp.mean(target[..., 0], axis=-1)[..., None], xp.mean(target[..., 1], axis=-1)[..., None]
-    constant = xp.mean(source, axis=-2) - right * x - down * y
+    middle = _middle(target)
+    constant = _middle(source) - right * middle[..., :1] - down * middle[..., 1:]
     right[..., 0] -= 1
     down[..., 1] -= 1
     return xp.stack([right, down, constant], axis=-1)
@@ -167,13 +174,17 @@ def _functions(source: Array, target: Array, share: Array) -> Array:
 def _bounds(source: Array, target: Array, share: Array) -> tuple[Array, Array]:
     """Pixels that a squeezed triangle covers only by rounding must not look further than its corners do."""
     xp = array_namespace(target)
-    gap = source[..., :2] - target
+    low, high = extent(source[..., :2] - target)
     tight = (share < _TIGHT)[..., None]
-    low = xp.where(tight, xp.min(gap, axis=-2), -np.inf)
-    high = xp.where(tight, xp.max(gap, axis=-2), np.inf)
+    low, high = xp.where(tight, low, -np.inf), xp.where(tight, high, np.inf)
     free = xp.zeros_like(low[..., :1]) + np.inf
     values = source.shape[-1] - 2
     return xp.concat([low, *[-free] * values], axis=-1), xp.concat([high, *[free] * values], axis=-1)
+
+
+def _middle(corners: Array) -> Array:
+    """Of triangles' corners (…, 3, C): (…, C)."""
+    return (corners[..., 0, :] + corners[..., 1, :] + corners[..., 2, :]) / 3
 
 
 def _area(corners: Array) -> Array:
