@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Drawing on a device may not wait for it: what would copy or ask is an error, but for `put`, `placed` and `fetch`.
 
-On torch's CPU device nothing is copied, but the same calls are made as on any other, and those are watched.
+On torch's CPU device nothing is copied, but the same calls are made as on any other, and those are watched. On its meta
+device, whose tensors have shapes and no numbers, nothing can be asked, and what is elsewhere is found where it is used.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from portrait_server.kernels.on_device import OnDevice
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 _CROSSINGS = {
     torch.Tensor.cpu, torch.Tensor.cuda, torch.Tensor.numpy, torch.Tensor.tolist, torch.Tensor.item,
@@ -45,6 +47,10 @@ class _Calls(TorchFunctionMode):
 
 
 class _Operations(TorchDispatchMode):
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self._device = device
+
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -53,6 +59,9 @@ class _Operations(TorchDispatchMode):
             raise Transfer(str(operation))
         if operation in _INDEXED and any(i is not None and i.dtype in (torch.bool, torch.uint8) for i in args[1]):
             raise Transfer(f"{operation} by a mask")
+        for tensor in tree_leaves((args, kwargs)):
+            if isinstance(tensor, torch.Tensor) and tensor.device.type != self._device.type:
+                raise Transfer(f"{operation} of a tensor on {tensor.device}")
         return operation(*args, **kwargs)
 
 
@@ -73,7 +82,7 @@ def no_transfers(kernels: OnDevice) -> Iterator[None]:
         return crossing
 
     def watch() -> None:
-        for mode in (_Operations(), _Calls()):
+        for mode in (_Operations(kernels.device), _Calls()):
             mode.__enter__()
             modes.append(mode)
 

@@ -300,3 +300,13 @@ def test_a_whole_frame_is_a_patch_like_others(kernels: OnDevice, random: np.rand
     for patches in (whole, part):
         compare(kernels, "resized", (planes,), (50, 40), patches)
         compare(kernels, "taken", (picture(random, (1, 40, 50, 3), np.uint8),), patches, share=0)
+
+
+def test_what_is_elsewhere_is_found_where_it_is_used() -> None:
+    kernels = OnDevice(torch.device("meta"))
+    with no_transfers(kernels):
+        there = kernels.put(np.arange(6.0))
+        with pytest.raises(Transfer, match="cpu"):
+            there + torch.ones(())
+        with pytest.raises(Transfer, match="cpu"):
+            torch.ones(6).to(there.device)
