@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,9 +30,10 @@ from portrait_server.geometry.alignment import aligned_transform, crop, scale_of
 from portrait_server.kernels.base import Array
 from portrait_server.kernels.levels import levels
 from portrait_server.media.images import opaque
-from portrait_server.networks.output import References
+from portrait_server.networks.output import Output, References
 from portrait_server.networks.personal import apply_personal, from_file
-from portrait_server.networks.portrait_generator import Features
+from portrait_server.networks.portrait_generator import Features, PortraitGenerator
+from portrait_server.networks.traced import TracedGenerator
 from portrait_server.networks.weights_file import load
 
 _CODE_VERSION = 11
@@ -158,6 +159,7 @@ class FewshotEngine(Engine):
         batches = batches or batches_on(device)
         self._workers = _single_threaded(_MOST_WORKERS if batches is None else 1)
         self._batches = batches or OneByOne(self._workers.map)
+        self._draw = self._way_to_draw()
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
     def tuned(self, file: PersonalFile) -> FewshotEngine:
@@ -169,9 +171,16 @@ class FewshotEngine(Engine):
         personal = from_file(file)
         tuned = copy.copy(self)
         tuned.networks = apply_personal(self.networks, personal, self.checksum)
+        tuned._draw = tuned._way_to_draw()
         tuned._style = personal.style.to(self.device)[None]
         tuned.fingerprint = f"{self.fingerprint}-{file.digest[:16]}"
         return tuned
+
+    def _way_to_draw(self) -> Callable[..., Output]:
+        generator = self.networks.generator
+        assert isinstance(generator, PortraitGenerator)
+        # Recorded, it would be of no use in the one thread that waits for a device.
+        return TracedGenerator(generator).draw if isinstance(self._batches, OneByOne) else generator.draw
 
     def prepare(self, references: Sequence[Reference]) -> FewshotPortrait:
         if not 1 <= len(references) <= MAX_REFERENCES:
@@ -251,7 +260,7 @@ class FewshotEngine(Engine):
         # Sixteen bits keep a frame within 1 of 255 on all but some 0.01 % of its pixels; bfloat16 on all but 0.1 %.
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type != "cpu"):
             outputs = [
-                self.networks.generator.draw(features, goal, style, picture)
+                self._draw(features, goal, style, picture)
                 for goal, picture in zip(goals.split(at_once), pictures.split(at_once), strict=True)
             ]
         return drawing_of(outputs, len(points), on_host)

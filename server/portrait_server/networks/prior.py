@@ -168,7 +168,7 @@ def _solve(centres: torch.Tensor, goals: torch.Tensor, smooth: torch.Tensor) -> 
 
 
 def _solved(system: torch.Tensor, goals: torch.Tensor) -> torch.Tensor:
-    if system.device.type != "cpu" or torch.get_num_threads() == 1:
+    if system.device.type != "cpu" or torch.get_num_threads() == 1 or torch.jit.is_tracing():
         return torch.linalg.solve_ex(system, goals)[0]  # which does not wait for a device to ask how it went
     # MKL's LU in torch 2.13 fails or hangs for several systems of over 150 rows on more than one thread.
     return torch.from_numpy(np.linalg.solve(system.numpy(), goals.numpy()))
