@@ -40,6 +40,23 @@ _RIM_STARTS = tuple(point for rim in _RIMS for point in rim)
 _RIM_ENDS = tuple(point for rim in _RIMS for point in (*rim[1:], rim[0]))
 # A gaze keyed without its lids must not hold a closing eye open: pupil, upper and lower lid.
 _PUPILS = ((68, (37, 38), (41, 40)), (69, (43, 44), (47, 46)))
+_SQUARINGS = 12  # the greatest eigenvalue counts as its 4096th power
+# Of each sum of target x, y, z times source x, y, z the part in Horn's matrix, its rows one after the other.
+_TO_QUATERNIONS = (
+    (1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1), (0, 0, 0, -1, 0, 0, 1, 0, 0, 1, 0, 0, -1, 0, 0, 0),
+    (0, 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0), (0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0),
+    (1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1), (0, -1, 0, 0, -1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0),
+    (0, 0, -1, 0, 0, 0, 0, 1, -1, 0, 0, 0, 0, 1, 0, 0), (0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0),
+    (1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0, 0, 1),
+)  # fmt: skip
+_ABOVE_ALL = tuple(tuple(1.75 * (row == column) for column in range(4)) for row in range(4))
+# Of each product of a quaternion's w, x, y, z the part in its rotation, likewise.
+_TO_ROTATIONS = (
+    (1, 0, 0, 0, 1, 0, 0, 0, 1), (0, 0, 0, 0, 0, -1, 0, 1, 0), (0, 0, 1, 0, 0, 0, -1, 0, 0), (0, -1, 0, 1, 0, 0, 0, 0, 0),
+    (0, 0, 0, 0, 0, -1, 0, 1, 0), (1, 0, 0, 0, -1, 0, 0, 0, -1), (0, 1, 0, 1, 0, 0, 0, 0, 0), (0, 0, 1, 0, 0, 0, 1, 0, 0),
+    (0, 0, 1, 0, 0, 0, -1, 0, 0), (0, 1, 0, 1, 0, 0, 0, 0, 0), (-1, 0, 0, 0, 1, 0, 0, 0, -1), (0, 0, 0, 0, 0, 1, 0, 1, 0),
+    (0, -1, 0, 1, 0, 0, 0, 0, 0), (0, 0, 1, 0, 0, 0, 1, 0, 0), (0, 0, 0, 0, 0, 1, 0, 1, 0), (-1, 0, 0, 0, -1, 0, 0, 0, 1),
+)  # fmt: skip
 CELLS = 128  # grid on which the spline is computed
 
 
@@ -191,13 +208,32 @@ def _similarity(source: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tenso
     """Rotations (B, 3, 3), scales (B,), shifts (B, 3) that best carry source (N, 3) to targets (B, N, 3) (Umeyama)."""
     middle, goal = source.mean(0), target.mean(1)
     a, b = source - middle, target - goal[:, None]
-    left, stretch, right = torch.linalg.svd(b.transpose(1, 2) @ a)
-    sign = torch.ones_like(stretch)
-    sign[:, 2] = torch.sign(torch.linalg.det(left @ right))
-    rotation = left * sign[:, None] @ right
-    scale = (stretch * sign).sum(-1) / (a**2).sum()
+    moments = b.transpose(1, 2) @ a
+    rotation = _rotation(moments)
+    scale = (rotation * moments).sum((1, 2)) / (a**2).sum()
     shift = goal - scale[:, None] * (rotation @ middle)
     return rotation, scale, shift
+
+
+def _rotation(moments: torch.Tensor) -> torch.Tensor:
+    """The rotations (B, 3, 3) that best carry one set of points to another.
+
+    By Horn, "Closed-form solution of absolute orientation using unit quaternions", 1987. The eigenvector is found by
+    squaring, which asks nothing of a device; torch's solvers of such problems wait for it to say how they fared.
+
+    Args:
+        moments: (B, 3, 3) sums of target times source.
+    """
+    device = moments.device
+    flat = F.normalize(moments.flatten(1), dim=1)
+    # No eigenvalue lies so far below 0 as is added: the greatest is also the one of greatest size.
+    power = (flat @ values(_TO_QUATERNIONS, device)).unflatten(1, (4, 4)) + values(_ABOVE_ALL, device)
+    for step in range(_SQUARINGS):
+        if step % 4 == 0:
+            power = power / power.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+        power = power @ power
+    power = power / power.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]  # the quaternion times itself
+    return (power.flatten(1) @ values(_TO_ROTATIONS, device)).unflatten(1, (3, 3))
 
 
 @cache

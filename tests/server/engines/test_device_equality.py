@@ -82,7 +82,7 @@ def test_all_that_a_face_does(pair: Pair, astronaut: Reference, track: np.ndarra
 
 @pytest.mark.parametrize("size", [(1024, 1024), (2048, 2048)])
 def test_large_frames(pair: Pair, astronaut: Reference, track: np.ndarray, size: tuple[int, int]) -> None:
-    assert_same(pair, [astronaut], track[[1, 7]], size, False)
+    assert_same(pair, [astronaut], track[[8]], size, False)
 
 
 KINDS: dict[str, Callable[[Reference], list[Reference]]] = {
@@ -102,7 +102,7 @@ KINDS: dict[str, Callable[[Reference], list[Reference]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_kinds_of_references(pair: Pair, astronaut: Reference, track: np.ndarray, kind: str) -> None:
     references = KINDS[kind](astronaut)
-    points = track[:10] + (references[0].points - astronaut.points)[0]
+    points = track[[1, 4, 6, 7]] + (references[0].points - astronaut.points)[0]
     assert_same(pair, references, points.astype(np.float32), (256, 256), False)
 
 
@@ -120,8 +120,8 @@ def test_the_far_side(pair: Pair, astronaut: Reference) -> None:
 def test_a_frame_is_the_same_alone_and_among_others(pair: Pair, astronaut: Reference, track: np.ndarray) -> None:
     _, engine, _ = pair
     portrait = engine.prepare([astronaut])
-    together = engine.render(portrait, track[1:8], (256, 256), True).astype(int)
-    alone = np.concatenate([engine.render(portrait, track[i : i + 1], (256, 256), True) for i in range(1, 8)])
+    together = engine.render(portrait, track[1:8], (128, 128), True).astype(int)
+    alone = np.concatenate([engine.render(portrait, track[i : i + 1], (128, 128), True) for i in range(1, 8)])
     off = np.abs(together - alone)
     if isinstance(engine, WarpEngine):
         assert off.max() == 0

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from portrait_server.networks.prior import fit_motion, flow_pixels
+from portrait_server.networks.prior import _rotation, fit_motion, flow_pixels
 
 from tests.posing import blinking, speaking, turned
 
@@ -101,3 +101,18 @@ def test_smaller_frames_show_the_same_motion(face: np.ndarray) -> None:
 def test_points_out_of_all_proportion_stay_finite(face: np.ndarray) -> None:
     for target in (face * 100, np.zeros_like(face), np.round(face / 50) * 50, -face):
         assert np.isfinite(flow_of(face, target)).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_best_rotation_is_that_of_the_singular_vectors(mirrored: bool) -> None:
+    generator = torch.Generator().manual_seed(5)
+    source = torch.randn(40, 27, 3, generator=generator) * torch.tensor([1, 1.2, 0.4])
+    turn = torch.linalg.qr(torch.randn(40, 3, 3, generator=generator))[0]
+    target = 3 * source @ turn + 0.1 * torch.randn(source.shape, generator=generator)
+    if mirrored:
+        target = target * torch.tensor([-1, 1, 1])
+    moments = target.mT @ source
+    left, _, right = torch.linalg.svd(moments)
+    sign = torch.ones(40, 3)
+    sign[:, 2] = torch.linalg.det(left @ right)
+    assert (_rotation(moments) - left * sign[:, None] @ right).abs().max() < 1e-5
