@@ -94,12 +94,10 @@ def line_height(kernels: Kernels, line: np.ndarray, origin: np.ndarray, along: n
     order = np.argsort(at, axis=1)
     at, height = np.take_along_axis(at, order, 1), np.take_along_axis(height, order, 1)
     rise, run = np.diff(height, axis=1), np.maximum(np.diff(at, axis=1), 1e-6)
-    first, *steps = planes(kernels, height[:, 0], *at[:, :-1].T, *(1 / run).T, *rise.T)
-    count = len(steps) // 3
-    total = first
-    for start, part, up in zip(steps[:count], steps[count : 2 * count], steps[2 * count :], strict=True):
-        total = total + ((right - start) * part).clip(0, 1) * up
-    return total
+    starts, slopes, rises = kernels.put(np.stack([at[:, :-1].T, 1 / run.T, rise.T]).astype(np.float32)[..., None, None])
+    (first,) = planes(kernels, height[:, 0])
+    xp = array_namespace(right)
+    return first + xp.sum(((right - starts) * slopes).clip(0, 1) * rises, axis=0)
 
 
 def covered(
