@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from portrait_server.cli import main
+from portrait_server.networks import weights_file
 from portrait_shared.devices import DEVICES, missing_driver
 from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.track import LandmarkTrack
@@ -65,3 +66,24 @@ def test_an_absent_device_is_said(
     said = capsys.readouterr().err
     assert f"portrait {command[0]}: {missing_driver(ABSENT)}" in said and "--device cpu" in said
     assert not list(Path().glob("out/*.*"))
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "The GPU's memory is full"),
+        (RuntimeError("CUDA error: unspecified launch failure"), "The GPU was lost in the middle of its work"),
+    ],
+)
+def test_a_gpu_that_fails_a_command_is_said(
+    error: Exception, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(weights_file, "load", fail)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    assert main(["adapt", "photo.png", "--output", str(tmp_path / "out"), "--device", "cpu"]) == 1
+    said = capsys.readouterr().err
+    assert f"portrait adapt: {message}" in said and "--device cpu" in said

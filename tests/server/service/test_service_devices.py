@@ -121,7 +121,7 @@ def test_a_gpu_that_is_lost_again_and_again_is_said_in_words(gpu: Faults, server
 def test_others_are_served_while_one_loses_the_gpu_again_and_again(
     gpu: Faults, server: ServerProcess, paint: Paint
 ) -> None:
-    gpu.add(0, LOST[0], times=40)
+    gpu.add(0, LOST[1], times=40)
     with Client(server) as client, Client(server, name="other") as other:
         painted, painted_points = paint(other, "slow", count=150)
         portrait, points = paint(client, "device")
