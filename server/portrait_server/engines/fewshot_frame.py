@@ -22,7 +22,7 @@ from portrait_server.engines.fewshot_light import in_flesh, in_its_light
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
-from portrait_server.kernels.levels import held, signed
+from portrait_server.kernels.levels import held, signed, strongest
 from portrait_server.networks.output import Output
 from portrait_server.networks.regions import head
 
@@ -145,7 +145,7 @@ def mended(kernels: Kernels, layers: Layers, moved: Moved, matrices: np.ndarray,
     merged = color
     color = color + (255 * freedom)[..., None] * laid(drawing.painted * inside[..., None])
     color = color + detail[..., None] * (255 * laid(drawing.warped) - merged)
-    color = in_its_light(kernels, color, merged, scene.mouth.teeth)
+    in_its_light(kernels, color, merged, scene.mouth.teeth)
     first = np.stack([patches.x, patches.y], -1)[:, None]
     upper, lower = (moved.motion.vertices[:, list(rim), :2] - first for rim in MOUTH)
     in_flesh(kernels, color, merged, upper, lower, scene.mouth.lip)
@@ -179,7 +179,7 @@ def _contours(kernels: Kernels, painted: Array) -> Array:
     """How far what is painted (N, S, S, 3) stands in for the draft's fine detail: (N, S, S) float32, 0 to 1."""
     xp = array_namespace(painted)
     reach = _CONTOUR * painted.shape[1]
-    contrast = xp.max(xp.abs(painted - kernels.blurred(painted, reach)), axis=-1)
+    contrast = strongest(xp.abs(painted - kernels.blurred(painted, reach)))[..., 0]
     return between(kernels.blurred(contrast, reach / 2), *_COVERING)
 
 

@@ -10,6 +10,7 @@ from portrait_server.drawing.mouth import Place, openness
 from portrait_server.drawing.opening import LEAST_WIDTH, patches_around, planes
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels
+from portrait_server.kernels.levels import strongest
 
 _REPAINTED = (10.0, 30.0)  # of 255: a change after which a colour counts as painted anew
 _FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
@@ -22,18 +23,23 @@ _GLEAM = (2.0, 12.0)  # of 255: paint lighter than the draft by less is left alo
 _LIT = 0.5  # of what paint is lighter by: as a tongue is lit, not teeth
 
 
-def in_its_light(kernels: Kernels, color: Array, before: Array, teeth: np.ndarray) -> Array:
-    """Painted colours (N, h, w, 3), 0 to 255, none cooler than what was there before or than this picture's teeth (3,).
+def in_its_light(kernels: Kernels, color: Array, before: Array, teeth: np.ndarray) -> None:
+    """Makes painted colours (N, h, w, 3), 0 to 255, none cooler than what was there `before` or than this picture's
+    teeth (3,); in place.
 
     The networks learnt teeth and the whites of eyes in the light of photographs; under the yellow varnish of a painting
     their white is blue. What is hardly changed stays as it is.
     """
     xp = array_namespace(color)
-    share = between(xp.max(xp.abs(color - before), axis=-1, keepdims=True), *_REPAINTED)
+    share = between(strongest(xp.abs(color - before)), *_REPAINTED)
+    patches = kernels.touched(share[..., 0])
+    if not patches.there.any():
+        return
+    painted, was, share = (kernels.taken(values, patches) for values in (color, before, share))
     usual = kernels.put(teeth / max(float(teeth[0]), 1.0))
-    faint = _NOISE * (1 - smoothstep(xp.max(before, axis=-1, keepdims=True) / _FAINT)) + 1
-    coolest = xp.maximum((before + faint * usual) / (before[..., :1] + faint), usual)
-    return color + share * (xp.minimum(color, color[..., :1] * coolest) - color)
+    faint = _NOISE * (1 - smoothstep(strongest(was) / _FAINT)) + 1
+    coolest = xp.maximum((was + faint * usual) / (was[..., :1] + faint), usual)
+    kernels.laid(color, patches, painted + share * (xp.minimum(painted, painted[..., :1] * coolest) - painted))
 
 
 def in_flesh(
@@ -56,8 +62,7 @@ def in_flesh(
     first, last = planes(kernels, *(_DEEP + wide[:, None] * (_DEEP_WIDE - _DEEP)).T)
     share = between(Place(kernels, upper, lower, *kernels.grid(patches)).depth, first, last)[..., None]
     painted, dark = kernels.taken(color, patches), kernels.taken(before, patches)
-    xp = array_namespace(painted)
-    lighter = xp.max(painted, axis=-1, keepdims=True) - xp.max(dark, axis=-1, keepdims=True)
+    lighter = strongest(painted) - strongest(dark)
     share = share * between(lighter, *_GLEAM)
     flesh = dark + _LIT * lighter.clip(0, None) * kernels.put(lip / max(float(lip.max()), 1.0))
     kernels.laid(color, patches, painted + share * (flesh - painted))
