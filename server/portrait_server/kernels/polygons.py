@@ -20,7 +20,9 @@ from portrait_server.kernels.rasteriser import SHIFT, by_axis, clipped
 
 _BITS = 16
 _ONE, _HALF = 1 << _BITS, 1 << _BITS >> 1
-_REACH = 2  # pixels to each side of an edge that its line may cover
+# A line covers pixels up to 2.5 beside an edge: one and a half by its width, and one where it is drawn on beyond its ends
+# to whole pixels. So two meet at a pixel only where columns, rounded down, and rows, whole, are no farther apart than:
+_REACH_X, _REACH_Y = 5, 4
 # How much wider a line covers, the more it slopes (in 32nds): OpenCV's 256 / cos, over the width of its filter.
 _SLOPE_WEIGHTS = np.array(
     [
@@ -64,17 +66,16 @@ class Tables:
 
 def extent(corners: np.ndarray, width: int, height: int) -> tuple[int, int]:
     """Of polygons (N, P, 2) as `filled` takes them: the longest edge in pixels, and how many meet at a pixel, at most."""
-    ends = corners >> SHIFT
-    before = np.roll(ends, 1, 1)
-    low, high = np.minimum(ends, before), np.maximum(ends, before)
-    longest = int((np.clip(high, -1, (width, height)) - np.clip(low, -1, (width, height))).max(initial=0)) + 1
     near = np.ones((len(corners), *corners.shape[1:2] * 2), bool)
-    for first, last in zip(
-        np.moveaxis(low.astype(np.int16), -1, 0), np.moveaxis(high.astype(np.int16), -1, 0), strict=True
-    ):
-        beyond = last + np.int16(2 * _REACH)
+    longest = 1
+    column, row = corners[..., 0] >> SHIFT, corners[..., 1] + (1 << SHIFT >> 1) >> SHIFT
+    for ends, reach, size in ((column, _REACH_X, width), (row, _REACH_Y, height)):
+        before = np.roll(ends, 1, 1)
+        first, last = (edge.astype(np.int16) for edge in (np.minimum(ends, before), np.maximum(ends, before)))
+        beyond = last + np.int16(reach)
         near &= first[:, None] <= beyond[:, :, None]
         near &= first[:, :, None] <= beyond[:, None]
+        longest = max(longest, int((np.clip(last, -1, size) - np.clip(first, -1, size)).max(initial=0)) + 1)
     return longest, int(np.count_nonzero(near, axis=-1).max(initial=0))
 
 

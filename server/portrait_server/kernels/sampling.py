@@ -75,23 +75,29 @@ def gathered(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor, look: Look,
     count, channels, height, width = planes.shape
     colours = planes.permute(0, 2, 3, 1).reshape(count * height * width, channels)
     left, top = (torch.floor(at) for at in (x, y))
-    across, down = _weights(look, x - left), _weights(look, y - top)
+    across, down = ([share[..., None] for share in _weights(look, part)] for part in (x - left, y - top))
     before = len(across) // 2 - 1
-    left, top = left.long() - before, top.long() - before
-    picture = torch.arange(count, device=x.device)[:, None, None] * height
+    columns, in_width = _neighbours(left.long() - before, len(across), width)
+    rows, in_height = _neighbours(top.long() - before, len(down), height)
+    first = torch.arange(count, device=x.device)[:, None, None] * (height * width)
     found = torch.zeros((*x.shape, channels), device=x.device)
-    for j, share in enumerate(down):
-        row = (top + j).clamp(0, height - 1)
+    for row, share, in_row in zip(rows, down, in_height, strict=True):
         line = torch.zeros_like(found)
-        for i, part in enumerate(across):
-            column = (left + i).clamp(0, width - 1)
-            colour = colours[(picture + row) * width + column]
+        start = torch.add(first, row, alpha=width)
+        for column, part, in_column in zip(columns, across, in_width, strict=True):
+            colour = colours[start + column]
             if outside is not None:
-                inside = (column == left + i) & (row == top + j)
-                colour = torch.where(inside[..., None], colour, outside)
-            line.addcmul_(colour, part[..., None])
-        found.addcmul_(line, share[..., None])
+                colour = torch.where((in_row & in_column)[..., None], colour, outside)
+            line.addcmul_(colour, part)
+        found.addcmul_(line, share)
     return found.permute(0, 3, 1, 2)
+
+
+def _neighbours(first: torch.Tensor, count: int, length: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """So many pixels from the first on (…), the border's where it ends before; and which of them there are."""
+    each = [first + number for number in range(count)]
+    held = [place.clamp(0, length - 1) for place in each]
+    return held, [place == there for place, there in zip(each, held, strict=True)]
 
 
 def _weights(look: Look, part: torch.Tensor) -> list[torch.Tensor]:
