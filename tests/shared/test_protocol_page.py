@@ -17,6 +17,7 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+from portrait_server.engines.base import Engine
 from portrait_server.service import budgets, open_render, portraits, requests, sessions, tunings
 from portrait_server.service.sockets import door, incoming_message
 from portrait_shared import bounds, errors, personal, track
@@ -125,7 +126,7 @@ def without_commas(text: str) -> str:
 
 
 def public_numbers() -> dict[str, float]:
-    """Names and values of what the modules of `LIMITS` define, a server's budgets among them."""
+    """Names and values of what the modules of `LIMITS` define, of a server's budgets, and of an engine."""
     found: dict[str, float] = {}
     for module in LIMITS:
         for node in ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")).body:
@@ -133,6 +134,7 @@ def public_numbers() -> dict[str, float]:
             names = [target.id for target in targets if isinstance(target, ast.Name) and target.id[0].isupper()]
             found |= {name: value for name in names if type(value := getattr(module, name, None)) in (int, float)}
     found |= {f"Budgets.{name}": value for name, value in dataclasses.asdict(budgets.Budgets()).items()}
+    found["Engine.batch_pixels"] = Engine.batch_pixels
     return {name: value for name, value in found.items() if name != "PROTOCOL_VERSION"}
 
 
