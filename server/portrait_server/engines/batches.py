@@ -81,19 +81,22 @@ class OneByOne(Batches):
 
     Args:
         mapping: calls a function with each of several numbers, as `map` does, perhaps in several threads.
+        most_frames: of a batch.
     """
 
-    device, most_frames, most_pixels = "cpu", 4, 1 << 22
+    device, most_pixels = "cpu", 1 << 22
 
-    def __init__(self, mapping: Callable[..., Iterable[np.ndarray]] = map) -> None:
+    def __init__(self, mapping: Callable[..., Iterable[np.ndarray]] = map, most_frames: int = 4) -> None:
         self.kernels = OpenCV()
+        self.most_frames = most_frames
         self._mapping = mapping
 
     def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
         return build()
 
     def frames(self, count: int, pixels: int, draw: Callable[[slice], Array]) -> np.ndarray:
-        return np.concatenate(list(self._mapping(lambda number: draw(slice(number, number + 1)), range(count))))
+        frames = list(self._mapping(lambda number: draw(slice(number, number + 1)), range(count)))
+        return frames[0] if len(frames) == 1 else np.concatenate(frames)
 
 
 class OnDeviceBatches(Batches):

@@ -40,6 +40,7 @@ _CODE_VERSION = 11
 _MIXED_RIM = 0.005  # of a photo's longer side: along the person's edge colours are mixed with what lies behind
 _DEVICE_PICTURES = 8  # that the networks warp at once on a device: frames times references
 _MOST_WORKERS = 4
+_FRAMES_OF_A_BATCH = 8  # on the processor: at its end workers wait for the last of them
 
 
 @dataclass
@@ -158,7 +159,7 @@ class FewshotEngine(Engine):
         self._warp = WarpEngine(layers=self._layers)
         batches = batches or batches_on(device)
         self._workers = _single_threaded(_MOST_WORKERS if batches is None else 1)
-        self._batches = batches or OneByOne(self._workers.map)
+        self._batches = batches or OneByOne(self._workers.map, _FRAMES_OF_A_BATCH)
         self._draw = self._way_to_draw()
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 

@@ -58,6 +58,8 @@ class Features:
 
     def repeated(self, batch: int) -> Features:
         """Of one person (B = 1), the same for a batch of targets."""
+        if batch == 1:
+            return self
         images, points, mattes = self.references.images, self.references.points, self.references.mattes
         references = References(
             images.expand(batch, -1, -1, -1, -1),
