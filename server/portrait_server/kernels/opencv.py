@@ -234,15 +234,17 @@ def _evaluate(
     flat = np.zeros((3 * axes, len(table) + 1), np.float32)
     flat[:, 1:] = table.reshape(len(table), -1).T
     x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
+    rows = ids.astype(np.intp)
     for axis, value in enumerate(values):
-        a, b, c = (flat[3 * axis + i].take(ids) for i in range(3))
+        # Each number is that of a row: told to clip others, NumPy does not look for them first.
+        a, b, c = (flat[3 * axis + i].take(rows, mode="clip") for i in range(3))
         a *= x
         b *= y
         a += b
         np.add(a, c, out=value)
     bounded = np.isfinite(low).any(-1)
     if bounded.any():
-        within = np.concatenate([[False], bounded])[ids]
+        within = np.concatenate([[False], bounded]).take(rows, mode="clip")
         at = ids[within] - 1
         for axis, value in enumerate(values):
             value[within] = np.clip(value[within], low[at, axis], high[at, axis])
