@@ -77,27 +77,22 @@ def gathered(planes: torch.Tensor, x: torch.Tensor, y: torch.Tensor, look: Look,
     left, top = (torch.floor(at) for at in (x, y))
     across, down = ([share[..., None] for share in _weights(look, part)] for part in (x - left, y - top))
     before = len(across) // 2 - 1
-    columns, in_width = _neighbours(left.long() - before, len(across), width)
-    rows, in_height = _neighbours(top.long() - before, len(down), height)
+    left, top = left.long() - before, top.long() - before
+    columns = [(left + number).clamp(0, width - 1) for number in range(len(across))]
     first = torch.arange(count, device=x.device)[:, None, None] * (height * width)
     found = torch.zeros((*x.shape, channels), device=x.device)
-    for row, share, in_row in zip(rows, down, in_height, strict=True):
-        line = torch.zeros_like(found)
+    for j, share in enumerate(down):
+        row = (top + j).clamp(0, height - 1)
         start = torch.add(first, row, alpha=width)
-        for column, part, in_column in zip(columns, across, in_width, strict=True):
+        line = torch.zeros_like(found)
+        for i, (column, part) in enumerate(zip(columns, across, strict=True)):
             colour = colours[start + column]
             if outside is not None:
-                colour = torch.where((in_row & in_column)[..., None], colour, outside)
+                inside = (column == left + i) & (row == top + j)
+                colour = torch.where(inside[..., None], colour, outside)
             line.addcmul_(colour, part)
         found.addcmul_(line, share)
     return found.permute(0, 3, 1, 2)
-
-
-def _neighbours(first: torch.Tensor, count: int, length: int) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """So many pixels from the first on (…), the border's where it ends before; and which of them there are."""
-    each = [first + number for number in range(count)]
-    held = [place.clamp(0, length - 1) for place in each]
-    return held, [place == there for place, there in zip(each, held, strict=True)]
 
 
 def _weights(look: Look, part: torch.Tensor) -> list[torch.Tensor]:
