@@ -17,9 +17,11 @@ from portrait_server.networks.device import device_error, look_at, out_of_memory
 
 log = logging.getLogger(__name__)
 
-_DEVICE_FRAMES: Final = 32
+_DEVICE_FRAMES: Final = 64  # a batch takes a device some 14,000 operations to begin, however many frames it has
 _DEVICE_PIXELS: Final = 10 << 20  # so many frames of 512 x 512
 _FRAME_BYTES: Final = 400  # of a pixel while it is drawn; on torch's CPU, whose look-ups take less, 125 were seen
+# How many pictures networks draw at once, where each takes some 22 MB: on a GPU of so much memory, and on others.
+_LARGE_BYTES, _PICTURES, _FEW_PICTURES = 6 << 30, 32, 8
 _LAYER_SHARE: Final = 8  # part of what a device has free that layers may take
 _CALM_BATCHES: Final = 64  # after which a larger batch is tried again: what took the memory may have ended
 
@@ -41,12 +43,15 @@ class Batches(ABC):
         kernels: with which they are drawn.
         device: ``cpu``, or the type of torch's device; frames of two may differ.
         most_frames, most_pixels: of a batch.
+        pictures: that networks draw at once, frames times references: always as many, for in batches of another size torch
+            may sum in another order and change the last bits.
     """
 
     kernels: Kernels
     device: str
     most_frames: int
     most_pixels: int
+    pictures: int
 
     @abstractmethod
     def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
@@ -84,7 +89,7 @@ class OneByOne(Batches):
         most_frames: of a batch.
     """
 
-    device, most_pixels = "cpu", 1 << 22
+    device, most_pixels, pictures = "cpu", 1 << 22, 1
 
     def __init__(self, mapping: Callable[..., Iterable[np.ndarray]] = map, most_frames: int = 4) -> None:
         self.kernels = OpenCV()
@@ -110,7 +115,10 @@ class OnDeviceBatches(Batches):
 
     def __init__(self, kernels: Kernels, device: str) -> None:
         self.kernels, self.device = kernels, device
-        free = look_at(device).room_bytes
+        found = look_at(device)
+        free = found.room_bytes
+        large = device != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
+        self.pictures = _PICTURES if large else _FEW_PICTURES
         self.memory = LayerMemory(free // _LAYER_SHARE)
         self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))
         self._calm = 0

@@ -38,7 +38,6 @@ from portrait_server.networks.weights_file import load
 
 _CODE_VERSION = 11
 _MIXED_RIM = 0.005  # of a photo's longer side: along the person's edge colours are mixed with what lies behind
-_DEVICE_PICTURES = 8  # that the networks warp at once on a device: frames times references
 _MOST_WORKERS = 4
 _FRAMES_OF_A_BATCH = 8  # on the processor: at its end workers wait for the last of them
 
@@ -248,7 +247,7 @@ class FewshotEngine(Engine):
     def _drawing(self, portrait: FewshotPortrait, points: np.ndarray, drafts: Array) -> Drawing:
         """What the networks draw for points (N, 70, 3) and drafts (N, S, S, 4)."""
         on_host = isinstance(drafts, np.ndarray)
-        at_once = 1 if on_host else max(1, _DEVICE_PICTURES // len(portrait.photos))
+        at_once = max(1, self._batches.pictures // len(portrait.photos))
         # Batches are filled up to one size: for another, torch may sum in another order and change the last bits.
         filled = np.minimum(np.arange(-(-len(points) // at_once) * at_once), len(points) - 1)
         goals = self._batches.kernels.put(points[filled])

@@ -17,8 +17,8 @@ from tests.posing import blinking, moved, speaking, turned
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU on this machine")
 
 SIZE = (256, 256)
-FRAMES = 19
-"""More than two of the engine's own batches, and no whole number of them."""
+FRAMES = 70
+"""More than two of the networks' own batches, and no whole number of them."""
 
 
 @pytest.fixture(scope="module", params=["tiny", "shipped"])
@@ -32,7 +32,7 @@ def track(astronaut: Reference) -> np.ndarray:
     points = astronaut.points
     return np.stack(
         [
-            moved(speaking(blinking(turned(points, yaw=2.0 * i - 18, roll=0.5 * i), 0.05 * i), 0.01 * i), 0.01 * i)
+            moved(speaking(blinking(turned(points, yaw=0.5 * i - 18, roll=0.1 * i), 0.01 * i), 0.003 * i), 0.003 * i)
             for i in range(FRAMES)
         ]
     )
