@@ -44,7 +44,7 @@ STEPS = {
         "rules": (_FEWSHOT, "motion_of"),
         "moved": (_FEWSHOT, "move"),
         "draft": (_FEWSHOT, "aligned_draft"),
-        "networks": ("portrait_server.networks.portrait_generator", "PortraitGenerator.draw"),
+        "networks": (_FEWSHOT, "FewshotEngine._drawing"),
         "mended": (_FEWSHOT, "mended"),
         "background": (_FEWSHOT, "composite"),
     },

@@ -6,9 +6,9 @@
 
 The device's way of drawing runs on torch's CPU device, in the thread that asks. First each operator's result is noted
 by its shape; then the same batch is drawn with operators that do nothing but give memory of that shape
-(TorchDispatchMode). The thread's own processor time, without what the operators and their calls take, is what Python
-and NumPy take. Calls of operators are counted instead: each takes some microseconds of a GPU's thread besides. Below,
-the functions that take most.
+(TorchDispatchMode), and each call of torch is timed (TorchFunctionMode). The thread's own processor time without the
+calls, and without what timing them takes, is what Python and NumPy take. Operators are counted instead: to launch one
+takes some microseconds of a GPU's thread besides. Below, the functions that take most.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import portrait_server  # noqa: F401 - before NumPy, whose BLAS it keeps from st
 # isort: split
 import numpy as np
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,18 +77,14 @@ def _shape(tensor: torch.Tensor) -> tuple[torch.dtype, torch.Size, tuple[int, ..
 
 
 class Idle(TorchDispatchMode):
-    """Operators that do nothing: each gives memory of the shape that was noted, and the time it takes is summed.
+    """Operators that do nothing: each gives memory of the shape that was noted.
 
     What they would compute empties the processor's caches, as no GPU does, and makes all that follows slower.
-
-    Attributes:
-        seconds, count: of all operators.
     """
 
     def __init__(self, shapes: Sequence[Any]) -> None:
         super().__init__()
-        self.seconds, self.count = 0.0, 0
-        self._shapes = shapes
+        self._shapes = iter(shapes)
         self._memory: dict[torch.dtype, torch.Tensor] = {}
         for shape in shapes:
             for dtype, size, stride in [shape] if isinstance(shape, tuple) else shape or []:
@@ -100,20 +97,32 @@ class Idle(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        begun = time.thread_time()
-        shape = self._shapes[self.count]
-        self.count += 1
+        shape = next(self._shapes)
         if shape is None:
-            result = kwargs["out"] if kwargs and "out" in kwargs else args[0]
-        elif isinstance(shape, tuple):
-            result = self._of(*shape)
-        else:
-            result = [self._of(*part) for part in shape]
-        self.seconds += time.thread_time() - begun
-        return result
+            return kwargs["out"] if kwargs and "out" in kwargs else args[0]
+        return self._of(*shape) if isinstance(shape, tuple) else [self._of(*part) for part in shape]
 
     def _of(self, dtype: torch.dtype, size: torch.Size, stride: tuple[int, ...]) -> torch.Tensor:
         return self._memory[dtype].as_strided(size, stride)
+
+
+class Called(TorchFunctionMode):
+    """Sums the processor time of all calls of torch, as Python makes them.
+
+    Attributes:
+        seconds, count: of all calls.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds, self.count = 0.0, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        begun = time.thread_time()
+        result = func(*args, **(kwargs or {}))
+        self.seconds += time.thread_time() - begun
+        self.count += 1
+        return result
 
 
 @dataclass(frozen=True)
@@ -135,34 +144,41 @@ def host_of(act: Callable[[], object]) -> Host:
     recorded = Recorded()
     with recorded:
         act()
-    taken = []
-    for _ in range(_ROUNDS):
-        idle = Idle(recorded.shapes)
-        begun = time.thread_time()
-        with idle:
-            act()
-        taken.append(time.thread_time() - begun - idle.seconds - idle.count * _cost_of_a_call())
+    taken = [_beside_torch(act, recorded.shapes) for _ in range(_ROUNDS)]
     return Host(float(np.median(taken)), len(recorded.shapes))
 
 
+def _beside_torch(act: Callable[[], object], shapes: Sequence[Any]) -> float:
+    """Processor time of a batch without what calls of torch take, seconds."""
+    seconds, called = _idle_seconds(act, shapes)
+    return seconds - called.seconds - called.count * _cost_of_a_call()
+
+
+def _idle_seconds(act: Callable[[], object], shapes: Sequence[Any]) -> tuple[float, Called]:
+    called = Called()
+    with Idle(shapes), called:
+        begun = time.thread_time()
+        act()
+        return time.thread_time() - begun, called
+
+
 def _cost_of_a_call(times: int = 400) -> float:
-    """What calling an idle operator takes beside what `Idle` counts itself, seconds: the mean of several kinds."""
+    """What timing a call takes beside what is timed, seconds: the mean of several kinds."""
     a, b = torch.ones(2, 4, 4), torch.ones(2, 4, 4)
     kinds = [
         lambda: a + b, lambda: a * 2.0, lambda: torch.where(a > b, a, b), lambda: a[:, 1:], lambda: a[..., None],
         lambda: a.clip(0, 1), lambda: torch.stack([a, b]), lambda: a.sum(1), lambda: a.to(torch.uint8),
     ]  # fmt: skip
+
+    def act() -> None:
+        for kind in kinds * times:
+            kind()
+
     recorded = Recorded()
     with recorded:
-        for kind in kinds:
-            kind()
-    idle = Idle(recorded.shapes * times)
-    begun = time.thread_time()
-    with idle:
-        for _ in range(times):
-            for kind in kinds:
-                kind()
-    return (time.thread_time() - begun - idle.seconds) / idle.count
+        act()
+    seconds, called = _idle_seconds(act, recorded.shapes)
+    return (seconds - called.seconds) / called.count
 
 
 def busiest(act: Callable[[], object], count: int) -> list[tuple[str, float]]:
@@ -171,7 +187,7 @@ def busiest(act: Callable[[], object], count: int) -> list[tuple[str, float]]:
     with recorded:
         act()
     profile = cProfile.Profile(time.thread_time)
-    with Idle(recorded.shapes):
+    with Idle(recorded.shapes), Called():  # else what an operator takes would be its caller's own
         profile.runcall(act)
     found = []
     for (file, line, name), (_, _, own, _, _) in pstats.Stats(profile).stats.items():
@@ -196,7 +212,6 @@ def host_profile(plan: Plan) -> Iterator[Row]:
 
 def measured(engine: str, side: int, batch: int) -> Iterator[Row]:
     """What a frame takes of the thread, and which functions take most."""
-    torch.set_num_threads(1)
     draw = drawing(engine, side, batch)
     host = host_of(draw)
     each = 1000 * host.python_s / batch

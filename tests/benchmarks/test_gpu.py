@@ -124,10 +124,11 @@ def test_operators_that_do_nothing_leave_the_same_calls() -> None:
     recorded = host_profile.Recorded()
     with recorded:
         made = act()
-    idle = host_profile.Idle(recorded.shapes)
-    with idle:
+    called = host_profile.Called()
+    with host_profile.Idle(recorded.shapes), called:
         again = act()
-    assert idle.count == len(recorded.shapes) == host_profile.host_of(act).operators
+    assert called.count == 6  # ones, permute, add_, clip, stack, sum
+    assert len(recorded.shapes) == host_profile.host_of(act).operators >= 6
     assert again.shape == made.shape and again.stride() == made.stride()
 
 

@@ -25,6 +25,7 @@ MAPS = (
     "docs/architecture.md",
     "docs/contributing.md",
     "docs/library.md",
+    "docs/performance.md",
     "docs/protocol.md",
     "docs/settings.md",
 )

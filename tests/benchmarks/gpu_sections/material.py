@@ -97,6 +97,7 @@ def device_engine(name: str, device: str) -> Engine:
         return create_engine(name, device)
     import torch
 
+    torch.set_num_threads(1)  # threads inside a frame wait for one another, long where the machine does other work too
     batches = OnDeviceBatches(OnDevice(torch.device(device)), device)
     return WarpEngine(batches) if name == "warp" else FewshotEngine(device, find_weights(), batches)
 
