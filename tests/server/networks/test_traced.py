@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -70,3 +71,17 @@ def test_portraits_of_different_counts_in_turn(generator: PortraitGenerator, fac
         features = of_some(generator, face, count)
         with torch.inference_mode():
             assert same(traced.draw(features, target, style, draft), generator.draw(features, target, style, draft))
+
+
+def test_generators_of_one_build_draw_each_with_its_own_weights(generator: PortraitGenerator, face: np.ndarray) -> None:
+    other = copy.deepcopy(generator)
+    for parameter in other.parameters():
+        parameter += 0.02 * torch.randn_like(parameter)
+    generators, target, draft = [generator, other, generator, other], placed(face), torch.rand(1, 4, SIDE, SIDE)
+    features, style = of_some(generator, face, 2), generator.style(torch.rand(1, 16))
+    with torch.inference_mode():
+        expected = [one.draw(features, target, style, draft) for one in generators]
+    assert not same(expected[0], expected[1])
+    with ThreadPoolExecutor(4, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        drawn = list(threads.map(lambda one: TracedGenerator(one).draw(features, target, style, draft), generators))
+    assert all(map(same, drawn, expected))
