@@ -56,7 +56,9 @@ class Engine(ABC):
 
     @abstractmethod
     def render(self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
-        """Frames of the portrait. The same points give the same bytes, whatever the batch.
+        """Frames of the portrait. On the processor the same points give the same bytes, whatever the batch.
+
+        On a device the patches of a batch are as large as its largest, so that a few pixels at their rims may differ.
 
         Args:
             portrait: what `prepare` returned.
