@@ -16,9 +16,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+
+SHIFT: Final = 4
+"""Fractional bits of polygons' corners, as `cv2.fillPoly` takes them."""
+_FAR: Final = 1 << 14  # pixels: what OpenCV computes with must not overflow
 
 Array: TypeAlias = Any
 """NumPy's array, or a torch tensor."""
@@ -61,6 +65,11 @@ class Patches:
     def covers(self, size: tuple[int, int]) -> bool:
         """Whether each is a whole frame of (width, height)."""
         return (self.width, self.height) == size
+
+    def fixed_points(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, …, 2) in pixels of the frame, as int32 of `SHIFT` fractional bits, counted from the first pixel."""
+        first = np.stack([self.x, self.y], -1).reshape(len(points), *[1] * (points.ndim - 2), 2)
+        return np.round(np.clip(points - first, -_FAR, _FAR) * (1 << SHIFT)).astype(np.int32)
 
     def only(self, chosen: np.ndarray) -> Patches:
         """The same where chosen (N,), elsewhere not there."""

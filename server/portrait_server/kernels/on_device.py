@@ -15,9 +15,8 @@ import numpy as np
 import torch
 
 from portrait_server.kernels import filters, polygons, rasteriser, sampling
-from portrait_server.kernels.base import Array, Kernels, Look, Patches
+from portrait_server.kernels.base import SHIFT, Array, Kernels, Look, Patches
 
-_FAR: Final = 1 << 14  # pixels: fixed-point corners must not overflow
 _BLEND_EPSILON: Final = 1e-5
 
 
@@ -187,14 +186,13 @@ class OnDevice(Kernels):
 
     def touched(self, planes: Array) -> Patches:
         count, height, width = planes.shape
-        nought = np.zeros(count, int)
-        return Patches(nought, nought, width, height, np.ones(count, bool))
+        return Patches.whole(count, (width, height))
 
     def mirrored(self, pictures: Array, planes: Array) -> Array:
         return filters.mirrored_beyond(pictures, planes > 0)
 
     def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
-        corners = _fixed(outlines, patches)
+        corners = patches.fixed_points(outlines)
         size = (patches.width, patches.height)
         longest, most = polygons.extent(corners, *size)
         return polygons.filled(self.put(corners), *size, longest, most, self._polygon_tables)
@@ -207,7 +205,7 @@ class OnDevice(Kernels):
         shape = (len(triangles), patches.height, patches.width)
         if not counted.any():
             return torch.zeros(shape, dtype=torch.uint8, device=self.device)
-        corners = _fixed(triangles.reshape(len(triangles), -1, 2), patches).reshape(triangles.shape)
+        corners = patches.fixed_points(triangles)
         crossed = rasteriser.rows_crossed(corners, counted, patches.height)
         found = rasteriser.drawn(
             self.put(corners), self.put(counted.astype(np.int32)), patches.width, patches.height, crossed
@@ -218,7 +216,7 @@ class OnDevice(Kernels):
         there = order >= 0
         place = torch.where(there, torch.arange(1, order.shape[1] + 1, dtype=torch.int32, device=self.device), 0)
         sorted_corners = corners.gather(1, order.clamp(min=0).long()[:, :, None, None].expand(-1, -1, 3, 2))
-        fixed = torch.round(sorted_corners * (1 << rasteriser.SHIFT)).int()
+        fixed = torch.round(sorted_corners * (1 << SHIFT)).int()
         found = rasteriser.drawn(fixed, place, columns, rows, crossed).flatten(1)
         number = order.gather(1, (found - 1).clamp(min=0).long()).int() + 1
         return torch.where(found > 0, number, 0).reshape(-1, rows, columns)
@@ -235,9 +233,3 @@ class OnDevice(Kernels):
         value = a * x[:, None, None] + b * y[:, None, :, None] + c
         value = torch.minimum(torch.maximum(value, of_cells(low)), of_cells(high))
         return torch.where(shown, value, 0)
-
-
-def _fixed(points: np.ndarray, patches: Patches) -> np.ndarray:
-    """Points (N, P, 2) in pixels of the frame, as whole numbers of a patch's fractions of pixels."""
-    inside = points - np.stack([patches.x, patches.y], -1)[:, None]
-    return np.round(np.clip(inside, -_FAR, _FAR) * (1 << rasteriser.SHIFT)).astype(np.int32)

@@ -10,12 +10,10 @@ import cv2
 import numpy as np
 
 from portrait_server.geometry.alignment import crop
-from portrait_server.kernels.base import Kernels, Look, Patches
+from portrait_server.kernels.base import SHIFT, Kernels, Look, Patches
 
 _LOOKS: Final = {Look.LINEAR: cv2.INTER_LINEAR, Look.CUBIC: cv2.INTER_CUBIC, Look.LANCZOS: cv2.INTER_LANCZOS4}
 _STRIP_ROWS: Final = 256
-_SHIFT: Final = 4  # fractional bits of polygons' corners
-_FAR: Final = 1 << 14  # pixels: fixed-point corners must not overflow
 
 
 class OpenCV(Kernels):
@@ -127,27 +125,26 @@ class OpenCV(Kernels):
 
     def filled(self, outlines: np.ndarray, patches: Patches) -> np.ndarray:
         masks = np.zeros((len(outlines), patches.height, patches.width), np.uint8)
-        for mask, outline in zip(masks, _fixed(outlines, patches), strict=True):
-            cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, _SHIFT)
+        for mask, outline in zip(masks, patches.fixed_points(outlines), strict=True):
+            cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, SHIFT)
         return masks
 
     def covered(self, triangles: np.ndarray, counted: np.ndarray, patches: Patches) -> np.ndarray:
         masks = np.zeros((len(triangles), patches.height, patches.width), np.uint8)
-        fixed = _fixed(triangles.reshape(len(triangles), -1, 2), patches).reshape(triangles.shape)
-        for mask, corners, count in zip(masks, fixed, counted, strict=True):
+        for mask, corners, count in zip(masks, patches.fixed_points(triangles), counted, strict=True):
             for triangle in corners[count]:
-                cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, _SHIFT)
+                cv2.fillConvexPoly(mask, triangle, 255, cv2.LINE_8, SHIFT)
         return masks
 
     def nearest_triangles(
         self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, crossed: int
     ) -> np.ndarray:
         ids = np.zeros((len(corners), rows, columns), np.int32)
-        fixed = np.round(corners * (1 << _SHIFT)).astype(np.int32)
+        fixed = np.round(corners * (1 << SHIFT)).astype(np.int32)
         for grid, triangles, numbers in zip(ids, fixed, order, strict=True):
             drawn = numbers[numbers >= 0]
             for number, triangle in zip((drawn + 1).tolist(), triangles[drawn], strict=True):
-                cv2.fillConvexPoly(grid, triangle, number, cv2.LINE_8, _SHIFT)
+                cv2.fillConvexPoly(grid, triangle, number, cv2.LINE_8, SHIFT)
         return ids
 
     def evaluated(
@@ -177,12 +174,6 @@ def _slices(patches: Patches) -> tuple[list[slice], list[slice]]:
         [slice(y, y + patches.height) for y in patches.y.tolist()],
         [slice(x, x + patches.width) for x in patches.x.tolist()],
     )
-
-
-def _fixed(outlines: np.ndarray, patches: Patches) -> np.ndarray:
-    """Outlines (N, P, 2) in pixels of the frame, as whole numbers of a patch's fractions of pixels."""
-    inside = outlines - np.stack([patches.x, patches.y], -1)[:, None]
-    return np.round(np.clip(inside, -_FAR, _FAR) * (1 << _SHIFT)).astype(np.int32)
 
 
 def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:

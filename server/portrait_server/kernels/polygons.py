@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from portrait_server.kernels.rasteriser import SHIFT, by_axis, clipped
+from portrait_server.kernels.base import SHIFT
+from portrait_server.kernels.rasteriser import by_axis, clipped
 
 _BITS = 16
 _ONE, _HALF = 1 << _BITS, 1 << _BITS >> 1

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-SHIFT = 4  # fractional bits of corners
+from portrait_server.kernels.base import SHIFT
+
 _BITS = 16  # of what OpenCV computes with
 _HALF = 1 << _BITS >> 1
 _MOST_ROWS, _MOST_CELLS = 1 << 21, 1 << 27  # at a time: about half a gigabyte each
