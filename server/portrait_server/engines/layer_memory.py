@@ -52,13 +52,7 @@ class LayerMemory:
                 self._entries.move_to_end(place)
                 return self._entries[place][0]
             self._make_room(expected_bytes)
-        try:
-            value = build()
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            self.clear()
-            value = build()
+        value = self._built(build)
         self._keep(owner, place, value, array_bytes(value))
         return value
 
@@ -74,6 +68,16 @@ class LayerMemory:
         with self._lock:
             self._entries.clear()
             self.held_bytes = 0
+
+    def _built(self, build: Callable[[], Value]) -> Value:
+        try:
+            return build()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        # Out here, where the error is gone: it would keep all that was half built.
+        self.clear()
+        return build()
 
     def _keep(self, owner: Any, place: tuple[int, Hashable], value: Any, count: int) -> None:
         with self._lock:

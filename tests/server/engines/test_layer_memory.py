@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -96,10 +97,14 @@ def test_layers_go_with_their_portrait_and_its_place_in_memory_may_be_another_s(
 def test_where_memory_does_not_suffice_all_else_is_let_go_of_and_it_is_tried_once_more() -> None:
     memory, owner = LayerMemory(100), Owner()
     memory.get(owner, "old", 10, Built(10))
-    tried = []
+    tried: list[int] = []
+    half_built: weakref.WeakSet[Owner] = weakref.WeakSet()
 
     def build() -> np.ndarray:
         tried.append(memory.held_bytes)
+        assert not half_built, "what the first try had built is let go of too"
+        part = Owner()
+        half_built.add(part)
         if memory.held_bytes:
             raise MemoryError
         return np.zeros(20, np.uint8)
