@@ -19,6 +19,7 @@ from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.fewshot_light import in_flesh, in_its_light
+from portrait_server.geometry.alignment import inverse
 from portrait_server.geometry.face_mesh import MOUTH, OVAL
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
@@ -121,7 +122,7 @@ def mended(kernels: Kernels, layers: Layers, moved: Moved, matrices: np.ndarray,
         matrices: (N, 2, 3) from the frames' pixels to the targets' aligned frames.
     """
     side, scene = drawing.warped.shape[1], layers.scene
-    inverses = _inverses(matrices)
+    inverses = inverse(matrices)
     covered = _through(inverses, np.array([[0, 0], [side, 0], [0, side], [side, side]], float))
     patches = patches_around(covered, 0, scene.size)
     if not patches.there.any():
@@ -186,7 +187,8 @@ def _contours(kernels: Kernels, painted: Array) -> Array:
 def _shift(kernels: Kernels, drawing: Drawing) -> Array:
     """How far from each place of the aligned frames the draft shows what belongs there: (N, S, S, 2) pixels."""
     side = drawing.warped.shape[1]
-    return drawing.flow[:, 0] - kernels.put(np.stack(np.meshgrid(*[np.arange(side, dtype=np.float32)] * 2), -1))
+    xp = array_namespace(drawing.flow)
+    return drawing.flow[:, 0] - xp.stack(kernels.grid(Patches.whole(1, (side, side))), axis=-1)
 
 
 def shift_person(
@@ -235,7 +237,7 @@ def _other_colors(kernels: Kernels, layers: Layers, drawing: Drawing, laid: Laid
         part = xp.where(xp.max(part, axis=(1, 2), keepdims=True) < _LEAST_SHARE, xp.zeros_like(part), part)
         if not kernels.touched(part).there.any():
             continue
-        (a, b, first), (c, d, second) = _inverses(layers.matrices[number]).tolist()
+        (a, b, first), (c, d, second) = inverse(layers.matrices[number]).tolist()
         right, down = drawing.flow[:, number, ..., 0], drawing.flow[:, number, ..., 1]
         right, down = laid(a * right + b * down + first), laid(c * right + d * down + second)
         seen = kernels.looked_up(other[None], right, down)
@@ -253,14 +255,6 @@ def _within(right: Array, down: Array, photo: Array) -> Array:
         xp.minimum(place, last - 1 - place) for place, last in ((right, photo.shape[1]), (down, photo.shape[0]))
     )
     return (xp.minimum(across, along) / _PHOTO_RIM).clip(0, 1)
-
-
-def _inverses(matrices: np.ndarray) -> np.ndarray:
-    """The inverses (..., 2, 3) of affines (..., 2, 3)."""
-    (a, b, x), (c, d, y) = (np.moveaxis(matrices[..., row, :].astype(float), -1, 0) for row in (0, 1))
-    scale = 1 / (a * d - b * c)
-    a, b, c, d = d * scale, -b * scale, -c * scale, a * scale
-    return np.stack([a, b, -a * x - b * y, c, d, -c * x - d * y], -1).reshape(matrices.shape)
 
 
 def _through(matrices: np.ndarray, at: np.ndarray) -> np.ndarray:

@@ -64,11 +64,13 @@ def scale_of(matrix: np.ndarray) -> np.ndarray:
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:
-    """The inverses (…, 2, 3) float32 of affines (…, 2, 3)."""
+    """The inverses of affines (…, 2, 3) of fractions, of their type; nought, as OpenCV has it, of a flat one."""
     (a, b, x), (c, d, y) = (np.moveaxis(matrix[..., row, :].astype(float), -1, 0) for row in (0, 1))
-    area = a * d - b * c
-    found = np.stack([d, -b, b * y - d * x, -c, a, c * x - a * y], -1) / area[..., None]
-    return found.reshape(matrix.shape).astype(np.float32)
+    area = np.asarray(a * d - b * c)
+    share = np.divide(1.0, area, out=np.zeros_like(area), where=area != 0)
+    a, b, c, d = d * share, -b * share, -c * share, a * share
+    found = np.stack([a, b, -a * x - b * y, c, d, -c * x - d * y], -1)
+    return found.reshape(matrix.shape).astype(matrix.dtype)
 
 
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:

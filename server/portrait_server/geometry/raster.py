@@ -2,7 +2,7 @@
 """From a moved mesh to what its triangles show of a picture, nearer triangles hiding those behind them.
 
 Here triangles are set up for a raster, N frames at a time, with NumPy's arrays or torch's; `kernels` draws them, and
-`drawing.field.backward_offsets` does both.
+`drawing.offsets.backward_offsets` does both.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from portrait_server.geometry.alignment import inverse
 from portrait_server.kernels import filters, polygons, rasteriser, sampling
 from portrait_server.kernels.base import SHIFT, Array, Kernels, Look, Patches
 
@@ -133,7 +134,7 @@ class OnDevice(Kernels):
         values = values.reshape(*values.shape[:3], *pictures.shape[3:])
         # Here OpenCV rounds halves up, as it halves pictures of whole levels most of all.
         pictures = values if pictures.dtype.is_floating_point else (values + 0.5).to(pictures.dtype)
-        x, y = self._at_affine(sampling.inverses(from_small), side, side)
+        x, y = self._at_affine(inverse(from_small.astype(np.float64)), side, side)
         return sampling.looked_up(pictures, x, y, Look.CUBIC, None)
 
     def _at_affine(

@@ -30,11 +30,10 @@ def looked_up(
     else:
         mode = "bilinear" if look is Look.LINEAR else "bicubic"
         padding = "border" if outside is None else "zeros"
-        found = (
-            _sampled(planes - outside, x, y, mode, padding) + outside
-            if outside
-            else (_sampled(planes, x, y, mode, padding))
-        )
+        if outside:  # torch has 0 beyond a picture
+            found = _sampled(planes - outside, x, y, mode, padding) + outside
+        else:
+            found = _sampled(planes, x, y, mode, padding)
     return as_pictures(found, pictures)
 
 
@@ -193,12 +192,3 @@ def shrink_first(matrices: np.ndarray, width: int, height: int) -> tuple[np.ndar
     shift = matrices[:, :, 2:] + linear @ (ratio / 2 - 0.5)[..., None]
     composed = np.concatenate([linear * ratio[:, None], shift], -1).astype(np.float32)
     return small, np.where((small == size).all(1)[:, None, None], matrices, composed)
-
-
-def inverses(matrices: np.ndarray) -> np.ndarray:
-    """Of affines (N, 2, 3), in float64; of one that flattens the plane, what OpenCV takes: nought."""
-    (a, b, x), (c, d, y) = np.moveaxis(np.asarray(matrices, np.float64), 0, -1)
-    area = a * d - b * c
-    part = np.divide(1.0, area, out=np.zeros_like(area), where=area != 0)
-    a, b, c, d = d * part, -b * part, -c * part, a * part
-    return np.moveaxis(np.array([[a, b, -a * x - b * y], [c, d, -c * x - d * y]]), -1, 0)
