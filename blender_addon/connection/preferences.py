@@ -9,7 +9,7 @@ from typing import Final
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
-from portrait_shared.devices import DEVICES, missing_driver
+from portrait_shared.devices import DEVICES, GPUS, missing_driver
 
 from . import server_program
 
@@ -84,7 +84,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
 
 def _what_is_there() -> str:
     """Of GPUs, as far as this machine's drivers tell: whether one can be used, PyTorch says when the server starts."""
-    found = [_WORDS[name][0] for name in DEVICES if name not in ("auto", "cpu") and not missing_driver(name)]
+    found = [_WORDS[name][0] for name in GPUS if not missing_driver(name)]
     return f"Drivers of this machine: {', '.join(found)}" if found else "This machine has no driver of a GPU."
 
 

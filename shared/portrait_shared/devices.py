@@ -9,8 +9,9 @@ import platform
 import sys
 from typing import Final
 
-DEVICES: Final = ("auto", "cpu", "cuda", "xpu", "mps")
-"""`auto` takes a GPU where there is one: `cuda` (NVIDIA), else `xpu` (Intel), else `mps` (Apple). Else it takes `cpu`."""
+GPUS: Final = ("cuda", "xpu", "mps")
+"""Those of NVIDIA, Intel and Apple. `auto` takes the first that can be used."""
+DEVICES: Final = ("auto", "cpu", *GPUS)
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.devices import DEVICES, missing_driver
+from portrait_shared.devices import DEVICES, GPUS, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import ServerInfo
 
@@ -170,7 +170,7 @@ def test_the_server_says_what_draws_and_with_how_much_memory() -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_preferences_offer_all_devices_and_say_what_is_there(device: str) -> None:
+def test_the_preferences_offer_all_devices_and_say_what_is_there(addon: Any, device: str) -> None:
     holder = preferences.PORTRAIT_AP_preferences
     assert tuple(holder.bl_rna.properties["device"].enum_items.keys()) == DEVICES
     seen: list[str] = []
@@ -181,7 +181,7 @@ def test_the_preferences_offer_all_devices_and_say_what_is_there(device: str) ->
     text = "\n".join(seen)
     if missing_driver(device):
         assert missing_driver(device) in text
-    elif all(missing_driver(name) for name in DEVICES[2:]):
+    elif all(missing_driver(name) for name in GPUS):
         assert "no driver of a GPU" in text
     else:
         assert "Drivers of this machine: " in text

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from portrait_shared.devices import DEVICES, missing_driver
+from portrait_shared.devices import DEVICES, GPUS, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def choose_device(wish: str) -> Device:
         )  # fmt: skip
     if wish != "auto":
         return look_at(wish)
-    for name in DEVICES[2:]:
+    for name in GPUS:
         if missing_driver(name):
             continue
         try:
