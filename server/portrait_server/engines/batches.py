@@ -43,15 +43,19 @@ class Batches(ABC):
         kernels: with which they are drawn.
         device: ``cpu``, or the type of torch's device; frames of two may differ.
         most_frames, most_pixels: of a batch.
-        pictures: that networks draw at once, frames times references: always as many, for in batches of another size torch
-            may sum in another order and change the last bits.
     """
 
     kernels: Kernels
     device: str
     most_frames: int
     most_pixels: int
-    pictures: int
+
+    @abstractmethod
+    def pictures_at_once(self, count: int) -> int:
+        """How many pictures networks draw at once, frames times references, where there are so many.
+
+        One of few numbers, for in batches of another size torch may sum in another order and change the last bits.
+        """
 
     @abstractmethod
     def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
@@ -89,12 +93,15 @@ class OneByOne(Batches):
         most_frames: of a batch.
     """
 
-    device, most_pixels, pictures = "cpu", 1 << 22, 1
+    device, most_pixels = "cpu", 1 << 22
 
     def __init__(self, mapping: Callable[..., Iterable[np.ndarray]] = map, most_frames: int = 4) -> None:
         self.kernels = OpenCV()
         self.most_frames = most_frames
         self._mapping = mapping
+
+    def pictures_at_once(self, count: int) -> int:
+        return 1
 
     def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
         return build()
@@ -117,11 +124,14 @@ class OnDeviceBatches(Batches):
         self.kernels, self.device = kernels, device
         found = look_at(device)
         free = found.room_bytes
-        large = device != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
-        self.pictures = _PICTURES if large else _FEW_PICTURES
+        self._large = device != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
+        self._many = self._large
         self.memory = LayerMemory(free // _LAYER_SHARE)
         self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))
         self._calm = 0
+
+    def pictures_at_once(self, count: int) -> int:
+        return _PICTURES if self._many and count > _FEW_PICTURES else _FEW_PICTURES
 
     def layers(self, portrait: Any, size: tuple[int, int], expected_bytes: int, build: Callable[[], L]) -> L:
         return self.memory.get(portrait, size, expected_bytes, lambda: build().placed(self.kernels))
@@ -155,9 +165,9 @@ class OnDeviceBatches(Batches):
             raise device_error(error) or error
         log.warning("%s frames at once do not fit into the device's memory; half of them are tried", count)
         self.memory.clear()
-        self._fits, self._calm = count // 2 * pixels, 0
+        self._many, self._fits, self._calm = False, count // 2 * pixels, 0
 
     def _take_more(self) -> None:
         self._calm += 1
         if self._calm >= _CALM_BATCHES and self._fits < self._fitted:
-            self._fits, self._calm = min(2 * self._fits, self._fitted), 0
+            self._many, self._fits, self._calm = self._large, min(2 * self._fits, self._fitted), 0

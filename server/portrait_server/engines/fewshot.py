@@ -247,8 +247,9 @@ class FewshotEngine(Engine):
     def _drawing(self, portrait: FewshotPortrait, points: np.ndarray, drafts: Array) -> Drawing:
         """What the networks draw for points (N, 70, 3) and drafts (N, S, S, 4)."""
         on_host = isinstance(drafts, np.ndarray)
-        at_once = max(1, self._batches.pictures // len(portrait.photos))
-        # Batches are filled up to one size: for another, torch may sum in another order and change the last bits.
+        count = len(portrait.photos)
+        at_once = max(1, self._batches.pictures_at_once(len(points) * count) // count)
+        # Filled up, the last of them as well: in a smaller one torch may sum in another order and change the last bits.
         filled = np.minimum(np.arange(-(-len(points) // at_once) * at_once), len(points) - 1)
         goals = self._batches.kernels.put(points[filled])
         if on_host:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from portrait_server.engines import batches as batches_module
 from portrait_server.engines.batches import OnDeviceBatches, OneByOne
 from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.on_device import OnDevice
+from portrait_server.networks.device import Device
 from portrait_shared.errors import ErrorCode, PortraitError
 
 PIXELS = 12
@@ -111,3 +113,18 @@ def test_on_the_processor_frames_are_drawn_one_by_one() -> None:
 
     assert np.array_equal(OneByOne().frames(3, PIXELS, draw)[:, 0, 0, 0], [0, 1, 2])
     assert drawn == [slice(0, 1), slice(1, 2), slice(2, 3)]
+
+
+def test_networks_draw_few_pictures_at_once_for_a_preview_and_where_memory_did_not_suffice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roomy = Device("cuda", "a GPU", total_bytes=80 << 30, free_bytes=70 << 30)
+    monkeypatch.setattr(batches_module, "look_at", lambda name: roomy)
+    batches = OnDeviceBatches(OnDevice(torch.device("cpu")), "cuda")
+    few, many = batches.pictures_at_once(1), batches.pictures_at_once(64)
+    assert few < many and batches.pictures_at_once(many) == many
+    batches.frames(4, PIXELS, drawer(2, []))
+    assert batches.pictures_at_once(64) == few
+    for _ in range(64):
+        batches.frames(1, PIXELS, drawer(2, []))
+    assert batches.pictures_at_once(64) == many
