@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 
+from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.opencv import OpenCV
@@ -93,9 +94,11 @@ class OneByOne(Batches):
         most_frames: of a batch.
     """
 
-    device, most_pixels = "cpu", 1 << 22
+    device, most_pixels = "cpu", Engine.batch_pixels
 
-    def __init__(self, mapping: Callable[..., Iterable[np.ndarray]] = map, most_frames: int = 4) -> None:
+    def __init__(
+        self, mapping: Callable[..., Iterable[np.ndarray]] = map, most_frames: int = Engine.batch_size
+    ) -> None:
         self.kernels = OpenCV()
         self.most_frames = most_frames
         self._mapping = mapping
@@ -161,11 +164,11 @@ class OnDeviceBatches(Batches):
         return max(1, min(_DEVICE_FRAMES, self._fits // pixels))
 
     def _take_less(self, pixels: int, count: int, error: Exception) -> None:
-        if count == 1:
+        if count == 1 and not self._many:
             raise device_error(error) or error
-        log.warning("%s frames at once do not fit into the device's memory; half of them are tried", count)
+        log.warning("%s frames at once do not fit into the device's memory; fewer are tried", count)
         self.memory.clear()
-        self._many, self._fits, self._calm = False, count // 2 * pixels, 0
+        self._many, self._fits, self._calm = False, max(1, count // 2) * pixels, 0
 
     def _take_more(self) -> None:
         self._calm += 1

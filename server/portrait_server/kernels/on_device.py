@@ -2,7 +2,7 @@
 """The operations on pixels on a device that torch knows, for whole batches at a time.
 
 Nothing but `fetch` waits for the device, and nothing but `put` and `fetch` crosses between it and the processor.
-Results of a frame are the same, to the bit, alone and in any batch.
+What is done to a frame's own part of a patch does not depend on the other frames of the batch.
 """
 
 from __future__ import annotations

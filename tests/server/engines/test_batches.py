@@ -128,3 +128,19 @@ def test_networks_draw_few_pictures_at_once_for_a_preview_and_where_memory_did_n
     for _ in range(64):
         batches.frames(1, PIXELS, drawer(2, []))
     assert batches.pictures_at_once(64) == many
+
+
+def test_a_single_frame_that_does_not_fit_is_tried_with_few_pictures_before_it_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roomy = Device("cuda", "a GPU", total_bytes=80 << 30, free_bytes=70 << 30)
+    monkeypatch.setattr(batches_module, "look_at", lambda name: roomy)
+    batches = OnDeviceBatches(OnDevice(torch.device("cpu")), "cuda")
+    many = batches.pictures_at_once(64)
+
+    def draw(part: slice) -> torch.Tensor:
+        if batches.pictures_at_once(64) == many:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return torch.zeros(1, 3, 4, 3, dtype=torch.uint8)
+
+    assert batches.frames(1, PIXELS, draw).shape == (1, 3, 4, 3)
