@@ -24,7 +24,7 @@ from portrait_server.geometry.alignment import aligned_transform
 
 # An interruption loses at most the work on one shard: a minute or two.
 _FACES_PER_SHARD: Final = 256
-_ALIGNED_SIDE: Final = 320  # pixels of the aligned frame that are kept of larger pictures
+_ALIGNED_SIDE: Final = 512  # pixels of the aligned frame that are kept of larger pictures
 _LEAST_SIDE: Final = 96
 _AROUND: Final = 1.5  # side of what is kept, in aligned frames: a head that turns shows what lies beside them
 

@@ -75,7 +75,7 @@ class ReposedPhotos(Corpus):
         head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
         copies = []
         for _ in range(count):
-            other = self.face(int(rng.integers(self.identities)))
+            other = self.face(int(rng.integers(len(self._faces))))
             pose, moved = random_change(face.points, other.points, rng)
             copy = warp(face, head, pose, moved, self._tremble(face.points, rng), matrix, side)
             copies.append(copy.as_detected() if self._detected else copy)

@@ -20,8 +20,8 @@ from portrait_server.detectors.selection import no_face, same_person, select_fac
 from portrait_server.media.images import is_animated_picture
 from portrait_server.media.video import VideoReader
 
-_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"))
-_FRAMES_PER_CLIP: Final = 24
+_SUFFIXES: Final = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".mpg", ".mpeg", ".webm", ".avi"))
+_FRAMES_PER_CLIP: Final = 48
 _UNKNOWN_LENGTH_STEP: Final = 12  # frames, where a file does not tell how many it has
 
 

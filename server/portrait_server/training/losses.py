@@ -145,6 +145,11 @@ def stretch(made: Tensor, most: float = 0.25) -> Tensor:
     return F.relu(across - most).mean() + F.relu(down - most).mean()
 
 
+def pixel_positions(shift: Tensor) -> Tensor:
+    """Where pixels are looked up (B, S, S, 2) for a shift (B, 2, S, S), pixels."""
+    return pixel_grid(shift.shape[-1], shift) + shift.permute(0, 2, 3, 1)
+
+
 def visibility(made: Tensor, exact: Tensor, weight: Tensor) -> Tensor:
     """Weighted cross-entropy of the logits that the reference shows a pixel, and whether it does (0 or 1)."""
     return weighted_mean(F.binary_cross_entropy_with_logits(made, exact, reduction="none"), weight)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a painter is trained to make small, and the discriminator that sees its crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from portrait_server.networks.components import PatchDiscriminator
+from portrait_server.networks.discriminator import Judgement
+from portrait_server.networks.painter import RASTERS, Painting, window
+from portrait_server.training import losses
+from portrait_server.training.painting.batches import CropBatch
+from portrait_server.training.painting.efficientnet import PerceptualLoss
+
+_LEAST = 0.3  # how much a pixel counts at the window's foot; lips, teeth, lids and irises count most
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the terms. `pixel` L1, `gradient` and `pyramid` as in `training.losses`, `perceptual` of EfficientNet-Lite0,
+    `stretch` of the shift, `colour` the mean colour that is added; `adversarial` hinge, `matching` of the discriminator's
+    features."""
+
+    pixel: float = 5.0
+    gradient: float = 2.0
+    pyramid: float = 2.0
+    perceptual: float = 0.3
+    stretch: float = 0.2
+    colour: float = 0.05
+    adversarial: float = 0.03
+    matching: float = 1.0
+
+
+class CropDiscriminator(nn.Module):
+    """Is a crop real? It sees what shall be there and the person's reference, so it knows how sharp the camera is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = PatchDiscriminator(2 * (3 + RASTERS))
+
+    def forward(self, image: Tensor, batch: CropBatch) -> Judgement:
+        return self.patches(torch.cat([image, batch.raster, batch.reference, batch.seen], 1) * 2 - 1)
+
+
+class Objective:
+    """The terms of a batch."""
+
+    def __init__(self, weights: Weights, perceptual: PerceptualLoss, adversarial_from: int) -> None:
+        """Args: adversarial_from: the step from which the discriminator has a say; it comes in over as many as `ramp`."""
+        self.weights, self._perceptual = weights, perceptual
+        self._from = adversarial_from
+
+    def adversarial(self, step: int) -> float:
+        """How much of its say the discriminator has, 0 to 1."""
+        return min(max((step - self._from) / _RAMP, 0.0), 1.0)
+
+    def of_painter(
+        self, painting: Painting, batch: CropBatch, judge: CropDiscriminator | None, step: int
+    ) -> dict[str, Tensor]:
+        """The weighted terms; those of the discriminator where it is given."""
+        w, side = self.weights, batch.draft.shape[-1]
+        image, target = painting.image, batch.target
+        here = batch.weight * (_LEAST + batch.raster.amax(1, keepdim=True)) * window(side, image.device).clamp_min(0.1)
+        shift = losses.pixel_positions(painting.shift)
+        terms = {
+            "pixel": w.pixel * losses.pixel(image, target, here),
+            "gradient": w.gradient * losses.gradient(image, target, here),
+            "pyramid": w.pyramid * losses.pyramid(image, target, here),
+            "stretch": w.stretch * losses.stretch(shift),
+            "colour": w.colour * painting.colour.abs().mean(),
+            "perceptual": w.perceptual * self._perceived(image, batch),
+        }
+        if judge is not None:
+            share = self.adversarial(step)
+            made, real = judge(image, batch), judge(target, batch)
+            terms["adversarial"] = share * w.adversarial * losses.generator_hinge(made.scores)
+            terms["matching"] = share * w.matching * losses.feature_matching(real.features, made.features)
+        return terms
+
+    def of_discriminator(self, image: Tensor, batch: CropBatch, judge: CropDiscriminator) -> Tensor:
+        """Its hinge loss."""
+        return losses.discriminator_hinge(judge(batch.target, batch).scores, judge(image.detach(), batch).scores)
+
+    def _perceived(self, image: Tensor, batch: CropBatch) -> Tensor:
+        counted = batch.weight.mean((1, 2, 3))  # painted eyeballs shall not teach what eyes look like
+        return (counted * self._perceptual(image, batch.target)).mean()
+
+
+_RAMP = 500  # steps
