@@ -149,7 +149,7 @@ class _Up(nn.Module):
 @cache
 @torch.inference_mode(False)  # else training could not use what drawing has made
 def window(side: int, device: torch.device) -> Tensor:
-    """1 within a crop, falling to 0 at its border: (1, 1, side, side) float32."""
-    axis = (torch.arange(side, device=device) + 0.5) / side
+    """1 within a crop, falling to 0 at its outermost pixels: (1, 1, side, side) float32."""
+    axis = torch.arange(side, device=device) / (side - 1)
     ramp = smoothstep(torch.minimum(axis, 1 - axis) / _BORDER)
     return (ramp[:, None] * ramp)[None, None]
