@@ -13,11 +13,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from portrait_shared.files.whole_files import partial_file
+from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from portrait_server.corpora.sample import Corpus, Sample
@@ -65,20 +67,16 @@ def make_crops(corpus: Corpus, output: Path, count: int, references: int, side: 
         PortraitError: BAD_IMAGE where what is on disk is damaged; OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
     output.mkdir(parents=True, exist_ok=True)
-    done = len(list(output.glob(f"*{SUFFIX}")))
-    samples, seen = _different(corpus, references, side, (seed, done)), 0
-    for number in range(done, -(-count // _PAIRS_PER_FILE)):
-        wanted = min(_PAIRS_PER_FILE, count - number * _PAIRS_PER_FILE)
-        drawn = [sample for sample, _ in zip(samples, range(wanted), strict=False)]
-        if not drawn:
-            break
+    files = sorted(output.glob(f"*{SUFFIX}"))
+    done, number = sum(map(_count, files)), len(files)
+    samples = _different(corpus, references, side, (seed, number))
+    while done < count and (drawn := list(islice(samples, min(_PAIRS_PER_FILE, count - done)))):
         arrays = {name: values for crop in CROPS.values() for name, values in _cut_out(crop, drawn).items()}
         arrays["person"] = np.array([sample.identity for sample in drawn], np.int32)
-        path = output / f"{number:05d}{SUFFIX}"
-        with partial_file(path) as partial:
+        with partial_file(output / f"{number:05d}{SUFFIX}") as partial:
             partial.write_bytes(save(arrays))
-        seen += len(drawn)
-    return done * _PAIRS_PER_FILE + seen
+        done, number = done + len(drawn), number + 1
+    return done
 
 
 def read_crops(folder: Path, crop: Crop) -> CropPairs:
@@ -89,6 +87,11 @@ def read_crops(folder: Path, crop: Crop) -> CropPairs:
         arrays = load_file(path)
         parts.append([*(arrays[f"{crop.name}.{name}"] for name in names), arrays["person"]])
     return CropPairs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def _count(path: Path) -> int:
+    with safe_open(path, "numpy") as file:
+        return int(file.get_slice("person").get_shape()[0])
 
 
 def _different(corpus: Corpus, references: int, side: int, seed: tuple[int, ...]) -> Iterator[Sample]:

@@ -33,3 +33,7 @@ def test_a_folder_is_added_to(photo_shards: Path, tmp_path: Path) -> None:
     first = read_crops(tmp_path, MOUTH).target
     assert make_crops(corpus, tmp_path, count=1, references=1, side=64, seed=1) == 1
     np.testing.assert_array_equal(read_crops(tmp_path, MOUTH).target, first)
+    assert make_crops(corpus, tmp_path, count=3, references=1, side=64, seed=1) == 3
+    targets = read_crops(tmp_path, MOUTH).target
+    assert len(targets) == 3
+    np.testing.assert_array_equal(targets[:1], first)
