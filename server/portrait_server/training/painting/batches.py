@@ -23,8 +23,9 @@ from portrait_server.kernels.base import Patches
 from portrait_server.kernels.opencv import OpenCV
 
 _TURN, _ZOOM, _SHIFT = np.radians(3.0), 0.06, 0.02  # standard deviations; the last in sides
-_SOFT, _SOFTEST = 0.4, 2.2  # share of pairs that are made softer, and by how much at most
+_SOFT, _SOFTEST = 0.3, 2.0  # share of pairs that are made softer, and by how much at most
 _NOISY, _COMPRESSED = 0.2, 0.25  # shares
+_MOVING = 0.6  # share of the draws that choose of two
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Pairs:
         self._crop, self._corpora = crop, tuple(corpora)
         self._shares = np.asarray(weights, float) / np.sum(weights)
         self._people = [[np.flatnonzero(c.person == p) for p in np.unique(c.person)] for c in self._corpora]
+        outlined = [point for outline in crop.outlines for point in outline]
+        self._change = [np.abs(np.diff(c.points[:, :2, outlined], axis=1)).mean((1, 2, 3)) for c in self._corpora]
 
     def batch(self, size: int, rng: np.random.Generator) -> CropBatch:
         """A batch, changed by chance; one K for all, 1 in half of the batches."""
@@ -62,7 +65,10 @@ class Pairs:
         for _ in range(size):
             number = int(rng.choice(len(self._corpora), p=self._shares))
             people = self._people[number]
-            chosen.append((self._corpora[number], int(rng.choice(people[int(rng.integers(len(people)))]))))
+            pairs = rng.choice(people[int(rng.integers(len(people)))], 2)
+            # People mostly sit still: of two pairs it is often the one that moves more.
+            most = self._change[number][pairs].argmax() if rng.random() < _MOVING else 0
+            chosen.append((self._corpora[number], int(pairs[most])))
         count = 1 if rng.random() < 0.5 else max(corpus.references.shape[1] for corpus in self._corpora)
         return stacked([_changed(self._crop, corpus, pair, count, rng) for corpus, pair in chosen])
 
