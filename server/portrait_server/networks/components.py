@@ -24,11 +24,11 @@ _MOUTH_SIDE, _EYE_SIDE = 5 / 16, 3 / 16  # of the squares that are seen, in side
 
 
 class PatchDiscriminator(nn.Module):
-    """Squares (B, C, s, s) of picture and raster, −1 to 1, to scores (B, s / 8, s / 8) and each block's features."""
+    """Squares (B, 6, s, s) of picture and raster, −1 to 1, to scores (B, s / 8, s / 8) and each block's features."""
 
-    def __init__(self, channels: int = 3 + landmark_raster.CHANNELS) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.start = conv(4 * channels, _WIDTH, spectral=True)
+        self.start = conv(4 * (3 + landmark_raster.CHANNELS), _WIDTH, spectral=True)
         self.down1 = ResidualDown(_WIDTH, 2 * _WIDTH, spectral=True)
         self.down2 = ResidualDown(2 * _WIDTH, 4 * _WIDTH, spectral=True)
         self.end = conv(4 * _WIDTH, 1, spectral=True)

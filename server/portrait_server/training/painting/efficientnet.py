@@ -77,8 +77,8 @@ class _Block(nn.Module):
         self.expand = _folded(arrays, f"{name}._expand_conv", f"{name}._bn0") if wider else None
         self.depthwise = _folded(arrays, f"{name}._depthwise_conv", f"{name}._bn1", step=step)
         self.project = _folded(arrays, f"{name}._project_conv", f"{name}._bn2")
-        first = self.depthwise if self.expand is None else self.expand
-        self.same = step == 1 and first.in_channels == self.project.out_channels
+        inward = arrays[f"{name}.{'_expand' if wider else '_depthwise'}_conv.weight"].shape[int(wider)]
+        self.same = step == 1 and inward == len(arrays[f"{name}._project_conv.weight"])
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else F.relu6(self.expand(x))
@@ -86,13 +86,14 @@ class _Block(nn.Module):
         return x + y if self.same else y
 
 
-def _folded(arrays: dict[str, Tensor], conv: str, norm: str, step: int = 1) -> nn.Conv2d:
-    """A convolution and the batch norm after it, as one."""
+def _folded(arrays: dict[str, Tensor], conv: str, norm: str, step: int = 1) -> nn.Sequential:
+    """A convolution and the batch norm after it, as one; padded as TensorFlow does it, where it was trained."""
     weight = arrays[f"{conv}.weight"]
     outward, inward, size, _ = weight.shape
     groups = outward if inward == 1 else 1
-    layer = nn.Conv2d(inward * groups, outward, size, step, size // 2, groups=groups)
+    layer = nn.Conv2d(inward * groups, outward, size, step, groups=groups)
     scale = arrays[f"{norm}.weight"] / (arrays[f"{norm}.running_var"] + _EPSILON).sqrt()
     layer.weight.data = weight * scale[:, None, None, None]
-    layer.bias.data = arrays[f"{norm}.bias"] - arrays[f"{norm}.running_mean"] * scale
-    return layer
+    layer.bias = nn.Parameter(arrays[f"{norm}.bias"] - arrays[f"{norm}.running_mean"] * scale)
+    before, after = (size - step) // 2, (size - step + 1) // 2
+    return nn.Sequential(nn.ZeroPad2d((before, after, before, after)), layer)

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from portrait_server.networks.components import PatchDiscriminator
+from portrait_server.networks.blocks import conv
 from portrait_server.networks.discriminator import Judgement
 from portrait_server.networks.painter import RASTERS, Painting, window
 from portrait_server.training import losses
 from portrait_server.training.painting.batches import CropBatch
 from portrait_server.training.painting.efficientnet import PerceptualLoss
 
+_LEAK = 0.2
+_RAMP = 500  # steps over which the discriminator comes to have its say
 _LEAST = 0.3  # how much a pixel counts at the window's foot; lips, teeth, lids and irises count most
 
 
@@ -35,21 +39,36 @@ class Weights:
 
 
 class CropDiscriminator(nn.Module):
-    """Is a crop real? It sees what shall be there and the person's reference, so it knows how sharp the camera is."""
+    """Is a crop real? It sees what shall be there and the person's reference, so it knows how sharp the camera is.
 
-    def __init__(self) -> None:
+    It judges patches, as PatchGAN does (Isola et al., CVPR 2017).
+    """
+
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
-        self.patches = PatchDiscriminator(2 * (3 + RASTERS))
+        widths = (width, 2 * width, 3 * width)
+        self.start = conv(4 * 2 * (3 + RASTERS), width, spectral=True)
+        self.downs = nn.ModuleList(conv(a, b, spectral=True) for a, b in pairwise(widths))
+        for down in self.downs:
+            down.stride = (2, 2)
+        self.keeps = nn.ModuleList(conv(b, b, spectral=True) for b in widths[1:])
+        self.end = conv(widths[-1], 1, spectral=True)
 
     def forward(self, image: Tensor, batch: CropBatch) -> Judgement:
-        return self.patches(torch.cat([image, batch.raster, batch.reference, batch.seen], 1) * 2 - 1)
+        """Scores (B, S / 8, S / 8) of pictures (B, 3, S, S), 0 to 1, and each level's features."""
+        seen = torch.cat([image, batch.raster, batch.reference, batch.seen], 1) * 2 - 1
+        features = [self.start(F.pixel_unshuffle(seen, 2))]
+        for down, keep in zip(self.downs, self.keeps, strict=True):
+            x = down(F.leaky_relu(features[-1], _LEAK))  # (B, 2 w, S / 4, ·), (B, 3 w, S / 8, ·)
+            features.append(x + keep(F.leaky_relu(x, _LEAK)))
+        return Judgement(self.end(F.leaky_relu(features[-1], _LEAK))[:, 0], features)
 
 
 class Objective:
     """The terms of a batch."""
 
     def __init__(self, weights: Weights, perceptual: PerceptualLoss, adversarial_from: int) -> None:
-        """Args: adversarial_from: the step from which the discriminator has a say; it comes in over as many as `ramp`."""
+        """Args: adversarial_from: the step from which the discriminator has a say."""
         self.weights, self._perceptual = weights, perceptual
         self._from = adversarial_from
 
@@ -87,6 +106,3 @@ class Objective:
     def _perceived(self, image: Tensor, batch: CropBatch) -> Tensor:
         counted = batch.weight.mean((1, 2, 3))  # painted eyeballs shall not teach what eyes look like
         return (counted * self._perceptual(image, batch.target)).mean()
-
-
-_RAMP = 500  # steps
