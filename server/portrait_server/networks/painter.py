@@ -26,6 +26,7 @@ RASTERS = 2
 
 _FARTHEST = 0.06  # of the side: how far the draft is shifted at most
 _BRIGHTEST = 0.75  # colour that is added at most, softly
+_LEAK, _CALM = 0.2, 0.1
 _BORDER = 0.125  # of the side: over which the painting fades to nothing
 
 
@@ -59,7 +60,7 @@ class StyleEmbedder(nn.Module):
         x = F.pixel_unshuffle(torch.cat([references, rasters], 2).flatten(0, 1) * 2 - 1, 2)
         for block in self.blocks:
             x = block(x)  # (B K, ., S / 2, ...) ... (B K, ., S / 16, ...)
-        value, say = self.tell(F.relu(x).mean((2, 3))).unflatten(0, (batch, count)).chunk(2, -1)
+        value, say = self.tell(_leaky(x).mean((2, 3))).unflatten(0, (batch, count)).chunk(2, -1)
         return (value * say.softmax(1)).sum(1)
 
 
@@ -79,6 +80,9 @@ class Painter(nn.Module):
         self.start = conv(4 * (6 + 2 * RASTERS), w1, spectral=False)
         self.downs = nn.ModuleList([_Down(w1, w2), _Down(w2, w3), _Down(w3, w4)])
         self.middle = nn.ModuleList([StyledResidual(w4, spectral=False) for _ in range(2)])
+        with torch.no_grad():
+            for block in self.middle:
+                block.conv2.weight *= _CALM
         self.ups = nn.ModuleList([_Up(w4, w3), _Up(w3, w2), _Up(w2, w1)])
         self.end = conv(w1, 4 * 3 + 2, spectral=False)
         nn.init.zeros_(self.end.weight)
@@ -107,13 +111,26 @@ class Painter(nn.Module):
             x = block(x, style)
         for up in self.ups:
             x = up(x, passed.pop(), style)  # ... (B, w, S / 2, S / 2)
-        x = self.end(F.relu(x))
+        x = self.end(_leaky(x))
         inside = window(side, draft.device)
         shift = F.interpolate(x[:, 12:], scale_factor=2.0, mode="bilinear", align_corners=False).float()
         shift = inside * (_FARTHEST * side) * torch.tanh(shift)
         colour = inside * _BRIGHTEST * torch.tanh(F.pixel_shuffle(x[:, :12], 2).float() / _BRIGHTEST)
         moved = sampled(draft, pixel_grid(side, shift) + shift.permute(0, 2, 3, 1))
         return Painting(moved + colour, shift, colour)
+
+
+def _leaky(x: Tensor) -> Tensor:
+    """A ReLU that never dies: with a plain one before its last layer, a painter went dark after 200 steps."""
+    return F.leaky_relu(x, _LEAK)
+
+
+def _calm(inward: int, outward: int) -> nn.Conv2d:
+    """The last convolution of a residual block, of little weight at first, so that blocks do not add up."""
+    layer = conv(inward, outward, spectral=False)
+    with torch.no_grad():
+        layer.weight *= _CALM
+    return layer
 
 
 class _Down(nn.Module):
@@ -123,11 +140,11 @@ class _Down(nn.Module):
         super().__init__()
         self.conv1 = conv(inward, outward, spectral=False)
         self.conv1.stride = (step, step)
-        self.conv2 = conv(outward, outward, spectral=False)
+        self.conv2 = _calm(outward, outward)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1(F.relu(x))
-        return x + self.conv2(F.relu(x))
+        x = self.conv1(_leaky(x))
+        return x + self.conv2(_leaky(x))
 
 
 class _Up(nn.Module):
@@ -138,12 +155,12 @@ class _Up(nn.Module):
         self.narrow = conv(inward, outward, 1, spectral=False)
         self.norm1, self.norm2 = AdaIN(outward), AdaIN(outward)
         self.conv1 = conv(outward, outward, spectral=False)
-        self.conv2 = conv(outward, outward, spectral=False)
+        self.conv2 = _calm(outward, outward)
 
     def forward(self, x: Tensor, passed: Tensor, style: Tensor) -> Tensor:
         x = doubled(self.narrow(x)) + passed
-        y = self.conv1(F.relu(self.norm1(x, style)))
-        return x + self.conv2(F.relu(self.norm2(y, style)))
+        y = self.conv1(_leaky(self.norm1(x, style)))
+        return x + self.conv2(_leaky(self.norm2(y, style)))
 
 
 @cache

@@ -36,7 +36,7 @@ SHARES = {
     "eye": {"speech": 0.4, "smiles": 0.15, "smiles-reposed": 0.15, "congress": 0.25, "rendered": 0.05},
 }
 _AHEAD = 3  # batches that are made while the network learns
-_RATE, _JUDGE_RATE, _EMA, _CLIP = 4e-4, 2e-4, 0.998, 1.0
+_RATE, _JUDGE_RATE, _EMA, _CLIP = 3e-4, 2e-4, 0.998, 1.0
 
 
 class Run:
