@@ -11,14 +11,15 @@ crop's side and `MARGIN` more on every side, for crops that are moved and turned
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from portrait_shared.files.whole_files import partial_file
+from portrait_shared.landmarks import MIRROR
 from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
@@ -30,6 +31,7 @@ from portrait_server.geometry.crops import CROPS, Crop, crop_transforms
 SUFFIX: Final = ".safetensors"
 MARGIN: Final = 8
 _PAIRS_PER_FILE: Final = 100
+_OF_A_CROP: Final = ("draft", "target", "references", "weight", "points")  # of each crop; `person` is of all
 _TRIES: Final = 20  # draws in a row that were all there already: so few different pairs there are
 
 
@@ -54,6 +56,15 @@ class CropPairs:
     def __len__(self) -> int:
         return len(self.person)
 
+    @classmethod
+    def joined(cls, parts: Sequence[CropPairs]) -> CropPairs:
+        """All pairs of several, which have the same K."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+    def as_right_eyes(self) -> CropPairs:
+        """Crops of left eyes, which are turned about, with the landmarks that such right eyes have."""
+        return replace(self, points=self.points[:, :, list(MIRROR)])
+
 
 def make_crops(corpus: Corpus, output: Path, count: int, references: int, side: int, seed: int) -> int:
     """Draws samples, none twice, and adds files of their crops to a folder; how many there are then.
@@ -71,8 +82,10 @@ def make_crops(corpus: Corpus, output: Path, count: int, references: int, side: 
     done, number = sum(map(_count, files)), len(files)
     samples = _different(corpus, references, side, (seed, number))
     while done < count and (drawn := list(islice(samples, min(_PAIRS_PER_FILE, count - done)))):
-        arrays = {name: values for crop in CROPS.values() for name, values in _cut_out(crop, drawn).items()}
-        arrays["person"] = np.array([sample.identity for sample in drawn], np.int32)
+        arrays: dict[str, np.ndarray] = {}
+        for crop in CROPS.values():
+            pairs = CropPairs.joined([cut_out(crop, sample) for sample in drawn])
+            arrays |= {f"{crop.name}.{name}": getattr(pairs, name) for name in _OF_A_CROP} | {"person": pairs.person}
         with partial_file(output / f"{number:05d}{SUFFIX}") as partial:
             partial.write_bytes(save(arrays))
         done, number = done + len(drawn), number + 1
@@ -81,12 +94,32 @@ def make_crops(corpus: Corpus, output: Path, count: int, references: int, side: 
 
 def read_crops(folder: Path, crop: Crop) -> CropPairs:
     """All crops of one kind that a folder holds, in memory."""
-    names = ("draft", "target", "references", "weight", "points")
     parts = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         arrays = load_file(path)
-        parts.append([*(arrays[f"{crop.name}.{name}"] for name in names), arrays["person"]])
-    return CropPairs(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+        own = {name: arrays[f"{crop.name}.{name}"] for name in _OF_A_CROP}
+        parts.append(CropPairs(**own, person=arrays["person"]))
+    return CropPairs.joined(parts)
+
+
+def cut_out(crop: Crop, sample: Sample) -> CropPairs:
+    """The one pair of crops of one kind that a sample with a draft holds."""
+    if sample.draft is None:
+        raise ValueError("crops are cut out of samples with a draft")
+    wide = crop.side + 2 * MARGIN
+    points = np.concatenate([sample.target_points[None], sample.reference_points])
+    matrices = crop_transforms(crop, points, wide)
+    weight = sample.color_weight
+    return CropPairs(
+        draft=cut(np.ascontiguousarray(sample.draft[..., :3]), matrices[0], wide)[None],
+        target=cut(sample.target, matrices[0], wide)[None],
+        references=np.stack(
+            [cut(image, matrix, wide) for image, matrix in zip(sample.references, matrices[1:], strict=True)]
+        )[None],
+        weight=(np.full((wide, wide), 255, np.uint8) if weight is None else cut(weight, matrices[0], wide))[None],
+        points=transform_points(matrices, points)[None, ..., :2],
+        person=np.array([sample.identity], np.int32),
+    )
 
 
 def _count(path: Path) -> int:
@@ -105,26 +138,3 @@ def _different(corpus: Corpus, references: int, side: int, seed: tuple[int, ...]
         seen.add(known)
         tries = 0
         yield sample
-
-
-def _cut_out(crop: Crop, samples: list[Sample]) -> dict[str, np.ndarray]:
-    parts = [_of_sample(crop, sample) for sample in samples]
-    return {f"{crop.name}.{name}": np.stack([part[name] for part in parts]) for name in parts[0]}
-
-
-def _of_sample(crop: Crop, sample: Sample) -> dict[str, np.ndarray]:
-    if sample.draft is None:
-        raise ValueError("crops are cut out of samples with a draft")
-    wide = crop.side + 2 * MARGIN
-    points = np.concatenate([sample.target_points[None], sample.reference_points])
-    matrices = crop_transforms(crop, points, wide)
-    weight = sample.color_weight
-    return {
-        "draft": cut(np.ascontiguousarray(sample.draft[..., :3]), matrices[0], wide),
-        "target": cut(sample.target, matrices[0], wide),
-        "references": np.stack(
-            [cut(image, matrix, wide) for image, matrix in zip(sample.references, matrices[1:], strict=True)]
-        ),
-        "weight": np.full((wide, wide), 255, np.uint8) if weight is None else cut(weight, matrices[0], wide),
-        "points": transform_points(matrices, points)[..., :2],
-    }

@@ -67,8 +67,8 @@ class CropDiscriminator(nn.Module):
 class Objective:
     """The terms of a batch."""
 
-    def __init__(self, weights: Weights, perceptual: PerceptualLoss, adversarial_from: int) -> None:
-        """Args: adversarial_from: the step from which the discriminator has a say."""
+    def __init__(self, weights: Weights, perceptual: PerceptualLoss | None, adversarial_from: int) -> None:
+        """Args: perceptual: None for no such term; adversarial_from: the step from which the discriminator has a say."""
         self.weights, self._perceptual = weights, perceptual
         self._from = adversarial_from
 
@@ -90,8 +90,10 @@ class Objective:
             "pyramid": w.pyramid * losses.pyramid(image, target, here),
             "stretch": w.stretch * losses.stretch(shift),
             "colour": w.colour * painting.colour.abs().mean(),
-            "perceptual": w.perceptual * self._perceived(image, batch),
         }
+        if self._perceptual is not None:
+            counted = batch.weight.mean((1, 2, 3))  # painted eyeballs shall not teach what eyes look like
+            terms["perceptual"] = w.perceptual * (counted * self._perceptual(image, target)).mean()
         if judge is not None:
             share = self.adversarial(step)
             made, real = judge(image, batch), judge(target, batch)
@@ -102,7 +104,3 @@ class Objective:
     def of_discriminator(self, image: Tensor, batch: CropBatch, judge: CropDiscriminator) -> Tensor:
         """Its hinge loss."""
         return losses.discriminator_hinge(judge(batch.target, batch).scores, judge(image.detach(), batch).scores)
-
-    def _perceived(self, image: Tensor, batch: CropBatch) -> Tensor:
-        counted = batch.weight.mean((1, 2, 3))  # painted eyeballs shall not teach what eyes look like
-        return (counted * self._perceptual(image, batch.target)).mean()

@@ -19,7 +19,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from portrait_shared.landmarks import MIRROR
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -179,13 +178,7 @@ def _read(asked: argparse.Namespace, corpus: str, split: str) -> CropPairs:
     folder = asked.crops / f"{corpus}-{split}"
     if asked.part == "mouth":
         return read_crops(folder, MOUTH)
-    right, left = read_crops(folder, RIGHT_EYE), read_crops(folder, LEFT_EYE)
-    mirrored = left.points[:, :, list(MIRROR)]  # the left eye's crop is turned about: its points are a right eye's
-    names = ("draft", "target", "references", "weight")
-    joined = {name: np.concatenate([getattr(right, name), getattr(left, name)]) for name in names}
-    return CropPairs(
-        **joined, points=np.concatenate([right.points, mirrored]), person=np.concatenate([right.person, left.person])
-    )
+    return CropPairs.joined([read_crops(folder, RIGHT_EYE), read_crops(folder, LEFT_EYE).as_right_eyes()])
 
 
 def main() -> None:
