@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.networks.blocks import AdaIN, StyledResidual, assign_styles, conv, doubled
-from portrait_server.networks.flow import pixel_grid, sampled
+from portrait_server.networks.flow import pixel_grid
 
 RASTERS = 2
 """Of each crop: lips and what opens between them; lids and iris."""
@@ -113,11 +113,17 @@ class Painter(nn.Module):
             x = up(x, passed.pop(), style)  # ... (B, w, S / 2, S / 2)
         x = self.end(_leaky(x))
         inside = window(side, draft.device)
-        shift = F.interpolate(x[:, 12:], scale_factor=2.0, mode="bilinear", align_corners=False).float()
+        x = x.float()
+        shift = F.interpolate(x[:, 12:], scale_factor=2.0, mode="bilinear", align_corners=False)
         shift = inside * (_FARTHEST * side) * torch.tanh(shift)
-        colour = inside * _BRIGHTEST * torch.tanh(F.pixel_shuffle(x[:, :12], 2).float() / _BRIGHTEST)
-        moved = sampled(draft, pixel_grid(side, shift) + shift.permute(0, 2, 3, 1))
-        return Painting(moved + colour, shift, colour)
+        colour = inside * _BRIGHTEST * torch.tanh(F.pixel_shuffle(x[:, :12], 2) / _BRIGHTEST)
+        return Painting(_moved(draft, shift) + colour, shift, colour)
+
+
+def _moved(draft: Tensor, shift: Tensor) -> Tensor:
+    """The draft looked up cubically, as it is when it is drawn: else blurring it would pay while it is learnt from."""
+    grid = (2 * (pixel_grid(draft.shape[-1], shift) + shift.permute(0, 2, 3, 1)) + 1) / draft.shape[-1] - 1
+    return F.grid_sample(draft.float(), grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
 def _leaky(x: Tensor) -> Tensor:

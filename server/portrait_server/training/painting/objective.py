@@ -16,6 +16,7 @@ from portrait_server.networks.painter import RASTERS, Painting, window
 from portrait_server.training import losses
 from portrait_server.training.painting.batches import CropBatch
 from portrait_server.training.painting.efficientnet import PerceptualLoss
+from portrait_server.training.precision import autocast
 
 _LEAK = 0.2
 _RAMP = 500  # steps over which the discriminator comes to have its say
@@ -24,13 +25,14 @@ _LEAST = 0.3  # how much a pixel counts at the window's foot; lips, teeth, lids 
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the terms. `pixel` L1, `gradient` and `pyramid` as in `training.losses`, `perceptual` of EfficientNet-Lite0,
-    `stretch` of the shift, `colour` the mean colour that is added; `adversarial` hinge, `matching` of the discriminator's
-    features."""
+    """Of the terms. `pixel` L1, `gradient`, `pyramid` and `texture` as in `training.losses`, `perceptual` of
+    EfficientNet-Lite0, `stretch` of the shift, `colour` the mean colour that is added; `adversarial` hinge, `matching` of
+    the discriminator's features."""
 
     pixel: float = 5.0
     gradient: float = 2.0
     pyramid: float = 2.0
+    texture: float = 3.0
     perceptual: float = 0.3
     stretch: float = 0.2
     colour: float = 0.05
@@ -88,6 +90,7 @@ class Objective:
             "pixel": w.pixel * losses.pixel(image, target, here),
             "gradient": w.gradient * losses.gradient(image, target, here),
             "pyramid": w.pyramid * losses.pyramid(image, target, here),
+            "texture": w.texture * losses.texture(image, target, here),
             "stretch": w.stretch * losses.stretch(shift),
             "colour": w.colour * painting.colour.abs().mean(),
         }
@@ -96,11 +99,14 @@ class Objective:
             terms["perceptual"] = w.perceptual * (counted * self._perceptual(image, target)).mean()
         if judge is not None:
             share = self.adversarial(step)
-            made, real = judge(image, batch), judge(target, batch)
-            terms["adversarial"] = share * w.adversarial * losses.generator_hinge(made.scores)
+            with autocast(image.device):
+                made, real = judge(image, batch), judge(target, batch)
+            terms["adversarial"] = share * w.adversarial * losses.generator_hinge(made.scores.float())
             terms["matching"] = share * w.matching * losses.feature_matching(real.features, made.features)
         return terms
 
     def of_discriminator(self, image: Tensor, batch: CropBatch, judge: CropDiscriminator) -> Tensor:
         """Its hinge loss."""
-        return losses.discriminator_hinge(judge(batch.target, batch).scores, judge(image.detach(), batch).scores)
+        with autocast(image.device):
+            real, made = judge(batch.target, batch), judge(image.detach(), batch)
+        return losses.discriminator_hinge(real.scores.float(), made.scores.float())

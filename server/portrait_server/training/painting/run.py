@@ -29,6 +29,7 @@ from portrait_server.training.painting.batches import CropBatch, Pairs
 from portrait_server.training.painting.efficientnet import PerceptualLoss
 from portrait_server.training.painting.measures import measure, sheet
 from portrait_server.training.painting.objective import CropDiscriminator, Objective, Weights
+from portrait_server.training.precision import autocast
 
 SHARES = {
     "mouth": {"speech": 0.35, "smiles": 0.2, "smiles-reposed": 0.15, "congress": 0.2, "rendered": 0.1},
@@ -51,8 +52,11 @@ class Run:
         self.pairs = Pairs(self.crop, [_read(asked, n, "train") for n in shares], list(shares.values()))
         self.held = {n: _read(asked, n, "held") for n in shares if (asked.crops / f"{n}-held").is_dir()}
         self.painter, self.judge, self.step = Painter(asked.width), CropDiscriminator(), 0
+        for network in (self.painter, self.judge):
+            network.to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(self.painter).requires_grad_(False)
         self.perceptual = PerceptualLoss()
+        self.perceptual.to(memory_format=torch.channels_last)
         self.objective = Objective(Weights(), self.perceptual, asked.adversarial_from)
         self.optimisers = {
             "painter": torch.optim.Adam(self.painter.parameters(), _RATE, (0.5, 0.99)),
@@ -108,8 +112,9 @@ class Run:
         judging = self.step + 300 >= self.asked.adversarial_from
         for group in self.optimisers["painter"].param_groups:
             group["lr"] = _RATE * min(1.0, (self.step + 1) / 100)
-        style = self.painter.styled(batch.references, batch.rasters)
-        painting = self.painter(batch.draft, batch.raster, batch.reference, batch.seen, style)
+        with autocast(torch.device("cpu")):
+            style = self.painter.styled(batch.references, batch.rasters)
+            painting = self.painter(batch.draft, batch.raster, batch.reference, batch.seen, style)
         if judging:
             loss = self.objective.of_discriminator(painting.image, batch, self.judge)
             told["judge"] = self._stepped("judge", self.judge, loss)
