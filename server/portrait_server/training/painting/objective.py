@@ -32,7 +32,7 @@ class Weights:
     pixel: float = 5.0
     gradient: float = 2.0
     pyramid: float = 2.0
-    texture: float = 3.0
+    texture: float = 5.0
     perceptual: float = 0.3
     stretch: float = 0.2
     colour: float = 0.05
