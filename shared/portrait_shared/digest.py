@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from portrait_shared.body import is_usual
+
 
 def image_digest(image: np.ndarray) -> str:
     """SHA-256 (hex) over the shape, the type and the bytes of an array."""
@@ -42,7 +44,9 @@ def tuned_fingerprint(fingerprint: str, personal: str | None) -> str:
     return fingerprint if personal is None else f"{fingerprint} personal {personal}"
 
 
-def frame_digest(portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool) -> str:
+def frame_digest(
+    portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+) -> str:
     """SHA-256 (hex) over all that one frame's pixels depend on.
 
     Args:
@@ -50,7 +54,9 @@ def frame_digest(portrait_id: str, row: np.ndarray, size: tuple[int, int], matte
         row: (70, 2 or 3) points of the frame, pixels; hashed as float32.
         size: (width, height) of the frame, pixels.
         matte: whether the frame has the person's alpha.
+        body: (2,), see `portrait_shared.body`; hashed as float32 where it is not the usual one.
     """
     row = np.ascontiguousarray(row, "<f4")
     text = f"frame {portrait_id} {row.shape[-1]} {int(size[0])}x{int(size[1])} {int(matte)}\n"
-    return hashlib.sha256(text.encode() + row.tobytes()).hexdigest()
+    body_bytes = b"" if body is None or is_usual(body) else b"body" + np.ascontiguousarray(body, "<f4").tobytes()
+    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.files.npz import DamagedArchive, npz_bytes, read_npz
@@ -18,7 +19,7 @@ from portrait_shared.files.whole_files import write_whole
 
 MAX_SIDE_PIXELS = 16384
 _MAX_FRAME_NUMBER = 2**31
-_FIELDS = ("points", "size", "fps", "start")
+_FIELDS = ("points", "size", "fps", "start", "body")
 
 
 def bad_track(message: str, remedy: str = "") -> PortraitError:
@@ -35,6 +36,7 @@ class LandmarkTrack:
         fps: frames per second.
         start: number of the first frame.
         extra: other arrays of the file, kept as they are.
+        body: (T, 2) float32, how far the shoulders follow and the breath, see `portrait_shared.body`; None: as usual.
     """
 
     points: np.ndarray
@@ -42,6 +44,7 @@ class LandmarkTrack:
     fps: float = 25.0
     start: int = 1
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    body: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         width, height = (int(side) for side in self.size)
@@ -60,7 +63,9 @@ class LandmarkTrack:
         points = np.asarray(self.points)
         frames = range(start, start + len(points)) if points.ndim else range(0)
         points = check_points(points, frames, code=ErrorCode.BAD_TRACK)
-        for name, value in dict(points=points, size=(width, height), fps=fps, start=start, extra=extra).items():
+        body = None if self.body is None else check_body(self.body, frames, code=ErrorCode.BAD_TRACK)
+        checked = dict(points=points, size=(width, height), fps=fps, start=start, extra=extra, body=body)
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -76,6 +81,17 @@ class LandmarkTrack:
         Raises:
             PortraitError: BAD_TRACK for a frame that the track lacks.
         """
+        return self.points[self._rows(frames)]
+
+    def body_of(self, frames: Iterable[int]) -> np.ndarray | None:
+        """What those frames say of the body, (N, 2), or None.
+
+        Raises:
+            PortraitError: as `rows_of`.
+        """
+        return None if self.body is None else self.body[self._rows(frames)]
+
+    def _rows(self, frames: Iterable[int]) -> np.ndarray:
         frames = list(frames)
         missing = [frame for frame in frames if frame not in self.frame_numbers]
         if missing:
@@ -83,7 +99,7 @@ class LandmarkTrack:
                 f"The track has frames {self.start} to {self.start + len(self) - 1}; frame {missing[0]} is not in it.",
                 "Ask for frames inside that range.",
             )
-        return self.points[np.array([frame - self.start for frame in frames], int)]
+        return np.array([frame - self.start for frame in frames], int)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the ``.npz`` file at once or not at all.
@@ -96,6 +112,8 @@ class LandmarkTrack:
             "points": self.points, "size": np.array(self.size, np.int32), "fps": np.array(self.fps, np.float64),
             "start": np.array(self.start, np.int64), **self.extra,
         }  # fmt: skip
+        if self.body is not None:
+            arrays["body"] = self.body
         write_whole(path, npz_bytes(arrays))
 
     @classmethod
@@ -119,7 +137,7 @@ class LandmarkTrack:
             return cls(
                 points=arrays["points"], size=(int(size[0]), int(size[1])),
                 fps=_scalar(arrays, "fps", 25.0), start=_scalar(arrays, "start", 1),
-                extra=arrays,
+                extra=arrays, body=arrays.get("body"),
             )  # fmt: skip
         except PortraitError as error:
             raise PortraitError(error.code, f"{path}: {error.message}", error.remedy) from error

@@ -23,8 +23,9 @@ class ConstantEngine(Engine):
         return {}
 
     def render(
-        self, portrait: dict[tuple[int, ...], np.ndarray], points: np.ndarray, size: tuple[int, int], matte: bool
-    ) -> np.ndarray:
+        self, portrait: dict[tuple[int, ...], np.ndarray], points: np.ndarray, size: tuple[int, int], matte: bool,
+        body: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         shape = (len(points), size[1], size[0], 4 if matte else 3)
         if shape not in portrait:
             portrait[shape] = np.random.default_rng(0).integers(0, 255, shape, np.uint8)

@@ -15,12 +15,13 @@ from portrait_server.cli import main
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.networks import device
+from portrait_shared.body import BREATHING
 
 GPU_VARIABLE = "TALKING_PORTRAITS_TEST_GPU"
 
 
 class PaintEngine(Engine):
-    """Paints each frame in a colour made of its first point; takes a fixed time for each."""
+    """Paints each frame in a colour made of its first point and its breath; takes a fixed time for each."""
 
     name = "paint"
     fingerprint = "paint-1"
@@ -30,10 +31,13 @@ class PaintEngine(Engine):
     def prepare(self, references: Sequence[Reference]) -> int:
         return int(references[0].image[0, 0, 0])
 
-    def render(self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+    ) -> np.ndarray:
         time.sleep(self.seconds_per_frame * len(points))
         frames = np.empty((len(points), size[1], size[0], 4 if matte else 3), np.uint8)
-        frames[...] = (points[:, 0, 0] + portrait).astype(np.uint8)[:, None, None, None]
+        color = points[:, 0, 0] + portrait if body is None else points[:, 0, 0] + portrait + 100 * body[:, BREATHING]
+        frames[...] = color.astype(np.uint8)[:, None, None, None]
         return frames
 
 
@@ -47,7 +51,9 @@ class FailingEngine(PaintEngine):
 
     name = "failing"
 
-    def render(self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+    ) -> np.ndarray:
         failures: list[Callable[[], np.ndarray]] = [
             lambda: np.zeros((1, 2, 3, 3), np.uint8),
             lambda: np.asarray([1] / np.asarray("x")),
@@ -70,10 +76,12 @@ class DeviceEngine(PaintEngine):
         Gpu().fail_at("prepare")
         return super().prepare(references)
 
-    def render(self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+    ) -> np.ndarray:
         for frame in points[:, 0, 0].astype(int):
             Gpu().fail_at(str(frame))
-        return super().render(portrait, points, size, matte)
+        return super().render(portrait, points, size, matte, body)
 
 
 class Gpu:

@@ -45,9 +45,12 @@ def test_a_digest_changes_with_all_that_the_pixels_depend_on() -> None:
         frame_digest("p", row[:, :2], (64, 48), False),
         frame_digest("p", row, (48, 64), False),
         frame_digest("p", row, (64, 48), True),
+        frame_digest("p", row, (64, 48), False, np.float32([1, 0.5])),
+        frame_digest("p", row, (64, 48), False, np.float32([0.5, 0])),
     ]
     assert len(set(digests)) == len(digests)
     assert frame_digest("p", row.astype(np.float64), (np.int64(64), 48), np.False_) == digests[0]
+    assert frame_digest("p", row, (64, 48), False, np.array([1, 0])) == digests[0], "frames of before stay valid"
     portraits = [
         portrait_digest("warp", "1", [("i", row)]),
         portrait_digest("warp", "2", [("i", row)]),

@@ -54,6 +54,7 @@ IMAGE = CHANCE.integers(0, 255, (6, 4, 3), np.uint8)
 OFFER = OfferReference(2, A, (4, 6), IMAGE)
 PREPARE = Prepare(4, None, (A, A), POINTS[:2])
 RENDER = Render(5, A, (640, 480), True, "png", 8, np.arange(-2, 3, dtype="<i4"), POINTS)
+BREATHING = Render(5, A, (640, 480), True, "png", 8, RENDER.numbers, POINTS, CHANCE.uniform(0, 1, (5, 2)).astype("<f4"))
 FRAME = RenderedFrame(5, -2, A, b"png")
 TUNED = Tuned(12, True, 40, {"score": 0.2, "psnr": 21.0}, {"score": 0.1, "psnr": 25.5}, b"safetensors")
 ERROR = Error.of(5, PortraitError(ErrorCode.BAD_POINTS, "Bad.", "Mend it."))
@@ -65,6 +66,7 @@ MESSAGES: list[Message] = [
     Detect(3, A),
     PREPARE,
     RENDER,
+    BREATHING,
     Render(5, A, (640, 480), False, "raw", 8, np.arange(5, dtype="<i4"), POINTS[:, :, :2].copy()),
     Credit(6, 5, 3),
     Cancel(7, 5),

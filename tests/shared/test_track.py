@@ -243,6 +243,22 @@ def test_rows_of_frames() -> None:
             track.rows_of([10, frame])
 
 
+def test_what_a_track_says_of_the_body(tmp_path: Path) -> None:
+    body = np.array([[1, 0], [1, 0.5], [0, 1]])
+    track = LandmarkTrack(some_points(3), (320, 240), start=10, body=body)
+    track.save(tmp_path / "track.npz")
+    again = LandmarkTrack.load(tmp_path / "track.npz")
+    assert again.body is not None and again.body.dtype == np.float32 and "body" not in again.extra
+    np.testing.assert_array_equal(again.body_of([12, 10]), body[[2, 0]])
+    for bad, what in ((body[:2], r"\(3, 2\) numbers"), (body * [1, np.nan], "Frame 10: .* not finite")):
+        arrays = {"points": some_points(3), "size": np.array([320, 240]), "start": 10, "body": bad}
+        np.savez(tmp_path / "bad.npz", **arrays)
+        with pytest.raises(PortraitError, match=what) as caught:
+            LandmarkTrack.load(tmp_path / "bad.npz")
+        assert caught.value.code is ErrorCode.BAD_TRACK and caught.value.remedy
+    assert LandmarkTrack(some_points(3), (320, 240)).body_of([1]) is None
+
+
 def test_validated_points_are_contiguous() -> None:
     reversed_points = some_points()[::-1, :, ::-1]
     valid = check_points(reversed_points)

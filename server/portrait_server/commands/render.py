@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> int:
     track = LandmarkTrack.load(asked.track)
     frames = asked.frames or list(track.frame_numbers)
-    points = track.rows_of(frames)
+    points, body = track.rows_of(frames), track.body_of(frames)
     references = load_references(asked.reference, asked.reference_points)
     photo = references[0].digest
     if asked.depth == 16:
@@ -75,7 +75,8 @@ def run(asked: argparse.Namespace) -> int:
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
-                                        size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo):  # fmt: skip
+                                        size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
+                                        body=body):  # fmt: skip
                 bar.update()
                 print(f"Saved: {path}", flush=True)
                 saved += 1

@@ -54,8 +54,12 @@ class Motion:
         )  # fmt: skip
 
 
-def motion_of(scene: Scene, targets: np.ndarray) -> Motion:
-    """How a scene moves for target points (N, 70, 2 or 3) in pixels of the reference."""
+def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None) -> Motion:
+    """How a scene moves for target points (N, 70, 2 or 3) in pixels of the reference.
+
+    Args:
+        body: (N, 2) how far the shoulders follow and the breath, see `portrait_shared.body`; as usual where None.
+    """
     mesh, scale = scene.mesh, scene.scale
     pose = mesh.pose_of(targets)
     posed = mesh.posed_points(pose)

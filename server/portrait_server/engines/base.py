@@ -55,7 +55,9 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def render(self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+    ) -> np.ndarray:
         """Frames of the portrait. On the processor the same points give the same bytes, whatever the batch.
 
         On a device the patches of a batch are as large as its largest, so that a few pixels at their rims may differ.
@@ -65,6 +67,7 @@ class Engine(ABC):
             points: (N, 70, 2 or 3) float32, pixels of the first reference.
             size: (width, height) of the frames, pixels; the first reference's whole picture fills them.
             matte: whether to return the person's straight alpha as a fourth channel.
+            body: (N, 2) float32, see `portrait_shared.body`; as usual where None.
 
         Returns:
             (N, height, width, 3) RGB; (N, height, width, 4) with `matte`, or where the first

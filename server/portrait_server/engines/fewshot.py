@@ -215,23 +215,26 @@ class FewshotEngine(Engine):
             style = self.networks.generator.style(torch.stack(embeddings).mean(0))
         return Features.joined(aligned, parts), style
 
-    def render(self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
+        body: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         size, batches = (int(size[0]), int(size[1])), self._batches
 
-        def drawn(targets: np.ndarray) -> np.ndarray:
+        def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             layers = batches.layers(portrait, size, portrait.layer_bytes(size), lambda: portrait.at(size))
-            where = self._targets(layers.scene, targets)
+            where = self._targets(layers.scene, targets, bodies)
             return batches.frames(
                 len(targets), size[0] * size[1], lambda part: self._drawn(portrait, layers, where.only(part), matte)
             )
 
-        return portrait.photos[0].frames(points, size, matte, drawn)
+        return portrait.photos[0].frames(points, size, matte, body, drawn)
 
-    def _targets(self, scene: Scene, points: np.ndarray) -> _Targets:
-        """Of points (N, 70, 2 or 3), pixels of the first reference."""
+    def _targets(self, scene: Scene, points: np.ndarray, body: np.ndarray | None) -> _Targets:
+        """Of points (N, 70, 2 or 3), pixels of the first reference, and bodies (N, 2)."""
         matrices = aligned_transform(points, self.side)
         return _Targets(
-            motion_of(scene, points), _for_scaled(matrices, scene.scale),
+            motion_of(scene, points, body), _for_scaled(matrices, scene.scale),
             transform_points(matrices, with_depth(points)),
         )  # fmt: skip
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+from portrait_shared.body import BREATHING, check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -63,25 +64,31 @@ class WarpPortrait:
         return size[0] * size[1] * (self.image.shape[2] * (3 * level + difference) + level)
 
     def frames(
-        self, points: np.ndarray, size: tuple[int, int], matte: bool, drawn: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Frames for points (N, 70, 2 or 3): the photo itself for its own points, as drawn for all others.
+        self, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,
+        drawn: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    ) -> np.ndarray:  # fmt: skip
+        """Frames for points (N, 70, 2 or 3): the photo itself for its own points and no breath, as drawn for all others.
 
         Args:
-            drawn: makes frames (M, height, width, 3 or 4) for points that lie where they can be drawn.
+            body: (N, 2), see `portrait_shared.body`; as usual where None.
+            drawn: makes frames (M, height, width, 3 or 4) for points that lie where they can be drawn, and bodies.
 
         Raises:
             PortraitError: BAD_POINTS.
         """
         points = checked_points(points)
         still = (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
+        if body is not None:
+            body = check_body(body, range(len(points)))
+            still &= body[:, BREATHING] == 0
         height, width = self.image.shape[:2]
         if not still.any():
-            return drawn(within_reach(points, width, height))
+            return drawn(within_reach(points, width, height), body)
         photo = unmoved(self.scene(size), matte)
         frames = np.repeat(photo[None], len(points), 0)
         if not still.all():
-            frames[~still] = drawn(within_reach(points[~still], width, height))
+            others = None if body is None else body[~still]
+            frames[~still] = drawn(within_reach(points[~still], width, height), others)
         return frames
 
 
@@ -125,17 +132,20 @@ class WarpEngine(Engine):
         head = build_head_mesh(_with_depth(points), mesh, width, height)
         return WarpPortrait(np.ascontiguousarray(image), matte, head, self._layers)
 
-    def render(self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
+        body: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
 
-        def drawn(targets: np.ndarray) -> np.ndarray:
+        def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
-            motion = motion_of(scene, targets)
+            motion = motion_of(scene, targets, bodies)
             return self._batches.frames(
                 len(targets), size[0] * size[1], lambda part: draw_frames(kernels, scene, motion.only(part), matte)
             )
 
-        return portrait.frames(points, size, matte, drawn)
+        return portrait.frames(points, size, matte, body, drawn)
 
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
         """The dense mesh of the face at the points, where MediaPipe sees one."""

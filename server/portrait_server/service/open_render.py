@@ -23,7 +23,7 @@ class OpenRender:
     """One render: which frames are to be drawn, are under way, were sent.
 
     Attributes:
-        held_bytes: of its landmarks.
+        held_bytes: of its landmarks, and what it says of the body.
         frame_bytes: of one frame while it is drawn.
         cost: of one frame, in pixels to be drawn.
         credit: how many more frames the client has room for.
@@ -44,8 +44,9 @@ class OpenRender:
         self.peak_outstanding = 0
         self.ended = False
         self._numbers = request.numbers
-        self._points = request.points
+        self._points, self._body = request.points, request.body
         self.held_bytes = request.points.nbytes + request.numbers.nbytes
+        self.held_bytes += 0 if request.body is None else request.body.nbytes
         self.frame_bytes = self.size[0] * self.size[1] * 4 * portrait.dtype.itemsize
         self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
         self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
@@ -104,8 +105,13 @@ class OpenRender:
         """(N, 70, 2 or 3) points of the frames."""
         return self._points[indices.start : indices.stop]
 
+    def body(self, indices: range) -> np.ndarray | None:
+        """(N, 2), see `portrait_shared.body`; None where it is the usual one."""
+        return None if self._body is None else self._body[indices.start : indices.stop]
+
     def digest(self, index: int) -> str:
-        return frame_digest(self.portrait.portrait_id, self._points[index], self.size, self.matte)
+        body = None if self._body is None else self._body[index]
+        return frame_digest(self.portrait.portrait_id, self._points[index], self.size, self.matte, body)
 
     def number(self, index: int) -> int:
         return int(self._numbers[index])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.framing import MAX_PART_BYTES, bad_message
@@ -88,6 +89,8 @@ class Renders:
         if self._find(session, message.request) is not None:
             raise bad_message("This request id is in use.")
         check_points(message.points, message.numbers, size=portrait.size)
+        if message.body is not None:
+            check_body(message.body, message.numbers)
         render = OpenRender(session, message, portrait)
         if render.frame_bytes > MAX_PART_BYTES:
             raise PortraitError(

@@ -72,8 +72,8 @@ class FrameBatch:
         render = self.render
         if render.ended:
             return None
-        points = render.points(self.indices)
-        frames = render.portrait.engine.render(render.portrait.value, points, render.size, render.matte)
+        points, body = render.points(self.indices), render.body(self.indices)
+        frames = render.portrait.engine.render(render.portrait.value, points, render.size, render.matte, body)
         wanted = (len(self.indices), render.size[1], render.size[0])
         if (
             frames.dtype != render.portrait.dtype

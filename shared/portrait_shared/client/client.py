@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
+from portrait_shared.body import check_body, is_usual
 from portrait_shared.bounds import check_points
 from portrait_shared.client.conversation import Conversation
 from portrait_shared.client.launcher import ServerProcess
@@ -176,6 +177,7 @@ class Client(Conversation):
         matte: bool = False,
         encoding: Literal["png", "raw"] = "png",
         window: int | None = None,
+        body: np.ndarray | None = None,
     ) -> RenderStream:
         """Asks for frames, which then stream in.
 
@@ -187,6 +189,7 @@ class Client(Conversation):
             matte: frames get the person's alpha as a fourth channel.
             encoding: ``png``: finished files; ``raw``: arrays.
             window: how many frames the server may be ahead of the reader; what keeps the engine busy where None.
+            body: (T, 2) how far the shoulders follow and the breath, see `portrait_shared.body`; as usual where None.
 
         Raises:
             PortraitError: BAD_POINTS, naming the frame and the point.
@@ -197,19 +200,21 @@ class Client(Conversation):
                 ErrorCode.BAD_TRACK, f"Up to {MAX_FRAMES} frames, no two alike, can be asked for at once."
             )
         checked = check_points(points, numbers, size=portrait.size)
+        body = None if body is None else check_body(body, numbers)
         if window is None:
             window = max(_LEAST_WINDOW, 2 * portrait.batch_size)
         prepare_again = partial(self.prepare, portrait.references, engine=portrait.engine, personal=portrait.personal)
         return RenderStream(
-            self, portrait, prepare_again, checked, numbers, size or portrait.size, matte, encoding,
-            max(1, min(window, MAX_WINDOW)),
+            self, portrait, prepare_again, checked, None if is_usual(body) else body, numbers, size or portrait.size,
+            matte, encoding, max(1, min(window, MAX_WINDOW)),
         )  # fmt: skip
 
     def frame_digest(
-        self, portrait: PortraitHandle, row: np.ndarray, size: tuple[int, int] | None = None, matte: bool = False
-    ) -> str:
-        """The content hash that the frame of this row (70, 2 or 3) will have."""
-        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte)
+        self, portrait: PortraitHandle, row: np.ndarray, size: tuple[int, int] | None = None, matte: bool = False,
+        body: np.ndarray | None = None,
+    ) -> str:  # fmt: skip
+        """The content hash that the frame of this row (70, 2 or 3) and body (2,) will have."""
+        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte, body)
 
     def echo(self, *, through_engine: bool = False) -> float:
         """Round-trip time in seconds, through the server's queue of engine work if asked."""

@@ -37,6 +37,7 @@ class RenderStream(RemoteJob[Frame]):
         portrait: PortraitHandle,
         prepare_again: Callable[[], PortraitHandle],
         points: np.ndarray,
+        body: np.ndarray | None,
         frames: Sequence[int],
         size: tuple[int, int],
         matte: bool,
@@ -52,7 +53,8 @@ class RenderStream(RemoteJob[Frame]):
         self._matte = matte
         self._encoding = encoding
         self._window = window
-        self._missing = {int(number): row for number, row in zip(frames, points, strict=True)}
+        self._points, self._body = points, body
+        self._missing = {int(number): row for row, number in enumerate(frames)}
         self._inbox: deque[Frame] = deque()
         self._owed = 0  # frames consumed for which no credit was given back yet
         self._handed_out = False
@@ -131,15 +133,22 @@ class RenderStream(RemoteJob[Frame]):
     def _request(self, job: int) -> Message:
         self._owed = 0
         numbers = np.fromiter(self._missing, "<i4", len(self._missing))
-        rows = np.stack(list(self._missing.values()))
+        rows = np.array(list(self._missing.values()))
         window = max(1, self._window - len(self._inbox))
-        return Render(job, self._portrait.portrait_id, self._size, self._matte, self._encoding, window, numbers, rows)
+        return Render(
+            job, self._portrait.portrait_id, self._size, self._matte, self._encoding, window, numbers,
+            self._points[rows], self._body_of(rows),
+        )  # fmt: skip
+
+    def _body_of(self, rows: int | np.ndarray) -> np.ndarray | None:
+        return None if self._body is None else self._body[rows]
 
     def _checked(self, message: RenderedFrame) -> Frame:
         row = self._missing.get(message.number)
         if row is None:
             raise bad_message(f"The server sent frame {message.number}, which nobody asked for.")
-        if message.digest != frame_digest(self._portrait.portrait_id, row, self._size, self._matte):
+        asked = self._points[row], self._size, self._matte, self._body_of(row)
+        if message.digest != frame_digest(self._portrait.portrait_id, *asked):
             raise bad_message(f"The server sent another frame {message.number} than was asked for.")
         if message.pixels is not None:
             wanted = self._portrait.references[0].image.dtype

@@ -48,6 +48,7 @@ def store_frames(
     again: bool = False,
     prefix: str = "",
     photo: str = "",
+    body: np.ndarray | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[StoredFrame]:
     """Brings a folder up to date with the landmarks, one frame after another.
@@ -68,6 +69,7 @@ def store_frames(
         prefix: what stands before the number in a file's name, see `frame_files.whole_prefix`.
         photo: content hash of the photo that frames are marked with; the first reference's where empty. One photo has
             two, of its pixels with 8 and with 16 bits: with the first, frames of both are known as the same photo's.
+        body: (T, 2), see `portrait_shared.body`; as usual where None.
         cancelled: asked between frames.
 
     Yields:
@@ -80,7 +82,10 @@ def store_frames(
     prepare_folder(folder)
     size = portrait.size if size is None else size
     row_of = {number: row for row, number in enumerate(frames)}
-    digests = {number: client.frame_digest(portrait, points[row], size, matte) for number, row in row_of.items()}
+    digests = {
+        number: client.frame_digest(portrait, points[row], size, matte, None if body is None else body[row])
+        for number, row in row_of.items()
+    }
     missing = sorted(digests) if again else missing_frames(folder, digests, prefix)
     for number in sorted(row_of.keys() - set(missing)):
         yield StoredFrame(number, frame_path(folder, number, prefix), False)
@@ -97,7 +102,10 @@ def store_frames(
     drawn = [numbers[0] for numbers in alike.values()]
     photo = photo or portrait.references[0].digest
     rows = np.array([row_of[number] for number in drawn])
-    stream = client.render(portrait, points[rows], drawn, size=size, matte=matte, encoding="png")
+    stream = client.render(
+        portrait, points[rows], drawn, size=size, matte=matte, encoding="png",
+        body=None if body is None else body[rows],
+    )  # fmt: skip
     try:
         while stream.done < stream.total:
             if cancelled():

@@ -39,6 +39,7 @@ MAX_SUFFIX_CHARACTERS = 16
 
 _REFERENCE_POINTS = Array("<f4", ((1, MAX_REFERENCES), LANDMARKS, (3, 3)))
 _FRAME_POINTS = Array("<f4", ((1, MAX_FRAMES), LANDMARKS, (2, 3)))
+_FRAME_BODY = Array("<f4", ((1, MAX_FRAMES), (2, 2)), nullable=True)
 _FRAME_NUMBERS = Array("<i4", ((1, MAX_FRAMES),))
 _size = listing(whole(1, MAX_SIDE_PIXELS), 2, 2)
 _job = whole(1, MAX_REQUEST_ID)
@@ -134,7 +135,12 @@ class Prepare(Message, kind="prepare"):
 
 @dataclass(frozen=True, eq=False)
 class Render(Message, kind="render"):
-    """Asks for frames; `window` is the credit to begin with. Answered by `RenderedFrame`s and `Done`."""
+    """Asks for frames. Answered by `RenderedFrame`s and `Done`.
+
+    Attributes:
+        window: the credit to begin with.
+        body: see `portrait_shared.body`; None where it is the usual one in all frames.
+    """
 
     portrait: str = checked(digest)
     size: tuple[int, int] = checked(_size)
@@ -143,11 +149,14 @@ class Render(Message, kind="render"):
     window: int = checked(whole(1, MAX_WINDOW))
     numbers: np.ndarray = checked(_FRAME_NUMBERS)
     points: np.ndarray = checked(_FRAME_POINTS)
+    body: np.ndarray | None = checked(_FRAME_BODY, None, added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.points) != len(self.numbers):
             raise bad_message("`render`: each frame needs its number and its points.")
+        if self.body is not None and len(self.body) != len(self.numbers):
+            raise bad_message("`render`: there must be as many rows of `body` as frames, or none.")
         if self.size[0] * self.size[1] > MAX_IMAGE_PIXELS:
             raise PortraitError(
                 ErrorCode.IMAGE_TOO_LARGE, f"Frames of {self.size[0]}x{self.size[1]} pixels are too large.",

@@ -51,7 +51,8 @@ class Message:
         buffers: list[Buffer] = []
         for item in dataclasses.fields(self)[1:]:
             value, check = getattr(self, item.name), item.metadata["check"]
-            if item.metadata["added"] and value == item.default:
+            # An array has no one answer to whether it equals the default, which is none.
+            if item.metadata["added"] and isinstance(value, type(item.default)) and value == item.default:
                 continue
             if isinstance(check, (Array, Blob)) and value is not None:
                 fields[item.name] = value.shape if isinstance(check, Array) else len(value)

@@ -32,7 +32,14 @@ class Still(Engine):
     def prepare(self, references: list[Reference]) -> np.ndarray:
         return references[0].image
 
-    def render(self, portrait: np.ndarray, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self,
+        portrait: np.ndarray,
+        points: np.ndarray,
+        size: tuple[int, int],
+        matte: bool,
+        body: np.ndarray | None = None,
+    ) -> np.ndarray:
         return np.stack([portrait] * len(points))
 
     def tuned(self, file: PersonalFile) -> Engine:
@@ -52,7 +59,9 @@ class Perfect(Engine):
     def prepare(self, references: list[Reference]) -> None:
         return None
 
-    def render(self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+    ) -> np.ndarray:
         nearest = [np.abs(self._clip.points - row).sum((1, 2)).argmin() for row in points]
         return np.stack([self._clip.frames[number] for number in nearest])
 

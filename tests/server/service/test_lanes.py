@@ -35,7 +35,9 @@ class GateEngine(Engine):
     def prepare(self, references: Sequence[Reference]) -> None:
         return None
 
-    def render(self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool) -> np.ndarray:
+    def render(
+        self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
+    ) -> np.ndarray:
         self.open.acquire()
         return np.zeros((len(points), size[1], size[0], 3), np.uint8)
 

@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from portrait_server.service.requests import MAX_PENDING
+from portrait_shared.body import USUAL
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.client.rendering import store_frames
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.protocol.messages import Error, Render
@@ -52,6 +55,26 @@ def test_a_photo_is_detected_prepared_and_moved_by_its_landmarks(client: Client,
     for frame, row in zip(client.render(portrait, points, [5, 7, 6]), points, strict=True):
         (tmp_path / "frame.png").write_bytes(frame.data)
         assert read_digest(tmp_path / "frame.png") == client.frame_digest(portrait, row)
+
+
+def test_each_frame_is_drawn_with_its_own_body(client: Client, paint: Paint, tmp_path: Path) -> None:
+    portrait, points = paint(client)
+    body = np.column_stack([np.ones(20), np.linspace(0, 0.95, 20)]).astype(np.float32)
+    plain = list(client.render(portrait, points, range(20), encoding="raw"))
+    breathing = list(client.render(portrait, points, range(20), encoding="raw", body=body))
+    assert [int(frame.data[0, 0, 0]) for frame in breathing] == [10 + n + round(100 * body[n, 1]) for n in range(20)]
+    assert breathing[0].digest == plain[0].digest and breathing[1].digest != plain[1].digest
+    as_usual = list(client.render(portrait, points, range(20), encoding="raw", body=np.tile(USUAL, (20, 1))))
+    assert [frame.digest for frame in as_usual] == [frame.digest for frame in plain]
+    stored = list(store_frames(client, portrait, points, range(20), tmp_path, body=body))
+    assert [frame.drawn for frame in stored] == [True] * 20
+    assert read_digest(stored[3].path) == client.frame_digest(
+        portrait, points[stored[3].number], body=body[stored[3].number]
+    )
+    again = list(store_frames(client, portrait, points, range(20), tmp_path))
+    assert sum(frame.drawn for frame in again) == 19, "the first frame breathes as usual"
+    with pytest.raises(PortraitError, match=r"\(20, 2\) numbers"):
+        client.render(portrait, points, range(20), body=body[:3])
 
 
 def test_size_matte_and_two_dimensional_points(client: Client, paint: Paint) -> None:
