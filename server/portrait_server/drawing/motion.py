@@ -12,6 +12,7 @@ from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.face_mesh import MOUTH
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.ramps import between
+from portrait_server.geometry.torso import torso_motion
 
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
 # Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
@@ -66,6 +67,8 @@ def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None)
     goal, shut = _with_lids_shut(targets[..., :2], posed)
     own = goal - posed
     vertices = mesh.moved(pose, own)
+    picture = (round(scene.size[0] / scale[0]), round(scene.size[1] / scale[1]))
+    vertices[..., :2] += torso_motion(mesh, picture, pose, body)
     vertices[..., :2] *= scale
     turn = pose.scale[:, None, None] * pose.rotation[:, :2, :2] * (scale[:, None] / scale)
     skull, jaw = _teeth(scene, pose, own)

@@ -26,7 +26,7 @@ from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
 from portrait_server.kernels.levels import finished, levels
 from portrait_server.media.images import eight_bit
 
-WARP_VERSION: Final = "warp-7"
+WARP_VERSION: Final = "warp-8"
 
 _LEAST_FACE_PIXELS = 1.0
 _FARTHEST = 2.0  # how far outside the picture the face's middle may be driven, in picture sizes

@@ -24,8 +24,8 @@ from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
 
-# Rings as multiples of the face's outline; the last one never moves.
-_RINGS = (1.07, 1.16, 1.28, 1.43, 1.6, 1.8, 2.05, 2.35, 2.7, 3.1)
+# Rings as multiples of the face's outline, as far as the picture goes: what lies outside of it is brought to its edge.
+_RINGS = (1.07, 1.16, 1.28, 1.43, 1.6, 1.8, 2.05, 2.35, 2.7, 3.1, 3.6, 4.2, 5.0, 6.0, 7.2, 8.8, 11.0, 15.0)
 # Where the head's pose starts and stops carrying a ring: up and sideways (hair), and down (neck, shoulders).
 _CARRIED_HAIR = (1.6, 3.1)
 _CARRIED_NECK = (1.05, 2.4)
@@ -140,7 +140,7 @@ def _rings(face: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.nd
     depth = oval[:, 2]
     vertices, carried, expressive = [], [], []
     for ring in _RINGS:
-        at = centre + ring * arm
+        at = np.clip(centre + ring * arm, 0, (width - 1, height - 1))
         behind = _SKULL_DEPTH * half_width * ring_depth(ring)
         vertices.append(np.column_stack([at, depth + behind]))
         inside = np.minimum.reduce([at[:, 0], at[:, 1], width - 1 - at[:, 0], height - 1 - at[:, 1]])

@@ -101,6 +101,15 @@ def rotation_of(vector: np.ndarray) -> np.ndarray:
     return np.eye(3) + sine * cross + (1 - cosine) * cross @ cross
 
 
+def vector_of(rotation: np.ndarray) -> np.ndarray:
+    """The vector (…, 3) of a rotation (…, 3, 3) by less than half a turn: the inverse of `rotation_of`."""
+    twist = (rotation - rotation.swapaxes(-1, -2)) / 2
+    along = np.stack([twist[..., 2, 1], twist[..., 0, 2], twist[..., 1, 0]], -1)
+    sine = np.linalg.norm(along, axis=-1, keepdims=True)
+    angle = np.arctan2(sine, (np.trace(rotation, axis1=-2, axis2=-1)[..., None] - 1) / 2)
+    return along * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-9), 1)
+
+
 def _turn_in_plane(local: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     a = local[..., 0] + 1j * local[..., 1]
     b = goal[..., 0] + 1j * goal[..., 1]

@@ -82,6 +82,26 @@ def test_frames_do_not_depend_on_their_batch_or_on_threads(
     np.testing.assert_array_equal(together, np.stack(alone))
 
 
+def test_a_breath_lifts_the_shoulders_alone(
+    engine: WarpEngine, portrait: WarpPortrait, photo: np.ndarray, points: np.ndarray
+) -> None:
+    bodies = np.array([[1, 0], [0, 0], [1, 0.5], [1, 1]], np.float32)
+    asked = np.stack([points, points, points, points])
+    out, still, half, whole = engine.render(portrait, asked, SIZE, True, bodies)
+    assert np.array_equal(out[..., :3], photo) and np.array_equal(out, still)
+    assert np.array_equal(engine.render(portrait, asked[:1], SIZE, True, bodies[3:])[0], whole), "alone as among others"
+    np.testing.assert_allclose(boxed(whole, points[17:68]), boxed(out, points[17:68]), atol=1)
+    gone, there = (np.flatnonzero(matte[:, 60] > 128)[0] for matte in (out[..., 3], whole[..., 3]))
+    assert 2 <= gone - there <= 8, "the shoulder at the picture's left is a little higher"
+    middle = [
+        np.abs(breath[250:400, 100:250, :3].astype(int) - photo[250:400, 100:250]).mean() for breath in (half, whole)
+    ]
+    assert 1 < middle[0] < middle[1]
+    assert np.abs(whole[-1, :, :3].astype(int) - photo[-1]).mean() < 8, (
+        "the lowest row stays, but for what slides along"
+    )
+
+
 @pytest.mark.parametrize("yaw", [-20, 20])
 def test_the_head_foreshortens_when_it_turns(
     engine: WarpEngine, portrait: WarpPortrait, points: np.ndarray, yaw: float
@@ -114,7 +134,8 @@ def test_the_background_does_not_swim(
     for target in (turned(points, yaw=25), turned(points, roll=15), moved(points, right=0.15, down=-0.05)):
         image = frame(engine, portrait, target)
         np.testing.assert_array_equal(image[BACKGROUND], photo[BACKGROUND])
-        np.testing.assert_array_equal(image[400:], photo[400:])
+        (stiff,) = engine.render(portrait, target[None], SIZE, False, np.float32([[0, 0]]))
+        np.testing.assert_array_equal(stiff[400:], photo[400:], err_msg="shoulders that stay")
         assert np.abs(boxed(image, points).astype(int) - boxed(photo, points)).mean() > 5, "the head moved"
 
 

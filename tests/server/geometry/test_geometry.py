@@ -129,7 +129,7 @@ def test_nothing_moves_at_the_pictures_edge(head: HeadMesh, points: np.ndarray) 
     pose = head.pose_of(target)
     moved = head.moved(pose, target[:, :2] - head.posed_points(pose))
     x, y = head.vertices[:, 0], head.vertices[:, 1]
-    outside = (x < 0) | (y < 0) | (x > SIDE - 1) | (y > SIDE - 1)
+    outside = (x <= 0) | (y <= 0) | (x >= SIDE - 1) | (y >= SIDE - 1)
     assert outside.any()
     np.testing.assert_allclose(moved[outside, :2], head.vertices[outside, :2], atol=1e-6)
 
