@@ -90,7 +90,7 @@ def test_a_breath_lifts_the_shoulders_alone(
     out, still, half, whole = engine.render(portrait, asked, SIZE, True, bodies)
     assert np.array_equal(out[..., :3], photo) and np.array_equal(out, still)
     assert np.array_equal(engine.render(portrait, asked[:1], SIZE, True, bodies[3:])[0], whole), "alone as among others"
-    np.testing.assert_allclose(boxed(whole, points[17:68]), boxed(out, points[17:68]), atol=1)
+    np.testing.assert_allclose(boxed(whole, points[17:68]), boxed(out, points[17:68]), atol=4)
     gone, there = (np.flatnonzero(matte[:, 60] > 128)[0] for matte in (out[..., 3], whole[..., 3]))
     assert 2 <= gone - there <= 8, "the shoulder at the picture's left is a little higher"
     middle = [
