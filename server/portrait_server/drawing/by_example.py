@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a picture does not show, made by example: of pieces of the picture itself.
+
+Small copies of the picture tell what belongs where: patches around what is unknown find those among the examples that
+look most like them, and each unknown pixel becomes what these say of it, again and again from coarse to fine (Wexler,
+Shechtman, Irani, "Space-Time Completion of Video", 2007). That lacks detail. So larger pieces are copied instead, joined
+where seams are seen least (Pritch, Kav-Venaki, Peleg, "Shift-Map Image Editing", 2009), at last at the picture's own
+resolution; where there is no detail, their light is that of what was found.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portrait_server.drawing.fill import push_pull
+from portrait_server.drawing.patches import Examples, Gap
+from portrait_server.drawing.pieces import Pieces
+from portrait_server.kernels.levels import held
+
+_FINEST = 512  # pixels of the longest side, on which pieces are joined
+_SEARCHED = 128  # and on which patches are searched
+_ROUNDS = (3, 5, 8)  # of the search, at that size, half of it, and a quarter
+_FEWEST = 64  # pixels: fewer examples say nothing of a texture
+_BLOCK = 10  # pixels of the searched size: a piece to start with, where patches lose the texture
+_LIKENESS = (1.0, 0.3, 0.1)  # how much what was found counts beside seams: first much, then little
+_DETAIL = 2.0  # sigma, pixels: what is finer is detail
+_TEXTURE = 2.0  # levels of detail that a texture has at least
+_LOST = 0.7  # of the detail around it, that a copy should keep
+_COHERENT = 0.6  # of neighbours that copy neighbours, from which on patches have found more than a mean of many
+_NUDGES = 4
+_LIGHT_SOFT = 8.0  # sigma in pixels of the finest size
+_LIGHT = 16.0  # levels, the most by which a copy's light is changed
+_FLAT = 12.0  # deviation, levels, beside which a copy's light is nothing that is seen
+_STRIP_ROWS = 512
+
+
+def continued(picture: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """The picture with what is unknown made of what is allowed.
+
+    Always the same for the same picture.
+
+    Args:
+        picture: (H, W, C) uint8 or float32, see `kernels.levels`.
+        known: (H, W) bool, the pixels that stay as they are.
+        allowed: (H, W) bool, the known pixels that may serve as examples.
+
+    Returns:
+        (H, W, C) of the picture's type. Where there are too few examples, smoothly continued from what is known; where
+        nothing is known, the picture as it was.
+    """
+    if known.all() or not known.any():
+        return picture.copy()
+    size = _limited(known.shape, _FINEST)
+    small = _resized(picture.astype(np.float32), size)
+    pieces = _pieces(small, _whole(known, size), _whole(allowed & known, size))
+    if pieces is None:
+        smooth = push_pull(small, _whole(known, size).astype(np.float32))
+        smooth = cv2.resize(smooth, known.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(picture.shape)
+        return np.where(known[..., None], picture, held(smooth, picture.dtype))
+    return _drawn(picture, known, *pieces)
+
+
+def _limited(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
+    """(width, height) of a shape (height, width) that is shrunk to a longest side."""
+    scale = min(1.0, longest / max(shape))
+    return max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
+
+
+def _whole(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Which pixels of a smaller (width, height) lie in a mask (H, W) as a whole."""
+    return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.999
+
+
+def _scaled(shifts: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Shifts (h, w, 2) at another (width, height)."""
+    (rows, columns), (width, height) = shifts.shape[:2], size
+    nearest = (np.arange(height) * rows // height)[:, None], np.arange(width) * columns // width
+    return np.round(shifts[nearest] * np.array([height / rows, width / columns])).astype(np.int64)
+
+
+def _found(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> Gap | None:
+    """What is unknown of a picture (h, w, C), from coarse to fine; None where there are too few examples."""
+    sizes = [_limited(known.shape, _SEARCHED >> halved) for halved in range(len(_ROUNDS))]
+    found: Gap | None = None
+    for size, rounds in zip(reversed(sizes), reversed(_ROUNDS), strict=True):
+        there, examples = _whole(known, size), _whole(allowed, size)
+        if examples.sum() < _FEWEST:
+            continue
+        picture = push_pull(_resized(small, size), there.astype(np.float32))
+        gap = Gap(picture, ~there, Examples(picture, examples))
+        if found is not None:
+            gap.start(_scaled(found.shifts, size))
+        gap.refine(rounds)
+        found = gap
+    return found
+
+
+def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[Pieces, np.ndarray] | None:
+    """Pieces for what is unknown of a picture (h, w, C), and what they should look like without detail, (h, w, C)."""
+    found = _found(small, known, allowed)
+    if found is None:
+        return None
+    rng = np.random.default_rng(0)
+    first = size = _limited(known.shape, _SEARCHED)
+    pieces, shifts = None, found.shifts
+    while True:
+        there, examples = _whole(known, size), _whole(allowed, size)
+        picture = _resized(small, size)
+        smooth = cv2.GaussianBlur(picture, (0, 0), size[0] / first[0]).reshape(picture.shape)
+        guide = _resized(cv2.GaussianBlur(found.guess, (0, 0), 1.0).reshape(found.guess.shape), size)
+        pieces, coarser = Pieces(picture, ~there, examples, smooth, guide), pieces
+        if coarser is None:
+            pieces.start(shifts, rng)
+            pieces.start(np.where(_lost(found, pieces.copied, there)[..., None], _blocks(shifts), shifts), rng)
+            for likeness in _LIKENESS:
+                pieces.join(likeness)
+                pieces.join(likeness)
+                pieces.propose(shifts, likeness)
+        else:
+            pieces.start(_scaled(coarser.shifts, size), rng)
+        for _ in range(_NUDGES):
+            pieces.nudge(_LIKENESS[-1], rng)
+        pieces.join(_LIKENESS[-1])
+        if size == small.shape[1::-1]:
+            return pieces, guide
+        size = _limited(known.shape, 2 * max(size))
+
+
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture (h, w, C) float32 at (width, height)."""
+    way = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_LINEAR
+    return cv2.resize(picture, size, interpolation=way).reshape(*size[::-1], -1)
+
+
+def _blocks(shifts: np.ndarray) -> np.ndarray:
+    """Shifts (h, w, 2) by blocks, each as its middle."""
+    rows, columns = (np.arange(count) // _BLOCK * _BLOCK + _BLOCK // 2 for count in shifts.shape[:2])
+    return shifts[np.minimum(rows, len(rows) - 1)[:, None], np.minimum(columns, len(columns) - 1)]
+
+
+def _lost(found: Gap, copied: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Where patches found no texture although there is one around, (h, w) bool: they are means of many."""
+    there = _detail(found.guess)
+    expected = push_pull(there[..., None], known.astype(np.float32))[..., 0]
+    kept = cv2.GaussianBlur(np.minimum(there, _detail(copied)), (0, 0), 3.0)
+    same = np.zeros(known.shape, np.float32)
+    for axis in (0, 1):
+        for way in (-1, 1):
+            same += (np.roll(found.shifts, way, axis) == found.shifts).all(-1) / 4
+    textured = cv2.GaussianBlur(expected, (0, 0), 3.0)
+    return (textured > _TEXTURE) & (kept < _LOST * textured) & (cv2.blur(same, (5, 5)) < _COHERENT)
+
+
+def _detail(picture: np.ndarray) -> np.ndarray:
+    grey = picture[..., :3].mean(-1)
+    return np.abs(grey - cv2.GaussianBlur(grey, (0, 0), _DETAIL))
+
+
+def _drawn(picture: np.ndarray, known: np.ndarray, pieces: Pieces, guide: np.ndarray) -> np.ndarray:
+    """The unknown at the picture's own resolution, (H, W, C) of its type, copied from where pieces lie."""
+    light = _light(pieces, guide)
+    scale = np.array(known.shape) / pieces.unknown.shape
+    shifts = np.round(pieces.shifts * scale).astype(np.int64)
+    drawn = picture.copy()
+    for top in range(0, len(known), _STRIP_ROWS):
+        y, x = np.nonzero(~known[top : top + _STRIP_ROWS])
+        drawn[y + top, x] = held(_copied(picture, shifts, pieces.unknown, light, y + top, x), picture.dtype)
+    return drawn
+
+
+def _light(pieces: Pieces, guide: np.ndarray) -> np.ndarray:
+    """By how much copies are made lighter, to be what was found there where they have no detail: (h, w, C)."""
+    copied, share = pieces.copied, cv2.GaussianBlur(pieces.unknown.astype(np.float32), (0, 0), _LIGHT_SOFT)
+    light = cv2.GaussianBlur((guide - copied) * pieces.unknown[..., None], (0, 0), _LIGHT_SOFT).reshape(guide.shape)
+    light = np.clip(light / np.maximum(share, 1e-3)[..., None], -_LIGHT, _LIGHT)
+    grey = copied[..., :3].mean(-1)
+    spread = cv2.GaussianBlur(grey**2, (0, 0), _LIGHT_SOFT) - cv2.GaussianBlur(grey, (0, 0), _LIGHT_SOFT) ** 2
+    return light / (1 + np.maximum(spread, 0) / _FLAT**2)[..., None]
+
+
+def _copied(
+    picture: np.ndarray, shifts: np.ndarray, unknown: np.ndarray, light: np.ndarray, y: np.ndarray, x: np.ndarray
+) -> np.ndarray:
+    """The colours (N, C) float32 of pixels at rows y and columns x (N,), cross-faded where pieces of four cells meet."""
+    (height, width), (rows, columns) = picture.shape[:2], unknown.shape
+    v, u = (y + 0.5) * (rows / height) - 0.5, (x + 0.5) * (columns / width) - 0.5
+    top, left = np.floor(v).astype(int), np.floor(u).astype(int)
+    total = np.zeros((len(y), picture.shape[2]), np.float32)
+    weights = np.zeros((len(y), 1), np.float32)
+    for row in (top, top + 1):
+        for column in (left, left + 1):
+            cell = np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)
+            weight = (1 - np.abs(row - v)) * (1 - np.abs(column - u)) * unknown[cell]
+            weight = weight[:, None].astype(np.float32)
+            down, right = shifts[cell].T
+            colour = picture[np.clip(y + down, 0, height - 1), np.clip(x + right, 0, width - 1)]
+            total += weight * (colour + light[cell])
+            weights += weight
+    return total / np.maximum(weights, 1e-6)
