@@ -6,19 +6,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from portrait_shared import landmarks
 
+from portrait_server.drawing.lids import believed
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.face_mesh import MOUTH
 from portrait_server.geometry.pose import Pose
-from portrait_server.geometry.ramps import between
 from portrait_server.geometry.torso import torso_motion
 
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
-# Share of its open height at which a lid counts as shut, and at which it is taken as it is: what a detector
-# calls a closed eye still has a third of its height (the eye aspect ratio falls from about 0.3 to 0.1).
-_LID_SHUT, _LID_FREE = 0.3, 0.6
-_LID_LEAST = 0.15  # height over width that an open eye is taken to have at least, should the photo's be nearly shut
 
 
 @dataclass(frozen=True)
@@ -64,35 +59,15 @@ def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None)
     mesh, scale = scene.mesh, scene.scale
     pose = mesh.pose_of(targets)
     posed = mesh.posed_points(pose)
-    goal, shut = _with_lids_shut(targets[..., :2], posed)
-    own = goal - posed
+    lids = believed(targets[..., :2], posed)
+    own = lids.points - posed
     vertices = mesh.moved(pose, own)
     picture = (round(scene.size[0] / scale[0]), round(scene.size[1] / scale[1]))
     vertices[..., :2] += torso_motion(mesh, picture, pose, body)
     vertices[..., :2] *= scale
     turn = pose.scale[:, None, None] * pose.rotation[:, :2, :2] * (scale[:, None] / scale)
     skull, jaw = _teeth(scene, pose, own)
-    return Motion(pose, own, vertices, goal[:, 68:70] * scale, shut, turn, skull, jaw)
-
-
-def _with_lids_shut(target: np.ndarray, posed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The targets (N, 70, 2) with nearly closed lids brought together; for each eye whether they are (N, 2)."""
-    goal, shut = np.array(target, float), np.zeros((len(target), 2), bool)
-    for number, eye in enumerate(landmarks.EYES):
-        left, right = eye.corners
-        above, below = (list(lid) for lid in zip(*eye.lids, strict=True))
-        wide = np.linalg.norm(posed[:, right] - posed[:, left], axis=-1)
-        high = np.linalg.norm(posed[:, below] - posed[:, above], axis=-1).mean(1)
-        across = goal[:, right] - goal[:, left]
-        down = np.stack([-across[:, 1], across[:, 0]], -1)
-        down /= np.linalg.norm(down, axis=-1, keepdims=True) + 1e-6
-        now = ((goal[:, below] - goal[:, above]) * down[:, None]).sum(-1).mean(1)
-        share = now / np.maximum(np.maximum(high, _LID_LEAST * wide), 1e-6)
-        open_ = between(share, _LID_SHUT, _LID_FREE)[:, None, None]
-        meet = goal[:, above] + 0.65 * (goal[:, below] - goal[:, above])
-        goal[:, above], goal[:, below] = meet + open_ * (goal[:, above] - meet), meet + open_ * (goal[:, below] - meet)
-        shut[:, number] = open_[:, 0, 0] == 0
-    return goal, shut
+    return Motion(pose, own, vertices, lids.points[:, 68:70] * scale, lids.shut, turn, skull, jaw)
 
 
 def _teeth(scene: Scene, pose: Pose, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
