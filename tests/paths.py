@@ -21,6 +21,21 @@ def portraits() -> Path | None:
     return _folder("portraits")
 
 
+def grid_clips() -> Path | None:
+    """People who speak: PERSON/VIDEO/CLIP."""
+    return _folder("grid-clips")
+
+
+def london_faces() -> Path | None:
+    """NUMBER-neutral.jpg and NUMBER-smile.jpg of each person."""
+    return _folder("london-faces")
+
+
+def congress_portraits() -> Path | None:
+    """One portrait of each person, NAME.jpg."""
+    return _folder("us-congress-portraits")
+
+
 def head_model() -> Path | None:
     """ICT-FaceKit's head as arrays."""
     path = (_DATA / "ict_face_model.npz").resolve()

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from portrait_server.corpora.loader import make_batch
+from portrait_server.corpora.crops import read_crops
+from portrait_server.geometry.crops import CROPS
 
 from tests.benchmarks import gpu, host_profile
 from tests.benchmarks.gpu_sections.equality import apart
-from tests.benchmarks.gpu_sections.learning import Noise
+from tests.benchmarks.gpu_sections.learning import write_noise
 from tests.benchmarks.gpu_sections.machine import machine
 from tests.benchmarks.gpu_sections.material import Plan
 from tests.benchmarks.gpu_sections.report import Report, Row
@@ -132,7 +133,6 @@ def test_operators_that_do_nothing_leave_the_same_calls() -> None:
     assert again.shape == made.shape and again.stride() == made.stride()
 
 
-def test_samples_for_training_hold_everything() -> None:
-    batch = make_batch(Noise(), 1, 0, 2, 3, 64)
-    assert batch["references"].shape == (2, 3, 3, 64, 64)
-    assert all(bool(value.all()) for name, value in batch.items() if name.startswith("has_"))
+def test_crops_for_training_can_be_read(tmp_path: Path) -> None:
+    write_noise(tmp_path / "noise")
+    assert all(len(read_crops(tmp_path / "noise", crop)) == 4 for crop in CROPS.values())

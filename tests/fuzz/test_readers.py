@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from portrait_server.corpora.crops import MARGIN, read_crops
 from portrait_server.corpora.pool import _read as read_sample
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.shards import Face, Shard, write_shard
+from portrait_server.geometry.crops import CROPS, MOUTH
 from portrait_server.media.images import is_picture, read_image
 from portrait_server.media.png import encode_png
 from portrait_server.media.video import VideoReader
@@ -27,12 +29,14 @@ from portrait_server.networks import personal, weights_file
 from portrait_server.networks.configurations import build
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
 from portrait_server.speech.audio import read_speech
-from portrait_server.training import checkpoints, configuration_file
+from portrait_server.training import checkpoints
+from portrait_server.training.painting import configuration
 from portrait_shared.errors import PortraitError
 from portrait_shared.frames.frame_marks import FrameMark, glance, read_mark
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.track import LandmarkTrack
+from safetensors.numpy import save as save_arrays
 
 from tests.fuzz.mutations import ROUNDS, checked_png, damaged
 
@@ -135,6 +139,18 @@ def read_checkpoint_state(path: Path) -> None:
     checkpoints.read(folder)
 
 
+def crops(path: Path) -> None:
+    """One pair, with K = 1."""
+    arrays: dict[str, np.ndarray] = {"person": np.zeros(1, np.int32)}
+    for crop in CROPS.values():
+        wide = crop.side + 2 * MARGIN
+        pictures = {"draft": (1,), "target": (1,), "references": (1, 1)}
+        arrays |= {f"{crop.name}.{name}": np.zeros((*n, wide, wide, 3), np.uint8) for name, n in pictures.items()}
+        arrays[f"{crop.name}.weight"] = np.zeros((1, wide, wide), np.uint8)
+        arrays[f"{crop.name}.points"] = np.zeros((1, 2, 70, 2), np.float32)
+    path.write_bytes(save_arrays(arrays))
+
+
 def head(path: Path) -> None:
     np.savez(
         path.open("wb"),
@@ -200,8 +216,9 @@ READERS: dict[str, tuple[Maker, Reader]] = {
     "her.safetensors": (tuned, lambda path: personal.from_file(PersonalFile.load(path))),
     "connection.json": (connection, Connection.load),
     "keys.json": (keys, KeyRing.load),
-    "run.toml": (lambda path: path.write_bytes((configuration_file.CONFIGS / "tiny.toml").read_bytes()), configuration_file.load),
+    "run.toml": (lambda path: path.write_bytes((configuration.CONFIGS / "painters.toml").read_bytes()), configuration.load),
     "0.shard": (shard, read_shard),
+    "crops.safetensors": (crops, lambda path: read_crops(path.parent, MOUTH)),
     "tensors": (checkpoint, read_checkpoint),
     "state": (checkpoint_state, read_checkpoint_state),
     "0001.png": (frame, read_frame),

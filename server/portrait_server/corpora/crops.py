@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from portrait_shared.files.whole_files import partial_file
+from portrait_shared.errors import ErrorCode, PortraitError, described
+from portrait_shared.files.safetensors_header import read_header
+from portrait_shared.files.whole_files import read_bounded, write_error, write_whole
 from portrait_shared.landmarks import MIRROR
-from safetensors import safe_open
-from safetensors.numpy import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load, save
 
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.geometry.alignment import crop as cut
@@ -30,6 +32,7 @@ from portrait_server.geometry.crops import CROPS, Crop, crop_transforms
 
 SUFFIX: Final = ".safetensors"
 MARGIN: Final = 8
+_MOST_BYTES: Final = 2**30
 _PAIRS_PER_FILE: Final = 100
 _OF_A_CROP: Final = ("draft", "target", "references", "weight", "points")  # of each crop; `person` is of all
 _TRIES: Final = 20  # draws in a row that were all there already: so few different pairs there are
@@ -77,7 +80,10 @@ def make_crops(corpus: Corpus, output: Path, count: int, references: int, side: 
     Raises:
         PortraitError: BAD_IMAGE where what is on disk is damaged; OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(output, error) from error
     files = sorted(output.glob(f"*{SUFFIX}"))
     done, number = sum(map(_count, files)), len(files)
     samples = _different(corpus, references, side, (seed, number))
@@ -86,20 +92,54 @@ def make_crops(corpus: Corpus, output: Path, count: int, references: int, side: 
         for crop in CROPS.values():
             pairs = CropPairs.joined([cut_out(crop, sample) for sample in drawn])
             arrays |= {f"{crop.name}.{name}": getattr(pairs, name) for name in _OF_A_CROP} | {"person": pairs.person}
-        with partial_file(output / f"{number:05d}{SUFFIX}") as partial:
-            partial.write_bytes(save(arrays))
+        write_whole(output / f"{number:05d}{SUFFIX}", save(arrays))
         done, number = done + len(drawn), number + 1
     return done
 
 
 def read_crops(folder: Path, crop: Crop) -> CropPairs:
-    """All crops of one kind that a folder holds, in memory."""
-    parts = []
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        arrays = load_file(path)
+    """All crops of one kind that a folder holds, in memory.
+
+    Raises:
+        PortraitError: FILE_MISSING where there are none; BAD_IMAGE naming the file that is damaged.
+    """
+    paths = sorted(folder.glob(f"*{SUFFIX}"))
+    if not paths:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"There are no crops in {folder}.", "Make them with `portrait corpus crops`."
+        )
+    return CropPairs.joined([_read(path, crop) for path in paths])
+
+
+def _read(path: Path, crop: Crop) -> CropPairs:
+    try:
+        content = read_bounded(path, _MOST_BYTES)
+        read_header(content)
+        arrays = load(content)
         own = {name: arrays[f"{crop.name}.{name}"] for name in _OF_A_CROP}
-        parts.append(CropPairs(**own, person=arrays["person"]))
-    return CropPairs.joined(parts)
+        pairs = CropPairs(**own, person=arrays["person"])
+    except (SafetensorError, OSError, KeyError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    count, wide, references = len(pairs.person), crop.side + 2 * MARGIN, pairs.references.shape[1:2]
+    shapes = {
+        "draft": (count, wide, wide, 3), "target": (count, wide, wide, 3), "weight": (count, wide, wide),
+        "references": (count, *references, wide, wide, 3), "points": (count, *(1 + n for n in references), 70, 2),
+    }  # fmt: skip
+    for name, shape in shapes.items():
+        array, kind = getattr(pairs, name), np.float32 if name == "points" else np.uint8
+        if array.shape != shape or array.dtype != kind or not np.isfinite(array).all():
+            raise _damaged(path, f"its {crop.name}.{name} is not what it should be")
+    if pairs.person.shape != (count,) or pairs.person.dtype != np.int32 or not count or not references[0]:
+        raise _damaged(path, "it holds no pairs")
+    return pairs
+
+
+def _damaged(path: Path, why: str) -> PortraitError:
+    return PortraitError(
+        ErrorCode.BAD_IMAGE,
+        f"Cannot read the crops in {path}: {described(why)}.",
+        "Delete that file and run the same `portrait corpus crops` again: it makes what is missing.",
+    )
 
 
 def cut_out(crop: Crop, sample: Sample) -> CropPairs:
@@ -123,8 +163,11 @@ def cut_out(crop: Crop, sample: Sample) -> CropPairs:
 
 
 def _count(path: Path) -> int:
-    with safe_open(path, "numpy") as file:
-        return int(file.get_slice("person").get_shape()[0])
+    try:
+        with safe_open(path, "numpy") as file:
+            return int(file.get_slice("person").get_shape()[0])
+    except (SafetensorError, OSError, LookupError) as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _different(corpus: Corpus, references: int, side: int, seed: tuple[int, ...]) -> Iterator[Sample]:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Meta-learning of the generator."""
+"""Training of painters."""

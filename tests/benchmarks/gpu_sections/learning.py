@@ -5,33 +5,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from unittest import mock
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from portrait_server.corpora.array_specs import FLOW, POINTS
-from portrait_server.corpora.loader import make_batch
-from portrait_server.corpora.sample import SPECS, Corpus, Sample
+from portrait_server.corpora.crops import MARGIN
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.fewshot_weights import find_weights
-from portrait_server.geometry.alignment import aligned_transform, transform_points
+from portrait_server.geometry.crops import CROPS
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.networks import weights_file
-from portrait_server.training import learner as learning
-from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import TrainingConfiguration
-from portrait_server.training.configuration_file import load
-from portrait_server.training.team import Team
+from portrait_server.training.painting.configuration import load
+from portrait_server.training.painting.efficientnet import PerceptualLoss
+from portrait_server.training.painting.lesson import Lesson
 from portrait_server.tuning.photographs import faces_of
 from portrait_server.tuning.search import DEFAULT_EFFORT, Effort, tune_networks
 from portrait_shared.client.client import Client
 from portrait_shared.landmarks import MESH_VERTICES
 from portrait_shared.protocol.references import ReferenceImage
+from safetensors.numpy import save_file
 
 from tests.benchmarks.gpu_sections.drawing import forget_peak, peak
-from tests.benchmarks.gpu_sections.material import Plan, Rates, rates, reference
+from tests.benchmarks.gpu_sections.material import Plan, rates, reference
 from tests.benchmarks.gpu_sections.report import Row
 from tests.benchmarks.gpu_sections.serving import server_of
 
@@ -79,56 +77,34 @@ def tuning(plan: Plan) -> Iterator[Row]:
 
 
 def training(plan: Plan) -> Iterator[Row]:
-    """Steps a second of `portrait.toml` by stage and precision, of batches that wait on the device.
+    """Steps a second of each painter of `painters.toml`, with its discriminator, of batches that wait on the device.
 
     What makes batches is not measured: `corpus_rate.py` does that.
     """
-    configuration = load(Path("portrait.toml"))
-    size, references = (1, 2) if plan.short else (configuration.data.batch_size, configuration.data.references)
-    loaded = make_batch(Noise(), 1, 0, size, references, configuration.network.side)
-    for half in (False,) if plan.device == "cpu" else (True, False):
-        done = 0
-        for stage in configuration.stages:
+    device = torch.device(plan.device)
+    for name, told in load(Path("painters.toml")).painters.items():
+        told = replace(told, batch=2 if plan.short else told.batch, discriminator_from=0, shares={"noise": 1.0})
+        with TemporaryDirectory() as folder:
+            for split in ("train", "held"):
+                write_noise(Path(folder) / f"noise-{split}")
+            lesson = Lesson(name, told, Path(folder), PerceptualLoss().to(device), 1, device)
+            batch = next(lesson.batches())
             forget_peak(plan.device)
-            found = _learnt(plan, configuration, loaded, done, half)
-            done += stage.steps
-            precision = "bfloat16" if half else "float32"
-            note = f"batch {size}, references {references}; {plan.how}{found.spread()}; {peak(plan.device)}"
-            yield Row(f"portrait.toml, {stage.name}, {precision}", found.median, "steps/s", note.rstrip("; "))
-    if plan.device == "cpu":
-        yield Row("portrait.toml, half precision", note="not on a processor: it trains in float32")
+            found = rates(plan, lambda _, lesson=lesson, batch=batch: lesson.learn(batch))
+        note = f"batch {told.batch}; {plan.how}{found.spread()}; {peak(plan.device)}"
+        yield Row(f"painters.toml, {name}", found.median, "steps/s", note.rstrip("; "))
 
 
-def _learnt(
-    plan: Plan, configuration: TrainingConfiguration, loaded: dict[str, torch.Tensor], first: int, half: bool
-) -> Rates:
-    whole = mock.patch.object(learning, "autocast", lambda device: torch.autocast(device.type, enabled=False))
-    learner = learning.Learner(configuration, Noise.identities, Team(plan.device))
-    batch = Batch.of(loaded, torch.device(plan.device))
-    if half:
-        return rates(plan, lambda number: learner.step(batch, first + number))
-    with whole:
-        return rates(plan, lambda number: learner.step(batch, first + number))
-
-
-class Noise(Corpus):
-    """Samples that need no photograph and no head: the mean face's landmarks over noise.
-
-    A step takes as long with them as with people: every kind of array is there, so every loss is computed.
-    """
-
-    identities = 1
-
-    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
-        face = neutral_mesh()[list(MESH_VERTICES)]
-        points = transform_points(aligned_transform(face, side), face)
-        places = np.dstack(np.meshgrid(np.arange(side), np.arange(side)))
-        arrays: dict[str, np.ndarray] = {}
-        for name, spec in SPECS.items():
-            shape = spec.sizes(references, side)
-            if spec.kind in (POINTS, FLOW):
-                still = points if spec.kind is POINTS else places
-                arrays[name] = (still + rng.normal(0, 1, shape)).astype(np.float32)
-            else:
-                arrays[name] = rng.integers(0, 256, shape, np.uint8)
-        return Sample(identity=0, **arrays)
+def write_noise(folder: Path, count: int = 4) -> None:
+    """Crops that show noise, with the mean face's landmarks: a step takes as long with them as with people."""
+    rng, face = np.random.default_rng(1), 170 * neutral_mesh()[list(MESH_VERTICES), :2]
+    arrays: dict[str, np.ndarray] = {"person": np.arange(count, dtype=np.int32)}
+    for crop in CROPS.values():
+        wide = crop.side + 2 * MARGIN
+        placed = face - face[list(crop.middle)].mean(0) + wide / 2
+        arrays[f"{crop.name}.points"] = np.broadcast_to(placed, (count, 2, 70, 2)).astype(np.float32)
+        for part, shape in {"draft": (3,), "target": (3,), "weight": ()}.items():
+            arrays[f"{crop.name}.{part}"] = rng.integers(0, 256, (count, wide, wide, *shape), np.uint8)
+        arrays[f"{crop.name}.references"] = rng.integers(0, 256, (count, 1, wide, wide, 3), np.uint8)
+    folder.mkdir()
+    save_file(arrays, folder / "00000.safetensors")

@@ -45,7 +45,7 @@ def threads() -> Iterator[None]:
         ("render", "--reference", "photo.png", "--reference-points", "points.npz", "--track", "points.npz"),
         ("landmarks", "photo.png", "--detector", "face-alignment"),
         ("adapt", "photo.png"),
-        ("train", "tiny.toml"),
+        ("train", "painters.toml", "--crops", "crops"),
         ("evaluate", "clip"),
     ],
 )

@@ -6,9 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
+from portrait_server.cli import main
 from portrait_server.corpora.crops import MARGIN, make_crops, read_crops
 from portrait_server.corpora.reposed import ReposedPhotos
 from portrait_server.geometry.crops import LEFT_EYE, MOUTH
+from portrait_shared.errors import ErrorCode, PortraitError
 
 
 def test_crops_are_of_samples(photo_shards: Path, tmp_path: Path) -> None:
@@ -37,3 +40,26 @@ def test_a_folder_is_added_to(photo_shards: Path, tmp_path: Path) -> None:
     targets = read_crops(tmp_path, MOUTH).target
     assert len(targets) == 3
     np.testing.assert_array_equal(targets[:1], first)
+
+
+def test_the_command_makes_them(photo_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "crops"
+    words = ["corpus", "crops", "photos", str(photo_shards), "--output", str(output), "--side", "64"]
+    assert main([*words, "--count", "2", "--references", "2"]) == 0
+    assert capsys.readouterr().out == f"2 pairs of mouths and eyes. Saved: {output}\n"
+    assert read_crops(output, MOUTH).references.shape[:2] == (2, 2)
+    with pytest.raises(SystemExit):
+        main([*words, "--count", "2", "--references", "33"])
+    assert "1 to 32 is needed" in capsys.readouterr().err
+
+
+def test_damaged_and_missing_crops_are_named(photo_shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(PortraitError, match="portrait corpus crops") as raised:
+        read_crops(tmp_path, MOUTH)
+    assert raised.value.code == ErrorCode.FILE_MISSING
+    make_crops(ReposedPhotos(photo_shards, augmented=False), tmp_path, count=1, references=1, side=64, seed=1)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(PortraitError, match=path.name) as raised:
+        read_crops(tmp_path, MOUTH)
+    assert raised.value.code == ErrorCode.BAD_IMAGE

@@ -14,7 +14,7 @@ import torch
 from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor, nn
 
-from portrait_server.corpora.crops import SUFFIX, CropPairs, read_crops
+from portrait_server.corpora.crops import CropPairs, read_crops
 from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE
 from portrait_server.networks.painter import Painter
 from portrait_server.training import checkpoints
@@ -46,7 +46,7 @@ class Lesson:
         """Args: part: `mouth` or `eye`; crops: where the folders are that `told.shares` names.
 
         Raises:
-            PortraitError: FILE_MISSING where a corpus is missing.
+            PortraitError: FILE_MISSING where a corpus is missing, BAD_IMAGE where it is damaged.
         """
         torch.manual_seed(seed)
         self._told, self._seed, self._device, self._perceptual = told, seed, device, perceptual
@@ -157,11 +157,6 @@ class Lesson:
 
 
 def _read(part: str, folder: Path) -> CropPairs:
-    if not any(folder.glob(f"*{SUFFIX}")):
-        raise PortraitError(
-            ErrorCode.FILE_MISSING, f"There are no crops in {folder}.",
-            "Make them with `portrait corpus crops`, or leave that corpus out of the configuration's shares.",
-        )  # fmt: skip
     if part == "mouth":
         return read_crops(folder, MOUTH)
     return CropPairs.joined([read_crops(folder, RIGHT_EYE), read_crops(folder, LEFT_EYE).as_right_eyes()])

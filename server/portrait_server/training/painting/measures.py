@@ -22,7 +22,7 @@ COLUMNS: Final = ("middle", "opening", "rim", "perceptual", "sharp", "opening_sh
 """Mean absolute error in the crop's middle, in the mouth's or lids' opening, and outside of the middle; the perceptual
 loss; and the gradients' sum against the target's, in the middle and in the opening: 1 is as sharp."""
 
-_ERRORS: Final = COLUMNS[:4]
+ERRORS: Final = COLUMNS[:4]
 _SHARP: Final = 0.25  # how much sharpness counts in a score
 _MIDDLE: Final = 0.6  # of the side
 _BATCH: Final = 20
@@ -71,7 +71,7 @@ def score(figures: dict[str, dict[str, float]]) -> float:
     """One number of what `measure` tells, less is better, the draft's is 1 where it is as sharp as the target: the mean of
     the errors against the draft's, and how far the middle is from being as sharp as the target."""
     draft, made = figures["draft"], figures["painter"]
-    errors = [made[column] / draft[column] for column in _ERRORS]
+    errors = [made[column] / draft[column] for column in ERRORS]
     return float(np.mean(errors)) + _SHARP * abs(1 - made["sharp"])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -68,6 +69,7 @@ class Trainer:
         self.seconds, self.best = 0.0, dict.fromkeys(self.lessons, (float("inf"), 0))
         if resume:
             self._load(found[-1])
+        self._sums: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in self.lessons}
         self._log = RunLog(output)
 
     @property
@@ -110,9 +112,12 @@ class Trainer:
         lesson = self.lessons[name]
         if lesson.step % self._told.measure_every == 0:
             self._measure(name)
-        figures = lesson.learn(batch)
+        for term, value in lesson.learn(batch).items():
+            self._sums[name][term].append(value)
         if lesson.step % _LOG_STEPS == 0:
-            self._log.event(f"{name}_step", lesson.step, **figures)
+            means = {term: float(np.mean(values)) for term, values in self._sums[name].items()}
+            self._log.event(f"{name}_step", lesson.step, **means)
+            self._sums[name].clear()
 
     def _measure(self, name: str) -> None:
         lesson = self.lessons[name]
