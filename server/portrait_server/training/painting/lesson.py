@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -65,7 +65,7 @@ class Lesson:
         }
         self.step, self._bad = 0, 0
 
-    def batches(self) -> Iterator[CropBatch]:
+    def batches(self) -> Generator[CropBatch, None, None]:
         """From the present step to the last one; each depends on the seed and the step alone."""
 
         def made(step: int) -> CropBatch:
