@@ -21,6 +21,11 @@ def portraits() -> Path | None:
     return _folder("portraits")
 
 
+def makehuman() -> Path | None:
+    """MakeHuman's meshes of hair, brows and lashes."""
+    return _folder("makehuman-cc0")
+
+
 def grid_clips() -> Path | None:
     """People who speak: PERSON/VIDEO/CLIP."""
     return _folder("grid-clips")

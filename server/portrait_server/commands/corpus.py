@@ -43,6 +43,8 @@ def _add_crops(parser: argparse.ArgumentParser) -> None:
             kind.add_argument(
                 "--photographs", type=Path, metavar="SHARDS", help="portraits whose skin and backgrounds they take"
             )
+            kind.add_argument("--hairs", type=Path, metavar="FOLDER", help="MakeHuman's meshes, which they then wear")
+            kind.add_argument("--panoramas", type=Path, metavar="FOLDER", help="Radiance files (.hdr) that light them")
             kind.add_argument("--held-out", action="store_true", help="other heads, none of whom is drawn without it")
         kind.add_argument("--output", type=Path, required=True, metavar="DIR", help="where they go; run again for more")
         kind.add_argument(
@@ -114,7 +116,10 @@ def _heads(args: Any) -> Corpus:
     from portrait_server.corpora.rendered.heads import RenderedHeads
 
     model = HeadModel.load(args.corpus)
-    return RenderedHeads(model, args.photographs, augmented=False, detected=True, held_out=args.held_out)
+    return RenderedHeads(
+        model, args.photographs, hairs=args.hairs, panoramas=args.panoramas, augmented=False, detected=True,
+        held_out=args.held_out,
+    )  # fmt: skip
 
 
 _CROPS: dict[str, tuple[Callable[[Any], Corpus], str]] = {

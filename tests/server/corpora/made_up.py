@@ -72,7 +72,8 @@ def egg_head() -> HeadModel:
         "jawOpen": np.stack([zero, 3 * jaw, zero], 1),
         "mouthSmile_L": pushed(54, 0.8, 0.7, 0),
         "mouthSmile_R": pushed(48, -0.8, 0.7, 0),
-        "browInnerUp": pushed(20, 0, 0.9, 0) + pushed(23, 0, 0.9, 0),
+        "browInnerUp_R": pushed(20, 0, 0.9, 0),
+        "browInnerUp_L": pushed(23, 0, 0.9, 0),
     }
     return HeadModel(
         vertices=every,
@@ -85,6 +86,7 @@ def egg_head() -> HeadModel:
         names=tuple(modes),
         landmarks=landmarks,
         eyes=(eyes[0], eyes[1]),
+        fringe=np.zeros((len(every), 2), np.float32),
     )
 
 

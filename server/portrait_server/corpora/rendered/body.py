@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
 
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.rendered.skin_regions import Regions
@@ -22,6 +25,10 @@ class Piece:
         part: what it is.
         tints: (N, 4): hair, how densely it grows; glasses, their colour.
         turns: (N,) how far it turns with the head.
+        places: (N, 2) of hair, centimetres across its strands and along them; of brows, centimetres along from the
+            nose, and from the lower edge, 0, to the upper one, 1.
+        shade: (N,) the light that reaches it.
+        bound: (N,) vertices of the head, whose expressions it follows; None for what no expression moves.
     """
 
     vertices: np.ndarray
@@ -29,22 +36,35 @@ class Piece:
     part: Part
     tints: np.ndarray
     turns: np.ndarray
+    places: np.ndarray
+    shade: np.ndarray
+    bound: np.ndarray | None = None
 
 
 def short_hair(model: HeadModel, shape: np.ndarray, regions: Regions, rng: np.random.Generator) -> Piece:
     """A shell over the scalp, thicker on top."""
     recede, length = rng.uniform(-1.2, 1.0), rng.choice([0.4, 1.0, 2.0]) * rng.uniform(0.7, 1.3)
-    inside = regions.scalp + recede
+    return _shell(model, shape, regions.scalp + recede, lambda away, top: length * top * (1 + 0.35 * _lumps(away, rng)))
+
+
+def scalp(model: HeadModel, shape: np.ndarray, regions: Regions) -> Piece:
+    """The roots of hair, for what other hair leaves bare."""
+    return _shell(model, shape, regions.scalp - 0.5, lambda away, top: 0.1 * top)
+
+
+def _shell(
+    model: HeadModel, shape: np.ndarray, inside: np.ndarray, thick: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Piece:
+    """Args: inside: (V,) centimetres inside the hairline; thick: centimetres by direction (N, 3) and height (N,)."""
     kept = inside > -0.4
     triangles = model.triangles[kept[model.triangles].all(1)]
     used, triangles = np.unique(triangles, return_inverse=True)
     centre = np.array([0, 4.0, 1.0], np.float32)
     away = shape[used] - centre
     away /= np.linalg.norm(away, axis=1, keepdims=True)
-    lumps = _lumps(away, rng)
-    top = smoothstep((shape[used, 1] - 2) / 9)
-    thick = length * smoothstep((inside[used] + 0.4) / 2.5) * (0.45 + 0.55 * top) * (1 + 0.35 * lumps) + 0.06
-    vertices = shape[used] + (thick[:, None] * away).astype(np.float32)
+    top = 0.45 + 0.55 * smoothstep((shape[used, 1] - 2) / 9)
+    high = thick(away, top) * smoothstep((inside[used] + 0.4) / 2.5) + 0.06
+    vertices = shape[used] + (high[:, None] * away).astype(np.float32)
     density = smoothstep((inside[used] + 0.4) / 1.0)
     return _piece(vertices, triangles.reshape(-1, 3), Part.HAIR, density, np.ones(len(used)))
 
@@ -82,6 +102,39 @@ def torso(rng: np.random.Generator) -> Piece:
     return _piece(vertices, _grid(rows, columns), Part.CLOTH, np.ones(len(vertices)), np.zeros(len(vertices)))
 
 
+def brows(shape: np.ndarray, model: HeadModel, rng: np.random.Generator) -> Piece:
+    """Cards over the skin of both brows."""
+    rows, columns = 7, 28
+    high, rise = rng.uniform(0.55, 1.15), rng.uniform(-0.25, 0.25)
+    skin = np.flatnonzero((model.parts == Part.SKIN) & (model.vertices[:, 2] > 3))
+    surface = cKDTree(shape[skin, :2])
+    parts = []
+    for numbers in ((21, 20, 19, 18, 17), (22, 23, 24, 25, 26)):
+        line = shape[model.landmarks[list(numbers)], :2]
+        along = np.linspace(-0.1, 4.15, columns)
+        middle = np.stack([_beyond(along, line[:, axis]) for axis in range(2)], 1) + np.array([0, rise])
+        across = np.linspace(-0.5, 0.5, rows)[:, None, None] * np.array([0, high])
+        flat = (middle + across).reshape(-1, 2)
+        gaps, near = surface.query(flat, 4)
+        weights = 1 / (gaps + 1e-3)
+        deep = (weights * shape[skin[near], 2]).sum(1) / weights.sum(1) + 0.05
+        lengths = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))])
+        places = np.stack(np.broadcast_arrays(lengths[None], np.linspace(0, 1, rows)[:, None]), -1).reshape(-1, 2)
+        parts.append((np.column_stack([flat, deep]), skin[near[:, 0]], places))
+    vertices, bound, places = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    grid = _grid(rows, columns)
+    tints = np.zeros((len(vertices), 4))
+    tints[:, 1] = 1
+    ones = np.ones(len(vertices))
+    triangles = np.concatenate([grid, grid + rows * columns])
+    return Piece(vertices, triangles, Part.FRINGE, tints, ones, places, ones, bound)
+
+
+def _beyond(along: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A smooth curve through values at 0, 1, 2, …, a little beyond both ends."""
+    return CubicSpline(np.arange(len(values)), values)(along)
+
+
 def glasses(shape: np.ndarray, model: HeadModel, rng: np.random.Generator) -> Piece:
     """Two rims, a bridge, and temples to the ears."""
     points = shape[model.landmarks]
@@ -111,13 +164,17 @@ def glasses(shape: np.ndarray, model: HeadModel, rng: np.random.Generator) -> Pi
     vertices = np.concatenate([vertices for vertices, _ in parts])
     triangles = np.concatenate([faces + offset for (_, faces), offset in zip(parts, offsets[:-1], strict=True)])
     tints = np.tile(colour, (len(vertices), 1))
-    return Piece(vertices, triangles, Part.GLASSES, tints, np.ones(len(vertices)))
+    count = len(vertices)
+    return Piece(vertices, triangles, Part.GLASSES, tints, np.ones(count), np.zeros((count, 2)), np.ones(count))
 
 
 def _piece(vertices: np.ndarray, triangles: np.ndarray, part: Part, density: np.ndarray, turns: np.ndarray) -> Piece:
     tints = np.zeros((len(vertices), 4))
     tints[:, 0] = density
-    return Piece(vertices, triangles, part, tints, turns)
+    # Strands run down from the crown.
+    across = 8.0 * np.arctan2(vertices[:, 0], -vertices[:, 2])
+    places = np.stack([across, vertices[:, 1]], 1)
+    return Piece(vertices, triangles, part, tints, turns, places, np.ones(len(vertices)))
 
 
 def _grid(rows: int, columns: int) -> np.ndarray:

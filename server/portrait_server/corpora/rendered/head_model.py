@@ -25,7 +25,8 @@ class Part(IntEnum):
     HAIR = 5
     CLOTH = 6
     GLASSES = 7
-    UNSEEN = 8
+    FRINGE = 8  # lashes and brows: hairs through which the skin shows
+    UNSEEN = 9
 
 
 # First and last vertex of each part of the ICT "light" head, centimetres, y up, z towards the viewer.
@@ -38,7 +39,8 @@ _ICT_PARTS: Final = (
     (Part.EYE, 21451, 22220),
     (Part.UNSEEN, 22221, 23020),  # inner eyeball: the outer one is painted
     (Part.EYE, 23021, 23790),
-    (Part.UNSEEN, 23791, 26718),  # the other, fluid, and lashes: at this size their stripes look drawn on
+    (Part.UNSEEN, 23791, 25350),  # the other, and fluid
+    (Part.FRINGE, 25351, 26718),
 )
 _ICT_EYES: Final = ((23021, 23790), (21451, 22220))  # the one at the picture's left first
 # fmt: off
@@ -50,9 +52,12 @@ _ICT_LANDMARKS: Final = (
 )
 # fmt: on
 _ICT_VERTICES: Final = 26719
-_ICT_NECK_ENDS: Final = -15.5
-_ICT_SHOULDERS: Final = -9.5  # below this height the neck is made straight, and so wide to each side:
-_ICT_NECK_WIDTH: Final = 6.3
+_ICT_NECK_ENDS: Final = -14.0
+_ICT_SHOULDERS: Final = -8.5  # below this height the neck is made straight, and so wide to each side:
+_ICT_NECK_WIDTH: Final = 5.7
+_ICT_NECK_BACK: Final = (-1.7, 4.8)  # its middle in depth, and how far it reaches behind that
+_ICT_LASH_ROWS: Final = 6  # of strips in the texture, each from its tips up to its roots
+_ICT_LASH_STRIP: Final = (0.0142, 0.1402)  # where the first row begins, and how high a row is
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class HeadModel:
         expressions: (E, V, 3) float32 modes, coefficients 0 to 1; `names` (E,), ARKit's.
         landmarks: (68,) vertices in iBUG order.
         eyes: first and last vertex of the eyeball at the picture's left, and of the other.
+        fringe: (V, 2) of lashes, along the upper lid from 0 to 1 or along the lower one from 2 to 3, and from their
+            roots, 0, to their tips, 1.
     """
 
     vertices: np.ndarray
@@ -77,6 +84,7 @@ class HeadModel:
     names: tuple[str, ...]
     landmarks: np.ndarray
     eyes: tuple[tuple[int, int], tuple[int, int]]
+    fringe: np.ndarray
     _number: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,7 +92,7 @@ class HeadModel:
 
     @classmethod
     def load(cls, path: Path) -> HeadModel:
-        """ICT-FaceKit's head as arrays V, F, I, E and names.
+        """ICT-FaceKit's head as arrays V, F, T, FT, I, E and names.
 
         Raises:
             PortraitError: FILE_MISSING, or BAD_IMAGE where it is another file.
@@ -94,6 +102,7 @@ class HeadModel:
             vertices, triangles = arrays["V"].astype(np.float32), arrays["F"].astype(np.int32)
             identity, expressions = arrays["I"].astype(np.float32), arrays["E"].astype(np.float32)
             names = tuple(str(name) for name in arrays["names"])
+            places, corners = arrays["T"].astype(np.float32), arrays["FT"].astype(np.int32)
         except FileNotFoundError:
             raise PortraitError(
                 ErrorCode.FILE_MISSING, f"There is no head model {path}.", "The documentation of corpora says how."
@@ -102,20 +111,27 @@ class HeadModel:
             raise _not_a_head(path, str(error)) from error
         if vertices.shape != (_ICT_VERTICES, 3) or identity.shape[1:] != vertices.shape:
             raise _not_a_head(path, f"it has vertices {vertices.shape} and modes {identity.shape}")
-        if expressions.shape != (len(names), *vertices.shape) or triangles.ndim != 2 or not _inside(triangles):
+        if corners.shape != triangles.shape or not _inside(corners, len(places)):
+            raise _not_a_head(path, f"its texture coordinates are {corners.shape} for triangles {triangles.shape}")
+        if (
+            expressions.shape != (len(names), *vertices.shape)
+            or triangles.ndim != 2
+            or not _inside(triangles, _ICT_VERTICES)
+        ):
             raise _not_a_head(path, f"its expressions are {expressions.shape} for {len(names)} names")
         parts = np.empty(_ICT_VERTICES, np.uint8)
         for part, first, last in _ICT_PARTS:
             parts[first : last + 1] = part
+        fringe = np.zeros((_ICT_VERTICES, 2), np.float32)
+        fringe[triangles] = _lash_places(places[corners])
         # Below the neck the bust gives way to clothed shoulders (`body.torso`).
-        x, y, _ = vertices.T
-        parts[(y < _ICT_NECK_ENDS) & (parts == Part.SKIN)] = Part.UNSEEN
-        reach = _ICT_NECK_WIDTH + 2 * np.maximum(y - _ICT_SHOULDERS, 0)
-        shoulders = np.abs(x) > reach
-        vertices[shoulders, 0] = np.copysign(reach, x)[shoulders]
-        identity[:, shoulders, 0] = 0
+        parts[(vertices[:, 1] < _ICT_NECK_ENDS) & (parts == Part.SKIN)] = Part.UNSEEN
+        shoulders = _narrow_neck(vertices)
+        identity[:, shoulders] *= [0, 1, 0]
         seen = (parts[triangles] != Part.UNSEEN).all(1)
-        return cls(vertices, triangles[seen], parts, identity, expressions, names, np.array(_ICT_LANDMARKS), _ICT_EYES)
+        return cls(
+            vertices, triangles[seen], parts, identity, expressions, names, np.array(_ICT_LANDMARKS), _ICT_EYES, fringe
+        )
 
     def shaped(self, coefficients: np.ndarray) -> np.ndarray:
         """The neutral head (V, 3) of a person (I,)."""
@@ -145,6 +161,30 @@ def sphere_centre(points: np.ndarray) -> np.ndarray:
     return np.linalg.lstsq(system, (points**2).sum(1), rcond=None)[0][:3]
 
 
+def _narrow_neck(vertices: np.ndarray) -> np.ndarray:
+    """Makes the shoulders (V, 3) as narrow as a neck, where they begin; the vertices that moved."""
+    x, y, z = vertices.T
+    wider = 1.2 * np.maximum(y - _ICT_SHOULDERS, 0)
+    across = np.abs(x) / (_ICT_NECK_WIDTH + wider)
+    middle, back = _ICT_NECK_BACK
+    behind = np.maximum(middle - z, 0) / (back + wider)
+    out = np.maximum(np.hypot(across, behind), 1)
+    moved = (out > 1) & (y < _ICT_SHOULDERS + 3)
+    vertices[moved, 0] = (x / out)[moved]
+    back_there = moved & (z < middle)
+    vertices[back_there, 2] = (middle + (z - middle) / out)[back_there]
+    return moved
+
+
+def _lash_places(places: np.ndarray) -> np.ndarray:
+    """Texture coordinates of lashes as `HeadModel.fringe` has them; of other parts they mean nothing."""
+    start, high = _ICT_LASH_STRIP
+    along = (places[..., 0] % 0.5 - 0.0117) / 0.4766
+    up = ((places[..., 1] - start + 0.01) % (1 / _ICT_LASH_ROWS) - 0.01) / high
+    lower = places[..., 1] < 0.5
+    return np.stack([along + 2 * lower, 1 - up], -1)
+
+
 def _not_a_head(path: Path, why: str) -> PortraitError:
     return PortraitError(
         ErrorCode.BAD_IMAGE,
@@ -153,5 +193,5 @@ def _not_a_head(path: Path, why: str) -> PortraitError:
     )
 
 
-def _inside(triangles: np.ndarray) -> bool:
-    return triangles.size > 0 and triangles.min() >= 0 and triangles.max() < _ICT_VERTICES
+def _inside(triangles: np.ndarray, count: int) -> bool:
+    return triangles.size > 0 and triangles.min() >= 0 and triangles.max() < count

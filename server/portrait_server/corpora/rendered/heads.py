@@ -14,13 +14,15 @@ import numpy as np
 from portrait_server.corpora.assembly import assemble
 from portrait_server.corpora.augment import degraded, random_colors
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
+from portrait_server.corpora.rendered.lights import Light, Places, random_light
 from portrait_server.corpora.rendered.performance import random_performance
 from portrait_server.corpora.rendered.person import Person
 from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.corpora.rendered.shots import Picture, Shot, Studio, draw, take
 from portrait_server.corpora.rendered.skin_regions import Regions, regions_of
 from portrait_server.corpora.rendered.skins import Fit, fit_head, skin_from
-from portrait_server.corpora.rendered.surroundings import random_background, random_light
+from portrait_server.corpora.rendered.surroundings import random_background
+from portrait_server.corpora.rendered.wardrobe import Wardrobe
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.corpora.shards import Face, Faces
 from portrait_server.geometry.alignment import compose, inverse, pixel_grid
@@ -31,7 +33,7 @@ _PHOTOGRAPHED: Final = 0.75  # share of people with a photograph as skin
 _LEAST_COLOR: Final = 0.15  # how far a skin's channels differ, against the strongest
 _PIXEL_CENTIMETRES: Final = 40.0  # on the head, of a pixel of a frame with one pixel a side
 _EYE_MARGIN: Final = 0.02  # sides of the frame
-_PAINTED_EYE: Final = 80  # of 255: how much an eyeball's colour counts
+_PAINTED_EYE: Final = 128  # of 255: how much an eyeball's colour counts
 _NOT_CARRIED: Final = (Part.EYE, Part.MOUTH, Part.GUMS, Part.TEETH, Part.CLOTH)  # no landmark tells how clothes move
 _REFERENCE_TURN: Final = 0.5  # of a target's: people mostly face the camera when they are photographed
 _TRIES: Final = 8  # pictures are drawn until the detector finds the face in one, at most so many
@@ -51,6 +53,8 @@ class RenderedHeads(Corpus):
         model: HeadModel,
         photographs: Path | None = None,
         *,
+        hairs: Path | None = None,
+        panoramas: Path | None = None,
         augmented: bool = True,
         drafts: bool = True,
         detected: bool = False,
@@ -59,6 +63,8 @@ class RenderedHeads(Corpus):
         """
         Args:
             photographs: shards of portraits (`portrait corpus build photos`): skin for most heads, and backgrounds.
+            hairs: MakeHuman's meshes (`Wardrobe.load`); None for shells of hair.
+            panoramas: a folder of Radiance files (.hdr), the light of half of the pictures; None for lamps alone.
             augmented: change colours, degrade references, mirror, and let landmarks tremble.
             drafts: draw them, for networks that want one.
             detected: landmarks and mesh are those that a detector finds in the pictures (`corpora.detected`).
@@ -69,6 +75,8 @@ class RenderedHeads(Corpus):
         """
         self._model = model
         self._photographs = None if photographs is None else Faces(photographs)
+        self._wardrobe = None if hairs is None else Wardrobe.load(hairs)
+        self._places = None if panoramas is None else Places(panoramas)
         self._fits: dict[int, Fit] = {}
         self._augmented, self._drafts, self._detected = augmented, drafts, detected
         self._seed = _HELD_OUT_SEED if held_out else _SEED
@@ -95,7 +103,7 @@ class RenderedHeads(Corpus):
             skin = skin_from(face, self._fit(number, face), self._model, self._regions)
             # A black-and-white photograph as skin would not go with the coloured eyes and lips.
             skin = skin if np.ptp(skin.color) > _LEAST_COLOR * skin.color.max() else None
-        return Person(self._model, self._regions, skin, rng)
+        return Person(self._model, self._regions, skin, rng, self._wardrobe)
 
     def _fit(self, number: int, face: Face) -> Fit:
         # Small, and slow to find: one for each photograph is kept.
@@ -106,7 +114,7 @@ class RenderedHeads(Corpus):
     def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
         identity = int(rng.integers(self.identities))
         person = self.person(identity)
-        studio = Studio(person, random_light(rng), random_background(rng, self._photograph(rng)), rng.uniform(70, 220))
+        studio = Studio(person, self._light(rng), random_background(rng, self._photograph(rng)), rng.uniform(70, 220))
         still = rng.random() < 0.8
         colors = random_colors(rng) if self._augmented else None
 
@@ -144,6 +152,11 @@ class RenderedHeads(Corpus):
         trembling = self._augmented and not self._detected
         shot = take(studio, random_performance(rng, turned), side, still=still, trembling=trembling, rng=rng)
         return draw(self._renderer, studio, shot, wide=wide)
+
+    def _light(self, rng: np.random.Generator) -> Light:
+        if self._places is None or rng.random() < 0.5:
+            return random_light(rng)
+        return self._places.light(rng)
 
     def _photograph(self, rng: np.random.Generator) -> np.ndarray | None:
         if self._photographs is None or rng.random() < 0.5:

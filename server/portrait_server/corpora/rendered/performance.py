@@ -137,7 +137,7 @@ def _lids(rng: np.random.Generator, gaze: np.ndarray) -> dict[str, float]:
 def _brows(rng: np.random.Generator, _: np.ndarray) -> dict[str, float]:
     chance = rng.random()
     if chance < 0.25:
-        return {"browInnerUp": rng.uniform(0, 1), **_sides("browOuterUp", rng.uniform(0, 1), rng)}
+        return _sides("browInnerUp", rng.uniform(0, 1), rng) | _sides("browOuterUp", rng.uniform(0, 1), rng)
     if chance < 0.45:
         return _sides("browDown", rng.uniform(0, 1), rng)
     return {}

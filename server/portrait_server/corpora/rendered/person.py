@@ -10,11 +10,12 @@ import numpy as np
 import scipy.sparse
 from portrait_shared.landmarks import LANDMARK_COUNT
 
-from portrait_server.corpora.rendered.body import Piece, glasses, long_hair, short_hair, torso
+from portrait_server.corpora.rendered.body import Piece, brows, glasses, long_hair, scalp, short_hair, torso
 from portrait_server.corpora.rendered.head_model import HeadModel, Part, sphere_centre
 from portrait_server.corpora.rendered.performance import Performance
 from portrait_server.corpora.rendered.skin_regions import Regions
 from portrait_server.corpora.rendered.skins import Skin
+from portrait_server.corpora.rendered.wardrobe import Wardrobe
 from portrait_server.geometry.pose import rotation_of
 from portrait_server.geometry.ramps import smoothstep
 
@@ -64,16 +65,29 @@ class Person:
         look: values of the shader.
     """
 
-    def __init__(self, model: HeadModel, regions: Regions, skin: Skin | None, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        model: HeadModel,
+        regions: Regions,
+        skin: Skin | None,
+        rng: np.random.Generator,
+        wardrobe: Wardrobe | None = None,
+    ) -> None:
+        """Args: wardrobe: the hairs that people may wear; None for shells of hair and curtains."""
         self._model = model
         own = np.clip(rng.normal(0, 1, len(model.identity)), -2.5, 2.5)
         self._shape = model.shaped(own if skin is None else _blended(skin.identity, own))
         hair = rng.random()
         pieces = [torso(rng)]
-        if hair > 0.08:
+        if wardrobe is not None and hair > 0.08:
+            pieces.append(scalp(model, self._shape, regions))
+            pieces.append(wardrobe.hair(str(rng.choice(sorted(wardrobe.hairs))), model, self._shape))
+        elif hair > 0.08:
             pieces.append(short_hair(model, self._shape, regions, rng))
-        if hair > 0.55:
-            pieces.append(long_hair(rng))
+            if hair > 0.55:
+                pieces.append(long_hair(rng))
+        if skin is None:
+            pieces.append(brows(self._shape, model, rng))
         if skin is None and rng.random() < 0.2:
             pieces.append(glasses(self._shape, model, rng))
         self._pieces = pieces
@@ -81,18 +95,17 @@ class Person:
         self.skin = skin
         self.look = _look(rng, skin)
         self._turns = np.concatenate([regions.turns, *(piece.turns for piece in pieces)]).astype(np.float32)[:, None]
-        self._shade = np.concatenate([regions.shade, *(np.ones(len(piece.turns)) for piece in pieces)]).astype(
-            np.float32
-        )
+        self._shade = np.concatenate([regions.shade, *(piece.shade for piece in pieces)]).astype(np.float32)
         self.rest = np.concatenate([model.vertices, *(piece.vertices for piece in pieces)]).astype(np.float32)
         self.tints = np.concatenate([regions.tints, *(piece.tints for piece in pieces)]).astype(np.float32)
         self.part = np.concatenate([model.parts, *(np.full(len(piece.turns), piece.part) for piece in pieces)]).astype(
             np.float32
         )
-        self.photo = np.zeros((len(self.rest), 2), np.float32)
+        self.photo = np.concatenate([model.fringe, *(piece.places for piece in pieces)], dtype=np.float32)
         self.trust = np.zeros(len(self.rest), np.float32)
         if skin is not None:
-            self.photo[: self._count], self.trust[: self._count] = skin.places, skin.trust
+            worn = skin.trust > 0
+            self.photo[: self._count][worn], self.trust[: self._count] = skin.places[worn], skin.trust
         self.eye_middles = model.eye_centres
         self.triangles = _joined(model.triangles, pieces, self._count)
         self._around = _corners_of(self.triangles, len(self.rest))
@@ -101,7 +114,8 @@ class Person:
     def posed(self, performance: Performance, distance: float) -> Posed:
         """Args: distance: from the camera, centimetres."""
         model = self._model
-        head = self._shape + model.expression(performance.expression)
+        change = model.expression(performance.expression)
+        head = self._shape + change
         pupils = []
         for (first, last), centre, gaze in zip(model.eyes, self._eye_centres, performance.gaze, strict=True):
             turn = rotation_of(np.array([gaze[1], gaze[0], 0]))
@@ -109,7 +123,8 @@ class Person:
             pupils.append(centre + turn @ np.array([0, 0, _EYE_REACH]))
         landmarks = np.concatenate([head[model.landmarks], pupils])
         shade = self._shades(head, landmarks)
-        vertices = np.concatenate([head, *(piece.vertices for piece in self._pieces)])
+        moved = (piece.vertices + (0 if piece.bound is None else change[piece.bound]) for piece in self._pieces)
+        vertices = np.concatenate([head, *moved])
         vertices = self._turned(vertices, self._turns, performance, distance)
         landmarks = self._turned(landmarks, np.ones((LANDMARK_COUNT, 1)), performance, distance)
         vertices = vertices.astype(np.float32)
@@ -204,7 +219,7 @@ def _look(rng: np.random.Generator, skin: Skin | None) -> dict[str, object]:
     cloth = np.exp(rng.normal(-2.2, 1.0)) * np.exp(rng.normal(0, 0.35, 3))
     return {
         "skin": tuple(color),
-        "blood": (1.04, rng.uniform(0.62, 0.9), rng.uniform(0.62, 0.88)),
+        "blood": (1.02, *(rng.uniform(0.62, 0.9, 2) if skin is None else (0.93, 0.93))),
         "lip": tuple(np.clip(lip, 0, 1)),
         "hair": tuple(np.clip(hair, 0, 0.8)),
         "iris": tuple(iris),
@@ -216,9 +231,11 @@ def _look(rng: np.random.Generator, skin: Skin | None) -> dict[str, object]:
             rng.uniform(0.2, 0.7),
             rng.choice([0, 0, 0.4]) * rng.random(),
             rng.uniform(0.02, 0.16),
-            rng.choice([0, 0, 0.35, 0.9]) * rng.uniform(0.5, 1),
+            # A photograph ends before beards do, so that they would begin at its edge.
+            rng.choice([0, 0, 0.35, 0.9]) * rng.uniform(0.5, 1) * (skin is None),
         ),
         "cloth_look": (float(rng.integers(4)), rng.uniform(0.15, 1.2), rng.uniform(0, 9), rng.uniform(0.5, 1.6)),
         "pupil": (rng.uniform(0.60, 0.68), rng.uniform(0.17, 0.30)),
-        "hair_grain": (rng.uniform(0.8, 2.5), rng.uniform(0.004, 0.02), 0.0),
+        "fringe": tuple(np.clip(hair * 0.5 if skin is None else hair * 0.3, 0, 0.06)),
+        "hair_grain": (rng.uniform(0.15, 0.3), rng.uniform(0.008, 0.03), rng.random()),
     }

@@ -11,25 +11,15 @@ import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
+from portrait_server.corpora.rendered.lights import Light
 from portrait_server.corpora.rendered.person import Person, Posed
-from portrait_server.corpora.rendered.shaders import LOOKS, SOLID, VERTEX, look, places
+from portrait_server.corpora.rendered.shaders import LOOKS, SEE_THROUGH, SOLID, VERTEX, look, places
 
 _FINER: Final = 2  # the picture is drawn twice as large, then averaged
 _NEAR, _FAR = 5.0, 400.0
 _NOISE_CELLS: Final = 64
 _FIXED: Final = "3f 4f 1f 2f 1f", ("rest", "tints", "part", "photo", "trust")
 _MOVING: Final = "3f 3f 2f", ("position", "normal", "shade")
-
-
-@dataclass(frozen=True)
-class Light:
-    """Three lights, by the directions (3, 3) towards them and colours (3, 3), and what comes from all around."""
-
-    directions: np.ndarray
-    colors: np.ndarray
-    sky: np.ndarray
-    ground: np.ndarray
-    exposure: float
 
 
 @dataclass(frozen=True)
@@ -66,6 +56,7 @@ class Renderer:
         self._places = [gl.program(vertex_shader=VERTEX, fragment_shader=places(cut)) for cut in (False, True)]
         grain = np.random.default_rng(7).integers(0, 256, (_NOISE_CELLS,) * 3 + (4,), np.uint8)
         self._noise = gl.texture3d((_NOISE_CELLS,) * 3, 4, grain.tobytes())
+        self._panorama = gl.texture((128, 64), 3, dtype="f2")
         self._side = 0
         self._fine: Any = None
         self._plain: Any = None
@@ -81,20 +72,25 @@ class Renderer:
             "camera": camera.T.astype("f4").tobytes(),
             "light_way": light.directions.astype("f4").tobytes(),
             "light_color": light.colors.astype("f4").tobytes(),
-            "ambient_sky": tuple(light.sky),
-            "ambient_ground": tuple(light.ground),
+            "around": light.around.astype("f4").tobytes(),
             "exposure": light.exposure,
             "eye_middle": person.eye_middles.astype("f4").tobytes(),
             "noise": 0,
             "photograph": 1,
+            "panorama": 2,
         }
         self._fine.use()
         self._fine.clear(0, 0, 0, 0)
         self._noise.use(0)
         self._photo.use(1)
+        self._panorama.write(light.panorama.astype("f2").tobytes())
+        self._panorama.use(2)
         for name, array in self._look_arrays.items():
             _set(self._looks[name], values)
-            self._render(array, name in SOLID)
+            if name == SEE_THROUGH:
+                self._lay_over(array)
+            else:
+                self._render(array, name in SOLID)
         fine = side * _FINER
         pixels = np.frombuffer(self._fine.read(components=4, alignment=1), np.uint8).reshape(fine, fine, 4)
         pixels = cv2.resize(pixels.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
@@ -168,7 +164,8 @@ class Renderer:
                 self._uploaded += [own, self._look_arrays[name]]
         self._places_arrays = []
         solid = np.isin(part, [kind for name in SOLID for kind in LOOKS[name]])
-        for program, chosen in zip(self._places, (solid, ~solid), strict=True):
+        loose = ~solid & ~np.isin(part, LOOKS[SEE_THROUGH])
+        for program, chosen in zip(self._places, (solid, loose), strict=True):
             own = gl.buffer(np.ascontiguousarray(person.triangles[chosen], np.int32).tobytes())
             array = gl.vertex_array(program, [*self._shared(program), (self._other, "3f", "other")], own)
             self._places_arrays.append(array)
@@ -182,6 +179,16 @@ class Renderer:
             gl.enable(gl.CULL_FACE)
         array.render()
         gl.disable(gl.CULL_FACE)
+
+    def _lay_over(self, array: Any) -> None:
+        """Draws what lets through what is behind it."""
+        gl: Any = self._context
+        gl.enable(gl.BLEND)
+        gl.blend_func = gl.ONE, gl.ONE_MINUS_SRC_ALPHA
+        self._fine.depth_mask = False
+        array.render()
+        self._fine.depth_mask = True
+        gl.disable(gl.BLEND)
 
     def _shared(self, program: Any) -> list[tuple[Any, ...]]:
         return [(self._fixed, *_attributes(_FIXED, program)), (self._moving, *_attributes(_MOVING, program))]

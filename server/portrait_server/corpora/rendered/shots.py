@@ -13,9 +13,10 @@ from portrait_server.corpora import detected
 from portrait_server.corpora.assembly import View
 from portrait_server.corpora.augment import tremble
 from portrait_server.corpora.draft import middle, wide_side, widened
+from portrait_server.corpora.rendered.lights import Light
 from portrait_server.corpora.rendered.performance import Performance
 from portrait_server.corpora.rendered.person import Person, Posed
-from portrait_server.corpora.rendered.renderer import Light, Renderer, camera_matrix
+from portrait_server.corpora.rendered.renderer import Renderer, camera_matrix
 from portrait_server.corpora.rendered.surroundings import CANVAS
 from portrait_server.geometry.alignment import aligned_transform, compose, crop, transform_points
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chance light, and what stands behind a person."""
+"""What stands behind a person."""
 
 from __future__ import annotations
 
@@ -8,25 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from portrait_server.corpora.rendered.renderer import Light
-
 CANVAS: Final = 448  # pixels a side of the made-up photograph
-
-
-def random_light(rng: np.random.Generator) -> Light:
-    """A key, a fill and a rim, warm or cold; sometimes hard and from the side."""
-    key = _direction(rng.uniform(-1.1, 1.1), rng.uniform(-0.2, 0.9))
-    fill = _direction(-np.sign(key[0]) * rng.uniform(0.2, 1.3), rng.uniform(-0.3, 0.5))
-    rim = _direction(rng.choice([-1, 1]) * rng.uniform(1.7, 2.6), rng.uniform(0, 0.8))
-    strength = np.array([rng.uniform(0.5, 1.3), rng.uniform(0.05, 0.5), rng.choice([0, 0, 0.5]) * rng.uniform(0.4, 1)])
-    tints = np.exp(rng.normal(0, [0.10, 0.02, 0.12], (3, 3)))
-    around = rng.uniform(0.12, 0.5)
-    colors = strength[:, None] * tints
-    exposure = rng.uniform(0.85, 1.25) / max(0.3, around + strength[0] * 0.6 + strength[1] * 0.4)
-    warm = np.exp(rng.normal(0, [0.08, 0.02, 0.10]))
-    return Light(
-        np.stack([key, fill, rim]), colors, around * warm, around * rng.uniform(0.4, 0.9) * warm[::-1], exposure
-    )
 
 
 def random_background(rng: np.random.Generator, photograph: np.ndarray | None = None) -> np.ndarray:
@@ -58,8 +40,3 @@ def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
     small = cv2.resize(picture, (CANVAS // step,) * 2, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigma / step)
     return cv2.resize(small, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC)
-
-
-def _direction(yaw: float, height: float) -> np.ndarray:
-    """Towards a light: x right, y down, z away from the camera."""
-    return np.array([np.sin(yaw) * np.cos(height), -np.sin(height), -np.cos(yaw) * np.cos(height)])
