@@ -11,10 +11,11 @@ from portrait_shared.landmarks import NAMES, STABLE
 from portrait_shared.track import LandmarkTrack
 
 from ..curves.curve_arrays import plain_keys
-from ..curves.rig_curves import Curve, bone_of, bone_path
+from ..curves.rig_curves import SLIDER_GROUP, Curve, bone_of, bone_path, property_path
 from ..plane.plane_space import PlaneSpace
 from ..rig import head_turns
 from ..rig.armature import BONE_AXES, HEAD_BONE, check_bones
+from ..rig.body_sliders import BODY_SLIDERS
 from ..rig.rig_keys import key_whole_rig
 
 
@@ -67,6 +68,12 @@ def import_track(rig: bpy.types.Object, space: PlaneSpace, track: LandmarkTrack)
         for path, values in columns.items()
         for axis, column in enumerate(values.T)
     ]
+    if track.body is not None:
+        curves += [
+            Curve(property_path(name), 0, SLIDER_GROUP, plain_keys(frames, column), "LINEAR")
+            for name, column in zip(BODY_SLIDERS, track.body.T, strict=True)
+            if name in rig
+        ]
     return key_whole_rig(rig, f"{rig.name} performance", curves, (turn, width), frames[0], frames[-1])
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import bpy
 import numpy as np
+from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import ReferenceImage
@@ -21,7 +22,7 @@ from ..portraits import likeness, photo
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.armature import rest_points
-from ..rig.sampling import check_rig, is_evaluated, points_as_evaluated, sample_now, view_layer
+from ..rig.sampling import RigSample, as_evaluated, check_rig, is_evaluated, sample_now, view_layer
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
 
 _SLOW_SECONDS: Final = 2.0
@@ -64,7 +65,7 @@ class PortraitPreview:
         self._connected = False
         self._changed_at: float | None = time.monotonic()
         self._asked_at = 0.0
-        self._row: np.ndarray | None = None
+        self._row: RigSample | None = None
         self._subject: Subject | None = None
         self._subject_key: tuple[Any, ...] = ()
         self._last: np.ndarray | None = None
@@ -148,7 +149,7 @@ class PortraitPreview:
         row = sample_now(portrait.rig, layer, portrait.space)
         self._changed_at = None  # sampling lets Blender call the handlers again for the change that it has seen
         before, subject = self._subject, self._subject_of(portrait)
-        if subject is before and self._row is not None and np.array_equal(row, self._row):
+        if subject is before and self._row is not None and row.equals(self._row):
             return
         self._ask(scene, subject, row, changed_at)
 
@@ -161,8 +162,8 @@ class PortraitPreview:
             return
         if portrait.rig is None or self._key_of(portrait) != self._subject_key:
             return
-        row = points_as_evaluated(portrait.rig, view_layer(scene), portrait.space)
-        if not np.array_equal(row, self._row):
+        row = as_evaluated(portrait.rig, view_layer(scene), portrait.space)
+        if not row.equals(self._row):
             changed_at, self._changed_at = self._changed_at, None
             self._ask(scene, self._subject, row, changed_at)
 
@@ -207,9 +208,10 @@ class PortraitPreview:
         ask = picture.ask
         self.latencies.append(Latency(time.monotonic() - ask.changed_at, picture.come_at - ask.asked_at))
 
-    def _ask(self, scene: bpy.types.Scene, subject: Subject, row: np.ndarray, changed_at: float) -> None:
+    def _ask(self, scene: bpy.types.Scene, subject: Subject, row: RigSample, changed_at: float) -> None:
         try:
-            check_points(row[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
+            check_points(row.points[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
+            check_body(row.body[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
         except PortraitError as error:
             self.trouble = Trouble(error, lost=False)
             return

@@ -19,6 +19,7 @@ from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
 from ..connection import server
 from ..connection.worker import Connected
+from ..rig.sampling import RigSample
 
 _MOST_IN_FLIGHT: Final = 2  # one that is drawn and one that waits, so that the engine never waits for the way back
 _RETRY_SECONDS: Final = 1.0
@@ -56,14 +57,14 @@ class Ask:
 
     Attributes:
         number: rises with each.
-        row: (70, 3) float32 pixels.
+        row: what the rig says.
         changed_at: when what it shows was changed (time.monotonic).
         asked_at: when it was asked for.
     """
 
     number: int
     subject: Subject
-    row: np.ndarray
+    row: RigSample
     changed_at: float
     asked_at: float
 
@@ -177,8 +178,8 @@ class PreviewWorker(threading.Thread):
             self._handle = client.prepare(subject.references, engine=subject.engine, personal=subject.personal)
             self._prepared = ask.subject
         stream = client.render(
-            self._handle, ask.row[np.newaxis], [ask.number], size=ask.subject.size, matte=ask.subject.matte,
-            encoding="raw", window=1,
+            self._handle, ask.row.points[np.newaxis], [ask.number], size=ask.subject.size, matte=ask.subject.matte,
+            encoding="raw", window=1, body=ask.row.body[np.newaxis],
         )  # fmt: skip
         self._flying.append((ask, stream))
         self._receive(0.0, stream, ask)  # sends it

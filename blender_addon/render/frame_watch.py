@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
-import numpy as np
 from portrait_shared.digest import frame_digest
 from portrait_shared.frames.frame_files import frame_path, frames_in
 from portrait_shared.frames.frame_marks import FrameMark, read_mark
@@ -61,7 +60,7 @@ class Watch:
         self._keys: dict[int, bytes] = {}
         self._pass: range | None = None
         self._passed: dict[int, bytes] = {}
-        self._rows: dict[bytes, np.ndarray] = {}
+        self._rows: dict[bytes, sampling.RigSample] = {}
         self._sampled: set[int] = set()  # frames whose points were known at some time, as the rig was then
         self._marks: Marks = {}
         self._folder: Path | None = None
@@ -190,7 +189,7 @@ class Watch:
                 state = FrameState.STALE if guess else FrameState.CHECKING
             else:
                 self._sampled.add(frame)
-                fresh = mark.digest == frame_digest(known.portrait_id, row, size, portrait.matte)
+                fresh = mark.digest == frame_digest(known.portrait_id, row.points, size, portrait.matte, row.body)
                 state = FrameState.DONE if fresh else FrameState.STALE
             if state is FrameState.DONE:
                 self._failed.discard(frame)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.client.client import Client
 from portrait_shared.client.rendering import StoredFrame, store_frames
@@ -30,7 +31,7 @@ from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..preview import live_preview
 from ..rig.armature import rest_points
-from ..rig.sampling import check_rig, sample_until
+from ..rig.sampling import RigSample, check_rig, sample_until
 from . import frame_folder, frame_keys, portrait_ids, portrait_strip
 
 _SHOW_INTERVAL_SECONDS = 0.5
@@ -84,10 +85,10 @@ class RenderJob(Job):
         self.drawn = 0
         self._asked_frames, self._asked_folder, self._again = frames, folder, again
         self._frames: list[int] = []
-        self._sampled: dict[bytes, np.ndarray] = {}
+        self._sampled: dict[bytes, RigSample] = {}
         self._subject = ""
         self._others: list[int] = []
-        self._rows: dict[int, np.ndarray] = {}
+        self._rows: dict[int, RigSample] = {}
         self._shown_at = 0.0
         self._shown = 0
         self._new_image = False
@@ -112,8 +113,8 @@ class RenderJob(Job):
             return True
         return super().take_undo_step() and bool(self.stored)
 
-    def take_sampled(self) -> dict[bytes, np.ndarray]:
-        """What was sampled since the last call: (70, 3) points by the frame's key, see `frame_keys`."""
+    def take_sampled(self) -> dict[bytes, RigSample]:
+        """What was sampled since the last call, by the frame's key, see `frame_keys`."""
         sampled, self._sampled = self._sampled, {}
         return sampled
 
@@ -165,8 +166,10 @@ class RenderJob(Job):
         self._rows |= sample_until(deadline, scene, portrait.rig, portrait.space, wanted)
         if len(self._rows) < len(self._frames):
             return False
-        self._track = np.stack([self._rows[frame] for frame in self._frames])
+        self._track = np.stack([self._rows[frame].points for frame in self._frames])
+        self._body = np.stack([self._rows[frame].body for frame in self._frames])
         check_points(self._track, self._frames, code=ErrorCode.BAD_TRACK)
+        check_body(self._body, self._frames, code=ErrorCode.BAD_TRACK)
         if frame_keys.changes() == self._changes:  # else an edit lies between the first samples and the last
             state = frame_keys.rig_state(scene, portrait.rig, portrait.space)
             keys = frame_keys.frame_keys(portrait.rig, state, self._frames)
@@ -195,6 +198,7 @@ class RenderJob(Job):
             again=self._again,
             prefix=self._prefix,
             photo=shallow,
+            body=self._body,
             cancelled=cancelled,
         ):
             post(FrameArrived(frame, time.monotonic()))

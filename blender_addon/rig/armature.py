@@ -18,6 +18,7 @@ from ..blender.problems import Fix, SceneError, listed
 from ..plane.plane_space import PlaneSpace, snap
 from . import bone_shapes, handles, rig_drivers
 from .blendshapes import ARKIT_NAMES
+from .body_sliders import BODY_SLIDERS, add_body_sliders
 from .handles import HANDLES, HANDLES_COLLECTION, MECHANISM_COLLECTION, PICTURE_AXES, POINTS_COLLECTION, RigFrame
 
 HEAD_BONE: Final = "head"
@@ -109,7 +110,7 @@ def add_bones(context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpa
 def add_handles_and_sliders(
     context: bpy.types.Context, rig: bpy.types.Object, space: PlaneSpace, points: np.ndarray
 ) -> None:
-    """Gives a rig its handles and its 52 sliders, or mends those that it has; keys and values stay.
+    """Gives a rig its handles, its 52 sliders and those of the body, or mends those that it has; keys and values stay.
 
     Args:
         points: (70, 3) pixels, the photo's landmarks.
@@ -128,6 +129,7 @@ def add_handles_and_sliders(
             )
             rig.data.edit_bones[handle.name].parent = rig.data.edit_bones[rig_drivers.ride_bone(handle)]
     rig_drivers.add_properties(rig)
+    add_body_sliders(rig)
     _gather_points(rig.data)
     collection = _bone_collection(rig.data, HANDLES_COLLECTION)
     collection.assign(rig.data.bones[HEAD_BONE])
@@ -215,7 +217,8 @@ def missing_handles_and_sliders(rig: bpy.types.Object) -> list[str]:
     hidden += [rig_drivers.guard_bone(point) for point in rig_drivers.GUARDED]
     bones = [name for name in (*HANDLES, *hidden) if name not in rig.data.bones]
     loose = [name for name in NAMES if name in rig.data.bones and rig.data.bones[name].parent is None]
-    return bones + loose + [name for name in (*ARKIT_NAMES, rig_drivers.LIMITS_PROPERTY) if name not in rig]
+    properties = (*ARKIT_NAMES, *BODY_SLIDERS, rig_drivers.LIMITS_PROPERTY)
+    return bones + loose + [name for name in properties if name not in rig]
 
 
 def check_bones(rig: bpy.types.Object) -> None:

@@ -13,6 +13,7 @@ from ..blender import compat
 from ..plane.plane_space import PlaneSpace
 from .armature import HEAD_BONE, rest_points
 from .blendshapes import ARKIT_NAMES, combine, shape_offsets
+from .body_sliders import BODY_SLIDERS
 from .expression_library import EXPRESSIONS, VISEMES
 from .handles import HANDLES
 from .poses import library_weights
@@ -43,7 +44,8 @@ def make_library(rig: bpy.types.Object, space: PlaneSpace) -> list[bpy.types.Act
 def save_pose(rig: bpy.types.Object, space: PlaneSpace, name: str) -> bpy.types.Action:
     """The rig's present pose as a pose asset: sliders, handles, and those points that were moved by hand."""
     sliders = {slider: float(rig[slider]) for slider in ARKIT_NAMES if slider in rig}
-    curves: dict[str, tuple[float, ...]] = {f'["{slider}"]': (value,) for slider, value in sliders.items()}
+    body = {slider: float(rig[slider]) for slider in BODY_SLIDERS if slider in rig}
+    curves: dict[str, tuple[float, ...]] = {f'["{slider}"]': (value,) for slider, value in (sliders | body).items()}
     for bone_name in (HEAD_BONE, *HANDLES, *NAMES):
         bone = rig.pose.bones.get(bone_name)
         if bone is None or (bone_name in NAMES and not any(bone.location)):

@@ -19,6 +19,7 @@ from ..curves.rig_curves import SLIDER_GROUP, action_of
 from ..plane.plane_space import PlaneSpace
 from .armature import BONE_AXES, HEAD_BONE, rest_points
 from .blendshapes import ARKIT_NAMES, MIRRORED_NAMES
+from .body_sliders import USUAL_BODY
 from .expression_library import EXPRESSIONS, VISEMES
 from .handles import HANDLES, RigFrame
 
@@ -68,7 +69,7 @@ def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool =
         if bone is not None and name in POSED_BONES:
             unkeyed += _set_pose(bone, Vector(), _no_turn(bone), (1.0, 1.0, 1.0), key)
     if bones is None:
-        unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0), key)
+        unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0) | USUAL_BODY, key)
     rig.update_tag()
     return unkeyed
 

@@ -24,6 +24,7 @@ from ..curves.rig_curves import (
 from . import head_turns
 from .armature import HEAD_BONE
 from .blendshapes import ARKIT_NAMES, REGIONS
+from .body_sliders import BODY_SLIDERS, USUAL_BODY
 from .handles import HANDLES, property_of
 
 Channel = tuple[str, int, str]
@@ -36,6 +37,7 @@ PARTS: Final[dict[str, tuple[str, str]]] = {
     "BROWS": ("Brows", "Key the sliders, handles and moved points of the brows"),
     "CHEEKS": ("Cheeks and Nose", "Key the sliders and moved points of cheeks and nose"),
     "HEAD": ("Head", "Key where the head is, how it is turned, and its size"),
+    "BODY": ("Shoulders and Breath", "Key the sliders of shoulders and breath"),
 }
 """{part: (label, description)} of what Key All keys."""
 _REGIONS: Final = {
@@ -56,6 +58,8 @@ def channels(rig: bpy.types.Object, part: str) -> list[Channel]:
         turn, _ = head_turns.turn_channel(rig)
         paths = (bone_path(HEAD_BONE, "location"), turn, bone_path(HEAD_BONE, "scale"))
         return [(path, -1, HEAD_BONE) for path in paths] if HEAD_BONE in rig.pose.bones else []
+    if part == "BODY":
+        return [(property_path(name), -1, SLIDER_GROUP) for name in BODY_SLIDERS if name in rig]
     sliders = [name for region in _REGIONS[part] for name in REGIONS[region] if name in rig]
     handles = [name for name in HANDLES if _part_of(name) == part and name in rig.pose.bones]
     numbers = [number for group in _POINTS[part] for number in GROUPS[group]]
@@ -112,10 +116,12 @@ def unkeyed_sliders(rig: bpy.types.Object, frame: float) -> list[Channel]:
     """Sliders that are set to something else than their curves give at a frame; it would be lost on the next one."""
     curves = {curve.data_path: curve for curve in compat.fcurves_of(rig)}
     skipped = driven(rig)
+    usual = dict.fromkeys(ARKIT_NAMES, 0.0) | USUAL_BODY
+    usual_values = {property_path(name): value for name, value in usual.items() if name in rig}
     return [
         (path, -1, SLIDER_GROUP)
-        for path in map(property_path, (name for name in ARKIT_NAMES if name in rig))
-        if path not in skipped and abs(_value(rig, path) - _held(curves.get(path), frame)) > _DIFFERS
+        for path, usual in usual_values.items()
+        if path not in skipped and abs(_value(rig, path) - _held(curves.get(path), frame, usual)) > _DIFFERS
     ]
 
 
@@ -123,8 +129,8 @@ def _value(rig: bpy.types.Object, path: str) -> float:
     return float(value_now(rig, path, 0) or 0.0)
 
 
-def _held(curve: bpy.types.FCurve | None, frame: float) -> float:
-    return curve.evaluate(frame) if curve is not None and not compat.is_muted(curve) else 0.0
+def _held(curve: bpy.types.FCurve | None, frame: float, usual: float) -> float:
+    return curve.evaluate(frame) if curve is not None and not compat.is_muted(curve) else usual
 
 
 def key_whole_rig(

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the rig's points are at each frame, in the photo's pixels, through keys, drivers and constraints."""
+"""What the rig says at each frame, through keys, drivers and constraints: its points in the photo's pixels, its body."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 import bpy
 import numpy as np
@@ -15,6 +15,7 @@ from portrait_shared.landmarks import NAMES
 from ..blender.problems import Fix, SceneError
 from ..plane.plane_space import PlaneSpace, snap
 from .armature import check_bones
+from .body_sliders import body_of
 
 POSE_CHANNELS: Final = {
     "location": 3,
@@ -27,10 +28,25 @@ POSE_CHANNELS: Final = {
 _depth = 0
 
 
+class RigSample(NamedTuple):
+    """What a frame is drawn from.
+
+    Attributes:
+        points: (70, 3) float32 pixels.
+        body: (2,) float32, see `portrait_shared.body`.
+    """
+
+    points: np.ndarray
+    body: np.ndarray
+
+    def equals(self, other: RigSample) -> bool:
+        return np.array_equal(self.points, other.points) and np.array_equal(self.body, other.body)
+
+
 def sample_rows(
     scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
-) -> Generator[tuple[int, np.ndarray], None, None]:
-    """Each frame with its points, (70, 3) float32 pixels.
+) -> Generator[tuple[int, RigSample], None, None]:
+    """Each frame with what the rig says at it.
 
     The scene's frame and the pose, keyed or not, come back when the iterator ends or is closed.
     """
@@ -39,13 +55,13 @@ def sample_rows(
     with _at_work(layer), _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
         for frame in frames:
             scene.frame_set(frame)
-            yield frame, points_as_evaluated(rig, layer, space)
+            yield frame, as_evaluated(rig, layer, space)
 
 
 def sample_until(
     deadline: float, scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
-) -> dict[int, np.ndarray]:
-    """As many of the frames as can be sampled until `deadline` (time.monotonic), one at least: {frame: (70, 3) pixels}."""
+) -> dict[int, RigSample]:
+    """As many of the frames as can be sampled until `deadline` (time.monotonic), one at least."""
     rows = {}
     with closing(sample_rows(scene, rig, space, frames)) as samples:
         for frame, row in samples:
@@ -60,14 +76,14 @@ def is_at_work() -> bool:
     return _depth > 0
 
 
-def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
-    """The points as the rig stands at this moment, keyed or not, (70, 3) float32 pixels.
+def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> RigSample:
+    """What the rig says as it stands at this moment, keyed or not.
 
     Fast, and changes nothing: neither the frame nor the pose. A rig that the layer does not evaluate, because it is
     disabled or in a collection that is, is taken as it was last evaluated.
     """
     layer.depsgraph.update()
-    return points_as_evaluated(rig, layer, space)
+    return as_evaluated(rig, layer, space)
 
 
 def is_evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
@@ -88,6 +104,11 @@ def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
             f"The rig “{rig.name}” is no longer a child of its picture.", "Rebuild to attach it again.", Fix.REBUILD
         )
     check_bones(rig)
+
+
+def as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> RigSample:
+    """What the rig says as Blender has evaluated it last. It may be called while Blender draws."""
+    return RigSample(points_as_evaluated(rig, layer, space), body_of(rig.evaluated_get(layer.depsgraph)))
 
 
 def points_as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:

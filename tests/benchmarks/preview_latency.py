@@ -69,7 +69,7 @@ def measure(portrait: bpy.types.PropertyGroup, changes: int) -> None:
             live_preview.pump()
             time.sleep(TICK_SECONDS)
         start = time.perf_counter()
-        engine.render(own, preview._row[np.newaxis], portrait.preview_frame_size, False)
+        engine.render(own, preview._row.points[np.newaxis], portrait.preview_frame_size, False)
         bare.append(time.perf_counter() - start)
     took = 1000 * np.array(list(preview.latencies)[-changes + 1 :])  # the first picture made the portrait ready
     engine_ms = 1000 * float(np.median(bare[1:]))

@@ -18,6 +18,6 @@ def sample(scene: Any, rig: Any, space: Any, frames: Sequence[int]) -> LandmarkT
     points, row = [], rows[frames[0]]
     for frame in range(frames[0], frames[-1] + 1):
         row = rows.get(frame, row)
-        points.append(row)
+        points.append(row.points)
     fps = scene.render.fps / scene.render.fps_base
     return LandmarkTrack(np.stack(points), (space.width, space.height), fps, frames[0])

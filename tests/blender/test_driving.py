@@ -38,7 +38,7 @@ def posed(portrait: Any, frame: int = 1) -> np.ndarray:
 
 
 def now(portrait: Any) -> np.ndarray:
-    return sample_now(portrait.rig, bpy.context.view_layer, portrait.space)
+    return sample_now(portrait.rig, bpy.context.view_layer, portrait.space).points
 
 
 def rest(portrait: Any) -> np.ndarray:

@@ -38,7 +38,7 @@ ASKED = sorted(
 
 def points(portrait: Any) -> np.ndarray:
     rows = dict(sample_rows(bpy.context.scene, portrait.rig, portrait.space, ASKED))
-    return np.stack([rows[frame] for frame in ASKED])
+    return np.stack([rows[frame].points for frame in ASKED])
 
 
 def outside(first: int = FIRST, last: int = LAST) -> np.ndarray:

@@ -198,7 +198,7 @@ def test_the_newest_wins_and_blender_does_not_wait(test_engines: None, acting: A
     assert numbers == sorted(numbers), "an older picture never replaces a newer one"
     assert len(set(numbers)) <= 4, "two were under way, and the newest; all others were never drawn"
     level = shown(acting)[0, 0, 0] * 255
-    assert level == pytest.approx((int(preview._row[0, 0]) + int(shown_photo(acting))) % 256, abs=1)
+    assert level == pytest.approx((int(preview._row.points[0, 0]) + int(shown_photo(acting))) % 256, abs=1)
 
 
 def shown_photo(portrait: Any) -> float:

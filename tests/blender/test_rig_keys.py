@@ -98,19 +98,21 @@ def test_a_part_is_keyed_alone(portrait: Any, part: str) -> None:
         "BROWS": ("Brows",),
         "CHEEKS": ("Cheeks and Nose",),
         "HEAD": (),
+        "BODY": (),
     }
     assert sliders == {name for region in regions[part] for name in REGIONS[region]}
     handles = {name for name in HANDLES if bone_path(name, "location") in paths(portrait)}
-    some = {"MOUTH": "jaw", "EYES": "gaze", "BROWS": "brow_inner.L", "CHEEKS": None, "HEAD": None}[part]
+    some = {"MOUTH": "jaw", "EYES": "gaze", "BROWS": "brow_inner.L", "CHEEKS": None, "HEAD": None, "BODY": None}[part]
     assert (some in handles) if some else not handles
     assert (bone_path("head", "location") in paths(portrait)) == (part == "HEAD")
+    assert (property_path("breathing") in paths(portrait)) == (part == "BODY")
 
 
 def test_the_parts_are_the_whole(portrait: Any) -> None:
     for name in NAMES:
         portrait.rig.pose.bones[name].location[0] = 0.01
     whole = rig_keys.channels(portrait.rig, "ALL")
-    assert len(whole) == len(set(whole)) == 52 + 3 + len(HANDLES) + len(NAMES)
+    assert len(whole) == len(set(whole)) == 52 + 2 + 3 + len(HANDLES) + len(NAMES)
 
 
 def test_what_is_locked_or_driven_or_linked_is_told(

@@ -54,7 +54,7 @@ def second(photo_file: Path, face: np.ndarray) -> Any:
 
 
 def points(portrait: Any) -> np.ndarray:
-    return sampling.sample_now(portrait.rig, bpy.context.view_layer, portrait.space)
+    return sampling.sample_now(portrait.rig, bpy.context.view_layer, portrait.space).points
 
 
 def copied_scene(kind: str) -> Any:

@@ -54,7 +54,7 @@ for (name, channel), (at, values) in curves.items():
         bone.keyframe_insert(channel, frame=float(frame))
 bpy.ops.wm.save_as_mainfile(filepath=blend)
 assert bpy.ops.portrait.render() == {"FINISHED"}
-points = [row for _, row in sample_rows(scene, portrait.rig, portrait.space, range(1, 10))]
+points = [row.points for _, row in sample_rows(scene, portrait.rig, portrait.space, range(1, 10))]
 LandmarkTrack(np.stack(points), tuple(portrait.size), scene.render.fps / scene.render.fps_base, 1).save(track)
 blender_addon.unregister()
 """

@@ -68,7 +68,7 @@ class Watch:
         """What was asked for, so that the engine can be timed alone."""
         asks = list(self._asks.values())
         rest = rig_module.rest_points(portrait.rig, portrait.space)
-        np.savez(path, rows=np.stack([ask.row for ask in asks]), rest=rest, size=asks[0].subject.size)
+        np.savez(path, rows=np.stack([ask.row.points for ask in asks]), rest=rest, size=asks[0].subject.size)
 
     def _on_draw(self) -> None:
         self._draws.append(time.monotonic())

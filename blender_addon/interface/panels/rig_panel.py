@@ -12,6 +12,7 @@ import bpy
 from ...blender.problems import listed
 from ...rig import armature as rig_module
 from ...rig.blendshapes import ARKIT_NAMES, REGIONS
+from ...rig.body_sliders import BODY_SLIDERS
 from ...rig.handles import HANDLES_COLLECTION, POINTS_COLLECTION
 from ...rig.rig_drivers import LIMITS_PROPERTY
 from ..operators.common import active_portrait
@@ -88,6 +89,17 @@ def draw_sliders(layout: bpy.types.UILayout, context: bpy.types.Context, region:
                 row.prop(rig, f'["{name}"]', text="", slider=True)
 
 
+def draw_body(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The sliders of shoulders and breath."""
+    rig = active_portrait(context).rig
+    column = layout.column(align=True)
+    for name, slider in BODY_SLIDERS.items():
+        if name in rig:
+            split = column.split(factor=_LABEL_SHARE, align=True)
+            split.label(text=slider.label)
+            split.prop(rig, f'["{name}"]', text="", slider=True)
+
+
 def _drawing_of(region: str) -> Callable[[bpy.types.Panel, bpy.types.Context], None]:
     return lambda self, context: draw_sliders(self.layout, context, region)
 
@@ -105,16 +117,18 @@ def _panels(place: type, prefix: str) -> list[type[bpy.types.Panel]]:
         "draw": lambda self, context: draw_rig(self.layout, context),
     }
     panels = [type(parent, bases, section)]
-    for region in REGIONS:
-        name = f"{parent}_{region.split()[0].lower()}"
-        body = {
-            "bl_label": region,
+    drawings = {region: _drawing_of(region) for region in REGIONS}
+    drawings["Shoulders and Breath"] = lambda self, context: draw_body(self.layout, context)
+    for label, draw in drawings.items():
+        name = f"{parent}_{label.split()[0].lower()}"
+        content = {
+            "bl_label": label,
             "bl_parent_id": parent,
             "bl_options": {"DEFAULT_CLOSED"},
-            "__doc__": f"Sliders: {region.lower()}.",
-            "draw": _drawing_of(region),
+            "__doc__": f"Sliders: {label.lower()}.",
+            "draw": draw,
         }
-        panels.append(type(name, bases, body))
+        panels.append(type(name, bases, content))
     return panels
 
 
