@@ -99,6 +99,12 @@ def _videos(args: Any) -> Corpus:
     return TalkingVideos(args.corpus, augmented=False)
 
 
+def _clips(args: Any) -> Corpus:
+    from portrait_server.corpora.videos import TalkingVideos
+
+    return TalkingVideos(args.corpus, augmented=False, clips=True)
+
+
 def _pairs(args: Any) -> Corpus:
     from portrait_server.corpora.reposed_pairs import ReposedPairs
 
@@ -124,6 +130,7 @@ def _heads(args: Any) -> Corpus:
 
 _CROPS: dict[str, tuple[Callable[[Any], Corpus], str]] = {
     "videos": (_videos, "two moments of one person, of shards of videos, or of several photographs of each person"),
+    "clips": (_clips, "two moments of one clip, in one light, as films have them"),
     "pairs": (_pairs, "one photograph of a person from another that has been re-posed"),
     "photos": (_photos, "a photograph from copies of itself that have been re-posed"),
     "heads": (_heads, "rendered heads"),

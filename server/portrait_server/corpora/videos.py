@@ -68,8 +68,12 @@ class Videos(Source):
 class TalkingVideos(Corpus):
     """Samples whose references and target are frames of one video; a video is an identity, as in the paper."""
 
-    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True) -> None:
-        """Args: augmented: change colours, degrade references, mirror. drafts: draw them, for networks that want one.
+    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True, clips: bool = False) -> None:
+        """
+        Args:
+            augmented: change colours, degrade references, mirror.
+            drafts: draw them, for networks that want one.
+            clips: a clip is an identity: the light of references and target is one.
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
@@ -80,7 +84,8 @@ class TalkingVideos(Corpus):
         videos, places = [], []
         for number, shard in enumerate(self._shards):
             # A clip is in one shard, but the clips of one video may be in two.
-            of_source = [names.setdefault(str(PurePosixPath(source).parent), len(names)) for source in shard.sources]
+            whose = [source if clips else str(PurePosixPath(source).parent) for source in shard.sources]
+            of_source = [names.setdefault(name, len(names)) for name in whose]
             videos.append(np.array(of_source, np.int32)[shard.entries["source"]])
             places.append(np.stack([np.full(len(shard), number), np.arange(len(shard))], 1).astype(np.int32))
         video, place = np.concatenate(videos), np.concatenate(places)

@@ -72,6 +72,10 @@ def test_a_sample_is_of_one_video(built: tuple[Built, Path]) -> None:
     assert len(set.union(*orders.values())) == 3
 
 
+def test_a_clip_may_be_an_identity(built: tuple[Built, Path]) -> None:
+    assert TalkingVideos(built[1], augmented=False, clips=True).identities == 4
+
+
 def test_more_references_than_frames_repeat_but_never_show_the_target(built: tuple[Built, Path]) -> None:
     corpus = TalkingVideos(built[1], augmented=False)
     sample = corpus.sample(np.random.default_rng(1), 32, 64)
@@ -84,22 +88,22 @@ def test_samples_depend_on_the_generator_alone(built: tuple[Built, Path]) -> Non
     assert np.array_equal(one.references, other.references) and np.array_equal(one.target_points, other.target_points)
 
 
-@pytest.mark.parametrize("count", [2, 24, 25, 47, 48, 100, 1000])
+@pytest.mark.parametrize("count", [2, 47, 48, 49, 95, 96, 1000])
 def test_frames_are_spread_over_the_whole_clip(count: int) -> None:
     chosen = _chosen(count)
     numbers = [number for number in range(count + 50) if number in chosen]
     gaps = np.diff(numbers)
-    assert len(numbers) == min(count, 24)
+    assert len(numbers) == min(count, 48)
     assert (numbers[0], numbers[-1]) == (0, count - 1)
     assert gaps.max() - gaps.min() <= 1
 
 
-def test_of_a_clip_of_47_frames_the_end_is_seen_too(photo: np.ndarray, tmp_path: Path) -> None:
+def test_of_a_clip_of_95_frames_the_end_is_seen_too(photo: np.ndarray, tmp_path: Path) -> None:
     """What the file tells of its length is what is counted on."""
-    write_video(tmp_path / "long.mp4", (clip(photo, 0, 1) * 8)[:47])
+    write_video(tmp_path / "long.mp4", (clip(photo, 0, 1) * 16)[:95])
     with closing(create_detector("mediapipe")) as detector:
         numbers = [number for number, _ in Videos(tmp_path).faces("long.mp4", detector)]
-    assert len(numbers) == 24 and (numbers[0], numbers[-1]) == (0, 46)
+    assert len(numbers) == 48 and (numbers[0], numbers[-1]) == (0, 94)
 
 
 def test_a_frame_whose_face_is_too_small_is_left_out_alone(photo: np.ndarray, tmp_path: Path) -> None:
