@@ -18,6 +18,9 @@ _HIGH, _WIDE = 64, 128  # pixels of the panorama that eyes reflect
 _LAMPS: Final = 3
 _LAMP_REACH: Final = np.cos(np.radians(22.0))
 _LAMP_STANDS_OUT: Final = 2.5  # against the mean of all around
+_TOWARDS_CAMERA: Final = -0.3  # z of the normals that a camera sees well
+_EXPOSED_FOR: Final = 75  # per cent of them are darker than what the exposure goes by
+_WHITE_BALANCE: Final = 0.75
 _BOX, _BOX_BRIGHT = 0.955, 25.0  # cosine of half a soft box's width; how bright it is against what it lights
 _BRIGHTEST: Final = 60.0  # of a reflection, against that mean
 # Ramamoorthi and Hanrahan's shares of the cosine lobe in the spherical harmonics of order 0, 1 and 2, over pi.
@@ -91,7 +94,7 @@ def lamps(directions: np.ndarray, colors: np.ndarray, sky: np.ndarray, ground: n
 
 
 def _light_of(panorama: np.ndarray, brightness: float) -> Light:
-    """Args: brightness: of a white surface that faces the camera."""
+    """Args: brightness: of the surfaces of a white head that the camera is exposed for."""
     mean = _mean(panorama)
     rest, directions, colors = panorama.copy(), [], []
     for _ in range(_LAMPS):
@@ -102,13 +105,14 @@ def _light_of(panorama: np.ndarray, brightness: float) -> Light:
         rest -= more
         colors.append((more * _SOLID_ANGLES[..., None]).sum((0, 1)) / np.pi)
         directions.append(way)
+    color, way = np.stack(colors), np.stack(directions)
     around = _harmonics(rest)
-    ahead = np.array([0.0, 0.0, -1.0])
-    facing = sum(color * max(float(way @ ahead), 0) for way, color in zip(directions, colors, strict=True))
-    level = float(np.mean(facing + _basis(ahead) @ around))
-    return Light(
-        np.stack(directions), np.stack(colors), around, np.minimum(panorama, _BRIGHTEST * mean), brightness / level
-    )
+    seen = _WAYS[_WAYS[..., 2] < _TOWARDS_CAMERA]
+    level = np.percentile(np.maximum(seen @ way.T, 0) @ color + _basis(seen) @ around, _EXPOSED_FOR, axis=0)
+    # A camera takes most of a light's colour away.
+    balance = (level.mean() / level) ** _WHITE_BALANCE
+    mirrored = np.minimum(panorama, _BRIGHTEST * mean) * balance
+    return Light(way, color * balance, around * balance, mirrored.astype(np.float32), brightness / float(level.mean()))
 
 
 def _small(panorama: np.ndarray) -> np.ndarray:
