@@ -11,11 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
-from portrait_server.drawing.opening import patches_around
+from portrait_server.drawing.frame import Moved
+from portrait_server.drawing.opening import patches_around, planes
+from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.alignment import inverse, scale_of, transform_points
-from portrait_server.geometry.crops import Crop, crop_transforms
-from portrait_server.kernels.base import Array, Kernels, Patches
-from portrait_server.kernels.levels import held
+from portrait_server.geometry.crops import Crop, crop_outlines, crop_transforms
+from portrait_server.kernels.base import Array, Kernels, Look, Patches
+from portrait_server.kernels.levels import held, signed
+
+_LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
+_FOLD_RIM = 5  # cells of the grid of motion around a fold, where a look-up in the photo would mix its two sides
+# Of a painting that shrinks: so much of its pixels' width in one of the frame's is smoothed, or fine teeth would shimmer.
+_SMOOTHED = 0.35
 
 
 @dataclass(frozen=True)
@@ -25,11 +32,13 @@ class Placed:
     Attributes:
         matrices: (N, 2, 3) from the frames' pixels to the crop's.
         patches: the frames' rectangles around it.
+        outlines: of what the crop shall show, (N, P, 2) pixels of the crop each.
     """
 
     crop: Crop
     matrices: np.ndarray
     patches: Patches
+    outlines: list[np.ndarray]
 
     def draft(self, kernels: Kernels, person: Array) -> Array:
         """The crops (N, S, S, 3) of moved persons (N, H, W, 3 or 4), of their type."""
@@ -37,8 +46,12 @@ class Placed:
         beside[:, :, 2] += (beside[:, :, :2] @ np.stack([self.patches.x, self.patches.y], -1)[..., None])[..., 0]
         return kernels.aligned(kernels.taken(person, self.patches)[..., :3], beside, self.crop.side)
 
-    def lay(self, kernels: Kernels, person: Array, shift: Array, colour: Array) -> None:
-        """Paints moved persons (N, H, W, 3 or 4) in place.
+    def raster(self, kernels: Kernels) -> Array:
+        """Where lips or lids and irises shall be: (N, S, S, 2) uint8."""
+        return filled_outlines(kernels, self.crop, self.outlines)
+
+    def lay(self, kernels: Kernels, scene: Scene, moved: Moved, shift: Array, colour: Array) -> None:
+        """Paints `moved.person` in place; where nothing moves it stays the photo.
 
         Args:
             shift: (N, S, S, 2) float32, by how far what is drawn is looked up elsewhere, pixels of the crop.
@@ -46,25 +59,77 @@ class Placed:
         """
         if not self.patches.there.any():
             return
-        back, x_and_y = inverse(self.matrices)[:, :, :2], kernels.grid(self.patches)
-        shift, colour = (kernels.warped(planes, self.matrices, self.patches) for planes in (shift, colour))
-        xp = array_namespace(shift)
-        turn = kernels.put(back.astype(np.float32))[:, :, :, None, None]
-        x, y = (
-            at + turn[:, axis, 0] * shift[..., 0] + turn[:, axis, 1] * shift[..., 1] for axis, at in enumerate(x_and_y)
+        shrunk = np.sqrt(np.maximum(scale_of(self.matrices) ** 2 - 1, 0))
+        shift, colour = (
+            kernels.warped(kernels.blurred(painted, _SMOOTHED * shrunk), self.matrices, self.patches)
+            for painted in (shift, colour)
         )
-        colours = kernels.looked_up(person, x, y)
-        painted = xp.astype(colours[..., :3], xp.float32) + 255 * colour
-        painted = held(painted, person.dtype)
-        if person.shape[-1] == 4:
-            painted = xp.concat([painted, colours[..., 3:]], axis=-1)
-        kernels.laid(person, self.patches, painted)
+        freedom = (1 - moved.field.fine(moved.field.stillness, self.patches))[..., None]
+        shift_person(kernels, scene, moved, self.patches, inverse(self.matrices), shift * freedom)
+        xp = array_namespace(colour)
+        person = moved.person[..., :3]
+        drawn = xp.astype(kernels.taken(person, self.patches), xp.float32)
+        kernels.laid(person, self.patches, held(drawn + 255 * freedom * colour, person.dtype))
 
 
-def place(crop: Crop, points: np.ndarray, size: tuple[int, int]) -> Placed:
-    """Where a crop lies in frames (width, height) with landmarks (N, 70, 2 or 3), pixels of the frames."""
+def place(crop: Crop, points: np.ndarray, scene: Scene) -> Placed:
+    """Where a crop lies in a scene's frames with landmarks (N, 70, 2 or 3), pixels of the reference."""
     matrices = crop_transforms(crop, points)
+    outlines = crop_outlines(crop, transform_points(matrices, points))
+    matrices = for_resized(matrices, scene.scale)
     last = crop.side - 1.0
     corners = np.array([[0, 0], [last, 0], [last, last], [0, last]])
     around = transform_points(inverse(matrices), np.broadcast_to(corners, (len(matrices), 4, 2)))
-    return Placed(crop, matrices, patches_around(around, 2.0 / float(scale_of(matrices).min()), size))
+    patches = patches_around(around, 2.0 / float(scale_of(matrices).min()), scene.size)
+    return Placed(crop, matrices, patches, outlines)
+
+
+def for_resized(matrices: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Affines (…, 2, 3) from a picture, for the picture resized by `scale` (2,): (…, 2, 3) float64."""
+    back, linear = 1 / scale, matrices[..., :2].astype(float)
+    shift = matrices[..., 2] + linear @ (back / 2 - 0.5)
+    return np.concatenate([linear * back, shift[..., None]], -1)
+
+
+def filled_outlines(kernels: Kernels, crop: Crop, outlines: list[np.ndarray]) -> Array:
+    """Outlines (N, P, 2), pixels of a crop, filled: (N, S, S, 2) uint8."""
+    whole = Patches.whole(len(outlines[0]), (crop.side, crop.side))
+    rasters = [kernels.filled(outline, whole) for outline in outlines]
+    return array_namespace(rasters[0]).stack(rasters, axis=-1)
+
+
+def shift_person(
+    kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, inverses: np.ndarray, shift: Array
+) -> None:  # fmt: skip
+    """Looks patches of `moved.person` up where the shift (N, h, w, 2), pixels of the crops, says; in place.
+
+    Skin is looked up in the photo itself, its two moves in one: a picture of a picture would be softer. What was drawn
+    over it (eyes, mouth) is a difference to the skin, and moves as one. Where near skin hides what lies behind, the
+    photo's places jump, and between two of them there is none: there the draft's picture is moved.
+
+    Args:
+        inverses: (N, 2, 3) from the crops to the frames.
+    """
+    a, b, c, d = planes(kernels, *inverses[:, :, :2].reshape(-1, 4).T)
+    across, along = shift[..., 0], shift[..., 1]
+    right, down = a * across + b * along, c * across + d * along
+    xp = array_namespace(right)
+    farthest = xp.max(xp.maximum(xp.abs(right), xp.abs(down)), axis=(1, 2), keepdims=True)
+    shifts = xp.astype(farthest >= _LEAST_SHIFT, xp.float32)
+    if not kernels.touched(shifts).there.any():
+        return
+    right = right * shifts + kernels.put(np.arange(patches.width, dtype=np.float32))
+    down = down * shifts + kernels.put(np.arange(patches.height, dtype=np.float32)[:, None])
+    person = scene.person[None]
+    draft = kernels.taken(moved.person, patches)
+    from_x, from_y = moved.field.positions(patches)
+    drawn = signed(draft) - kernels.looked_up(person, from_x, from_y)
+    from_x, from_y = (kernels.looked_up(axis, right, down, Look.LINEAR) for axis in (from_x, from_y))
+    skin = signed(kernels.looked_up(person, from_x, from_y, Look.LANCZOS))  # the sharpest way, for pores
+    found = (skin + kernels.looked_up(drawn, right, down)).clip(0, 255)
+    if moved.field.folds is not None:
+        rim = kernels.averaged(kernels.grown(xp.astype(moved.field.folds > 0, xp.float32), _FOLD_RIM), 3)
+        near = moved.field.fine(rim, patches)
+        near = xp.maximum(kernels.looked_up(near, right, down, Look.LINEAR), 1 - shifts)[..., None]
+        found = found + near * (kernels.looked_up(draft, right, down) - found)
+    kernels.laid(moved.person, patches, held(found, moved.person.dtype))

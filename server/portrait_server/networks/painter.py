@@ -101,6 +101,13 @@ class Painter(nn.Module):
             reference: (B, 3, S, S) what it was made of; seen (B, 2, S, S) what that shows.
             style: (B, N) from `styled`.
         """
+        shift, colour = self.mended(draft, raster, reference, seen, style)
+        return Painting(_moved(draft, shift) + colour, shift, colour)
+
+    def mended(
+        self, draft: Tensor, raster: Tensor, reference: Tensor, seen: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`Painting.shift` and `colour`, of the same as `forward`."""
         side = draft.shape[-1]
         x = self.start(F.pixel_unshuffle(torch.cat([draft, raster, reference, seen], 1) * 2 - 1, 2))
         passed = []
@@ -116,8 +123,7 @@ class Painter(nn.Module):
         x = x.float()
         shift = F.interpolate(x[:, 12:], scale_factor=2.0, mode="bilinear", align_corners=False)
         shift = inside * (_FARTHEST * side) * torch.tanh(shift)
-        colour = inside * _BRIGHTEST * torch.tanh(F.pixel_shuffle(x[:, :12], 2) / _BRIGHTEST)
-        return Painting(_moved(draft, shift) + colour, shift, colour)
+        return shift, inside * _BRIGHTEST * torch.tanh(F.pixel_shuffle(x[:, :12], 2) / _BRIGHTEST)
 
 
 def _moved(draft: Tensor, shift: Tensor) -> Tensor:
