@@ -16,9 +16,11 @@ from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.alignment import inverse, scale_of, transform_points
 from portrait_server.geometry.crops import Crop, crop_outlines, crop_transforms
+from portrait_server.geometry.ramps import smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.levels import held, signed
 
+_MOVES = 2.0  # pixels of the crop: what moves by less is painted in part
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
 _FOLD_RIM = 5  # cells of the grid of motion around a fold, where a look-up in the photo would mix its two sides
 # Of a painting that shrinks: so much of its pixels' width in one of the frame's is smoothed, or fine teeth would shimmer.
@@ -33,25 +35,31 @@ class Placed:
         matrices: (N, 2, 3) from the frames' pixels to the crop's.
         patches: the frames' rectangles around it.
         outlines: of what the crop shall show, (N, P, 2) pixels of the crop each.
+        freedom: (N,) from 0, where the photo's own landmarks shall be shown, to 1.
     """
 
     crop: Crop
     matrices: np.ndarray
     patches: Patches
     outlines: list[np.ndarray]
+    freedom: np.ndarray
 
-    def draft(self, kernels: Kernels, person: Array) -> Array:
-        """The crops (N, S, S, 3) of moved persons (N, H, W, 3 or 4), of their type."""
+    def draft(self, kernels: Kernels, scene: Scene, moved: Moved) -> Array:
+        """The crops (N, S, S, 3) of what was moved, over the background, as painters see them in training too."""
+        person, plate, alpha = (
+            kernels.taken(layer, self.patches)
+            for layer in (moved.person[..., :3], scene.plate[None, ..., :3], moved.alpha)
+        )
         beside = np.array(self.matrices)
         beside[:, :, 2] += (beside[:, :, :2] @ np.stack([self.patches.x, self.patches.y], -1)[..., None])[..., 0]
-        return kernels.aligned(kernels.taken(person, self.patches)[..., :3], beside, self.crop.side)
+        return kernels.aligned(kernels.blended(person, plate, alpha), beside, self.crop.side)
 
     def raster(self, kernels: Kernels) -> Array:
         """Where lips or lids and irises shall be: (N, S, S, 2) uint8."""
         return filled_outlines(kernels, self.crop, self.outlines)
 
     def lay(self, kernels: Kernels, scene: Scene, moved: Moved, shift: Array, colour: Array) -> None:
-        """Paints `moved.person` in place; where nothing moves it stays the photo.
+        """Paints `moved.person` in place; what hardly moves stays the photo, whose detector is as unsure.
 
         Args:
             shift: (N, S, S, 2) float32, by how far what is drawn is looked up elsewhere, pixels of the crop.
@@ -59,29 +67,32 @@ class Placed:
         """
         if not self.patches.there.any():
             return
-        shrunk = np.sqrt(np.maximum(scale_of(self.matrices) ** 2 - 1, 0))
+        sigma = _SMOOTHED * np.sqrt(np.maximum(scale_of(self.matrices) ** 2 - 1, 0))
+        (freedom,) = planes(kernels, self.freedom)
         shift, colour = (
-            kernels.warped(kernels.blurred(painted, _SMOOTHED * shrunk), self.matrices, self.patches)
+            freedom[..., None] * kernels.warped(kernels.blurred(painted, sigma), self.matrices, self.patches)
             for painted in (shift, colour)
         )
-        freedom = (1 - moved.field.fine(moved.field.stillness, self.patches))[..., None]
-        shift_person(kernels, scene, moved, self.patches, inverse(self.matrices), shift * freedom)
+        shift_person(kernels, scene, moved, self.patches, inverse(self.matrices), shift)
         xp = array_namespace(colour)
         person = moved.person[..., :3]
         drawn = xp.astype(kernels.taken(person, self.patches), xp.float32)
-        kernels.laid(person, self.patches, held(drawn + 255 * freedom * colour, person.dtype))
+        kernels.laid(person, self.patches, held(drawn + 255 * colour, person.dtype))
 
 
 def place(crop: Crop, points: np.ndarray, scene: Scene) -> Placed:
     """Where a crop lies in a scene's frames with landmarks (N, 70, 2 or 3), pixels of the reference."""
     matrices = crop_transforms(crop, points)
     outlines = crop_outlines(crop, transform_points(matrices, points))
+    outlined = [point for outline in crop.outlines for point in outline]
+    motion = points[:, outlined, :2].astype(float) - scene.mesh.points[outlined, :2]
+    farthest = np.linalg.norm(motion, axis=-1).max(1) * scale_of(matrices)
     matrices = for_resized(matrices, scene.scale)
     last = crop.side - 1.0
     corners = np.array([[0, 0], [last, 0], [last, last], [0, last]])
     around = transform_points(inverse(matrices), np.broadcast_to(corners, (len(matrices), 4, 2)))
     patches = patches_around(around, 2.0 / float(scale_of(matrices).min()), scene.size)
-    return Placed(crop, matrices, patches, outlines)
+    return Placed(crop, matrices, patches, outlines, smoothstep(farthest / _MOVES))
 
 
 def for_resized(matrices: np.ndarray, scale: np.ndarray) -> np.ndarray:

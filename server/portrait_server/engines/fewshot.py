@@ -168,30 +168,35 @@ class FewshotEngine(Engine):
         return photo.frames(points, size, matte, body, drawn)
 
     @torch.inference_mode()
-    def _drawn(
-        self, portrait: FewshotPortrait, scene: Scene, motion: Motion, points: np.ndarray, matte: bool
-    ) -> Array:
+    def _drawn(self, portrait: FewshotPortrait, scene: Scene, motion: Motion, points: np.ndarray, matte: bool) -> Array:
         """Frames (N, height, width, 3 or 4) for points (N, 70, 2 or 3), where the kernels have their pixels."""
         kernels = self._batches.kernels
         moved = move(kernels, scene, motion)
         for part, known, mend in zip(PARTS, portrait.known, self._mend, strict=True):
             crops = [place(crop, points, scene) for crop in _CROPS[part]]
-            shifts, colours = self._mended(mend, known, moved, crops)
+            shifts, colours = self._mended(mend, known, scene, moved, crops)
             for number, crop in enumerate(crops):
                 crop.lay(kernels, scene, moved, shifts[:, number], colours[:, number])
         return composite(kernels, scene, moved, matte)
 
     def _mended(
-        self, mend: Callable[..., tuple[Tensor, Tensor]], known: Known, moved: Moved, crops: Sequence[Placed]
+        self,
+        mend: Callable[..., tuple[Tensor, Tensor]],
+        known: Known,
+        scene: Scene,
+        moved: Moved,
+        crops: Sequence[Placed],
     ) -> tuple[Array, Array]:
         """Shifts (N, C, S, S, 2) and colours (N, C, S, S, 3) of C crops in N frames, float32."""
         kernels, count = self._batches.kernels, len(moved.person)
-        drafts = self._pictures([crop.draft(kernels, moved.person) for crop in crops])
+        drafts = self._pictures([crop.draft(kernels, scene, moved) for crop in crops])
         rasters = self._pictures([crop.raster(kernels) for crop in crops])
         at_once = max(1, self._batches.pictures_at_once(count * len(crops)) // len(crops))
         # Filled up, the last of them as well: in a smaller one torch may sum in another order and change the last bits.
         if missing := -count % at_once:
-            drafts, rasters = (torch.cat([each, each[-1:].expand(missing, *each.shape[1:])]) for each in (drafts, rasters))
+            drafts, rasters = (
+                torch.cat([each, each[-1:].expand(missing, *each.shape[1:])]) for each in (drafts, rasters)
+            )
         same = known.of_frames(at_once)
         # Sixteen bits keep a frame within 1 of 255 on all but some 0.01 % of its pixels; bfloat16 on all but 0.1 %.
         with torch.autocast(self.device.type, torch.float16, enabled=self.device.type != "cpu"):

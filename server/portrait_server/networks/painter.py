@@ -108,7 +108,7 @@ class Painter(nn.Module):
         self, draft: Tensor, raster: Tensor, reference: Tensor, seen: Tensor, style: Tensor
     ) -> tuple[Tensor, Tensor]:
         """`Painting.shift` and `colour`, of the same as `forward`."""
-        side = draft.shape[-1]
+        side = int(draft.shape[-1])  # a recording would keep a tensor here, and round what it is multiplied with
         x = self.start(F.pixel_unshuffle(torch.cat([draft, raster, reference, seen], 1) * 2 - 1, 2))
         passed = []
         for down in self.downs:

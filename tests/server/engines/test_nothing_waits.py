@@ -43,7 +43,7 @@ def engine(request: pytest.FixtureRequest, kernels: Numberless, monkeypatch: pyt
         return WarpEngine(batches)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which the meta device has not
     fewshot = FewshotEngine("cpu", find_weights(), batches)
-    fewshot.networks.to("meta")
+    fewshot.painters.to("meta")
     fewshot.device = kernels.device
     return fewshot
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from portrait_server.networks import weights_file
-from portrait_server.networks.configurations import Networks, build
+from portrait_server.networks import painters
+from portrait_server.networks.painter import Painter
+from portrait_server.networks.painters import Painters
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,25 +22,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(usual)
 
 
+def tiny_painters() -> Painters:
+    """New ones, which add nothing to the draft."""
+    torch.manual_seed(7)
+    return Painters(Painter(6, 4), Painter(6, 4))
+
+
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of tiny weights that do something."""
-    torch.manual_seed(7)
-    networks = build("tiny-portrait")
-    with torch.no_grad():
-        for parameter in networks.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
-    return _saved(tmp_path_factory, networks)
+    both = tiny_painters()
+    for painter in (both.mouth, both.eye):
+        torch.nn.init.normal_(painter.end.weight, std=0.02)
+        torch.nn.init.normal_(painter.style.weight, std=0.2)
+    return _saved(tmp_path_factory, both)
 
 
 @pytest.fixture(scope="session")
 def quiet_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of tiny weights that add nothing to the draft."""
-    torch.manual_seed(7)
-    return _saved(tmp_path_factory, build("tiny-portrait"))
+    return _saved(tmp_path_factory, tiny_painters())
 
 
-def _saved(tmp_path_factory: pytest.TempPathFactory, networks: Networks) -> Path:
+def _saved(tmp_path_factory: pytest.TempPathFactory, both: Painters) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    weights_file.save(path, networks, step=0, licence="CC0-1.0")
+    painters.save(both, path, "made by chance", "CC0-1.0")
     return path
