@@ -39,13 +39,13 @@ from tests.benchmarks.gpu_sections.material import reference, track  # noqa: E40
 
 ROUNDS = 3
 _FEWSHOT, _DRAWING = "portrait_server.engines.fewshot", "portrait_server.drawing.frame"
+_PAINTING = "portrait_server.drawing.painting"
 STEPS = {
     "fewshot": {
         "rules": (_FEWSHOT, "motion_of"),
         "moved": (_FEWSHOT, "move"),
-        "draft": (_FEWSHOT, "aligned_draft"),
-        "networks": (_FEWSHOT, "FewshotEngine._drawing"),
-        "mended": (_FEWSHOT, "mended"),
+        "painters": (_FEWSHOT, "FewshotEngine._mended"),
+        "laid": (_PAINTING, "Placed.lay"),
         "background": (_FEWSHOT, "composite"),
     },
     "warp": {

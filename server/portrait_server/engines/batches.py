@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 _DEVICE_FRAMES: Final = 64  # a batch takes a device some 14,000 operations to begin, however many frames it has
 _DEVICE_PIXELS: Final = 10 << 20  # so many frames of 512 x 512
 _FRAME_BYTES: Final = 400  # of a pixel while it is drawn; on torch's CPU, whose look-ups take less, 125 were seen
-# How many pictures networks draw at once, where each takes some 22 MB: on a GPU of so much memory, and on others.
-_LARGE_BYTES, _PICTURES, _FEW_PICTURES = 6 << 30, 32, 8
+# How many crops painters see at once, where each takes some 4 MB: on a GPU of so much memory, and on others.
+_LARGE_BYTES, _PICTURES, _FEW_PICTURES = 4 << 30, 64, 8
 _LAYER_SHARE: Final = 8  # part of what a device has free that layers may take
 _CALM_BATCHES: Final = 64  # after which a larger batch is tried again: what took the memory may have ended
 
@@ -53,7 +53,7 @@ class Batches(ABC):
 
     @abstractmethod
     def pictures_at_once(self, count: int) -> int:
-        """How many pictures networks draw at once, frames times references, where there are so many.
+        """How many crops painters see at once, where there are so many.
 
         One of few numbers, for in batches of another size torch may sum in another order and change the last bits.
         """

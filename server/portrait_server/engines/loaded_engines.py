@@ -26,12 +26,12 @@ class Tunable(Protocol):
     """An engine that can be tuned to one person.
 
     Attributes:
-        networks: what tuning changes, before any tuning.
+        painters: what tuning changes, before any tuning.
         checksum: of their weights.
     """
 
     name: str
-    networks: Any
+    painters: Any
     checksum: str
 
     def tuned(self, file: PersonalFile) -> Engine:

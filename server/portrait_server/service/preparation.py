@@ -106,7 +106,7 @@ class Preparation:
                 tuned = self._engines.tuned(engine, personal)
                 value = tuned.prepare(references)
                 portrait = Portrait(
-                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).networks)
+                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).painters)
                 )
             return portrait, portrait.held_bytes()
 

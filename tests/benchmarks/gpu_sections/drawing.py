@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import torch
 from portrait_server.engines.base import Engine
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.registry import create_engine
+from portrait_server.geometry.crops import MOUTH, RIGHT_EYE, Crop
+from portrait_server.networks.painter import RASTERS, Painter
 
 from tests.benchmarks.gpu_sections.material import Plan, rates, reference, synchronize, track
 from tests.benchmarks.gpu_sections.report import Row
@@ -45,38 +46,35 @@ def _drawn(plan: Plan, name: str, engine: Engine, side: int, references: int) ->
 
 
 def networks(plan: Plan) -> Iterator[Row]:
-    """Frames a second of the generator, whose frames are 256² whatever size is asked for."""
+    """Crops a second of both painters, whose sides are the same whatever size is asked for."""
     engine = create_engine("fewshot", plan.device)
     assert isinstance(engine, FewshotEngine)
-    yield Row("side of the aligned frame", engine.side, "pixels", "the same for frames of every size")
-    batches = (1, 4) if plan.short else (1, 8, 32, 128)
+    batches = (1, 4) if plan.short else (1, 8, 64, 128)
     halves = () if plan.device == "cpu" else (torch.bfloat16, torch.float16)
-    for kind in (torch.float32, *halves):
-        for batch in batches:
-            yield _generated(plan, engine, 1, batch, kind)
-    for count in () if plan.short else (4, 8):
-        yield _generated(plan, engine, count, 32, halves[0] if halves else torch.float32)
+    for part, crop in (("mouth", MOUTH), ("eye", RIGHT_EYE)):
+        for kind in (torch.float32, *halves):
+            for batch in batches:
+                yield _painted(plan, getattr(engine.painters, part), crop, batch, kind)
 
 
-def _generated(plan: Plan, engine: FewshotEngine, references: int, batch: int, kind: torch.dtype) -> Row:
-    portrait = engine.prepare([reference()] * references)
-    device, side = engine.device, engine.side
+def _painted(plan: Plan, painter: Painter, crop: Crop, batch: int, kind: torch.dtype) -> Row:
+    device = torch.device(plan.device)
     chance = torch.Generator().manual_seed(1)
-    draft = torch.rand(batch, 4, side, side, generator=chance).to(device)
-    points = portrait.features.references.points[:, 0].expand(batch, -1, -1).contiguous()
-    half = kind != torch.float32
+    draft, reference = torch.rand(2, batch, 3, crop.side, crop.side, generator=chance).to(device)
+    raster, seen = torch.rand(2, batch, RASTERS, crop.side, crop.side, generator=chance).to(device)
     forget_peak(plan.device)
 
     @torch.inference_mode()
     def call(number: int) -> None:
-        with torch.autocast(device.type, kind) if half else contextlib.nullcontext():
-            features = portrait.features.repeated(batch)
-            engine.networks.generator.draw(features, points, portrait.style.expand(batch, -1), draft)
+        with torch.autocast(device.type, kind, enabled=kind != torch.float32):
+            painter.mended(draft, raster, reference, seen, style)
 
+    with torch.inference_mode():
+        style = painter.styled(reference[:, None], seen[:, None])
     found = rates(plan, call)
-    named = f"generator, {str(kind).removeprefix('torch.')}, batch {batch}, references {references}"
+    named = f"painter of the {crop.name}, {str(kind).removeprefix('torch.')}, batch {batch}"
     note = f"{plan.how}{found.spread(batch)}; {peak(plan.device)}"
-    return Row(named, batch * found.median, "frames/s", note.rstrip("; "))
+    return Row(named, batch * found.median, "crops/s", note.rstrip("; "))
 
 
 def forget_peak(device: str) -> None:
