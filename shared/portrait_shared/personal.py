@@ -65,11 +65,12 @@ class TunedPerson:
 
     Attributes:
         personal: what to render with.
-        kept: whether any tuned state was surely better than none; else `personal` changes next to nothing.
+        kept: whether any tuned state was surely better than none; else `personal` changes nothing.
         step: after how many steps that state was reached; 0 where none was kept.
-        before, after: figures of the untuned networks and of what is kept, by samples that had no part in choosing it:
-            mean absolute errors from 0 to 1 of `picture`, `face`, `mouth` and `eyes`, `score`, the mean of these,
-            `structure`, 1 − SSIM, and `landmarks`, an error in sides of the frame; `psnr` in decibels.
+        before, after: figures of the untuned painters and of what is kept, by crops that had no part in choosing it: mean
+            absolute errors from 0 to 1 of `mouth` and `eyes`, and of what their lips and lids open, `mouth_opening` and
+            `eyes_opening`; `score`, the mean of these; `structure`, 1 − SSIM, and `softness`, the share of the photographs'
+            gradients that is missing.
     """
 
     personal: PersonalFile

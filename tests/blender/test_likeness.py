@@ -116,17 +116,12 @@ def test_a_photo_that_has_gone_is_named(eileen: Any, others: list[Path]) -> None
 
 @pytest.fixture
 def short_tuning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[server.Launch]:
-    """A server with tiny networks that draw badly, and little effort: tuning takes seconds."""
-    import torch
-    from portrait_server.networks import weights_file
-    from portrait_server.networks.configurations import build
+    """A server with tiny painters that paint badly, and little effort: tuning takes seconds."""
+    from portrait_server.networks import painters
 
-    torch.manual_seed(7)
-    networks = build("tiny-portrait")
-    with torch.no_grad():
-        for parameter in networks.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
-    weights_file.save(tmp_path / "tiny.safetensors", networks, step=0, licence="CC0-1.0")
+    from tests.server.networks.conftest import shaken_painters
+
+    painters.save(shaken_painters(), tmp_path / "tiny.safetensors", "made by chance")
     monkeypatch.setenv("TALKING_PORTRAITS_WEIGHTS", str(tmp_path / "tiny.safetensors"))
     monkeypatch.setenv("TALKING_PORTRAITS_TEST_SHORT_TUNING", "1")
     server.stop()

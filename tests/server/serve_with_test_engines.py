@@ -130,11 +130,10 @@ class UnmeasurableEngine(PaintEngine):
 
 def shorten_tuning() -> None:
     """Tunes with less effort, for tests that compare what comes of it."""
-    from portrait_server.tuning import samples, search
+    from portrait_server.tuning import search
 
-    effort = search.Effort(steps=16, batch_size=2, rate=5e-3, measure_every=8, measured=4)
-    search.tune_networks = functools.partial(search.tune_networks, effort=effort)
-    samples._LEAST_SAMPLES = 16
+    effort = search.Effort(steps=16, batch_size=4, rate=5e-3, measure_every=8, pairs=12, measured=4)
+    search.tune_painters = functools.partial(search.tune_painters, effort=effort)
 
 
 if GPU_VARIABLE in os.environ:

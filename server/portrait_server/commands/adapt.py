@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`portrait adapt PHOTOS… --output NAME`: tunes the networks to one person."""
+"""`portrait adapt PHOTOS… --output NAME`: tunes the painters to one person."""
 
 from __future__ import annotations
 
@@ -33,14 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the personal file, for `portrait render --personal`; .safetensors is added",
     )
     parser.add_argument(
-        "--weights", type=Path, metavar="FILE", help="the networks to tune (default: those that fewshot draws with)"
-    )
-    parser.add_argument(
-        "--run",
-        dest="training_run",  # `run` is the command's own function
-        type=Path,
-        metavar="DIR",
-        help="the training run that made the weights: tune against its discriminator too, as the paper does",
+        "--weights", type=Path, metavar="FILE", help="the painters to tune (default: those that fewshot draws with)"
     )
     add_device(parser, "tunes")
 
@@ -51,10 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     from portrait_server.detectors.registry import create_detector
     from portrait_server.engines.fewshot_weights import find_weights
     from portrait_server.media.images import read_image
-    from portrait_server.networks import weights_file
-    from portrait_server.training.checkpoints import newest_discriminator
+    from portrait_server.networks.painters import load
     from portrait_server.tuning.photographs import faces_of
-    from portrait_server.tuning.search import tune_networks
+    from portrait_server.tuning.search import tune_painters
 
     name = arguments.output.name.removesuffix(".safetensors")
     path = arguments.output.with_name(f"{name}.safetensors")
@@ -63,8 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_place(path)
     except OSError as error:
         raise write_error(path, error) from error
-    networks, info = weights_file.load(arguments.weights or find_weights(), resolve_device(arguments.device))
-    judge = newest_discriminator(arguments.training_run, networks) if arguments.training_run else None
+    painters, info = load(arguments.weights or find_weights(), resolve_device(arguments.device))
     detector = create_detector("mediapipe")
     bar = tqdm(total=None, unit="step", desc="Tuning", disable=None)
     try:
@@ -72,15 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
 
         def progress(step: int, steps: int, figures: dict[str, float]) -> None:
             bar.total, bar.n = steps, step
-            bar.set_postfix(score=f"{figures['score']:.4f}", landmarks=f"{figures['landmarks']:.4f}")
+            bar.set_postfix(score=f"{figures['score']:.4f}")
 
-        tuned = tune_networks(networks, info.checksum, faces, detector, discriminator=judge, progress=progress)
+        tuned = tune_painters(painters, info.checksum, faces, progress=progress)
     finally:
         bar.close()
         detector.close()
     tuned.personal.save(path)
     for figure, before in tuned.before.items():
-        print(f"{figure:10} {before:8.4f} -> {tuned.after[figure]:8.4f}")
-    print(f"Tuned in {tuned.step} steps." if tuned.kept else "Nothing was surely better than the networks as they are.")
+        print(f"{figure:13} {before:8.4f} -> {tuned.after[figure]:8.4f}")
+    print(f"Tuned in {tuned.step} steps." if tuned.kept else "Nothing was surely better than the painters as they are.")
     print(f"Saved: {path}")
     return 0

@@ -49,7 +49,7 @@ class ClipTuner:
         Raises:
             PortraitError: NO_FACE where the detector finds one in none of the frames.
         """
-        from portrait_server.tuning.search import tune_networks
+        from portrait_server.tuning.search import tune_painters
 
         started = time.perf_counter()
         faces = [face for number in reference_numbers(len(clip), references) for face in self._found(clip, number)]
@@ -58,7 +58,7 @@ class ClipTuner:
                 ErrorCode.NO_FACE, f"No reference frame of {clip.name} can be tuned to: no face was found in them.",
                 "Use larger frames, or leave out --tuned.",
             )  # fmt: skip
-        tuned = tune_networks(self._engine.networks, self._engine.checksum, faces, self._detector)
+        tuned = tune_painters(self._engine.painters, self._engine.checksum, faces)
         self.tunings.append(
             {
                 "clip": clip.name,

@@ -81,11 +81,11 @@ def use_half_the_cores() -> None:
 def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device: str) -> TunedPerson:
     from portrait_server.detectors.registry import create_detector
     from portrait_server.engines.fewshot_weights import find_weights
-    from portrait_server.networks import weights_file
+    from portrait_server.networks.painters import load
     from portrait_server.tuning.photographs import faces_of
-    from portrait_server.tuning.search import tune_networks
+    from portrait_server.tuning.search import tune_painters
 
-    networks, info = weights_file.load(find_weights(), device)
+    painters, info = load(find_weights(), device)
     if info.checksum != checksum:
         raise PortraitError(
             ErrorCode.BAD_WEIGHTS, "The weights file is another one than when the server was started.",
@@ -104,8 +104,8 @@ def _tuned(pipe: Connection, images: Sequence[np.ndarray], checksum: str, device
     detector = create_detector("mediapipe")
     try:
         faces = faces_of(((f"photo {number}", image) for number, image in enumerate(images, 1)), detector)
-        return tune_networks(
-            networks, checksum, faces, detector,
+        return tune_painters(
+            painters, checksum, faces,
             progress=progress, cancelled=lambda: server is not None and not server.is_alive(),
         )  # fmt: skip
     finally:

@@ -1,117 +1,121 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one person's photographs teach: each other, themselves from re-posed copies, and the copies from them."""
+"""What one person's photographs teach painters: each other, and themselves from re-posed copies.
+
+All are pairs of crops, as in training: a draft of a reference, and the target that it should have been.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 import cv2
 import numpy as np
-from portrait_shared.files.private_folders import PrivateFolder
 
-from portrait_server.corpora.assembly import aligned_face, assemble
+from portrait_server.corpora.assembly import View, aligned_face, assemble
+from portrait_server.corpora.crops import CropPairs, cut_out
 from portrait_server.corpora.expressions import random_change
-from portrait_server.corpora.pool import Pool
-from portrait_server.corpora.reposed import ReposedPhotos
-from portrait_server.corpora.reposing import warp
-from portrait_server.corpora.sample import Corpus, Mixture, Sample
-from portrait_server.corpora.shards import Face, write_shard
-from portrait_server.geometry.alignment import aligned_transform, compose, inverse
+from portrait_server.corpora.reposing import Warped, warp
+from portrait_server.corpora.sample import Sample
+from portrait_server.corpora.shards import Face
+from portrait_server.geometry.alignment import aligned_transform, compose, inverse, scale_of
+from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.pose import Pose, rotation_of
 
-# Making a sample takes longer than learning from it, and to learn from the same ones again serves as well.
-_LEAST_SAMPLES: Final = 96
-_SAMPLES_A_PHOTOGRAPH: Final = 12
-_REAL_SHARE: Final = 0.5  # of samples whose references are photographs too, where there are several
-# Of a chance change: beyond it a copy is no example of what a real frame would show.
-_LEARNT_STRENGTHS: Final = (0.1, 0.5)
-_HELD_STRENGTHS: Final = (0.2, 0.6)
+_LEAST_SIDE, _MOST_SIDE = 128, 416  # pixels of aligned frames; in the larger one crops are cut out as large as they are
+_MOST_TOLD: Final = 4  # references that tell of the person in one pair
+_COPIES_SHARE: Final = 0.25  # of what is learnt from; the targets of the others are photographs
+_REAL_SHARE: Final = 0.6  # of pairs whose reference is a photograph too, where there are several
+# Of a chance change (`random_change`), where the copy is the target: beyond it a copy is no example of what a real frame
+# would show.
+_LITTLE: Final = (0.2, 0.6)
 
 
-class Person(Corpus):
-    """Targets are `targets`; references are other photographs of the person, or re-posed copies of the target."""
-
-    identities = 1
-
-    def __init__(self, photographs: Sequence[Face], targets: Sequence[Face], reposed: Corpus) -> None:
-        """Args: reposed: samples of re-posed copies; drawn where there is no other photograph, and half the time."""
-        self._photographs, self._targets, self._reposed = list(photographs), list(targets), reposed
-
-    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
-        target = self._targets[int(rng.integers(len(self._targets)))]
-        others = [face for face in self._photographs if face is not target]
-        if not others or rng.random() >= _REAL_SHARE:
-            return self._reposed.sample(rng, references, side)
-        shown = [others[int(i)] for i in rng.integers(len(others), size=references)]
-        # As of frames of a video: how far the head moved from one photograph to the other is not known.
-        views = [aligned_face(face, side, wide=number == 0) for number, face in enumerate(shown)]
-        return assemble(aligned_face(target, side), views, 0)
+CropsOfParts = Mapping[str, CropPairs]
+"""By painter (`networks.painters.PARTS`)."""
 
 
-class Copies(Corpus):
-    """The other way round: the reference is a photograph, the target a copy of it, re-posed a little.
+class Person:
+    """Pairs of one person.
 
-    Targets so differ, also where there is one photograph. A copy counts only where it shows what the photograph
-    shows: not where skin was drawn out, nor in a mouth that was opened.
+    Of two photographs or more, one in five, and at least one, is left out: nothing is learnt from it, and it is what is
+    measured, re-posed and against the others. Of one, it is itself measured, moved otherwise.
     """
 
-    identities = 1
+    def __init__(self, faces: Sequence[Face]) -> None:
+        """Args: faces: 1 to 32 photographs (`corpora.build.cut`)."""
+        self._known = [face for number, face in enumerate(faces) if number % 5 != 1]
+        self._measured = list(faces[1::5]) or self._known
+        self._side = _side(faces)
+        self._told_by = min(_MOST_TOLD, len(self._known))
 
-    def __init__(self, faces: Sequence[Face], strengths: tuple[float, float]) -> None:
-        """Args: strengths: least and largest share of a chance change (`random_change`) that is made."""
-        self._faces, self._strengths = list(faces), strengths
+    def learnt(self, count: int, seed: int) -> CropsOfParts:
+        """What is learnt from."""
+        rng = np.random.default_rng(seed)
+        copies = round(_COPIES_SHARE * count)
+        towards = chain(self._photographs(self._known, count - copies, rng), self._copies(self._known, copies, rng))
+        return _cut(towards)
 
-    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
-        face, other = (self._faces[int(i)] for i in rng.integers(len(self._faces), size=2))
-        strength = float(rng.uniform(*self._strengths))
+    def held(self, count: int, seed: int) -> dict[str, CropsOfParts]:
+        """What is measured by, each of these for itself: the target is a `photograph`, or a `copy` of one."""
+        rng = np.random.default_rng(seed)
+        return {
+            "photograph": _cut(self._photographs(self._measured, count, rng)),
+            "copy": _cut(self._copies(self._measured, count, rng)),
+        }
+
+    def _photographs(self, targets: Sequence[Face], count: int, rng: np.random.Generator) -> Iterator[Sample]:
+        """The target is a photograph. The reference is another one, or a copy of the target."""
+        for number in range(count):
+            face = targets[number % len(targets)]
+            others = [other for other in self._known if other is not face]
+            target, to_target = aligned_face(face, self._side), None
+            if others and rng.random() < _REAL_SHARE:
+                # As of frames of a video: how far the head moved from one photograph to the other is not known.
+                reference = aligned_face(others[int(rng.integers(len(others)))], self._side, wide=True)
+            else:
+                copy, to_target = self._reposed(face, 1.0, rng)
+                reference, to_target = copy.view.with_flow(None, None), inverse(to_target)
+            yield assemble(target, [reference, *self._told(face, reference, rng)], 0, to_target=to_target)
+
+    def _copies(self, sources: Sequence[Face], count: int, rng: np.random.Generator) -> Iterator[Sample]:
+        """The other way round: the reference is a photograph, the target a copy of it, re-posed a little.
+
+        A copy counts only where it shows what the photograph shows: not where skin was drawn out, nor in a mouth that was
+        opened.
+        """
+        for number in range(count):
+            face = sources[number % len(sources)]
+            copy, to_copy = self._reposed(face, float(rng.uniform(*_LITTLE)), rng)
+            reference = aligned_face(face, self._side, wide=True)
+            told = self._told(face, reference, rng)
+            yield assemble(copy.view, [reference, *told], 0, to_target=to_copy, color_weight=copy.shown)
+
+    def _told(self, target: Face, reference: View, rng: np.random.Generator) -> list[View]:
+        """What tells of the person beside the reference; of one photograph nothing else does."""
+        others = [face for face in self._known if face is not target]
+        chosen = rng.permutation(len(others))[: self._told_by - 1]
+        views = [aligned_face(others[int(number)], self._side) for number in chosen]
+        return views + [reference] * (self._told_by - 1 - len(views))
+
+    def _reposed(self, face: Face, strength: float, rng: np.random.Generator) -> tuple[Warped, np.ndarray]:
+        """The photograph changed by chance, and the way (2, 3) from its aligned frame to the copy's."""
+        other = self._known[int(rng.integers(len(self._known)))]
         pose, moved = random_change(face.points, other.points, rng)
         expression = face.points + strength * (moved - face.points)
         head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
-        matrix = aligned_transform(face.points, side)
-        copy = warp(face, head, _weaker(pose, strength), expression, np.zeros_like(face.points), matrix, side)
-        copy = copy.as_detected()
-        photograph, to_copy = aligned_face(face, side, wide=True), compose(copy.matrix, inverse(matrix))
-        return assemble(copy.view, [photograph] * references, 0, to_target=to_copy, color_weight=copy.shown)
+        matrix = aligned_transform(face.points, self._side)
+        still = np.zeros_like(face.points)
+        copy = warp(face, head, _weaker(pose, strength), expression, still, matrix, self._side).as_detected()
+        return copy, compose(copy.matrix, inverse(matrix))
 
 
-@dataclass(frozen=True)
-class PersonCorpora:
-    """What tuning draws from.
-
-    Attributes:
-        learnt: mixes both directions.
-        held: what is measured, by direction: the target is a `photograph`, or a `copy` of one.
-    """
-
-    learnt: Corpus
-    held: dict[str, Corpus]
-
-
-@contextmanager
-def person_corpora(faces: Sequence[Face]) -> Iterator[PersonCorpora]:
-    """Samples to learn from and samples to be measured by.
-
-    Of two photographs or more, one in five, and at least one, is left out: nothing is learnt from it, and it is what
-    is measured, re-posed and against the others. Of one, copies alone are measured, drawn by another seed and
-    moved otherwise.
-    """
-    left_out, learnt = list(faces[1::5]), [face for number, face in enumerate(faces) if number % 5 != 1]
-    with PrivateFolder() as folder:
-        reposed = [_reposed(folder / "learnt", learnt)]
-        if left_out:
-            reposed.append(_reposed(folder / "left-out", left_out))
-        size = max(_LEAST_SAMPLES, _SAMPLES_A_PHOTOGRAPH * len(learnt))
-        both = Mixture([Person(learnt, learnt, reposed[0]), Copies(learnt, _LEARNT_STRENGTHS)], [1, 1])
-        held = left_out or learnt
-        yield PersonCorpora(
-            Pool(both, size, folder / "pool"),
-            {"photograph": Person(learnt, held, reposed[-1]), "copy": Copies(held, _HELD_STRENGTHS)},
-        )
+def _side(faces: Sequence[Face]) -> int:
+    """Pixels of the aligned frames: as large as most photographs are, within bounds."""
+    own = float(np.median([1 / scale_of(aligned_transform(face.points, 1)) for face in faces]))
+    return 4 * round(min(max(own, _LEAST_SIDE), _MOST_SIDE) / 4)
 
 
 def _weaker(pose: Pose, strength: float) -> Pose:
@@ -120,9 +124,10 @@ def _weaker(pose: Pose, strength: float) -> Pose:
     return Pose(rotation_of(strength * turn), pose.scale**strength, pose.centre, strength * pose.shift)
 
 
-def _reposed(folder: Path, faces: Sequence[Face]) -> ReposedPhotos:
-    folder.mkdir()
-    write_shard(
-        folder / "00000.shard", [(i, 0, face) for i, face in enumerate(faces)], [str(i) for i in range(len(faces))], {}
-    )
-    return ReposedPhotos(folder, augmented=False, detected=True)
+def _cut(samples: Iterable[Sample]) -> dict[str, CropPairs]:
+    """The crops of all samples, by painter."""
+    mouths, eyes = [], []
+    for sample in samples:
+        mouths.append(cut_out(MOUTH, sample))
+        eyes += [cut_out(RIGHT_EYE, sample), cut_out(LEFT_EYE, sample).as_right_eyes()]
+    return {"mouth": CropPairs.joined(mouths), "eye": CropPairs.joined(eyes)}

@@ -17,12 +17,12 @@ from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.fewshot_weights import find_weights
 from portrait_server.geometry.crops import CROPS
 from portrait_server.geometry.face_mesh import neutral_mesh
-from portrait_server.networks import weights_file
+from portrait_server.networks import painters as weights
 from portrait_server.training.painting.configuration import load
 from portrait_server.training.painting.efficientnet import PerceptualLoss
 from portrait_server.training.painting.lesson import Lesson
 from portrait_server.tuning.photographs import faces_of
-from portrait_server.tuning.search import DEFAULT_EFFORT, Effort, tune_networks
+from portrait_server.tuning.search import DEFAULT_EFFORT, Effort, tune_painters
 from portrait_shared.client.client import Client
 from portrait_shared.landmarks import MESH_VERTICES
 from portrait_shared.protocol.references import ReferenceImage
@@ -47,8 +47,8 @@ def tuning(plan: Plan) -> Iterator[Row]:
             took = time.perf_counter() - begun
             note = f"one photo, as a client waits for it; ended at step {tuned.step}; aim {_AIM_SECONDS}"
             yield Row("tuning, by the server", took, "s", note, red=plan.device != "cpu" and took > _AIM_SECONDS)
-    effort = Effort(steps=1, batch_size=1, measure_every=1, measured=1) if plan.short else DEFAULT_EFFORT
-    networks, info = weights_file.load(find_weights(), plan.device)
+    effort = Effort(steps=1, batch_size=1, measure_every=1, pairs=1, measured=1) if plan.short else DEFAULT_EFFORT
+    painters, info = weights.load(find_weights(), plan.device)
     detector = create_detector("mediapipe")
     marks = [("", time.perf_counter())]
 
@@ -60,11 +60,11 @@ def tuning(plan: Plan) -> Iterator[Row]:
 
     def progress(step: int, steps: int, figures: dict[str, float]) -> None:
         if step == 0:
-            mark("held-out samples, first measurement")
+            mark("making pairs, first measurement")
 
     forget_peak(plan.device)
-    tuned = tune_networks(networks, info.checksum, faces, detector, effort=effort, progress=progress)
-    mark(f"learning and measuring, at most {effort.steps} steps of {effort.batch_size}")
+    tuned = tune_painters(painters, info.checksum, faces, effort=effort, progress=progress)
+    mark(f"learning and measuring, at most twice {effort.steps} steps of {effort.batch_size}")
     detector.close()
     for (_, before), (name, after) in pairwise(marks):
         yield Row(f"tuning: {name}", after - before, "s")

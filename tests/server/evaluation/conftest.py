@@ -27,7 +27,7 @@ class Still(Engine):
     """The least an engine can do: the reference, whatever is asked for."""
 
     name, fingerprint = "still", "still-1"
-    networks, checksum = None, ""
+    painters, checksum = None, ""
 
     def prepare(self, references: list[Reference]) -> np.ndarray:
         return references[0].image

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-import torch
 from portrait_server.commands.evaluate import add_arguments, run
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.evaluation import clips
@@ -24,14 +23,14 @@ from portrait_server.evaluation.clips import Clip
 from portrait_server.evaluation.metrics import MOST_PSNR
 from portrait_server.evaluation.report import COLUMNS
 from portrait_server.media.images import read_image
-from portrait_server.networks import weights_file
-from portrait_server.networks.configurations import build
+from portrait_server.networks import painters
 from portrait_server.tuning import search
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PERSONAL_FORMAT
 from portrait_shared.track import LandmarkTrack
 
 from tests.server.evaluation.conftest import Still
+from tests.server.networks.conftest import shaken_painters
 from tests.server.video_files import write_video
 
 pytestmark = pytest.mark.usefixtures("engines")
@@ -165,16 +164,11 @@ def test_tuning_has_rows_of_its_own(clip: Clip, save_clip: Callable[..., Path], 
 def test_tuning_to_each_clip_by_its_references(
     clip: Clip, save_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Networks that draw badly draw these clips better after a short tuning, for one reference and for two."""
-    torch.manual_seed(7)
-    networks = build("tiny-portrait")
-    with torch.no_grad():
-        for parameter in networks.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
-    weights_file.save(tmp_path / "tiny.safetensors", networks, step=0, licence="CC0-1.0")
+    """Painters that paint badly draw these clips better after a short tuning, for one reference and for two."""
+    painters.save(shaken_painters(), tmp_path / "tiny.safetensors", "made by chance")
     monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "tiny.safetensors"))
-    effort = search.Effort(steps=12, batch_size=2, rate=5e-3, measure_every=12, measured=4)
-    monkeypatch.setattr(search, "tune_networks", functools.partial(search.tune_networks, effort=effort))
+    effort = search.Effort(steps=12, batch_size=4, rate=5e-3, measure_every=12, pairs=12, measured=4)
+    monkeypatch.setattr(search, "tune_painters", functools.partial(search.tune_painters, effort=effort))
     words = (save_clip(clip), "--output", tmp_path, "--references", "1,2", "--engine", "fewshot")
     found = evaluate(*words, "--tuned")
     assert [(row["references"], row["tuned"], row["frames"]) for row in found["clips"]] == [

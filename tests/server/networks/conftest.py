@@ -28,14 +28,19 @@ def tiny_painters() -> Painters:
     return Painters(Painter(6, 4), Painter(6, 4))
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of tiny weights that do something."""
+def shaken_painters() -> Painters:
+    """Tiny ones that add chance colours to the draft: any tuning has something to do."""
     both = tiny_painters()
     for painter in (both.mouth, both.eye):
         torch.nn.init.normal_(painter.end.weight, std=0.02)
         torch.nn.init.normal_(painter.style.weight, std=0.2)
-    return _saved(tmp_path_factory, both)
+    return both
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of tiny weights that do something."""
+    return _saved(tmp_path_factory, shaken_painters())
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,7 @@ import pytest
 import torch
 from portrait_server.commands import render
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_server.networks import weights_file
-from portrait_server.networks.configurations import build
+from portrait_server.networks import painters
 from portrait_server.networks.personal import Personal, to_file
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
@@ -32,6 +31,7 @@ from skimage.data import astronaut
 
 from tests.posing import speaking, turned
 from tests.server.conftest import COMMAND
+from tests.server.networks.conftest import shaken_painters
 
 SHORT_TUNING = "TALKING_PORTRAITS_TEST_SHORT_TUNING"
 LONG_SECONDS = 600
@@ -39,14 +39,9 @@ LONG_SECONDS = 600
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tiny networks that draw badly, so that tuning has something to do."""
-    torch.manual_seed(7)
-    networks = build("tiny-portrait")
-    with torch.no_grad():
-        for parameter in networks.parameters():
-            parameter += 0.02 * torch.randn_like(parameter)
+    """Tiny painters that paint badly, so that tuning has something to do."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    weights_file.save(path, networks, step=0, licence="CC0-1.0")
+    painters.save(shaken_painters(), path, "made by chance")
     return path
 
 
