@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from array_api_compat import array_namespace
 
+from portrait_server.drawing.grain import looked_up_sharply
 from portrait_server.drawing.offsets import backward_offsets
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.scene import Scene
@@ -55,8 +56,8 @@ class Field:
         person, alpha = (xp.repeat(layer[None], count, axis=0) for layer in (scene.person, scene.matte))
         for patches in self.moving:
             x, y = self.positions(patches)
-            kernels.laid(person, patches, _at(kernels, scene.person, x, y))
-            kernels.laid(alpha, patches, _at(kernels, scene.matte, x, y))
+            kernels.laid(person, patches, looked_up_sharply(kernels, scene.person[None], x, y, scene.grain))
+            kernels.laid(alpha, patches, held(kernels.looked_up(scene.matte[None], x, y), scene.matte.dtype))
         if self.coarse.shape[:1:-1] != self.size:
             for upper, lower in (*EYES, MOUTH):
                 self._refine(scene, person, self._vertices[:, [*upper, *lower], :2])
@@ -73,7 +74,7 @@ class Field:
         x, y = kernels.grid(patches)
         x = kernels.resized(offsets[:, 0], (width, height)) + x
         y = kernels.resized(offsets[:, 1], (width, height)) + y
-        kernels.laid(person, patches, _at(kernels, scene.person, x, y))
+        kernels.laid(person, patches, looked_up_sharply(kernels, scene.person[None], x, y, scene.grain))
 
     def fine(self, plane: Array, patches: Patches) -> Array:
         """Planes of the coarse grid (N, rows, columns), at every pixel of patches: (N, height, width)."""
@@ -146,7 +147,3 @@ class Field:
         if not self.kernels.touched(jump).there.any():
             return None
         return (1.5 * self.kernels.averaged(jump.clip(0, 1), 3)).clip(0, 1)
-
-
-def _at(kernels: Kernels, layer: Array, x: Array, y: Array) -> Array:
-    return held(kernels.looked_up(layer[None], x, y), layer.dtype)

@@ -12,6 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from portrait_server.drawing.frame import Moved
+from portrait_server.drawing.grain import looked_up_sharply
 from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.alignment import inverse, scale_of, transform_points
@@ -134,9 +135,10 @@ def shift_person(
     person = scene.person[None]
     draft = kernels.taken(moved.person, patches)
     from_x, from_y = moved.field.positions(patches)
-    drawn = signed(draft) - kernels.looked_up(person, from_x, from_y)
+    drawn = signed(draft) - looked_up_sharply(kernels, person, from_x, from_y, scene.grain)
     from_x, from_y = (kernels.looked_up(axis, right, down, Look.LINEAR) for axis in (from_x, from_y))
-    skin = signed(kernels.looked_up(person, from_x, from_y, Look.LANCZOS))  # the sharpest way, for pores
+    # Looked up the sharpest way, for pores.
+    skin = signed(looked_up_sharply(kernels, person, from_x, from_y, scene.grain, Look.LANCZOS))
     found = (skin + kernels.looked_up(drawn, right, down)).clip(0, 255)
     if moved.field.folds is not None:
         rim = kernels.averaged(kernels.grown(xp.astype(moved.field.folds > 0, xp.float32), _FOLD_RIM), 3)

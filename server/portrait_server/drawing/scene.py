@@ -11,6 +11,7 @@ import numpy as np
 from portrait_server.drawing.eyes import EyeLayer, build_eyes
 from portrait_server.drawing.far_side import FarSide, build_far_side
 from portrait_server.drawing.fill import push_pull
+from portrait_server.drawing.grain import grain_of
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -37,6 +38,7 @@ class Scene:
         mesh: the geometry, in pixels of the reference.
         eyes, mouth: what shows in their openings.
         far_side: what a turn brings into view of a face that the photo shows from one side.
+        grain: of the face, see `drawing.grain`.
     """
 
     photo: Array
@@ -49,6 +51,7 @@ class Scene:
     eyes: tuple[EyeLayer, ...]
     mouth: MouthLayer
     far_side: FarSide | None
+    grain: int
 
     @property
     def size(self) -> tuple[int, int]:
@@ -89,8 +92,15 @@ def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tupl
     return Scene(
         photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
-        far_side=build_far_side(person, mesh, scale),
+        far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
     )  # fmt: skip
+
+
+def _face_grain(photo: np.ndarray, vertices: np.ndarray) -> int:
+    """The grain of a photo's face, whose mesh (V, 2) lies there."""
+    (left, top), (right, bottom) = (getattr(vertices[list(OVAL)], end)(0) for end in ("min", "max"))
+    rows, columns = (slice(max(0, int(a)), max(0, int(b))) for a, b in ((top, bottom), (left, right)))
+    return grain_of(photo[rows, columns])
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
