@@ -28,7 +28,7 @@ from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.opencv import OpenCV
 
-_CLOSED, _OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
+_CLOSED, OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
 _TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
 _NEWLY_OPEN = 0.07  # growth of the opening, over its width, by which an inside must be drawn
 _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
@@ -51,7 +51,7 @@ _UNLIT, _TONGUE, _GUM = (
 
 @dataclass(frozen=True)
 class MouthLayer:
-    """The inside of the reference's mouth, in pixels of the frame.
+    """The inside of a person's mouth, in pixels of the frame.
 
     Attributes:
         texture: (h, w, 3) float32, the inside's colour.
@@ -60,7 +60,9 @@ class MouthLayer:
         middle: (2,) of the opening.
         rest: (11, 2) the line along which the lips meet.
         lip, teeth: (3,) colours.
-        openness: height of the opening over its width.
+        openness: height of the photo's opening over its width.
+        shown: that of the opening in the texture, which may be another photo's (`drawing.lent_mouth`).
+        jaw: (2,) how much lower the jaw is in the texture than in the photo, pixels.
     """
 
     texture: Array
@@ -72,6 +74,8 @@ class MouthLayer:
     lip: np.ndarray
     teeth: np.ndarray
     openness: float
+    shown: float
+    jaw: np.ndarray
 
     def placed(self, kernels: Kernels) -> MouthLayer:
         """The same with its pixels where the kernels have theirs."""
@@ -100,9 +104,9 @@ class MouthLayer:
         """
         wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
         now = openness(upper, lower)
-        shows = between(self.openness, _CLOSED, _OPEN)
-        strength = np.maximum(shows, smoothstep((now - self.openness) / _NEWLY_OPEN)) * (now > 0)
-        sealed = shows * _closed(now, self.openness)
+        shows, parted = (between(height, _CLOSED, OPEN) for height in (self.shown, self.openness))
+        strength = np.maximum(parted, smoothstep((now - self.openness) / _NEWLY_OPEN)) * (now > 0)
+        sealed = parted * _closed(now, self.openness)
         size = (frames.shape[2], frames.shape[1])
         patches = patches_around(np.concatenate([upper, lower], 1), 3 + wide / 10, size)
         patches = patches.only((wide >= LEAST_WIDTH) & ((strength > 0) | (sealed > 0)))
@@ -115,7 +119,8 @@ class MouthLayer:
             colour = self._made_up(kernels, place, wide, rest, skull, jaw)
             if shows > 0:
                 changed = smoothstep(np.abs(now - self.openness) / _NEWLY_OPEN)
-                seen, known = self._seen(kernels, patches, turn, skull, jaw, place.down, changed)
+                dropped = jaw - turn @ self.jaw
+                seen, known = self._seen(kernels, patches, turn, skull, dropped, place.down, changed)
                 colour = colour + (seen - colour) * (known * shows)[..., None]
             # Soft by the width of a lip's wet edge, as long as the opening is wide enough for it.
             softness = wide / 60 * smoothstep(now / 0.15) + wide / 200
@@ -184,8 +189,8 @@ class MouthLayer:
         down: Array,
         changed: np.ndarray,
     ) -> tuple[Array, Array]:
-        """The reference's inside and where it is known: with the upper teeth above; below with the lower, if any."""
-        share = smoothstep((down - 0.35) / 0.5) * between(self.openness, *_TALL)
+        """The texture's inside and where it is known: with the upper teeth above; below with the lower, if any."""
+        share = smoothstep((down - 0.35) / 0.5) * between(self.shown, *_TALL)
         with_x, with_y, jaw_x, jaw_y, a, b, c, d, changed = planes(
             kernels, *skull.T, *(jaw - skull).T, *undone(turn).reshape(-1, 4).T, changed
         )
@@ -228,8 +233,8 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
     known = cv2.erode(opening, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
     wider = 2 * round(2 + wide / 20) + 1
     lips = mesh.vertices[[*UPPER_LIP[1], *LOWER_LIP[1]], :2] * scale
-    lip = _colours_at(photo, lips)
-    skin = _colours_at(photo, mesh.vertices[list(CHEEKS), :2] * scale)
+    lip = colours_at(photo, lips)
+    skin = colours_at(photo, mesh.vertices[list(CHEEKS), :2] * scale)
     return MouthLayer(
         texture=colour,
         known=cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80)),
@@ -240,11 +245,14 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
         lip=np.median(lip, axis=0),
         # Teeth are about as bright as lit skin, and half as coloured.
         teeth=(np.median(skin, axis=0) + 0.95 * np.median(skin.max(1))) / 2,
-        openness=float(openness(upper[None], lower[None])[0]),
+        openness=(height := float(openness(upper[None], lower[None])[0])),
+        shown=height,
+        jaw=np.zeros(2),
     )
 
 
-def _colours_at(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+def colours_at(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A photo's colours at points (P, 2): (P, 3) float32."""
     at = np.clip(np.round(points).astype(int), 0, (photo.shape[1] - 1, photo.shape[0] - 1))
     return photo[at[:, 1], at[:, 0], :3].astype(np.float32)
 

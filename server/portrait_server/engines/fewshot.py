@@ -7,7 +7,7 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from portrait_shared.protocol.references import MAX_REFERENCES
 from torch import Tensor
 
 from portrait_server.drawing.frame import Moved, composite, move
+from portrait_server.drawing.lent_mouth import lent_mouth, most_open
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.painting import Placed, filled_outlines, place
 from portrait_server.drawing.scene import Scene
@@ -71,10 +72,22 @@ class FewshotPortrait:
     Attributes:
         photo: the first one, which is drawn.
         known: of each of `PARTS`.
+        opened: a photo that shows the inside of the mouth, where the first does not.
+        layers: where what is made of that is kept.
     """
 
     photo: WarpPortrait
     known: tuple[Known, ...]
+    opened: WarpPortrait | None
+    layers: LayerMemory
+
+    def scene(self, size: tuple[int, int]) -> Scene:
+        """The layers at (width, height) pixels."""
+        scene, opened = self.photo.scene(size), self.opened
+        if opened is None:
+            return scene
+        mouth = self.layers.get(self, size, 0, lambda: lent_mouth(scene, opaque(levels(opened.image)), opened.mesh))
+        return replace(scene, mouth=mouth)
 
 
 class FewshotEngine(Engine):
@@ -105,7 +118,8 @@ class FewshotEngine(Engine):
         self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-{self.device.type}-{info.checksum[:16]}"
         # A fifth faster on a CPU, and what a GPU's convolutions want.
         self.painters = self.painters.to(memory_format=torch.channels_last)
-        self._warp = WarpEngine(layers=layers)
+        self._layers = layers or LayerMemory()
+        self._warp = WarpEngine(layers=self._layers)
         batches = batches or batches_on(device)
         self._workers = _single_threaded(_MOST_WORKERS if batches is None else 1)
         self._batches = batches or OneByOne(self._workers.map, _FRAMES_OF_A_BATCH)
@@ -140,7 +154,12 @@ class FewshotEngine(Engine):
         photo = self._warp.prepare(references[:1])
         shown = [_Shown.of(reference) for reference in references]
         known = self._workers.submit(lambda: tuple(self._known(part, shown) for part in PARTS)).result()
-        return FewshotPortrait(photo, known)
+        return FewshotPortrait(photo, known, self._opened(photo, references[1:]), self._layers)
+
+    def _opened(self, first: WarpPortrait, others: Sequence[Reference]) -> WarpPortrait | None:
+        """What shows the inside of a mouth that the first photo keeps shut, if one does."""
+        best = most_open(first.mesh, [reference.points for reference in others])
+        return None if best is None else self._warp.prepare([others[best]])
 
     @torch.inference_mode()
     def _known(self, part: str, shown: Sequence[_Shown]) -> Known:
@@ -158,7 +177,7 @@ class FewshotEngine(Engine):
         size, batches, photo = (int(size[0]), int(size[1])), self._batches, portrait.photo
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
-            scene = batches.layers(photo, size, photo.scene_bytes(size), lambda: photo.scene(size))
+            scene = batches.layers(portrait, size, photo.scene_bytes(size), lambda: portrait.scene(size))
             motion = motion_of(scene, targets, bodies)
             return batches.frames(
                 len(targets), size[0] * size[1],
