@@ -16,6 +16,7 @@ from portrait_shared.landmarks import GROUPS
 
 from portrait_server.drawing.frame import aligned_draft, move
 from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import build_scene
 from portrait_server.geometry.alignment import compose, inverse, transform_points
 from portrait_server.geometry.head_mesh import build_head_mesh
@@ -87,7 +88,8 @@ def draw_draft(
     step = np.array([around, around, 0])
     placed = points.astype(float) + step
     head = build_head_mesh(placed, mesh_near(placed, None if mesh is None else mesh + step), size, size)
-    scene = build_scene(wide, matte.astype(np.float32) / 255, head, (size, size))
+    share = matte.astype(np.float32) / 255
+    scene = build_scene(wide, smooth_plate(wide, share, head), share, head, (size, size))
     goal = transform_points(inverse(to_target), target_points) + step
     kernels = OpenCV()
     moved = move(kernels, scene, motion_of(scene, goal[None].astype(np.float32)))

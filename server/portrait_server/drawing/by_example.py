@@ -29,9 +29,10 @@ _TEXTURE = 2.0  # levels of detail that a texture has at least
 _LOST = 0.7  # of the detail around it, that a copy should keep
 _COHERENT = 0.6  # of neighbours that copy neighbours, from which on patches have found more than a mean of many
 _NUDGES = 4
-_LIGHT_SOFT = 8.0  # sigma in pixels of the finest size
-_LIGHT = 16.0  # levels, the most by which a copy's light is changed
-_FLAT = 12.0  # deviation, levels, beside which a copy's light is nothing that is seen
+_FLAT = 8.0  # deviation, levels, from which on there is more to be seen than light
+_SURROUNDINGS = 2.0  # sigma, pixels of the searched size, of the surroundings in which that is measured
+_SPREADING = (7, 3)  # pixels: a background changes less from side to side than from top to bottom
+_RELAXED = 40  # rounds in which light spreads, at each size
 _STRIP_ROWS = 512
 
 
@@ -97,18 +98,21 @@ def _found(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> Gap | N
 
 
 def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[Pieces, np.ndarray] | None:
-    """Pieces for what is unknown of a picture (h, w, C), and what they should look like without detail, (h, w, C)."""
+    """Pieces for what is unknown of a picture (h, w, C), and how much lighter (h, w, C) than what they copy they are."""
     found = _found(small, known, allowed)
     if found is None:
         return None
     rng = np.random.default_rng(0)
     first = size = _limited(known.shape, _SEARCHED)
+    flat = 1 / (1 + (_spread(_resized(small, size), _whole(known, size))[..., None] / _FLAT) ** 4)
+    plain = _membrane(_resized(small, size), _whole(known, size))
+    wanted = flat * plain + (1 - flat) * found.guess
     pieces, shifts = None, found.shifts
     while True:
         there, examples = _whole(known, size), _whole(allowed, size)
-        picture = _resized(small, size)
+        picture = push_pull(_resized(small, size), there.astype(np.float32))
         smooth = cv2.GaussianBlur(picture, (0, 0), size[0] / first[0]).reshape(picture.shape)
-        guide = _resized(cv2.GaussianBlur(found.guess, (0, 0), 1.0).reshape(found.guess.shape), size)
+        guide = _resized(wanted, size)
         pieces, coarser = Pieces(picture, ~there, examples, smooth, guide), pieces
         if coarser is None:
             pieces.start(shifts, rng)
@@ -123,8 +127,50 @@ def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[
             pieces.nudge(_LIKENESS[-1], rng)
         pieces.join(_LIKENESS[-1])
         if size == small.shape[1::-1]:
-            return pieces, guide
+            return pieces, _resized(flat, size) * (guide - pieces.copied_from(smooth))
         size = _limited(known.shape, 2 * max(size))
+
+
+def _membrane(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """A picture (h, w, C) whose unknown pixels are about the mean of what lies around each: light alone."""
+    height, width = known.shape
+    if max(height, width) <= _FEWEST // 4:
+        return push_pull(picture, known.astype(np.float32))
+    half = max(1, width // 2), max(1, height // 2)
+    filled = _resized(
+        _membrane(_resized(push_pull(picture, known.astype(np.float32)), half), _whole(known, half)), (width, height)
+    )
+    filled[known] = picture[known]
+    for _ in range(_RELAXED):
+        filled[~known] = cv2.blur(filled, _SPREADING, borderType=cv2.BORDER_REPLICATE).reshape(filled.shape)[~known]
+    return filled
+
+
+def plain_light(picture: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What would lie behind what is unknown of a picture if there were nothing to be seen but light.
+
+    Args:
+        picture: (H, W, C) uint8 or float32, see `kernels.levels`.
+        known: (H, W) bool.
+
+    Returns:
+        (H, W, C) float32; and the deviation of what is to be seen around, (H, W) float32, levels.
+    """
+    size, own = _limited(known.shape, _SEARCHED), (known.shape[1], known.shape[0])
+    small, there = _resized(picture.astype(np.float32), size), _whole(known, size)
+    spread = cv2.resize(_spread(small, there), own, interpolation=cv2.INTER_LINEAR)
+    return _resized(_membrane(small, there), own), spread
+
+
+def _spread(small: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The deviation (h, w) of the colours around each pixel of a picture (h, w, C), and around what is unknown."""
+    share = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _SURROUNDINGS)[..., None]
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        blurred = cv2.GaussianBlur(values * known[..., None], (0, 0), _SURROUNDINGS).reshape(values.shape)
+        return blurred / np.maximum(share, 1e-3)
+
+    return np.sqrt(np.maximum(push_pull(mean(small**2) - mean(small) ** 2, known.astype(np.float32)).max(-1), 0))
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -157,9 +203,8 @@ def _detail(picture: np.ndarray) -> np.ndarray:
     return np.abs(grey - cv2.GaussianBlur(grey, (0, 0), _DETAIL))
 
 
-def _drawn(picture: np.ndarray, known: np.ndarray, pieces: Pieces, guide: np.ndarray) -> np.ndarray:
+def _drawn(picture: np.ndarray, known: np.ndarray, pieces: Pieces, light: np.ndarray) -> np.ndarray:
     """The unknown at the picture's own resolution, (H, W, C) of its type, copied from where pieces lie."""
-    light = _light(pieces, guide)
     scale = np.array(known.shape) / pieces.unknown.shape
     shifts = np.round(pieces.shifts * scale).astype(np.int64)
     drawn = picture.copy()
@@ -167,16 +212,6 @@ def _drawn(picture: np.ndarray, known: np.ndarray, pieces: Pieces, guide: np.nda
         y, x = np.nonzero(~known[top : top + _STRIP_ROWS])
         drawn[y + top, x] = held(_copied(picture, shifts, pieces.unknown, light, y + top, x), picture.dtype)
     return drawn
-
-
-def _light(pieces: Pieces, guide: np.ndarray) -> np.ndarray:
-    """By how much copies are made lighter, to be what was found there where they have no detail: (h, w, C)."""
-    copied, share = pieces.copied, cv2.GaussianBlur(pieces.unknown.astype(np.float32), (0, 0), _LIGHT_SOFT)
-    light = cv2.GaussianBlur((guide - copied) * pieces.unknown[..., None], (0, 0), _LIGHT_SOFT).reshape(guide.shape)
-    light = np.clip(light / np.maximum(share, 1e-3)[..., None], -_LIGHT, _LIGHT)
-    grey = copied[..., :3].mean(-1)
-    spread = cv2.GaussianBlur(grey**2, (0, 0), _LIGHT_SOFT) - cv2.GaussianBlur(grey, (0, 0), _LIGHT_SOFT) ** 2
-    return light / (1 + np.maximum(spread, 0) / _FLAT**2)[..., None]
 
 
 def _copied(

@@ -6,6 +6,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from portrait_server.kernels.levels import held
+
+_SMOOTH_PIXELS = 512
+
 
 def push_pull(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """The picture where it is known, and smoothly continued where it is not.
@@ -33,3 +37,33 @@ def push_pull(image: np.ndarray, weight: np.ndarray) -> np.ndarray:
     coarse = push_pull(colour, np.minimum(known * 2, 1))
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR).reshape(image.shape)
     return image * weight[..., None] + smooth * (1 - weight[..., None])
+
+
+def smoothly_continued(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Unknown pixels from the known, computed small: what is made up has no detail to lose.
+
+    Args:
+        photo: (H, W, C) uint8 or float32, see `kernels.levels`.
+        known: (H, W) bool.
+
+    Returns:
+        (H, W, C) of the photo's type; what is known is blurred too.
+    """
+    height, width = known.shape
+    shrink = min(1.0, _SMOOTH_PIXELS / max(height, width))
+    small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    share = known.astype(np.float32)
+    weight = cv2.resize(share, small, interpolation=cv2.INTER_AREA)
+    colour = cv2.resize(photo.astype(np.float32) * share[..., None], small, interpolation=cv2.INTER_AREA)
+    colour = push_pull(colour / np.maximum(weight, 1e-3)[..., None], (weight > 0.05).astype(np.float32))
+    colour = held(cv2.GaussianBlur(colour, (0, 0), 1.5), photo.dtype)
+    return cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def opaque(photo: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3 or 4) continued into what is transparent, so that no edge takes on a hidden colour."""
+    if photo.shape[2] == 3 or photo[..., 3].all():
+        return photo
+    filled = photo.copy()
+    filled[..., :3] = smoothly_continued(photo[..., :3], photo[..., 3] > 0)
+    return filled

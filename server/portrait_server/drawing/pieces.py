@@ -55,8 +55,13 @@ class Pieces:
     @property
     def copied(self) -> np.ndarray:
         """The picture with the pieces in it: (h, w, C) float32."""
-        found = self._canvas.pixels.copy()
-        found[self.unknown] = self._colours[self._holes + self._shift[self._holes]]
+        return self.copied_from(self._canvas.pixels)
+
+    def copied_from(self, picture: np.ndarray) -> np.ndarray:
+        """Another picture (h, w, C) with pieces of its own in it."""
+        found = picture.copy()
+        rows, columns = self._canvas.rows_columns(self._holes + self._shift[self._holes])
+        found[self.unknown] = picture[rows, columns]
         return found
 
     def join(self, likeness: float) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from portrait_server.drawing.eyes import EyeLayer, build_eyes
 from portrait_server.drawing.far_side import FarSide, build_far_side
-from portrait_server.drawing.fill import push_pull
+from portrait_server.drawing.fill import opaque
 from portrait_server.drawing.grain import grain_of
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
@@ -19,7 +19,6 @@ from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.levels import held, signed
 from portrait_server.kernels.opencv import OpenCV
 
-_PLATE_PIXELS = 512
 _STRIP_ROWS = 512
 _EDGE = 0.02  # softness of the person's edge, in face sizes
 
@@ -68,23 +67,25 @@ class Scene:
         )  # fmt: skip
 
 
-def build_scene(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tuple[int, int]) -> Scene:
+def build_scene(
+    image: np.ndarray, plate: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tuple[int, int]
+) -> Scene:
     """Layers of a reference at an output size.
 
     Args:
-        image: (H, W, 3 or 4) uint8 or float32, see `kernels.levels`.
+        image, plate: (H, W, 3 or 4) uint8 or float32, see `kernels.levels`: the photo, and its background filled in
+            behind the person.
         matte: (H, W) float32, 0 to 1.
         mesh: in pixels of the image.
         size: (width, height) of the frames.
     """
     height, width = image.shape[:2]
     scale = np.array([size[0] / width, size[1] / height])
-    photo = held(resized(image, size), image.dtype)
+    photo, plate = (held(resized(picture, size), image.dtype) for picture in (image, plate))
     alpha = np.clip(resized(matte, size), 0, 1)
     face = mesh.vertices[:, :2] * scale
     alpha = np.maximum(alpha, _face_mask(face, size, mesh.size * float(scale.min())))
-    colours = _opaque_colours(photo)
-    plate = _plate(colours, alpha)
+    colours = opaque(photo)
     person = _own_colours(colours, alpha, max(1, round(_EDGE * mesh.size * float(scale.min()))))
     shown = held(alpha * 255, photo.dtype)
     rest = signed(photo)
@@ -121,40 +122,6 @@ def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) ->
     mask = np.zeros((size[1], size[0]), np.float32)
     cv2.fillPoly(mask, [np.round(vertices[list(OVAL)]).astype(np.int32)], 1.0)
     return cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.02 * face_size))
-
-
-def _opaque_colours(photo: np.ndarray) -> np.ndarray:
-    """Colours continued into what is transparent, so that no edge takes on a hidden colour."""
-    if photo.shape[2] == 3 or photo[..., 3].all():
-        return photo
-    filled = photo.copy()
-    filled[..., :3] = _filled(photo[..., :3], (photo[..., 3] > 0).astype(np.float32))
-    return filled
-
-
-def _plate(photo: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """The background, continued behind the person from what surrounds it."""
-    reach = max(3, round(0.012 * max(alpha.shape))) | 1
-    hidden = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((reach, reach), np.uint8))
-    if hidden.all():
-        return photo
-    filled = _filled(photo, 1.0 - hidden)
-    keep = held(255 * (1 - cv2.blur(hidden.astype(np.float32), (reach, reach))), photo.dtype)
-    keep[alpha > 0.02] = 0
-    return blend(photo, filled, keep)
-
-
-def _filled(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Unknown pixels from the known, computed small: what is made up has no detail to lose."""
-    height, width = known.shape
-    shrink = min(1.0, _PLATE_PIXELS / max(height, width))
-    small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-    known = known.astype(np.float32)
-    weight = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
-    colour = cv2.resize(photo.astype(np.float32) * known[..., None], small, interpolation=cv2.INTER_AREA)
-    colour = push_pull(colour / np.maximum(weight, 1e-3)[..., None], (weight > 0.05).astype(np.float32))
-    colour = held(cv2.GaussianBlur(colour, (0, 0), 1.5), photo.dtype)
-    return cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _own_colours(photo: np.ndarray, alpha: np.ndarray, radius: int) -> np.ndarray:

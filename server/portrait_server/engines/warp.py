@@ -17,6 +17,7 @@ from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.drawing.frame import draw_frames
 from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.plate import build_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne
@@ -39,12 +40,14 @@ class WarpPortrait:
 
     Attributes:
         image: (H, W, 3 or 4) uint8 or uint16.
+        plate: the same shape and type: the background, filled in behind the person.
         matte: (H, W) float32, how far each pixel is the person.
         mesh: the head's geometry in pixels of the image.
         layers: where its scenes are kept.
     """
 
     image: np.ndarray
+    plate: np.ndarray
     matte: np.ndarray
     mesh: HeadMesh
     layers: LayerMemory = field(default_factory=LayerMemory)
@@ -55,7 +58,7 @@ class WarpPortrait:
             self,
             size,
             self.scene_bytes(size),
-            lambda: build_scene(levels(self.image), self.matte, self.mesh, size),
+            lambda: build_scene(levels(self.image), levels(self.plate), self.matte, self.mesh, size),
         )
 
     def scene_bytes(self, size: tuple[int, int]) -> int:
@@ -130,7 +133,8 @@ class WarpEngine(Engine):
         if image.shape[2] == 4:
             matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
         head = build_head_mesh(_with_depth(points), mesh, width, height)
-        return WarpPortrait(np.ascontiguousarray(image), matte, head, self._layers)
+        plate = finished(build_plate(levels(image), matte, head))
+        return WarpPortrait(np.ascontiguousarray(image), plate, matte, head, self._layers)
 
     def render(
         self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,

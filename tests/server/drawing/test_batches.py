@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from portrait_server.drawing.frame import composite, draw_frames, move
 from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.head_mesh import build_head_mesh
@@ -28,7 +29,7 @@ def scene(request: pytest.FixtureRequest) -> Scene:
     matte = np.zeros((SIDE, SIDE), np.float32)
     matte[20:-20, 20:-20] = 1
     head = build_head_mesh(mesh[list(MESH_VERTICES)], mesh, SIDE, SIDE)
-    return build_scene(photo, matte, head, (SIDE, SIDE))
+    return build_scene(photo, smooth_plate(photo, matte, head), matte, head, (SIDE, SIDE))
 
 
 @pytest.fixture(scope="module")

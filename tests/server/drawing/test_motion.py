@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.geometry.alignment import aligned_transform, inverse, transform_points, with_depth
 from portrait_server.geometry.face_mesh import neutral_mesh
@@ -30,7 +31,8 @@ def scene(points: np.ndarray) -> Scene:
     mesh = neutral_mesh() * 50 + (SIDE / 2, SIDE / 2, 0)
     photo = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
     head = build_head_mesh(points, mesh, SIDE, SIDE)
-    return build_scene(photo, np.ones((SIDE, SIDE), np.float32), head, (2 * SIDE, 2 * SIDE))
+    matte = np.ones((SIDE, SIDE), np.float32)
+    return build_scene(photo, smooth_plate(photo, matte, head), matte, head, (2 * SIDE, 2 * SIDE))
 
 
 @pytest.fixture(scope="module")

@@ -151,7 +151,9 @@ def check_frames(frames: np.ndarray, shallow: np.ndarray, photo: np.ndarray, mos
     np.testing.assert_array_equal(frames[0], photo, "at rest it is the photo")
     for frame, other in zip(frames, shallow, strict=True):
         np.testing.assert_array_equal(frame[BACKGROUND], photo[BACKGROUND], "still is still, to the last bit")
-        assert np.abs(frame / 257 - other).mean() < 0.6 and np.abs(frame / 257 - other).max() < most
+        apart = np.abs(frame / 257 - other)
+        # What a turned head uncovers is made of other pieces of the photo where these are off by a level.
+        assert apart.mean() < 0.6 and (apart < most).mean() > 0.99
     for frame in frames[1:]:
         moved = (frame != photo).any(-1)
         assert moved.sum() > 1000

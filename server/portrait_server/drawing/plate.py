@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plate: the background of a photo, made up where the person hides it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portrait_server.drawing.by_example import continued, plain_light
+from portrait_server.drawing.fill import opaque, smoothly_continued
+from portrait_server.geometry.face_mesh import OVAL
+from portrait_server.geometry.head_mesh import HeadMesh
+
+_SHOWN = 0.02  # a smaller share of a person is not seen
+# Of the longest side: how far beyond its matte the person may still be seen, its single hairs too, and how far nothing
+# is an example of the background.
+_REACH, _WISPS, _BARRED = 0.012, 0.045, 0.03
+_PIXELS = 1024  # the longest side on which hairs are looked for
+# Deviations, levels, of walls before which hairs can be told, and a lens' halo; and how much these differ from the wall.
+_WALL, _PLAIN_WALL, _HAIR, _HALO = 6.0, 2.0, 3.0, 1.5
+
+
+def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
+    """The background behind a person, by example, at the photo's own resolution. It takes seconds.
+
+    Args:
+        image: (H, W, 3 or 4) uint8 or float32, see `kernels.levels`.
+        matte: (H, W) float32, 0 to 1.
+        mesh: in pixels of the image.
+
+    Returns:
+        (H, W, 3 or 4) of the image's type.
+    """
+    colours = opaque(image)
+    hidden = _hidden(matte, mesh, _REACH) | _wisps(colours, _hidden(matte, mesh, _WISPS))
+    return continued(colours, ~hidden, ~_hidden(matte, mesh, _BARRED))
+
+
+def _wisps(colours: np.ndarray, around: np.ndarray) -> np.ndarray:
+    """Single hairs and a lens' halo beside the person, told where the background is plain: (H, W) bool.
+
+    Args:
+        colours: (H, W, 3 or 4), see `kernels.levels`.
+        around: (H, W) bool, where they may be.
+    """
+    height, width = around.shape
+    shrink = min(1.0, _PIXELS / max(height, width))
+    size = max(1, round(width * shrink)), max(1, round(height * shrink))
+    small = cv2.resize(colours, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    inside = cv2.resize(around.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    if inside.all():
+        return np.zeros_like(around)
+    plain, spread = plain_light(small, ~inside)
+    difference = small - plain
+    apart = np.abs(difference).max(-1)
+    soft = np.abs(cv2.GaussianBlur(difference, (0, 0), max(size) / 256)).max(-1)
+    hair = (spread < _WALL) & (apart > _HAIR * (1 + spread))
+    found = inside & (hair | (spread < _PLAIN_WALL) & (soft > _HALO))
+    found = cv2.dilate(found.astype(np.uint8), np.ones((5, 5), np.uint8))
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def smooth_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
+    """As `build_plate`, but a blur, at once: for pictures in which nobody looks at the background."""
+    colours, known = opaque(image), ~_hidden(matte, mesh, _REACH)
+    return np.where(known[..., None], colours, smoothly_continued(colours, known))
+
+
+def _hidden(matte: np.ndarray, mesh: HeadMesh, reach: float) -> np.ndarray:
+    """Where the person may be seen: (H, W) bool. The face itself is the person, whatever the segmentation says."""
+    hidden = (matte > _SHOWN).astype(np.uint8)
+    cv2.fillPoly(hidden, [np.round(mesh.vertices[list(OVAL), :2]).astype(np.int32)], (1,))
+    radius = max(1, round(reach * max(matte.shape)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return cv2.dilate(hidden, kernel) > 0
