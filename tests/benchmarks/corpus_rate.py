@@ -7,9 +7,6 @@ A step of training is measured by `gpu.py --sections training`, on processors to
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -37,10 +34,6 @@ def seconds_each(corpus: Corpus, side: int, count: int) -> float:
 
 
 def main() -> None:
-    # Read where numpy is loaded, so too late for this process: its threads would count as one core's work.
-    one = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
-        sys.exit(subprocess.call([sys.executable, *sys.argv], env={**os.environ, **one}))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--portraits", type=Path, help="shards of portraits")
     parser.add_argument("--videos", type=Path, help="shards of videos")

@@ -18,7 +18,6 @@ import pytest
 import torch
 from PIL import Image
 from portrait_server.corpora.crops import MARGIN, read_crops
-from portrait_server.corpora.pool import _read as read_sample
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.shards import Face, Shard, write_shard
 from portrait_server.geometry.crops import CROPS, MOUTH
@@ -29,8 +28,7 @@ from portrait_server.networks import personal, weights_file
 from portrait_server.networks.configurations import build
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
 from portrait_server.speech.audio import read_speech
-from portrait_server.training import checkpoints
-from portrait_server.training.painting import configuration
+from portrait_server.training import checkpoints, configuration
 from portrait_shared.errors import PortraitError
 from portrait_shared.frames.frame_marks import FrameMark, glance, read_mark
 from portrait_shared.personal import PersonalFile
@@ -197,7 +195,6 @@ def of_the_addon(module: str, attribute: str) -> Reader:
 
 READERS: dict[str, tuple[Maker, Reader]] = {
     "track.npz": (track, LandmarkTrack.load),
-    "sample.npz": (track, read_sample),
     "head.npz": (head, HeadModel.load),
     "photo.jpg": (picture("JPEG"), read_image),
     "progressive.jpg": (picture("JPEG", progressive=True), read_image),

@@ -44,7 +44,9 @@ def main() -> None:
     options = parser.parse_args()
     found = held_out(options.runs)
     across = max(map(len, found.values()))
-    figure, axes = plt.subplots(len(found), across, figsize=(3.2 * across, 2.8 * len(found)), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(
+        len(found), across, figsize=(3.2 * across, 2.8 * len(found)), squeeze=False, sharey=True
+    )
     for row, (painter, corpora) in zip(axes, found.items(), strict=True):
         for axis in row[len(corpora) :]:
             axis.set_visible(False)

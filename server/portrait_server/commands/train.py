@@ -33,8 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     import torch
 
     from portrait_server.networks.device import resolve_device
-    from portrait_server.training.painting.configuration import load
-    from portrait_server.training.painting.trainer import WEIGHTS, Trainer
+    from portrait_server.training.configuration import load
+    from portrait_server.training.trainer import WEIGHTS, Trainer
 
     told = load(arguments.configuration)
     asked: list[int] = []

@@ -85,7 +85,6 @@ def assemble(
     references: Sequence[View],
     identity: int,
     *,
-    drafts: bool = True,
     to_target: np.ndarray | None = None,
     carried: np.ndarray | None = None,
     color_weight: np.ndarray | None = None,
@@ -93,20 +92,15 @@ def assemble(
     """The sample of a target and its references.
 
     Args:
-        drafts: draw the draft, for networks that want one: the first reference needs its wide frame.
         to_target: (2, 3) from the first reference's aligned frame to the target's, for what keeps its place; None where
             nobody knows how far the camera moved, and the frames are laid on each other.
         carried, color_weight: as of `Sample`.
     """
-    first, last, several = references[0], references[-1], len(references) > 1
-    picture = origin = None
-    if drafts:
-        if first.wide is None:
-            raise ValueError("a draft is drawn of the first reference's wide frame")
-        still = np.eye(2, 3) if to_target is None else to_target
-        draft = draw_draft(*first.wide, first.points, first.mesh, target.points, still)
-        # Where the flow from the target to the reference is unknown, there is nothing to compare the draft's origin with.
-        picture, origin = draft.picture, None if first.flow is None else draft.origin
+    first, last = references[0], references[-1]
+    if first.wide is None:
+        raise ValueError("a draft is drawn of the first reference's wide frame")
+    still = np.eye(2, 3) if to_target is None else to_target
+    draft = draw_draft(*first.wide, first.points, first.mesh, target.points, still)
     return Sample(
         references=np.stack([view.image for view in references]),
         reference_points=np.stack([view.points for view in references]),
@@ -115,12 +109,11 @@ def assemble(
         identity=identity,
         matte=target.matte,
         reference_mattes=np.stack([view.matte for view in references]),
-        draft=picture,
-        draft_origin=origin,
+        draft=draft.picture,
+        # Where the flow from the target to the reference is unknown, there is nothing to compare the draft's origin with.
+        draft_origin=None if first.flow is None else draft.origin,
         flow=last.flow,
         visibility=last.visibility,
-        first_flow=first.flow if several else None,
-        first_visibility=first.visibility if several else None,
         carried=carried,
         color_weight=color_weight,
     )

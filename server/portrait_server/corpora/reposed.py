@@ -26,16 +26,15 @@ _TURNED_AROUND = 0.4  # share of the samples whose target is the copy
 class ReposedPhotos(Corpus):
     """Samples of one photograph each, of a folder of shards (`portrait corpus build photos`), and warped copies of it."""
 
-    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True, detected: bool = False) -> None:
+    def __init__(self, folder: Path, *, augmented: bool = True, detected: bool = False) -> None:
         """Args: augmented: change colours, degrade references, mirror, and let landmarks tremble.
-            drafts: draw them, for networks that want one.
             detected: the copies' landmarks and meshes are those that a detector finds there (`corpora.detected`).
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
         """
         self._faces = Faces(folder)
-        self._augmented, self._drafts, self._detected = augmented, drafts, detected
+        self._augmented, self._detected = augmented, detected
         self.identities = len(self._faces)
 
     def face(self, identity: int) -> Face:
@@ -65,9 +64,7 @@ class ReposedPhotos(Corpus):
         if self._augmented:
             target, views = recolored(target, views, rng)
         carried = away_from_openings(target.points, side)
-        sample = assemble(
-            target, views, identity, drafts=self._drafts, to_target=to_target, carried=carried, color_weight=judged
-        )
+        sample = assemble(target, views, identity, to_target=to_target, carried=carried, color_weight=judged)
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
     def _copies(self, face: Face, matrix: np.ndarray, count: int, side: int, rng: np.random.Generator) -> list[Warped]:

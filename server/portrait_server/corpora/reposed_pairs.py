@@ -38,5 +38,5 @@ class ReposedPairs(ReposedPhotos):
         target, views = aligned_face(self.face(int(second)), side), [copy.view.with_flow(None, None) for copy in copies]
         if self._augmented:
             target, views = recolored(target, views, rng)
-        sample = assemble(target, views, identity, drafts=self._drafts)
+        sample = assemble(target, views, identity)
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample

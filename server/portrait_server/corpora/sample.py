@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, get_type_hints
 
@@ -17,7 +17,7 @@ from portrait_server.corpora.array_specs import FLOW, MASK, PICTURE, POINTS, Arr
 class Sample:
     """K references and one target of the same person, each in its own aligned frame of S pixels a side.
 
-    This is the one list of what a sample holds: checks, mirroring, halving and batches follow from it (`SPECS`).
+    This is the one list of what a sample holds: checks and mirroring follow from it (`SPECS`).
 
     Attributes:
         references, target: RGB.
@@ -32,7 +32,6 @@ class Sample:
             person.
         carried: 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth, and clothes,
             of which landmarks tell nothing.
-        first_flow, first_visibility: as `flow` and `visibility` for the first reference, where it is not the last.
     """
 
     references: Annotated[np.ndarray, ArraySpec(PICTURE, "K S S 3")]
@@ -43,13 +42,11 @@ class Sample:
     matte: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_matte")] = None
     reference_mattes: Annotated[np.ndarray | None, ArraySpec(MASK, "K S S", known="has_matte")] = None
     draft: Annotated[np.ndarray | None, ArraySpec(PICTURE, "S S 4", known="has_draft")] = None
-    flow: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", np.nan, "has_flow")] = None
+    flow: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", known="has_flow")] = None
     visibility: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_flow")] = None
-    color_weight: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", 255)] = None
-    draft_origin: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", np.nan)] = None
+    color_weight: Annotated[np.ndarray | None, ArraySpec(MASK, "S S")] = None
+    draft_origin: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2")] = None
     carried: Annotated[np.ndarray | None, ArraySpec(MASK, "S S")] = None
-    first_flow: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", np.nan, "has_first_flow")] = None
-    first_visibility: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_first_flow")] = None
 
     def __post_init__(self) -> None:
         """Raises: ValueError where shapes or types do not fit together, or only one of two that belong together is there."""
@@ -65,10 +62,6 @@ class Sample:
                 raise ValueError(f"{name} is {value.dtype} {value.shape}, not {np.dtype(spec.kind.dtype)} {shape}")
             if spec.known and known.setdefault(spec.known, value is not None) != (value is not None):
                 raise ValueError(f"{name} and what it comes with are there together or not at all")
-
-    def halved(self) -> Sample:
-        """The same at half the side, which must be even."""
-        return self._changed(ArraySpec.halved)
 
     def mirrored(self) -> Sample:
         """The same with left and right exchanged, points and flow included."""
@@ -90,7 +83,7 @@ SPECS: Final[dict[str, ArraySpec]] = {
 
 
 class Corpus(ABC):
-    """A source of samples. Safe to copy into worker processes; a sample depends on the generator alone.
+    """A source of samples; each depends on the generator alone.
 
     Attributes:
         identities: how many people or videos there are.
@@ -110,21 +103,3 @@ class Corpus(ABC):
         Raises:
             PortraitError: BAD_IMAGE where what is on disk is damaged.
         """
-
-
-class Mixture(Corpus):
-    """Several corpora, each drawn as often as its weight says; identities are numbered one corpus after another."""
-
-    def __init__(self, corpora: Sequence[Corpus], weights: Sequence[float]) -> None:
-        """Raises: ValueError for no corpora, or weights that are not one positive number for each."""
-        if not corpora or len(corpora) != len(weights) or min(weights) <= 0:
-            raise ValueError("a mixture wants one positive weight for each of its corpora")
-        self._corpora = tuple(corpora)
-        self._shares = np.asarray(weights, float) / np.sum(weights)
-        self._first = np.concatenate([[0], np.cumsum([corpus.identities for corpus in corpora])])
-        self.identities = int(self._first[-1])
-
-    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
-        number = int(rng.choice(len(self._corpora), p=self._shares))
-        drawn = self._corpora[number].sample(rng, references, side)
-        return replace(drawn, identity=drawn.identity + int(self._first[number]))

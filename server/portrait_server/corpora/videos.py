@@ -68,18 +68,17 @@ class Videos(Source):
 class TalkingVideos(Corpus):
     """Samples whose references and target are frames of one video; a video is an identity, as in the paper."""
 
-    def __init__(self, folder: Path, *, augmented: bool = True, drafts: bool = True, clips: bool = False) -> None:
+    def __init__(self, folder: Path, *, augmented: bool = True, clips: bool = False) -> None:
         """
         Args:
             augmented: change colours, degrade references, mirror.
-            drafts: draw them, for networks that want one.
             clips: a clip is an identity: the light of references and target is one.
 
         Raises:
             PortraitError: FILE_MISSING, BAD_IMAGE.
         """
         self._shards = open_shards(folder)
-        self._augmented, self._drafts = augmented, drafts
+        self._augmented = augmented
         names: dict[str, int] = {}
         videos, places = [], []
         for number, shard in enumerate(self._shards):
@@ -106,7 +105,7 @@ class TalkingVideos(Corpus):
         target_view, *views = (aligned_face(face, side, wide=number == 1) for number, face in enumerate(faces))
         if self._augmented:
             target_view, views = recolored(target_view, views, rng)
-        sample = assemble(target_view, views, identity, drafts=self._drafts)
+        sample = assemble(target_view, views, identity)
         return sample.mirrored() if self._augmented and rng.random() < 0.5 else sample
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training of painters."""
+"""Training of painters: crops from disk, their augmentation, losses, measures, runs that stop and go on."""

@@ -23,13 +23,9 @@ from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor
 
-from portrait_server.networks.configurations import Networks
-from portrait_server.networks.discriminator import ProjectionDiscriminator
-
 _TENSORS, _STATE, _PREFIX = "tensors.safetensors", "state.json", "checkpoint-"
 _MAX_TENSORS_BYTES, _MAX_STATE_BYTES = 16 * 2**30, 64 * 2**20
 _STAGE = ".checkpoint-stage-"
-_JUDGE = "discriminator/"
 _REMEDY = "Delete that checkpoint's folder: the run then goes on from the one before."
 
 
@@ -106,28 +102,3 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor])
         number, what = name.split(".")
         state.setdefault(int(number), {})[what] = tensor.clone()
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def newest_discriminator(folder: Path, networks: Networks) -> ProjectionDiscriminator:
-    """The discriminator of a run's newest checkpoint.
-
-    Raises:
-        PortraitError: FILE_MISSING where the run has none; BAD_WEIGHTS where it is not one for these networks.
-    """
-    found = find(folder)
-    tensors = read(found[-1])[0] if found else {}
-    held = {name.removeprefix(_JUDGE): tensor for name, tensor in tensors.items() if name.startswith(_JUDGE)}
-    if not held:
-        raise PortraitError(
-            ErrorCode.FILE_MISSING, f"{folder} holds no discriminator.", "Name a run of `portrait train` that has one."
-        )
-    try:
-        judge = networks.new_discriminator(len(held["people"]))
-        judge.load_state_dict(held)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise PortraitError(
-            ErrorCode.BAD_WEIGHTS,
-            f"The discriminator in {folder} is for other networks.",
-            "Name the run that made them.",
-        ) from error
-    return judge.eval()

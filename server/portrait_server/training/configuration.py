@@ -1,196 +1,172 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a training run is told: the tables and keys of its TOML file (`configuration_file` reads it)."""
+"""What a training run is told: a TOML file, read whole and checked, or refused with the name of the key at fault.
+
+`training/configs/` holds the files that ship; `docs/training.md` explains every key.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+import os
+import tomllib
+import typing
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import read_bounded
+
+from portrait_server.training.objective import Weights
+
+CONFIGS: Final = Path(__file__).parent / "configs"
+"""Where the files that ship are; `portrait train painters.toml` finds them by name."""
+
+_USUAL: Final = Weights()
+_MAX_BYTES = 2**20
+_MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class NetworkChoice:
-    """Which networks are trained, and at what size.
+class PainterTraining:
+    """How one painter learns.
 
     Attributes:
-        configuration: a name that `networks.configurations.build` knows.
-        side: S, pixels of the aligned frame.
-        columns: whether the discriminator has a column for each person, as in the paper. With one picture of each it
-            would learn these by heart: then one column serves all.
-        overrides: what `build` is given beside the name.
+        shares: how often each corpus is drawn, against the others, by its name: `NAME-train` and `NAME-held` are folders.
+        steps: how many; batch: pairs of each.
+        width: of the painter, see `networks.painter`.
+        rate: Adam's for the painter; it rises to this over the first hundred steps.
+        cool_down: over how many steps at the end it falls to nothing.
+        discriminator_from: the step from which the discriminator has a say; discriminator_rate: Adam's for it.
+        average: how much of the running mean of the weights stays from a step to the next.
+        weights: of the losses.
     """
 
-    configuration: str
-    side: int = 256
-    columns: bool = True
-    overrides: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class CorpusChoice:
-    """One source of samples.
-
-    Attributes:
-        kind: `videos`, `reposed` or `rendered`.
-        path: its folder or file; relative to the configuration file.
-        weight: how often it is drawn, against the others.
-        photographs: shards of portraits that rendered heads take their skin and backgrounds from.
-        detected: landmarks of made pictures are those that a detector finds there, with all its errors; `videos` have
-            such anyway.
-    """
-
-    kind: str
-    path: Path
-    weight: float = 1.0
-    photographs: Path | None = None
-    detected: bool = False
-
-
-@dataclass(frozen=True)
-class Data:
-    """What a step sees.
-
-    Attributes:
-        corpora: where the samples come from.
-        held_out: people that are never trained on, but measured.
-        batch_size: samples of a step, on each device.
-        references: K; with `vary_references` a step shows its networks 1 to K of them.
-        workers: processes that make samples.
-        pool: how many samples there are, each made once and kept in the run's folder; 0 for new ones without end.
-        pool_side: pixels a side of what is kept, `network.side` times a power of two; 0 for `network.side`.
-        pool_folder: where they are kept instead, for several runs; relative to the configuration file.
-    """
-
-    corpora: tuple[CorpusChoice, ...]
-    held_out: tuple[CorpusChoice, ...]
-    batch_size: int
-    references: int = 8
-    vary_references: bool = True
-    workers: int = 2
-    pool: int = 0
-    pool_side: int = 0
-    pool_folder: Path | None = None
-
-
-@dataclass(frozen=True)
-class Optimiser:
-    """Adam's settings. Rates are per step; `clip` bounds the norm of each network's gradient."""
-
-    generator_rate: float
-    discriminator_rate: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    warm_up_steps: int = 0
-    clip: float = 1.0
-    ema: float = 0.999
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """What each loss counts for; 0 leaves it uncomputed. See `losses`."""
-
-    pixel: float = 0.0
-    gradient: float = 0.0
-    pyramid: float = 0.0
-    warped: float = 0.0
-    flow: float = 0.0
-    draft_flow: float = 0.0
-    unseen_flow: float = 0.0
-    stretch: float = 0.0
-    paint: float = 0.0
-    visibility: float = 0.0
-    matte: float = 0.0
-    vgg19: float = 0.0
-    vggface: float = 0.0
-    adversarial: float = 0.0
-    feature_matching: float = 0.0
-    embedding_match: float = 0.0
-    component_adversarial: float = 0.0
-    component_matching: float = 0.0
-
-    @property
-    def judge_components(self) -> bool:
-        """Whether any loss asks the discriminators of mouths and eyes."""
-        return self.component_adversarial > 0 or self.component_matching > 0
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Some steps with the same losses; stages follow one another.
-
-    Attributes:
-        discriminator_steps: how often the discriminator learns for each of the generator's steps; 0 leaves it out.
-        rate_end: what the learning rates have come down to at the stage's end, as a fraction (a straight line).
-    """
-
-    name: str
+    shares: dict[str, float]
     steps: int
-    weights: LossWeights
-    discriminator_steps: int = 0
-    rate_end: float = 1.0
+    batch: int = 8
+    width: int = 24
+    rate: float = 3e-4
+    cool_down: int = 1000
+    discriminator_from: int = 2500
+    discriminator_rate: float = 2e-4
+    average: float = 0.998
+    weights: Weights = _USUAL
 
 
 @dataclass(frozen=True)
-class RegionWeights:
-    """How much more than the rest the middle of the mouth and of the eyes count in pixel-wise losses."""
-
-    mouth: float = 0.0
-    eyes: float = 0.0
-
-
-@dataclass(frozen=True)
-class Keeping:
-    """When a run measures itself, and what stays on disk.
-
-    Attributes:
-        minutes: between checkpoints; the first comes after one minute at most, and is always kept.
-        last: how many of the newest checkpoints stay.
-        measure_every: steps between measurements on held-out identities.
-        measure_samples: how many held-out samples a measurement takes.
-        sheet_every: steps between sample sheets.
-    """
-
-    minutes: float = 10.0
-    last: int = 3
-    measure_every: int = 500
-    measure_samples: int = 64
-    sheet_every: int = 500
-
-
-@dataclass(frozen=True)
-class TrainingConfiguration:
+class Training:
     """A whole run.
 
     Attributes:
-        licence: of the weights, an SPDX expression; whoever owns the samples decides.
-        seed: of weights and samples.
-        content: the weight files of VGG networks, by name; see `perceptual`.
+        licence: of the weights, an SPDX expression; whoever owns the pictures decides.
+        mouth, eye: how each painter learns; one that is left out stays as it is, which is to paint nothing at first.
+        seed: of weights and batches.
+        minutes: between checkpoints.
+        measure_every: steps between measurements on held-out people.
+        shown: how many of each held-out corpus are on a sheet.
     """
 
-    name: str
     licence: str
-    network: NetworkChoice
-    data: Data
-    optimiser: Optimiser
-    stages: tuple[Stage, ...]
+    mouth: PainterTraining | None = None
+    eye: PainterTraining | None = None
     seed: int = 1
-    regions: RegionWeights = RegionWeights()
-    content: dict[str, Path] = field(default_factory=dict)
-    keeping: Keeping = Keeping()
+    minutes: float = 5.0
+    measure_every: int = 250
+    shown: int = 6
 
     @property
-    def judges_components(self) -> bool:
-        """Whether mouths and eyes are judged for themselves."""
-        return any(stage.weights.judge_components for stage in self.stages)
+    def painters(self) -> dict[str, PainterTraining]:
+        """Those that learn, by name."""
+        return {name: told for name, told in (("mouth", self.mouth), ("eye", self.eye)) if told is not None}
 
-    @property
-    def steps(self) -> int:
-        """How many steps all stages take."""
-        return sum(stage.steps for stage in self.stages)
 
-    def stage_at(self, step: int) -> tuple[Stage, float]:
-        """The stage that step `step` (from 0) belongs to, and how much of it is over, 0 to 1."""
-        for stage in self.stages:
-            if step < stage.steps:
-                return stage, step / stage.steps
-            step -= stage.steps
-        return self.stages[-1], 1.0
+def load(path: Path) -> Training:
+    """Reads a configuration file; a bare name is looked for among those that ship.
+
+    Raises:
+        PortraitError: FILE_MISSING; BAD_CONFIGURATION with the name of the key at fault.
+    """
+    if not os.path.isfile(path) and os.path.isfile(CONFIGS / path.name) and path.parent == Path():
+        path = CONFIGS / path.name
+    try:
+        values = tomllib.loads(read_bounded(path, _MAX_BYTES).decode("utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(p.name for p in CONFIGS.glob("*.toml")))
+        raise PortraitError(
+            ErrorCode.FILE_MISSING,
+            f"{path} cannot be read: {error.strerror}.",
+            f"These ship with the program: {known}.",
+        ) from error
+    except (ValueError, RecursionError) as error:  # no TOML, no text, or nested too deeply
+        raise _bad(path.name, f"is not TOML: {error}") from error
+    training = _record(Training, values, "")
+    _check(training)
+    return training
+
+
+def _record(kind: Any, values: Any, at: str) -> Any:
+    if not isinstance(values, dict):
+        raise _bad(at, "must be a table of keys")
+    known, hints = {f.name: f for f in fields(kind)}, typing.get_type_hints(kind)
+    for key in values:
+        if key not in known:
+            raise _bad(_join(at, key), f"is not known here; known are {', '.join(known)}")
+    for name, described in known.items():
+        if name not in values and described.default is MISSING:
+            raise _bad(_join(at, name), "is missing")
+    return kind(**{name: _value(hints[name], value, _join(at, name)) for name, value in values.items()})
+
+
+def _value(kind: Any, value: Any, at: str) -> Any:
+    if kind == PainterTraining | None:
+        return _record(PainterTraining, value, at)
+    if kind is Weights:
+        return _record(Weights, value, at)
+    if kind == dict[str, float]:
+        if not isinstance(value, dict):
+            raise _bad(at, "must be a table of keys")
+        return {name: _value(float, share, _join(at, name)) for name, share in value.items()}
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise _bad(at, f"must be of type {kind.__name__}, not {type(value).__name__}")
+    if kind is float and not math.isfinite(value):
+        raise _bad(at, f"must be a finite number, not {value}")
+    return value
+
+
+def _check(training: Training) -> None:
+    if not training.painters:
+        raise _bad("mouth", "or eye must be there: nothing would learn")
+    if not 0 <= training.seed <= _MOST_SEED:
+        raise _bad("seed", f"must be from 0 to {_MOST_SEED}, not {training.seed}")
+    positive = {name: getattr(training, name) for name in ("minutes", "measure_every", "shown")}
+    not_negative: dict[str, float] = {}
+    for name, told in training.painters.items():
+        if not told.shares:
+            raise _bad(f"{name}.shares", "names no corpus")
+        if not told.average < 1:
+            raise _bad(f"{name}.average", f"must be below 1, not {told.average}")
+        positive |= {f"{name}.shares.{corpus}": share for corpus, share in told.shares.items()}
+        positive |= {
+            f"{name}.{key}": getattr(told, key) for key in ("steps", "batch", "width", "rate", "discriminator_rate")
+        }
+        not_negative |= {f"{name}.{key}": getattr(told, key) for key in ("cool_down", "discriminator_from", "average")}
+        not_negative |= {f"{name}.weights.{f.name}": getattr(told.weights, f.name) for f in fields(Weights)}
+    for key, number in positive.items():
+        if number <= 0:
+            raise _bad(key, f"must be above 0, not {number}")
+    for key, number in not_negative.items():
+        if number < 0:
+            raise _bad(key, f"must be 0 or above, not {number}")
+
+
+def _join(at: str, key: str) -> str:
+    return f"{at}.{key}" if at else key
+
+
+def _bad(key: str, trouble: str) -> PortraitError:
+    return PortraitError(
+        ErrorCode.BAD_CONFIGURATION, f"{key} {trouble}.", "docs/training.md explains every key of the file."
+    )

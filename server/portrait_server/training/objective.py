@@ -1,121 +1,123 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The generator's whole loss: each term of a stage, named, on one batch."""
+"""What a painter is trained to make small, and the discriminator that sees its crops."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from portrait_server.networks.discriminator import Judgement
-from portrait_server.networks.output import TrainingOutput
+from portrait_server.networks.blocks import conv
+from portrait_server.networks.painter import RASTERS, Painting, window
 from portrait_server.training import losses
-from portrait_server.training.batch import Batch
-from portrait_server.training.configuration import LossWeights, RegionWeights
-from portrait_server.training.perceptual import ContentLoss
+from portrait_server.training.batches import CropBatch
+from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.precision import autocast
+
+_LEAK = 0.2
+_RAMP = 500  # steps over which the discriminator comes to have its say
+_LEAST = 0.3  # how much a pixel counts at the window's foot; lips, teeth, lids and irises count most
 
 
-def reconstruction_terms(
-    output: TrainingOutput,
-    batch: Batch,
-    weights: LossWeights,
-    regions: RegionWeights,
-    content: Mapping[str, ContentLoss],
-) -> dict[str, Tensor]:
-    """The terms that compare with the target, already weighted; those of weight 0 are left out.
+@dataclass(frozen=True)
+class Weights:
+    """Of the terms. `pixel` L1, `gradient`, `pyramid` and `texture` as in `training.losses`, `perceptual` of
+    EfficientNet-Lite0, `stretch` of the shift, `colour` the mean colour that is added; `adversarial` hinge, `matching` of
+    the discriminator's features."""
 
-    A generator that has no flow, matte or visibility has no such term either.
+    pixel: float = 5.0
+    gradient: float = 2.0
+    pyramid: float = 2.0
+    texture: float = 5.0
+    perceptual: float = 0.3
+    stretch: float = 0.2
+    colour: float = 0.05
+    adversarial: float = 0.03
+    matching: float = 1.0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a discriminator says.
+
+    Attributes:
+        scores: (B, S / 8, S / 8), higher is more real.
+        features: of each level, to match.
     """
-    image = output.image.float()
-    where = batch.color_weight * losses.region_weights(batch.target_points, batch.side, regions.mouth, regions.eyes)
-    terms: dict[str, Tensor] = {}
-    if weights.pixel:
-        terms["pixel"] = losses.pixel(image, batch.target, where)
-    if weights.gradient:
-        terms["gradient"] = losses.gradient(image, batch.target, where)
-    if weights.pyramid:
-        terms["pyramid"] = losses.pyramid(image, batch.target, where)
-    if weights.warped and output.warped is not None:
-        terms["warped"] = losses.pixel(output.warped.float(), batch.target, where)
-    if weights.paint and output.warped is not None:
-        terms["paint"] = losses.paint(image - output.warped.float(), batch.target_points)
-    if weights.matte and output.matte is not None:
-        # Where a copy of a photograph does not show the photograph, it is torn, and its matte with it.
-        terms["matte"] = losses.matte(output.matte.float(), batch.matte, batch.has_matte * batch.color_weight)
-    terms |= _draft_terms(output, batch, weights)
-    # The draft has moved already: its own flow is taught by `draft_flow`.
-    drafted = bool(batch.has_draft.all())
-    known = 2 if drafted else 1
-    if weights.flow and output.flow is not None and output.flow.shape[1] >= known:
-        terms["flow"] = losses.flow(output.flow[:, -1].float(), batch.flow)
-    if weights.visibility and output.visibility is not None and output.visibility.shape[1] >= known:
-        seen = output.visibility[:, -1].float()
-        terms["visibility"] = losses.visibility(seen, batch.visibility, batch.has_flow.expand_as(batch.visibility))
-        if drafted:
-            seen = output.visibility[:, 0].float()
-            known_first = batch.has_first_flow.expand_as(batch.first_visibility)
-            terms["visibility"] = terms["visibility"] + losses.visibility(seen, batch.first_visibility, known_first)
-    for name, network in content.items():
-        if getattr(weights, name):
-            terms[name] = network(image, batch.target)
-    return {name: getattr(weights, name) * term for name, term in terms.items()}
+
+    scores: Tensor
+    features: list[Tensor]
 
 
-def _draft_terms(output: TrainingOutput, batch: Batch, weights: LossWeights) -> dict[str, Tensor]:
-    """What the shift of a draft, which is the first reference moved, is taught.
+class CropDiscriminator(nn.Module):
+    """Is a crop real? It sees what shall be there and the person's reference, so it knows how sharp the camera is.
 
-    The exact flow to that reference tells what the draft should show.
+    It judges patches, as PatchGAN does (Isola et al., CVPR 2017).
     """
-    if output.flow is None or not bool(batch.has_draft.all()):
-        return {}
-    made, terms = output.flow[:, 0].float(), {}
-    if weights.stretch:
-        terms["stretch"] = losses.stretch(made)
-    if weights.draft_flow:
-        where_known = batch.first_visibility * batch.carried
-        terms["draft_flow"] = losses.draft_flow(made, batch.draft_origin, batch.first_flow, where_known)
-    if weights.unseen_flow:
-        unseen = (1 - batch.first_visibility) * batch.carried * batch.has_first_flow
-        terms["unseen_flow"] = losses.unseen_flow(made, unseen)
-    return terms
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        widths = (width, 2 * width, 3 * width)
+        self.start = conv(4 * 2 * (3 + RASTERS), width, spectral=True)
+        self.downs = nn.ModuleList(conv(a, b, spectral=True) for a, b in pairwise(widths))
+        for down in self.downs:
+            down.stride = (2, 2)
+        self.keeps = nn.ModuleList(conv(b, b, spectral=True) for b in widths[1:])
+        self.end = conv(widths[-1], 1, spectral=True)
+
+    def forward(self, image: Tensor, batch: CropBatch) -> Judgement:
+        """Of pictures (B, 3, S, S), 0 to 1."""
+        seen = torch.cat([image, batch.raster, batch.reference, batch.seen], 1) * 2 - 1
+        features = [self.start(F.pixel_unshuffle(seen, 2))]
+        for down, keep in zip(self.downs, self.keeps, strict=True):
+            x = down(F.leaky_relu(features[-1], _LEAK))  # (B, 2 w, S / 4, ·), (B, 3 w, S / 8, ·)
+            features.append(x + keep(F.leaky_relu(x, _LEAK)))
+        return Judgement(self.end(F.leaky_relu(features[-1], _LEAK))[:, 0], features)
 
 
-def adversarial_terms(
-    fake: Judgement, real: Judgement, columns: Tensor, embeddings: Tensor, weights: LossWeights
-) -> dict[str, Tensor]:
-    """The terms that ask the discriminator, already weighted; those of weight 0 are left out.
+class Objective:
+    """The terms of a batch."""
 
-    Args:
-        columns: (B, E), the discriminator's Wᵢ of each sample.
-        embeddings: (B, E), ê.
-    """
-    terms: dict[str, Tensor] = {}
-    if weights.adversarial:
-        terms["adversarial"] = losses.generator_hinge(fake.scores.float())
-    if weights.feature_matching:
-        terms["feature_matching"] = _matching(real, fake)
-    if weights.embedding_match:
-        terms["embedding_match"] = losses.embedding_match(columns.float(), embeddings.float())
-    return {name: getattr(weights, name) * term for name, term in terms.items()}
+    def __init__(self, weights: Weights, perceptual: PerceptualLoss | None, adversarial_from: int) -> None:
+        """Args: perceptual: None for no such term; adversarial_from: the step from which the discriminator has a say."""
+        self.weights, self._perceptual = weights, perceptual
+        self._from = adversarial_from
 
+    def adversarial(self, step: int) -> float:
+        """How much of its say the discriminator has, 0 to 1."""
+        return min(max((step - self._from) / _RAMP, 0.0), 1.0)
 
-def component_terms(fakes: Sequence[Judgement], reals: Sequence[Judgement], weights: LossWeights) -> dict[str, Tensor]:
-    """The terms that ask the discriminators of mouths and eyes, already weighted; those of weight 0 are left out."""
-    terms: dict[str, Tensor] = {}
-    if weights.component_adversarial:
-        hinges = [losses.generator_hinge(fake.scores.float()) for fake in fakes]
-        terms["component_adversarial"] = weights.component_adversarial * torch.stack(hinges).mean()
-    if weights.component_matching:
-        matched = [_matching(real, fake) for real, fake in zip(reals, fakes, strict=True)]
-        terms["component_matching"] = weights.component_matching * torch.stack(matched).mean()
-    return terms
+    def of_painter(
+        self, painting: Painting, batch: CropBatch, judge: CropDiscriminator | None, step: int
+    ) -> dict[str, Tensor]:
+        """The weighted terms; those of the discriminator where it is given."""
+        w, side = self.weights, batch.draft.shape[-1]
+        image, target = painting.image, batch.target
+        here = batch.weight * (_LEAST + batch.raster.amax(1, keepdim=True)) * window(side, image.device).clamp_min(0.1)
+        terms = {
+            "pixel": w.pixel * losses.pixel(image, target, here),
+            "gradient": w.gradient * losses.gradient(image, target, here),
+            "pyramid": w.pyramid * losses.pyramid(image, target, here),
+            "texture": w.texture * losses.texture(image, target, here),
+            "stretch": w.stretch * losses.stretch(painting.shift),
+            "colour": w.colour * painting.colour.abs().mean(),
+        }
+        if self._perceptual is not None:
+            counted = batch.weight.mean((1, 2, 3))  # painted eyeballs shall not teach what eyes look like
+            terms["perceptual"] = w.perceptual * (counted * self._perceptual(image, target)).mean()
+        if judge is not None:
+            share = self.adversarial(step)
+            with autocast(image.device):
+                made, real = judge(image, batch), judge(target, batch)
+            terms["adversarial"] = share * w.adversarial * losses.generator_hinge(made.scores.float())
+            terms["matching"] = share * w.matching * losses.feature_matching(real.features, made.features)
+        return terms
 
-
-def _matching(real: Judgement, fake: Judgement) -> Tensor:
-    return losses.feature_matching([f.float() for f in real.features], [f.float() for f in fake.features])
-
-
-def total(terms: Mapping[str, Tensor]) -> Tensor:
-    """Their sum."""
-    return torch.stack(list(terms.values())).sum()
+    def of_discriminator(self, image: Tensor, batch: CropBatch, judge: CropDiscriminator) -> Tensor:
+        """Its hinge loss."""
+        with autocast(image.device):
+            real, made = judge(batch.target, batch), judge(image.detach(), batch)
+        return losses.discriminator_hinge(real.scores.float(), made.scores.float())

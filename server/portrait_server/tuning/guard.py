@@ -17,7 +17,7 @@ from portrait_server.corpora.crops import CropPairs
 from portrait_server.evaluation.metrics import ssim
 from portrait_server.geometry.crops import Crop
 from portrait_server.networks.painter import window
-from portrait_server.training.painting.batches import CropBatch, plain
+from portrait_server.training.batches import CropBatch, plain
 
 _ROUNDING = 1e-6  # errors from 0 to 1: what another order of summing may change
 _UNSEEN_SOFTNESS = 0.02  # of the gradients: what nobody could tell apart

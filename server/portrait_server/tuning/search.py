@@ -25,7 +25,7 @@ from portrait_server.geometry.crops import MOUTH, RIGHT_EYE
 from portrait_server.networks.painter import Painter
 from portrait_server.networks.painters import PARTS, Painters
 from portrait_server.networks.personal import Personal, PersonalPainter, to_file
-from portrait_server.training.painting.batches import CropBatch, Pairs
+from portrait_server.training.batches import CropBatch, Pairs
 from portrait_server.tuning.guard import HeldOut, Measured, surely_better
 from portrait_server.tuning.samples import CropsOfParts, Person
 from portrait_server.tuning.tuned_painter import TunedPainter

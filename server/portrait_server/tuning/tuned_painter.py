@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from portrait_server.networks.painter import Painter, Painting
 from portrait_server.networks.personal import PersonalPainter, add_low_rank
-from portrait_server.training.painting.batches import CropBatch
-from portrait_server.training.painting.objective import Objective, Weights
+from portrait_server.training.batches import CropBatch
+from portrait_server.training.objective import Objective, Weights
 
 _CLIP: Final = 1.0
 

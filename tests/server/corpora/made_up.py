@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 from portrait_server.corpora.rendered.head_model import HeadModel, Part
 from portrait_server.corpora.sample import Corpus, Sample
 from portrait_server.geometry.face_mesh import neutral_mesh
-from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import MESH_VERTICES
 
 
@@ -27,20 +24,6 @@ class Noise(Corpus):
             target_points=rng.random((70, 3), np.float32),
             identity=int(rng.integers(self.identities)),
         )
-
-
-class Refusing(Noise):
-    """Fails as a damaged shard does."""
-
-    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
-        raise PortraitError(ErrorCode.BAD_IMAGE, "Cannot read the shard 00003.shard.", "Build it again.")
-
-
-class Dying(Noise):
-    """Ends its process, as the system does when memory runs out."""
-
-    def sample(self, rng: np.random.Generator, references: int, side: int) -> Sample:
-        os._exit(9)
 
 
 def egg_head() -> HeadModel:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from portrait_server.networks.configurations import build
 from portrait_server.training import checkpoints
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -67,7 +66,6 @@ def test_a_full_disk_leaves_the_checkpoints_before(
 _LIMITED = """
 import resource, sys, torch
 from pathlib import Path
-from portrait_server.networks.configurations import build
 from portrait_server.training import checkpoints
 from portrait_shared.errors import PortraitError
 resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, 2**16))
@@ -122,14 +120,6 @@ def test_what_a_killed_run_left_half_written_goes(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
     made = checkpoints.write(tmp_path, 2, {}, {"step": 2}, 1)
     assert list(tmp_path.iterdir()) == [made]
-
-
-@pytest.mark.parametrize("tensors", [{}, {"people": torch.zeros(())}, {"other": torch.zeros(3)}], ids=range(3))
-def test_a_discriminator_that_is_none_is_refused(tmp_path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    checkpoints.write(tmp_path, 1, {f"discriminator/{name}": value for name, value in tensors.items()}, {}, 1)
-    with pytest.raises(PortraitError) as raised:
-        checkpoints.newest_discriminator(tmp_path, build("tiny-portrait"))
-    assert raised.value.code in (ErrorCode.BAD_WEIGHTS, ErrorCode.FILE_MISSING)
 
 
 @pytest.mark.parametrize("state", ["[" * 100_000, "[]", "7", "null", ""], ids=range(5))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from portrait_server.training.painting.configuration import CONFIGS, load
-from portrait_server.training.painting.objective import Weights
+from portrait_server.training.configuration import CONFIGS, load
+from portrait_server.training.objective import Weights
 from portrait_shared.errors import ErrorCode, PortraitError
 
 WRITTEN = """

@@ -16,10 +16,10 @@ import torch
 from portrait_server.geometry.crops import MOUTH
 from portrait_server.networks import painters
 from portrait_server.networks.painter import Painter
-from portrait_server.training.painting.batches import Pairs, plain, rasterized
-from portrait_server.training.painting.configuration import PainterTraining, Training
-from portrait_server.training.painting.measures import score
-from portrait_server.training.painting.trainer import Trainer
+from portrait_server.training.batches import Pairs, plain, rasterized
+from portrait_server.training.configuration import PainterTraining, Training
+from portrait_server.training.measures import score
+from portrait_server.training.trainer import Trainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.server.training.made_crops import mean_points, pairs, write_crops

@@ -9,7 +9,7 @@ import pytest
 import torch
 from portrait_server.corpora.shards import Face
 from portrait_server.geometry.crops import MOUTH
-from portrait_server.training.painting.batches import CropBatch
+from portrait_server.training.batches import CropBatch
 from portrait_server.tuning.guard import NO_WORSE, HeldOut, Measured, surely_better
 from portrait_server.tuning.samples import Person
 

@@ -10,8 +10,8 @@ from portrait_server.corpora.shards import Face
 from portrait_server.geometry.crops import MOUTH
 from portrait_server.networks.painters import PARTS
 from portrait_server.networks.personal import Personal, apply_personal, from_file, to_file
-from portrait_server.training.painting.batches import CropBatch, Pairs, plain
-from portrait_server.training.painting.measures import painted
+from portrait_server.training.batches import CropBatch, Pairs, plain
+from portrait_server.training.measures import painted
 from portrait_server.tuning.samples import Person
 from portrait_server.tuning.search import Effort, tune_painters
 from portrait_server.tuning.tuned_painter import TunedPainter
@@ -74,7 +74,7 @@ def test_tuning_never_learns_from_what_it_is_measured_by(face: Face, monkeypatch
     monkeypatch.setattr(TunedPainter, "learn", learning)
     monkeypatch.setattr(TunedPainter, "draw", drawing)
     # Colours as they are: a grey tells which photograph it is.
-    monkeypatch.setattr("portrait_server.training.painting.batches.random_colors", lambda rng: _AsTheyAre())
+    monkeypatch.setattr("portrait_server.training.batches.random_colors", lambda rng: _AsTheyAre())
     effort = Effort(steps=6, batch_size=4, measure_every=3, pairs=12, measured=4)
     tune_painters(tiny_painters().eval(), CHECKSUM, grey_faces(face, 5), effort=effort)
     assert seen == {"learnt": {0, 2, 3, 4}, "measured": {1}}

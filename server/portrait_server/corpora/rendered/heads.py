@@ -56,7 +56,6 @@ class RenderedHeads(Corpus):
         hairs: Path | None = None,
         panoramas: Path | None = None,
         augmented: bool = True,
-        drafts: bool = True,
         detected: bool = False,
         held_out: bool = False,
     ) -> None:
@@ -66,7 +65,6 @@ class RenderedHeads(Corpus):
             hairs: MakeHuman's meshes (`Wardrobe.load`); None for shells of hair.
             panoramas: a folder of Radiance files (.hdr), the light of half of the pictures; None for lamps alone.
             augmented: change colours, degrade references, mirror, and let landmarks tremble.
-            drafts: draw them, for networks that want one.
             detected: landmarks and mesh are those that a detector finds in the pictures (`corpora.detected`).
             held_out: other people, none of whom is drawn without it.
 
@@ -78,7 +76,7 @@ class RenderedHeads(Corpus):
         self._wardrobe = None if hairs is None else Wardrobe.load(hairs)
         self._places = None if panoramas is None else Places(panoramas)
         self._fits: dict[int, Fit] = {}
-        self._augmented, self._drafts, self._detected = augmented, drafts, detected
+        self._augmented, self._detected = augmented, detected
         self._seed = _HELD_OUT_SEED if held_out else _SEED
 
     @cached_property
@@ -139,7 +137,6 @@ class RenderedHeads(Corpus):
             target.view,
             views,
             identity,
-            drafts=self._drafts,
             to_target=compose(target.shot.matrix, inverse(first.shot.matrix)),
             carried=255 * (~np.isin(part, _NOT_CARRIED)).astype(np.uint8),
             color_weight=_eyes_count_less(part, side),

@@ -15,8 +15,8 @@ from torch import Tensor
 from portrait_server.corpora.crops import CropPairs
 from portrait_server.geometry.crops import Crop
 from portrait_server.networks.painter import Painter
-from portrait_server.training.painting.batches import CropBatch, plain
-from portrait_server.training.painting.efficientnet import PerceptualLoss
+from portrait_server.training.batches import CropBatch, plain
+from portrait_server.training.efficientnet import PerceptualLoss
 
 COLUMNS: Final = ("middle", "opening", "rim", "perceptual", "sharp", "opening_sharp")
 """Mean absolute error in the crop's middle, in the mouth's or lids' opening, and outside of the middle; the perceptual

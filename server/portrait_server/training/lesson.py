@@ -18,11 +18,11 @@ from portrait_server.corpora.crops import CropPairs, read_crops
 from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE
 from portrait_server.networks.painter import Painter
 from portrait_server.training import checkpoints
-from portrait_server.training.painting.batches import CropBatch, Pairs
-from portrait_server.training.painting.configuration import PainterTraining
-from portrait_server.training.painting.efficientnet import PerceptualLoss
-from portrait_server.training.painting.measures import measure, sheet
-from portrait_server.training.painting.objective import CropDiscriminator, Objective
+from portrait_server.training.batches import CropBatch, Pairs
+from portrait_server.training.configuration import PainterTraining
+from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.measures import measure, sheet
+from portrait_server.training.objective import CropDiscriminator, Objective
 from portrait_server.training.precision import autocast
 
 _AHEAD: Final = 3  # batches that are made while the network learns

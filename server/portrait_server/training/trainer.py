@@ -19,11 +19,11 @@ from tqdm import tqdm
 from portrait_server.networks import painters
 from portrait_server.networks.painter import Painter
 from portrait_server.training import checkpoints
-from portrait_server.training.painting.batches import CropBatch
-from portrait_server.training.painting.configuration import Training
-from portrait_server.training.painting.efficientnet import PerceptualLoss
-from portrait_server.training.painting.lesson import Lesson, below
-from portrait_server.training.painting.measures import score
+from portrait_server.training.batches import CropBatch
+from portrait_server.training.configuration import Training
+from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.lesson import Lesson, below
+from portrait_server.training.measures import score
 from portrait_server.training.run_log import RunLog
 
 WEIGHTS: Final = "portrait.safetensors"

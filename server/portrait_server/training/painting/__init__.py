@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Training of painters: crops from disk, their augmentation, losses, measures, the run."""
