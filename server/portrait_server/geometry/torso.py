@@ -11,8 +11,10 @@ from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, rotation_of, vector_of
 from portrait_server.geometry.ramps import between, smoothstep
 
-# Lengths are in face sizes (chin to hairline, some 18 cm). How far below the chin the torso begins, and is all torso.
-_NECK = (0.05, 0.75)
+# Lengths are in face sizes (chin to hairline, some 18 cm). How far below the chin the torso begins, and is all torso; and
+# where it begins to rest, on a chair or with hands in a lap, and does.
+_NECK, _WAIST = (0.05, 0.75), (1.2, 2.4)
+_ARMS = (1.4, 2.0)  # and where it begins to end at the sides, and does
 _NECK_BASE = 0.45  # below the chin, where the neck meets the shoulders: what they turn about
 _HALF_WIDTH, _HALF_DEPTH = 1.3, 0.5  # of the chest, an ellipse seen from above
 # The point of a head whose way the shoulders go along with: below the middle of the face and behind it; and which part of
@@ -43,7 +45,8 @@ def torso_motion(mesh: HeadMesh, picture: tuple[int, int], pose: Pose, body: np.
     size, count = mesh.size, len(pose.rotation)
     body = np.clip(np.broadcast_to(USUAL, (count, 2)) if body is None else body, 0, HIGHEST).astype(float)
     at = (mesh.vertices[:, :2] - mesh.vertices[CHIN, :2]) / size
-    torso = between(at[:, 1], *_NECK)
+    torso = between(at[:, 1], *_NECK) * (1 - between(at[:, 1], *_WAIST))
+    torso *= 1 - between(np.abs(at[:, 0]), *_ARMS)
     from_neck = np.column_stack(
         [at - (0, _NECK_BASE), -_HALF_DEPTH * np.sqrt(1 - np.clip(at[:, 0] / _HALF_WIDTH, -1, 1) ** 2)]
     )
