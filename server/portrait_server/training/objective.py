@@ -25,8 +25,8 @@ _LEAST = 0.3  # how much a pixel counts at the window's foot; lips, teeth, lids 
 @dataclass(frozen=True)
 class Weights:
     """Of the terms. `pixel` L1, `gradient`, `pyramid` and `texture` as in `training.losses`, `perceptual` of
-    EfficientNet-Lite0, `stretch` of the shift, `colour` the mean colour that is added; `adversarial` hinge, `matching` of
-    the discriminator's features."""
+    EfficientNet-Lite0, `stretch` of the shift, `shift` and `colour` how far is shifted (pixels) and what is added, in the
+    mean; `adversarial` hinge, `matching` of the discriminator's features."""
 
     pixel: float = 5.0
     gradient: float = 2.0
@@ -34,7 +34,8 @@ class Weights:
     texture: float = 5.0
     perceptual: float = 0.3
     stretch: float = 0.2
-    colour: float = 0.05
+    shift: float = 0.03
+    colour: float = 1.0
     adversarial: float = 0.03
     matching: float = 1.0
 
@@ -103,6 +104,7 @@ class Objective:
             "pyramid": w.pyramid * losses.pyramid(image, target, here),
             "texture": w.texture * losses.texture(image, target, here),
             "stretch": w.stretch * losses.stretch(painting.shift),
+            "shift": w.shift * painting.shift.abs().mean(),
             "colour": w.colour * painting.colour.abs().mean(),
         }
         if self._perceptual is not None:
