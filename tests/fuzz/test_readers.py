@@ -24,8 +24,8 @@ from portrait_server.geometry.crops import CROPS, MOUTH
 from portrait_server.media.images import is_picture, read_image
 from portrait_server.media.png import encode_png
 from portrait_server.media.video import VideoReader
-from portrait_server.networks import personal, weights_file
-from portrait_server.networks.configurations import build
+from portrait_server.networks import painters, personal
+from portrait_server.networks.painter import Painter
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
 from portrait_server.speech.audio import read_speech
 from portrait_server.training import checkpoints, configuration
@@ -88,12 +88,12 @@ def track(path: Path) -> None:
 
 
 def weights(path: Path) -> None:
-    weights_file.save(path, build("tiny-portrait"), step=1, licence="CC0-1.0")
+    painters.save(painters.Painters(Painter(6, 4), Painter(6, 4)), path, "made by chance")
 
 
 def tuned(path: Path) -> None:
-    layers = {"middle.0": (torch.zeros(4, 2), torch.zeros(2, 36))}
-    personal.to_file(personal.Personal(torch.zeros(8), layers, "0" * 64)).save(path)
+    mouth = personal.PersonalPainter(torch.zeros(8), {"end": (torch.zeros(4, 2), torch.zeros(2, 36))})
+    personal.to_file(personal.Personal({"mouth": mouth}, "0" * 64)).save(path)
 
 
 def connection(path: Path) -> None:
@@ -209,7 +209,7 @@ READERS: dict[str, tuple[Maker, Reader]] = {
     "unknown": (picture("TIFF"), is_picture),
     "film.mp4": (film, watch),
     "sound.wav": (sound, read_speech),
-    "weights.safetensors": (weights, weights_file.load),
+    "weights.safetensors": (weights, painters.load),
     "her.safetensors": (tuned, lambda path: personal.from_file(PersonalFile.load(path))),
     "connection.json": (connection, Connection.load),
     "keys.json": (keys, KeyRing.load),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from portrait_server.cli import main
-from portrait_server.networks import weights_file
+from portrait_server.networks import painters
 from portrait_shared.devices import DEVICES, missing_driver
 from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.track import LandmarkTrack
@@ -82,7 +82,7 @@ def test_a_gpu_that_fails_a_command_is_said(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(weights_file, "load", fail)
+    monkeypatch.setattr(painters, "load", fail)
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
     assert main(["adapt", "photo.png", "--output", str(tmp_path / "out"), "--device", "cpu"]) == 1
     said = capsys.readouterr().err

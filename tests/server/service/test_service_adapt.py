@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from portrait_server.commands import render
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.networks import painters
@@ -250,7 +249,7 @@ def test_without_weights_there_is_no_tuning(
 
 
 def test_personal_files_that_do_not_fit_are_refused(client: Client, photo: ReferenceImage) -> None:
-    for_others = to_file(Personal(torch.zeros(240), {}, "0" * 64))
+    for_others = to_file(Personal({}, "0" * 64))
     portrait = client.prepare([photo])
     with pytest.raises(PortraitError, match="made for other weights") as caught:
         client.prepare(portrait.references, personal=for_others)
