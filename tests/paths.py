@@ -22,7 +22,7 @@ def portraits() -> Path | None:
 
 
 def makehuman() -> Path | None:
-    """MakeHuman's meshes of hair, brows and lashes."""
+    """MakeHuman's meshes of hair, and its base body."""
     return _folder("makehuman-cc0")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""MakeHuman's meshes (CC0): hairs, brows and lashes as cards, brought from its base body to the head model."""
+"""MakeHuman's meshes (CC0): what is worn, in its place on the base body that it was made for."""
 
 from __future__ import annotations
 
