@@ -16,6 +16,7 @@ from portrait_server.geometry.spread import spread_weights
 _SAME_FACE = 0.25  # mean distance of landmarks, in face sizes
 # Cosine between skin and line of sight below which the photo shows too little of the skin to stretch it.
 _HARDLY_SEEN, _WELL_SEEN = -0.05, 0.15
+_INNER = np.arange(17, 68)  # landmarks that are not of the jaw
 
 
 def mesh_near(points: np.ndarray, found: np.ndarray | None) -> np.ndarray:
@@ -30,8 +31,13 @@ def mesh_near(points: np.ndarray, found: np.ndarray | None) -> np.ndarray:
     """
     mesh = _stretched_neutral(points) if found is None else np.array(found, float)
     if has_depth(points):
-        anchors = np.array(MESH_VERTICES)[list(STABLE)]
-        mesh[:, 2] += np.median(points[list(STABLE), 2] - mesh[anchors, 2])
+        landmarks = np.array(MESH_VERTICES)[:68]
+        mesh[:, 2] += np.median((points[:68, 2] - mesh[landmarks, 2])[list(STABLE)])
+        # Else a head that turns would carry lips and nose by another depth than their landmarks have. Jaws are
+        # left as they were found: where on a cheek their landmarks lie differs from detector to detector.
+        gap = np.zeros((len(points), 1))
+        gap[_INNER, 0] = points[_INNER, 2] - mesh[landmarks[_INNER], 2]
+        mesh[:VERTEX_COUNT] += spread_weights(mesh[:VERTEX_COUNT]) @ (gap * [0, 0, 1])
     return mesh
 
 

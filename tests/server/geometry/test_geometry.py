@@ -143,6 +143,16 @@ def test_mesh_where_none_is_found_lies_on_the_points(points: np.ndarray) -> None
         assert np.ptp(mesh[:VERTEX_COUNT, 2]) > 50, "a face of 150 pixels is deep"
 
 
+def test_a_found_mesh_takes_the_depth_that_the_points_have(mesh: np.ndarray, points: np.ndarray) -> None:
+    np.testing.assert_allclose(mesh_near(points, mesh), mesh, atol=1e-3)
+    prouder = points.copy()
+    prouder[48:68, 2] -= 12.0
+    taken = mesh_near(prouder, mesh)
+    np.testing.assert_array_equal(taken[:, :2], mesh[:, :2])
+    assert np.abs(taken[list(MESH_VERTICES[48:68]), 2] - prouder[48:68, 2]).max() < 1.0, "of 12 pixels"
+    assert np.abs(taken[list(MESH_VERTICES[36:48]), 2] - points[36:48, 2]).max() < 1.0
+
+
 def test_a_mesh_elsewhere_is_not_the_face(mesh: np.ndarray, points: np.ndarray) -> None:
     assert not is_face_of(mesh + np.array([120, 0, 0]), points)
 
