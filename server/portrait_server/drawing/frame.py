@@ -53,11 +53,10 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     lent = None
     if scene.far_side is not None:
         lent = scene.far_side.lend(kernels, person, alpha, motion.pose, motion.own)
-    for number, (eye, (upper, lower)) in enumerate(zip(scene.eyes, EYES, strict=True)):
-        eye.draw(
-            kernels, person, vertices[:, list(upper)], vertices[:, list(lower)], motion.turn, motion.pupils[:, number],
-            motion.shut[:, number], vertices[:, skin_across()[number]],
-        )  # fmt: skip
+    for number, (eye, lid, (upper, lower)) in enumerate(zip(scene.eyes, scene.lids, EYES, strict=True)):
+        above, below, beside = (vertices[:, part] for part in (list(upper), list(lower), skin_across()[number]))
+        eye.draw(kernels, person, above, below, motion.turn, motion.pupils[:, number], motion.shut[:, number], beside)
+        lid.draw(kernels, person, above, motion.turn, motion.closed[:, number], beside)
     above, below = (vertices[:, list(rim), :2] for rim in MOUTH)
     scene.mouth.draw(kernels, person, above, below, motion.turn, motion.skull, motion.jaw)
     if field.folds is not None:

@@ -19,6 +19,10 @@ _CLOSING = 1.65  # how many times farther a closing lid goes than its landmarks 
 _SURE = 0.2  # of the eye's height: from what is less, which may be noise, to here the lid goes so much farther
 _MEETING, _SHUT = 0.15, 0.03  # of the eye's height: an eye open by less is closed; by so little it counts as shut
 _LEAST = 0.15  # height over width that an eye is taken to have at least, should the photo's be nearly shut
+_RAISED = 0.2  # of the eye's height: how far the lower lid comes up to a shut one
+_IRIS_ABOVE = (
+    0.15  # in eye widths: how far a pupil may be above the lower lid of a half-shut eye, which follows its lid
+)
 _CORNER = 0.06  # in eye widths: by how much a corner's landmark strays; it has bone beside it, and hardly moves itself
 
 
@@ -28,17 +32,19 @@ class Lids:
 
     Attributes:
         points: (N, 70, 2) the landmarks, corners and lids as far as they are believed.
+        closed: (N, 2) how far each upper lid has closed its eye: 0 as in the photo, 1 shut; below 0 wider open.
         shut: (N, 2) bool, which lids meet.
     """
 
     points: np.ndarray
+    closed: np.ndarray
     shut: np.ndarray
 
 
 def believed(target: np.ndarray, posed: np.ndarray) -> Lids:
     """Target landmarks (N, 70, 2), as far as they are believed, given where the head's pose alone brings them."""
     points, own = np.array(target, float), target - posed
-    shut = np.zeros((len(target), 2), bool)
+    closed, shut = np.zeros((len(target), 2)), np.zeros((len(target), 2), bool)
     for number, eye in enumerate(landmarks.EYES):
         left, right = eye.corners
         corners = [left, right]
@@ -50,16 +56,24 @@ def believed(target: np.ndarray, posed: np.ndarray) -> Lids:
         # The eye as a whole goes where its corners go; what each of its points does beside that is its own.
         along = own[:, corners].mean(1, keepdims=True)
         points[:, corners] = posed[:, corners] + along + _without_noise(own[:, corners] - along, _CORNER * wide)
-        fall, rise = (_down(own[:, lid] - along, down).mean(1) / high for lid in (above, below))
+        fall, sink = (_down(own[:, lid] - along, down).mean(1) / high for lid in (above, below))
         closing = fall * np.where(fall > 0, 1 + (_CLOSING - 1) * smoothstep(fall / _SURE), 1)
         stays = np.clip(closing, 0, 1)
         lower = target[:, below] - stays[:, None, None] * (own[:, below] - along)
+        lower -= (_RAISED * stays**2 * high)[:, None, None] * down[:, None]
         upper = target[:, above] + ((closing - fall) * high)[:, None, None] * down[:, None]
-        open_ = 1 - closing + rise * (1 - stays)
+        open_ = 1 - closing - _RAISED * stays**2 + sink * (1 - stays)
         meet = np.maximum(1 - smoothstep(open_ / _MEETING)[:, None, None], _down(upper - lower, down)[..., None] > 0)
         points[:, above], points[:, below] = upper + meet * (lower - upper), lower
-        shut[:, number] = open_ < _SHUT
-    return Lids(points, shut)
+        points[:, eye.pupil] += _lowered(points[:, eye.pupil], lower.mean(1), down, wide, stays)
+        closed[:, number], shut[:, number] = np.minimum(closing, 1), open_ < _SHUT
+    return Lids(points, closed, shut)
+
+
+def _lowered(pupil: np.ndarray, lower: np.ndarray, down: np.ndarray, wide: np.ndarray, stays: np.ndarray) -> np.ndarray:
+    """How pupils (N, 2) go down with a closing lid, so that no white shows below the iris: (N, 2)."""
+    above = ((lower - pupil) * down).sum(-1) - _IRIS_ABOVE * wide
+    return (smoothstep(stays / 0.5) * above.clip(0, None))[:, None] * down
 
 
 def _square_to(across: np.ndarray) -> np.ndarray:

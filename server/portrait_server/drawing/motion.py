@@ -25,6 +25,7 @@ class Motion:
         own: (N, 70, 2) what the pose does not explain of the landmarks, pixels of the reference.
         vertices: (N, V, 3) of the head's mesh, pixels of the frame, and depth.
         pupils: (N, 2, 2) where they shall be, pixels of the frame.
+        closed: (N, 2) how far the upper lids have closed the eyes, see `lids.Lids`.
         shut: (N, 2) bool, which lids meet.
         turn: (N, 2, 2) how the pose carries small distances in the frame.
         skull, jaw: (N, 2) where the middle of the mouth's opening goes with either, pixels of the frame.
@@ -34,6 +35,7 @@ class Motion:
     own: np.ndarray
     vertices: np.ndarray
     pupils: np.ndarray
+    closed: np.ndarray
     shut: np.ndarray
     turn: np.ndarray
     skull: np.ndarray
@@ -45,7 +47,8 @@ class Motion:
     def only(self, frames: slice) -> Motion:
         """The motion of some of the frames."""
         return Motion(
-            self.pose.only(frames), self.own[frames], self.vertices[frames], self.pupils[frames], self.shut[frames],
+            self.pose.only(frames), self.own[frames], self.vertices[frames], self.pupils[frames], self.closed[frames],
+            self.shut[frames],
             self.turn[frames], self.skull[frames], self.jaw[frames],
         )  # fmt: skip
 
@@ -67,7 +70,7 @@ def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None)
     vertices[..., :2] *= scale
     turn = pose.scale[:, None, None] * pose.rotation[:, :2, :2] * (scale[:, None] / scale)
     skull, jaw = _teeth(scene, pose, own)
-    return Motion(pose, own, vertices, lids.points[:, 68:70] * scale, lids.shut, turn, skull, jaw)
+    return Motion(pose, own, vertices, lids.points[:, 68:70] * scale, lids.closed, lids.shut, turn, skull, jaw)
 
 
 def _teeth(scene: Scene, pose: Pose, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

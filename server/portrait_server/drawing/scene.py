@@ -12,6 +12,7 @@ from portrait_server.drawing.eyes import EyeLayer, build_eyes
 from portrait_server.drawing.far_side import FarSide, build_far_side
 from portrait_server.drawing.fill import opaque
 from portrait_server.drawing.grain import grain_of
+from portrait_server.drawing.lid_skin import LidSkin, build_lids
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -35,7 +36,7 @@ class Scene:
         rest: (H, W, 3 or 4) int16 or float32, what person over plate lacks of the photo.
         scale: (2,) pixels of the frame in a pixel of the reference.
         mesh: the geometry, in pixels of the reference.
-        eyes, mouth: what shows in their openings.
+        eyes, mouth: what shows in their openings; lids: what comes down over the eyes.
         far_side: what a turn brings into view of a face that the photo shows from one side.
         grain: of the face, see `drawing.grain`.
     """
@@ -48,6 +49,7 @@ class Scene:
     scale: np.ndarray
     mesh: HeadMesh
     eyes: tuple[EyeLayer, ...]
+    lids: tuple[LidSkin, ...]
     mouth: MouthLayer
     far_side: FarSide | None
     grain: int
@@ -62,7 +64,8 @@ class Scene:
             self,
             photo=kernels.placed(self.photo), person=kernels.placed(self.person), matte=kernels.placed(self.matte),
             plate=kernels.placed(self.plate), rest=kernels.placed(self.rest),
-            eyes=tuple(eye.placed(kernels) for eye in self.eyes), mouth=self.mouth.placed(kernels),
+            eyes=tuple(eye.placed(kernels) for eye in self.eyes),
+            lids=tuple(lid.placed(kernels) for lid in self.lids), mouth=self.mouth.placed(kernels),
             far_side=None if self.far_side is None else self.far_side.placed(kernels),
         )  # fmt: skip
 
@@ -92,7 +95,7 @@ def build_scene(
     rest -= blend(person, plate, shown)
     return Scene(
         photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
-        eyes=build_eyes(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
+        eyes=build_eyes(photo, mesh, scale), lids=build_lids(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
     )  # fmt: skip
 
