@@ -29,6 +29,7 @@ _TONE = 0.96  # of that skin
 _BONE = 0.3  # how far above the open eye the skin below the brow is, whose light the lid has a share of
 _SHADE, _DARKER = 0.25, 0.3  # that share at the lid's edge, and how it grows upwards
 _ROOTS, _TIPS = 0.08, 0.12  # over how much lashes fade above the edge and below it
+_OVER = 0.015  # how far a shut lid lies over the other, whose wet rim it hides
 _LASH_BAND = 0.06  # what a lid's lashes and crease take up of an open eye, above the edge
 _FADE = 0.25  # over how much the lid's skin ends below the brow
 _ENDS = 0.5  # share of the lid's arch over which its skin ends towards the corners
@@ -80,22 +81,20 @@ class LidSkin:
         x, y = kernels.grid(patches)
         below = depth_below(kernels, edge, x, y)
         along = (edge[:, -1] - edge[:, 0]) / np.maximum(wide, LEAST_WIDTH)[:, None] ** 2
-        left, top, right, down, deeper, shown, reach, fade = planes(
-            kernels, *edge[:, 0].T, *along.T, 1 / np.maximum(scale, 1e-6), strength,
+        left, top, right, down, deeper, shown, over, reach, fade = planes(
+            kernels, *edge[:, 0].T, *along.T, 1 / np.maximum(scale, 1e-6), strength, _OVER * self.wide * strength,
             (_LASH_BAND + closed.clip(0, 1) * self.high) * self.wide, np.full(1, _FADE * self.wide),
         )  # fmt: skip
         across = (x - left) * right + (y - top) * down
-        below = below * deeper
+        arch = 1 - ((2 * across - 1) / (1 + 2 * _BESIDE)) ** 2  # 0 at the ends, 1 in the middle
+        below = below * deeper - over * arch.clip(0, 1)
         at = across * self.wide - self.first[0].item(), below - self.first[1].item()
         colour = kernels.looked_up(self.skin[None], *at, Look.LINEAR)
         lashes = kernels.looked_up(self.lashes[None], *at, Look.LINEAR)
         xp = array_namespace(colour)
-        arch = 1 - ((2 * across - 1) / (1 + 2 * _BESIDE)) ** 2  # 0 at the ends, 1 in the middle
         hidden = covered(kernels, skin, turned_towards(skin), edge, depth, patches)
         shown = shown * smoothstep(arch / _ENDS) * (1 - hidden)
-        edge_of_skin = smoothstep(0.5 - below * deeper) * (
-            1 - smoothstep((-below - reach * arch) / (fade * arch.clip(0.1, 1)))
-        )
+        edge_of_skin = smoothstep(0.5 - below) * (1 - smoothstep((-below - reach * arch) / (fade * arch.clip(0.1, 1))))
         dark = 1 - shown * (1 - xp.astype(lashes, xp.float32) / 255)
         region = xp.astype(kernels.taken(frames[..., :3], patches), xp.float32)
         region = region + (colour - region) * (shown * edge_of_skin)[..., None]

@@ -3,7 +3,7 @@
 
 A detector finds closing lids too far open. On talking people whose eyes were drawn with lids at every height, what came
 nearest to the frame was shut by 0.31 of the eye's height where the landmarks say 0.15, by 0.5 at 0.35, by 0.9 at 0.75.
-It is the upper lid that closes an eye; that the lower one rises by a fifth of the way is the detector's doing as well.
+It is the upper lid that closes an eye; the lower one comes up by no more than a fifth of the way.
 """
 
 from __future__ import annotations

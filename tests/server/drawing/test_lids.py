@@ -9,7 +9,7 @@ from portrait_server.drawing.lids import believed
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_shared.landmarks import EYES, MESH_VERTICES
 
-from tests.posing import blinking, turned
+from tests.posing import blinking, looking, turned
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def face() -> np.ndarray:
 
 
 def gaps(points: np.ndarray) -> np.ndarray:
-    """Height of the openings of frames (N, 70, 2): (N, 2)."""
+    """Heights of the openings of frames (N, 70, 2): (N, 2)."""
     return np.stack([np.mean([points[:, b, 1] - points[:, a, 1] for a, b in eye.lids], 0) for eye in EYES], -1)
 
 
@@ -48,7 +48,10 @@ def test_a_lower_lid_that_rises_alone_is_believed_and_one_beside_a_shut_lid_is_n
     squint[below, 1] -= 2.0
     np.testing.assert_allclose(believed(squint[None], face[None]).points[0, below], squint[below])
     shut = believed(blinking(face)[None], face[None])
-    np.testing.assert_allclose(shut.points[0, below], face[below], atol=1e-6)
+    found = believed((blinking(face) - 3.0 * np.isin(np.arange(70), below)[:, None] * (0, 1))[None], face[None])
+    np.testing.assert_allclose(found.points[0, below], shut.points[0, below], atol=1e-6)
+    up = face[below, 1] - shut.points[0, below, 1]
+    assert (up > 0).all() and (up < 0.3 * gaps(face[None]).mean()).all()
 
 
 def test_a_corner_that_trembles_stays_and_one_that_is_moved_moves(face: np.ndarray) -> None:
@@ -69,3 +72,10 @@ def test_lids_close_across_a_head_that_lies_on_its_side(face: np.ndarray) -> Non
     above, below = (np.array([pair[side] for eye in EYES for pair in eye.lids]) for side in (0, 1))
     np.testing.assert_allclose(lids.points[0, above], lids.points[0, below], atol=1e-3)
     assert lids.shut.all()
+
+
+def test_no_white_shows_below_the_iris_of_an_eye_that_closes(face: np.ndarray) -> None:
+    above = looking(face, down=-0.15)
+    for share, far in ((0.0, 0.0), (0.5, 1.0)):
+        pupils = believed(blinking(above, share)[None], face[None]).points[0, 68:, 1]
+        assert ((pupils - above[68:, 1] > far) == (far > 0)).all()
