@@ -13,14 +13,21 @@ from array_api_compat import array_namespace
 
 from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.grain import looked_up_sharply
+from portrait_server.drawing.mouth import Place as Behind
+from portrait_server.drawing.mouth import openness
 from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.drawing.scene import Scene
+from portrait_server.geometry import face_mesh
 from portrait_server.geometry.alignment import inverse, scale_of, transform_points
-from portrait_server.geometry.crops import Crop, crop_outlines, crop_transforms
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.crops import MOUTH, Crop, crop_outlines, crop_transforms
+from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.levels import held, signed
 
+# Between these depths behind the lips, in mouth widths, there are no teeth; in a wide open mouth those that there are show
+# in the draft.
+_DEEP, _DEEP_WIDE = np.array([0.14, 0.2]), np.array([0.0, 0.04])
+_WIDE = (0.36, 0.52)  # height of the opening over its width
 _MOVES = 2.0  # pixels of the crop: what moves by less is painted in part
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
 _FOLD_RIM = 5  # cells of the grid of motion around a fold, where a look-up in the photo would mix its two sides
@@ -75,6 +82,8 @@ class Placed:
             for painted in (shift, colour)
         )
         shift_person(kernels, scene, moved, self.patches, inverse(self.matrices), shift)
+        if self.crop.name == MOUTH.name:
+            colour = _not_into_the_throat(kernels, moved, self.patches, colour)
         xp = array_namespace(colour)
         person = moved.person[..., :3]
         drawn = xp.astype(kernels.taken(person, self.patches), xp.float32)
@@ -101,6 +110,18 @@ def for_resized(matrices: np.ndarray, scale: np.ndarray) -> np.ndarray:
     back, linear = 1 / scale, matrices[..., :2].astype(float)
     shift = matrices[..., 2] + linear @ (back / 2 - 0.5)
     return np.concatenate([linear * back, shift[..., None]], -1)
+
+
+def _not_into_the_throat(kernels: Kernels, moved: Moved, patches: Patches, colour: Array) -> Array:
+    """What is added to a mouth (N, h, w, 3), but for light deep in a wide opening.
+
+    Painters have seen few mouths that are wide open, and fill them with teeth.
+    """
+    upper, lower = (moved.motion.vertices[:, list(rim), :2] for rim in face_mesh.MOUTH)
+    wide = between(openness(upper, lower), *_WIDE)
+    first, last = planes(kernels, *(_DEEP + wide[:, None] * (_DEEP_WIDE - _DEEP)).T)
+    deep = between(Behind(kernels, upper, lower, *kernels.grid(patches)).depth, first, last)
+    return colour - deep[..., None] * colour.clip(0, None)
 
 
 def filled_outlines(kernels: Kernels, crop: Crop, outlines: list[np.ndarray]) -> Array:

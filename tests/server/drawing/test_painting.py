@@ -179,3 +179,15 @@ def test_an_outline_that_hides_what_is_behind_stays_whole_when_it_is_shifted(
                             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)  # fmt: skip
     assert np.abs(person.astype(int) - simply)[fold].max() < 40, "dots along the outline"
     assert not np.array_equal(person, simply)
+
+
+@pytest.mark.parametrize(("opened", "lit"), [(0.05, True), (0.5, False)], ids=["speaking", "shouting"])
+def test_no_teeth_are_painted_into_the_throat(scene: Scene, astronaut: Reference, opened: float, lit: bool) -> None:
+    target = speaking(astronaut.points, opened)
+    draft, placed = moved_to(scene, target), place(MOUTH, target[None], scene)
+    colour = np.full((1, MOUTH.side, MOUTH.side, 3), 0.2, np.float32)
+    painted = laid(placed, scene, draft, nothing(MOUTH)[0], colour)
+    x, y = np.round(2 * target[[62, 66], :2].mean(0)).astype(int)
+    assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any() == lit
+    x, y = np.round(2 * target[[57, 66], :2].mean(0)).astype(int)
+    assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any(), "lips are painted"
