@@ -53,7 +53,7 @@ def continued(picture: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> np
     if known.all() or not known.any():
         return picture.copy()
     size = _limited(known.shape, _FINEST)
-    small = _resized(picture.astype(np.float32), size)
+    small = _resized(picture, size).astype(np.float32)
     pieces = _pieces(small, _whole(known, size), _whole(allowed & known, size))
     if pieces is None:
         smooth = push_pull(small, _whole(known, size).astype(np.float32))
@@ -104,7 +104,7 @@ def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[
         return None
     rng = np.random.default_rng(0)
     first = size = _limited(known.shape, _SEARCHED)
-    flat = 1 / (1 + (_spread(_resized(small, size), _whole(known, size))[..., None] / _FLAT) ** 4)
+    flat = _flat(_resized(small, size), _whole(known, size))
     plain = _membrane(_resized(small, size), _whole(known, size))
     wanted = flat * plain + (1 - flat) * found.guess
     pieces, shifts = None, found.shifts
@@ -158,23 +158,28 @@ def plain_light(picture: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.
     """
     size, own = _limited(known.shape, _SEARCHED), (known.shape[1], known.shape[0])
     small, there = _resized(picture.astype(np.float32), size), _whole(known, size)
-    spread = cv2.resize(_spread(small, there), own, interpolation=cv2.INTER_LINEAR)
-    return _resized(_membrane(small, there), own), spread
+    spread = push_pull(_spread(small, there), there.astype(np.float32))
+    return _resized(_membrane(small, there), own), _resized(spread, own)[..., 0]
 
 
 def _spread(small: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The deviation (h, w) of the colours around each pixel of a picture (h, w, C), and around what is unknown."""
+    """The deviation (h, w, 1), levels, of the colours around each known pixel of a picture (h, w, C)."""
     share = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _SURROUNDINGS)[..., None]
 
     def mean(values: np.ndarray) -> np.ndarray:
         blurred = cv2.GaussianBlur(values * known[..., None], (0, 0), _SURROUNDINGS).reshape(values.shape)
         return blurred / np.maximum(share, 1e-3)
 
-    return np.sqrt(np.maximum(push_pull(mean(small**2) - mean(small) ** 2, known.astype(np.float32)).max(-1), 0))
+    return np.sqrt(np.maximum((mean(small**2) - mean(small) ** 2).max(-1, keepdims=True), 0))
+
+
+def _flat(small: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """How little but light is to be seen around each pixel of a picture (h, w, C): (h, w, 1), 0 to 1."""
+    return push_pull(1 / (1 + (_spread(small, known) / _FLAT) ** 4), known.astype(np.float32))
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A picture (h, w, C) float32 at (width, height)."""
+    """A picture (h, w, C) at (width, height)."""
     way = cv2.INTER_AREA if size[0] < picture.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(picture, size, interpolation=way).reshape(*size[::-1], -1)
 

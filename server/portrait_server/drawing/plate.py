@@ -31,9 +31,9 @@ def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndar
     Returns:
         (H, W, 3 or 4) of the image's type.
     """
-    colours = opaque(image)
-    hidden = _hidden(matte, mesh, _REACH) | _wisps(colours, _hidden(matte, mesh, _WISPS))
-    return continued(colours, ~hidden, ~_hidden(matte, mesh, _BARRED))
+    colours, distance = opaque(image), _distance(matte, mesh)
+    hidden = (distance <= _REACH) | _wisps(colours, distance <= _WISPS)
+    return continued(colours, ~hidden, distance > _BARRED)
 
 
 def _wisps(colours: np.ndarray, around: np.ndarray) -> np.ndarray:
@@ -62,14 +62,17 @@ def _wisps(colours: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 def smooth_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
     """As `build_plate`, but a blur, at once: for pictures in which nobody looks at the background."""
-    colours, known = opaque(image), ~_hidden(matte, mesh, _REACH)
+    colours, known = opaque(image), _distance(matte, mesh) > _REACH
     return np.where(known[..., None], colours, smoothly_continued(colours, known))
 
 
-def _hidden(matte: np.ndarray, mesh: HeadMesh, reach: float) -> np.ndarray:
-    """Where the person may be seen: (H, W) bool. The face itself is the person, whatever the segmentation says."""
-    hidden = (matte > _SHOWN).astype(np.uint8)
-    cv2.fillPoly(hidden, [np.round(mesh.vertices[list(OVAL), :2]).astype(np.int32)], (1,))
-    radius = max(1, round(reach * max(matte.shape)))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(hidden, kernel) > 0
+def _distance(matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
+    """How far each pixel is from the person, (H, W) float32, in units of the longest side.
+
+    The face itself is the person, whatever the segmentation says.
+    """
+    free = (matte <= _SHOWN).astype(np.uint8)
+    cv2.fillPoly(free, [np.round(mesh.vertices[list(OVAL), :2]).astype(np.int32)], (0,))
+    if free.all():
+        return np.ones(matte.shape, np.float32)
+    return cv2.distanceTransform(free, cv2.DIST_L2, 3) / max(matte.shape)
