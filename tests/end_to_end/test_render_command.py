@@ -156,6 +156,20 @@ def test_only_what_changed_is_rendered_again_also_in_chunks(
         assert frame.read_bytes() == (out / frame.name).read_bytes()
 
 
+def test_a_tracks_breath_is_drawn_and_makes_its_frames_others(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path
+) -> None:
+    out, track = tmp_path / "out", LandmarkTrack.load(material[1])
+    assert render(*material, out, "--frames", "7-9", *server) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    body = np.tile(np.float32([1, 0]), (len(track), 1))
+    body[1, 1] = 1
+    LandmarkTrack(track.points, track.size, track.fps, track.start, body=body).save(tmp_path / "breathing.npz")
+    assert render(material[0], tmp_path / "breathing.npz", out, "--frames", "7-9", *server) == 0
+    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert [name for name in sorted(after) if after[name] != before[name]] == ["0008.png"]
+
+
 def test_frames_alike_are_drawn_once_and_moved_ones_not_at_all(
     material: tuple[Path, Path], server: list[str], tmp_path: Path
 ) -> None:

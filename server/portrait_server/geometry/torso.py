@@ -28,7 +28,9 @@ _ALONE = np.radians(15)
 _TURN, _LEAN = 0.4, 0.2
 _RISE = 0.15  # of face sizes a radian beyond, when the head looks up
 _BREATH_LIFT, _BREATH_WIDTH = 0.05, 0.02  # of a deep breath: about 1 cm at the shoulders, and of the chest's width
-_EDGE = 0.8  # from the picture's edge, within which motion across it fades: beyond it there is nothing to be moved in
+# From the picture's edges at the sides, and from the others, within which motion across them fades: beyond there is nothing
+# to be moved in. Twice as far as anything is moved that way, so that nothing folds.
+_EDGE = np.array([0.8, 0.4])
 
 
 def torso_motion(mesh: HeadMesh, picture: tuple[int, int], pose: Pose, body: np.ndarray | None) -> np.ndarray:
@@ -73,7 +75,7 @@ def _followed(size: float, pose: Pose, share: np.ndarray) -> tuple[np.ndarray, n
     return share * beyond * (0, _TURN, _LEAN), share * shift
 
 
-def _within(places: np.ndarray, picture: tuple[int, int], margin: float) -> np.ndarray:
+def _within(places: np.ndarray, picture: tuple[int, int], margin: np.ndarray) -> np.ndarray:
     """How freely places (V, 2) may move along x and y: 0 to 1, 0 across the edges of the picture."""
     last = np.array(picture) - 1
     return smoothstep(np.minimum(places, last - places) / margin)
