@@ -10,11 +10,15 @@ from portrait_server.drawing.by_example import continued, plain_light
 from portrait_server.drawing.fill import opaque, smoothly_continued
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.ramps import smoothstep
+from portrait_server.kernels.levels import held
+from portrait_server.kernels.opencv import OpenCV
 
 _SHOWN = 0.02  # a smaller share of a person is not seen
 # Of the longest side: how far beyond its matte the person may still be seen, its single hairs too, and how far nothing
 # is an example of the background.
 _REACH, _WISPS, _BARRED = 0.012, 0.045, 0.03
+_FADE = 0.015  # of the longest side, outside of what is hidden
 _PIXELS = 1024  # the longest side on which hairs are looked for
 # Deviations, levels, of walls before which hairs can be told, and a lens' halo; and how much these differ from the wall.
 _WALL, _PLAIN_WALL, _HAIR, _HALO = 6.0, 2.0, 3.0, 1.5
@@ -33,7 +37,12 @@ def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndar
     """
     colours, distance = opaque(image), _distance(matte, mesh)
     hidden = (distance <= _REACH) | _wisps(colours, distance <= _WISPS)
-    return continued(colours, ~hidden, distance > _BARRED)
+    if hidden.all():
+        return colours
+    beside = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 3) / (_FADE * max(hidden.shape))
+    filled = continued(colours, beside > 1, distance > _BARRED)
+    # The photo fades into what is made up, so that no difference in light ends in a line.
+    return OpenCV().blended(colours[None], filled[None], held(255 * smoothstep(beside), colours.dtype)[None])[0]
 
 
 def _wisps(colours: np.ndarray, around: np.ndarray) -> np.ndarray:

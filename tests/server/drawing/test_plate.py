@@ -64,7 +64,7 @@ def test_nothing_of_the_person_stays(person: np.ndarray, mesh: HeadMesh) -> None
 
 def test_far_from_the_person_it_is_the_photo_to_the_bit(person: np.ndarray, mesh: HeadMesh) -> None:
     seen = photo(wall(), person)
-    far = cv2.dilate((person > 0.02).astype(np.uint8), np.ones((31, 31), np.uint8)) == 0
+    far = cv2.dilate((person > 0.02).astype(np.uint8), np.ones((45, 45), np.uint8)) == 0
     for plate in (build_plate(seen, person, mesh), smooth_plate(seen, person, mesh)):
         assert far.any()
         np.testing.assert_array_equal(plate[far], seen[far])
