@@ -189,5 +189,5 @@ def test_no_teeth_are_painted_into_the_throat(scene: Scene, astronaut: Reference
     painted = laid(placed, scene, draft, nothing(MOUTH)[0], colour)
     x, y = np.round(2 * target[[62, 66], :2].mean(0)).astype(int)
     assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any() == lit
-    x, y = np.round(2 * target[[57, 66], :2].mean(0)).astype(int)
-    assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any(), "lips are painted"
+    x, y = np.round(2 * target[[51, 62], :2].mean(0)).astype(int)
+    assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any(), "the lip is painted"
