@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The networks: embedder, generators and discriminator, and what they see of a face."""
+"""The networks: painters of mouths and eyes, their file and a person's, and the devices that they run on."""

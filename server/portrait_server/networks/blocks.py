@@ -27,18 +27,6 @@ def normalized(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> tor
     return torch.addcmul((shift - scale * mean).to(x.dtype), x, scale.to(x.dtype))
 
 
-class InstanceNorm(nn.Module):
-    """Normalises each channel of each picture, then scales and shifts it by what is learnt."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1, channels, 1, 1))
-        self.shift = nn.Parameter(torch.zeros(1, channels, 1, 1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return normalized(x, self.scale, self.shift)
-
-
 class AdaIN(nn.Module):
     """Instance norm whose scale and shift are read from the style.
 
@@ -65,71 +53,6 @@ def assign_styles(module: nn.Module) -> int:
             layer.start = length
             length += 2 * layer.channels
     return length
-
-
-class SelfAttention(nn.Module):
-    """Every place looks at every other (Zhang et al., SAGAN, 2019); nothing at the start, as gamma is 0."""
-
-    def __init__(self, channels: int, *, spectral: bool) -> None:
-        super().__init__()
-        inner = max(1, channels // 8)
-        self.query = conv(channels, inner, 1, spectral=spectral)
-        self.key = conv(channels, inner, 1, spectral=spectral)
-        self.value = conv(channels, channels, 1, spectral=spectral)
-        self.gamma = nn.Parameter(torch.zeros(1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value))
-        seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (B, H W, C)
-        return x + self.gamma * seen.transpose(1, 2).view_as(x)
-
-
-class ResidualDown(nn.Module):
-    """(B, C, H, W) -> (B, C', H / 2, W / 2). Norms where `norm`; `first` reads a picture and starts without ReLU."""
-
-    def __init__(self, inward: int, outward: int, *, spectral: bool, norm: bool = False, first: bool = False) -> None:
-        super().__init__()
-        self.first = first
-        self.norm1 = InstanceNorm(inward) if norm and not first else nn.Identity()
-        self.conv1 = conv(inward, outward, spectral=spectral)
-        self.norm2 = InstanceNorm(outward) if norm else nn.Identity()
-        self.conv2 = conv(outward, outward, spectral=spectral)
-        self.short = conv(inward, outward, 1, spectral=spectral)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = x if self.first else F.relu(self.norm1(x))
-        y = self.conv2(F.relu(self.norm2(self.conv1(y))))
-        # The two averages commute with the 1x1 convolution: fewer pixels to convolve.
-        return F.avg_pool2d(y, 2) + self.short(F.avg_pool2d(x, 2))
-
-
-class ResidualUp(nn.Module):
-    """(B, C, H, W) -> (B, C', 2 H, 2 W), styled."""
-
-    def __init__(self, inward: int, outward: int, *, spectral: bool) -> None:
-        super().__init__()
-        self.norm1 = AdaIN(inward)
-        self.conv1 = conv(inward, outward, spectral=spectral)
-        self.norm2 = AdaIN(outward)
-        self.conv2 = conv(outward, outward, spectral=spectral)
-        self.short = conv(inward, outward, 1, spectral=spectral)
-
-    def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
-        y = doubled(F.relu(self.norm1(x, style)))
-        y = self.conv2(F.relu(self.norm2(self.conv1(y), style)))
-        return y + doubled(self.short(x))
-
-
-class Residual(nn.Module):
-    """(B, C, H, W) -> the same, without norms."""
-
-    def __init__(self, channels: int, *, spectral: bool) -> None:
-        super().__init__()
-        self.conv1 = conv(channels, channels, spectral=spectral)
-        self.conv2 = conv(channels, channels, spectral=spectral)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
 
 
 class StyledResidual(nn.Module):

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.networks.blocks import AdaIN, StyledResidual, assign_styles, conv, doubled
-from portrait_server.networks.flow import pixel_grid
 
 RASTERS = 2
 """Of each crop: lips and what opens between them; lids and iris."""
@@ -128,7 +127,7 @@ class Painter(nn.Module):
 
 def _moved(draft: Tensor, shift: Tensor) -> Tensor:
     """The draft looked up cubically, as it is when it is drawn: else blurring it would pay while it is learnt from."""
-    grid = (2 * (pixel_grid(draft.shape[-1], shift) + shift.permute(0, 2, 3, 1)) + 1) / draft.shape[-1] - 1
+    grid = (2 * (_pixel_grid(draft.shape[-1], shift.device) + shift.permute(0, 2, 3, 1)) + 1) / draft.shape[-1] - 1
     return F.grid_sample(draft.float(), grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
@@ -182,3 +181,11 @@ def window(side: int, device: torch.device) -> Tensor:
     axis = torch.arange(side, device=device) / (side - 1)
     ramp = smoothstep(torch.minimum(axis, 1 - axis) / _BORDER)
     return (ramp[:, None] * ramp)[None, None]
+
+
+@cache
+@torch.inference_mode(False)
+def _pixel_grid(side: int, device: torch.device) -> Tensor:
+    """Where each pixel is, x and y: (side, side, 2) float32."""
+    axis = torch.arange(side, device=device, dtype=torch.float32)
+    return torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)

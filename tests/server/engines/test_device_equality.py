@@ -29,7 +29,7 @@ Pair = tuple[Engine, Engine, OnDevice]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """MKL solves systems on several threads in NumPy's memory, which no device does (`networks.prior`)."""
+    """As workers have it where frames are drawn."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
