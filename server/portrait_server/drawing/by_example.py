@@ -88,7 +88,7 @@ def _found(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> Gap | N
         there, examples = _whole(known, size), _whole(allowed, size)
         if examples.sum() < _FEWEST:
             continue
-        picture = push_pull(_resized(small, size), there.astype(np.float32))
+        picture = _membrane(_resized(small, size), there)
         gap = Gap(picture, ~there, Examples(picture, examples))
         if found is not None:
             gap.start(_scaled(found.shifts, size))
