@@ -22,7 +22,7 @@ from portrait_server.drawing.opening import (
 )
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.geometry.raster import turned_towards
 from portrait_server.kernels.base import Array, Kernels, Look
 from portrait_server.kernels.levels import held
@@ -33,6 +33,14 @@ _SHUT = 0.13  # height over width, below which the photo shows no eyeball: a mes
 _NEWLY_OPEN = 0.1  # growth of that height by which a made-up eyeball must show
 # How dark the upper lid makes what the photo hides behind it, and down to where, in eye widths.
 _LID_SHADE, _SHADE_DEPTH = 0.45, 0.1
+_DARK, _DARKENED = (
+    0.03,
+    0.1,
+)  # in eye widths below an upper lid: how far lashes hide the eyeball, how far they darken it
+_WET = 0.05  # in eye widths: the lower lid's wet rim
+_CORNER = 0.09  # in eye widths: the flesh in the corners, which is the photo's
+# In eye widths: what turns by so much, or opens wider, shows what lay in that darkness: from the first on, all by the second.
+_TURNED, _WIDENED = (0.05, 0.11), (0.03, 0.08)
 _FARTHEST_GAZE = 0.45  # in eye widths
 _PUPILS = (68, 69)
 _HOST = OpenCV()  # what is made of a reference is made on the processor
@@ -44,6 +52,7 @@ class EyeLayer:
 
     Attributes:
         texture: (h, w, 3), the eyeball as if there were no lids.
+        clear: (h, w, 3), the same without what the upper lid and its lashes darken, which stays when the eyeball turns.
         made: (h, w) uint8, 255 where the texture is made up: behind the lids.
         start: (2,) where the texture's first pixel lies in the reference.
         corners: (2, 2) the eye's, left to right.
@@ -53,6 +62,7 @@ class EyeLayer:
     """
 
     texture: Array
+    clear: Array
     made: Array
     start: np.ndarray
     corners: np.ndarray
@@ -62,7 +72,8 @@ class EyeLayer:
 
     def placed(self, kernels: Kernels) -> EyeLayer:
         """The same with its pixels where the kernels have theirs."""
-        return replace(self, texture=kernels.placed(self.texture), made=kernels.placed(self.made))
+        texture, clear, made = (kernels.placed(layer) for layer in (self.texture, self.clear, self.made))
+        return replace(self, texture=texture, clear=clear, made=made)
 
     def draw(
         self,
@@ -98,18 +109,25 @@ class EyeLayer:
             return
         wide = np.maximum(wide, LEAST_WIDTH)
         x, y = kernels.grid(patches)
-        seen, made = self._looked_at(kernels, x, y, upper[:, [0, -1]], turn, pupil)
-        shaded, strength = planes(kernels, _SHADE_DEPTH * wide, strength)
+        seen, clear, made, gaze = self._looked_at(kernels, x, y, upper[:, [0, -1]], turn, pupil)
+        turned = np.linalg.norm(gaze, axis=1) / wide
+        moved = np.maximum(between(turned, *_TURNED), between(grown, *_WIDENED))
+        shaded, strength, moved = planes(kernels, _SHADE_DEPTH * wide, strength, moved)
         xp = array_namespace(seen)
-        shade = _LID_SHADE * made * xp.exp(-depth_below(kernels, upper, x, y).clip(0, None) / shaded)
+        seen, clear = xp.astype(seen, xp.float32), xp.astype(clear, xp.float32)
+        seen = seen + (clear - seen) * moved[..., None]
+        shade = _LID_SHADE * xp.exp(-depth_below(kernels, upper, x, y).clip(0, None) / shaded)
+        shade = shade * (made + (1 - made) * moved)
         shown = strength * opening_mask(kernels, upper, lower, patches, wide / 150)
         shown = shown * (1 - covered(kernels, skin, turned_towards(skin), rim, depth, patches))
         mix(kernels, frames, patches, seen * (1 - shade)[..., None], shown)
 
     def _looked_at(
         self, kernels: Kernels, x: Array, y: Array, corners: np.ndarray, turn: np.ndarray, pupil: np.ndarray
-    ) -> tuple[Array, Array]:
-        """The eyeball at pixels x and y (N, h, w): its colours, and how far they are made up, 0 to 1.
+    ) -> tuple[Array, Array, Array, np.ndarray]:
+        """The eyeball at pixels x and y (N, h, w): its colours, those of `clear`, how far they are made up, 0 to 1.
+
+        And how far it is turned (N, 2), pixels of the frames.
 
         Args:
             corners: (N, 2, 2) the eye's in the frames; turn, pupil: as `draw` takes them.
@@ -133,8 +151,9 @@ class EyeLayer:
         home = (self.corners.mean(0) - self.start).astype(np.float32).tolist()
         from_x, from_y = a * x + b * y + home[0], c * x + d * y + home[1]
         seen = kernels.looked_up(self.texture[None], from_x, from_y)
+        clear = kernels.looked_up(self.clear[None], from_x, from_y)
         made = kernels.looked_up(self.made[None], from_x, from_y, Look.LINEAR)
-        return seen, xp.astype(made, xp.float32) / 255
+        return seen, clear, xp.astype(made, xp.float32) / 255, gaze
 
 
 def build_eyes(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[EyeLayer, ...]:
@@ -160,12 +179,16 @@ def _eyeball(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray, pupil: np.
     (x,), (y,) = _HOST.grid(patch)
     reach = np.hypot(x - pupil[0], y - pupil[1])
     if height < _SHUT or opening.sum() < 4:
-        texture = _made_up(colour, reach / max(iris, 0.5))
+        texture = clear = _made_up(colour, reach / max(iris, 0.5))
     else:
-        texture = _completed(colour, opening, reach, pupil - start, iris, height * wide)
+        under, over = (depth_below(_HOST, lid[None], x[None], y[None])[0] / wide for lid in (upper, lower))
+        lit = smoothstep((under - _DARK) / _DARKENED) * smoothstep(-over / _WET)
+        beside = np.minimum(*(np.hypot(x - corner[0], y - corner[1]) for corner in corners)) / wide
+        lit = np.maximum(lit, 1 - smoothstep((beside - _CORNER) / _CORNER))
+        texture, clear = _completed(colour, opening, lit, reach, pupil - start, iris, height * wide)
     hidden = np.round(255 * (1 - cv2.dilate(opening, np.ones((3, 3), np.uint8)))).astype(np.uint8)
     made = cv2.GaussianBlur(hidden, (0, 0), max(0.5, wide / 60))
-    return EyeLayer(held(texture, photo.dtype), made, start, corners, pupil, iris, height)
+    return EyeLayer(held(texture, photo.dtype), held(clear, photo.dtype), made, start, corners, pupil, iris, height)
 
 
 def _height(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
@@ -175,13 +198,28 @@ def _height(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 def _completed(
-    colour: np.ndarray, opening: np.ndarray, reach: np.ndarray, pupil: np.ndarray, iris: float, high: float
-) -> np.ndarray:
-    """The eyeball continued behind the lids: the iris by its symmetry, the white from what shows of it."""
+    colour: np.ndarray,
+    opening: np.ndarray,
+    lit: np.ndarray,
+    reach: np.ndarray,
+    pupil: np.ndarray,
+    iris: float,
+    high: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The eyeball continued behind the lids: the iris by its symmetry, the white from what shows of it.
+
+    Args:
+        lit: (h, w) 0 where lids colour the eyeball, by lashes, shade and the wet rim of the lower one, to 1.
+
+    Returns:
+        As in the photo, and with what is dark by the lid made up, too.
+    """
     rim = max(1, round(high / 12))
     known = cv2.erode((opening > 0.99).astype(np.uint8), np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)).astype(
         np.float32
     )
+    if (known * (lit > 0.5)).sum() > 0.3 * known.sum():
+        known *= lit > 0.5
     if known.sum() < 4:
         known = (opening > 0.5).astype(np.float32)
     white = known * (reach > 1.15 * iris)
@@ -190,7 +228,8 @@ def _completed(
     behind += in_iris[..., None] * (_iris_by_symmetry(colour, known, reach, pupil, iris) - behind)
     # With the rim's own pixels, so that an eye at rest is the photo's to its very edge.
     whole = cv2.dilate(opening, np.ones((3, 3), np.uint8))
-    return behind + (colour - behind) * whole[..., None]
+    shown = (colour - behind) * whole[..., None]
+    return behind + shown, behind + shown * lit[..., None]
 
 
 def _iris_by_symmetry(
