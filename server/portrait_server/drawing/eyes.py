@@ -111,12 +111,14 @@ class EyeLayer:
         x, y = kernels.grid(patches)
         seen, clear, made, gaze = self._looked_at(kernels, x, y, upper[:, [0, -1]], turn, pupil)
         turned = np.linalg.norm(gaze, axis=1) / wide
-        moved = np.maximum(between(turned, *_TURNED), between(grown, *_WIDENED))
-        shaded, strength, moved = planes(kernels, _SHADE_DEPTH * wide, strength, moved)
+        moved, bared = between(turned, *_TURNED), between(grown, *_WIDENED)
+        shaded, strength, moved, bared = planes(kernels, _SHADE_DEPTH * wide, strength, moved, bared)
         xp = array_namespace(seen)
         seen, clear = xp.astype(seen, xp.float32), xp.astype(clear, xp.float32)
+        below = depth_below(kernels, upper, x, y).clip(0, None) / shaded
+        moved = xp.maximum(moved, bared * (1 - smoothstep(below / 3)))  # a lid that rises bares nothing by the other
         seen = seen + (clear - seen) * moved[..., None]
-        shade = _LID_SHADE * xp.exp(-depth_below(kernels, upper, x, y).clip(0, None) / shaded)
+        shade = _LID_SHADE * xp.exp(-below)
         shade = shade * (made + (1 - made) * moved)
         shown = strength * opening_mask(kernels, upper, lower, patches, wide / 150)
         shown = shown * (1 - covered(kernels, skin, turned_towards(skin), rim, depth, patches))
