@@ -101,6 +101,15 @@ def test_the_persons_left_is_at_the_pictures_right(face: np.ndarray) -> None:
     assert not shapes["eyeBlinkLeft"][list(GROUPS["right_eye"])].any()
 
 
+def test_a_pair_of_eyes_that_looks_aside_does_not_squint(face: np.ndarray) -> None:
+    aside = face.copy()
+    aside[[68, 69], 0] += 0.1 * (face[39, 0] - face[36, 0])  # the photo looks aside already
+    for points in (face, aside):
+        shapes = shape_offsets(points)
+        for one, other in (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight")):
+            np.testing.assert_allclose(shapes[one][69, 0], shapes[other][68, 0], rtol=0.05)
+
+
 def test_controls_go_where_their_names_say(face: np.ndarray) -> None:
     def down(name: str, point: int) -> float:
         return float(shape_offsets(face)[name][point, 1])
