@@ -27,9 +27,10 @@ _LIKENESS = (1.0, 0.3, 0.1)  # how much what was found counts beside seams: firs
 _DETAIL = 2.0  # sigma, pixels: what is finer is detail
 _TEXTURE = 2.0  # levels of detail that a texture has at least
 _LOST = 0.7  # of the detail around it, that a copy should keep
+_STRANGE = 1.6  # times as much is another texture
 _COHERENT = 0.6  # of neighbours that copy neighbours, from which on patches have found more than a mean of many
 _NUDGES = 4
-_FLAT = 8.0  # deviation, levels, from which on there is more to be seen than light
+_FLAT = 14.0  # deviation, levels, from which on there is more to be seen than light
 _SURROUNDINGS = 2.0  # sigma, pixels of the searched size, of the surroundings in which that is measured
 _SPREADING = (7, 3)  # pixels: a background changes less from side to side than from top to bottom
 _RELAXED = 40  # rounds in which light spreads, at each size
@@ -115,8 +116,12 @@ def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[
         guide = _resized(wanted, size)
         pieces, coarser = Pieces(picture, ~there, examples, smooth, guide), pieces
         if coarser is None:
+            blocks = _blocks(shifts)
+            pieces.start(blocks, rng)
+            lively = pieces.copied
             pieces.start(shifts, rng)
-            pieces.start(np.where(_lost(found, pieces.copied, there)[..., None], _blocks(shifts), shifts), rng)
+            lost = _lost(found, pieces.copied, lively, there)
+            pieces.start(np.where(lost[..., None], blocks, shifts), rng)
             for likeness in _LIKENESS:
                 pieces.join(likeness)
                 pieces.join(likeness)
@@ -190,17 +195,25 @@ def _blocks(shifts: np.ndarray) -> np.ndarray:
     return shifts[np.minimum(rows, len(rows) - 1)[:, None], np.minimum(columns, len(columns) - 1)]
 
 
-def _lost(found: Gap, copied: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Where patches found no texture although there is one around, (h, w) bool: they are means of many."""
+def _lost(found: Gap, copied: np.ndarray, blocks: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Where patches found no texture although there is one around, and blocks have one like it: (h, w) bool.
+
+    Args:
+        copied, blocks: (h, w, C), the picture as patches and as blocks make it, pixel by pixel.
+        known: (h, w) bool.
+    """
+
+    def around(detail: np.ndarray) -> np.ndarray:
+        return cv2.GaussianBlur(detail, (0, 0), 3.0)
+
     there = _detail(found.guess)
-    expected = push_pull(there[..., None], known.astype(np.float32))[..., 0]
-    kept = cv2.GaussianBlur(np.minimum(there, _detail(copied)), (0, 0), 3.0)
+    expected = around(push_pull(there[..., None], known.astype(np.float32))[..., 0])
     same = np.zeros(known.shape, np.float32)
     for axis in (0, 1):
         for way in (-1, 1):
             same += (np.roll(found.shifts, way, axis) == found.shifts).all(-1) / 4
-    textured = cv2.GaussianBlur(expected, (0, 0), 3.0)
-    return (textured > _TEXTURE) & (kept < _LOST * textured) & (cv2.blur(same, (5, 5)) < _COHERENT)
+    lost = (expected > _TEXTURE) & (around(np.minimum(there, _detail(copied))) < _LOST * expected)
+    return lost & (cv2.blur(same, (5, 5)) < _COHERENT) & (around(_detail(blocks)) < _STRANGE * expected)
 
 
 def _detail(picture: np.ndarray) -> np.ndarray:

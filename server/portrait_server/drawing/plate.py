@@ -17,7 +17,7 @@ from portrait_server.kernels.opencv import OpenCV
 _SHOWN = 0.02  # a smaller share of a person is not seen
 # Of the longest side: how far beyond its matte the person may still be seen, its single hairs too, and how far nothing
 # is an example of the background.
-_REACH, _WISPS, _BARRED = 0.012, 0.045, 0.03
+_REACH, _WISPS, _BARRED = 0.018, 0.045, 0.03
 _FADE = 0.015  # of the longest side, outside of what is hidden
 _PIXELS = 1024  # the longest side on which hairs are looked for
 # Deviations, levels, of walls before which hairs can be told, and a lens' halo; and how much these differ from the wall.
