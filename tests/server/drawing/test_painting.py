@@ -191,3 +191,17 @@ def test_no_teeth_are_painted_into_the_throat(scene: Scene, astronaut: Reference
     assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any() == lit
     x, y = np.round(2 * target[[51, 62], :2].mean(0)).astype(int)
     assert (painted.person[0, y, x].astype(int) - draft.person[0, y, x] > 20).any(), "the lip is painted"
+
+
+def test_what_is_painted_is_white_in_the_picture_s_own_light(scene: Scene, target: np.ndarray, draft: Moved) -> None:
+    """Painted light is blue; what comes of it where it was dark is as yellow as this picture's teeth."""
+    yellow = replace(scene, mouth=replace(scene.mouth, teeth=np.array([200.0, 180, 140])))
+    dark = replace(draft, person=np.full_like(draft.person, 12))
+    placed, (shift, colour) = place(MOUTH, target[None], scene), nothing(MOUTH)
+    colour[0, 54:64, 40:88] = (0.5, 0.55, 0.6)  # between the lips, not deep
+    painted = laid(placed, yellow, dark, shift, colour).person[0, ..., :3].astype(float)
+    lit = painted[painted[..., 0] > 100]
+    assert len(lit) > 100
+    assert (lit[:, 1] <= 0.93 * lit[:, 0] + 2).all() and (lit[:, 2] <= 0.78 * lit[:, 0] + 2).all()
+    faint = laid(placed, yellow, dark, shift, colour * 0.05).person[0, ..., :3].astype(float)
+    assert (faint[..., 2] - faint[..., 0]).max() > 0.5, "what is hardly changed is left alone"
