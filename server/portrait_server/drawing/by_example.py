@@ -29,10 +29,11 @@ _TEXTURE = 2.0  # levels of detail that a texture has at least
 _LOST = 0.7  # of the detail around it, that a copy should keep
 _STRANGE = 1.6  # times as much is another texture
 _COHERENT = 0.6  # of neighbours that copy neighbours, from which on patches have found more than a mean of many
-_NUDGES = 4
+_NUDGES = 4  # rounds, at each size, in which pieces move by a pixel: half of them in each
 _FLAT = 14.0  # deviation, levels, from which on there is more to be seen than light
 _SURROUNDINGS = 2.0  # sigma, pixels of the searched size, of the surroundings in which that is measured
 _SPREADING = (7, 3)  # pixels: a background changes less from side to side than from top to bottom
+_COARSEST = 16  # pixels of the longest side, from which light spreads on to finer sizes
 _RELAXED = 40  # rounds in which light spreads, at each size
 _STRIP_ROWS = 512
 
@@ -139,7 +140,7 @@ def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[
 def _membrane(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """A picture (h, w, C) whose unknown pixels are about the mean of what lies around each: light alone."""
     height, width = known.shape
-    if max(height, width) <= _FEWEST // 4:
+    if max(height, width) <= _COARSEST:
         return push_pull(picture, known.astype(np.float32))
     half = max(1, width // 2), max(1, height // 2)
     filled = _resized(
