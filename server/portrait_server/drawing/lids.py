@@ -23,7 +23,7 @@ _RAISED = 0.2  # of the eye's height: how far the lower lid comes up to a shut o
 _IRIS_ABOVE = (
     0.15  # in eye widths: how far a pupil may be above the lower lid of a half-shut eye, which follows its lid
 )
-_CORNER = 0.06  # in eye widths: by how much a corner's landmark strays; it has bone beside it, and hardly moves itself
+_CORNER = 0.03  # in eye widths: by how much a corner's landmark strays; it has bone beside it, and hardly moves itself
 
 
 @dataclass(frozen=True)
