@@ -15,6 +15,7 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS
 
 from portrait_server.drawing.frame import aligned_draft, move
+from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import build_scene
@@ -87,9 +88,10 @@ def draw_draft(
     around = size // 6
     step = np.array([around, around, 0])
     placed = points.astype(float) + step
-    head = build_head_mesh(placed, mesh_near(placed, None if mesh is None else mesh + step), size, size)
-    share = matte.astype(np.float32) / 255
-    scene = build_scene(wide, smooth_plate(wide, share, head), share, head, (size, size))
+    alpha = matte.astype(np.float32) / 255
+    head = build_head_mesh(placed, mesh_near(placed, None if mesh is None else mesh + step), wide, alpha)
+    plate, hair = smooth_plate(wide, alpha, head), smooth_hair(wide, alpha, head)
+    scene = build_scene(wide, plate, alpha, head, hair, (size, size))
     goal = transform_points(inverse(to_target), target_points) + step
     kernels = OpenCV()
     moved = move(kernels, scene, motion_of(scene, goal[None].astype(np.float32)))

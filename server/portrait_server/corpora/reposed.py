@@ -69,7 +69,7 @@ class ReposedPhotos(Corpus):
 
     def _copies(self, face: Face, matrix: np.ndarray, count: int, side: int, rng: np.random.Generator) -> list[Warped]:
         """The photograph in other poses, with expressions borrowed from other photographs; `matrix` as of `warp`."""
-        head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
+        head = build_head_mesh(face.points, face.mesh, face.image, face.matte.astype(np.float32) / 255)
         copies = []
         for _ in range(count):
             other = self.face(int(rng.integers(len(self._faces))))

@@ -8,11 +8,11 @@ from functools import cache
 
 import cv2
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.fill import push_pull
+from portrait_server.drawing.lending import LEAST, Lender, edge_softness
 from portrait_server.drawing.offsets import backward_offsets
-from portrait_server.drawing.opening import patches_around, planes
+from portrait_server.drawing.opening import patches_around
 from portrait_server.geometry.face_mesh import VERTEX_COUNT, mirrored_vertices, neutral_mesh, skin_triangles
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
@@ -23,7 +23,6 @@ from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held
 from portrait_server.kernels.opencv import OpenCV
 
-_CELLS = 512  # the longest side of the frame's grid, as the motion's
 _LIGHT_CELLS = 128
 # Cosines between skin and line of sight: below the first the photo shows nothing of use, above the second enough. These
 # and the next were chosen on 24 rendered heads, seen from 35 degrees and turned to the front: the error of the hidden
@@ -33,13 +32,11 @@ _LENDING = (0.25, 0.55)  # and how much of the other side must show
 _BETTER = (0.1, 0.35)  # by how much more
 _TRUSTED = (0.2, 0.5)  # how much of both sides must show for their light to be compared
 _TURNED = (0.05, 0.35)  # growth of that cosine with which what is lent comes into view
-_LEAST = 0.05  # a smaller share is not seen
 _LIT_REACHES = (0.05, 0.15)  # in face sizes: sigmas of the neighbourhood in which the two sides' light is compared
 _LIGHT_SOFT = 0.03  # in face sizes
 _FEW = 0.02  # compared vertices, by their trust, below which light is left as it is
 _LIGHT = np.log(3.0)  # the most by which one side is taken to be lighter than the other
 _DARKEST = 8.0  # of 255, added to both sides: what is darker says little of how they differ
-_EDGE = 0.008  # in face sizes, softness of what is lent
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,13 @@ class FarSide:
     """What a photo hides of a face, and what lends it.
 
     Attributes:
-        colours: (h, w, 3 or 4), the person's around the face, the near side lit as the far one is.
-        start: (2,) where their first pixel lies in the reference, pixels of the frame.
+        lender: the person's colours around the face, the near side lit as the far one is, at the mirrored vertices.
         mesh: the geometry, in pixels of the reference; scale (2,) pixels of the frame in one of them.
         lack: (468,) 0 to 1, how far the photo lacks what the mirrored vertex shows.
         facing: (468,) the cosine between skin and line of sight in the photo.
     """
 
-    colours: Array
-    start: np.ndarray
+    lender: Lender
     mesh: HeadMesh
     scale: np.ndarray
     lack: np.ndarray
@@ -63,70 +58,20 @@ class FarSide:
 
     def placed(self, kernels: Kernels) -> FarSide:
         """The same with its pixels where the kernels have theirs."""
-        return replace(self, colours=kernels.placed(self.colours))
+        return replace(self, lender=self.lender.placed(kernels))
 
     def lend(
         self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, motion: np.ndarray
     ) -> tuple[Patches, Array] | None:
-        """Draws what comes into view over moved persons, in place.
+        """Draws what comes into view over moved persons, as `Lender.lend`.
 
         Args:
-            person: (N, H, W, 3 or 4); alpha: (N, H, W), its matte.
             pose, motion: as `HeadMesh.moved` takes them, for N frames.
-
-        Returns:
-            how far each pixel of a patch is lent, (N, height, width) float32; None where nothing is.
         """
-        whole = self.mesh.moved_whole(pose, motion)
-        share = self.lack * between(facing(whole) - self.facing, *_TURNED)
-        moved, size = whole[..., :2] * self.scale, (alpha.shape[2], alpha.shape[1])
-        soft = _EDGE * self.mesh.size * pose.scale * float(self.scale.min())
-        patches = _patches_of(share, moved, 3 * soft + 2, size)
-        if not patches.there.any():
-            return None
-        share = share * patches.there[:, None]
-        width, height = patches.width, patches.height
-        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(size) / _CELLS))
-        places = np.broadcast_to(
-            self.mesh.vertices[mirrored_vertices(), :2] * self.scale, (len(share), VERTEX_COUNT, 2)
-        )
-        carried = np.concatenate([places, share[..., None], np.ones_like(share)[..., None]], -1)
-        offsets = backward_offsets(kernels, window, carried, moved, whole[..., 2], skin_triangles())
-        # Clipped, for slivers overshoot; and ended inside the mesh, for beside it there is no place to take it from.
-        sigma = np.maximum(1.0, soft / window.step_x)
-        xp = array_namespace(offsets)
-        inside = xp.astype(offsets[:, 3] > 0.5, xp.uint8)
-        inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
-        lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
-        x, y = kernels.grid(patches)
-        right = kernels.resized(offsets[:, 0], (width, height)) + (x - float(self.start[0]))
-        down = kernels.resized(offsets[:, 1], (width, height)) + (y - float(self.start[1]))
-        (there,) = planes(kernels, patches.there)
-        lent = kernels.resized(lent, (width, height)) * there
-        seen = kernels.looked_up(self.colours[None], right, down)
-        covered = lent + (1 - lent) * (kernels.taken(alpha, patches) * np.float32(1 / 255))
-        colour = kernels.taken(person, patches)
-        colour = colour + (lent / covered.clip(1e-3, None))[..., None] * (xp.astype(seen, xp.float32) - colour)
-        kernels.laid(person, patches, held(colour, person.dtype))
-        kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
-        return patches, lent
-
-
-def _patches_of(share: np.ndarray, moved: np.ndarray, margin: np.ndarray, size: tuple[int, int]) -> Patches:
-    """The patches of frames (width, height) in which vertices (N, 468, 2) are lent by a share (N, 468)."""
-    touched = (share > 0).astype(np.float32) @ _neighbours() > 0
-    first = moved[np.arange(len(moved)), touched.argmax(1)][:, None]
-    return patches_around(np.where(touched[..., None], moved, first), margin, size).only(share.max(1) >= _LEAST)
-
-
-@cache
-def _neighbours() -> np.ndarray:
-    """Which vertices share a triangle of the skin: (468, 468) float32, 0 or 1."""
-    found = np.eye(VERTEX_COUNT, dtype=np.float32)
-    for a in range(3):
-        for b in range(3):
-            found[skin_triangles()[:, a], skin_triangles()[:, b]] = 1
-    return found
+        moved = self.mesh.moved_whole(pose, motion)
+        share = self.lack * between(facing(moved) - self.facing, *_TURNED)
+        moved[..., :2] *= self.scale
+        return self.lender.lend(kernels, person, alpha, share, moved, pose.scale)
 
 
 def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> FarSide | None:
@@ -141,12 +86,14 @@ def build_far_side(person: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> Far
     lack = (1 - between(seen, *_LACKING)) * between(other, *_LENDING) * between(other - seen, *_BETTER)
     size = (person.shape[1], person.shape[0])
     patch = patches_around(mesh.vertices[None, :VERTEX_COUNT, :2] * scale, 2, size)
-    if lack.max() < _LEAST or not patch.there[0]:
+    if lack.max() < LEAST or not patch.there[0]:
         return None
     colours, start = OpenCV().taken(person[None], patch)[0].copy(), np.array([patch.x[0], patch.y[0]])
     lit = colours[..., :3] * np.exp(_light(colours[..., :3], start, mesh, scale, seen))
     colours[..., :3] = held(lit, colours.dtype)
-    return FarSide(colours, start, mesh, scale, lack, seen)
+    places = mesh.vertices[mirrored_vertices(), :2] * scale
+    lender = Lender(colours, start, places, skin_triangles(), edge_softness(mesh.size, scale))
+    return FarSide(lender, mesh, scale, lack, seen)
 
 
 def _light(person: np.ndarray, start: np.ndarray, mesh: HeadMesh, scale: np.ndarray, seen: np.ndarray) -> np.ndarray:

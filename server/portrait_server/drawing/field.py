@@ -40,7 +40,7 @@ class Field:
         self.kernels, self.size = kernels, scene.size
         self._vertices = vertices
         triangles = np.concatenate([scene.mesh.triangles, scene.mesh.openings])
-        self._mesh = (scene.mesh.vertices[:, :2] * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
+        self._mesh = (scene.mesh.places * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
         step = max(1.0, max(self.size) / _FIELD_CELLS)
         start = np.zeros(len(vertices), int)
         self.coarse = backward_offsets(kernels, Window.over(start, start, *self.size, step), *self._mesh)

@@ -50,6 +50,7 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     vertices = motion.vertices
     field = Field(kernels, scene, vertices)
     person, alpha = field.carry(scene)
+    scene.back_side.lend(kernels, person, alpha, motion.pose, vertices)
     lent = None
     if scene.far_side is not None:
         lent = scene.far_side.lend(kernels, person, alpha, motion.pose, motion.own)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from portrait_server.drawing.back_side import BackSide, build_back_side
 from portrait_server.drawing.eyes import EyeLayer, build_eyes
 from portrait_server.drawing.far_side import FarSide, build_far_side
 from portrait_server.drawing.fill import opaque
 from portrait_server.drawing.grain import grain_of
+from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lid_skin import LidSkin, build_lids
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_mesh import OVAL
@@ -21,6 +23,7 @@ from portrait_server.kernels.levels import held, signed
 from portrait_server.kernels.opencv import OpenCV
 
 _STRIP_ROWS = 512
+_SURELY_FACE = 0.93  # of the face's outline; beside it may be a gap between cheek and hair
 _EDGE = 0.02  # softness of the person's edge, in face sizes
 
 
@@ -39,6 +42,7 @@ class Scene:
         eyes, mouth: what shows in their openings; lids: what comes down over the eyes.
         far_side: what a turn brings into view of a face that the photo shows from one side.
         grain: of the face, see `drawing.grain`.
+        back_side: what it brings into view of the head around and behind the face.
     """
 
     photo: Array
@@ -53,6 +57,7 @@ class Scene:
     mouth: MouthLayer
     far_side: FarSide | None
     grain: int
+    back_side: BackSide
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,11 +72,12 @@ class Scene:
             eyes=tuple(eye.placed(kernels) for eye in self.eyes),
             lids=tuple(lid.placed(kernels) for lid in self.lids), mouth=self.mouth.placed(kernels),
             far_side=None if self.far_side is None else self.far_side.placed(kernels),
+            back_side=self.back_side.placed(kernels),
         )  # fmt: skip
 
 
 def build_scene(
-    image: np.ndarray, plate: np.ndarray, matte: np.ndarray, mesh: HeadMesh, size: tuple[int, int]
+    image: np.ndarray, plate: np.ndarray, matte: np.ndarray, mesh: HeadMesh, hair: Hair, size: tuple[int, int]
 ) -> Scene:
     """Layers of a reference at an output size.
 
@@ -80,6 +86,7 @@ def build_scene(
             behind the person.
         matte: (H, W) float32, 0 to 1.
         mesh: in pixels of the image.
+        hair: of this image.
         size: (width, height) of the frames.
     """
     height, width = image.shape[:2]
@@ -97,6 +104,7 @@ def build_scene(
         photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), lids=build_lids(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
+        back_side=build_back_side(_scaled(hair, scale), mesh, scale),
     )  # fmt: skip
 
 
@@ -115,6 +123,12 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
+def _scaled(hair: Hair, scale: np.ndarray) -> Hair:
+    """Hair in pixels of the frame, scale (2,) of them in one of the reference."""
+    width, height = np.maximum(1, np.round(np.array(hair.colours.shape[1::-1]) * scale)).astype(int).tolist()
+    return Hair(held(resized(hair.colours, (width, height)), hair.colours.dtype), hair.start * scale)
+
+
 def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
     """Front over back (H, W, C) by a matte (H, W), as `Kernels.blended`."""
     return OpenCV().blended(front[None], back[None], matte[None])[0]
@@ -123,7 +137,9 @@ def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
 def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) -> np.ndarray:
     """The face itself is the person, whatever the segmentation says: (H, W) float32."""
     mask = np.zeros((size[1], size[0]), np.float32)
-    cv2.fillPoly(mask, [np.round(vertices[list(OVAL)]).astype(np.int32)], 1.0)
+    oval = vertices[list(OVAL)]
+    inner = oval.mean(0) + _SURELY_FACE * (oval - oval.mean(0))
+    cv2.fillPoly(mask, [np.round(inner).astype(np.int32)], 1.0)
     return cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.02 * face_size))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.drawing.frame import draw_frames
+from portrait_server.drawing.hair import Hair, hair_by_example
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import build_plate
 from portrait_server.drawing.scene import Scene, build_scene
@@ -58,8 +60,13 @@ class WarpPortrait:
             self,
             size,
             self.scene_bytes(size),
-            lambda: build_scene(levels(self.image), levels(self.plate), self.matte, self.mesh, size),
+            lambda: build_scene(levels(self.image), levels(self.plate), self.matte, self.mesh, self.hair, size),
         )
+
+    @cached_property
+    def hair(self) -> Hair:
+        """What a turn shows of the head's back; made once, for scenes of all sizes."""
+        return hair_by_example(levels(self.image), self.matte, self.mesh)
 
     def scene_bytes(self, size: tuple[int, int]) -> int:
         """About what a scene at (width, height) takes: photo, person, plate, rest, and the matte."""
@@ -132,7 +139,7 @@ class WarpEngine(Engine):
         matte = person_matte(rgb)
         if image.shape[2] == 4:
             matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
-        head = build_head_mesh(_with_depth(points), mesh, width, height)
+        head = build_head_mesh(_with_depth(points), mesh, rgb, matte)
         plate = finished(build_plate(levels(image), matte, head))
         return WarpPortrait(np.ascontiguousarray(image), plate, matte, head, self._layers)
 

@@ -15,7 +15,7 @@ from portrait_server.geometry.spread import spread_weights
 
 _SAME_FACE = 0.25  # mean distance of landmarks, in face sizes
 # Cosine between skin and line of sight below which the photo shows too little of the skin to stretch it.
-_HARDLY_SEEN, _WELL_SEEN = -0.05, 0.15
+_HARDLY_SEEN, _WELL_SEEN = -0.15, 0.05
 _INNER = np.arange(17, 68)  # landmarks that are not of the jaw
 
 

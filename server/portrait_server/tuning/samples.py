@@ -105,7 +105,7 @@ class Person:
         other = self._known[int(rng.integers(len(self._known)))]
         pose, moved = random_change(face.points, other.points, rng)
         expression = face.points + strength * (moved - face.points)
-        head = build_head_mesh(face.points, face.mesh, face.image.shape[1], face.image.shape[0])
+        head = build_head_mesh(face.points, face.mesh, face.image, face.matte.astype(np.float32) / 255)
         matrix = aligned_transform(face.points, self._side)
         still = np.zeros_like(face.points)
         copy = warp(face, head, _weaker(pose, strength), expression, still, matrix, self._side).as_detected()

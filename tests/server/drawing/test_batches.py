@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from portrait_server.drawing.frame import composite, draw_frames, move
+from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
@@ -28,8 +29,10 @@ def scene(request: pytest.FixtureRequest) -> Scene:
     photo = np.kron(coarse, np.ones((8, 8, 1))).astype(request.param)
     matte = np.zeros((SIDE, SIDE), np.float32)
     matte[20:-20, 20:-20] = 1
-    head = build_head_mesh(mesh[list(MESH_VERTICES)], mesh, SIDE, SIDE)
-    return build_scene(photo, smooth_plate(photo, matte, head), matte, head, (SIDE, SIDE))
+    head = build_head_mesh(mesh[list(MESH_VERTICES)], mesh, photo, matte)
+    return build_scene(
+        photo, smooth_plate(photo, matte, head), matte, head, smooth_hair(photo, matte, head), (SIDE, SIDE)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.lid_skin import build_lids
 from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
@@ -39,8 +40,11 @@ def scene(mesh: np.ndarray, points: np.ndarray) -> Scene:
         rim = np.round(mesh[[*upper, *reversed(lower)], :2]).astype(np.int32)
         cv2.fillPoly(photo, [rim], WHITE)
         cv2.polylines(photo, [np.round(mesh[list(upper), :2]).astype(np.int32)], False, LASHES, 3, cv2.LINE_AA)
-    head, matte = build_head_mesh(points, mesh, SIDE, SIDE), np.ones((SIDE, SIDE), np.float32)
-    return build_scene(photo, smooth_plate(photo, matte, head), matte, head, (SIDE, SIDE))
+    matte = np.ones((SIDE, SIDE), np.float32)
+    head = build_head_mesh(points, mesh, photo, matte)
+    return build_scene(
+        photo, smooth_plate(photo, matte, head), matte, head, smooth_hair(photo, matte, head), (SIDE, SIDE)
+    )
 
 
 def test_a_shut_eye_shows_skin_and_lashes_and_no_white(scene: Scene, points: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
@@ -30,9 +31,11 @@ def scene(points: np.ndarray) -> Scene:
     """A mean face on noise."""
     mesh = neutral_mesh() * 50 + (SIDE / 2, SIDE / 2, 0)
     photo = np.random.default_rng(3).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
-    head = build_head_mesh(points, mesh, SIDE, SIDE)
     matte = np.ones((SIDE, SIDE), np.float32)
-    return build_scene(photo, smooth_plate(photo, matte, head), matte, head, (2 * SIDE, 2 * SIDE))
+    head = build_head_mesh(points, mesh, photo, matte)
+    return build_scene(
+        photo, smooth_plate(photo, matte, head), matte, head, smooth_hair(photo, matte, head), (2 * SIDE, 2 * SIDE)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def points(mesh: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def head(mesh: np.ndarray, points: np.ndarray) -> HeadMesh:
-    return build_head_mesh(points, mesh, SIDE, SIDE)
+    return build_head_mesh(points, mesh, np.full((SIDE, SIDE, 3), 128, np.uint8), np.ones((SIDE, SIDE), np.float32))
 
 
 def test_pose_recovers_a_similarity() -> None:

@@ -24,7 +24,8 @@ def points() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def mesh(points: np.ndarray) -> HeadMesh:
-    return build_head_mesh(points, neutral_mesh() * 60 + AT, *PICTURE)
+    picture = np.full((*PICTURE[::-1], 3), 128, np.uint8)
+    return build_head_mesh(points, neutral_mesh() * 60 + AT, picture, np.ones(PICTURE[::-1], np.float32))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The back and the sides of a head, which a photo does not show: hair continued from what it shows of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from portrait_server.drawing.hair import Hair
+from portrait_server.drawing.lending import Lender, edge_softness
+from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
+from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.ramps import between
+from portrait_server.kernels.base import Array, Kernels, Patches
+
+# Cosines between surface and line of sight: below the first the photo shows too little of it to be turned into view.
+_LACKING = (0.2, 0.45)
+_SMEARED = (-0.05, 0.05)  # and below which not even skin
+_BEHIND = (0.02, 0.15)  # and with which it closes gaps of what is seen, between two locks
+_TURNED = (0.05, 0.3)  # growth of that cosine with which what is lent comes into view
+
+
+@dataclass(frozen=True)
+class BackSide:
+    """What a photo does not show of a head around the face.
+
+    Attributes:
+        lender: the hair around the face, continued over face, ears and background.
+        lack: (V,) 0 to 1, how far the photo lacks what a vertex shows.
+        around: (V,) 1 where a vertex is part of the head around the face, else 0.
+        normals: (V, 3) of the surface in the photo; z is positive where it faces the viewer.
+        follow: (V,) how far the pose turns it.
+    """
+
+    lender: Lender
+    lack: np.ndarray
+    around: np.ndarray
+    normals: np.ndarray
+    follow: np.ndarray
+
+    def placed(self, kernels: Kernels) -> BackSide:
+        """The same with its pixels where the kernels have theirs."""
+        return replace(self, lender=self.lender.placed(kernels))
+
+    def lend(
+        self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, vertices: np.ndarray
+    ) -> tuple[Patches, Array] | None:
+        """Draws what comes into view over moved persons, as `Lender.lend`.
+
+        Args:
+            pose: of N frames.
+            vertices: (N, V, 3) of the head's mesh, pixels of the frame, and depth.
+        """
+        turned = pose.rotation[:, 2] @ self.normals.T - self.normals[:, 2]
+        share, behind = (between(self.follow * turned, *growth) for growth in (_TURNED, _BEHIND))
+        share, behind = self.around * self.lack * share, self.around * behind
+        return self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind)
+
+
+def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
+    """What a photo can lend to the back of its head.
+
+    Args:
+        hair: in pixels of the frame.
+        mesh, scale: as `Scene` keeps them.
+    """
+    body = mesh.body
+    head = len(mesh.triangles) - len(body.triangles) + body.closed
+    triangles = np.concatenate([mesh.triangles[:head], mesh.openings])
+    normals = _normals(np.column_stack([mesh.vertices[:, :2], mesh.depth]), triangles)
+    lack = 1 - between(normals[:, 2], *_LACKING)
+    lack[:VERTEX_COUNT] = 0
+    # Skin beside the face, as of an ear, may be drawn out; where the photo shows what is behind the head, nothing may.
+    drawn_out = between(normals[:, 2], *_SMEARED)
+    lack[VERTEX_COUNT:] = np.maximum(lack[VERTEX_COUNT:], 1 - body.solid) * (1 - body.bare * drawn_out[VERTEX_COUNT:])
+    lack[list(OVAL)] = 1 - drawn_out[list(OVAL)]
+    around = np.zeros(len(lack))
+    around[np.unique(triangles)] = 1
+    around[:VERTEX_COUNT] = np.isin(np.arange(VERTEX_COUNT), OVAL)
+    places = np.concatenate([mesh.vertices[:VERTEX_COUNT, :2], body.textures]) * scale
+    lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale))
+    return BackSide(lender, lack, around, normals, mesh.follow)
+
+
+def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Unit normals (V, 3) at vertices (V, 3) of triangles (T, 3)."""
+    a, b, c = (vertices[triangles[:, i]] for i in range(3))
+    total = np.zeros_like(vertices)
+    for i in range(3):
+        np.add.at(total, triangles[:, i], np.cross(b - a, c - a))
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)

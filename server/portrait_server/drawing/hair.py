@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hair around a photographed face, continued over face, ears and background: what a turn shows of its back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from portrait_server.drawing.by_example import continued
+from portrait_server.drawing.fill import smoothly_continued
+from portrait_server.geometry.face_mesh import MOUTH, OVAL
+from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.ramps import between
+from portrait_server.kernels.levels import held
+
+_BESIDE_FACE = 1.05  # of the face's outline, beyond which hair may begin
+_SOLID = 0.95  # of the matte: what shows less of the person shows what lies behind
+_SKIN = 0.4  # share of skin beyond which a pixel is none of hair
+_USUAL = (25, 75)  # percentiles of the hair's light
+_LIGHT_SOFT = 0.05  # in face sizes, sigma of light in large
+_NAPE = 0.1  # in face sizes below the middle of the mouth, over which hair ends at a neck
+
+
+@dataclass(frozen=True)
+class Hair:
+    """A picture of hair, and below it of the neck's skin, without face and ears.
+
+    Attributes:
+        colours: (h, w, 3 or 4), see `kernels.levels`.
+        start: (2,) where its first pixel lies in the reference, pixels of that.
+    """
+
+    colours: np.ndarray
+    start: np.ndarray
+
+
+def hair_by_example(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hair:
+    """The hair of a reference, made of pieces of itself; takes about half a second.
+
+    Args:
+        image: (H, W, 3 or 4) uint8 or float32, see `kernels.levels`.
+        matte: (H, W) float32, 0 to 1.
+        mesh: in pixels of the image.
+    """
+    return _continued(image, matte, mesh, lambda colours, known: continued(colours, known, known))
+
+
+def smooth_hair(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hair:
+    """The same without detail, and quickly, for lessons whose targets tell better; arguments as of `hair_by_example`."""
+    return _continued(image, matte, mesh, smoothly_continued)
+
+
+def _continued(
+    image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> Hair:
+    low = np.floor(mesh.body.hair.min(0) - 2).clip(0, None).astype(int)
+    high = np.ceil(mesh.body.hair.max(0) + 3).astype(int)
+    part = np.s_[low[1] : high[1], low[0] : high[0]]
+    colours, known = image[part].copy(), _around_face(matte[part], mesh, low)
+    seen = np.ascontiguousarray(colours[..., :3])
+    if mesh.body.colour.bald:
+        colours[..., :3] = fill(seen, known)
+    else:
+        nape = mesh.vertices[list(MOUTH[0]), 1].mean() - low[1]
+        above = np.arange(len(known))[:, None] < nape
+        hair = (known & above & (mesh.body.colour.skin_share(seen) < _SKIN)).astype(np.uint8)
+        hair = cv2.morphologyEx(cv2.erode(hair, np.ones((3, 3), np.uint8)), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        covered = _as_light_as_known(fill(seen, hair > 0), hair > 0, _LIGHT_SOFT * mesh.size)
+        # Hair covers the back down to the nape, ears and what skin shows beside the face included.
+        below = between(np.arange(len(known)), nape, nape + _NAPE * mesh.size)[:, None, None]
+        mixed = covered + below * (smoothly_continued(seen, known).astype(np.float32) - covered)
+        colours[..., :3] = held(mixed.astype(np.float32), colours.dtype)
+    if colours.shape[2] == 4:
+        colours[..., 3] = 255
+    return Hair(colours, low)
+
+
+def _around_face(alpha: np.ndarray, mesh: HeadMesh, start: np.ndarray) -> np.ndarray:
+    """Where (h, w) the head around the face is well shown, in a part of the picture with such a matte."""
+    oval = mesh.vertices[list(OVAL), :2]
+    beside = oval.mean(0) + _BESIDE_FACE * (oval - oval.mean(0))
+    known = np.zeros(alpha.shape, np.uint8)
+    cv2.fillPoly(known, [np.round(mesh.body.hair - start).astype(np.int32)], 1)
+    cv2.fillPoly(known, [np.round(beside - start).astype(np.int32)], 0)
+    return (known > 0) & (alpha > _SOLID)
+
+
+def _as_light_as_known(picture: np.ndarray, known: np.ndarray, sigma: float) -> np.ndarray:
+    """The picture (h, w, 3), what is made up neither darker nor lighter than most of what is known, in large."""
+    if not known.any():
+        return picture
+    darkest, lightest = np.percentile(picture[known], _USUAL, axis=0)
+    large = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), sigma)
+    change = large.clip(darkest, lightest) - large
+    return held(np.where(known[..., None], picture, picture + change).astype(np.float32), picture.dtype)

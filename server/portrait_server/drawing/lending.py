@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pixels that a photo does not show, lent by another picture to vertices of a moved mesh as they come into view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from portrait_server.drawing.offsets import backward_offsets
+from portrait_server.drawing.opening import patches_around, planes
+from portrait_server.geometry.raster import Window
+from portrait_server.kernels.base import Array, Kernels, Patches
+from portrait_server.kernels.levels import held
+
+LEAST: float = 0.05
+"""A smaller share is not seen."""
+_CELLS = 512  # the longest side of the frame's grid, as the motion's
+_EDGE = 0.008  # in face sizes, softness of what is lent
+
+
+@dataclass(frozen=True)
+class Lender:
+    """What lends.
+
+    Attributes:
+        colours: (h, w, 3 or 4).
+        start: (2,) where their first pixel lies in the reference, pixels of the frame.
+        places: (V, 2) where each vertex takes its colour from, pixels of the frame.
+        triangles: (T, 3); those that lend nothing hide what they are in front of.
+        soft: softness of the edge of what is lent, pixels of the frame where the head is as large as in the reference.
+    """
+
+    colours: Array
+    start: np.ndarray
+    places: np.ndarray
+    triangles: np.ndarray
+    soft: float
+
+    def placed(self, kernels: Kernels) -> Lender:
+        """The same with its pixels where the kernels have theirs."""
+        return replace(self, colours=kernels.placed(self.colours))
+
+    def lend(
+        self,
+        kernels: Kernels,
+        person: Array,
+        alpha: Array,
+        share: np.ndarray,
+        moved: np.ndarray,
+        scale: np.ndarray,
+        behind: np.ndarray | None = None,
+    ) -> tuple[Patches, Array] | None:
+        """Draws over moved persons, in place.
+
+        Args:
+            person: (N, H, W, 3 or 4); alpha: (N, H, W), its matte.
+            share: (N, V) how far each vertex is lent; moved: (N, V, 3) where it is, pixels of the frame, and depth.
+            scale: (N,) how much larger the head is than in the reference.
+            behind: (N, V) how far what is lent also lies behind the person there, where its matte has holes; no less
+                than the share.
+
+        Returns:
+            how far each pixel of a patch is lent, (N, height, width) float32; None where nothing is.
+        """
+        size, soft = (alpha.shape[2], alpha.shape[1]), self.soft * scale
+        patches = _patches_of(share if behind is None else behind, moved[..., :2], self.triangles, 3 * soft + 2, size)
+        if not patches.there.any():
+            return None
+        share = share * patches.there[:, None]
+        width, height = patches.width, patches.height
+        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(size) / _CELLS))
+        places = np.broadcast_to(self.places, (*share.shape, 2))
+        values = [share, np.ones_like(share), *([] if behind is None else [behind])]
+        carried = np.concatenate([places, np.stack(values, -1)], -1)
+        offsets = backward_offsets(kernels, window, carried, moved[..., :2], moved[..., 2], self.triangles)
+        # Clipped, for slivers overshoot; and ended inside the mesh, for beside it there is no place to take it from.
+        sigma = np.maximum(1.0, soft / window.step_x)
+        xp = array_namespace(offsets)
+        inside = xp.astype(offsets[:, 3] > 0.5, xp.uint8)
+        inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
+        lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
+        x, y = kernels.grid(patches)
+        right = kernels.resized(offsets[:, 0], (width, height)) + (x - float(self.start[0]))
+        down = kernels.resized(offsets[:, 1], (width, height)) + (y - float(self.start[1]))
+        (there,) = planes(kernels, patches.there)
+        lent = kernels.resized(lent, (width, height)) * there
+        seen = kernels.looked_up(self.colours[None], right, down)
+        own = (1 - lent) * (kernels.taken(alpha, patches) * np.float32(1 / 255))
+        if behind is None:
+            covered = lent + own
+        else:
+            back = kernels.blurred(offsets[:, 4].clip(0, 1) * inside, sigma)
+            back = kernels.resized(back, (width, height)) * there
+            covered = own + lent + back * (1 - lent - own).clip(0, None)
+        colour = kernels.taken(person, patches)
+        mixed = 1 - own / covered.clip(1e-3, None)
+        colour = colour + mixed[..., None] * (xp.astype(seen, xp.float32) - colour)
+        kernels.laid(person, patches, held(colour, person.dtype))
+        kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
+        return patches, lent
+
+
+def edge_softness(face_size: float, scale: np.ndarray) -> float:
+    """`Lender.soft` for a face of so many pixels of the reference; scale (2,) pixels of the frame in one of them."""
+    return _EDGE * face_size * float(scale.min())
+
+
+def _patches_of(
+    share: np.ndarray, moved: np.ndarray, triangles: np.ndarray, margin: np.ndarray, size: tuple[int, int]
+) -> Patches:
+    """The patches of frames (width, height) in which vertices (N, V, 2) are lent by a share (N, V)."""
+    used = np.flatnonzero((share[:, triangles] > 0).any((0, 2)))
+    if not len(used):
+        return patches_around(moved[:, :1], margin, size).only(np.zeros(len(share), bool))
+    corners = triangles[used]
+    touched = (share[:, corners] > 0).any(-1)
+    points = moved[:, corners]
+    first = points[np.arange(len(points)), touched.argmax(1), :1][:, None]
+    points = np.where(touched[..., None, None], points, first).reshape(len(share), -1, 2)
+    return patches_around(points, margin, size).only(share.max(1) >= LEAST)
