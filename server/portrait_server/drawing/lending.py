@@ -95,7 +95,7 @@ class Lender:
             back = kernels.resized(back, (width, height)) * there
             covered = own + lent + back * (1 - lent - own).clip(0, None)
         colour = kernels.taken(person, patches)
-        mixed = 1 - own / covered.clip(1e-3, None)
+        mixed = (covered - own) / covered.clip(1e-3, None)
         colour = colour + mixed[..., None] * (xp.astype(seen, xp.float32) - colour)
         kernels.laid(person, patches, held(colour, person.dtype))
         kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
