@@ -22,10 +22,10 @@ _COMMANDS = {
     "visemes": "hear speech and write timed mouth shapes",
     "serve": "run the server that Blender and other programs connect to",
     "demo": "animate a real portrait in Blender without a window, and show the result",
-    "adapt": "tune the few-shot generator to a person, from 1 to 32 photos",
+    "adapt": "tune the painters of mouth and eyes to a person, from 1 to 32 photos",
     "evaluate": "judge an engine on real clips: errors, identity, flicker, speed",
     "corpus": "make a training corpus from portraits or talking videos",
-    "train": "train the few-shot generator",
+    "train": "train the painters of mouth and eyes",
     "doctor": "check this machine and say what is missing",
 }
 

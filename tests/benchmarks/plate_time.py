@@ -35,7 +35,7 @@ def main() -> None:
         photo = cv2.resize(skimage.data.astronaut(), (side, side), interpolation=cv2.INTER_CUBIC)
         (face,) = detector.detect(photo)
         matte = person_matte(photo)
-        mesh = build_head_mesh(face.points, face.mesh478, side, side)
+        mesh = build_head_mesh(face.points, face.mesh478, photo, matte)
         unit = _least(lambda photo=photo: person_matte(photo))
         taken = _least(lambda photo=photo, matte=matte, mesh=mesh: build_plate(photo, matte, mesh))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -101,14 +101,18 @@ def read_crops(folder: Path, crop: Crop) -> CropPairs:
     """All crops of one kind that a folder holds, in memory.
 
     Raises:
-        PortraitError: FILE_MISSING where there are none; BAD_IMAGE naming the file that is damaged.
+        PortraitError: FILE_MISSING where there are none; BAD_IMAGE naming the file that is damaged, or has another K.
     """
     paths = sorted(folder.glob(f"*{SUFFIX}"))
     if not paths:
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"There are no crops in {folder}.", "Make them with `portrait corpus crops`."
         )
-    return CropPairs.joined([_read(path, crop) for path in paths])
+    parts = [_read(path, crop) for path in paths]
+    for path, part in zip(paths, parts, strict=True):
+        if part.references.shape[1] != parts[0].references.shape[1]:
+            raise _damaged(path, "its pairs have another number of references than those of the files before it")
+    return CropPairs.joined(parts)
 
 
 def _read(path: Path, crop: Crop) -> CropPairs:

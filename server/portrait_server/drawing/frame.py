@@ -123,7 +123,7 @@ def _with_matte(colours: Array, person: Array, alpha: Array) -> Array:
 
 
 def aligned_draft(kernels: Kernels, scene: Scene, moved: Moved, matrices: np.ndarray, side: int) -> Array:
-    """The drafts (N, side, side, 4), colours and matte, as the networks see them, in training too.
+    """The drafts (N, side, side, 4), colours and matte, that crops are cut from for training.
 
     Args:
         matrices: (N, 2, 3) from the frames' pixels to the targets' aligned frames.

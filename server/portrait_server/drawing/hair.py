@@ -56,8 +56,9 @@ def smooth_hair(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hair:
 def _continued(
     image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> Hair:
-    low = np.floor(mesh.body.hair.min(0) - 2).clip(0, None).astype(int)
-    high = np.ceil(mesh.body.hair.max(0) + 3).astype(int)
+    last = np.array(image.shape[1::-1]) - 1
+    low = np.floor(mesh.body.hair.min(0) - 2).clip(0, last).astype(int)
+    high = np.maximum(np.ceil(mesh.body.hair.max(0) + 3).astype(int), low + 1)  # all of it may lie outside the picture
     part = np.s_[low[1] : high[1], low[0] : high[0]]
     colours, known = image[part].copy(), _around_face(matte[part], mesh, low)
     seen = np.ascontiguousarray(colours[..., :3])

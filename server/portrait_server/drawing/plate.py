@@ -37,7 +37,7 @@ def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndar
     """
     colours, distance = opaque(image), _distance(matte, mesh)
     hidden = (distance <= _REACH) | _wisps(colours, distance <= _WISPS)
-    if hidden.all():
+    if hidden.all() or not hidden.any():
         return colours
     beside = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 3) / (_FADE * max(hidden.shape))
     filled = continued(colours, beside > 1, distance > _BARRED)

@@ -10,11 +10,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-from portrait_shared.landmarks import MESH_VERTICES, STABLE
-
-from portrait_server.geometry.face_mesh import neutral_mesh
-from portrait_server.geometry.pose import fit_pose
-from portrait_server.geometry.reference_mesh import has_depth
 
 # Where the middle of the eyes and of the mouth come to lie, in sides of the frame. The box around the
 # head that frames are scored in (`evaluation.metrics.head_box`) is about 3.4 times as large as the distance between
@@ -106,17 +101,3 @@ def pixel_grid(side: int) -> np.ndarray:
     """Where each pixel of a square frame is, x and y: (side, side, 2) float32."""
     axis = np.arange(side, dtype=np.float32)
     return np.stack(np.meshgrid(axis, axis), -1)
-
-
-def with_depth(points: np.ndarray) -> np.ndarray:
-    """Points (…, 70, 3) float32: those (…, 70, 2 or 3) without a depth get a mean face's, turned as they are."""
-    deep = has_depth(points)
-    if deep.all():
-        return np.asarray(points, np.float32)
-    stable, flat = list(STABLE), points[..., :2]
-    size = np.ptp(flat[..., :68, :], axis=-2).max(-1).astype(float)
-    landmarks = neutral_mesh()[list(MESH_VERTICES)] * size[..., None, None]
-    depth = fit_pose(landmarks[..., stable, :], flat[..., stable, :]).apply(landmarks)[..., 2:]
-    if deep.any():
-        depth = np.where(deep[..., None, None], points[..., 2:], depth)
-    return np.concatenate([flat, depth], -1).astype(np.float32)

@@ -70,9 +70,12 @@ def crop_transforms(crop: Crop, points: np.ndarray, side: int | None = None) -> 
     corners = (list(eye.corners) for eye in EYES)
     right, left = (flat[..., pair, :].mean(-2) for pair in corners)
     across = (left - right) @ (1, 1j)
+    across = np.where(
+        np.abs(across) < 1e-6 * size, size, across
+    )  # both eyes in one place do not tell how a face is turned
     eyes = float(np.linalg.norm(np.subtract(*(mean[list(eye.corners)].mean(0) for eye in EYES))))
     scale = crop.side / (crop.wide * eyes * size * pose.scale)
-    turn = scale * np.conj(across) / np.maximum(np.abs(across), 1e-9)
+    turn = scale * np.conj(across) / np.abs(across)
     linear = np.stack([turn.real, -turn.imag, turn.imag, turn.real], -1).reshape(*turn.shape, 2, 2)
     if crop.mirrored:
         linear[..., 0, :] *= -1

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 
-def conv(inward: int, outward: int, size: int = 3, *, spectral: bool) -> nn.Conv2d:
+def conv(inward: int, outward: int, size: int = 3, *, spectral: bool = False) -> nn.Conv2d:
     """A convolution that keeps height and width; with `spectral`, of spectral norm 1 (Miyato et al., 2018)."""
     layer = nn.Conv2d(inward, outward, size, padding=size // 2)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -58,11 +58,11 @@ def assign_styles(module: nn.Module) -> int:
 class StyledResidual(nn.Module):
     """(B, C, H, W) -> the same, styled."""
 
-    def __init__(self, channels: int, *, spectral: bool) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = AdaIN(channels), AdaIN(channels)
-        self.conv1 = conv(channels, channels, spectral=spectral)
-        self.conv2 = conv(channels, channels, spectral=spectral)
+        self.conv1 = conv(channels, channels)
+        self.conv2 = conv(channels, channels)
 
     def forward(self, x: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         y = self.conv1(F.relu(self.norm1(x, style)))

@@ -76,14 +76,14 @@ class Painter(nn.Module):
         w1, w2, w3, w4 = width, 2 * width, 3 * width, 4 * width
         self.width, self.embedding = width, embedding
         self.embedder = StyleEmbedder(2 * width // 3, embedding)
-        self.start = conv(4 * (6 + 2 * RASTERS), w1, spectral=False)
+        self.start = conv(4 * (6 + 2 * RASTERS), w1)
         self.downs = nn.ModuleList([_Down(w1, w2), _Down(w2, w3), _Down(w3, w4)])
-        self.middle = nn.ModuleList([StyledResidual(w4, spectral=False) for _ in range(2)])
+        self.middle = nn.ModuleList([StyledResidual(w4) for _ in range(2)])
         with torch.no_grad():
             for block in self.middle:
                 block.conv2.weight *= _CALM
         self.ups = nn.ModuleList([_Up(w4, w3), _Up(w3, w2), _Up(w2, w1)])
-        self.end = conv(w1, 4 * 3 + 2, spectral=False)
+        self.end = conv(w1, 4 * 3 + 2)
         nn.init.zeros_(self.end.weight)
         self.style = nn.Linear(embedding, assign_styles(self), bias=False)
         nn.init.normal_(self.style.weight, std=0.02)
@@ -138,7 +138,7 @@ def _leaky(x: Tensor) -> Tensor:
 
 def _calm(inward: int, outward: int) -> nn.Conv2d:
     """The last convolution of a residual block, of little weight at first, so that blocks do not add up."""
-    layer = conv(inward, outward, spectral=False)
+    layer = conv(inward, outward)
     with torch.no_grad():
         layer.weight *= _CALM
     return layer
@@ -149,7 +149,7 @@ class _Down(nn.Module):
 
     def __init__(self, inward: int, outward: int, step: int = 2) -> None:
         super().__init__()
-        self.conv1 = conv(inward, outward, spectral=False)
+        self.conv1 = conv(inward, outward)
         self.conv1.stride = (step, step)
         self.conv2 = _calm(outward, outward)
 
@@ -163,9 +163,9 @@ class _Up(nn.Module):
 
     def __init__(self, inward: int, outward: int) -> None:
         super().__init__()
-        self.narrow = conv(inward, outward, 1, spectral=False)
+        self.narrow = conv(inward, outward, 1)
         self.norm1, self.norm2 = AdaIN(outward), AdaIN(outward)
-        self.conv1 = conv(outward, outward, spectral=False)
+        self.conv1 = conv(outward, outward)
         self.conv2 = _calm(outward, outward)
 
     def forward(self, x: Tensor, passed: Tensor, style: Tensor) -> Tensor:

@@ -154,7 +154,7 @@ class Trainer:
                 lesson.load(below(f"{name}/", tensors), int(state["steps"][name]))
                 self.best[name] = float(state["best"][name][0]), int(state["best"][name][1])
             for name in painters.PARTS:
-                self._kept[name] = below(f"kept-{name}/", tensors)
+                self._kept[name] = _painter(below(f"kept-{name}/", tensors)).state_dict()
             self.seconds = float(state["seconds"])
         except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise PortraitError(

@@ -63,3 +63,12 @@ def test_damaged_and_missing_crops_are_named(photo_shards: Path, tmp_path: Path)
     with pytest.raises(PortraitError, match=path.name) as raised:
         read_crops(tmp_path, MOUTH)
     assert raised.value.code == ErrorCode.BAD_IMAGE
+
+
+def test_a_file_with_another_number_of_references_is_named(photo_shards: Path, tmp_path: Path) -> None:
+    corpus = ReposedPhotos(photo_shards, augmented=False)
+    make_crops(corpus, tmp_path, count=1, references=1, side=64, seed=1)
+    make_crops(corpus, tmp_path, count=2, references=2, side=64, seed=1)
+    with pytest.raises(PortraitError, match=r"00001.*another number of references") as raised:
+        read_crops(tmp_path, MOUTH)
+    assert raised.value.code == ErrorCode.BAD_IMAGE

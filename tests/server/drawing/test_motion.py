@@ -11,7 +11,7 @@ from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
-from portrait_server.geometry.alignment import aligned_transform, inverse, transform_points, with_depth
+from portrait_server.geometry.alignment import aligned_transform, inverse, transform_points
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_shared.landmarks import MESH_VERTICES
@@ -61,9 +61,6 @@ def test_each_frame_of_a_batch_is_moved_as_it_would_be_alone(scene: Scene, targe
 
 def test_targets_without_depth_may_stand_beside_those_with_it(scene: Scene, targets: np.ndarray) -> None:
     assert np.array_equal(motion_of(scene, targets[4:5, :, :2]).vertices[0], motion_of(scene, targets).vertices[4])
-    solid = with_depth(targets)
-    np.testing.assert_array_equal(solid[:4], targets[:4])
-    np.testing.assert_array_equal(solid[4], with_depth(targets[4, :, :2]))
 
 
 def test_aligned_frames_of_a_batch_are_those_of_its_frames(targets: np.ndarray) -> None:

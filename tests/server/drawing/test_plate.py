@@ -16,9 +16,9 @@ RED = (230, 20, 20)
 
 
 @pytest.fixture(scope="module")
-def mesh() -> HeadMesh:
+def mesh(person: np.ndarray) -> HeadMesh:
     face = neutral_mesh() * 40 + (SIDE / 2, SIDE * 0.45, 0)
-    return build_head_mesh(face[list(MESH_VERTICES)], face, SIDE, SIDE)
+    return build_head_mesh(face[list(MESH_VERTICES)], face, np.full((SIDE, SIDE, 3), 128, np.uint8), person)
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,15 @@ def test_reference_points_outside_the_picture(engine: WarpEngine, photo: np.ndar
     assert image.shape == (1, 512, 282, 4)
 
 
+@pytest.mark.parametrize(("scale", "shift"), [(1, (900, 0, 0)), (1, (0, -2000, 0)), (20, (0, 0, 0))])
+def test_a_reference_s_face_that_is_not_in_the_picture(
+    engine: WarpEngine, photo: np.ndarray, points: np.ndarray, scale: float, shift: tuple[float, float, float]
+) -> None:
+    placed = (points * scale + shift).astype(np.float32)
+    portrait = engine.prepare([Reference(photo[::4, ::4], placed / 4)])
+    assert engine.render(portrait, turned(placed / 4, yaw=10)[None], (128, 128), True).shape == (1, 128, 128, 4)
+
+
 @pytest.mark.parametrize(
     "bad",
     [np.zeros((70, 3)), np.full((70, 3), 5e4), np.zeros((68, 2)), np.full((70, 2), np.nan), np.full((70, 2), 1e300)],

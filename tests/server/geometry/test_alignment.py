@@ -13,7 +13,6 @@ from portrait_server.geometry.alignment import (
     crop,
     inverse,
     transform_points,
-    with_depth,
 )
 
 from tests.posing import turned
@@ -64,10 +63,3 @@ def test_inverse_and_compose_undo_each_other(face: np.ndarray) -> None:
 
 def test_points_in_one_place_still_give_a_frame() -> None:
     assert np.isfinite(aligned_transform(np.zeros((70, 3)), 256)).all()
-
-
-def test_flat_points_get_the_depth_of_a_face_turned_alike(face: np.ndarray) -> None:
-    posed = turned(face, yaw=25)
-    found = with_depth(posed[:, :2])
-    assert np.corrcoef(found[:, 2], posed[:, 2])[0, 1] > 0.98
-    assert with_depth(posed) is not None and np.array_equal(with_depth(posed), posed)

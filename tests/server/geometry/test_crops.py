@@ -58,3 +58,12 @@ def test_outlines_are_of_lips_lids_and_the_iris(face: np.ndarray) -> None:
     assert lid.shape == (1, 6, 2)
     np.testing.assert_allclose(iris.mean(1), face[None, EYES[0].pupil, :2], atol=1e-4)
     np.testing.assert_allclose(np.linalg.norm(iris[0] - iris.mean(1), axis=1), RIGHT_EYE.iris, atol=1e-4)
+
+
+@pytest.mark.parametrize("crop", CROPS.values(), ids=CROPS)
+def test_eyes_in_one_place_leave_a_crop_upright(crop: Crop, face: np.ndarray) -> None:
+    profile = face.copy()
+    profile[36:48, :2] = face[27, :2]
+    linear = crop_transforms(crop, profile)[:, :2]
+    assert np.isfinite(linear).all() and abs(linear[0, 0]) > 0.1
+    np.testing.assert_allclose(linear, np.diag(np.diag(linear)), atol=1e-6)

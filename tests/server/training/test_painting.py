@@ -15,6 +15,7 @@ import torch
 from portrait_server.geometry.crops import MOUTH
 from portrait_server.networks import painters
 from portrait_server.networks.painter import Painter
+from portrait_server.training import checkpoints
 from portrait_server.training.batches import Pairs, plain, rasterized
 from portrait_server.training.configuration import PainterTraining, Training
 from portrait_server.training.measures import score
@@ -107,6 +108,19 @@ def test_runs_are_not_mixed_up(crops: Path, tmp_path: Path) -> None:
     wide = dataclasses.replace(other, mouth=dataclasses.replace(other.mouth, width=12))
     with pytest.raises(PortraitError, match="checkpoint of other painters") as caught:
         Trainer(wide, crops, output, CPU, resume=True)
+    assert caught.value.code == ErrorCode.BAD_WEIGHTS
+
+
+@needs_perceptual
+def test_a_checkpoint_without_the_best_weights_is_refused(crops: Path, tmp_path: Path) -> None:
+    output = tmp_path / "run"
+    Trainer(told(1), crops, output, CPU, resume=False).run()
+    (path,) = checkpoints.find(output)
+    tensors, state = checkpoints.read(path)
+    less = {name: tensor for name, tensor in tensors.items() if not name.startswith("kept-eye/")}
+    checkpoints.write(output, 1, less, state, keep=1)
+    with pytest.raises(PortraitError, match="checkpoint of other painters") as caught:
+        Trainer(told(1), crops, output, CPU, resume=True)
     assert caught.value.code == ErrorCode.BAD_WEIGHTS
 
 
