@@ -78,7 +78,9 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     lack[list(OVAL)] = 1 - drawn_out[list(OVAL)]
     around = np.zeros(len(lack))
     around[np.unique(triangles)] = 1
-    around[:VERTEX_COUNT] = np.isin(np.arange(VERTEX_COUNT), OVAL)
+    # The outline may lie beside the person, over a gap between ear and neck: its neighbours end what closes that.
+    around[:VERTEX_COUNT] = 0
+    around[np.unique(triangles[np.isin(triangles, OVAL).any(1)])] = 1
     places = np.concatenate([mesh.vertices[:VERTEX_COUNT, :2], body.textures]) * scale
     lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale))
     return BackSide(lender, lack, around, normals, mesh.follow)

@@ -19,9 +19,13 @@ from portrait_server.kernels.levels import held
 _BESIDE_FACE = 1.05  # of the face's outline, beyond which hair may begin
 _SOLID = 0.95  # of the matte: what shows less of the person shows what lies behind
 _SKIN = 0.4  # share of skin beyond which a pixel is none of hair
+_SURELY_SKIN = 0.7  # and beyond which it is skin
+_FEW = 0.01  # of what is known: less skin than this is none
+_SHADOW = 0.3  # of the light that hair beside a neck keeps from its back
 _USUAL = (25, 75)  # percentiles of the hair's light
 _LIGHT_SOFT = 0.05  # in face sizes, sigma of light in large
-_NAPE = 0.1  # in face sizes below the middle of the mouth, over which hair ends at a neck
+_NAPE = 0.1  # in face sizes, over which hair ends at a neck
+_EARS = [27, 33]  # landmarks as high as ears begin and end: the root and the base of the nose
 
 
 @dataclass(frozen=True)
@@ -65,18 +69,41 @@ def _continued(
     if mesh.body.colour.bald:
         colours[..., :3] = fill(seen, known)
     else:
-        nape = mesh.vertices[list(MOUTH[0]), 1].mean() - low[1]
+        ears = mesh.points[_EARS, 1]
+        mouth = mesh.vertices[list(MOUTH[0]), 1].mean()
+        hangs = _hair_hangs(mesh, ears.min(), mouth)
+        # Short hair ends no lower than ears do, as low as the nose.
+        nape = ears.max() + hangs * (mouth - ears.max()) - low[1]
         above = np.arange(len(known))[:, None] < nape
         hair = (known & above & (mesh.body.colour.skin_share(seen) < _SKIN)).astype(np.uint8)
         hair = cv2.morphologyEx(cv2.erode(hair, np.ones((3, 3), np.uint8)), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         covered = _as_light_as_known(fill(seen, hair > 0), hair > 0, _LIGHT_SOFT * mesh.size)
         # Hair covers the back down to the nape, ears and what skin shows beside the face included.
         below = between(np.arange(len(known)), nape, nape + _NAPE * mesh.size)[:, None, None]
-        mixed = covered + below * (smoothly_continued(seen, known).astype(np.float32) - covered)
+        mixed = covered + below * (_neck(seen, known, mesh, hangs) - covered)
         colours[..., :3] = held(mixed.astype(np.float32), colours.dtype)
     if colours.shape[2] == 4:
         colours[..., 3] = 255
     return Hair(colours, low)
+
+
+def _neck(seen: np.ndarray, known: np.ndarray, mesh: HeadMesh, covered: float) -> np.ndarray:
+    """The neck's skin (h, w, 3) continued from what is known of the picture, without collars and strands of hair.
+
+    Args:
+        covered: 0 where ears and neck show, to 1 where hair hangs over them, in whose shadow the neck lies.
+    """
+    skin = (known & (mesh.body.colour.skin_share(seen) > _SURELY_SKIN)).astype(np.uint8)
+    skin = cv2.erode(skin, np.ones((3, 3), np.uint8))
+    neck = smoothly_continued(seen, skin > 0 if skin.sum() > _FEW * known.sum() else known)
+    return neck.astype(np.float32) * (1 - covered * _SHADOW)
+
+
+def _hair_hangs(mesh: HeadMesh, low: float, high: float) -> float:
+    """1 where hair covers the sides of a head between two heights, to 0 where skin shows there, as of ears."""
+    body = mesh.body
+    beside = body.solid * ((body.vertices[:, 1] > low) & (body.vertices[:, 1] < high))
+    return 1 - float((body.bare * beside).sum() / max(beside.sum(), 1e-3))
 
 
 def _around_face(alpha: np.ndarray, mesh: HeadMesh, start: np.ndarray) -> np.ndarray:
