@@ -31,6 +31,7 @@ from portrait_server.engines.warp import WARP_VERSION, WarpEngine, WarpPortrait,
 from portrait_server.geometry.alignment import crop as cut_out
 from portrait_server.geometry.alignment import transform_points
 from portrait_server.geometry.crops import CROPS, LEFT_EYE, MOUTH, RIGHT_EYE, Crop, crop_outlines, crop_transforms
+from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.base import Array
 from portrait_server.kernels.levels import levels
 from portrait_server.kernels.opencv import OpenCV
@@ -72,13 +73,13 @@ class FewshotPortrait:
     Attributes:
         photo: the first one, which is drawn.
         known: of each of `PARTS`.
-        opened: a photo that shows the inside of the mouth, where the first does not.
+        opened: the pixels of a photo that shows the inside of the mouth, where the first does not, and its head.
         layers: where what is made of that is kept.
     """
 
     photo: WarpPortrait
     known: tuple[Known, ...]
-    opened: WarpPortrait | None
+    opened: tuple[np.ndarray, HeadMesh] | None
     layers: LayerMemory
 
     def scene(self, size: tuple[int, int]) -> Scene:
@@ -86,7 +87,8 @@ class FewshotPortrait:
         scene, opened = self.photo.scene(size), self.opened
         if opened is None:
             return scene
-        mouth = self.layers.get(self, size, 0, lambda: lent_mouth(scene, opaque(levels(opened.image)), opened.mesh))
+        image, head = opened
+        mouth = self.layers.get(self, size, 0, lambda: lent_mouth(scene, opaque(levels(image)), head))
         return replace(scene, mouth=mouth)
 
 
@@ -156,10 +158,13 @@ class FewshotEngine(Engine):
         known = self._workers.submit(lambda: tuple(self._known(part, shown) for part in PARTS)).result()
         return FewshotPortrait(photo, known, self._opened(photo, references[1:]), self._layers)
 
-    def _opened(self, first: WarpPortrait, others: Sequence[Reference]) -> WarpPortrait | None:
+    def _opened(self, first: WarpPortrait, others: Sequence[Reference]) -> tuple[np.ndarray, HeadMesh] | None:
         """What shows the inside of a mouth that the first photo keeps shut, if one does."""
         best = most_open(first.mesh, [reference.points for reference in others])
-        return None if best is None else self._warp.prepare([others[best]])
+        if best is None:
+            return None
+        image, _, head = self._warp.person_of(others[best])
+        return image, head
 
     @torch.inference_mode()
     def _known(self, part: str, shown: Sequence[_Shown]) -> Known:

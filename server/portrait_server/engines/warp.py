@@ -121,7 +121,17 @@ class WarpEngine(Engine):
     def prepare(self, references: Sequence[Reference]) -> WarpPortrait:
         if not references:
             raise PortraitError(ErrorCode.BAD_IMAGE, "A portrait needs a reference.", "Give at least one photograph.")
-        image = np.asarray(references[0].image)
+        image, matte, head = self.person_of(references[0])
+        plate = finished(build_plate(levels(image), matte, head))
+        return WarpPortrait(image, plate, matte, head, self._layers)
+
+    def person_of(self, reference: Reference) -> tuple[np.ndarray, np.ndarray, HeadMesh]:
+        """A reference's pixels, the person's matte in it, (H, W) float32, and the head's geometry.
+
+        Raises:
+            PortraitError: BAD_IMAGE, BAD_POINTS.
+        """
+        image = np.asarray(reference.image)
         if (
             image.ndim != 3
             or image.shape[2] not in (3, 4)
@@ -133,15 +143,13 @@ class WarpEngine(Engine):
                 "Give pixels of 8 or 16 bits as (height, width, 3 or 4).",
             )  # fmt: skip
         height, width = image.shape[:2]
-        points = within_reach(checked_points(references[0].points[None])[0], width, height)
+        points = within_reach(checked_points(reference.points[None])[0], width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
         mesh = mesh_near(_with_depth(points), self._found_mesh(rgb, points))
         matte = person_matte(rgb)
         if image.shape[2] == 4:
             matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
-        head = build_head_mesh(_with_depth(points), mesh, rgb, matte)
-        plate = finished(build_plate(levels(image), matte, head))
-        return WarpPortrait(np.ascontiguousarray(image), plate, matte, head, self._layers)
+        return np.ascontiguousarray(image), matte, build_head_mesh(_with_depth(points), mesh, rgb, matte)
 
     def render(
         self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
