@@ -211,7 +211,7 @@ class _Lines:
         shrink = 1 - (1 - self.neck) * (1 - np.cos(angle) ** _BACK_ROUND)
         # Above the face's middle the back is round, below it goes straight down.
         places = self.centre + np.column_stack([np.where(down < 0, down * shrink, down), aside * shrink]) @ self.axes
-        deeper = (1 - self.neck) * np.sin(angle) ** _BACK_ROUND * (self.end - edge[:, 2])
+        deeper = (1 - self.neck) * np.sin(angle) ** _BACK_ROUND * np.maximum(self.end - edge[:, 2], 0)
         return np.column_stack([places, edge[:, 2] + deeper])
 
     def free(self, vertices: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
