@@ -23,6 +23,7 @@ _DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
+_STRIP_ROWS = 64  # in which what moves is looked for: fewer take longer than they save
 _MARGIN = 4  # cells of the coarse grid around what moves, over which folds are smoothed
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 
@@ -100,7 +101,7 @@ class Field:
             patches = patches_around(rim, _MARGIN + 0.2 * np.ptp(rim[..., 0], axis=1), (columns, rows))
             kernels.laid(moves, patches, xp.ones_like(kernels.taken(moves, patches)))
         parts = []
-        for strip in kernels.strips(self.size[1]):
+        for strip in kernels.strips(self.size[1], _STRIP_ROWS):
             first, last = strip.start * rows // self.size[1], -(-strip.stop * rows // self.size[1])
             found = kernels.touched(moves[:, max(0, first - _MARGIN) : last + _MARGIN])
             if found.there.any():
@@ -123,7 +124,7 @@ class Field:
     def _distance(self) -> Array:
         """How far each cell moves along x or y, whichever is farther: (N, rows, columns) pixels."""
         xp = array_namespace(self.coarse)
-        return xp.max(xp.abs(self.coarse), axis=1)
+        return xp.maximum(xp.abs(self.coarse[:, 0]), xp.abs(self.coarse[:, 1]))
 
     @cached_property
     def stillness(self) -> Array:
@@ -139,13 +140,13 @@ class Field:
         """
         xp = array_namespace(self.coarse)
         limit = _FOLD_SLOPE * self.cell
-        jump = xp.zeros_like(self.coarse[:, 0])
+        jump = xp.zeros_like(self.coarse[:, 0], dtype=xp.bool)
         for axis in (-1, -2):
             steps = xp.abs(xp.diff(self.coarse, axis=axis))
-            steep = xp.astype(xp.max(steps, axis=1) > limit, xp.float32)
+            steep = xp.maximum(steps[:, 0], steps[:, 1]) > limit
             before, after = (jump[..., :-1], jump[..., 1:]) if axis == -1 else (jump[..., :-1, :], jump[..., 1:, :])
-            before += steep
-            after += steep
+            before |= steep
+            after |= steep
         if not self.kernels.touched(jump).there.any():
             return None
-        return (1.5 * self.kernels.averaged(jump.clip(0, 1), 3)).clip(0, 1)
+        return (1.5 * self.kernels.averaged(xp.astype(jump, xp.float32), 3)).clip(0, 1)

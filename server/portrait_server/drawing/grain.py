@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from portrait_server.kernels.base import Array, Kernels, Look
-from portrait_server.kernels.levels import held, signed
+from portrait_server.kernels.levels import held
 
 # Of a standard deviation of the grain: by how much at most a pixel is brought nearer to the nearest one of the photo. What
 # differs by more is an edge, which would get steps.
@@ -38,7 +38,7 @@ def looked_up_sharply(
     found = kernels.looked_up(picture, x, y, look)
     if not grain:
         return held(found, picture.dtype)
-    xp = array_namespace(x)
-    nearest = kernels.looked_up(picture, xp.floor(x + 0.5), xp.floor(y + 0.5), Look.LINEAR)
-    found = signed(found)
-    return held(found + (nearest - found).clip(-grain, grain), picture.dtype)
+    nearest = kernels.looked_up(picture, x, y, Look.NEAREST)
+    xp = array_namespace(found)
+    lowest, highest = found.clip(grain, 255) - grain, found.clip(0, 255 - grain) + grain
+    return held(xp.minimum(xp.maximum(nearest, lowest), highest), picture.dtype)

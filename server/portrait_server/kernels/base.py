@@ -31,6 +31,7 @@ Array: TypeAlias = Any
 class Look(Enum):
     """How a picture is looked up between its pixels."""
 
+    NEAREST = "nearest"
     LINEAR = "linear"
     CUBIC = "cubic"
     LANCZOS = "lanczos"  # over 8 pixels
@@ -96,8 +97,8 @@ class Kernels(ABC):
         """
 
     @abstractmethod
-    def strips(self, height: int) -> list[slice]:
-        """The rows of a frame that are worked on at once: few on the processor, whose memory is small; else all."""
+    def strips(self, height: int, most: int = 256) -> list[slice]:
+        """The rows of a frame that are worked on at once: on the processor, whose memory is small, so many; else all."""
 
     @abstractmethod
     def grid(self, patches: Patches) -> tuple[Array, Array]:

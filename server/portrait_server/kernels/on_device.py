@@ -69,7 +69,7 @@ class OnDevice(Kernels):
 
         return wait
 
-    def strips(self, height: int) -> list[slice]:
+    def strips(self, height: int, most: int = 256) -> list[slice]:
         return [slice(0, height)]
 
     def grid(self, patches: Patches) -> tuple[Array, Array]:

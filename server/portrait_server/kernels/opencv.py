@@ -12,8 +12,10 @@ import numpy as np
 from portrait_server.geometry.alignment import crop
 from portrait_server.kernels.base import SHIFT, Kernels, Look, Patches
 
-_LOOKS: Final = {Look.LINEAR: cv2.INTER_LINEAR, Look.CUBIC: cv2.INTER_CUBIC, Look.LANCZOS: cv2.INTER_LANCZOS4}
-_STRIP_ROWS: Final = 256
+_LOOKS: Final = {
+    Look.NEAREST: cv2.INTER_NEAREST, Look.LINEAR: cv2.INTER_LINEAR, Look.CUBIC: cv2.INTER_CUBIC,
+    Look.LANCZOS: cv2.INTER_LANCZOS4,
+}  # fmt: skip
 
 
 class OpenCV(Kernels):
@@ -28,8 +30,8 @@ class OpenCV(Kernels):
     def fetch(self, frames: np.ndarray) -> Callable[[], np.ndarray]:
         return lambda: frames
 
-    def strips(self, height: int) -> list[slice]:
-        return [slice(y, min(y + _STRIP_ROWS, height)) for y in range(0, height, _STRIP_ROWS)]
+    def strips(self, height: int, most: int = 256) -> list[slice]:
+        return [slice(y, min(y + most, height)) for y in range(0, height, most)]
 
     def grid(self, patches: Patches) -> tuple[np.ndarray, np.ndarray]:
         x = patches.x[:, None] + np.arange(patches.width)

@@ -21,14 +21,16 @@ _SHARPNESS = -0.75
 def looked_up(
     pictures: torch.Tensor, x: torch.Tensor, y: torch.Tensor, look: Look, outside: float | None
 ) -> torch.Tensor:
-    """As `Kernels.looked_up`, at positions that are rounded to 32nds of a pixel."""
-    x, y = (torch.round(at * STEPS) / STEPS for at in (x, y))
+    """As `Kernels.looked_up`, at positions that are rounded to 32nds of a pixel, or to whole ones."""
+    steps = 1 if look is Look.NEAREST else STEPS
+    x, y = (torch.round(at * steps) / steps for at in (x, y))
+    look = Look.LINEAR if look is Look.NEAREST else look  # the same at whole pixels
     planes = as_planes(pictures)
     if look is Look.LANCZOS or pictures.device.type == "mps":
         # Elsewhere torch knows the other two by itself; on MPS it knows neither cubic nor a border that goes on.
         found = gathered(planes, x, y, look, outside)
     else:
-        mode = "bilinear" if look is Look.LINEAR else "bicubic"
+        mode = "bicubic" if look is Look.CUBIC else "bilinear"
         padding = "border" if outside is None else "zeros"
         if outside:  # torch has 0 beyond a picture
             found = _sampled(planes - outside, x, y, mode, padding) + outside
