@@ -228,16 +228,20 @@ def _evaluate(
     flat[:, 1:] = table.reshape(len(table), -1).T
     x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
     rows = ids.astype(np.intp)
+    part = np.empty(ids.shape, np.float32)
     for axis, value in enumerate(values):
         # Each number is that of a row: told to clip others, NumPy does not look for them first.
-        a, b, c = (flat[3 * axis + i].take(rows, mode="clip") for i in range(3))
-        a *= x
-        b *= y
-        a += b
-        np.add(a, c, out=value)
+        right, down, constant = flat[3 * axis : 3 * axis + 3]
+        right.take(rows, mode="clip", out=value)
+        value *= x
+        down.take(rows, mode="clip", out=part)
+        part *= y
+        value += part
+        constant.take(rows, mode="clip", out=part)
+        value += part
     bounded = np.isfinite(low).any(-1)
     if bounded.any():
-        within = np.concatenate([[False], bounded]).take(rows, mode="clip")
-        at = ids[within] - 1
-        for axis, value in enumerate(values):
-            value[within] = np.clip(value[within], low[at, axis], high[at, axis])
+        within = np.flatnonzero(np.concatenate([[False], bounded]).take(rows, mode="clip"))
+        at = ids.take(within) - 1
+        for axis, value in enumerate(values.reshape(len(values), -1)):
+            value[within] = np.clip(value.take(within), low[at, axis], high[at, axis])
