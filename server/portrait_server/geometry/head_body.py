@@ -14,8 +14,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from portrait_server.geometry.face_mesh import CHEEKS, CHIN, FOREHEAD, OVAL, SIDES, VERTEX_COUNT
+from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, OVAL, SIDES, VERTEX_COUNT
 from portrait_server.geometry.hair import HairColour, colours_at
+from portrait_server.geometry.head_outline import SOLID, kinds_along, rim_of
 from portrait_server.geometry.ramps import between, smoothstep
 
 # Rings of the front, as parts of the way from the outline to the rim; of the back, as degrees past the rim.
@@ -37,8 +38,6 @@ _HAIR_WIDTH = 1.25  # half face widths: a head wider than this has as much more 
 _DOME, _HAIR_DOME = (0.2, 1.6), 0.4
 _BACK_ROUND = 0.5  # exponent of the superellipse that the back is: 1 an ellipse, less is fuller
 _LEAST_DOME = 0.15  # by how much the rim lies at least behind the outline, in half face widths
-_RIMS = (1.02, 2.2)  # nearest and farthest rim, as multiples of the outline
-_SOLID = 0.85  # of the matte, where a head ends
 _EDGE = 0.04  # softness of a matte's edge, in half face widths
 _GAP = 0.1  # half face widths of background between two locks that do not end the hair
 _NECK = (
@@ -55,7 +54,6 @@ _CARRIED_NECK = (1.05, 2.4)
 _EXPRESSION_ENDS = 1.6
 _PINNED = 0.25  # a strip along the picture's edge, in half face widths, that keeps its place
 _BACKDROP = 4.0  # half face widths by which the backdrop counts as farther
-_CROWN = -0.6  # cosine with the way to the chin above which (towards -1) a line goes over the hair
 _STEEP = 0.35  # cosine between surface and line of sight below which a photo shows too little of it to be turned
 
 
@@ -180,8 +178,8 @@ class _Lines:
         chin = chin / (np.linalg.norm(chin) + 1e-6)
         axes = np.array([chin, [-chin[1], chin[0]]])
         down, aside = axes @ (arm / (np.linalg.norm(arm, axis=1, keepdims=True) + 1e-6)).T
-        rim = _rim(centre, arm, matte, _GAP * half_width)
-        colour, bare, hairy = _kinds(image, face, centre, arm, rim, down)
+        rim = rim_of(centre, arm, matte, _GAP * half_width)
+        colour, bare, hairy = kinds_along(image, face, centre, arm, rim, down)
         # A line that soon ends below the jaw ends at the side of the neck, one that goes on runs down it.
         neck = between(down, *_NECK) * between(rim, *_NECK_RIMS) * (1 - hairy)
         neck = np.maximum(neck, between(down, *_BELOW))
@@ -249,24 +247,6 @@ class _Lines:
         return found
 
 
-def _kinds(
-    image: np.ndarray, face: np.ndarray, centre: np.ndarray, arm: np.ndarray, rim: np.ndarray, down: np.ndarray
-) -> tuple[HairColour, np.ndarray, np.ndarray]:
-    """Colours of skin and hair; how far lines lie over bare skin (36,), and over hair down to their rim (36,)."""
-    parts = np.linspace(0.25, 0.9, 12)[:, None]
-    places = centre + arm * (1 + parts * (rim - 1))[..., None]
-    colours = colours_at(image, places)
-    colour = HairColour.of(image, face[list(CHEEKS), :2], places[:, down < _CROWN].reshape(-1, 2))
-    bare = colour.skin_share(colours).mean(0)
-    hairy = 0 * bare if colour.bald else colour.hair_share(colours[4:]).mean(0) * (1 - bare)
-    # Hair hangs down: below a line without there is none, or shaded skin of its colour would count as such.
-    hairy = np.where(down < 0, 1, smoothstep((hairy - 0.3) / 0.4))
-    half = len(hairy) // 2
-    right, left = np.minimum.accumulate(hairy[: half + 1]), np.minimum.accumulate(np.roll(hairy[::-1], 1)[:half])
-    hairy = np.concatenate([right, left[:0:-1]])
-    return colour, smoothstep((bare - 0.25) / 0.4), hairy * (1 - colour.bald)
-
-
 def _shown(
     lines: _Lines, front: list[np.ndarray], image: np.ndarray, matte: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -277,7 +257,7 @@ def _shown(
     # A little inside the matte's edge, for there the picture mixes with what lies behind.
     reach = 2 * max(1, round(_EDGE * lines.half_width)) + 1
     inside = cv2.erode(matte, np.ones((reach, reach), np.uint8))
-    solid = between(colours_at(inside[..., None], places)[..., 0], 0.5, _SOLID)
+    solid = between(colours_at(inside[..., None], places)[..., 0], 0.5, SOLID)
     return np.maximum(seen, lines.bare) * solid, solid
 
 
@@ -285,32 +265,6 @@ def _padded(values: np.ndarray, count: int) -> np.ndarray:
     found = np.zeros(count)
     found[: values.size] = values.ravel()
     return found
-
-
-def _rim(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -> np.ndarray:
-    """How far (36,) the person reaches along lines from a centre, as multiples of their first vertex's distance."""
-    height, width = matte.shape
-    rings = np.linspace(1, _RIMS[1], 121)
-    at = centre + rings[:, None, None] * arm
-    x, y = (np.round(at[..., axis]).astype(int) for axis in (0, 1))
-    there = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    person = there & (matte[y.clip(0, height - 1), x.clip(0, width - 1)] > _SOLID)
-    # Where a gap begins that is too wide, the hair has ended.
-    steps = np.maximum(1, np.round(gap / (np.linalg.norm(arm, axis=1) * (rings[1] - rings[0]) + 1e-6))).astype(int)
-    found = np.empty(len(arm))
-    for line, step in enumerate(steps):
-        inside = np.flatnonzero(person[:, line])
-        inside = (
-            inside[: 1 + np.argmax(np.append(np.diff(inside), 1 << 30) > step)] if len(inside) else np.zeros(1, int)
-        )
-        found[line] = rings[inside[-1]] if len(inside) else 1.0
-    return _smoothed_round(np.clip(found, *_RIMS))
-
-
-def _smoothed_round(values: np.ndarray) -> np.ndarray:
-    """Values around a circle, without single ones that stand out."""
-    median = np.median(np.stack([np.roll(values, shift) for shift in (-1, 0, 1)]), axis=0)
-    return (np.roll(median, 1) + 2 * median + np.roll(median, -1)) / 4
 
 
 def _follow(ring: np.ndarray, down: np.ndarray, rim: np.ndarray) -> np.ndarray:

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far a person's head reaches along lines from the face's outline, and over what: hair, or bare skin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from portrait_server.geometry.face_mesh import CHEEKS
+from portrait_server.geometry.hair import HairColour, colours_at
+from portrait_server.geometry.ramps import smoothstep
+
+SOLID: float = 0.85
+"""Of the matte, where a head ends."""
+_RIMS = (1.02, 2.2)  # nearest and farthest rim, as multiples of the outline
+_CROWN = -0.6  # cosine with the way to the chin above which (towards -1) a line goes over the hair
+
+
+def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -> np.ndarray:
+    """How far (36,) the person reaches along lines, as multiples of the face's outline.
+
+    Args:
+        centre: (2,) where the lines begin, pixels; arm: (36, 2) from there to the outline.
+        matte: (H, W) 0 to 1, how far each pixel is the person.
+        gap: pixels of background between two locks that do not end the hair.
+    """
+    height, width = matte.shape
+    rings = np.linspace(1, _RIMS[1], 121)
+    at = centre + rings[:, None, None] * arm
+    x, y = (np.round(at[..., axis]).astype(int) for axis in (0, 1))
+    there = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    person = there & (matte[y.clip(0, height - 1), x.clip(0, width - 1)] > SOLID)
+    # Where a gap begins that is too wide, the hair has ended.
+    steps = np.maximum(1, np.round(gap / (np.linalg.norm(arm, axis=1) * (rings[1] - rings[0]) + 1e-6))).astype(int)
+    found = np.empty(len(arm))
+    for line, step in enumerate(steps):
+        inside = np.flatnonzero(person[:, line])
+        inside = (
+            inside[: 1 + np.argmax(np.append(np.diff(inside), 1 << 30) > step)] if len(inside) else np.zeros(1, int)
+        )
+        found[line] = rings[inside[-1]] if len(inside) else 1.0
+    return _smoothed_round(np.clip(found, *_RIMS))
+
+
+def _smoothed_round(values: np.ndarray) -> np.ndarray:
+    """Values around a circle, without single ones that stand out."""
+    median = np.median(np.stack([np.roll(values, shift) for shift in (-1, 0, 1)]), axis=0)
+    return (np.roll(median, 1) + 2 * median + np.roll(median, -1)) / 4
+
+
+def kinds_along(
+    image: np.ndarray, face: np.ndarray, centre: np.ndarray, arm: np.ndarray, rim: np.ndarray, down: np.ndarray
+) -> tuple[HairColour, np.ndarray, np.ndarray]:
+    """Colours of skin and hair; how far lines lie over bare skin (36,), and over hair down to their rim (36,).
+
+    Args:
+        image: (H, W, 3 or 4) levels from 0 to 255; face: (468, 3) the face's vertices, pixels.
+        centre, arm, rim: the lines, as of `rim_of`; down: (36,) cosine between each and the way to the chin.
+    """
+    parts = np.linspace(0.25, 0.9, 12)[:, None]
+    places = centre + arm * (1 + parts * (rim - 1))[..., None]
+    colours = colours_at(image, places)
+    colour = HairColour.of(image, face[list(CHEEKS), :2], places[:, down < _CROWN].reshape(-1, 2))
+    bare = colour.skin_share(colours).mean(0)
+    hairy = 0 * bare if colour.bald else colour.hair_share(colours[4:]).mean(0) * (1 - bare)
+    # Hair hangs down: below a line without there is none, or shaded skin of its colour would count as such.
+    hairy = np.where(down < 0, 1, smoothstep((hairy - 0.3) / 0.4))
+    half = len(hairy) // 2
+    right, left = np.minimum.accumulate(hairy[: half + 1]), np.minimum.accumulate(np.roll(hairy[::-1], 1)[:half])
+    hairy = np.concatenate([right, left[:0:-1]])
+    return colour, smoothstep((bare - 0.25) / 0.4), hairy * (1 - colour.bald)
