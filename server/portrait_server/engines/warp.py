@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -45,6 +44,7 @@ class WarpPortrait:
         plate: the same shape and type: the background, filled in behind the person.
         matte: (H, W) float32, how far each pixel is the person.
         mesh: the head's geometry in pixels of the image.
+        hair: what a turn shows of the head's back.
         layers: where its scenes are kept.
     """
 
@@ -52,6 +52,7 @@ class WarpPortrait:
     plate: np.ndarray
     matte: np.ndarray
     mesh: HeadMesh
+    hair: Hair
     layers: LayerMemory = field(default_factory=LayerMemory)
 
     def scene(self, size: tuple[int, int]) -> Scene:
@@ -63,15 +64,13 @@ class WarpPortrait:
             lambda: build_scene(levels(self.image), levels(self.plate), self.matte, self.mesh, self.hair, size),
         )
 
-    @cached_property
-    def hair(self) -> Hair:
-        """What a turn shows of the head's back; made once, for scenes of all sizes."""
-        return hair_by_example(levels(self.image), self.matte, self.mesh)
-
     def scene_bytes(self, size: tuple[int, int]) -> int:
-        """About what a scene at (width, height) takes: photo, person, plate, rest, and the matte."""
+        """About what a scene at (width, height) takes: photo, person, plate, rest, and the matte; and hair."""
         level, difference = (1, 2) if self.image.dtype == np.uint8 else (4, 4)
-        return size[0] * size[1] * (self.image.shape[2] * (3 * level + difference) + level)
+        height, width, channels = self.image.shape
+        whole = size[0] * size[1]
+        hair = whole * self.hair.colours.size * level // (width * height)
+        return whole * (channels * (3 * level + difference) + level) + hair
 
     def frames(
         self, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,
@@ -122,8 +121,9 @@ class WarpEngine(Engine):
         if not references:
             raise PortraitError(ErrorCode.BAD_IMAGE, "A portrait needs a reference.", "Give at least one photograph.")
         image, matte, head = self.person_of(references[0])
-        plate = finished(build_plate(levels(image), matte, head))
-        return WarpPortrait(image, plate, matte, head, self._layers)
+        shown = levels(image)
+        plate = finished(build_plate(shown, matte, head))
+        return WarpPortrait(image, plate, matte, head, hair_by_example(shown, matte, head), self._layers)
 
     def person_of(self, reference: Reference) -> tuple[np.ndarray, np.ndarray, HeadMesh]:
         """A reference's pixels, the person's matte in it, (H, W) float32, and the head's geometry.
