@@ -3,8 +3,8 @@
 
 What references give as style is what tuning begins with. Trained are something added to it and low-rank changes of the
 last convolutions, so that the result is small and one photograph cannot bend everything. Held-out crops choose a state,
-and how much of it; further ones, by which nothing was chosen, must then agree, or nothing is kept. Mouth and eyes are
-tuned and judged each for itself.
+and how much of it, of a single photograph never more than a quarter; further ones, by which nothing was chosen, must then
+agree, or nothing is kept. Mouth and eyes are tuned and judged each for itself.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from portrait_server.tuning.samples import CropsOfParts, Person
 from portrait_server.tuning.tuned_painter import TunedPainter
 
 _STRENGTHS: Final = (1.0, 0.5, 0.25)  # shares of what has been learnt that are tried
+# One photograph is judged by moved copies of itself, which say too much good of what was learnt from it.
+_STRENGTHS_OF_ONE: Final = (0.25,)
 _SEED, _CHOOSING, _CONFIRMING = 11, 20190520, 20190521  # of learning, and of the two held-out sets
 _CROPS: Final = {"mouth": MOUTH, "eye": RIGHT_EYE}
 _NAMES: Final = {
@@ -94,7 +96,10 @@ def tune_painters(
         )
     person, device = Person(faces), next(painters.parameters()).device
     learnt, choosing = person.learnt(effort.pairs, _SEED), person.held(effort.measured, _CHOOSING)
-    searches = [_Search(part, getattr(painters, part), _of(part, choosing), device, effort) for part in PARTS]
+    strengths = _STRENGTHS if len(faces) > 1 else _STRENGTHS_OF_ONE
+    searches = [
+        _Search(part, getattr(painters, part), _of(part, choosing), device, effort, strengths) for part in PARTS
+    ]
     steps = effort.steps * len(searches)
     for number, search in enumerate(searches):
         pairs, first = Pairs(search.crop, [learnt[search.part]], [1.0]), number * effort.steps
@@ -133,10 +138,20 @@ class _Search:
     """
 
     def __init__(
-        self, part: str, painter: Painter, held: Mapping[str, CropPairs], device: torch.device, effort: Effort
+        self,
+        part: str,
+        painter: Painter,
+        held: Mapping[str, CropPairs],
+        device: torch.device,
+        effort: Effort,
+        strengths: Sequence[float],
     ) -> None:
-        """Raises: PortraitError: BAD_WEIGHTS for a painter that draws nothing finite."""
+        """Args: strengths: that are tried, the greatest first.
+
+        Raises: PortraitError: BAD_WEIGHTS for a painter that draws nothing finite.
+        """
         self.part, self.crop, self._effort, self._device = part, _CROPS[part], effort, device
+        self._strengths = strengths
         self._tuning = TunedPainter(painter, rank=effort.rank, rate=effort.rate, seed=_SEED)
         self._held = HeldOut(self.crop, held, device)
         self._tuning.blend(0.0)
@@ -171,12 +186,12 @@ class _Search:
     def _looked(self, step: int) -> bool:
         """Measures what has been learnt; False where it draws nothing finite any more."""
         self._waited += 1
-        for strength in _STRENGTHS:
+        for strength in self._strengths:
             self._tuning.blend(strength)
             found = self._held.measure(self._tuning.draw)
             if not found.is_finite():
                 return False
-            if strength == 1:
+            if strength == self._strengths[0]:
                 self.newest = found
             score = found.figures()["score"]
             if score < self._least and surely_better(self.before, found):

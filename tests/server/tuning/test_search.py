@@ -127,6 +127,24 @@ def test_less_of_what_was_learnt_can_be_kept(face: Face) -> None:
     assert torch.allclose(tuning.draw(batch), drawn[0.5], atol=1e-5)
 
 
+@pytest.mark.parametrize(("count", "most"), [(1, 0.25), (2, 1.0)])
+def test_of_a_single_photograph_no_more_than_a_quarter_is_kept(
+    face: Face, monkeypatch: pytest.MonkeyPatch, count: int, most: float
+) -> None:
+    """Its copies, the only judges it has, would let more through."""
+    measured, drawing = set[float](), TunedPainter.draw
+
+    def draw(tuning: TunedPainter, batch: CropBatch) -> torch.Tensor:
+        measured.add(tuning._strength)
+        return drawing(tuning, batch)
+
+    monkeypatch.setattr(TunedPainter, "draw", draw)
+    # Nothing of what was learnt is kept, so that a state is never restored as a whole.
+    monkeypatch.setattr("portrait_server.tuning.search.surely_better", lambda before, after: False)
+    tune_painters(tiny_painters().eval(), CHECKSUM, [face] * count, effort=FEW)
+    assert max(measured) == most
+
+
 def test_cancelled_and_too_many(face: Face) -> None:
     painters = tiny_painters().eval()
     with pytest.raises(PortraitError) as raised:
