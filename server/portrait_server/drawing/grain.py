@@ -15,6 +15,9 @@ from portrait_server.kernels.levels import held
 _KEPT = 2.0
 _LEAST, _MOST = 2, 8  # levels
 _SECOND_DIFFERENCES = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_BESIDE = (
+    2.0**-7
+)  # pixels: half way between two pixels the nearest is always the next one, not the even one of each pair
 _MEDIAN = 6 * 0.6745  # of their absolute values, for white noise of a standard deviation of 1
 
 
@@ -38,7 +41,7 @@ def looked_up_sharply(
     found = kernels.looked_up(picture, x, y, look)
     if not grain:
         return held(found, picture.dtype)
-    nearest = kernels.looked_up(picture, x, y, Look.NEAREST)
+    nearest = kernels.looked_up(picture, x + _BESIDE, y + _BESIDE, Look.NEAREST)
     xp = array_namespace(found)
     lowest, highest = found.clip(grain, 255) - grain, found.clip(0, 255 - grain) + grain
     return held(xp.minimum(xp.maximum(nearest, lowest), highest), picture.dtype)
