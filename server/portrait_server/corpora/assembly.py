@@ -109,9 +109,7 @@ def assemble(
         identity=identity,
         matte=target.matte,
         reference_mattes=np.stack([view.matte for view in references]),
-        draft=draft.picture,
-        # Where the flow from the target to the reference is unknown, there is nothing to compare the draft's origin with.
-        draft_origin=None if first.flow is None else draft.origin,
+        draft=draft,
         flow=last.flow,
         visibility=last.visibility,
         carried=carried,

@@ -7,7 +7,6 @@ of that. So here the reference is wider than its aligned frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
@@ -22,28 +21,10 @@ from portrait_server.drawing.scene import build_scene
 from portrait_server.geometry.alignment import compose, inverse, transform_points
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.reference_mesh import mesh_near
-from portrait_server.kernels.base import Patches
 from portrait_server.kernels.opencv import OpenCV
 
 _OPENINGS: Final = ("right_eye", "left_eye", "inner_lip")
-_PERSON: Final = 128  # of a matte: below it the picture shows more of what lies behind
-_LENT: Final = 0.1  # share of a pixel that another place has lent
 _OPENING_RIM: Final = 0.01  # of the side
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A reference moved to a target's landmarks as the engine `warp` does it, in the target's aligned frame.
-
-    Attributes:
-        picture: (S, S, 4) uint8: colours, and the matte.
-        origin: (S, S, 2) float32, for each pixel the position (x, y) in the reference's aligned frame that the field of
-            motion brings there, eyes and mouth as if they were skin; NaN behind the person, and where the face's other
-            side is seen.
-    """
-
-    picture: np.ndarray
-    origin: np.ndarray
 
 
 def margin(side: int) -> int:
@@ -74,8 +55,9 @@ def draw_draft(
     mesh: np.ndarray | None,
     target_points: np.ndarray,
     to_target: np.ndarray,
-) -> Draft:
-    """The draft for a target.
+) -> np.ndarray:
+    """A reference moved to a target's landmarks as the engine `warp` does it: (S, S, 4) uint8, colours and matte, in the
+    target's aligned frame.
 
     Args:
         wide: (W, W, 3) uint8, the reference in its wide frame; matte (W, W) uint8, the person.
@@ -98,14 +80,7 @@ def draw_draft(
     back = np.array([[1, 0, -around], [0, 1, -around]], np.float32)
     to_frame, side = compose(to_target, back), size - 2 * around
     (picture,) = aligned_draft(kernels, scene, moved, to_frame[None], side)
-    positions = np.stack(moved.field.positions(Patches.whole(1, scene.size)), -1) - around
-    if moved.lent is not None:
-        patch, lent = moved.lent
-        shown = kernels.taken(positions, patch)
-        kernels.laid(positions, patch, np.where((lent > _LENT)[..., None], np.nan, shown))
-    origin = cv2.warpAffine(positions[0], to_frame, (side, side), flags=cv2.INTER_LINEAR, borderValue=(np.nan, np.nan))
-    origin[picture[..., 3] < _PERSON] = np.nan
-    return Draft(picture, origin)
+    return picture
 
 
 def away_from_openings(points: np.ndarray, side: int) -> np.ndarray:

@@ -28,8 +28,6 @@ class Sample:
         flow: for each target pixel the position in the last reference; NaN where there is none.
         visibility: 255 where the last reference shows what the target shows there.
         color_weight: 0 where the target's colour is no example of a real one; None means that all of it is.
-        draft_origin: for each pixel of the draft the position in the first reference that it shows; NaN behind the
-            person.
         carried: 0 where the target shows what no draft carries along: eyeballs, the inside of the mouth, and clothes,
             of which landmarks tell nothing.
     """
@@ -45,7 +43,6 @@ class Sample:
     flow: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2", known="has_flow")] = None
     visibility: Annotated[np.ndarray | None, ArraySpec(MASK, "S S", known="has_flow")] = None
     color_weight: Annotated[np.ndarray | None, ArraySpec(MASK, "S S")] = None
-    draft_origin: Annotated[np.ndarray | None, ArraySpec(FLOW, "S S 2")] = None
     carried: Annotated[np.ndarray | None, ArraySpec(MASK, "S S")] = None
 
     def __post_init__(self) -> None:

@@ -101,9 +101,7 @@ def test_samples_depend_on_the_generator_alone(head: HeadModel) -> None:
     drawn(second, 11)
     one, other = drawn(first, 5, side=96, references=2), drawn(second, 5, side=96, references=2)
     for name in one.__dataclass_fields__:
-        assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name in ("flow", "draft_origin")), (
-            name
-        )
+        assert np.array_equal(getattr(one, name), getattr(other, name), equal_nan=name == "flow"), name
     assert not np.array_equal(one.target, drawn(first, 6, side=96).target)
 
 
@@ -149,17 +147,6 @@ def test_detected_landmarks_are_what_a_detector_finds(head: HeadModel, photo_sha
     assert max(gaps) < 1.5, "found again where the sample says"
     assert min(offs) > 1.5, "a detector's landmarks are not the model's"
     assert np.mean(shares) < 0.8
-
-
-def test_a_draft_tells_where_its_pixels_come_from(head: HeadModel) -> None:
-    sample = drawn(RenderedHeads(head, augmented=False), 2)
-    known = np.isfinite(sample.draft_origin).all(-1)
-    known &= cv2.erode(sample.draft[..., 3], np.ones((5, 5))) == 255
-    assert known.mean() > 0.1
-    origin = np.where(known[..., None], sample.draft_origin, 0).astype(np.float32)
-    again = cv2.remap(sample.references[0], origin, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    inside = known & ((origin > 1) & (origin < SIDE - 2)).all(-1)
-    assert np.abs(again.astype(int) - sample.draft[..., :3])[inside].mean() < 4
 
 
 def test_photographs_become_skin(head: HeadModel, photo_shards: Path) -> None:

@@ -20,7 +20,7 @@ def full_sample() -> Sample:
     return Sample(
         bare.references, bare.reference_points, bare.target, bare.target_points, 1,
         plane(), plane(2), rng.integers(0, 256, (SIDE, SIDE, 4)).astype(np.uint8), rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(), plane(),
-        rng.random((SIDE, SIDE, 2), np.float32) * SIDE, plane(),
+        plane(),
     )  # fmt: skip
 
 
@@ -32,7 +32,6 @@ def full_sample() -> Sample:
         ("target_points", np.zeros((68, 3), np.float32)),
         ("draft", np.zeros((SIDE, SIDE, 3), np.uint8)),
         ("flow", np.zeros((SIDE, SIDE, 2))),
-        ("draft_origin", np.zeros((SIDE, SIDE, 3), np.float32)),
         ("matte", np.zeros((SIDE, SIDE, 1), np.uint8)),
         ("visibility", None),
         ("identity", -1),
@@ -60,5 +59,3 @@ def test_mirrored_points_and_flow_follow_the_pictures() -> None:
     assert np.allclose(mirrored.target_points[MIRROR[36]], [SIDE - 1 - left[0], left[1], left[2]])
     x, y = sample.flow[2, SIDE - 2]
     assert np.allclose(mirrored.flow[2, 1], [SIDE - 1 - x, y])
-    x, y = sample.draft_origin[2, SIDE - 2]
-    assert np.allclose(mirrored.draft_origin[2, 1], [SIDE - 1 - x, y])
