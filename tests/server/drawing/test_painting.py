@@ -157,7 +157,7 @@ def test_drafts_are_the_same_in_training(pose: str, photo: WarpPortrait, scene: 
         transform_points(before, points), transform_points(before, found), aligned, compose(after, inverse(before)),
     )  # fmt: skip
     for each in CROPS.values():
-        picture = np.ascontiguousarray(learnt.picture[..., :3])
+        picture = np.ascontiguousarray(learnt[..., :3])
         there = crop(picture, crop_transforms(each, aligned[None])[0], each.side)
         (drawn,) = place(each, goal[None], scene).draft(OpenCV(), scene, moved_to(scene, goal))
         assert np.abs(drawn.astype(int) - there).mean() < 5
