@@ -26,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 
 from portrait_server.corpora.sample import Corpus, Sample
+from portrait_server.corpora.shards import damaged
 from portrait_server.geometry.alignment import crop as cut
 from portrait_server.geometry.alignment import transform_points
 from portrait_server.geometry.crops import CROPS, Crop, crop_transforms
@@ -139,11 +140,7 @@ def _read(path: Path, crop: Crop) -> CropPairs:
 
 
 def _damaged(path: Path, why: str) -> PortraitError:
-    return PortraitError(
-        ErrorCode.BAD_IMAGE,
-        f"Cannot read the crops in {path}: {described(why)}.",
-        "Delete that file and run the same `portrait corpus crops` again: it makes what is missing.",
-    )
+    return damaged("crops in", path, described(why), "crops")
 
 
 def cut_out(crop: Crop, sample: Sample) -> CropPairs:

@@ -201,10 +201,15 @@ def _listed(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _damaged(path: Path, why: str) -> PortraitError:
+    return damaged("shard", path, why, "build")
+
+
+def damaged(what: str, path: Path, why: str, command: str) -> PortraitError:
+    """That a file of a corpus cannot be read, which `portrait corpus COMMAND` makes."""
     return PortraitError(
         ErrorCode.BAD_IMAGE,
-        f"Cannot read the shard {path}: {why}.",
-        "Delete that file and run the same `portrait corpus build` again: it makes what is missing.",
+        f"Cannot read the {what} {path}: {why}.",
+        f"Delete that file and run the same `portrait corpus {command}` again: it makes what is missing.",
     )
 
 

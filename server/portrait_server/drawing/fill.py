@@ -60,7 +60,7 @@ def smoothly_continued(photo: np.ndarray, known: np.ndarray) -> np.ndarray:
     return cv2.resize(colour, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def opaque(photo: np.ndarray) -> np.ndarray:
+def continued_where_clear(photo: np.ndarray) -> np.ndarray:
     """Colours (H, W, 3 or 4) continued into what is transparent, so that no edge takes on a hidden colour."""
     if photo.shape[2] == 3 or photo[..., 3].all():
         return photo

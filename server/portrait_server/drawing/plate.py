@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from portrait_server.drawing.by_example import continued, plain_light
-from portrait_server.drawing.fill import opaque, smoothly_continued
+from portrait_server.drawing.fill import continued_where_clear, smoothly_continued
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import smoothstep
@@ -35,7 +35,7 @@ def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndar
     Returns:
         (H, W, 3 or 4) of the image's type.
     """
-    colours, distance = opaque(image), _distance(matte, mesh)
+    colours, distance = continued_where_clear(image), _distance(matte, mesh)
     hidden = (distance <= _REACH) | _wisps(colours, distance <= _WISPS)
     if hidden.all() or not hidden.any():
         return colours
@@ -71,7 +71,7 @@ def _wisps(colours: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 def smooth_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
     """As `build_plate`, but a blur, at once: for pictures in which nobody looks at the background."""
-    colours, known = opaque(image), _distance(matte, mesh) > _REACH
+    colours, known = continued_where_clear(image), _distance(matte, mesh) > _REACH
     return np.where(known[..., None], colours, smoothly_continued(colours, known))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from portrait_server.drawing.back_side import BackSide, build_back_side
 from portrait_server.drawing.eyes import EyeLayer, build_eyes
 from portrait_server.drawing.far_side import FarSide, build_far_side
-from portrait_server.drawing.fill import opaque
+from portrait_server.drawing.fill import continued_where_clear
 from portrait_server.drawing.grain import grain_of
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lid_skin import LidSkin, build_lids
@@ -95,7 +95,7 @@ def build_scene(
     alpha = np.clip(resized(matte, size), 0, 1)
     face = mesh.vertices[:, :2] * scale
     alpha = np.maximum(alpha, _face_mask(face, size, mesh.size * float(scale.min())))
-    colours = opaque(photo)
+    colours = continued_where_clear(photo)
     person = _own_colours(colours, alpha, max(1, round(_EDGE * mesh.size * float(scale.min()))))
     shown = held(alpha * 255, photo.dtype)
     rest = signed(photo)

@@ -24,7 +24,7 @@ from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
-from portrait_server.geometry.reference_mesh import is_face_of, mesh_near
+from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, with_depth
 from portrait_server.kernels.levels import finished, levels
 from portrait_server.media.images import eight_bit
 
@@ -145,11 +145,11 @@ class WarpEngine(Engine):
         height, width = image.shape[:2]
         points = within_reach(checked_points(reference.points[None])[0], width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
-        mesh = mesh_near(_with_depth(points), self._found_mesh(rgb, points))
+        mesh = mesh_near(with_depth(points), self._found_mesh(rgb, points))
         matte = person_matte(rgb)
         if image.shape[2] == 4:
             matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
-        return np.ascontiguousarray(image), matte, build_head_mesh(_with_depth(points), mesh, rgb, matte)
+        return np.ascontiguousarray(image), matte, build_head_mesh(with_depth(points), mesh, rgb, matte)
 
     def render(
         self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
@@ -197,10 +197,6 @@ def within_reach(points: np.ndarray, width: int, height: int) -> np.ndarray:
     near[..., :2] = held + np.clip(near[..., :2] - middle, -_WIDEST * limit, _WIDEST * limit)
     near[..., 2:] = np.clip(near[..., 2:], -_WIDEST * limit, _WIDEST * limit)
     return near.astype(np.float32)
-
-
-def _with_depth(points: np.ndarray) -> np.ndarray:
-    return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])
 
 
 def unmoved(scene: Scene, matte: bool) -> np.ndarray:

@@ -15,6 +15,7 @@ from portrait_server.evaluation.clips import Clip
 from portrait_server.evaluation.dlib_faces import DlibFace, DlibFaces
 from portrait_server.evaluation.metrics import compare, picture_scale
 from portrait_server.evaluation.transfer import transfer
+from portrait_server.geometry.reference_mesh import with_depth
 
 # dlib takes longer than all else together, and looks at one frame in so many: neighbours hardly differ.
 _DLIB_EVERY = 4
@@ -96,7 +97,7 @@ class Judge:
     def _render(self, clip: Clip, references: int, points: np.ndarray) -> tuple[list[np.ndarray], float]:
         """Pictures of the points, and frames a second without preparing."""
         portrait = self._engine.prepare(
-            [Reference(clip.frames[i], _with_depth(clip.points[i])) for i in reference_numbers(len(clip), references)]
+            [Reference(clip.frames[i], with_depth(clip.points[i])) for i in reference_numbers(len(clip), references)]
         )
         # Warmed up first: what an engine computes once for a size does not count as its speed.
         self._engine.render(portrait, points[:1], clip.size, False)
@@ -136,7 +137,3 @@ def _every(numbers: Sequence[int]) -> list[int]:
 def _mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     kept = list(rows)
     return {column: float(np.mean([row[column] for row in kept])) for column in kept[0]}
-
-
-def _with_depth(points: np.ndarray) -> np.ndarray:
-    return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])

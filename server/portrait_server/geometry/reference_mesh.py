@@ -97,6 +97,11 @@ def has_depth(points: np.ndarray) -> np.ndarray:
     return np.asarray(np.ptp(points[..., :68, 2], axis=-1) > 1e-3)
 
 
+def with_depth(points: np.ndarray) -> np.ndarray:
+    """Points (70, 2 or 3) as (70, 3): the depth of those without one is 0, which `has_depth` knows for none."""
+    return points if points.shape[1] == 3 else np.column_stack([points, np.zeros(len(points), np.float32)])
+
+
 def _stretched_neutral(points: np.ndarray) -> np.ndarray:
     """The mean face laid on the points, its gaps to them spread over it."""
     mesh = neutral_mesh() * np.ptp(points[:68, :2], axis=0).max()

@@ -115,32 +115,34 @@ def test_on_the_processor_frames_are_drawn_one_by_one() -> None:
     assert drawn == [slice(0, 1), slice(1, 2), slice(2, 3)]
 
 
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> OnDeviceBatches:
+    """On a GPU with much memory, as far as it is told."""
+    device = Device("cuda", "a GPU", total_bytes=80 << 30, free_bytes=70 << 30)
+    monkeypatch.setattr(batches_module, "look_at", lambda name: device)
+    return OnDeviceBatches(OnDevice(torch.device("cpu")), "cuda")
+
+
 def test_networks_draw_few_pictures_at_once_for_a_preview_and_where_memory_did_not_suffice(
-    monkeypatch: pytest.MonkeyPatch,
+    roomy: OnDeviceBatches,
 ) -> None:
-    roomy = Device("cuda", "a GPU", total_bytes=80 << 30, free_bytes=70 << 30)
-    monkeypatch.setattr(batches_module, "look_at", lambda name: roomy)
-    batches = OnDeviceBatches(OnDevice(torch.device("cpu")), "cuda")
-    few, many = batches.pictures_at_once(1), batches.pictures_at_once(64)
-    assert few < many and batches.pictures_at_once(many) == many
-    batches.frames(4, PIXELS, drawer(2, []))
-    assert batches.pictures_at_once(64) == few
+    few, many = roomy.pictures_at_once(1), roomy.pictures_at_once(64)
+    assert few < many and roomy.pictures_at_once(many) == many
+    roomy.frames(4, PIXELS, drawer(2, []))
+    assert roomy.pictures_at_once(64) == few
     for _ in range(64):
-        batches.frames(1, PIXELS, drawer(2, []))
-    assert batches.pictures_at_once(64) == many
+        roomy.frames(1, PIXELS, drawer(2, []))
+    assert roomy.pictures_at_once(64) == many
 
 
 def test_a_single_frame_that_does_not_fit_is_tried_with_few_pictures_before_it_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
+    roomy: OnDeviceBatches,
 ) -> None:
-    roomy = Device("cuda", "a GPU", total_bytes=80 << 30, free_bytes=70 << 30)
-    monkeypatch.setattr(batches_module, "look_at", lambda name: roomy)
-    batches = OnDeviceBatches(OnDevice(torch.device("cpu")), "cuda")
-    many = batches.pictures_at_once(64)
+    many = roomy.pictures_at_once(64)
 
     def draw(part: slice) -> torch.Tensor:
-        if batches.pictures_at_once(64) == many:
+        if roomy.pictures_at_once(64) == many:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return torch.zeros(1, 3, 4, 3, dtype=torch.uint8)
 
-    assert batches.frames(1, PIXELS, draw).shape == (1, 3, 4, 3)
+    assert roomy.frames(1, PIXELS, draw).shape == (1, 3, 4, 3)
