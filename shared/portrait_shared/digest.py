@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from portrait_shared.body import is_usual
+from portrait_shared.other_faces import OtherFaces
 
 
 def image_digest(image: np.ndarray) -> str:
@@ -19,18 +20,24 @@ def image_digest(image: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def portrait_digest(engine: str, fingerprint: str, references: Iterable[tuple[str, np.ndarray]]) -> str:
+def portrait_digest(
+    engine: str, fingerprint: str, references: Iterable[tuple[str, np.ndarray]], others: np.ndarray | None = None
+) -> str:
     """SHA-256 (hex) over all that a portrait's pixels depend on.
 
     Args:
         engine: the engine's name.
         fingerprint: the engine's fingerprint.
         references: (image digest, points (70, 3)) of each reference, the first one first.
+        others: (F, 70, 3) points of the further faces of the first reference that are driven too.
     """
     digest = hashlib.sha256(f"portrait {engine}\n{fingerprint}\n".encode())
     for image, points in references:
         digest.update(f"{image} {points.shape}\n".encode())
         digest.update(np.ascontiguousarray(points, "<f4").tobytes())
+    if others is not None:
+        digest.update(f"others {others.shape}\n".encode())
+        digest.update(np.ascontiguousarray(others, "<f4").tobytes())
     return digest.hexdigest()
 
 
@@ -45,8 +52,9 @@ def tuned_fingerprint(fingerprint: str, personal: str | None) -> str:
 
 
 def frame_digest(
-    portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-) -> str:
+    portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+    others: OtherFaces | None = None,
+) -> str:  # fmt: skip
     """SHA-256 (hex) over all that one frame's pixels depend on.
 
     Args:
@@ -55,8 +63,10 @@ def frame_digest(
         size: (width, height) of the frame, pixels.
         matte: whether the frame has the person's alpha.
         body: (2,), see `portrait_shared.body`; hashed as float32 where it is not the usual one.
+        others: the picture's further faces in this frame alone, T = 1; None where one face is driven.
     """
     row = np.ascontiguousarray(row, "<f4")
     text = f"frame {portrait_id} {row.shape[-1]} {int(size[0])}x{int(size[1])} {int(matte)}\n"
     body_bytes = b"" if body is None or is_usual(body) else b"body" + np.ascontiguousarray(body, "<f4").tobytes()
-    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes).hexdigest()
+    others_bytes = b"" if others is None else others.hashed
+    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes + others_bytes).hexdigest()

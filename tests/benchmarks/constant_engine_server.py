@@ -10,6 +10,7 @@ import numpy as np
 from portrait_server.cli import main
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
+from portrait_shared.other_faces import OtherFaces
 
 
 class ConstantEngine(Engine):
@@ -19,12 +20,14 @@ class ConstantEngine(Engine):
     fingerprint = "constant-1"
     batch_size = 4
 
-    def prepare(self, references: Sequence[Reference]) -> dict[tuple[int, ...], np.ndarray]:
+    def prepare(
+        self, references: Sequence[Reference], others: np.ndarray | None = None
+    ) -> dict[tuple[int, ...], np.ndarray]:
         return {}
 
     def render(
         self, portrait: dict[tuple[int, ...], np.ndarray], points: np.ndarray, size: tuple[int, int], matte: bool,
-        body: np.ndarray | None = None,
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
         shape = (len(points), size[1], size[0], 4 if matte else 3)
         if shape not in portrait:

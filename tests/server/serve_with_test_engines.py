@@ -16,6 +16,7 @@ from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.networks import device
 from portrait_shared.body import BREATHING
+from portrait_shared.other_faces import OtherFaces
 
 GPU_VARIABLE = "TALKING_PORTRAITS_TEST_GPU"
 
@@ -28,12 +29,13 @@ class PaintEngine(Engine):
     batch_size = 4
     seconds_per_frame = 0.0
 
-    def prepare(self, references: Sequence[Reference]) -> int:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> int:
         return int(references[0].image[0, 0, 0])
 
     def render(
-        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
         time.sleep(self.seconds_per_frame * len(points))
         frames = np.empty((len(points), size[1], size[0], 4 if matte else 3), np.uint8)
         color = points[:, 0, 0] + portrait if body is None else points[:, 0, 0] + portrait + 100 * body[:, BREATHING]
@@ -52,8 +54,9 @@ class FailingEngine(PaintEngine):
     name = "failing"
 
     def render(
-        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
         failures: list[Callable[[], np.ndarray]] = [
             lambda: np.zeros((1, 2, 3, 3), np.uint8),
             lambda: np.asarray([1] / np.asarray("x")),
@@ -72,16 +75,17 @@ class DeviceEngine(PaintEngine):
         Gpu().fail_at("load")
         self.fingerprint = f"device-1-{device}"
 
-    def prepare(self, references: Sequence[Reference]) -> int:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> int:
         Gpu().fail_at("prepare")
-        return super().prepare(references)
+        return super().prepare(references, others)
 
     def render(
-        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
         for frame in points[:, 0, 0].astype(int):
             Gpu().fail_at(str(frame))
-        return super().render(portrait, points, size, matte, body)
+        return super().render(portrait, points, size, matte, body, others)
 
 
 class Gpu:
@@ -124,7 +128,7 @@ class UnmeasurableEngine(PaintEngine):
 
     name = "unmeasurable"
 
-    def prepare(self, references: Sequence[Reference]) -> Unmeasurable:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> Unmeasurable:
         return Unmeasurable()
 
 

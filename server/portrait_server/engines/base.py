@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from portrait_shared.other_faces import OtherFaces
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class Engine(ABC):
     batch_pixels: int = 1 << 22
 
     @abstractmethod
-    def prepare(self, references: Sequence[Reference]) -> Any:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> Any:
         """What rendering needs of the references, computed once.
 
         Args:
             references: 1 to 32; the first one's pixel frame is the portrait's.
+            others: (F, 70, 3) float32, points of further faces of the first reference that are driven too. Further
+                references show the first face.
 
         Raises:
             PortraitError: BAD_POINTS, BAD_IMAGE.
@@ -56,8 +59,9 @@ class Engine(ABC):
 
     @abstractmethod
     def render(
-        self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """Frames of the portrait. On the processor the same points give the same bytes, whatever the batch.
 
         On a device the patches of a batch are as large as its largest, so that a few pixels at their rims may differ.
@@ -68,6 +72,7 @@ class Engine(ABC):
             size: (width, height) of the frames, pixels; the first reference's whole picture fills them.
             matte: whether to return the person's straight alpha as a fourth channel.
             body: (N, 2) float32, see `portrait_shared.body`; as usual where None.
+            others: N frames of the further faces that the portrait was prepared with.
 
         Returns:
             (N, height, width, 3) RGB; (N, height, width, 4) with `matte`, or where the first

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import torch
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import MAX_REFERENCES
 from torch import Tensor
@@ -147,7 +148,7 @@ class FewshotEngine(Engine):
         on_host = isinstance(self._batches, OneByOne)
         return [TracedPainter(painter).mended if on_host else painter.mended for painter in painters]
 
-    def prepare(self, references: Sequence[Reference]) -> FewshotPortrait:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> FewshotPortrait:
         if not 1 <= len(references) <= MAX_REFERENCES:
             raise PortraitError(
                 ErrorCode.BAD_IMAGE, f"A portrait is made of 1 to {MAX_REFERENCES} references, not {len(references)}.",
@@ -177,7 +178,7 @@ class FewshotEngine(Engine):
 
     def render(
         self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
-        body: np.ndarray | None = None,
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
         size, batches, photo = (int(size[0]), int(size[1])), self._batches, portrait.photo
 

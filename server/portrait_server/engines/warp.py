@@ -11,6 +11,7 @@ import numpy as np
 from portrait_shared.body import BREATHING, check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import person_matte
@@ -117,7 +118,7 @@ class WarpEngine(Engine):
         self.fingerprint = WARP_VERSION if self._batches.device == "cpu" else f"{WARP_VERSION}-{self._batches.device}"
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
-    def prepare(self, references: Sequence[Reference]) -> WarpPortrait:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> WarpPortrait:
         if not references:
             raise PortraitError(ErrorCode.BAD_IMAGE, "A portrait needs a reference.", "Give at least one photograph.")
         image, matte, head = self.person_of(references[0])
@@ -153,7 +154,7 @@ class WarpEngine(Engine):
 
     def render(
         self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
-        body: np.ndarray | None = None,
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
         size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from portrait_shared.digest import frame_digest
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.messages import MAX_WINDOW, Render, RenderedFrame
 
 from portrait_server.service.large_frames import LARGE_PIXELS
@@ -23,7 +24,7 @@ class OpenRender:
     """One render: which frames are to be drawn, are under way, were sent.
 
     Attributes:
-        held_bytes: of its landmarks, and what it says of the body.
+        held_bytes: of its landmarks, and what it says of bodies.
         frame_bytes: of one frame while it is drawn.
         cost: of one frame, in pixels to be drawn.
         credit: how many more frames the client has room for.
@@ -44,9 +45,10 @@ class OpenRender:
         self.peak_outstanding = 0
         self.ended = False
         self._numbers = request.numbers
-        self._points, self._body = request.points, request.body
+        self._points, self._body, self._others = request.points, request.body, request.other_faces
         self.held_bytes = request.points.nbytes + request.numbers.nbytes
-        self.held_bytes += 0 if request.body is None else request.body.nbytes
+        extra = request.body, request.others, request.other_bodies
+        self.held_bytes += sum(0 if array is None else array.nbytes for array in extra)
         self.frame_bytes = self.size[0] * self.size[1] * 4 * portrait.dtype.itemsize
         self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
         self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
@@ -109,9 +111,14 @@ class OpenRender:
         """(N, 2), see `portrait_shared.body`; None where it is the usual one."""
         return None if self._body is None else self._body[indices.start : indices.stop]
 
+    def others(self, indices: range) -> OtherFaces | None:
+        """The portrait's further faces in the frames."""
+        return None if self._others is None else self._others.rows(slice(indices.start, indices.stop))
+
     def digest(self, index: int) -> str:
         body = None if self._body is None else self._body[index]
-        return frame_digest(self.portrait.portrait_id, self._points[index], self.size, self.matte, body)
+        others = None if self._others is None else self._others.rows(index)
+        return frame_digest(self.portrait.portrait_id, self._points[index], self.size, self.matte, body, others)
 
     def number(self, index: int) -> int:
         return int(self._numbers[index])

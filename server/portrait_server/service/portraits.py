@@ -29,6 +29,7 @@ class Portrait:
         size: (width, height) of the first reference, pixels.
         dtype: of its pixels, which is that of the frames too.
         fixed_bytes: of what belongs to it and is not in `value`: networks tuned to the person.
+        other_faces: how many further faces are driven.
     """
 
     portrait_id: str
@@ -37,6 +38,7 @@ class Portrait:
     size: tuple[int, int]
     dtype: np.dtype[Any]
     fixed_bytes: int = 0
+    other_faces: int = 0
 
     def held_bytes(self) -> int:
         """What it takes, without the layers that frames are drawn from."""

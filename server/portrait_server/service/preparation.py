@@ -10,6 +10,7 @@ import numpy as np
 from portrait_shared.bounds import check_points
 from portrait_shared.digest import portrait_digest, tuned_fingerprint
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import check_others
 from portrait_shared.protocol.messages import Detect, Detected, Message, Prepare, Prepared, Progress
 
 from portrait_server.detectors.base import Detector
@@ -91,22 +92,27 @@ class Preparation:
         personal = self._uploads.personal(message.personal)
         for image, points in zip(images, message.points, strict=True):
             check_points(points[np.newaxis], size=(image.shape[1], image.shape[0]))
+        size = images[0].shape[1], images[0].shape[0]
+        others = None if message.others is None else check_others(message.others, size)
         fingerprint = tuned_fingerprint(engine.fingerprint, message.personal)
-        portrait_id = portrait_digest(engine.name, fingerprint, zip(message.references, message.points, strict=True))
+        portrait_id = portrait_digest(
+            engine.name, fingerprint, zip(message.references, message.points, strict=True), others
+        )
         answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
         if self._portraits.get(portrait_id) is not None:
             return answer
         references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]
-        size = images[0].shape[1], images[0].shape[0]
+        face_count = 0 if others is None else len(others)
 
         def prepare() -> tuple[Portrait, int]:
             if personal is None:
-                portrait = Portrait(portrait_id, engine, engine.prepare(references), size, images[0].dtype)
+                value = engine.prepare(references, others)
+                portrait = Portrait(portrait_id, engine, value, size, images[0].dtype, other_faces=face_count)
             else:
                 tuned = self._engines.tuned(engine, personal)
-                value = tuned.prepare(references)
+                value = tuned.prepare(references, others)
                 portrait = Portrait(
-                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).painters)
+                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).painters), face_count
                 )
             return portrait, portrait.held_bytes()
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import checked_others
 from portrait_shared.protocol.framing import MAX_PART_BYTES, bad_message
 from portrait_shared.protocol.messages import (
     Credit,
@@ -91,6 +92,7 @@ class Renders:
         check_points(message.points, message.numbers, size=portrait.size)
         if message.body is not None:
             check_body(message.body, message.numbers)
+        checked_others(message.other_faces, message.numbers, portrait.size, portrait.other_faces)
         render = OpenRender(session, message, portrait)
         if render.frame_bytes > MAX_PART_BYTES:
             raise PortraitError(

@@ -73,7 +73,9 @@ class FrameBatch:
         if render.ended:
             return None
         points, body = render.points(self.indices), render.body(self.indices)
-        frames = render.portrait.engine.render(render.portrait.value, points, render.size, render.matte, body)
+        frames = render.portrait.engine.render(
+            render.portrait.value, points, render.size, render.matte, body, render.others(self.indices)
+        )
         wanted = (len(self.indices), render.size[1], render.size[0])
         if (
             frames.dtype != render.portrait.dtype

@@ -19,6 +19,7 @@ from portrait_shared.client.render_stream import RenderStream
 from portrait_shared.client.tuning import Tuning
 from portrait_shared.digest import frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import OtherFaces, check_others, checked_others
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.protocol.connection import Connection
@@ -136,6 +137,7 @@ class Client(Conversation):
         *,
         engine: str | None = None,
         personal: PersonalFile | None = None,
+        others: np.ndarray | None = None,
     ) -> PortraitHandle:
         """Makes a portrait ready to be driven. Points that are None are detected on the server.
 
@@ -143,6 +145,8 @@ class Client(Conversation):
             references: 1 to 32; the first one's pixel frame is the portrait's, and frames have as many bits as it has.
             engine: the server's default where None, or with `personal` the engine that can be tuned.
             personal: what `tune`, or `portrait adapt`, has made.
+            others: (F, 70, 3) points of further faces of the first reference, to be driven in the same frames. Further
+                references, and `personal`, are of the first face.
 
         Raises:
             PortraitError: UNKNOWN_ENGINE, BAD_POINTS, BAD_IMAGE, BAD_WEIGHTS, and those of `detect`.
@@ -153,10 +157,11 @@ class Client(Conversation):
             points = self._detect(reference, None, None).points if reference.points is None else reference.points
             check_points(points[np.newaxis], size=reference.size)
             complete.append(ReferenceImage(reference.image, points) if reference.points is None else reference)
+        others = None if others is None else check_others(others, complete[0].size)
         points = np.stack([reference.points for reference in complete if reference.points is not None])
         request = Prepare(
             self.new_request(), engine, tuple(reference.digest for reference in complete), points.astype("<f4"),
-            None if personal is None else personal.digest,
+            None if personal is None else personal.digest, others,
         )  # fmt: skip
         uploads = [partial(self.upload_reference, reference) for reference in complete]
         if personal is not None:
@@ -164,7 +169,7 @@ class Client(Conversation):
         prepared = self.ask_about(uploads, request, Prepared)
         return PortraitHandle(
             prepared.portrait, points[0], complete[0].size, prepared.engine, prepared.batch_size, tuple(complete),
-            personal,
+            personal, others,
         )  # fmt: skip
 
     def render(
@@ -178,6 +183,7 @@ class Client(Conversation):
         encoding: Literal["png", "raw"] = "png",
         window: int | None = None,
         body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
     ) -> RenderStream:
         """Asks for frames, which then stream in.
 
@@ -190,31 +196,41 @@ class Client(Conversation):
             encoding: ``png``: finished files; ``raw``: arrays.
             window: how many frames the server may be ahead of the reader; what keeps the engine busy where None.
             body: (T, 2) how far the shoulders follow and the breath, see `portrait_shared.body`; as usual where None.
+            others: T frames of the portrait's further faces, where it has some.
 
         Raises:
             PortraitError: BAD_POINTS, naming the frame and the point.
         """
         numbers = [int(frame) for frame in frames]
-        if len(set(numbers)) != len(numbers) or len(numbers) > MAX_FRAMES:
+        face_count = 0 if portrait.others is None else len(portrait.others)
+        if len(set(numbers)) != len(numbers) or len(numbers) * max(1, face_count) > MAX_FRAMES:
             raise PortraitError(
-                ErrorCode.BAD_TRACK, f"Up to {MAX_FRAMES} frames, no two alike, can be asked for at once."
+                ErrorCode.BAD_TRACK,
+                f"Up to {MAX_FRAMES // max(1, face_count)} frames, no two alike, can be asked for at once.",
             )
         checked = check_points(points, numbers, size=portrait.size)
         body = None if body is None else check_body(body, numbers)
+        others = checked_others(others, numbers, portrait.size, face_count)
         if window is None:
             window = max(_LEAST_WINDOW, 2 * portrait.batch_size)
-        prepare_again = partial(self.prepare, portrait.references, engine=portrait.engine, personal=portrait.personal)
+        prepare_again = partial(
+            self.prepare,
+            portrait.references,
+            engine=portrait.engine,
+            personal=portrait.personal,
+            others=portrait.others,
+        )
         return RenderStream(
-            self, portrait, prepare_again, checked, None if is_usual(body) else body, numbers, size or portrait.size,
+            self, portrait, prepare_again, checked, None if is_usual(body) else body, others, numbers, size or portrait.size,
             matte, encoding, max(1, min(window, MAX_WINDOW)),
         )  # fmt: skip
 
     def frame_digest(
         self, portrait: PortraitHandle, row: np.ndarray, size: tuple[int, int] | None = None, matte: bool = False,
-        body: np.ndarray | None = None,
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> str:  # fmt: skip
-        """The content hash that the frame of this row (70, 2 or 3) and body (2,) will have."""
-        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte, body)
+        """The content hash that the frame of this row (70, 2 or 3), body (2,) and further faces (T = 1) will have."""
+        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte, body, others)
 
     def echo(self, *, through_engine: bool = False) -> float:
         """Round-trip time in seconds, through the server's queue of engine work if asked."""

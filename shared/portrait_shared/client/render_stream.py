@@ -14,6 +14,7 @@ from portrait_shared.client.conversation import Conversation
 from portrait_shared.client.remote_job import RemoteJob
 from portrait_shared.digest import frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.framing import bad_message
 from portrait_shared.protocol.messages import Credit, Done, Message, Render, RenderedFrame
 from portrait_shared.protocol.references import Frame, PortraitHandle
@@ -38,6 +39,7 @@ class RenderStream(RemoteJob[Frame]):
         prepare_again: Callable[[], PortraitHandle],
         points: np.ndarray,
         body: np.ndarray | None,
+        others: OtherFaces | None,
         frames: Sequence[int],
         size: tuple[int, int],
         matte: bool,
@@ -53,7 +55,7 @@ class RenderStream(RemoteJob[Frame]):
         self._matte = matte
         self._encoding = encoding
         self._window = window
-        self._points, self._body = points, body
+        self._points, self._body, self._others = points, body, others
         self._missing = {int(number): row for row, number in enumerate(frames)}
         self._inbox: deque[Frame] = deque()
         self._owed = 0  # frames consumed for which no credit was given back yet
@@ -135,9 +137,11 @@ class RenderStream(RemoteJob[Frame]):
         numbers = np.fromiter(self._missing, "<i4", len(self._missing))
         rows = np.array(list(self._missing.values()))
         window = max(1, self._window - len(self._inbox))
+        others = None if self._others is None else self._others.rows(rows)
         return Render(
             job, self._portrait.portrait_id, self._size, self._matte, self._encoding, window, numbers,
-            self._points[rows], self._body_of(rows),
+            self._points[rows], self._body_of(rows), None if others is None else others.points,
+            None if others is None else others.body,
         )  # fmt: skip
 
     def _body_of(self, rows: int | np.ndarray) -> np.ndarray | None:
@@ -147,7 +151,8 @@ class RenderStream(RemoteJob[Frame]):
         row = self._missing.get(message.number)
         if row is None:
             raise bad_message(f"The server sent frame {message.number}, which nobody asked for.")
-        asked = self._points[row], self._size, self._matte, self._body_of(row)
+        others = None if self._others is None else self._others.rows(row)
+        asked = self._points[row], self._size, self._matte, self._body_of(row), others
         if message.digest != frame_digest(self._portrait.portrait_id, *asked):
             raise bad_message(f"The server sent another frame {message.number} than was asked for.")
         if message.pixels is not None:

@@ -19,6 +19,7 @@ from portrait_shared.frames.frame_files import (
     write_frame,
 )
 from portrait_shared.frames.frame_marks import marked_png
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.references import PortraitHandle
 
 _CANCEL_CHECK_SECONDS = 0.2
@@ -49,6 +50,7 @@ def store_frames(
     prefix: str = "",
     photo: str = "",
     body: np.ndarray | None = None,
+    others: OtherFaces | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[StoredFrame]:
     """Brings a folder up to date with the landmarks, one frame after another.
@@ -70,6 +72,7 @@ def store_frames(
         photo: content hash of the photo that frames are marked with; the first reference's where empty. One photo has
             two, of its pixels with 8 and with 16 bits: with the first, frames of both are known as the same photo's.
         body: (T, 2), see `portrait_shared.body`; as usual where None.
+        others: T frames of the portrait's further faces, where it has some.
         cancelled: asked between frames.
 
     Yields:
@@ -83,7 +86,14 @@ def store_frames(
     size = portrait.size if size is None else size
     row_of = {number: row for row, number in enumerate(frames)}
     digests = {
-        number: client.frame_digest(portrait, points[row], size, matte, None if body is None else body[row])
+        number: client.frame_digest(
+            portrait,
+            points[row],
+            size,
+            matte,
+            None if body is None else body[row],
+            None if others is None else others.rows(row),
+        )
         for number, row in row_of.items()
     }
     missing = sorted(digests) if again else missing_frames(folder, digests, prefix)
@@ -104,7 +114,7 @@ def store_frames(
     rows = np.array([row_of[number] for number in drawn])
     stream = client.render(
         portrait, points[rows], drawn, size=size, matte=matte, encoding="png",
-        body=None if body is None else body[rows],
+        body=None if body is None else body[rows], others=None if others is None else others.rows(rows),
     )  # fmt: skip
     try:
         while stream.done < stream.total:

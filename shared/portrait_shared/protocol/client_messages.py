@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import MAX_OTHER_FACES, OtherFaces
 from portrait_shared.personal import MAX_PERSONAL_BYTES
 from portrait_shared.protocol.fields import (
     Array,
@@ -40,6 +41,10 @@ MAX_SUFFIX_CHARACTERS = 16
 _REFERENCE_POINTS = Array("<f4", ((1, MAX_REFERENCES), LANDMARKS, (3, 3)))
 _FRAME_POINTS = Array("<f4", ((1, MAX_FRAMES), LANDMARKS, (2, 3)))
 _FRAME_BODY = Array("<f4", ((1, MAX_FRAMES), (2, 2)), nullable=True)
+_OTHER_FACES = (1, MAX_OTHER_FACES)
+_REFERENCE_OTHERS = Array("<f4", (_OTHER_FACES, LANDMARKS, (3, 3)), nullable=True)
+_FRAME_OTHERS = Array("<f4", ((1, MAX_FRAMES), _OTHER_FACES, LANDMARKS, (2, 3)), nullable=True)
+_FRAME_OTHER_BODIES = Array("<f4", ((1, MAX_FRAMES), _OTHER_FACES, (2, 2)), nullable=True)
 _FRAME_NUMBERS = Array("<i4", ((1, MAX_FRAMES),))
 _size = listing(whole(1, MAX_SIDE_PIXELS), 2, 2)
 _job = whole(1, MAX_REQUEST_ID)
@@ -120,12 +125,14 @@ class Prepare(Message, kind="prepare"):
     Attributes:
         engine: None for the server's default, or with `personal` for the engine that can be tuned.
         personal: SHA-256 of a personal file that the server has been given.
+        others: (F, 70, 3) points of further faces of the first reference, which are driven too.
     """
 
     engine: str | None = checked(optional(name))
     references: tuple[str, ...] = checked(listing(digest, 1, MAX_REFERENCES))
     points: np.ndarray = checked(_REFERENCE_POINTS)
     personal: str | None = checked(optional(digest), None)
+    others: np.ndarray | None = checked(_REFERENCE_OTHERS, None, added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,6 +147,8 @@ class Render(Message, kind="render"):
     Attributes:
         window: the credit to begin with.
         body: see `portrait_shared.body`; None where it is the usual one in all frames.
+        others: (N, F, 70, 2 or 3) points of the portrait's further faces, in the order in which it was prepared.
+        other_bodies: (N, F, 2) what `body` says, of each of them.
     """
 
     portrait: str = checked(digest)
@@ -150,6 +159,8 @@ class Render(Message, kind="render"):
     numbers: np.ndarray = checked(_FRAME_NUMBERS)
     points: np.ndarray = checked(_FRAME_POINTS)
     body: np.ndarray | None = checked(_FRAME_BODY, None, added=True)
+    others: np.ndarray | None = checked(_FRAME_OTHERS, None, added=True)
+    other_bodies: np.ndarray | None = checked(_FRAME_OTHER_BODIES, None, added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,11 +168,29 @@ class Render(Message, kind="render"):
             raise bad_message("`render`: each frame needs its number and its points.")
         if self.body is not None and len(self.body) != len(self.numbers):
             raise bad_message("`render`: there must be as many rows of `body` as frames, or none.")
+        self._check_others()
         if self.size[0] * self.size[1] > MAX_IMAGE_PIXELS:
             raise PortraitError(
                 ErrorCode.IMAGE_TOO_LARGE, f"Frames of {self.size[0]}x{self.size[1]} pixels are too large.",
                 f"Ask for at most {MAX_IMAGE_PIXELS // 10**6} million pixels.",
             )  # fmt: skip
+
+    @property
+    def other_faces(self) -> OtherFaces | None:
+        """`others` and `other_bodies`, where there are any."""
+        return None if self.others is None else OtherFaces(self.others, self.other_bodies)
+
+    def _check_others(self) -> None:
+        if self.others is None:
+            if self.other_bodies is not None:
+                raise bad_message("`render`: there are `other_bodies` without `others`.")
+            return
+        if len(self.others) != len(self.numbers):
+            raise bad_message("`render`: there must be as many rows of `others` as frames, or none.")
+        if self.other_bodies is not None and self.other_bodies.shape[:2] != self.others.shape[:2]:
+            raise bad_message("`render`: there must be a body for each of `others`, or none.")
+        if self.others.shape[0] * self.others.shape[1] > MAX_FRAMES:
+            raise bad_message(f"`render`: frames times further faces may be {MAX_FRAMES} at most.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 PROTOCOL_VERSION: Final = 3
 
 MAX_HEADER_BYTES: Final = 65_536
-MAX_PARTS: Final = 4
+MAX_PARTS: Final = 6
 MAX_PART_BYTES: Final = 256_000_000
 """64 million pixels of four channels: the largest image, and far more than any track."""
 MAX_REQUEST_ID: Final = 2**53

@@ -120,6 +120,7 @@ class PortraitHandle:
         batch_size: how many frames the engine likes to draw at once.
         references: what it was made of, all with points: enough to make it again on another server.
         personal: what tuned the engine to the person, where something did.
+        others: (F, 70, 3) float32, points of the first reference's further faces that are driven too; or None.
     """
 
     portrait_id: str
@@ -129,6 +130,7 @@ class PortraitHandle:
     batch_size: int
     references: Sequence[ReferenceImage] = field(repr=False)
     personal: PersonalFile | None = field(default=None, repr=False)
+    others: np.ndarray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.evaluation.clips import Clip
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.personal import PersonalFile
 from portrait_shared.track import LandmarkTrack
 
@@ -29,7 +30,7 @@ class Still(Engine):
     name, fingerprint = "still", "still-1"
     painters, checksum = None, ""
 
-    def prepare(self, references: list[Reference]) -> np.ndarray:
+    def prepare(self, references: list[Reference], others: np.ndarray | None = None) -> np.ndarray:
         return references[0].image
 
     def render(
@@ -39,6 +40,7 @@ class Still(Engine):
         size: tuple[int, int],
         matte: bool,
         body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
     ) -> np.ndarray:
         return np.stack([portrait] * len(points))
 
@@ -56,12 +58,13 @@ class Perfect(Engine):
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
 
-    def prepare(self, references: list[Reference]) -> None:
+    def prepare(self, references: list[Reference], others: np.ndarray | None = None) -> None:
         return None
 
     def render(
-        self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
         nearest = [np.abs(self._clip.points - row).sum((1, 2)).argmin() for row in points]
         return np.stack([self._clip.frames[number] for number in nearest])
 

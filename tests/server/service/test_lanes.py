@@ -18,6 +18,7 @@ from portrait_server.service.result_queue import Result, ResultQueue
 from portrait_server.service.scheduler import Scheduler
 from portrait_server.service.sessions import Session
 from portrait_server.service.tasks import FrameBatch
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.messages import Render
 
 LARGE_SIDE = int(LARGE_PIXELS**0.5) + 1
@@ -32,12 +33,13 @@ class GateEngine(Engine):
     def __init__(self) -> None:
         self.open = threading.Semaphore(0)
 
-    def prepare(self, references: Sequence[Reference]) -> None:
+    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> None:
         return None
 
     def render(
-        self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None
-    ) -> np.ndarray:
+        self, portrait: None, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
         self.open.acquire()
         return np.zeros((len(points), size[1], size[0], 3), np.uint8)
 
