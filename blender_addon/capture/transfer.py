@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from portrait_shared.head_poses import HeadPoses
 from portrait_shared.landmarks import EYES, GROUPS, Eye
 
 from ..rig.blendshapes import GUARDS
 from ..rig.blendshapes_motion import FaceFrame
-from .head_pose import HeadPoses
 
 _MOUTH: Final = [*GROUPS["outer_lip"], *GROUPS["inner_lip"]]
 _JAW: Final = list(range(3, 14))
@@ -83,7 +83,7 @@ def transfer(
         _move_pupil(offsets, inside, still, own, eye, closed)
     offsets = offsets * target.unit @ target.axes
     _keep_lips_apart(offsets, rest, target.axes[1])
-    moves = poses.carry(pivot_of_neutral) - pivot_of_neutral
+    moves = poses.carry(pivot_of_neutral[np.newaxis])[:, 0] - pivot_of_neutral
     for shot in np.unique(shots)[1:]:
         moves[shots == shot] -= np.median(moves[shots == shot], axis=0)
     # Depth from one camera is a guess of the detector's: the head turns in depth and is not pushed in it.
