@@ -16,12 +16,12 @@ from ..blender.scene_time import scene_fps
 from ..blender.stored_paths import shown
 from ..connection import server
 from ..connection.worker import Worker
+from ..jobs.command_job import CommandJob
 from ..portraits import sequencer
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig import key_checks
 from ..rig.armature import rest_points
 from ..rig.sampling import check_rig
-from .command_job import CommandJob
 from .keying import Report, key_take
 from .media_parts import MediaPart
 from .speech_shapes import Speech, take_of_speech

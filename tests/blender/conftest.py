@@ -108,7 +108,7 @@ def addon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     # A server that the developer runs is not the one to test.
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
     import blender_addon
-    from blender_addon.capture import command_job
+    from blender_addon.jobs import command_job
     from blender_addon.connection import server
 
     blender_addon.register()

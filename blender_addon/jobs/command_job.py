@@ -23,7 +23,7 @@ from portrait_shared.files.private_folders import PrivateFolder
 
 from ..connection import server
 from ..connection.worker import Worker
-from ..jobs.job import Job
+from .job import Job
 
 _PROGRESS: Final = re.compile(r"^Progress: (\d+)/(\d+)\s*$")
 _ERROR: Final = re.compile(r"^portrait \w+: (.+)$")
@@ -40,7 +40,13 @@ class CommandProgress:
 
 
 class CommandJob(Job):
-    """Runs one command and reads the file that it writes."""
+    """Runs one command and reads the file that it writes.
+
+    Attributes:
+        taking_up: what it does with the file, for the panel.
+    """
+
+    taking_up = "Setting keys"
 
     def __init__(self, uid: str, launch: server.Launch) -> None:
         super().__init__(uid, launch)
@@ -80,7 +86,7 @@ class CommandJob(Job):
 
     def handle(self, event: Any) -> None:
         if not isinstance(event, CommandProgress):
-            self.note = "Setting keys"
+            self.note = self.taking_up
             self.take_up(event)
             return
         self._reached = event
