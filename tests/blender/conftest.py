@@ -108,8 +108,8 @@ def addon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     # A server that the developer runs is not the one to test.
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
     import blender_addon
-    from blender_addon.jobs import command_job
     from blender_addon.connection import server
+    from blender_addon.jobs import command_job
 
     blender_addon.register()
     with pytest.MonkeyPatch.context() as patch:  # as in `patient_client`

@@ -102,7 +102,7 @@ def test_a_head_that_turns_takes_what_was_filmed_of_the_face_along(performance: 
 
 
 def test_a_replaced_mouth_is_the_rests_and_stays_under_the_nose(performance: Performance, rest: np.ndarray) -> None:
-    replaced = NOTHING + (1, 0, 0)
+    replaced = NOTHING + np.array((1, 0, 0))
     changed = performance.changed(np.arange(COUNT), rig_of(rest), replaced)
     on_still_head = performance.poses.undo(changed)
     inner = on_still_head[:, INDEX_OF["inner_lip_67"]] - on_still_head[:, INDEX_OF["inner_lip_63"]]
@@ -117,7 +117,7 @@ def test_a_blink_is_taken_out_and_the_pupil_under_it_comes_back(filmed: np.ndarr
     filmed[5, [37, 38, 43, 44]] = filmed[5, [41, 40, 47, 46]] - (0, 1, 0)
     filmed[5, 68:] += (0, 30, 0)
     performance = Performance(filmed, rest)
-    changed = performance.changed(np.arange(COUNT), rig_of(rest), NOTHING + (0, 1, 0))
+    changed = performance.changed(np.arange(COUNT), rig_of(rest), NOTHING + np.array((0, 1, 0)))
     on_still_head = performance.poses.undo(changed)
     np.testing.assert_allclose(on_still_head[5, [*LIDS, 68, 69]], rest[[*LIDS, 68, 69]], atol=0.5)
     open_frames = [index for index in range(COUNT) if index != 5]
@@ -127,7 +127,7 @@ def test_a_blink_is_taken_out_and_the_pupil_under_it_comes_back(filmed: np.ndarr
 def test_a_replaced_gaze_looks_as_at_rest_whatever_was_filmed(filmed: np.ndarray, rest: np.ndarray) -> None:
     filmed[:, 68:, 0] += np.linspace(-25, 25, COUNT)[:, None].astype(np.float32)
     performance = Performance(filmed, rest)
-    changed = performance.changed(np.arange(COUNT), rig_of(rest), NOTHING + (0, 0, 1))
+    changed = performance.changed(np.arange(COUNT), rig_of(rest), NOTHING + np.array((0, 0, 1)))
     on_still_head = performance.poses.undo(changed)
     np.testing.assert_allclose(on_still_head[:, 68:], np.repeat(rest[None, 68:], COUNT, 0), atol=0.5)
 
