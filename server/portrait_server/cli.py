@@ -19,6 +19,7 @@ from portrait_server.networks.device import device_error
 _COMMANDS = {
     "render": "render frames from a photo and a landmark track",
     "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
+    "movie": "make a movie of rendered frames, with sound and timecode",
     "visemes": "hear speech and write timed mouth shapes",
     "serve": "run the server that Blender and other programs connect to",
     "demo": "animate a real portrait in Blender without a window, and show the result",

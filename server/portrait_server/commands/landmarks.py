@@ -19,7 +19,7 @@ from portrait_shared.frames.frame_numbers import ranges_of
 from portrait_shared.shots import SHOT_ARRAY, identify_shot, sequence_at
 from portrait_shared.track import LandmarkTrack
 
-from portrait_server.commands.arguments import add_device
+from portrait_server.commands.arguments import add_device, tell_progress
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_server.detectors.tracking import VideoPart, track_of_film, track_of_photo, track_of_video
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _track_of_shot(args: argparse.Namespace, detector: Detector) -> LandmarkTrack:
     """That of a video or a sequence; says where it cuts and where there is no face."""
-    part = VideoPart(args.start, args.end, _tell if args.progress else None)
+    part = VideoPart(args.start, args.end, tell_progress if args.progress else None)
     whole = args.start == 0 and args.end is None
     identity = identify_shot(args.input) if whole else None
     if sequence_at(args.input) is None:
@@ -127,10 +127,6 @@ def _is_picture_or_missing(path: Path) -> bool:
     if os.path.isfile(path):
         return is_picture(path)
     return not os.path.isdir(path) and "#" not in path.name
-
-
-def _tell(done: int, expected: int) -> None:
-    print(f"Progress: {done}/{expected}", flush=True)
 
 
 def check_writable(output: Path) -> None:
