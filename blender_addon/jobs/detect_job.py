@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import bpy
 import numpy as np
 from portrait_shared.client.client import Client
 from portrait_shared.digest import image_digest
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import Detection
 
 from ..blender.problems import Fix, SceneError
@@ -17,6 +18,8 @@ from ..blender.selection import is_untouched, select_only
 from ..connection import server
 from ..portraits import face_choice, photo, portrait_parts
 from .job import Job
+
+_NO_FACE_REMEDY: Final = "Place the points by hand, or use a picture with a well lit face, seen from the front."
 
 
 class DetectJob(Job):
@@ -43,7 +46,12 @@ class DetectJob(Job):
         self._face = portrait.face
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
-        detection = client.detect(np.ascontiguousarray(self._image[..., :3]), face=self._face)
+        try:
+            detection = client.detect(np.ascontiguousarray(self._image[..., :3]), face=self._face)
+        except PortraitError as error:
+            if error.code is not ErrorCode.NO_FACE:
+                raise
+            raise SceneError(error.message, _NO_FACE_REMEDY, Fix.PLACE_POINTS, error.code) from error
         if not cancelled():
             post(detection)
 

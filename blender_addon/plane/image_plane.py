@@ -40,6 +40,23 @@ def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
     plane_frames.put(node, photo)
 
 
+def show_meanwhile(plane: bpy.types.Object, photo: bpy.types.Image) -> str:
+    """Puts the photo on the plane for a while; the name of what `show_again` is to put back, empty for nothing."""
+    node = texture_node(plane)
+    if node.image == photo:
+        return ""
+    covered = node.image.name if node.image is not None else ""
+    plane_frames.put(node, photo)
+    return covered
+
+
+def show_again(plane: bpy.types.Object, covered: str) -> None:
+    """Ends `show_meanwhile`; nothing where the image has gone since, or the plane its material."""
+    image = bpy.data.images.get(covered)
+    if image is not None and is_dressed(plane):
+        plane_frames.put_back(texture_node(plane), image)
+
+
 def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: bpy.types.Image) -> None:
     """Gives the plane another photo; frames that it shows stay."""
     node = texture_node(plane)

@@ -5,10 +5,24 @@ from __future__ import annotations
 
 import bpy
 
-from . import add, capture, driving, keys, likeness, parts, preview, render, rig_poses, server_control, strip
+from . import (  # fmt: skip
+    add,
+    capture,
+    driving,
+    keys,
+    likeness,
+    parts,
+    place_points,
+    preview,
+    render,
+    rig_poses,
+    server_control,
+    strip,
+)
 
 _CLASSES = (*add.CLASSES, *render.CLASSES, *preview.CLASSES, *parts.CLASSES, *server_control.CLASSES, *capture.CLASSES,
-            *rig_poses.CLASSES, *keys.CLASSES, *driving.CLASSES, *likeness.CLASSES, *strip.CLASSES)  # fmt: skip
+            *rig_poses.CLASSES, *keys.CLASSES, *driving.CLASSES, *likeness.CLASSES, *strip.CLASSES,
+            *place_points.CLASSES)  # fmt: skip
 
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

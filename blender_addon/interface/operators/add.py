@@ -66,6 +66,12 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
         description="Put the picture where nothing covers it, turn the 3D viewport squarely to it, and show its own colors",
         default=True,
     )
+    by_hand: BoolProperty(
+        name="Place Points by Hand",
+        description="Look for no face: put its points onto the picture yourself, as for drawings, animals and statues",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
     without_waiting: BoolProperty(
         description="Return before the face is found", default=False, options={"HIDDEN", "SKIP_SAVE"}
     )
@@ -75,6 +81,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
         column = self.layout.column()
         column.prop(self, "choice")
         column.prop(self, "look_from_front")
+        column.prop(self, "by_hand")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if has_window(context):
@@ -98,6 +105,10 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
             select_only(context.view_layer, portrait.plane)
         if self.look_from_front and has_window(context):
             viewport.look_in_window(context, portrait)
+        if self.by_hand:
+            if has_window(context):
+                bpy.ops.portrait.place_points("INVOKE_DEFAULT")
+            return {"FINISHED"}
         job = DetectJob(portrait.uid, server.launch_plan(context))
         if self.without_waiting:
             job_queue.submit(job)

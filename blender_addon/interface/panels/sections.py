@@ -65,6 +65,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         row = layout.row(align=True)
         row.prop(portrait, "face_choice", text="")
         row.operator("portrait.find_face", icon="VIEWZOOM").face = portrait.face
+        layout.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
         return
     row = layout.row(align=True)
     row.operator("portrait.pose", icon="POSE_HLT")
@@ -75,6 +76,7 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row = layout.row(align=True)
     row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
     row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
+    layout.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
     layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
     layout.prop(portrait, "lit", icon="LIGHT")
 
