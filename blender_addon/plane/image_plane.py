@@ -13,7 +13,7 @@ import numpy as np
 
 from ..blender import compat
 from ..blender.problems import Fix, SceneError
-from . import plane_frames
+from . import plane_frames, plane_shot
 from .plane_space import PlaneSpace
 from .view_colors import altered_colors as altered_colors  # for scripts of users, which know them by this module
 from .view_colors import use_own_colors as use_own_colors
@@ -34,10 +34,11 @@ def build(scene: bpy.types.Scene, name: str, space: PlaneSpace, photo: bpy.types
 
 
 def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
-    """Puts the still photograph on the plane."""
+    """Puts the still photograph on the plane; on that of a shot, the shot alone."""
     node = texture_node(plane)
     plane_frames.forget_away(node)
     plane_frames.put(node, photo)
+    plane_shot.cover(node, (), 1.0)
 
 
 def show_meanwhile(plane: bpy.types.Object, photo: bpy.types.Image) -> str:

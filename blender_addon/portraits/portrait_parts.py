@@ -14,6 +14,7 @@ from ..blender.problems import Fix, SceneError
 from ..driving import mechanism
 from ..plane import image_plane
 from ..rig import armature, bone_names
+from ..shots import riding
 from . import photo, sequencer
 from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import all_portraits, portraits_of
@@ -93,9 +94,9 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     if portrait.rig.name not in scene.objects:
         scene.collection.objects.link(portrait.rig)
         mended.append("rig")
-    if portrait.rig.parent is not portrait.plane:
-        portrait.rig.parent = portrait.plane
-        portrait.rig.matrix_parent_inverse.identity()
+    parent = _parent_of_rig(scene, portrait)
+    if portrait.rig.parent is not parent:
+        riding.hang(portrait.rig, parent)
         portrait.rig.matrix_basis.identity()
         mended.append("rig's parent")
     renamed = bone_names.take_back(portrait.rig, portrait.space, points)
@@ -116,6 +117,16 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     return mended
 
 
+def _parent_of_rig(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bpy.types.Object:
+    """The plane; the empty that follows the head where the portrait was filmed, put back where it was deleted."""
+    carrier = portrait.shot.ride
+    if carrier is None:
+        return portrait.plane
+    if carrier.name not in scene.objects:
+        scene.collection.objects.link(carrier)
+    return carrier
+
+
 def _bones(count: int) -> str:
     return "1 bone" if count == 1 else f"{count} bones"
 
@@ -127,7 +138,7 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
     if portrait is None:
         return
     sequencer.remove_strips(uid)
-    parts = [part for part in (portrait.rig, portrait.plane) if part is not None]
+    parts = [part for part in (portrait.rig, portrait.shot.ride, portrait.plane) if part is not None]
     helpers = (portrait.driving.face, portrait.driving.stage)
     held.items.remove(list(held.items).index(portrait))
     mechanism.discard_unused(*helpers)
@@ -139,7 +150,7 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
 
 
 def _is_shared(part: bpy.types.Object) -> bool:
-    return any(part in (portrait.plane, portrait.rig) for _, portrait in all_portraits())
+    return any(part in (portrait.plane, portrait.rig, portrait.shot.ride) for _, portrait in all_portraits())
 
 
 def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:

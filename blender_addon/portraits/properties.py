@@ -29,6 +29,8 @@ from ..driving.properties import CLASSES as DRIVING_CLASSES
 from ..driving.properties import PORTRAIT_PG_driving
 from ..plane import plane_light
 from ..plane.plane_space import PlaneSpace
+from ..shots.properties import CLASSES as SHOT_CLASSES
+from ..shots.properties import PORTRAIT_PG_shot
 from . import engine_choice, face_choice
 
 DEFAULT_FOLDER = "//portrait_frames"
@@ -163,6 +165,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         options={"SKIP_SAVE"},
     )
     driving: PointerProperty(type=PORTRAIT_PG_driving)
+    shot: PointerProperty(type=PORTRAIT_PG_shot)
     rendered_with: StringProperty(options={"HIDDEN"})  # what a server told at the last render: see `portrait_ids.keep`
 
     @property
@@ -210,7 +213,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         )
         if last < first:
             raise SceneError(f"The frame range {first} to {last} is empty.", "Set an end that is not before the start.")
-        return range(first, last + 1)
+        return self.shot.within(range(first, last + 1)) if self.shot.is_filmed else range(first, last + 1)
 
     @property
     def preview_frame_size(self) -> tuple[int, int]:
@@ -237,4 +240,4 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         return Path(os.path.realpath(bpy.path.abspath(text)))
 
 
-CLASSES = (*DRIVING_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait)
+CLASSES = (*DRIVING_CLASSES, *SHOT_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait)

@@ -16,6 +16,7 @@ from ..blender.problems import Fix, SceneError
 from ..plane.plane_space import PlaneSpace, snap
 from .armature import check_bones
 from .body_sliders import body_of
+from .replaced_sliders import AS_FILMED, replaced_of
 
 POSE_CHANNELS: Final = {
     "location": 3,
@@ -34,13 +35,15 @@ class RigSample(NamedTuple):
     Attributes:
         points: (70, 3) float32 pixels.
         body: (2,) float32, see `portrait_shared.body`.
+        replaced: (3,) float32, see `portrait_shared.performance.REPLACEABLE`.
     """
 
     points: np.ndarray
     body: np.ndarray
+    replaced: np.ndarray = AS_FILMED
 
     def equals(self, other: RigSample) -> bool:
-        return np.array_equal(self.points, other.points) and np.array_equal(self.body, other.body)
+        return all(map(np.array_equal, self, other))
 
 
 def sample_rows(
@@ -108,7 +111,8 @@ def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
 
 def as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> RigSample:
     """What the rig says as Blender has evaluated it last. It may be called while Blender draws."""
-    return RigSample(points_as_evaluated(rig, layer, space), body_of(rig.evaluated_get(layer.depsgraph)))
+    evaluated = rig.evaluated_get(layer.depsgraph)
+    return RigSample(points_as_evaluated(rig, layer, space), body_of(evaluated), replaced_of(evaluated))
 
 
 def points_as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
