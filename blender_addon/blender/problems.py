@@ -19,6 +19,9 @@ class Fix(Enum):
     RELOCATE_PHOTO = ("portrait.relocate_photo", "Locate Photo")
     CHOOSE_FOLDER = ("portrait.choose_folder", "Choose Folder")
     REBUILD = ("portrait.rebuild", "Rebuild Plane and Rig")
+    PLACE_POINTS = ("portrait.place_points", "Place Points by Hand")
+    FIND_POINTS = ("portrait.find_points", "Find Points Again")
+    RELOCATE_SHOT = ("portrait.relocate_shot", "Locate Shot")
     RENDER_AGAIN = ("portrait.render", "Render Again")
 
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import bpy
 
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.scene_time import scene_fps
+from ..blender.strip_speed import check_plain_speed
 from .timing import Placement
 
-_PLAIN: Final = "Reset its speed (Strip › Retiming), or capture the file itself."
 _MARGIN_SECONDS = 0.5
 
 
@@ -58,7 +58,7 @@ def of_strip(scene: bpy.types.Scene, strip: Any) -> MediaPart:
     if strip.type == "SOUND":
         return _sound(scene, strip)
     path = _file(strip.filepath)
-    _check_speed(scene, strip)
+    check_plain_speed(scene, strip)
     # A movie plays one of its frames on each frame of the scene, unless Blender fits its rate to the scene's.
     fps, count = _movie(path)
     rate = scene_fps(scene)
@@ -75,7 +75,7 @@ def _sound(scene: bpy.types.Scene, strip: Any) -> MediaPart:
             f"The sound of the strip “{strip.name}” is packed into the .blend." if sound else "The strip has no sound.",
             "Unpack it (File › External Data), then try again.",
         )
-    _check_speed(scene, strip)
+    check_plain_speed(scene, strip)
     rate = scene_fps(scene)
     start = compat.media_start(strip) + compat.sound_delay_seconds(strip) * rate
     return replace(_part(_file(sound.filepath), _placed(strip, start, rate)), from_first_sound=True)
@@ -91,16 +91,6 @@ def _part(path: Path, placement: Placement) -> MediaPart:
     assert placement.first is not None and placement.last is not None
     start = max(0.0, placement.seconds_of(placement.first) - _MARGIN_SECONDS)
     return MediaPart(path, placement, start, max(placement.seconds_of(placement.last + 1), start) + _MARGIN_SECONDS)
-
-
-def _check_speed(scene: bpy.types.Scene, strip: Any) -> None:
-    strips = compat.strips_of(scene.sequence_editor)
-    if len(getattr(strip, "retiming_keys", ())) > 0:
-        raise SceneError(f"The speed of the strip “{strip.name}” was changed by retiming.", _PLAIN)
-    if getattr(strip, "use_reverse_frames", False):
-        raise SceneError(f"The strip “{strip.name}” plays backwards.", "Turn Reverse Frames off, or capture the file.")
-    if any(other.type == "SPEED" and other.input_1 == strip for other in strips):
-        raise SceneError(f"A Speed effect lies on the strip “{strip.name}”.", "Remove it, or capture the file itself.")
 
 
 def _movie(path: Path) -> tuple[float, int]:

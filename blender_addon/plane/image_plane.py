@@ -13,7 +13,7 @@ import numpy as np
 
 from ..blender import compat
 from ..blender.problems import Fix, SceneError
-from . import plane_frames
+from . import plane_frames, plane_shot
 from .plane_space import PlaneSpace
 from .view_colors import altered_colors as altered_colors  # for scripts of users, which know them by this module
 from .view_colors import use_own_colors as use_own_colors
@@ -34,10 +34,28 @@ def build(scene: bpy.types.Scene, name: str, space: PlaneSpace, photo: bpy.types
 
 
 def show_photo(plane: bpy.types.Object, photo: bpy.types.Image) -> None:
-    """Puts the still photograph on the plane."""
+    """Puts the still photograph on the plane; on that of a shot, the shot alone."""
     node = texture_node(plane)
     plane_frames.forget_away(node)
     plane_frames.put(node, photo)
+    plane_shot.cover(node, (), 1.0)
+
+
+def show_meanwhile(plane: bpy.types.Object, photo: bpy.types.Image) -> str:
+    """Puts the photo on the plane for a while; the name of what `show_again` is to put back, empty for nothing."""
+    node = texture_node(plane)
+    if node.image == photo:
+        return ""
+    covered = node.image.name if node.image is not None else ""
+    plane_frames.put(node, photo)
+    return covered
+
+
+def show_again(plane: bpy.types.Object, covered: str) -> None:
+    """Ends `show_meanwhile`; nothing where the image has gone since, or the plane its material."""
+    image = bpy.data.images.get(covered)
+    if image is not None and is_dressed(plane):
+        plane_frames.put_back(texture_node(plane), image)
 
 
 def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: bpy.types.Image) -> None:

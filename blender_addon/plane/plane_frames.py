@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import bpy
-import numpy as np
 from portrait_shared.frames.frame_files import frame_path
 
 from ..blender import compat, stored_paths
 from ..blender.frame_runs import frame_runs
-from .plane_reel import Key, Reel
+from . import node_drivers, plane_shot
+from .plane_reel import Reel
 
 BEFORE_ZERO_NODE: Final = "Portrait before 0"
 _WANTED_KEY: Final = "talking_portrait_wanted"
@@ -47,6 +47,7 @@ def show(
     elif second is not None:
         changed |= second.image != node.image
         second.image = node.image
+    changed |= plane_shot.cover(node, there, stretch)
     if _AWAY_KEY in node:
         del node[_AWAY_KEY]
     return changed
@@ -55,6 +56,7 @@ def show(
 def put(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image | None) -> None:
     """Shows one image at every frame."""
     node.image = image
+    plane_shot.hide_behind(node, image)
     second = _node_before_zero(node)
     if second is not None:
         if second.image is not None and second.image.source == "SEQUENCE":
@@ -65,6 +67,7 @@ def put(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image | None) -> No
 def put_back(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image | None) -> None:
     """Shows what `put` has replaced."""
     node.image = image
+    plane_shot.uncover(node)
     second = _node_before_zero(node)
     if second is not None:
         plays = image is not None and image.source == "SEQUENCE"
@@ -76,6 +79,7 @@ def put_away(node: bpy.types.ShaderNodeTexImage, sequence: bpy.types.Image, phot
     if photo is None or node.image == photo:
         return False
     put(node, photo)
+    plane_shot.cover(node, (), 1.0)
     node[_AWAY_KEY] = sequence
     return True
 
@@ -94,11 +98,14 @@ def wanted(node: bpy.types.ShaderNodeTexImage, numbers: Iterable[int]) -> list[i
 
 def show_solid(node: bpy.types.ShaderNodeTexImage, frame: int) -> None:
     """Makes the node active whose picture the plane shows at a frame: solid viewports draw that of the active one alone."""
-    second, tree = _node_before_zero(node), node.id_data
-    if second is not None:
-        shown = second if frame < second.get(_UNTIL_KEY, 0) else node
-        if tree.nodes.active != shown:
-            tree.nodes.active = shown
+    second, shot, tree = _node_before_zero(node), plane_shot.shot_node(node), node.id_data
+    if second is None and shot is None:
+        return
+    shown = second if second is not None and frame < second.get(_UNTIL_KEY, 0) else node
+    if shot is not None and plane_shot.is_shown(node, frame):
+        shown = shot
+    if tree.nodes.active != shown:
+        tree.nodes.active = shown
 
 
 def forget_away(node: bpy.types.ShaderNodeTexImage) -> None:
@@ -154,7 +161,8 @@ def _play(node: bpy.types.ShaderNodeTexImage, folder: Path, reel: Reel, stretch:
     }  # fmt: skip
     if not reel.keys:
         settings["frame_offset"] = reel.offset
-    changed |= _drive_offset(node, reel.keys, stretch)
+    path = f'nodes["{bpy.utils.escape_identifier(node.name)}"].image_user.frame_offset'
+    changed |= node_drivers.drive_by_frame(node.id_data, path, reel.keys, stretch)
     for name, value in settings.items():
         if getattr(user, name) != value:
             setattr(user, name, value)
@@ -173,39 +181,6 @@ def _sequence(first: Path, shown: bpy.types.Image | None) -> bpy.types.Image:
     image.source = "SEQUENCE"
     image.filepath = path
     return image
-
-
-def _drive_offset(node: bpy.types.ShaderNodeTexImage, keys: tuple[Key, ...], stretch: float) -> bool:
-    tree = node.id_data
-    path = f'nodes["{bpy.utils.escape_identifier(node.name)}"].image_user.frame_offset'
-    driver = _driver_at(tree, path)
-    if not keys:
-        return driver is not None and tree.driver_remove(path)
-    places = np.array([(frame * stretch, value) for frame, value, _ in keys], np.float32).ravel()
-    if driver is not None and _places(driver) == places.tolist():
-        return False
-    if driver is not None:
-        tree.driver_remove(path)
-    # A driver and not an action: the material's own keys stay apart, and a copy of the material has its own.
-    driver = compat.new_driver(tree, path)
-    driver.driver.type, driver.driver.expression = "SCRIPTED", "frame"  # simple enough for Blender to need no Python
-    driver.keyframe_points.add(len(keys))
-    driver.keyframe_points.foreach_set("co", places)
-    driver.keyframe_points.foreach_set("interpolation", [kind for *_, kind in keys])
-    driver.extrapolation = "CONSTANT"
-    driver.update()
-    return True
-
-
-def _places(driver: bpy.types.FCurve) -> list[float]:
-    places = np.empty(2 * len(driver.keyframe_points), np.float32)
-    driver.keyframe_points.foreach_get("co", places)
-    found: list[float] = places.tolist()
-    return found
-
-
-def _driver_at(tree: bpy.types.NodeTree, path: str) -> bpy.types.FCurve | None:
-    return tree.animation_data.drivers.find(path) if tree.animation_data is not None else None
 
 
 def _node_before_zero(node: bpy.types.ShaderNodeTexImage) -> bpy.types.ShaderNodeTexImage | None:
@@ -246,7 +221,7 @@ def _drive_mix(node: bpy.types.ShaderNodeTexImage, first: int, stretch: float) -
             continue
         path = mix.inputs["Factor"].path_from_id("default_value")
         expression = f"frame < {float(until)!r}"
-        driver = _driver_at(tree, path)
+        driver = node_drivers.driver_at(tree, path)
         if driver is None:
             driver = compat.new_driver(tree, path)
             driver.driver.type = "SCRIPTED"

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -17,6 +15,7 @@ from portrait_shared.files.picture_names import UNNAMED
 from portrait_shared.files.whole_files import read_bounded
 from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES
 
+from ..blender.wait_cursor import wait_cursor
 from ..connection import server
 
 _PNG_MARK = b"\x89PNG\r\n\x1a\n"
@@ -92,7 +91,7 @@ def ask_server(content: bytes, file: Path) -> np.ndarray:
             can be had: Blender might show another picture than the server draws, so no portrait is made then.
     """
     try:
-        with _wait_cursor(), Client(_acquire(), name="Blender") as client:
+        with wait_cursor(), Client(_acquire(), name="Blender") as client:
             server.connected(client.ask_who())
             return client.read_picture(content, file.suffix)
     except PortraitError as error:
@@ -104,16 +103,3 @@ def ask_server(content: bytes, file: Path) -> np.ndarray:
 
 def _acquire() -> server.Reachable:
     return server.acquire(server.launch_plan(bpy.context), lambda: False)
-
-
-@contextmanager
-def _wait_cursor() -> Iterator[None]:
-    window = None if bpy.app.background else bpy.context.window
-    if window is None:
-        yield
-        return
-    window.cursor_modal_set("WAIT")
-    try:
-        yield
-    finally:
-        window.cursor_modal_restore()

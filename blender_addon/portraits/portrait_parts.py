@@ -14,9 +14,10 @@ from ..blender.problems import Fix, SceneError
 from ..driving import mechanism
 from ..plane import image_plane
 from ..rig import armature, bone_names
-from . import groups, photo, sequencer
+from ..shots import riding
+from . import photo, sequencer
 from .properties import PORTRAIT_PG_portrait
-from .scene_portraits import all_portraits, find_portrait, portraits_of
+from .scene_portraits import all_portraits, portraits_of
 
 
 def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:
@@ -41,26 +42,6 @@ def attach_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, point
     portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
 
 
-def add_face(context: bpy.types.Context, uid: str, points: np.ndarray) -> PORTRAIT_PG_portrait:
-    """Gives one more face of a portrait's photo a rig: the new portrait shares plane, frames and strip with the others.
-
-    Python's references to portraits end with it, because Blender may move them in memory.
-
-    Args:
-        uid: of any portrait of the photo.
-        points: (70, 3) pixels.
-
-    Raises:
-        PortraitError: SCENE where the plane was deleted; as `groups.join`.
-    """
-    found = find_portrait(uid)
-    assert found is not None  # the caller has just had it
-    check_plane(*found)
-    added = groups.join(uid)
-    attach_rig(context, added, points)
-    return added
-
-
 def move_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray) -> None:
     """Puts the portrait's rig on another face, (70, 3) pixels; keys and settings stay.
 
@@ -83,7 +64,7 @@ def check_plane(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
 
 
 def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
-    """Mends whatever is missing of a portrait, and of those on the same photo: plane, material, rigs or bones. Keys stay.
+    """Mends whatever is missing of a portrait: its plane, material, rig or bones. Keys are kept.
 
     An object that was deleted in the viewport is put back as it was, because the portrait still holds it.
 
@@ -95,38 +76,27 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     """
     mended: list[str] = []
     picture = photo.check(portrait.photo, tuple(portrait.size))
-    members = portrait.members
     if portrait.plane is None:
-        plane = image_plane.build(scene, members[0].name, portrait.space, picture)
-        for member in members:
-            member.plane = plane
+        portrait.plane = image_plane.build(scene, portrait.name, portrait.space, picture)
         mended.append("plane")
     elif portrait.plane.name not in scene.objects:
         scene.collection.objects.link(portrait.plane)
         mended.append("plane")
     if not image_plane.is_dressed(portrait.plane):
-        image_plane.dress(portrait.plane, members[0].name, picture)
+        image_plane.dress(portrait.plane, portrait.name, picture)
         mended.append("material")
-    for member in members:
-        of_whom = f" of “{member.name}”" if len(members) > 1 else ""
-        mended += [f"{what}{of_whom}" for what in _rebuild_rig(context, scene, member)]
-    return mended
-
-
-def _rebuild_rig(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
     points = portrait.detected_points
     if points is None:
-        return []
+        return mended
     if portrait.rig is None:
         portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
-        return ["rig"]
-    mended = []
+        return [*mended, "rig"]
     if portrait.rig.name not in scene.objects:
         scene.collection.objects.link(portrait.rig)
         mended.append("rig")
-    if portrait.rig.parent is not portrait.plane:
-        portrait.rig.parent = portrait.plane
-        portrait.rig.matrix_parent_inverse.identity()
+    parent = _parent_of_rig(scene, portrait)
+    if portrait.rig.parent is not parent:
+        riding.hang(portrait.rig, parent)
         portrait.rig.matrix_basis.identity()
         mended.append("rig's parent")
     renamed = bone_names.take_back(portrait.rig, portrait.space, points)
@@ -147,21 +117,28 @@ def _rebuild_rig(context: bpy.types.Context, scene: bpy.types.Scene, portrait: P
     return mended
 
 
+def _parent_of_rig(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bpy.types.Object:
+    """The plane; the empty that follows the head where the portrait was filmed, put back where it was deleted."""
+    carrier = portrait.shot.ride
+    if carrier is None:
+        return portrait.plane
+    if carrier.name not in scene.objects:
+        scene.collection.objects.link(carrier)
+    return carrier
+
+
 def _bones(count: int) -> str:
     return "1 bone" if count == 1 else f"{count} bones"
 
 
 def remove(scene: bpy.types.Scene, uid: str) -> None:
-    """Takes a portrait and its parts out of the scene; files on the disk stay, and so does what others of the photo share."""
+    """Takes a portrait and its parts out of the scene; files on the disk stay."""
     held = portraits_of(scene)
     portrait = held.by_uid(uid)
     if portrait is None:
         return
-    alone = len(portrait.members) == 1
-    if alone:
-        sequencer.remove_strips(portrait.group_uid)
-    groups.hand_over(portrait)
-    parts = [part for part in (portrait.rig, portrait.plane if alone else None) if part is not None]
+    sequencer.remove_strips(uid)
+    parts = [part for part in (portrait.rig, portrait.shot.ride, portrait.plane) if part is not None]
     helpers = (portrait.driving.face, portrait.driving.stage)
     held.items.remove(list(held.items).index(portrait))
     mechanism.discard_unused(*helpers)
@@ -173,7 +150,7 @@ def remove(scene: bpy.types.Scene, uid: str) -> None:
 
 
 def _is_shared(part: bpy.types.Object) -> bool:
-    return any(part in (portrait.plane, portrait.rig) for _, portrait in all_portraits())
+    return any(part in (portrait.plane, portrait.rig, portrait.shot.ride) for _, portrait in all_portraits())
 
 
 def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
@@ -192,10 +169,9 @@ def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
         bpy.data.images.remove(image)
         raise
     digest = image_digest(photo.pixels(image))
-    old, same = portrait.photo, digest == portrait.photo_digest
+    same = digest == portrait.photo_digest
     stored_paths.make_relative(image)
-    for member in portrait.members:
-        member.photo, member.photo_digest = image, digest
+    old, portrait.photo, portrait.photo_digest = portrait.photo, image, digest
     if image_plane.is_dressed(portrait.plane):
         image_plane.replace_photo(portrait.plane, old, image)
     return same

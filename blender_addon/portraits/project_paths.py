@@ -15,11 +15,12 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..blender import stored_paths
+from ..shots import points_place
 from . import sequencer
 from .scene_portraits import all_portraits
 
-_TUNING: Final = "personal"
 _FOLDER: Final = "output_folder"
+_POINTS: Final = "points_file"
 
 _texts_before: dict[tuple[str, ...], str] = {}
 """The texts that were changed for the save under way, as they were before, by their place (see `_texts`).
@@ -31,19 +32,21 @@ Their owners are not kept: Blender may move them in memory between two handlers.
 def keep_for(blend: Path) -> None:
     """Makes the texts right for a .blend that is about to be saved there.
 
-    What lies in its folder becomes relative to it; what was chosen elsewhere stays absolute. A relative tuning is
+    What lies in its folder becomes relative to it; what was chosen elsewhere stays absolute. A relative tuning or shot is
     still the same file after *Save As*. A relative folder of frames is one beside the new .blend, as it is with
-    Blender's own output: the two do not write over each other's frames.
+    Blender's own output: the two do not write over each other's frames. Points that were found in a shot before the
+    first save are laid beside it.
     """
     _texts_before.clear()
     beside, before = blend.parent, bpy.data.filepath
     moves = bool(before) and os.path.realpath(beside) != os.path.realpath(Path(before).parent)
     for place, holder, name, text in _texts():
-        if not text.startswith("//"):
-            path = stored_paths.stored(stored_paths.full(text), beside)
-            kept = text if path.startswith("//..") else path
-        else:
-            kept = stored_paths.stored(stored_paths.full(text), beside) if moves and name == _TUNING else text
+        kept = points_place.settle(text, beside) if name == _POINTS else text
+        if not kept.startswith("//"):
+            path = stored_paths.stored(stored_paths.full(kept), beside)
+            kept = kept if path.startswith("//..") else path
+        elif moves and name != _FOLDER:
+            kept = stored_paths.stored(stored_paths.full(kept), beside)
         if kept != text:
             _texts_before[place] = text
             _set(holder, name, kept)
@@ -61,10 +64,12 @@ def _texts() -> Iterator[tuple[tuple[str, ...], Any, str, str]]:
     for scene, portrait in all_portraits():
         if scene.library is not None:
             continue
-        for name in (_TUNING, _FOLDER):
-            if text := getattr(portrait, name):
-                yield (scene.name, portrait.uid, name), portrait, name, text
-        for strip in sequencer.find_strips(portrait.group_uid):
+        for holder, name in (
+            (portrait, "personal"), (portrait, _FOLDER), (portrait.shot, "path"), (portrait.shot, _POINTS),
+        ):  # fmt: skip
+            if text := getattr(holder, name):
+                yield (scene.name, portrait.uid, name), holder, name, text
+        for strip in sequencer.find_strips(portrait.uid):
             if text := strip.get(sequencer.FOLDER_SETTING):
                 yield (strip.id_data.name, "strip", strip.name), strip, sequencer.FOLDER_SETTING, text
 

@@ -142,7 +142,7 @@ def _face_corners(portrait: PORTRAIT_PG_portrait) -> list[Vector]:
 
 def face_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
     """`look_at_face` in the 3D viewport under the mouse, else in the window's largest."""
-    area = _viewport_of(context)
+    area = viewport_of(context)
     if area is not None:
         context.view_layer.update()
         region = next(region for region in area.regions if region.type == "WINDOW")
@@ -150,7 +150,8 @@ def face_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -
             area.tag_redraw()
 
 
-def _viewport_of(context: bpy.types.Context) -> bpy.types.Area | None:
+def viewport_of(context: bpy.types.Context) -> bpy.types.Area | None:
+    """The 3D viewport under the mouse, else the window's largest; None where none is open."""
     areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
     if context.area in areas:
         return context.area
@@ -174,10 +175,14 @@ def show_pictures(space: bpy.types.SpaceView3D) -> None:
 
 
 def look_in_window(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
-    """`look_from_front` in the 3D viewport under the mouse, else in the window's largest, with the photo shown there."""
-    area = _viewport_of(context)
-    if area is None:
-        return
+    """`look_in_area` in the 3D viewport under the mouse, else in the window's largest."""
+    area = viewport_of(context)
+    if area is not None:
+        look_in_area(context, area, portrait)
+
+
+def look_in_area(context: bpy.types.Context, area: bpy.types.Area, portrait: PORTRAIT_PG_portrait) -> None:
+    """`look_from_front` in a 3D viewport, with the photo shown there."""
     context.view_layer.update()  # a new plane's matrix is not known yet
     region = next(region for region in area.regions if region.type == "WINDOW")
     look_from_front(area.spaces.active, region.width, region.height, portrait, free_part(area, region))

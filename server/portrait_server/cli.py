@@ -19,6 +19,8 @@ from portrait_server.networks.device import device_error
 _COMMANDS = {
     "render": "render frames from a photo and a landmark track",
     "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
+    "shot-frame": "write one frame of a filmed shot as a picture",
+    "movie": "make a movie of rendered frames, with sound and timecode",
     "visemes": "hear speech and write timed mouth shapes",
     "serve": "run the server that Blender and other programs connect to",
     "demo": "animate a real portrait in Blender without a window, and show the result",
@@ -45,7 +47,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     for name, summary in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == chosen:
-            implementation = importlib.import_module(f"portrait_server.commands.{name}")
+            implementation = importlib.import_module(f"portrait_server.commands.{name.replace('-', '_')}")
             implementation.add_arguments(command)
             command.set_defaults(run=implementation.run)
     asked = parser.parse_args(arguments)

@@ -79,7 +79,7 @@ def sequence_at(path: str | os.PathLike[str]) -> PictureSequence | None:
     """The pictures of the shot of that path; None where it is no folder and no pattern, and so a movie's.
 
     Raises:
-        PortraitError: FILE_MISSING where a folder or a pattern has no numbered pictures; BAD_IMAGE where a folder has
+        PortraitError: FILE_MISSING where a pattern has no pictures; BAD_IMAGE where a folder has no numbered ones, or
             several sequences, or two pictures of one number.
     """
     path = Path(path)
@@ -97,8 +97,9 @@ def sequence_at(path: str | os.PathLike[str]) -> PictureSequence | None:
             f"Name one of them, with # for its number: {path / shown.split(', ')[0]}.",
         )  # fmt: skip
     if not found:
+        code, where = (ErrorCode.BAD_IMAGE, "in") if pattern is None else (ErrorCode.FILE_MISSING, "named")
         raise PortraitError(
-            ErrorCode.FILE_MISSING, f"There are no numbered pictures {'in' if pattern is None else 'named'} {path}.",
+            code, f"There are no numbered pictures {where} {path}.",
             "Choose the folder of a sequence such as 0001.png, 0002.png and so on.",
         )  # fmt: skip
     prefix, tail = (several or list(found))[0]

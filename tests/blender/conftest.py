@@ -108,13 +108,12 @@ def addon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     # A server that the developer runs is not the one to test.
     os.environ["XDG_RUNTIME_DIR"] = str(tmp_path_factory.mktemp("runtime"))
     import blender_addon
-    from blender_addon.connection import server
-    from blender_addon.jobs import command_job
+    from blender_addon.connection import command_run, server
 
     blender_addon.register()
     with pytest.MonkeyPatch.context() as patch:  # as in `patient_client`
         patch.setattr(server, "_START_TIMEOUT_SECONDS", waiting.PATIENCE_SECONDS)
-        patch.setattr(command_job, "_END_TIMEOUT_SECONDS", waiting.PATIENCE_SECONDS)
+        patch.setattr(command_run, "_END_TIMEOUT_SECONDS", waiting.PATIENCE_SECONDS)
         yield blender_addon
     blender_addon.unregister()
 

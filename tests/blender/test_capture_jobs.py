@@ -179,8 +179,8 @@ def drive(job: Any, until: Callable[[], bool] = lambda: False) -> None:
 def test_progress_is_told_and_cancel_ends_the_process(stage: Any, video: Callable[[str], Path]) -> None:
     job = job_on(stage, video("plain"), NEVER_ENDS)
     job.tick(0.01)
-    drive(job, lambda: job._process is not None)
-    process = job._process
+    drive(job, lambda: job._run._process is not None)
+    process = job._run._process
     job.cancel()
     drive(job)
     assert job.state is JobState.CANCELLED and process.poll() is not None
@@ -196,10 +196,10 @@ def test_progress_is_told_and_cancel_ends_the_process(stage: Any, video: Callabl
 def test_loading_another_file_ends_the_process(stage: Any, video: Callable[[str], Path]) -> None:
     job = job_on(stage, video("plain"), NEVER_ENDS)
     job_queue.submit(job)
-    drive(job, lambda: job._process is not None)
+    drive(job, lambda: job._run._process is not None)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert job.state is JobState.CANCELLED and job_queue.current() is None
-    assert job._process.wait(PATIENCE_SECONDS) is not None
+    assert job._run._process.wait(PATIENCE_SECONDS) is not None
 
 
 def test_a_portrait_removed_meanwhile(stage: Any, video: Callable[[str], Path]) -> None:

@@ -72,12 +72,12 @@ def test_a_folder_of_several_sequences_asks_for_one(tmp_path: Path) -> None:
     assert sequence is not None and sequence.prefix == "a"
 
 
-@pytest.mark.parametrize("name", [".", "frame.####.png"])
-def test_no_numbered_pictures_is_an_error(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "code"), [(".", ErrorCode.BAD_IMAGE), ("frame.####.png", ErrorCode.FILE_MISSING)])
+def test_no_numbered_pictures_is_an_error(tmp_path: Path, name: str, code: ErrorCode) -> None:
     _pictures(tmp_path, "a.png")
     with pytest.raises(PortraitError) as raised:
         sequence_at(tmp_path / name)
-    assert raised.value.code is ErrorCode.FILE_MISSING
+    assert raised.value.code is code
 
 
 def test_two_pictures_of_one_number_are_an_error(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from portrait_server.media.mp4 import write_mp4
+from portrait_server.media.movie import Movie
 from portrait_shared.track import LandmarkTrack
 from skimage.data import astronaut
 from skimage.io import imsave
@@ -65,6 +66,6 @@ def movie(picture: Path, folder: Path) -> Path:
         check=True, timeout=300, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     path = folder / "performer.mp4"
-    write_mp4(sorted(frames.glob("*.png")), path, FPS)
+    Movie(sorted(frames.glob("*.png")), Fraction(FPS)).write(path)
     (folder / "acted.json").write_text(json.dumps(parts), encoding="utf-8")
     return path

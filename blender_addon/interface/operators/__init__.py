@@ -5,10 +5,38 @@ from __future__ import annotations
 
 import bpy
 
-from . import add, capture, driving, faces, keys, likeness, parts, preview, render, rig_poses, server_control, strip
+from . import (  # fmt: skip
+    add,
+    capture,
+    driving,
+    keys,
+    likeness,
+    parts,
+    place_points,
+    preview,
+    render,
+    rig_poses,
+    server_control,
+    shots,
+    strip,
+)
 
-_CLASSES = (*add.CLASSES, *faces.CLASSES, *render.CLASSES, *preview.CLASSES, *parts.CLASSES, *server_control.CLASSES, *capture.CLASSES,
-            *rig_poses.CLASSES, *keys.CLASSES, *driving.CLASSES, *likeness.CLASSES, *strip.CLASSES)  # fmt: skip
+_MODULES = (
+    add,
+    capture,
+    driving,
+    keys,
+    likeness,
+    parts,
+    place_points,
+    preview,
+    render,
+    rig_poses,
+    server_control,
+    shots,
+    strip,
+)
+_CLASSES = tuple(cls for module in _MODULES for cls in module.CLASSES)
 
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

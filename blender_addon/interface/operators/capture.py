@@ -17,6 +17,7 @@ from ...connection import server
 from ...importers.live_link import read_live_link, take_of_recording
 from ...portraits import face_choice
 from ...portraits.properties import PORTRAIT_PG_portrait
+from ...shots.source import MOVIE_GLOB
 from .capture_settings import (
     FromFile,
     FromStrip,
@@ -27,9 +28,8 @@ from .capture_settings import (
 )
 from .common import NeedsFreeRig, OnPortrait, OnRig, active_portrait, scene_of, tell
 
-_VIDEOS = "*.mp4;*.mov;*.mkv;*.avi;*.webm;*.m4v;*.mpg;*.mpeg;*.mts;*.m2ts;*.ts;*.3gp;*.wmv;*.ogv;*.mxf;*.dv;*.y4m"
-_SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aif;*.aiff;*.opus;*.oga;*.amr;*.wma;*.caf;*.au;*.ac3;{_VIDEOS}"
-_PLAYING = f"{_VIDEOS};*.gif;*.webp;*.apng;*.avif"  # pictures that play, without sound
+_SOUNDS = f"*.wav;*.mp3;*.flac;*.ogg;*.m4a;*.aac;*.aif;*.aiff;*.opus;*.oga;*.amr;*.wma;*.caf;*.au;*.ac3;{MOVIE_GLOB}"
+_PLAYING = f"{MOVIE_GLOB};*.gif;*.webp;*.apng;*.avif"  # pictures that play, without sound
 
 
 class _CaptureVideo(VideoSettings):

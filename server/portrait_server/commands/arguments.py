@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kinds of values on the command line, and the option that several commands share."""
+"""Kinds of values on the command line, and what several commands share."""
 
 from __future__ import annotations
 
@@ -38,3 +38,8 @@ def add_device(parser: argparse.ArgumentParser, does: str) -> None:
         help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), Intel (xpu) or Apple (mps); "
              "auto takes the first GPU that can be used, else the processor (default: auto)",
     )  # fmt: skip
+
+
+def tell_progress(done: int, expected: int) -> None:
+    """A line that a program which runs the command can read."""
+    print(f"Progress: {done}/{expected}", flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`portrait landmarks`: a photograph or a video to a landmark track."""
+"""`portrait landmarks`: a photograph, a video or a sequence of pictures to a landmark track."""
 
 from __future__ import annotations
 
@@ -7,20 +7,31 @@ import argparse
 import math
 import os
 import tempfile
+from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import check_place, write_error
+from portrait_shared.frames.frame_numbers import ranges_of
+from portrait_shared.shots import SHOT_ARRAY, identify_shot, sequence_at
+from portrait_shared.track import LandmarkTrack
 
-from portrait_server.commands.arguments import add_device
+from portrait_server.commands.arguments import add_device, tell_progress
+from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
-from portrait_server.detectors.tracking import VideoPart, track_of_photo, track_of_video
+from portrait_server.detectors.tracking import VideoPart, track_of_film, track_of_photo, track_of_video
 from portrait_server.media.images import is_picture, opaque, read_image
 from portrait_server.networks.device import resolve_device
+from portrait_server.shots.reader import SEQUENCE_FPS, ShotReader
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, metavar="PHOTO|VIDEO", help="a picture or a video of a face")
+    parser.add_argument("input", type=Path, metavar="PHOTO|VIDEO|DIR",
+                        help="a picture or a video of a face, or the folder of a numbered sequence of pictures; "
+                        "DIR/name.####.png for one of several")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="TRACK.npz", help="where the track is written")
     parser.add_argument(
         "--detector",
@@ -35,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "in a video, in the first frame with faces",
     )
     add_device(parser, "face-alignment computes")
+    parser.add_argument("--fps", type=rate, metavar="N",
+                        help=f"frames per second of a sequence of pictures (default: {SEQUENCE_FPS:g})")  # fmt: skip
     parser.add_argument("--smooth", action="store_true", help="video: remove trembling; blinks and speech are kept")
     parser.add_argument(
         "--from", dest="start", type=seconds, default=0.0, metavar="SECONDS", help="video: where to begin"
@@ -51,12 +64,20 @@ def seconds(text: str) -> float:
     return value
 
 
+def rate(text: str) -> float:
+    """Frames per second on the command line; what is not above 0 is refused by argparse."""
+    value = seconds(text)
+    if value <= 0:
+        raise ValueError(text)
+    return value
+
+
 def run(args: argparse.Namespace) -> int:
     """Writes the track and says what was found.
 
     Raises:
-        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
-            WEIGHTS_MISSING, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE; nothing is written then.
+        PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, SIZE_MISMATCH, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
+            WEIGHTS_MISSING, DEVICE_UNAVAILABLE, BAD_CONFIGURATION, OUTPUT_NOT_WRITABLE; nothing is written then.
     """
     check_writable(args.output)
     picture = read_image(args.input) if _is_picture_or_missing(args.input) else None
@@ -66,8 +87,7 @@ def run(args: argparse.Namespace) -> int:
         if picture is not None:
             track = track_of_photo(opaque(picture), detector, args.face, str(args.input))
         else:
-            part = VideoPart(args.start, args.end, _tell if args.progress else None)
-            track = track_of_video(args.input, detector, args.face, smoothed=args.smooth, part=part)
+            track = _track_of_shot(args, detector)
         found = int(track.extra["detected"].sum())
         frames = "1 picture" if picture is not None else f"{found} of {len(track)} frames"
         track.save(args.output)
@@ -75,13 +95,38 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _track_of_shot(args: argparse.Namespace, detector: Detector) -> LandmarkTrack:
+    """That of a video or a sequence; says where it cuts and where there is no face."""
+    part = VideoPart(args.start, args.end, tell_progress if args.progress else None)
+    whole = args.start == 0 and args.end is None
+    identity = identify_shot(args.input) if whole else None
+    if sequence_at(args.input) is None:
+        if args.fps is not None:
+            raise PortraitError(
+                ErrorCode.BAD_CONFIGURATION, f"{args.input} tells its own frames per second.", "Leave out --fps."
+            )
+        track = track_of_video(args.input, detector, args.face, smoothed=args.smooth, part=part)
+    else:
+        with ShotReader(args.input) as shot:
+            shot.fps = args.fps or shot.fps
+            track = track_of_film(
+                shot, args.input, detector, args.face, smoothed=args.smooth, part=part, start=shot.start
+            )
+    _say_frames("A new shot begins at", track.start, np.flatnonzero(track.extra["cuts"]))
+    _say_frames("No face in", track.start, np.flatnonzero(~track.extra["detected"]))
+    return track if identity is None else replace(track, extra={**track.extra, SHOT_ARRAY: identity.as_array()})
+
+
+def _say_frames(what: str, start: int, indices: Iterable[int]) -> None:
+    if numbers := [start + int(index) for index in indices]:
+        print(f"{what}: {ranges_of(numbers)}")
+
+
 def _is_picture_or_missing(path: Path) -> bool:
-    """What is no file at all is left to `read_image` to refuse."""
-    return not os.path.isfile(path) or is_picture(path)
-
-
-def _tell(done: int, expected: int) -> None:
-    print(f"Progress: {done}/{expected}", flush=True)
+    """What is nothing at all is left to `read_image` to refuse."""
+    if os.path.isfile(path):
+        return is_picture(path)
+    return not os.path.isdir(path) and "#" not in path.name
 
 
 def check_writable(output: Path) -> None:

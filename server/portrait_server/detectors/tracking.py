@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from portrait_shared.track import LandmarkTrack
@@ -16,6 +17,7 @@ from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.cuts import ShotCuts
 from portrait_server.detectors.selection import no_face, same_person, select_face
 from portrait_server.detectors.smoothing import smooth
+from portrait_server.media.images import opaque
 from portrait_server.media.video import VideoReader
 
 _PROGRESS_FRAMES = 5
@@ -50,17 +52,48 @@ class VideoPart:
     progress: Callable[[int, int], None] | None = None
 
 
+class Film(Protocol):
+    """Frames (H, W, 3 or 4) uint8, all of one size, one after another.
+
+    Attributes:
+        fps: frames per second.
+        frame_count: how many to expect; 0 where that is not known.
+    """
+
+    fps: float
+    frame_count: int
+
+    def __iter__(self) -> Iterator[np.ndarray]: ...
+
+
 def track_of_video(
     path: Path, detector: Detector, face: int | None, *, smoothed: bool = False, part: VideoPart = VideoPart()
 ) -> LandmarkTrack:
+    """One person's track through a video file, see `track_of_film`.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE, NO_FACE, NO_SUCH_FACE.
+    """
+    with VideoReader(path) as video:
+        return track_of_film(video, path, detector, face, smoothed=smoothed, part=part)
+
+
+def track_of_film(
+    film: Film, path: Path, detector: Detector, face: int | None, *, smoothed: bool = False,
+    part: VideoPart = VideoPart(), start: int = 1,
+) -> LandmarkTrack:  # fmt: skip
     """One person's track: followed from frame to frame, interpolated where they are not seen.
 
     Extra arrays, one value a frame: `detected` bool, whether the face was seen; `cuts` bool, whether a new shot begins
     here; `faces` int32, how many faces there are. A smoothed track keeps the points as they were found in `unsmoothed`.
-    The track's first frame is the video's frame at `part.start`, and its `start` counts from 1 in the whole video.
+    The track's first frame is the film's frame at `part.start`, and its `start` counts in the whole film.
+
+    Args:
+        path: what messages call the film.
+        start: the number of the film's first frame.
 
     Raises:
-        PortraitError: FILE_MISSING, BAD_IMAGE, NO_FACE, NO_SUCH_FACE.
+        PortraitError: NO_FACE, NO_SUCH_FACE; what the film raises.
     """
     person: list[DetectedFace | None] = []
     counts: list[int] = []
@@ -68,31 +101,31 @@ def track_of_video(
     last: DetectedFace | None = None
     lost_frames = 0
     shape: tuple[int, ...] = ()
-    with VideoReader(path) as video:
-        first = max(0, round(part.start * video.fps))
-        count = None if part.end is None else max(1, round(part.end * video.fps) - first)
-        expected = count or max(video.frame_count - first, 0)
-        images = itertools.islice(video, first, None if count is None else first + count)
-        for image in tqdm(images, total=expected or None, unit="frame", desc="Landmarks", disable=bool(part.progress)):
-            shape = image.shape
-            cut = shots.begins(image)
-            faces = detector.detect_next(image)
-            counts.append(len(faces))
-            if last is not None:
-                seen = same_person(last, faces, lost_frames)
-                if seen is None and faces and shots.since(lost_frames):
-                    seen = select_face(faces)  # after a cut the same person may be anywhere
-            else:
-                where = f"the first frame with faces, {len(person) + 1}"
-                seen = select_face(faces, face, where) if faces else None
-            lost_frames = 0 if seen else lost_frames + 1
-            last = seen or last
-            person.append(seen)
-            if part.progress and (cut or len(person) % _PROGRESS_FRAMES == 0):
-                part.progress(len(person), max(expected, len(person)))
+    first = max(0, round(part.start * film.fps))
+    count = None if part.end is None else max(1, round(part.end * film.fps) - first)
+    expected = count or max(film.frame_count - first, 0)
+    images = itertools.islice(film, first, None if count is None else first + count)
+    for image in tqdm(images, total=expected or None, unit="frame", desc="Landmarks", disable=bool(part.progress)):
+        image = opaque(image)
+        shape = image.shape
+        cut = shots.begins(image)
+        faces = detector.detect_next(image)
+        counts.append(len(faces))
+        if last is not None:
+            seen = same_person(last, faces, lost_frames)
+            if seen is None and faces and shots.since(lost_frames):
+                seen = select_face(faces)  # after a cut the same person may be anywhere
+        else:
+            where = f"the first frame with faces, {start + len(person)}"
+            seen = select_face(faces, face, where) if faces else None
+        lost_frames = 0 if seen else lost_frames + 1
+        last = seen or last
+        person.append(seen)
+        if part.progress and (cut or len(person) % _PROGRESS_FRAMES == 0):
+            part.progress(len(person), max(expected, len(person)))
     if last is None:
         raise no_face(f"any frame of {path}" if person else f"{path}, which has no frames in the part asked for")
-    track = _track(person, shape, video.fps)
+    track = _track(person, shape, film.fps)
     extra = {**track.extra, "cuts": np.array(shots.flags), "faces": np.array(counts, np.int32)}
     points = track.points
     if smoothed:
@@ -100,7 +133,7 @@ def track_of_video(
         bounds = [0, *np.flatnonzero(shots.flags).tolist(), len(points)]
         shots_points = [points[a:b] for a, b in itertools.pairwise(bounds) if b > a]
         points = np.concatenate([smooth(shot, track.fps) for shot in shots_points])
-    return LandmarkTrack(points, track.size, track.fps, first + 1, extra=extra)
+    return LandmarkTrack(points, track.size, track.fps, start + first, extra=extra)
 
 
 def _track(person: Sequence[DetectedFace | None], shape: tuple[int, ...], fps: float) -> LandmarkTrack:

@@ -17,6 +17,10 @@ READ_ERRORS: Final = (
     av.FFmpegError, OSError, ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, MemoryError,
 )  # fmt: skip
 """What PyAV raises on files that are damaged or no media at all."""
+SOUND_CONTAINERS: Final = (
+    "mov,matroska,avi,mpegts,mpeg,flv,ogg,mxf,wav,w64,mp3,aac,ac3,eac3,flac,aiff,au,amr,caf,asf,wv"
+)
+"""FFmpeg's names of what may be read as a sound."""
 _NO_MOVING_PICTURE: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 log = logging.getLogger(__name__)

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from portrait_server.media.images import Depth
 from portrait_server.media.picture_profiles import srgb_encoded
 
 PQ: Final = 16
@@ -24,22 +25,24 @@ _TO_BT709: Final = np.array(
 )
 
 
-def to_srgb(pixels: np.ndarray, transfer: int, wide: bool) -> np.ndarray:
+def to_srgb(pixels: np.ndarray, transfer: int, wide: bool, depth: Depth = 8) -> np.ndarray:
     """The picture on an ordinary screen: white stays white, and what is brighter is drawn together below it.
 
     Args:
         pixels: (H, W, 3) uint16, full range.
         transfer: `PQ` or `HLG`.
         wide: whether its primaries are BT.2020's.
+        depth: bits a channel of what is returned.
 
     Returns:
-        (H, W, 3) uint8.
+        (H, W, 3) uint8 or uint16.
     """
     light = _light(transfer)[pixels]
     if wide:
         light = light @ _TO_BT709.T
-    codes = np.sqrt(np.clip(light, 0, None) / _BRIGHTEST) * (len(_srgb()) - 1)
-    return _srgb()[np.minimum(codes, len(_srgb()) - 1).astype(np.uint16)]
+    table = _srgb(depth)
+    codes = np.sqrt(np.clip(light, 0, None) / _BRIGHTEST) * (len(table) - 1)
+    return table[np.minimum(codes, len(table) - 1).astype(np.uint16)]
 
 
 @cache
@@ -56,9 +59,10 @@ def _light(transfer: int) -> np.ndarray:
 
 
 @cache
-def _srgb() -> np.ndarray:
-    """(4096,) uint8: sRGB for the square root of light, up to `_BRIGHTEST`."""
-    light = np.linspace(0, 1, 4096) ** 2 * _BRIGHTEST
+def _srgb(depth: Depth) -> np.ndarray:
+    """sRGB of so many bits for the square root of light, up to `_BRIGHTEST`: (4096,) uint8, or (65536,) uint16."""
+    light = np.linspace(0, 1, 4096 if depth == 8 else 65536) ** 2 * _BRIGHTEST
     room = 1 - _KNEE
     light = np.where(light <= _KNEE, light, _KNEE + room * np.tanh((light - _KNEE) / room))
-    return np.round(255 * srgb_encoded(light)).astype(np.uint8)
+    most, kind = (255, np.uint8) if depth == 8 else (65535, np.uint16)
+    return np.round(most * srgb_encoded(light)).astype(kind)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Video files to upright 8-bit RGB frames at one constant rate."""
+"""Video files to upright RGB frames at one constant rate."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.media.animated_picture import AnimatedPicture
 from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_stream
-from portrait_server.media.images import check_file, check_size
+from portrait_server.media.images import Depth, check_file, check_size
 from portrait_server.media.video_frames import Deinterlacer, Orientation, rgb_of, square_size
 
 CONTAINERS = (
@@ -47,30 +48,43 @@ class VideoReader:
         frame_count: how many frames to expect; an estimate, 0 where the file does not tell.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Raises: PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE."""
-        self._path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], depth: Depth = 8) -> None:
+        """
+        Args:
+            depth: bits a channel of its frames; a picture that plays has 8.
+
+        Raises:
+            PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE.
+        """
+        self._path, self._depth = Path(path), depth
+        self._interlaced = False
         check_file(self._path)
         self._animation = AnimatedPicture.open(self._path)
         if self._animation is not None:
             self.fps, self.frame_count = self._animation.fps, self._animation.frame_count
-            return
+        else:
+            with self._open():
+                self._rate = self._read_rate()
+                self.fps = float(self._rate)
+                self.frame_count = self._stream.frames or self._frames_by_duration()
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """Opens the file, or opens it again at its beginning; closes it where what is done within fails."""
         try:
             self._container = open_container(self._path, CONTAINERS)
         except READ_ERRORS as error:
-            raise _bad_video(self._path, f"it is neither a picture nor a video ({error})") from error
+            raise bad_video(self._path, f"it is neither a picture nor a video ({error})") from error
         try:
             stream = picture_stream(self._container)
             if stream is None:
-                raise _bad_video(self._path, "there is no picture in it that moves, only sound, text or a cover")
+                raise bad_video(self._path, "there is no picture in it that moves, only sound, text or a cover")
             self._stream = stream
             self._stream.thread_type = "AUTO"
-            self._rate = self._read_rate()
-            self.fps = float(self._rate)
-            self.frame_count = self._stream.frames or self._frames_by_duration()
+            yield
         except READ_ERRORS as error:
             self._container.close()
-            raise _bad_video(self._path, f"it is damaged ({error})") from error
+            raise bad_video(self._path, f"it is damaged ({error})") from error
         except PortraitError:
             self._container.close()
             raise
@@ -81,13 +95,16 @@ class VideoReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         if self._animation is not None:
             self._animation.close()
         else:
             self._container.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Frames, (H, W, 3) uint8 RGB, all of one size. A damaged video ends where it can no longer be read.
+        """Frames, (H, W, 3) uint8 or uint16 RGB, all of one size. A damaged video ends where it can no longer be read.
 
         Raises:
             PortraitError: BAD_IMAGE where not one frame can be read; IMAGE_TOO_LARGE.
@@ -96,23 +113,18 @@ class VideoReader:
             yield from self._animation
             return
         shown: np.ndarray | None = None
-        picture: _Picture | None = None
+        picture: VideoPicture | None = None
         count = 0
-        origin: float | None = None
+        clock = ConstantRate(self.fps)
         for frame in self._whole_frames():
-            time = frame.time
-            if time is None:
-                time = count / self.fps + (origin or 0.0)
-            if origin is None or (time - origin) - count / self.fps > LONGEST_STILL_SECONDS:
-                origin = time - count / self.fps
-            repeats = round((time - origin) * self.fps) - count
+            repeats = clock.repeats(frame.time, count)
             if repeats < 0:
                 continue  # more frames than the average rate holds
             while shown is not None and repeats > 0:
                 yield shown
                 count, repeats = count + 1, repeats - 1
             try:
-                picture = picture or _Picture(self._path, frame, self._stream.sample_aspect_ratio)
+                picture = picture or self._picture_like(frame)
                 shown = picture.of(frame)
             except READ_ERRORS as error:
                 log.warning("a frame of %s cannot be shown: %s", self._path, error)
@@ -121,7 +133,10 @@ class VideoReader:
             yield shown
             count += 1
         if count == 0:
-            raise _bad_video(self._path, "not one frame of it can be read")
+            raise bad_video(self._path, "not one frame of it can be read")
+
+    def _picture_like(self, first: av.VideoFrame) -> VideoPicture:
+        return VideoPicture(self._path, first, self._stream.sample_aspect_ratio, self._depth)
 
     def _whole_frames(self) -> Iterator[av.VideoFrame]:
         deinterlacer: Deinterlacer | None = None
@@ -129,7 +144,7 @@ class VideoReader:
             check_size(self._path, frame.width, frame.height)
             try:
                 if deinterlacer is None and frame.interlaced_frame:
-                    deinterlacer = Deinterlacer(self._stream)
+                    deinterlacer, self._interlaced = Deinterlacer(self._stream), True
                 whole = [frame] if deinterlacer is None else deinterlacer.push(frame)
             except READ_ERRORS:
                 deinterlacer, whole = None, [frame]
@@ -143,7 +158,7 @@ class VideoReader:
             return Fraction(rate)
         counted = self._counted_rate()
         if counted is not None and counted > _MAX_FPS:
-            raise _bad_video(self._path, f"its clock says {float(counted):.0f} frames a second")
+            raise bad_video(self._path, f"its clock says {float(counted):.0f} frames a second")
         return counted or _DEFAULT_FPS
 
     def _counted_rate(self) -> Fraction | None:
@@ -166,17 +181,42 @@ class VideoReader:
         return 0
 
 
-class _Picture:
+class ConstantRate:
+    """When the pictures of a film, each with a time of its own, are shown at so many frames a second."""
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._origin: float | None = None
+
+    def repeats(self, time: float | None, count: int) -> int:
+        """How often the last picture is shown again before the next one is; below 0 where that one never is.
+
+        Args:
+            time: of the next picture, seconds; None where the file does not tell.
+            count: how many frames have been shown.
+        """
+        if time is None:
+            time = count / self._fps + (self._origin or 0.0)
+        if self._origin is None or (time - self._origin) - count / self._fps > LONGEST_STILL_SECONDS:
+            self._origin = time - count / self._fps
+        return round((time - self._origin) * self._fps) - count
+
+
+class VideoPicture:
     """How the frames of one video are shown: all as its first one, though a stream may change its size midway."""
 
-    def __init__(self, path: Path, first: av.VideoFrame, aspect: Fraction | None) -> None:
-        self._size = square_size(first.width, first.height, aspect)
-        check_size(path, *self._size)
+    def __init__(
+        self, path: Path, first: av.VideoFrame, aspect: Fraction | None, depth: Depth, *, with_alpha: bool = False
+    ) -> None:
+        self._stored_size = square_size(first.width, first.height, aspect)
+        check_size(path, *self._stored_size)
         self._orientation = Orientation.of_frame(first)
+        self._depth, self._with_alpha = depth, with_alpha
 
     def of(self, frame: av.VideoFrame) -> np.ndarray:
-        return self._orientation.apply(rgb_of(frame, *self._size))
+        pixels = rgb_of(frame, *self._stored_size, self._depth, with_alpha=self._with_alpha)
+        return self._orientation.apply(pixels)
 
 
-def _bad_video(path: Path, why: str) -> PortraitError:
+def bad_video(path: Path, why: str) -> PortraitError:
     return PortraitError(ErrorCode.BAD_IMAGE, f"Cannot read {path} as a video: {why}.", _REMEDY)

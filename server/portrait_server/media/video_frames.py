@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
 from portrait_server.media import hdr
+from portrait_server.media.images import Depth
 
 _UNSPECIFIED_COLORSPACE: Final = 2
 _SD_WIDTH, _SD_HEIGHT = 1280, 576  # a larger picture that does not tell its colour matrix is taken for HD
@@ -39,7 +40,7 @@ class Orientation:
         return cls(True, bool(c < 0), bool(b < 0))
 
     def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Args: pixels: (H, W, 3). Returns: (H, W, 3), or (W, H, 3) where the axes are swapped."""
+        """Args: pixels: (H, W, C). Returns: (H, W, C), or (W, H, C) where the axes are swapped."""
         if self.swap_axes:
             pixels = pixels.transpose(1, 0, 2)
         if self.mirror_x:
@@ -60,22 +61,39 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, 
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
 
 
-def rgb_of(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    """The stored picture at a size, in the colours that the file means. Returns: (height, width, 3) uint8."""
+def rgb_of(frame: av.VideoFrame, width: int, height: int, depth: Depth = 8, *, with_alpha: bool = False) -> np.ndarray:
+    """The stored picture at a size, in the colours that the file means.
+
+    Args:
+        depth: bits a channel of what is returned.
+        with_alpha: whether a frame that has transparency keeps it, straight, as its fourth channel.
+
+    Returns:
+        (height, width, 3 or 4) uint8 or uint16.
+    """
     untold = frame.colorspace == _UNSPECIFIED_COLORSPACE
     large = frame.width >= _SD_WIDTH or frame.height > _SD_HEIGHT
     high_range = frame.color_trc in (hdr.PQ, hdr.HLG)
+    channels = "rgba" if with_alpha and not high_range and has_alpha(frame) else "rgb"
+    deep = {"rgb": "rgb48le", "rgba": "rgba64le"}[channels]
     converted = frame.reformat(
         width=width,
         height=height,
-        format="rgb48le" if high_range else "rgb24",
+        format=deep if high_range or depth == 16 else {"rgb": "rgb24", "rgba": "rgba"}[channels],
         src_colorspace=Colorspace.ITU709 if untold and large else None,
         interpolation=Interpolation.BILINEAR
         if (width, height) == (frame.width, frame.height)
         else Interpolation.BICUBIC,
     )
     pixels = np.ascontiguousarray(converted.to_ndarray())
-    return hdr.to_srgb(pixels, frame.color_trc, frame.color_primaries == hdr.BT2020_PRIMARIES) if high_range else pixels
+    if not high_range:
+        return pixels
+    return hdr.to_srgb(pixels, frame.color_trc, frame.color_primaries == hdr.BT2020_PRIMARIES, depth)
+
+
+def has_alpha(frame: av.VideoFrame) -> bool:
+    """Whether the frames' format has a channel for transparency."""
+    return any(component.is_alpha for component in frame.format.components)
 
 
 class Deinterlacer:

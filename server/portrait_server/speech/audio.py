@@ -12,12 +12,18 @@ import av
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_start, sound_stream
+from portrait_server.media.containers import (
+    READ_ERRORS,
+    SOUND_CONTAINERS,
+    decoded,
+    open_container,
+    picture_start,
+    sound_stream,
+)
 
 RATE: Final = 16_000
 """Samples per second that the acoustic model was trained on."""
 LOUDNESS_FPS: Final = 100
-_CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,ogg,mxf,wav,w64,mp3,aac,ac3,eac3,flac,aiff,au,amr,caf,asf,wv"
 _WINDOW_SECONDS = 0.03
 _QUIETEST_DECIBELS = 35.0  # below the loud parts of speech, where the mouth hardly moves
 _LONGEST_SECONDS = 2 * 3600
@@ -47,8 +53,8 @@ def read_speech(
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check the path.")
     start = max(start, 0.0)
     try:
-        origin = None if from_first_sound else picture_start(path, _CONTAINERS)
-        with open_container(path, _CONTAINERS) as container:
+        origin = None if from_first_sound else picture_start(path, SOUND_CONTAINERS)
+        with open_container(path, SOUND_CONTAINERS) as container:
             if sound_stream(container) is None:
                 raise bad_audio(path, "it has no sound")
             sound = _decode(container, origin, start + _LONGEST_SECONDS if end is None else end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _PART: Final = re.compile(r"\s*(-?\d{1,9})\s*(?:-\s*(-?\d{1,9}))?\s*")
@@ -35,6 +35,17 @@ def parse_frames(text: str) -> list[int]:
             raise argparse.ArgumentTypeError(f"the range {part.strip()} has more than {_MOST_FRAMES} frames")
         frames.update(range(first, last + 1))
     return sorted(frames)
+
+
+def ranges_of(frames: Iterable[int]) -> str:
+    """What `parse_frames` reads, of frames in order: ``3,7,10-12``."""
+    ranges: list[list[int]] = []
+    for frame in frames:
+        if ranges and frame == ranges[-1][1] + 1:
+            ranges[-1][1] = frame
+        else:
+            ranges.append([frame, frame])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
 
 
 def joined(arguments: Sequence[str]) -> list[str]:

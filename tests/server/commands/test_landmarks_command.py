@@ -13,7 +13,9 @@ import skimage.data
 from PIL import Image
 from portrait_server.commands.landmarks import add_arguments, run
 from portrait_server.detectors.cuts import ShotCuts
+from portrait_server.media.video import VideoReader
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.shots import ShotIdentity, identify_shot
 from portrait_shared.track import LandmarkTrack
 
 from tests.server.video_files import write_video
@@ -235,3 +237,45 @@ def test_motion_is_no_cut() -> None:
     assert not any(panned)
     assert shots.begins(np.full((240, 320, 3), 240, np.uint8)) and shots.since(0)
     assert not shots.begins(np.full((240, 320, 3), 236, np.uint8)) and shots.since(1) and not shots.since(0)
+
+
+@pytest.fixture
+def pictures(video: Path, tmp_path: Path) -> Path:
+    """The video's frames as a numbered sequence."""
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    with VideoReader(video) as film:
+        for number, frame in enumerate(film, 1001):
+            Image.fromarray(frame).save(folder / f"sc.{number}.png")
+    return folder
+
+
+def test_a_sequence_of_pictures_gives_what_its_video_does(
+    video: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    landmarks(video, "--output", tmp_path / "video.npz")
+    wanted = LandmarkTrack.load(tmp_path / "video.npz")
+    capsys.readouterr()
+    assert landmarks(pictures, "--output", tmp_path / "a.npz", "--fps", 24) == 0
+    track = LandmarkTrack.load(tmp_path / "a.npz")
+    assert (track.start, track.fps, track.size) == (1001, 24.0, (512, 512))
+    np.testing.assert_array_equal(track.points, wanted.points)
+    assert ShotIdentity.of_track(track) == identify_shot(pictures)
+    assert ShotIdentity.of_track(wanted) == identify_shot(video)
+    cuts, no_face = capsys.readouterr().out.splitlines()[:2]
+    assert cuts == "A new shot begins at: 1003,1010,1013,1024"
+    assert no_face == "No face in: 1001-1002,1010-1012,1024"
+
+
+def test_a_part_of_a_shot_is_not_taken_for_all_of_it(video: Path, tmp_path: Path) -> None:
+    landmarks(video, "--output", tmp_path / "a.npz", "--to", 0.5)
+    assert ShotIdentity.of_track(LandmarkTrack.load(tmp_path / "a.npz")) is None
+
+
+def test_a_sequence_that_cannot_be_used(video: Path, pictures: Path, tmp_path: Path) -> None:
+    output = ("--output", tmp_path / "a.npz")
+    refusal(ErrorCode.BAD_CONFIGURATION, video, *output, "--fps", 24)
+    (pictures / "sc.1005.png").unlink()
+    assert "1005" in refusal(ErrorCode.FILE_MISSING, pictures, *output).message
+    refusal(ErrorCode.FILE_MISSING, pictures / "other.####.png", *output)
+    assert not (tmp_path / "a.npz").exists()

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators for portraits of filmed shots."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from ...blender import problems
+from ...blender.scene_time import scene_fps
+from ...blender.selection import select_only
+from ...blender.wait_cursor import wait_cursor
+from ...connection import preferences, server
+from ...jobs import job_queue
+from ...jobs.job import JobState
+from ...jobs.shot_job import ShotJob
+from ...portraits import face_choice, free_place, photo, portrait_parts, shot_parts, viewport
+from ...portraits.properties import PORTRAIT_PG_portrait
+from ...shots import source
+from ...shots.source import MOVIE_GLOB, ShotSource
+from .common import (
+    AsksForFile,
+    NeedsIdle,
+    OnPortrait,
+    SaysWhyNot,
+    active_portrait,
+    has_window,
+    report,
+    scene_of,
+    tell,
+    work_off,
+)
+
+_SAME_RATE = 0.01
+_STRIPS = ("MOVIE", "IMAGE")
+
+
+class _AddsShot:
+    """Operators that make a portrait of a shot."""
+
+    face: IntProperty(
+        name="Face",
+        description="Choose which face is followed: 0 takes the largest, 1 the first from the left where faces are first seen",
+        default=0, min=0, options={"SKIP_SAVE"},
+    )  # fmt: skip
+    choice: EnumProperty(**face_choice.CHOICE)
+    use_framerate: BoolProperty(
+        name="Set Scene Frame Rate", description="Let the scene play as many frames a second as the shot", default=True
+    )
+    look_from_front: BoolProperty(
+        name="Look From Front",
+        description="Put the picture where nothing covers it, turn the 3D viewport squarely to it, and show its own colors",
+        default=True,
+    )
+    without_waiting: BoolProperty(
+        description="Return before the face is found in all frames", default=False, options={"HIDDEN", "SKIP_SAVE"}
+    )
+
+    def source(self, context: bpy.types.Context) -> ShotSource:
+        """Which shot, and where it lies."""
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = scene_of(context)
+        problems.forget("")
+        try:
+            with wait_cursor():
+                portrait, about = shot_parts.add(scene, self.source(context), server.launch_plan(context))
+        except PortraitError as error:
+            return report(self, error)
+        portrait.face = self.face
+        portrait.use_strip = preferences.of(context).use_strip
+        self._show(context, portrait)
+        notes = [*about.notes, *self._set_rate(scene, portrait)]
+        job = ShotJob(portrait.uid, server.launch_plan(context), self.face)
+        if self.without_waiting:
+            job_queue.submit(job)
+            return tell(self, f"{about.count} frames; finding the face in them", notes)
+        job_queue.run(job)
+        if job.state is not JobState.DONE:
+            portrait_parts.remove(scene, job.uid)
+            error = job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled.")
+            return report(self, error)
+        return tell(self, job.note, [*notes, *job.notes])
+
+    def _show(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
+        context.view_layer.update()  # else a desktop Blender 5.2 does not count the new plane among its objects
+        if portrait.plane.name in context.view_layer.objects:
+            if self.look_from_front:
+                free_place.make_room(scene_of(context), context.view_layer, portrait.plane)
+            select_only(context.view_layer, portrait.plane)
+        if self.look_from_front and has_window(context):
+            viewport.look_in_window(context, portrait)
+
+    def _set_rate(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
+        fps = portrait.shot.fps
+        if abs(scene_fps(scene) - fps) <= _SAME_RATE:
+            return []
+        if self.use_framerate:
+            whole = round(fps)
+            base = whole / fps
+            scene.render.fps = whole
+            # 24000/1001 and its like, as Blender's own presets have them.
+            scene.render.fps_base = 1.001 if abs(base - 1.001) < 1e-4 else base
+            return []
+        return [
+            f"The shot has {fps:g} frames a second and the scene {scene_fps(scene):g}: each of its frames takes up one."
+        ]
+
+
+class PORTRAIT_OT_add_shot(AsksForFile, _AddsShot, bpy.types.Operator):
+    """Make a portrait of a movie or an image sequence: the rig changes what was filmed, and at rest nothing of it"""
+
+    bl_idname = "portrait.add_shot"
+    bl_label = "Add Filmed Shot"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(
+        name="Shot", description="Choose the movie, or any picture of the sequence", subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )  # fmt: skip
+    filter_glob: StringProperty(default=f"{MOVIE_GLOB};{photo.IMAGE_GLOB}", options={"HIDDEN"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    first_frame: IntProperty(name="First Frame", description="Let the shot begin on this frame of the scene", default=1)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """Beside the file browser's files."""
+        column = self.layout.column()
+        column.prop(self, "choice")
+        column.prop(self, "first_frame")
+        column.prop(self, "use_framerate")
+        column.prop(self, "look_from_front")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if has_window(context):
+            self.without_waiting = True
+            self.filepath = ""  # Blender proposes the .blend's own name
+        return super().invoke(context, event)
+
+    def source(self, context: bpy.types.Context) -> ShotSource:
+        return source.of_file(self.filepath, self.first_frame)
+
+
+class PORTRAIT_OT_add_shot_of_strip(SaysWhyNot, _AddsShot, bpy.types.Operator):
+    """Make a portrait of what the active movie or image strip plays, on the frames where it lies"""
+
+    bl_idname = "portrait.add_shot_of_strip"
+    bl_label = "Add Portrait of Strip"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        editor = scene_of(context).sequence_editor
+        strip = editor.active_strip if editor is not None else None
+        return "Choose a movie strip, or a strip of a sequence" if strip is None or strip.type not in _STRIPS else None
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.without_waiting = has_window(context)
+        return self.execute(context)
+
+    def source(self, context: bpy.types.Context) -> ShotSource:
+        scene = scene_of(context)
+        return source.of_strip(scene, scene.sequence_editor.active_strip)
+
+
+class _OnShot(OnPortrait):
+    """Operators for a portrait that was filmed."""
+
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        return None if active_portrait(context).shot.is_filmed else "The portrait is of a photo"
+
+
+class PORTRAIT_OT_find_points(NeedsIdle, _OnShot, bpy.types.Operator):
+    """Find the face in all frames of the shot again; keys and settings are kept"""
+
+    bl_idname = "portrait.find_points"
+    bl_label = "Find Points Again"
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        return work_off(self, context, ShotJob(portrait.uid, server.launch_plan(context), portrait.face))
+
+
+class PORTRAIT_OT_relocate_shot(AsksForFile, _OnShot, bpy.types.Operator):
+    """Say where the shot is now"""
+
+    bl_idname = "portrait.relocate_shot"
+    bl_label = "Locate Shot"
+    bl_options = {"UNDO"}
+
+    filepath: StringProperty(
+        name="Shot", description="Choose the movie, or any picture of the sequence", subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )  # fmt: skip
+    filter_glob: StringProperty(default=f"{MOVIE_GLOB};{photo.IMAGE_GLOB}", options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        shot_parts.relocate(portrait, source.of_file(self.filepath, portrait.shot.start))
+        problems.forget(portrait.uid)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAIT_OT_add_shot, PORTRAIT_OT_add_shot_of_strip, PORTRAIT_OT_find_points, PORTRAIT_OT_relocate_shot,
+)  # fmt: skip

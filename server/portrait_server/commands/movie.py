@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait movie`: rendered frames to a movie, with sound, timecode and colours that players and editors read."""
+
+from __future__ import annotations
+
+import argparse
+from fractions import Fraction
+from pathlib import Path
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frames.frame_files import frame_path, frames_in
+from portrait_shared.frames.frame_numbers import parse_frames
+from portrait_shared.rates import frame_of, parse_rate
+
+from portrait_server.commands.arguments import tell_progress
+from portrait_server.commands.landmarks import check_writable, seconds
+from portrait_server.media.movie import CODECS, DEFAULT_CODEC, Movie, check_suffix
+from portrait_server.media.movie_sound import Soundtrack
+
+
+def rate(text: str) -> Fraction:
+    """A frame rate on the command line."""
+    try:
+        return parse_rate(text)
+    except PortraitError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("frames_folder", type=Path, metavar="DIR", help="a folder of rendered frames")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="the movie, such as shot.mp4 or shot.mov"
+    )
+    parser.add_argument("--codec", choices=sorted(CODECS), default=DEFAULT_CODEC,
+                        help=f"prores4444 keeps alpha and needs .mov, as dnxhr does, which may be .mxf too (default: {DEFAULT_CODEC})")  # fmt: skip
+    parser.add_argument("--fps", type=rate, default=Fraction(25), metavar="N",
+                        help="frames per second, such as 25, 23.976 or 30000/1001 (default: 25)")  # fmt: skip
+    parser.add_argument("--frames", type=parse_frames, metavar="1-48", help="which frames (default: all of the folder)")
+    parser.add_argument("--prefix", default="", help="what stands before the number in the frames' names")
+    parser.add_argument("--sound", type=Path, metavar="FILE", help="a sound, or a movie whose sound is meant")
+    parser.add_argument("--sound-from", type=seconds, default=0.0, metavar="SECONDS",
+                        help="where in the sound the movie begins; below 0, the sound begins later than the movie")  # fmt: skip
+    parser.add_argument("--timecode", metavar="01:00:00:00", help="of the first frame (default: by its number)")
+    parser.add_argument("--progress", action="store_true", help="print lines of the form `Progress: 3/100`")
+
+
+def run(asked: argparse.Namespace) -> int:
+    """Writes the movie.
+
+    Raises:
+        PortraitError: FILE_MISSING for frames that are not there, naming them; BAD_CONFIGURATION, SIZE_MISMATCH,
+            BAD_IMAGE, BAD_AUDIO, OUTPUT_NOT_WRITABLE, DISK_FULL; a movie that was there before is then left as it was.
+    """
+    check_suffix(asked.output, asked.codec)
+    check_writable(asked.output)
+    paths = _present(asked.frames_folder, asked.frames, asked.prefix)
+    start = frame_of(asked.timecode, asked.fps) if asked.timecode else next(iter(paths))
+    sound = Soundtrack(asked.sound, asked.sound_from) if asked.sound else None
+    movie = Movie(list(paths.values()), asked.fps, asked.codec, start, sound)
+    movie.write(asked.output, tell_progress if asked.progress else None)
+    print(f"{len(paths)} frames. Saved: {asked.output}")
+    return 0
+
+
+def _present(folder: Path, asked: list[int] | None, prefix: str) -> dict[int, Path]:
+    """Files of the frames asked for, or of all, in their order.
+
+    Raises:
+        PortraitError: FILE_MISSING; a folder without frames, or one with gaps, over which a movie would jump.
+    """
+    numbers = asked or frames_in(folder, prefix)
+    if not numbers:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"No frames named {frame_path(folder, 1, prefix).name} and so on lie in {folder}.",
+            "Give the folder of rendered frames, and --prefix where their names have one.",
+        )  # fmt: skip
+    paths = {number: frame_path(folder, number, prefix) for number in asked or range(numbers[0], numbers[-1] + 1)}
+    missing = [number for number, path in paths.items() if not path.is_file()]
+    if missing:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING,
+            f"{len(missing)} of {len(paths)} frames are not in {folder}, the first of them {missing[0]}.",
+            "Render them first, or choose with --frames those that are there.",
+        )
+    return paths

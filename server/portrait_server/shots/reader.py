@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frames of a shot, in any order: of a movie, or of a numbered sequence of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.shots import sequence_at
+
+from portrait_server.media.deep_pictures import widened
+from portrait_server.media.images import Depth, eight_bit, is_picture, read_image
+from portrait_server.media.movie_frames import MovieFrames
+
+SEQUENCE_FPS: Final = 25.0
+"""Of pictures, which do not tell."""
+_KEPT_BYTES: Final = 256 << 20
+
+
+class ShotReader:
+    """Frames as a player shows them: upright, with square pixels, sRGB. A context manager, used from one thread.
+
+    The last frames are kept, up to 256 MiB, so that neighbours are not decoded over and over.
+
+    Attributes:
+        path: of the movie, the folder or the pattern, see `portrait_shared.shots`.
+        depth: bits a channel of the frames.
+        size: (width, height) of each, pixels.
+        frame_count: how many there are.
+        start: the number of the first one: that of a sequence's first picture; 1 of a movie.
+        fps: frames per second; of a sequence `SEQUENCE_FPS`.
+        notes: what is not as in an ordinary movie, a sentence each, for a person.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], depth: Depth = 8) -> None:
+        """Raises: PortraitError: FILE_MISSING, also where a sequence has gaps; BAD_IMAGE, IMAGE_TOO_LARGE."""
+        self.path, self.depth = Path(path), depth
+        self._kept: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._movie: MovieFrames | None = None
+        sequence = sequence_at(self.path)
+        if sequence is not None:
+            sequence.check_whole()
+            self._files = sequence.files
+            self.frame_count, self.start, self.fps, self.notes = len(self._files), sequence.start, SEQUENCE_FPS, []
+        elif is_picture(self.path):
+            raise PortraitError(
+                ErrorCode.BAD_IMAGE, f"{self.path} is a single picture, not a shot.",
+                f"Give a movie, the folder of a sequence, or {self.path.parent / 'name.####.png'} for one of several.",
+            )  # fmt: skip
+        else:
+            self._movie = MovieFrames(self.path, depth)
+            self.frame_count, self.start, self.fps = self._movie.frame_count, 1, self._movie.fps
+            self.notes = self._movie.notes
+        try:
+            height, width = self.frame(0).shape[:2]
+        except BaseException:
+            self.close()
+            raise
+        self.size = (width, height)
+
+    def __enter__(self) -> ShotReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._movie is not None:
+            self._movie.close()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Frames (H, W, 3 or 4), one after another."""
+        return (self.frame(index) for index in range(self.frame_count))
+
+    def frame(self, index: int) -> np.ndarray:
+        """One frame.
+
+        Args:
+            index: from 0.
+
+        Returns:
+            (H, W, 3) uint8 or uint16 RGB, or (H, W, 4) with straight alpha where it is not opaque; read-only.
+
+        Raises:
+            PortraitError: BAD_IMAGE, FILE_MISSING, IMAGE_TOO_LARGE where it cannot be read; SIZE_MISMATCH for a picture of
+                another size than the first.
+            IndexError: there is no such frame.
+        """
+        if index in self._kept:
+            self._kept.move_to_end(index)
+            return self._kept[index]
+        pixels = self._read(index)
+        pixels.flags.writeable = False
+        self._kept[index] = pixels
+        while len(self._kept) > 1 and len(self._kept) * pixels.nbytes > _KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return pixels
+
+    def _read(self, index: int) -> np.ndarray:
+        if not 0 <= index < self.frame_count:
+            raise IndexError(index)
+        if self._movie is not None:
+            pixels = self._movie.frame(index)
+        else:
+            pixels = read_image(self._files[index], self.depth)
+            height, width = pixels.shape[:2]
+            if index and self.size != (width, height):
+                raise PortraitError(
+                    ErrorCode.SIZE_MISMATCH,
+                    f"{self._files[index]} has {width}x{height} pixels, the first picture of the shot "
+                    f"{self.size[0]}x{self.size[1]}.",
+                    "Give all pictures of a shot one size.",
+                )
+        return pixels if self.depth == 8 or pixels.dtype == np.uint16 else widened(pixels)
+
+
+def eight_bit_rgb(frame: np.ndarray) -> np.ndarray:
+    """What detectors see of a frame (H, W, 3 or 4): (H, W, 3) uint8."""
+    return np.ascontiguousarray(eight_bit(frame)[..., :3])
