@@ -21,6 +21,7 @@ _COMMANDS = {
     "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
     "shot-frame": "write one frame of a filmed shot as a picture",
     "movie": "make a movie of rendered frames, with sound and timecode",
+    "otio": "exchange edits with other programs by OpenTimelineIO",
     "visemes": "hear speech and write timed mouth shapes",
     "serve": "run the server that Blender and other programs connect to",
     "demo": "animate a real portrait in Blender without a window, and show the result",
