@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from portrait_shared.body import is_usual
+from portrait_shared.layers import COLORSPACES, in_order
 from portrait_shared.other_faces import OtherFaces
 
 
@@ -53,7 +54,7 @@ def tuned_fingerprint(fingerprint: str, personal: str | None) -> str:
 
 def frame_digest(
     portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
-    others: OtherFaces | None = None,
+    others: OtherFaces | None = None, layers: Sequence[str] = (), colorspace: str = COLORSPACES[0],
 ) -> str:  # fmt: skip
     """SHA-256 (hex) over all that one frame's pixels depend on.
 
@@ -64,9 +65,21 @@ def frame_digest(
         matte: whether the frame has the person's alpha.
         body: (2,), see `portrait_shared.body`; hashed as float32 where it is not the usual one.
         others: the picture's further faces in this frame alone, T = 1; None where one face is driven.
+        layers: of a layered frame, in any order; with `forward` its hash is `followed_digest`.
+        colorspace: that its colours are written in.
     """
     row = np.ascontiguousarray(row, "<f4")
     text = f"frame {portrait_id} {row.shape[-1]} {int(size[0])}x{int(size[1])} {int(matte)}\n"
     body_bytes = b"" if body is None or is_usual(body) else b"body" + np.ascontiguousarray(body, "<f4").tobytes()
     others_bytes = b"" if others is None else others.hashed
-    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes + others_bytes).hexdigest()
+    layered = f"layers {','.join(in_order(layers))} {colorspace}" if layers else ""
+    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes + others_bytes + layered.encode()).hexdigest()
+
+
+def followed_digest(own: str, following: str) -> str:
+    """The hash of a frame with the layer `forward`, which depends on the frame that follows.
+
+    Args:
+        own, following: `frame_digest` of both, with the same layers; the last frame is followed by itself.
+    """
+    return hashlib.sha256(f"followed {own} {following}".encode()).hexdigest()

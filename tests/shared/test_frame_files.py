@@ -32,7 +32,7 @@ from portrait_shared.frames.frame_files import (
 from portrait_shared.frames.frame_marks import (
     SEAL_KEYWORD,
     FrameMark,
-    marked_png,
+    marked,
     pixel_seal,
     png_chunks,
     read_digest,
@@ -147,7 +147,7 @@ def saved_again(data: bytes) -> bytes:
 )
 def test_an_altered_frame_is_not_valid(tmp_path: Path, altered: Callable[[bytes], bytes]) -> None:
     path = frame_path(tmp_path, 1)
-    whole = marked_png(encode_png(PIXELS, "a" * 64, "warp"), "c" * 64)
+    whole = marked(encode_png(PIXELS, "a" * 64, "warp"), "c" * 64)
     path.write_bytes(whole)
     assert read_mark(path) == FrameMark("a" * 64, "c" * 64)
     path.write_bytes(altered(whole))

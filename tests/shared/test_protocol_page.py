@@ -100,7 +100,8 @@ def of_buffer(check: Array | Blob) -> str:
 def default(item: dataclasses.Field[Any]) -> str:
     if item.default is dataclasses.MISSING:
         return "required"
-    word = "nothing" if item.default is None else str(item.default).lower()
+    named = {None: "nothing", (): "an empty list"}
+    word = named.get(item.default, str(item.default).lower())
     return f"{word}, and then it is not sent" if item.metadata["added"] else word
 
 
@@ -212,7 +213,7 @@ def test_the_headers_in_the_page_are_read() -> None:
         ("| `content` | bytes, at most 64,000,000 |", "| `content` | bytes, at most 64,000,001 |"),
         ("| `face` | nothing, or a whole number", "| `face` | a whole number"),
         ("| `through_engine` | true or false | false |", "| `through_engine` | true or false | true |"),
-        ("| `encoding` | one of png, raw |", "| `encoding` | one of png, jpeg, raw |"),
+        ("| `encoding` | one of png, raw, exr |", "| `encoding` | one of png, jpeg, raw |"),
         ("| `disk_full` | here: the disk is full |\n", ""),
         ("| `scene` |", "| `scenes` |"),
         ("| `MAX_PENDING` | 64 |", "| `MAX_PENDING` | 65 |"),

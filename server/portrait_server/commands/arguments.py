@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from portrait_shared.devices import DEVICES
+from portrait_shared.layers import LAYERS, in_order
 
 _MOST_DIGITS: Final = 20
 
@@ -25,6 +26,19 @@ def whole_number(low: int, high: int, needed: str) -> Callable[[str], int]:
         return number
 
     return parse
+
+
+def parse_layers(text: str) -> tuple[str, ...]:
+    """The layers of ``rgba,depth``, in order.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no such layer, or none is named.
+    """
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in LAYERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"“{unknown[0]}” is none of the layers {', '.join(LAYERS)}")
+    return in_order(names)
 
 
 def add_device(parser: argparse.ArgumentParser, does: str) -> None:

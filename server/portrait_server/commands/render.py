@@ -13,13 +13,15 @@ from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.client.rendering import store_frames
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_numbers import parse_frames
+from portrait_shared.frames.frame_times import FrameTimes
+from portrait_shared.layers import COLORSPACES, USUAL
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.connection import default_connection_file
 from portrait_shared.protocol.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
-from portrait_server.commands.arguments import add_device, whole_number
+from portrait_server.commands.arguments import add_device, parse_layers, whole_number
 from portrait_server.media.images import read_image
 
 _MAX_SIDE = 4096
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="landmarks of each --reference, in the same order (default: detected)")  # fmt: skip
     parser.add_argument("--track", type=Path, required=True, metavar="TRACK.npz",
                         help="landmarks of each frame, in pixels of the first reference")  # fmt: skip
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png …")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png … or 0001.exr …")
     parser.add_argument(
         "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
     )
@@ -49,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", type=int, choices=(8, 16), default=8,
                         help="bits of each color channel of the frames; 16 keeps what a photo of 16 bits has (default: 8)")  # fmt: skip
     parser.add_argument("--matte", action="store_true", help="write the person's alpha matte as a fourth channel")
+    parser.add_argument("--format", choices=("png", "exr"), default="png",
+                        help="files of the frames: pictures (png), or layers in OpenEXR (exr; default: png)")  # fmt: skip
+    parser.add_argument("--layers", type=parse_layers, metavar=",".join(USUAL),
+                        help="what OpenEXR files hold (default: all)")  # fmt: skip
+    parser.add_argument("--colorspace", choices=COLORSPACES, default=COLORSPACES[0],
+                        help=f"scene-linear space of their colors (default: {COLORSPACES[0]})")  # fmt: skip
     parser.add_argument("--connect", type=Path, nargs="?", const=default_connection_file(), metavar="FILE",
                         help="use a server that runs already, found by its connection file, not one of its own")  # fmt: skip
 
@@ -57,6 +65,7 @@ def run(asked: argparse.Namespace) -> int:
     track = LandmarkTrack.load(asked.track)
     frames = asked.frames or list(track.frame_numbers)
     points, body = track.rows_of(frames), track.body_of(frames)
+    layers = _layers(asked)
     references = load_references(asked.reference, asked.reference_points)
     photo = references[0].digest
     if asked.depth == 16:
@@ -76,11 +85,37 @@ def run(asked: argparse.Namespace) -> int:
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
                                         size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
-                                        body=body):  # fmt: skip
+                                        body=body, layers=layers, colorspace=asked.colorspace,
+                                        times=track_times(track)):  # fmt: skip
                 bar.update()
                 print(f"Saved: {path}", flush=True)
                 saved += 1
     return 0 if saved == len(frames) else 1
+
+
+def _layers(asked: argparse.Namespace) -> tuple[str, ...]:
+    """The layers of the frames; none where they are pictures.
+
+    Raises:
+        PortraitError: BAD_MESSAGE for layers of pictures.
+    """
+    if asked.format == "exr":
+        return asked.layers or USUAL
+    if asked.layers:
+        raise PortraitError(
+            ErrorCode.BAD_MESSAGE, "PNG files hold no layers.", "Add --format exr, or leave out --layers."
+        )
+    return ()
+
+
+def track_times(track: LandmarkTrack) -> FrameTimes:
+    """When a track's frames are shown; where it holds the array `timecode`, a text, that is its first frame's.
+
+    Raises:
+        PortraitError: BAD_TRACK.
+    """
+    timecode = track.extra.get("timecode")
+    return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)
 
 
 def load_references(photos: list[Path], point_files: list[Path]) -> list[ReferenceImage]:

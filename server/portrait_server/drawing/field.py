@@ -44,7 +44,8 @@ class Field:
         self._mesh = (scene.mesh.places * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
         step = max(1.0, max(self.size) / _FIELD_CELLS)
         start = np.zeros(len(vertices), int)
-        self.coarse = backward_offsets(kernels, Window.over(start, start, *self.size, step), *self._mesh)
+        self._window = Window.over(start, start, *self.size, step)
+        self.coarse = backward_offsets(kernels, self._window, *self._mesh)
 
     @property
     def cell(self) -> float:
@@ -78,6 +79,12 @@ class Field:
         x = kernels.resized(offsets[:, 0], (width, height)) + x
         y = kernels.resized(offsets[:, 1], (width, height)) + y
         kernels.laid(person, patches, looked_up_sharply(kernels, scene.person[None], x, y, scene.grain))
+
+    def carried(self, values: np.ndarray) -> Array:
+        """Values (N, V, C) of the vertices, on the coarse grid: (N, C, rows, columns) float32; 0 where no mesh is."""
+        places, target, depth, triangles = self._mesh
+        source = np.concatenate([np.broadcast_to(places, target.shape), values], -1)
+        return backward_offsets(self.kernels, self._window, source, target, depth, triangles)[:, 2:]
 
     def fine(self, plane: Array, patches: Patches) -> Array:
         """Planes of the coarse grid (N, rows, columns), at every pixel of patches: (N, height, width)."""
@@ -132,6 +139,19 @@ class Field:
         return 1 - smoothstep(self._distance / self._still)
 
     @cached_property
+    def sharpness(self) -> Array:
+        """Pixels of the photo in one of the frame, along the way that is drawn out the most; 1 where it is not drawn out.
+
+        Returns:
+            (N, rows, columns) float32, on the coarse grid.
+        """
+        xp = array_namespace(self.coarse)
+        along, down = (_slope(self.coarse, axis, self.cell) for axis in (-1, -2))
+        a, b, c, d = 1 + along[:, 0], down[:, 0], along[:, 1], 1 + down[:, 1]
+        total, area = a**2 + b**2 + c**2 + d**2, a * d - b * c
+        return xp.sqrt(((total - xp.sqrt((total**2 - 4 * area**2).clip(0, None))) / 2).clip(0, 1))
+
+    @cached_property
     def folds(self) -> Array | None:
         """1 where near skin hides what lies behind it and the motion jumps, else 0, on the coarse grid.
 
@@ -150,3 +170,13 @@ class Field:
         if not self.kernels.touched(jump).there.any():
             return None
         return (1.5 * self.kernels.averaged(xp.astype(jump, xp.float32), 3)).clip(0, 1)
+
+
+def _slope(planes: Array, axis: int, step: float) -> Array:
+    """How much planes (…, rows, columns) change by in a pixel along an axis; cells are `step` pixels apart."""
+    xp = array_namespace(planes)
+    change, total = xp.diff(planes, axis=axis) / (2 * step), xp.zeros_like(planes)
+    before, after = (total[..., :-1], total[..., 1:]) if axis == -1 else (total[..., :-1, :], total[..., 1:, :])
+    before += change
+    after += change
+    return total

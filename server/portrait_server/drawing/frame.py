@@ -106,6 +106,11 @@ def _unmoved(scene: Scene, matte: bool) -> Array:
     return _with_matte(scene.photo, scene.person, scene.matte)
 
 
+def person_over_nothing(moved: Moved) -> Array:
+    """The moved person alone, its own colours and, as the fourth channel, its matte: (N, H, W, 4)."""
+    return _with_matte(moved.person, moved.person, moved.alpha)
+
+
 def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, matte: bool) -> Array:
     layers = (moved.person, moved.alpha, scene.plate[None], scene.rest[None])
     person, alpha, plate, rest = (kernels.taken(layer, patches) for layer in layers)

@@ -9,7 +9,8 @@ import numpy as np
 
 from portrait_server.drawing.lids import believed
 from portrait_server.drawing.scene import Scene
-from portrait_server.geometry.face_mesh import MOUTH
+from portrait_server.geometry.face_mesh import MOUTH, VERTEX_COUNT
+from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.torso import torso_motion
 
@@ -43,6 +44,12 @@ class Motion:
 
     def __len__(self) -> int:
         return len(self.own)
+
+    def depth(self, mesh: HeadMesh) -> np.ndarray:
+        """Where the vertices (N, V) lie: unlike in what tells which hides which, the backdrop is not far behind."""
+        behind = np.zeros(len(mesh.depth))
+        behind[VERTEX_COUNT:] = mesh.body.order - mesh.body.vertices[:, 2]
+        return self.vertices[..., 2] - (self.pose.scale * self.pose.rotation[:, 2, 2])[:, None] * behind
 
     def only(self, frames: slice) -> Motion:
         """The motion of some of the frames."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.other_faces import OtherFaces
 
 
@@ -78,3 +79,29 @@ class Engine(ABC):
             (N, height, width, 3) RGB; (N, height, width, 4) with `matte`, or where the first
             reference has transparency. Of the first reference's type.
         """
+
+    def render_layers(
+        self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Frames in layers.
+
+        Args:
+            points: (N, 70, 2 or 3); with the layer `forward` (2 N, 70, 2 or 3), then those of the frames that follow.
+            size: as `render` takes it.
+            matte: whether `rgba` is the person over nothing.
+            layers: see `portrait_shared.layers.LAYERS`.
+            body, others: as `render` takes them, a row for each of `points`.
+
+        Returns:
+            (N, height, width, K) float32, the channels that `layers.channels_of` names. Colours are straight, and as the
+            reference's, they and mattes from 0 to 255; depth, motion and confidence as files have them.
+
+        Raises:
+            PortraitError: BAD_MESSAGE for an engine that has no layers.
+        """
+        raise PortraitError(
+            ErrorCode.BAD_MESSAGE,
+            f"The engine {self.name} draws no layers.",
+            "Render PNG files, or with another engine.",
+        )

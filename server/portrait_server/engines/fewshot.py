@@ -21,6 +21,7 @@ from portrait_shared.protocol.references import MAX_REFERENCES
 from torch import Tensor
 
 from portrait_server.drawing.frame import Moved, composite, move
+from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.lent_mouth import lent_mouth, most_open
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.painting import Placed, filled_outlines, place
@@ -28,7 +29,7 @@ from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne, batches_on
 from portrait_server.engines.layer_memory import LayerMemory
-from portrait_server.engines.warp import WARP_VERSION, WarpEngine, WarpPortrait, checked_points
+from portrait_server.engines.warp import WARP_VERSION, WarpEngine, WarpPortrait, checked_points, with_following
 from portrait_server.geometry.alignment import crop as cut_out
 from portrait_server.geometry.alignment import transform_points
 from portrait_server.geometry.crops import CROPS, LEFT_EYE, MOUTH, RIGHT_EYE, Crop, crop_outlines, crop_transforms
@@ -187,14 +188,34 @@ class FewshotEngine(Engine):
             motion = motion_of(scene, targets, bodies)
             return batches.frames(
                 len(targets), size[0] * size[1],
-                lambda part: self._drawn(portrait, scene, motion.only(part), targets[part], matte),
+                lambda part: composite(
+                    batches.kernels, scene, self._moved(portrait, scene, motion.only(part), targets[part]), matte
+                ),
             )  # fmt: skip
 
         return photo.frames(points, size, matte, body, drawn)
 
+    def render_layers(
+        self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        size, batches, photo = (int(size[0]), int(size[1])), self._batches, portrait.photo
+
+        def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
+            scene = batches.layers(portrait, size, photo.scene_bytes(size), lambda: portrait.scene(size))
+            motion, following = with_following(motion_of(scene, targets, bodies), layers)
+
+            def draw(part: slice) -> Array:
+                moved = self._moved(portrait, scene, motion.only(part), targets[part])
+                return draw_layers(batches.kernels, scene, moved, following and following.only(part), layers, matte)
+
+            return batches.frames(len(motion), size[0] * size[1], draw)
+
+        return photo.layered(points, size, matte, layers, body, drawn)
+
     @torch.inference_mode()
-    def _drawn(self, portrait: FewshotPortrait, scene: Scene, motion: Motion, points: np.ndarray, matte: bool) -> Array:
-        """Frames (N, height, width, 3 or 4) for points (N, 70, 2 or 3), where the kernels have their pixels."""
+    def _moved(self, portrait: FewshotPortrait, scene: Scene, motion: Motion, points: np.ndarray) -> Moved:
+        """The person in frames for points (N, 70, 2 or 3), painted."""
         kernels = self._batches.kernels
         moved = move(kernels, scene, motion)
         for part, known, mend in zip(PARTS, portrait.known, self._mend, strict=True):
@@ -202,7 +223,7 @@ class FewshotEngine(Engine):
             shifts, colours = self._mended(mend, known, scene, moved, crops)
             for number, crop in enumerate(crops):
                 crop.lay(kernels, scene, moved, shifts[:, number], colours[:, number])
-        return composite(kernels, scene, moved, matte)
+        return moved
 
     def _mended(
         self,

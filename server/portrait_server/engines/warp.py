@@ -11,14 +11,16 @@ import numpy as np
 from portrait_shared.body import BREATHING, check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import FOLLOWING, channels_of
 from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
-from portrait_server.drawing.frame import draw_frames
+from portrait_server.drawing.frame import draw_frames, move
 from portrait_server.drawing.hair import Hair, hair_by_example
-from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.layers import draw_layers
+from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.plate import build_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
@@ -26,6 +28,7 @@ from portrait_server.engines.batches import Batches, OneByOne
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, with_depth
+from portrait_server.kernels.base import Array
 from portrait_server.kernels.levels import finished, levels
 from portrait_server.media.images import eight_bit
 
@@ -87,10 +90,8 @@ class WarpPortrait:
             PortraitError: BAD_POINTS.
         """
         points = checked_points(points)
-        still = (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
-        if body is not None:
-            body = check_body(body, range(len(points)))
-            still &= body[:, BREATHING] == 0
+        body = None if body is None else check_body(body, range(len(points)))
+        still = self._still(points, body)
         height, width = self.image.shape[:2]
         if not still.any():
             return drawn(within_reach(points, width, height), body)
@@ -100,6 +101,36 @@ class WarpPortrait:
             others = None if body is None else body[~still]
             frames[~still] = drawn(within_reach(points[~still], width, height), others)
         return frames
+
+    def layered(
+        self, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str], body: np.ndarray | None,
+        drawn: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    ) -> np.ndarray:  # fmt: skip
+        """Frames in layers, as `Engine.render_layers`; where `frames` has the photo itself, colours and matte are its own.
+
+        Args:
+            points, size, matte, layers, body: as `Engine.render_layers` takes them.
+            drawn: as `frames` takes it, makes (N, height, width, K) of as many points and bodies.
+
+        Raises:
+            PortraitError: BAD_POINTS.
+        """
+        points = checked_points(points)
+        body = None if body is None else check_body(body, range(len(points)))
+        height, width = self.image.shape[:2]
+        frames = drawn(within_reach(points, width, height), body)
+        still = self._still(points, body)[: len(frames)]
+        if not still.any():
+            return frames
+        own, channels = unmoved_layers(self.scene(size), matte), channels_of(layers)
+        for channel in set(channels) & set(own):
+            frames[still, ..., channels.index(channel)] = own[channel]
+        return frames
+
+    def _still(self, points: np.ndarray, body: np.ndarray | None) -> np.ndarray:
+        """Which frames (N,) are the photo itself: it has their points, and no breath is drawn."""
+        still = (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
+        return still if body is None else still & (body[:, BREATHING] == 0)
 
 
 class WarpEngine(Engine):
@@ -167,6 +198,24 @@ class WarpEngine(Engine):
 
         return portrait.frames(points, size, matte, body, drawn)
 
+    def render_layers(
+        self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
+
+        def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
+            scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
+            motion, following = with_following(motion_of(scene, targets, bodies), layers)
+
+            def draw(part: slice) -> Array:
+                moved = move(kernels, scene, motion.only(part))
+                return draw_layers(kernels, scene, moved, following and following.only(part), layers, matte)
+
+            return self._batches.frames(len(motion), size[0] * size[1], draw)
+
+        return portrait.layered(points, size, matte, layers, body, drawn)
+
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
         """The dense mesh of the face at the points, where MediaPipe sees one."""
         if self._detector is None:
@@ -198,6 +247,23 @@ def within_reach(points: np.ndarray, width: int, height: int) -> np.ndarray:
     near[..., :2] = held + np.clip(near[..., :2] - middle, -_WIDEST * limit, _WIDEST * limit)
     near[..., 2:] = np.clip(near[..., 2:], -_WIDEST * limit, _WIDEST * limit)
     return near.astype(np.float32)
+
+
+def with_following(motion: Motion, layers: Sequence[str]) -> tuple[Motion, Motion | None]:
+    """The motion of frames; with the layer `forward` that of the frames that follow too, which is its second half."""
+    if FOLLOWING.isdisjoint(layers):
+        return motion, None
+    count = len(motion) // 2
+    return motion.only(slice(0, count)), motion.only(slice(count, None))
+
+
+def unmoved_layers(scene: Scene, matte: bool) -> dict[str, np.ndarray | float]:
+    """What the channels of a frame (H, W) are where it is the photo itself; depth and motion are as in any other."""
+    shown = scene.photo if not matte else scene.person
+    clear = scene.photo[..., 3].astype(np.float32) if scene.photo.shape[2] == 4 else np.float32(255)
+    person = scene.matte * (clear / np.float32(255))
+    own = dict(zip("RGB", np.moveaxis(shown[..., :3], -1, 0), strict=True))
+    return {**own, "A": person if matte else clear, "matte.A": person, "confidence.Y": 1.0}
 
 
 def unmoved(scene: Scene, matte: bool) -> np.ndarray:

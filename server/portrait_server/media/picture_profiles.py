@@ -65,7 +65,7 @@ def matrix_profile(colours: Primaries, curve: float | np.ndarray) -> bytes:
     Args:
         curve: a gamma, or linear light (N,) 0 to 1 of N evenly spaced values.
     """
-    columns = _to_d50(colours)
+    columns = to_d50(colours)
     if isinstance(curve, float):
         tone = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(curve * 256))
     else:
@@ -109,7 +109,7 @@ def light_of_profile(profile: bytes) -> tuple[list[np.ndarray], np.ndarray] | No
     if not {b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC"} <= tags.keys():
         return None
     columns = [np.array(struct.unpack_from(">3i", tags[name], 8)) / 65536 for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-    matrix = np.linalg.inv(_to_d50(REC709)) @ np.stack(columns, -1)
+    matrix = np.linalg.inv(to_d50(REC709)) @ np.stack(columns, -1)
     return [_light(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")], matrix
 
 
@@ -139,10 +139,14 @@ def srgb_encoded(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
+def srgb_linear(codes: np.ndarray) -> np.ndarray:
+    """Linear light from 0 to 1 of codes (…) from 0 to 1, by IEC 61966-2-1."""
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
+
+
 def srgb_curve() -> np.ndarray:
     """(N,) linear light of IEC 61966-2-1."""
-    value = np.linspace(0, 1, _TABLE_ENTRIES)
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return srgb_linear(np.linspace(0, 1, _TABLE_ENTRIES))
 
 
 def _perceptual_quantizer() -> np.ndarray:
@@ -160,7 +164,7 @@ def _hybrid_log_gamma() -> np.ndarray:
     return scene**1.2 * _HLG_PEAK_NITS / _REFERENCE_WHITE_NITS
 
 
-def _to_d50(colours: Primaries) -> np.ndarray:
+def to_d50(colours: Primaries) -> np.ndarray:
     """(3, 3): XYZ under D50 of red, green and blue, as columns."""
     white, *rgb = (np.array((x / y, 1, (1 - x - y) / y)) for x, y in colours)
     scaled = np.column_stack(rgb)

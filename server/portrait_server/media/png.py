@@ -17,7 +17,7 @@ _HEADER_BYTES = 8 + 25  # the signature and the IHDR chunk, which must come firs
 
 # IPTC's vocabulary for pictures made by an algorithm from captured ones:
 # https://cv.iptc.org/newscodes/digitalsourcetype/
-_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
+SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeSynthetic"
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
     '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
@@ -39,7 +39,7 @@ def encode_png(frame: np.ndarray, digest: str, engine: str) -> bytes:
     """
     order = cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     data = cv2.imencode(".png", cv2.cvtColor(frame, order), _PNG_SETTINGS)[1].tobytes()
-    xmp = _XMP.format(tool=f"Talking Portraits {__version__} ({engine})", source=_SOURCE_TYPE)
+    xmp = _XMP.format(tool=f"Talking Portraits {__version__} ({engine})", source=SOURCE_TYPE)
     return b"".join(
         (
             data[:_HEADER_BYTES],

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from portrait_shared.digest import frame_digest
+from portrait_shared.digest import followed_digest, frame_digest
+from portrait_shared.layers import FOLLOWING, channels_of
 from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.messages import MAX_WINDOW, Render, RenderedFrame
 
@@ -25,6 +26,7 @@ class OpenRender:
 
     Attributes:
         held_bytes: of its landmarks, and what it says of bodies.
+        encoding: ``png``, ``raw`` or ``exr``; with the last, `layers` are drawn.
         frame_bytes: of one frame while it is drawn.
         cost: of one frame, in pixels to be drawn.
         credit: how many more frames the client has room for.
@@ -39,7 +41,8 @@ class OpenRender:
         self.request = request.request
         self.size = request.size
         self.matte = request.matte
-        self.as_png = request.encoding == "png"
+        self.encoding = request.encoding
+        self.layers, self.colorspace = request.layers, request.colorspace
         self.window = request.window
         self.outstanding = 0
         self.peak_outstanding = 0
@@ -49,7 +52,8 @@ class OpenRender:
         self.held_bytes = request.points.nbytes + request.numbers.nbytes
         extra = request.body, request.others, request.other_bodies
         self.held_bytes += sum(0 if array is None else array.nbytes for array in extra)
-        self.frame_bytes = self.size[0] * self.size[1] * 4 * portrait.dtype.itemsize
+        pixel_bytes = 4 * len(channels_of(self.layers)) if self.layers else 4 * portrait.dtype.itemsize
+        self.frame_bytes = self.size[0] * self.size[1] * pixel_bytes
         self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
         self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
         self._batch_size = max(1, min(portrait.engine.batch_size, portrait.engine.batch_pixels // self.cost))
@@ -104,21 +108,31 @@ class OpenRender:
         self.session.frame_bytes -= count * self.frame_bytes
 
     def points(self, indices: range) -> np.ndarray:
-        """(N, 70, 2 or 3) points of the frames."""
-        return self._points[indices.start : indices.stop]
+        """(N, 70, 2 or 3) points of the frames; with `forward` (2 N, …), then of those that follow."""
+        return self._points[self._rows(indices)]
 
     def body(self, indices: range) -> np.ndarray | None:
-        """(N, 2), see `portrait_shared.body`; None where it is the usual one."""
-        return None if self._body is None else self._body[indices.start : indices.stop]
+        """As many, (…, 2), see `portrait_shared.body`; None where it is the usual one."""
+        return None if self._body is None else self._body[self._rows(indices)]
 
     def others(self, indices: range) -> OtherFaces | None:
-        """The portrait's further faces in the frames."""
-        return None if self._others is None else self._others.rows(slice(indices.start, indices.stop))
+        """The portrait's further faces in as many frames."""
+        return None if self._others is None else self._others.rows(self._rows(indices))
 
     def digest(self, index: int) -> str:
-        body = None if self._body is None else self._body[index]
-        others = None if self._others is None else self._others.rows(index)
-        return frame_digest(self.portrait.portrait_id, self._points[index], self.size, self.matte, body, others)
+        own, *following = (
+            frame_digest(
+                self.portrait.portrait_id, self._points[row], self.size, self.matte,
+                None if self._body is None else self._body[row],
+                None if self._others is None else self._others.rows(row), self.layers, self.colorspace,
+            )
+            for row in self._rows(range(index, index + 1)).tolist()
+        )  # fmt: skip
+        return followed_digest(own, following[0]) if following else own
+
+    def _rows(self, indices: range) -> np.ndarray:
+        rows = np.arange(indices.start, indices.stop)
+        return np.concatenate([rows, rows + self.total]) if not FOLLOWING.isdisjoint(self.layers) else rows
 
     def number(self, index: int) -> int:
         return int(self._numbers[index])

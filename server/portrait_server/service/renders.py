@@ -9,6 +9,7 @@ from collections.abc import Callable
 from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import bytes_of_pixel, followed_rows
 from portrait_shared.other_faces import checked_others
 from portrait_shared.protocol.framing import MAX_PART_BYTES, bad_message
 from portrait_shared.protocol.messages import (
@@ -89,17 +90,21 @@ class Renders:
             )
         if self._find(session, message.request) is not None:
             raise bad_message("This request id is in use.")
-        check_points(message.points, message.numbers, size=portrait.size)
+        told = message.numbers[followed_rows(message.numbers.tolist(), message.layers)]
+        check_points(message.points, told, size=portrait.size)
         if message.body is not None:
-            check_body(message.body, message.numbers)
-        checked_others(message.other_faces, message.numbers, portrait.size, portrait.other_faces)
+            check_body(message.body, told)
+        checked_others(message.other_faces, told, portrait.size, portrait.other_faces)
         render = OpenRender(session, message, portrait)
-        if render.frame_bytes > MAX_PART_BYTES:
+        sent_bytes = message.size[0] * message.size[1] * bytes_of_pixel(message.layers) or render.frame_bytes
+        if sent_bytes > MAX_PART_BYTES:
             raise PortraitError(
                 ErrorCode.IMAGE_TOO_LARGE,
-                f"Frames of {message.size[0]}x{message.size[1]} pixels are too large for 16 bits a channel.",
-                "Render smaller frames, or with a depth of 8 bits.",
-            )
+                f"Frames of {message.size[0]}x{message.size[1]} pixels are too large for "
+                + (f"the layers {', '.join(message.layers)}." if message.layers else "16 bits a channel."),
+                "Render smaller frames, or fewer layers." if message.layers
+                else "Render smaller frames, or with a depth of 8 bits.",
+            )  # fmt: skip
         self._ledger.charge(session, render.held_bytes)
         self._open.setdefault(session, {})[render.request] = render
         self._portraits.pin(portrait.portrait_id)
@@ -165,7 +170,7 @@ class Renders:
             return
         self._counters.drew(len(batch.indices))
         for index, pixels in zip(batch.indices, result.value, strict=True):
-            if render.as_png:
+            if render.encoding != "raw":
                 self._encoders(render).give(FrameEncoding(render, index, pixels))
             else:
                 render.let_go(1)

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import channels_of
 from portrait_shared.protocol.messages import Message, RenderedFrame
 
+from portrait_server.media.exr import encode_exr
 from portrait_server.media.png import encode_png
 from portrait_server.service.budgets import Ledger
 from portrait_server.service.open_render import OpenRender
@@ -68,28 +70,28 @@ class FrameBatch:
         return len(self.indices) * self.render.cost
 
     def run(self) -> np.ndarray | None:
-        """The frames (N, height, width, 3 or 4) uint8 or uint16; None where nobody waits for them any more."""
+        """The frames (N, height, width, 3 or 4) uint8 or uint16, or layered (N, height, width, K) float32; None where
+        nobody waits for them any more."""
         render = self.render
         if render.ended:
             return None
-        points, body = render.points(self.indices), render.body(self.indices)
-        frames = render.portrait.engine.render(
-            render.portrait.value, points, render.size, render.matte, body, render.others(self.indices)
-        )
+        engine, portrait = render.portrait.engine, render.portrait.value
+        points, body, others = render.points(self.indices), render.body(self.indices), render.others(self.indices)
+        if render.layers:
+            frames = engine.render_layers(portrait, points, render.size, render.matte, render.layers, body, others)
+            dtype, channels = np.dtype(np.float32), [len(channels_of(render.layers))]
+        else:
+            frames = engine.render(portrait, points, render.size, render.matte, body, others)
+            dtype, channels = render.portrait.dtype, [3, 4]
         wanted = (len(self.indices), render.size[1], render.size[0])
-        if (
-            frames.dtype != render.portrait.dtype
-            or frames.ndim != 4
-            or frames.shape[:3] != wanted
-            or frames.shape[3] not in (3, 4)
-        ):
+        if frames.dtype != dtype or frames.ndim != 4 or frames.shape[:3] != wanted or frames.shape[3] not in channels:
             raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
         return np.ascontiguousarray(frames)
 
 
 @dataclass(frozen=True, eq=False)
 class FrameEncoding:
-    """One frame on its way into a PNG file."""
+    """One frame on its way into a file."""
 
     render: OpenRender
     index: int
@@ -99,6 +101,9 @@ class FrameEncoding:
         """The frame; None where nobody waits for it any more."""
         if self.render.ended:
             return None
-        digest = self.render.digest(self.index)
-        png = encode_png(self.pixels, digest, self.render.portrait.engine.name)
-        return RenderedFrame(self.render.request, self.render.number(self.index), digest, png)
+        render = self.render
+        digest, engine = render.digest(self.index), render.portrait.engine.name
+        frame = render.request, render.number(self.index), digest
+        if render.layers:
+            return RenderedFrame(*frame, exr=encode_exr(self.pixels, render.layers, render.colorspace, digest, engine))
+        return RenderedFrame(*frame, encode_png(self.pixels, digest, engine))

@@ -19,6 +19,7 @@ from portrait_shared.client.render_stream import RenderStream
 from portrait_shared.client.tuning import Tuning
 from portrait_shared.digest import frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import COLORSPACES, followed_rows, in_order
 from portrait_shared.other_faces import OtherFaces, check_others, checked_others
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES, MAX_SUFFIX_CHARACTERS
@@ -180,23 +181,29 @@ class Client(Conversation):
         *,
         size: tuple[int, int] | None = None,
         matte: bool = False,
-        encoding: Literal["png", "raw"] = "png",
+        encoding: Literal["png", "raw", "exr"] = "png",
         window: int | None = None,
         body: np.ndarray | None = None,
         others: OtherFaces | None = None,
+        layers: Sequence[str] = (),
+        colorspace: str = COLORSPACES[0],
     ) -> RenderStream:
         """Asks for frames, which then stream in.
 
         Args:
             portrait: from `prepare`, of this client or another.
-            points: (T, 70, 2 or 3) pixels of the first reference, one row a frame.
+            points: (T, 70, 2 or 3) pixels of the first reference, one row a frame; with the layer `forward`
+                (2 T, 70, 2 or 3), see `layers.followed_rows`.
             frames: T numbers, no two alike.
             size: (width, height); the first reference's where None.
             matte: frames get the person's alpha as a fourth channel.
-            encoding: ``png``: finished files; ``raw``: arrays.
+            encoding: ``png``: finished files; ``raw``: arrays; ``exr``: finished files of layers.
             window: how many frames the server may be ahead of the reader; what keeps the engine busy where None.
-            body: (T, 2) how far the shoulders follow and the breath, see `portrait_shared.body`; as usual where None.
-            others: T frames of the portrait's further faces, where it has some.
+            body: (T, 2), or with `forward` (2 T, 2): how far the shoulders follow and the breath, see
+                `portrait_shared.body`; as usual where None.
+            others: T frames, or with `forward` 2 T, of the portrait's further faces, where it has some.
+            layers: of ``exr`` files, see `portrait_shared.layers.LAYERS`.
+            colorspace: that their colours are written in, of `portrait_shared.layers.COLORSPACES`.
 
         Raises:
             PortraitError: BAD_POINTS, naming the frame and the point.
@@ -208,9 +215,10 @@ class Client(Conversation):
                 ErrorCode.BAD_TRACK,
                 f"Up to {MAX_FRAMES // max(1, face_count)} frames, no two alike, can be asked for at once.",
             )
-        checked = check_points(points, numbers, size=portrait.size)
-        body = None if body is None else check_body(body, numbers)
-        others = checked_others(others, numbers, portrait.size, face_count)
+        told = np.asarray(numbers)[followed_rows(numbers, layers)] if numbers else numbers
+        checked = check_points(points, told, size=portrait.size)
+        body = None if body is None else check_body(body, told)
+        others = checked_others(others, told, portrait.size, face_count)
         if window is None:
             window = max(_LEAST_WINDOW, 2 * portrait.batch_size)
         prepare_again = partial(
@@ -222,15 +230,17 @@ class Client(Conversation):
         )
         return RenderStream(
             self, portrait, prepare_again, checked, None if is_usual(body) else body, others, numbers, size or portrait.size,
-            matte, encoding, max(1, min(window, MAX_WINDOW)),
+            matte, encoding, max(1, min(window, MAX_WINDOW)), in_order(layers), colorspace,
         )  # fmt: skip
 
     def frame_digest(
         self, portrait: PortraitHandle, row: np.ndarray, size: tuple[int, int] | None = None, matte: bool = False,
-        body: np.ndarray | None = None, others: OtherFaces | None = None,
+        body: np.ndarray | None = None, others: OtherFaces | None = None, layers: Sequence[str] = (),
+        colorspace: str = COLORSPACES[0],
     ) -> str:  # fmt: skip
-        """The content hash that the frame of this row (70, 2 or 3), body (2,) and further faces (T = 1) will have."""
-        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte, body, others)
+        """The content hash that the frame of this row (70, 2 or 3), body (2,) and further faces (T = 1) will have: see
+        `digest.frame_digest`."""
+        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte, body, others, layers, colorspace)
 
     def echo(self, *, through_engine: bool = False) -> float:
         """Round-trip time in seconds, through the server's queue of engine work if asked."""

@@ -12,8 +12,9 @@ import numpy as np
 
 from portrait_shared.client.conversation import Conversation
 from portrait_shared.client.remote_job import RemoteJob
-from portrait_shared.digest import frame_digest
+from portrait_shared.digest import followed_digest, frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import FOLLOWING
 from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.framing import bad_message
 from portrait_shared.protocol.messages import Credit, Done, Message, Render, RenderedFrame
@@ -43,8 +44,10 @@ class RenderStream(RemoteJob[Frame]):
         frames: Sequence[int],
         size: tuple[int, int],
         matte: bool,
-        encoding: Literal["png", "raw"],
+        encoding: Literal["png", "raw", "exr"],
         window: int,
+        layers: tuple[str, ...],
+        colorspace: str,
     ) -> None:
         super().__init__(conversation)
         self.total = len(frames)
@@ -55,6 +58,7 @@ class RenderStream(RemoteJob[Frame]):
         self._matte = matte
         self._encoding = encoding
         self._window = window
+        self._layers, self._colorspace = layers, colorspace
         self._points, self._body, self._others = points, body, others
         self._missing = {int(number): row for row, number in enumerate(frames)}
         self._inbox: deque[Frame] = deque()
@@ -135,14 +139,29 @@ class RenderStream(RemoteJob[Frame]):
     def _request(self, job: int) -> Message:
         self._owed = 0
         numbers = np.fromiter(self._missing, "<i4", len(self._missing))
-        rows = np.array(list(self._missing.values()))
+        rows = self._with_following(np.array(list(self._missing.values())))
         window = max(1, self._window - len(self._inbox))
         others = None if self._others is None else self._others.rows(rows)
         return Render(
             job, self._portrait.portrait_id, self._size, self._matte, self._encoding, window, numbers,
             self._points[rows], self._body_of(rows), None if others is None else others.points,
-            None if others is None else others.body,
+            None if others is None else others.body, self._layers, self._colorspace,
         )  # fmt: skip
+
+    def _with_following(self, rows: np.ndarray) -> np.ndarray:
+        """The rows of frames (N,) and, where `forward` is asked for, of those that follow them."""
+        return np.concatenate([rows, rows + self.total]) if not FOLLOWING.isdisjoint(self._layers) else rows
+
+    def _digest(self, row: int) -> str:
+        """What the frame of a row has for its hash."""
+        own, *following = (
+            frame_digest(
+                self._portrait.portrait_id, self._points[each], self._size, self._matte, self._body_of(each),
+                None if self._others is None else self._others.rows(each), self._layers, self._colorspace,
+            )
+            for each in self._with_following(np.array([row])).tolist()
+        )  # fmt: skip
+        return followed_digest(own, following[0]) if following else own
 
     def _body_of(self, rows: int | np.ndarray) -> np.ndarray | None:
         return None if self._body is None else self._body[rows]
@@ -151,15 +170,14 @@ class RenderStream(RemoteJob[Frame]):
         row = self._missing.get(message.number)
         if row is None:
             raise bad_message(f"The server sent frame {message.number}, which nobody asked for.")
-        others = None if self._others is None else self._others.rows(row)
-        asked = self._points[row], self._size, self._matte, self._body_of(row), others
-        if message.digest != frame_digest(self._portrait.portrait_id, *asked):
+        if message.digest != self._digest(row):
             raise bad_message(f"The server sent another frame {message.number} than was asked for.")
         if message.pixels is not None:
             wanted = self._portrait.references[0].image.dtype
             if self._encoding != "raw" or message.pixels.shape[1::-1] != self._size or message.pixels.dtype != wanted:
                 raise bad_message(f"Frame {message.number} is {message.pixels.dtype} {message.pixels.shape}.")
             return Frame(message.number, message.digest, message.pixels)
-        if self._encoding != "png" or message.png is None:
+        file = {"png": message.png, "exr": message.exr}.get(self._encoding)
+        if file is None:
             raise bad_message(f"Frame {message.number} is not in the encoding asked for.")
-        return Frame(message.number, message.digest, bytes(message.png))
+        return Frame(message.number, message.digest, bytes(file))

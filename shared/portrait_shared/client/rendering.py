@@ -4,21 +4,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from portrait_shared.client.client import Client
+from portrait_shared.client.render_stream import RenderStream
+from portrait_shared.digest import followed_digest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frames.exr_header import MAGIC
 from portrait_shared.frames.frame_files import (
+    LAYERED,
+    PICTURES,
     copy_equal_frames,
     frame_path,
     missing_frames,
     prepare_folder,
     write_frame,
 )
-from portrait_shared.frames.frame_marks import marked_png
+from portrait_shared.frames.frame_marks import marked, timed_exr
+from portrait_shared.frames.frame_times import FrameTimes
+from portrait_shared.layers import COLORSPACES, followed_rows
 from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.references import PortraitHandle
 
@@ -46,11 +54,14 @@ def store_frames(
     *,
     size: tuple[int, int] | None = None,
     matte: bool = False,
+    layers: Sequence[str] = (),
+    colorspace: str = COLORSPACES[0],
     again: bool = False,
     prefix: str = "",
     photo: str = "",
     body: np.ndarray | None = None,
     others: OtherFaces | None = None,
+    times: FrameTimes | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Iterator[StoredFrame]:
     """Brings a folder up to date with the landmarks, one frame after another.
@@ -67,12 +78,16 @@ def store_frames(
         folder: where the frames go; made if need be.
         size: (width, height) of the frames; the portrait's own by default.
         matte: whether the frames carry the person's alpha.
+        layers: of `portrait_shared.layers.LAYERS`: with some the files are layered ones, ``0001.exr`` and so on. With
+            `forward` each frame depends on the next of `frames` too.
+        colorspace: that the colours of those are written in, of `portrait_shared.layers.COLORSPACES`.
         again: renders all frames, valid or not; those that are alike still once.
         prefix: what stands before the number in a file's name, see `frame_files.whole_prefix`.
         photo: content hash of the photo that frames are marked with; the first reference's where empty. One photo has
             two, of its pixels with 8 and with 16 bits: with the first, frames of both are known as the same photo's.
         body: (T, 2), see `portrait_shared.body`; as usual where None.
         others: T frames of the portrait's further faces, where it has some.
+        times: what layered files say of when they are shown; frames do not become invalid by it.
         cancelled: asked between frames.
 
     Yields:
@@ -83,39 +98,25 @@ def store_frames(
         PortraitError: CANCELLED, or what went wrong.
     """
     prepare_folder(folder)
-    size = portrait.size if size is None else size
-    row_of = {number: row for row, number in enumerate(frames)}
-    digests = {
-        number: client.frame_digest(
-            portrait,
-            points[row],
-            size,
-            matte,
-            None if body is None else body[row],
-            None if others is None else others.rows(row),
-        )
-        for number, row in row_of.items()
-    }
-    missing = sorted(digests) if again else missing_frames(folder, digests, prefix)
-    for number in sorted(row_of.keys() - set(missing)):
-        yield StoredFrame(number, frame_path(folder, number, prefix), False)
+    suffix = LAYERED if layers else PICTURES
+    photo = photo or portrait.references[0].digest
+    wanted = _Wanted(portrait, points, frames, size or portrait.size, matte, body, others, layers, colorspace)
+    digests = wanted.digests(client)
+    missing = sorted(digests) if again else missing_frames(folder, digests, prefix, suffix)
+    for number in sorted(digests.keys() - set(missing)):
+        yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False)
     if not again and missing:
-        copied = copy_equal_frames(folder, {number: digests[number] for number in missing}, prefix)
+        sought = {number: digests[number] for number in missing}
+        copied = copy_equal_frames(folder, sought, prefix, suffix, partial(_timed, times))
         for number in copied:
-            yield StoredFrame(number, frame_path(folder, number, prefix), False)
+            yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False)
         missing = sorted(set(missing) - set(copied))
     if not missing:
         return
     alike: dict[str, list[int]] = {}
     for number in missing:
         alike.setdefault(digests[number], []).append(number)
-    drawn = [numbers[0] for numbers in alike.values()]
-    photo = photo or portrait.references[0].digest
-    rows = np.array([row_of[number] for number in drawn])
-    stream = client.render(
-        portrait, points[rows], drawn, size=size, matte=matte, encoding="png",
-        body=None if body is None else body[rows], others=None if others is None else others.rows(rows),
-    )  # fmt: skip
+    stream = wanted.render(client, [numbers[0] for numbers in alike.values()])
     try:
         while stream.done < stream.total:
             if cancelled():
@@ -124,9 +125,54 @@ def store_frames(
                 )
             frame = stream.next(_CANCEL_CHECK_SECONDS)
             if frame is not None:
-                data = marked_png(bytes(frame.data), photo)
+                data = marked(bytes(frame.data), photo)
                 for number in alike[frame.digest]:
-                    write_frame(frame_path(folder, number, prefix), data)
-                    yield StoredFrame(number, frame_path(folder, number, prefix), True)
+                    path = frame_path(folder, number, prefix, suffix)
+                    write_frame(path, _timed(times, data, number))
+                    yield StoredFrame(number, path, True)
     finally:
         stream.cancel()
+
+
+class _Wanted(NamedTuple):
+    """All frames that are asked for, and how they shall be: see `store_frames`."""
+
+    portrait: PortraitHandle
+    points: np.ndarray
+    frames: Sequence[int]
+    size: tuple[int, int]
+    matte: bool
+    body: np.ndarray | None
+    others: OtherFaces | None
+    layers: Sequence[str]
+    colorspace: str
+
+    def digests(self, client: Client) -> dict[int, str]:
+        """What each frame has for its hash."""
+        found = [
+            client.frame_digest(
+                self.portrait, self.points[row], self.size, self.matte, None if self.body is None else self.body[row],
+                None if self.others is None else self.others.rows(row), self.layers, self.colorspace,
+            )
+            for row in range(len(self.frames))
+        ]  # fmt: skip
+        own, following = np.split(followed_rows(self.frames, self.layers), [len(self.frames)])
+        if len(following):
+            found = [followed_digest(found[row], found[after]) for row, after in zip(own, following, strict=True)]
+        return dict(zip(self.frames, found, strict=True))
+
+    def render(self, client: Client, drawn: Sequence[int]) -> RenderStream:
+        """Asks for some of the frames. What follows one is the next of all frames, not of these."""
+        row_of = {number: row for row, number in enumerate(self.frames)}
+        those = np.array([row_of[number] for number in drawn])
+        rows = followed_rows(self.frames, self.layers).reshape(-1, len(self.frames))[:, those].ravel()
+        return client.render(
+            self.portrait, self.points[rows], drawn, size=self.size, matte=self.matte,
+            encoding="exr" if self.layers else "png", body=None if self.body is None else self.body[rows],
+            others=None if self.others is None else self.others.rows(rows), layers=self.layers,
+            colorspace=self.colorspace,
+        )  # fmt: skip
+
+
+def _timed(times: FrameTimes | None, data: bytes, number: int) -> bytes:
+    return data if times is None or not data.startswith(MAGIC) else timed_exr(data, times, number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from portrait_shared.errors import PortraitError
@@ -19,12 +19,14 @@ from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES, glance, mark_of,
 
 _STAGE = ".portrait-stage-"
 _MAX_PREFIX_CHARACTERS = 100
-_FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})\.png", re.ASCII)
+PICTURES, LAYERED = ".png", ".exr"
+"""What names end with: of frames that are pictures, and of layered ones."""
+_FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})(\.png|\.exr)", re.ASCII)
 
 
-def frame_path(folder: Path, number: int, prefix: str = "") -> Path:
+def frame_path(folder: Path, number: int, prefix: str = "", suffix: str = PICTURES) -> Path:
     """``0001.png`` and so on, behind a prefix; a negative number keeps its sign in front of the four digits."""
-    return folder / (f"{prefix}{number:04d}.png" if number >= 0 else f"{prefix}-{-number:04d}.png")
+    return folder / f"{prefix}{'-' if number < 0 else ''}{abs(number):04d}{suffix}"
 
 
 def whole_prefix(text: str) -> str:
@@ -33,9 +35,9 @@ def whole_prefix(text: str) -> str:
     return f"{kept}_" if kept and (kept[-1].isdigit() or kept[-1] == "-") else kept
 
 
-def frames_in(folder: Path, prefix: str = "") -> list[int]:
-    """Numbers of the frame files with a prefix that lie in a folder, in order."""
-    return sorted(number for before, number in _names_in(folder) if before == prefix)
+def frames_in(folder: Path, prefix: str = "", suffix: str = PICTURES) -> list[int]:
+    """Numbers of the frame files with a prefix and a suffix that lie in a folder, in order."""
+    return sorted(number for before, number, after in _names_in(folder) if (before, after) == (prefix, suffix))
 
 
 def has_frames(folder: Path) -> bool:
@@ -49,24 +51,25 @@ def prefix_of(name: str) -> str:
     return found[1] if found is not None else ""
 
 
-def _names_in(folder: Path) -> Iterator[tuple[str, int]]:
-    """(prefix, number) of each frame file."""
+def _names_in(folder: Path) -> Iterator[tuple[str, int, str]]:
+    """(prefix, number, suffix) of each frame file."""
     if not os.path.isdir(folder):
         return
     for file in folder.iterdir():
         if (found := _FRAME_FILE.fullmatch(file.name)) is not None and not file.name.startswith("."):
-            yield found[1], int(found[2])
+            yield found[1], int(found[2]), found[3]
 
 
-def own_frames(folder: Path, photo: str, prefix: str = "") -> list[int]:
+def own_frames(folder: Path, photo: str, prefix: str = "", suffix: str = PICTURES) -> list[int]:
     """Those frames of a folder that were made of a photo, or do not tell, in order; damaged ones may be among them."""
-    marks = ((number, glance(frame_path(folder, number, prefix))) for number in frames_in(folder, prefix))
+    numbers = frames_in(folder, prefix, suffix)
+    marks = ((number, glance(frame_path(folder, number, prefix, suffix))) for number in numbers)
     return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
 
 
-def missing_frames(folder: Path, digests: Mapping[int, str], prefix: str = "") -> list[int]:
+def missing_frames(folder: Path, digests: Mapping[int, str], prefix: str = "", suffix: str = PICTURES) -> list[int]:
     """Frame numbers, in order, whose file is not there with the digest asked for."""
-    paths = {number: frame_path(folder, number, prefix) for number in digests}
+    paths = {number: frame_path(folder, number, prefix, suffix) for number in digests}
     return [number for number, digest in sorted(digests.items()) if read_digest(paths[number]) != digest]
 
 
@@ -99,12 +102,18 @@ def write_frame(path: Path, data: bytes) -> None:
         raise _write_error(path, error) from error
 
 
-def copy_equal_frames(folder: Path, digests: Mapping[int, str], prefix: str = "") -> list[int]:
+def copy_equal_frames(
+    folder: Path, digests: Mapping[int, str], prefix: str = "", suffix: str = PICTURES,
+    marked: Callable[[bytes, int], bytes] = lambda data, number: data,
+) -> list[int]:  # fmt: skip
     """Fills frames with files of the folder that have their digest under another number: keys that were moved in
     time, an expression that comes back.
 
     All copies are made before the first takes its place, because a file may be needed under a new number and be
     replaced under its old one.
+
+    Args:
+        marked: what a file becomes under a number: its time code is another.
 
     Returns:
         The frames that were filled, in order.
@@ -114,8 +123,8 @@ def copy_equal_frames(folder: Path, digests: Mapping[int, str], prefix: str = ""
     """
     wanted = set(digests.values())
     sources: dict[str, Path] = {}
-    for number in frames_in(folder, prefix):
-        path = frame_path(folder, number, prefix)
+    for number in frames_in(folder, prefix, suffix):
+        path = frame_path(folder, number, prefix, suffix)
         if (mark := glance(path)) is not None and mark.digest in wanted:
             sources.setdefault(mark.digest, path)
     if not sources:
@@ -125,16 +134,16 @@ def copy_equal_frames(folder: Path, digests: Mapping[int, str], prefix: str = ""
             staged = [
                 number
                 for number, digest in sorted(digests.items())
-                if digest in sources and _stage_copy(sources[digest], frame_path(stage, number), digest)
+                if digest in sources and _stage_copy(sources[digest], frame_path(stage, number), digest, number, marked)
             ]
             for number in staged:
-                os.replace(frame_path(stage, number), frame_path(folder, number, prefix))
+                os.replace(frame_path(stage, number), frame_path(folder, number, prefix, suffix))
             return staged
     except OSError as error:
         raise _write_error(folder, error) from error
 
 
-def _stage_copy(source: Path, target: Path, digest: str) -> bool:
+def _stage_copy(source: Path, target: Path, digest: str, number: int, marked: Callable[[bytes, int], bytes]) -> bool:
     """Copies a frame; False where the source is not what it says, or not there any more."""
     try:
         data = read_bounded(source, MAX_FRAME_BYTES)
@@ -142,7 +151,7 @@ def _stage_copy(source: Path, target: Path, digest: str) -> bool:
         return False
     if (mark := mark_of(data)) is None or mark.digest != digest:
         return False
-    target.write_bytes(data)
+    target.write_bytes(marked(data, number))
     return True
 
 

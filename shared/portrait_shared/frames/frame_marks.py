@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a frame's PNG says of itself, and whether anybody has altered it since.
+"""What a frame's file says of itself, and whether anybody has altered it since.
 
-In tEXt chunks it carries the digest of all that its pixels depend on, that of the photo it was made of, and the seal,
+In tEXt chunks of a PNG, or in attributes of an OpenEXR file, it carries the digest of all that its pixels depend on, that of the photo it was made of, and the seal,
 that of its own pixels.
 """
 
@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portrait_shared.files.whole_files import open_without_waiting, read_bounded
+from portrait_shared.frames import exr_header
+from portrait_shared.frames.exr_header import Attribute
+from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.protocol.framing import MAX_PART_BYTES
 
 DIGEST_KEYWORD = "talking-portraits:digest"
@@ -57,12 +60,15 @@ def read_digest(path: Path) -> str | None:
 
 
 def mark_of(data: bytes) -> FrameMark | None:
-    """What a frame's PNG says of itself; None where it is damaged, altered or not one of ours.
+    """What a frame's file says of itself; None where it is damaged, altered or not one of ours.
 
     A frame that was written before there were seals counts where it is whole.
     """
     try:
-        texts, seal = _opened(data)
+        if data.startswith(exr_header.MAGIC):
+            texts, seal = exr_header.texts_of(exr_header.leading_attributes(data)[0]), exr_header.pixel_seal(data)
+        else:
+            texts, seal = _opened(data)
     except ValueError:
         return None
     return _mark(texts) if texts.get(SEAL_KEYWORD, seal) == seal else None
@@ -75,6 +81,11 @@ def glance(path: Path) -> FrameMark | None:
             head = file.read(_GLANCE_BYTES) or b""  # None of a pipe
     except OSError:
         return None
+    if head.startswith(exr_header.MAGIC):
+        try:
+            return _mark(exr_header.texts_of(exr_header.leading_attributes(head)[0]))
+        except ValueError:
+            return None
     texts: dict[str, str] = {}
     for kind, content in _leading_chunks(head):
         if kind == b"IDAT":
@@ -105,9 +116,20 @@ def text_chunk(keyword: str, text: str) -> bytes:
     return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
 
 
-def marked_png(data: bytes, photo: str) -> bytes:
-    """A frame's PNG with the content hash of the photo that it was made of."""
+def marked(data: bytes, photo: str) -> bytes:
+    """A frame's file with the content hash of the photo that it was made of."""
+    if data.startswith(exr_header.MAGIC):
+        return exr_header.with_attributes(data, {PHOTO_KEYWORD: Attribute.text(photo)})
     return b"".join((data[:_HEADER_BYTES], text_chunk(PHOTO_KEYWORD, photo), data[_HEADER_BYTES:]))
+
+
+def timed_exr(data: bytes, times: FrameTimes, number: int) -> bytes:
+    """A layered frame that tells the rate, and the time code of its number where that is known."""
+    rate, word = times.rate, times.packed_timecode(number)
+    attributes = {"framesPerSecond": Attribute.rational(rate.numerator, rate.denominator)}
+    if word is not None:
+        attributes["timeCode"] = Attribute.timecode(word)
+    return exr_header.with_attributes(data, attributes)
 
 
 def pixel_seal(data: bytes) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import COLORSPACES, FOLLOWING, LAYERS, in_order
 from portrait_shared.other_faces import MAX_OTHER_FACES, OtherFaces
 from portrait_shared.personal import MAX_PERSONAL_BYTES
 from portrait_shared.protocol.fields import (
@@ -39,12 +40,12 @@ MAX_SENT_FILE_BYTES = 256_000_000
 MAX_SUFFIX_CHARACTERS = 16
 
 _REFERENCE_POINTS = Array("<f4", ((1, MAX_REFERENCES), LANDMARKS, (3, 3)))
-_FRAME_POINTS = Array("<f4", ((1, MAX_FRAMES), LANDMARKS, (2, 3)))
-_FRAME_BODY = Array("<f4", ((1, MAX_FRAMES), (2, 2)), nullable=True)
+_FRAME_POINTS = Array("<f4", ((1, 2 * MAX_FRAMES), LANDMARKS, (2, 3)))
+_FRAME_BODY = Array("<f4", ((1, 2 * MAX_FRAMES), (2, 2)), nullable=True)
 _OTHER_FACES = (1, MAX_OTHER_FACES)
 _REFERENCE_OTHERS = Array("<f4", (_OTHER_FACES, LANDMARKS, (3, 3)), nullable=True)
-_FRAME_OTHERS = Array("<f4", ((1, MAX_FRAMES), _OTHER_FACES, LANDMARKS, (2, 3)), nullable=True)
-_FRAME_OTHER_BODIES = Array("<f4", ((1, MAX_FRAMES), _OTHER_FACES, (2, 2)), nullable=True)
+_FRAME_OTHERS = Array("<f4", ((1, 2 * MAX_FRAMES), _OTHER_FACES, LANDMARKS, (2, 3)), nullable=True)
+_FRAME_OTHER_BODIES = Array("<f4", ((1, 2 * MAX_FRAMES), _OTHER_FACES, (2, 2)), nullable=True)
 _FRAME_NUMBERS = Array("<i4", ((1, MAX_FRAMES),))
 _size = listing(whole(1, MAX_SIDE_PIXELS), 2, 2)
 _job = whole(1, MAX_REQUEST_ID)
@@ -146,28 +147,38 @@ class Render(Message, kind="render"):
 
     Attributes:
         window: the credit to begin with.
-        body: see `portrait_shared.body`; None where it is the usual one in all frames.
-        others: (N, F, 70, 2 or 3) points of the portrait's further faces, in the order in which it was prepared.
+        points: of each frame; with the layer `forward` then as many again, of those that follow.
+        body: see `portrait_shared.body`, as many as `points`; None where it is the usual one in all frames.
+        others: (N, F, 70, 2 or 3) points of the portrait's further faces, in the order in which it was prepared, as many
+            as `points`.
         other_bodies: (N, F, 2) what `body` says, of each of them.
+        layers: of layered frames, which ``exr`` files are; in the order of `portrait_shared.layers.LAYERS`.
+        colorspace: that their colours are written in.
     """
 
     portrait: str = checked(digest)
     size: tuple[int, int] = checked(_size)
     matte: bool = checked(flag)
-    encoding: str = checked(one_of("png", "raw"))
+    encoding: str = checked(one_of("png", "raw", "exr"))
     window: int = checked(whole(1, MAX_WINDOW))
     numbers: np.ndarray = checked(_FRAME_NUMBERS)
     points: np.ndarray = checked(_FRAME_POINTS)
     body: np.ndarray | None = checked(_FRAME_BODY, None, added=True)
     others: np.ndarray | None = checked(_FRAME_OTHERS, None, added=True)
     other_bodies: np.ndarray | None = checked(_FRAME_OTHER_BODIES, None, added=True)
+    layers: tuple[str, ...] = checked(listing(one_of(*LAYERS), 0, len(LAYERS)), (), added=True)
+    colorspace: str = checked(one_of(*COLORSPACES), COLORSPACES[0], added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.points) != len(self.numbers):
-            raise bad_message("`render`: each frame needs its number and its points.")
-        if self.body is not None and len(self.body) != len(self.numbers):
-            raise bad_message("`render`: there must be as many rows of `body` as frames, or none.")
+        if bool(self.layers) != (self.encoding == "exr") or in_order(self.layers) != self.layers:
+            raise bad_message("`render`: layers, in their order, belong to the encoding `exr`, and to it alone.")
+        if len(self.points) != len(self.numbers) * (1 if FOLLOWING.isdisjoint(self.layers) else 2):
+            raise bad_message(
+                "`render`: each frame needs its number and its points, or with `forward` two rows of them."
+            )
+        if self.body is not None and len(self.body) != len(self.points):
+            raise bad_message("`render`: there must be as many rows of `body` as of `points`, or none.")
         self._check_others()
         if self.size[0] * self.size[1] > MAX_IMAGE_PIXELS:
             raise PortraitError(
@@ -185,11 +196,11 @@ class Render(Message, kind="render"):
             if self.other_bodies is not None:
                 raise bad_message("`render`: there are `other_bodies` without `others`.")
             return
-        if len(self.others) != len(self.numbers):
-            raise bad_message("`render`: there must be as many rows of `others` as frames, or none.")
+        if len(self.others) != len(self.points):
+            raise bad_message("`render`: there must be as many rows of `others` as of `points`, or none.")
         if self.other_bodies is not None and self.other_bodies.shape[:2] != self.others.shape[:2]:
             raise bad_message("`render`: there must be a body for each of `others`, or none.")
-        if self.others.shape[0] * self.others.shape[1] > MAX_FRAMES:
+        if len(self.numbers) * self.others.shape[1] > MAX_FRAMES:
             raise bad_message(f"`render`: frames times further faces may be {MAX_FRAMES} at most.")
 
 

@@ -33,7 +33,7 @@ from portrait_shared.protocol.fields import (
 from portrait_shared.protocol.framing import bad_message
 from portrait_shared.protocol.message import LANDMARKS, PIXELS, Message
 
-_PNG = Blob(nullable=True)
+_FILE = Blob(nullable=True)
 _PICTURE = dataclasses.replace(PIXELS, nullable=False)
 _POINTS = Array("<f4", (LANDMARKS, (3, 3)))
 _MESH = Array("<f4", ((478, 478), (3, 3)), nullable=True)
@@ -135,17 +135,18 @@ class Tuned(Message, kind="adapted"):
 
 @dataclass(frozen=True, eq=False)
 class RenderedFrame(Message, kind="frame"):
-    """One frame of a render: either a finished PNG file or an array."""
+    """One frame of a render: a finished file, PNG or OpenEXR, or an array."""
 
     number: int = checked(whole(-(2**31), 2**31 - 1))
     digest: str = checked(digest)
-    png: bytes | memoryview | None = checked(_PNG, None)
+    png: bytes | memoryview | None = checked(_FILE, None)
     pixels: np.ndarray | None = checked(PIXELS, None)
+    exr: bytes | memoryview | None = checked(_FILE, None, added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.png is None) == (self.pixels is None):
-            raise bad_message("`frame` holds a PNG file or pixels.")
+        if sum(each is not None for each in (self.png, self.pixels, self.exr)) != 1:
+            raise bad_message("`frame` holds a PNG file, pixels or an OpenEXR file.")
 
 
 @dataclass(frozen=True, eq=False)
