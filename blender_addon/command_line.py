@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         "render", help="render the frames of a .blend's portraits"
     )
     render.add_argument("--blend", type=Path, metavar="FILE", help="the .blend; without it, the one that is loaded")
-    render.add_argument("--portrait", metavar="NAME", help="one portrait; without it, all of the file")
+    render.add_argument(
+        "--portrait",
+        metavar="NAME",
+        help="one portrait, with all faces of its photo that have a rig; without it, all of the file",
+    )
     render.add_argument(
         "--frames",
         type=parse_frames,
@@ -127,7 +131,9 @@ def _open(blend: Path | None) -> None:
 
 def _choose(name: str | None) -> list[PORTRAIT_PG_portrait]:
     found = [portrait for _, portrait in all_portraits()]
-    chosen = [portrait for portrait in found if name is None or portrait.name == name]
+    named = [portrait for portrait in found if name is None or portrait.name == name]
+    # A photo's faces are rendered together, as the leading portrait says.
+    chosen = [portrait for portrait in found if any(portrait == each.lead for each in named)]
     if not chosen:
         names = ", ".join(f"“{portrait.name}”" for portrait in found)
         raise PortraitError(

@@ -109,6 +109,10 @@ class Job(ABC):
             raise PortraitError(ErrorCode.CANCELLED, "The portrait was removed while it was worked on.")
         return found
 
+    def concerns(self, uid: str) -> bool:
+        """Whether it works on this portrait: on the job's own, or with it."""
+        return uid == self.uid
+
     def is_in_file(self) -> bool:
         """Whether the portrait is still there."""
         return find_portrait(self.uid) is not None

@@ -65,12 +65,12 @@ def current() -> Job | None:
 
 def active_of(uid: str) -> Job | None:
     """The portrait's job that is queued or running."""
-    return next((job for job in _jobs if job.active and job.uid == uid), None)
+    return next((job for job in _jobs if job.active and job.concerns(uid)), None)
 
 
 def last_of(uid: str) -> Job | None:
     """The portrait's latest job, whatever became of it."""
-    return next((job for job in reversed(_jobs) if job.uid == uid), None)
+    return next((job for job in reversed(_jobs) if job.concerns(uid)), None)
 
 
 def waiting() -> list[Job]:

@@ -14,13 +14,13 @@ from ..blender.problems import SceneError
 from ..plane import image_plane
 from ..plane.plane_space import PlaneSpace
 from ..rig import armature
-from . import photo, sequencer
+from . import groups, photo, sequencer
 from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import all_portraits, free_name, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "color_depth",
-    "preview_size", "personal", "frame_prefix", "use_strip",
+    "preview_size", "frame_prefix", "use_strip",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2
 """How far beside the original a copy's plane is put, in halves of its width."""
@@ -53,14 +53,16 @@ def separate() -> list[str]:
 
 
 def _part(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
-    strips = [strip for strip in sequencer.find_strips(portrait.uid) if strip.id_data == scene]
+    strips = [strip for strip in sequencer.find_strips(portrait.group_uid) if strip.id_data == scene]
     # Derived and not random: after undo and redo this is done again, and must come to the same uid.
     portrait.uid = uuid.uuid5(uuid.UUID(portrait.uid), f"{scene.name}\n{portrait.name}").hex
+    if portrait.group:
+        portrait.group = uuid.uuid5(uuid.UUID(portrait.group), scene.name).hex
     portrait.name = free_name(portrait, portrait.name)
     portrait.folder_name = ""
     portrait.strip_was_made = bool(strips)
     for strip in strips:
-        strip[sequencer.PORTRAIT_KEY] = portrait.uid
+        strip[sequencer.PORTRAIT_KEY] = portrait.group_uid
 
 
 def own_look(portrait: PORTRAIT_PG_portrait) -> None:
@@ -108,29 +110,45 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
         )
     size = tuple(original.size) if original is not None else tuple(picture.size)
     picture = photo.check(picture, size)
-    portrait = portraits_of(scene).add(spare.name.removesuffix(" rig").split(" rig.")[0])
-    portrait.photo, portrait.size = picture, size
-    portrait.photo_digest = original.photo_digest if original is not None else image_digest(photo.pixels(picture))
-    for name in _SETTINGS if original is not None else ():
+    points = armature.rest_points(spare, PlaneSpace(*size))
+    name = spare.name.removesuffix(" rig").split(" rig.")[0]
+    there = [other for other in portraits_of(scene).items if other.plane == plane]
+    if there and groups.of_face(there, points) is None:
+        portrait = groups.join(there[0].uid)  # of another face of a photo whose plane was copied with several rigs
+        portrait.name = free_name(portrait, name)
+    else:
+        portrait = portraits_of(scene).add(name)
+        original = _original(plane)  # anew: Blender may have moved it in memory
+        portrait.photo, portrait.size = picture, size
+        portrait.photo_digest = original.photo_digest if original is not None else image_digest(photo.pixels(picture))
+        if original is not None:
+            _take_over(portrait, original, groups.of_face(original.members, points) or original)
+        if there:
+            plane = _plane_beside(scene, portrait, plane, picture)
+            spare.parent = plane
+        else:
+            image_plane.own_material(plane)
+        portrait.plane = plane
+        image_plane.show_photo(plane, picture)
+    portrait.rig = spare
+    portrait.set_detected_points(points)
+    return portrait
+
+
+def _take_over(portrait: PORTRAIT_PG_portrait, original: PORTRAIT_PG_portrait, person: PORTRAIT_PG_portrait) -> None:
+    """Settings of the portrait that it is a copy of, and what else is known of the person."""
+    for name in _SETTINGS:
         setattr(portrait, name, getattr(original, name))
-    for reference in original.references if original is not None else ():
+    portrait.personal = person.personal
+    for reference in person.references:
         copy = portrait.references.add()
         copy.name, copy.photo, copy.photo_digest = reference.name, reference.photo, reference.photo_digest
         if reference.points is not None:
             copy.set_points(reference.points)
-    if any(other.plane == plane for other in portraits_of(scene).items):
-        plane = _plane_beside(scene, portrait, plane, picture)
-        spare.parent = plane
-    else:
-        image_plane.own_material(plane)
-    portrait.plane, portrait.rig = plane, spare
-    image_plane.show_photo(plane, picture)
-    portrait.set_detected_points(armature.rest_points(spare, portrait.space))
-    return portrait
 
 
 def _original(plane: bpy.types.Object | None) -> PORTRAIT_PG_portrait | None:
-    """The portrait whose plane, or material, that of a copy is."""
+    """The portrait whose plane, or material, that of a copy is; of several faces the leading one."""
     if plane is None:
         return None
     alike = (

@@ -15,9 +15,9 @@ from ..driving import mechanism
 from ..plane import image_plane
 from ..rig import armature, bone_names
 from ..shots import riding
-from . import photo, sequencer
+from . import groups, photo, sequencer
 from .properties import PORTRAIT_PG_portrait
-from .scene_portraits import all_portraits, portraits_of
+from .scene_portraits import all_portraits, find_portrait, portraits_of
 
 
 def add(scene: bpy.types.Scene, path: str) -> PORTRAIT_PG_portrait:
@@ -42,6 +42,26 @@ def attach_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, point
     portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
 
 
+def add_face(context: bpy.types.Context, uid: str, points: np.ndarray) -> PORTRAIT_PG_portrait:
+    """Gives one more face of a portrait's photo a rig: the new portrait shares plane, frames and strip with the others.
+
+    Python's references to portraits end with it, because Blender may move them in memory.
+
+    Args:
+        uid: of any portrait of the photo.
+        points: (70, 3) pixels.
+
+    Raises:
+        PortraitError: SCENE where the plane was deleted; as `groups.join`.
+    """
+    found = find_portrait(uid)
+    assert found is not None  # the caller has just had it
+    check_plane(*found)
+    added = groups.join(uid)
+    attach_rig(context, added, points)
+    return added
+
+
 def move_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray) -> None:
     """Puts the portrait's rig on another face, (70, 3) pixels; keys and settings stay.
 
@@ -64,7 +84,7 @@ def check_plane(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
 
 
 def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
-    """Mends whatever is missing of a portrait: its plane, material, rig or bones. Keys are kept.
+    """Mends whatever is missing of a portrait, and of those on the same photo: plane, material, rigs or bones. Keys stay.
 
     An object that was deleted in the viewport is put back as it was, because the portrait still holds it.
 
@@ -76,21 +96,32 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     """
     mended: list[str] = []
     picture = photo.check(portrait.photo, tuple(portrait.size))
+    members = portrait.members
     if portrait.plane is None:
-        portrait.plane = image_plane.build(scene, portrait.name, portrait.space, picture)
+        plane = image_plane.build(scene, members[0].name, portrait.space, picture)
+        for member in members:
+            member.plane = plane
         mended.append("plane")
     elif portrait.plane.name not in scene.objects:
         scene.collection.objects.link(portrait.plane)
         mended.append("plane")
     if not image_plane.is_dressed(portrait.plane):
-        image_plane.dress(portrait.plane, portrait.name, picture)
+        image_plane.dress(portrait.plane, members[0].name, picture)
         mended.append("material")
+    for member in members:
+        of_whom = f" of “{member.name}”" if len(members) > 1 else ""
+        mended += [f"{what}{of_whom}" for what in _rebuild_rig(context, scene, member)]
+    return mended
+
+
+def _rebuild_rig(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
     points = portrait.detected_points
     if points is None:
-        return mended
+        return []
     if portrait.rig is None:
         portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
-        return [*mended, "rig"]
+        return ["rig"]
+    mended = []
     if portrait.rig.name not in scene.objects:
         scene.collection.objects.link(portrait.rig)
         mended.append("rig")
@@ -132,13 +163,16 @@ def _bones(count: int) -> str:
 
 
 def remove(scene: bpy.types.Scene, uid: str) -> None:
-    """Takes a portrait and its parts out of the scene; files on the disk stay."""
+    """Takes a portrait and its parts out of the scene; files on the disk stay, and so does what others of the photo share."""
     held = portraits_of(scene)
     portrait = held.by_uid(uid)
     if portrait is None:
         return
-    sequencer.remove_strips(uid)
-    parts = [part for part in (portrait.rig, portrait.shot.ride, portrait.plane) if part is not None]
+    alone = len(portrait.members) == 1
+    if alone:
+        sequencer.remove_strips(portrait.group_uid)
+    groups.hand_over(portrait)
+    parts = [part for part in (portrait.rig, portrait.shot.ride, portrait.plane if alone else None) if part is not None]
     helpers = (portrait.driving.face, portrait.driving.stage)
     held.items.remove(list(held.items).index(portrait))
     mechanism.discard_unused(*helpers)
@@ -169,9 +203,10 @@ def relocate(portrait: PORTRAIT_PG_portrait, path: str) -> bool:
         bpy.data.images.remove(image)
         raise
     digest = image_digest(photo.pixels(image))
-    same = digest == portrait.photo_digest
+    old, same = portrait.photo, digest == portrait.photo_digest
     stored_paths.make_relative(image)
-    old, portrait.photo, portrait.photo_digest = portrait.photo, image, digest
+    for member in portrait.members:
+        member.photo, member.photo_digest = image, digest
     if image_plane.is_dressed(portrait.plane):
         image_plane.replace_photo(portrait.plane, old, image)
     return same

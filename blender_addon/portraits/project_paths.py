@@ -69,7 +69,7 @@ def _texts() -> Iterator[tuple[tuple[str, ...], Any, str, str]]:
         ):  # fmt: skip
             if text := getattr(holder, name):
                 yield (scene.name, portrait.uid, name), holder, name, text
-        for strip in sequencer.find_strips(portrait.uid):
+        for strip in sequencer.find_strips(portrait.group_uid):
             if text := strip.get(sequencer.FOLDER_SETTING):
                 yield (strip.id_data.name, "strip", strip.name), strip, sequencer.FOLDER_SETTING, text
 

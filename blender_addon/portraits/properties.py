@@ -74,6 +74,20 @@ class PORTRAIT_PG_reference(bpy.types.PropertyGroup):
         _set_points(self.detected, points)
 
 
+class PORTRAIT_PG_found_face(bpy.types.PropertyGroup):
+    """A face that was found on a photo with several."""
+
+    detected: CollectionProperty(type=PORTRAIT_PG_point)
+
+    @property
+    def points(self) -> np.ndarray:
+        """(70, 3) float32 pixels of the photo."""
+        return _points(self.detected)
+
+    def set_points(self, points: np.ndarray) -> None:
+        _set_points(self.detected, points)
+
+
 def _clean_prefix(portrait: PORTRAIT_PG_portrait, _: bpy.types.Context) -> None:
     if (clean := whole_prefix(portrait.frame_prefix)) != portrait.frame_prefix:
         portrait.frame_prefix = clean
@@ -88,9 +102,13 @@ def _set_lit(portrait: PORTRAIT_PG_portrait, lit: bool) -> None:
 
 
 class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
-    """A portrait: a photo on a plane, its rig, and how its frames are rendered."""
+    """A portrait: a photo on a plane, its rig, and how its frames are rendered.
+
+    A photo with several faces can have a portrait for each of them: see `lead`.
+    """
 
     uid: StringProperty(options={"HIDDEN"})
+    group: StringProperty(options={"HIDDEN"})  # the same for all portraits of one photo; empty where there is one alone
     plane: PointerProperty(name="Plane", type=bpy.types.Object)
     rig: PointerProperty(name="Rig", type=bpy.types.Object)
     photo: PointerProperty(name="Photo", type=bpy.types.Image)
@@ -104,6 +122,9 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         min=0,
     )
     face_choice: EnumProperty(**face_choice.CHOICE)
+    found: CollectionProperty(
+        type=PORTRAIT_PG_found_face
+    )  # all faces of the photo, from the left, where it has several
     engine: StringProperty(name="Engine", description="Tells what draws the frames; empty is the server's own choice")
     engine_choice: EnumProperty(**engine_choice.CHOICE)
     references: CollectionProperty(type=PORTRAIT_PG_reference)
@@ -167,6 +188,26 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     driving: PointerProperty(type=PORTRAIT_PG_driving)
     shot: PointerProperty(type=PORTRAIT_PG_shot)
     rendered_with: StringProperty(options={"HIDDEN"})  # what a server told at the last render: see `portrait_ids.keep`
+
+    @property
+    def members(self) -> list[PORTRAIT_PG_portrait]:
+        """The portraits of the same photo's faces, this one among them, the leading one first.
+
+        They share plane, frames and strip, and are rendered and previewed together.
+        """
+        if not self.group:
+            return [self]
+        return [other for other in self.id_data.talking_portraits.items if other.group == self.group]
+
+    @property
+    def lead(self) -> PORTRAIT_PG_portrait:
+        """The portrait whose photo, folder and settings count for all of `members`."""
+        return self.members[0]
+
+    @property
+    def group_uid(self) -> str:
+        """What folders and strips know the photo's portraits by: the uid of the first one that there was."""
+        return self.group or self.uid
 
     @property
     def space(self) -> PlaneSpace:
@@ -240,4 +281,6 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         return Path(os.path.realpath(bpy.path.abspath(text)))
 
 
-CLASSES = (*DRIVING_CLASSES, *SHOT_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_portrait)
+CLASSES = (
+    *DRIVING_CLASSES, *SHOT_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_found_face, PORTRAIT_PG_portrait,
+)  # fmt: skip

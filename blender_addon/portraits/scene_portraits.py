@@ -105,13 +105,14 @@ class PORTRAIT_PG_portraits(bpy.types.PropertyGroup):
         active = layer.objects.active if layer is not None else None
         if active is None or not (active.select_get(view_layer=layer) or active.mode != "OBJECT"):
             return None
-        for index, portrait in enumerate(self.items):
-            if active in (portrait.plane, portrait.rig):
-                return index
-        for index, portrait in enumerate(self.items):  # several planes may show one portrait
-            if portrait.plane is not None and image_plane.look_alike(portrait.plane, active):
-                return index
-        return None
+        shown = [
+            index
+            for index, portrait in enumerate(self.items)
+            if active == portrait.rig or (portrait.plane is not None and image_plane.look_alike(portrait.plane, active))
+        ]
+        exact = [index for index in shown if active in (self.items[index].plane, self.items[index].rig)]
+        found = exact or shown  # several planes may show one portrait, and one plane those of several faces
+        return self.active_index if self.active_index in found else next(iter(found), None)
 
 
 def portraits_of(scene: bpy.types.Scene) -> PORTRAIT_PG_portraits:

@@ -21,6 +21,7 @@ from portrait_shared.errors import PortraitError
 from ..blender.redraw import redraw_areas
 from ..connection import server
 from ..plane import image_plane
+from ..portraits import groups
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..portraits.scene_portraits import all_portraits, find_portrait
 from ..rig import sampling
@@ -43,7 +44,8 @@ _drawing_took = 0.0
 
 
 def start(uid: str, launch: server.Launch) -> None:
-    """Turns the preview of a portrait on."""
+    """Turns the preview of a portrait on, and so of all portraits of the same photo."""
+    uid = groups.lead_uid(uid)
     if uid not in _previews:
         _previews[uid] = PortraitPreview(uid, launch)
     if not bpy.app.background and not bpy.app.timers.is_registered(_on_timer):
@@ -53,6 +55,7 @@ def start(uid: str, launch: server.Launch) -> None:
 
 def stop(uid: str) -> None:
     """Turns it off: the plane shows again what it showed before."""
+    uid = groups.lead_uid(uid)
     preview = _previews.pop(uid, None)
     if preview is None:
         return
@@ -71,7 +74,7 @@ def stop_all() -> None:
 
 def of(uid: str) -> PortraitPreview | None:
     """The portrait's preview, or None where it is off."""
-    return _previews.get(uid)
+    return _previews.get(groups.lead_uid(uid))
 
 
 def pump() -> bool:
@@ -250,7 +253,7 @@ def _rest(reason: str) -> None:
 
 def _take_off_leftovers() -> None:
     for _, portrait in all_portraits():
-        if portrait.uid not in _previews and portrait.plane is not None:
+        if portrait.lead.uid not in _previews and portrait.plane is not None:
             _take_off(portrait)
 
 

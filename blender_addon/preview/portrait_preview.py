@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live preview of one portrait: samples the rig as it stands, asks for it, puts what comes back on the plane."""
+"""The live preview of one portrait: samples the rig as it stands, asks for it, puts what comes back on the plane.
+
+Of a photo with several faces it is the leading portrait's, and all their rigs are in the picture.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,25 @@ import numpy as np
 from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import checked_others
 from portrait_shared.protocol.references import ReferenceImage
 
 from ..connection import server
 from ..connection.worker import Connected
 from ..plane import image_plane
-from ..portraits import likeness, photo
+from ..portraits import groups, likeness, photo
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.armature import rest_points
-from ..rig.sampling import RigSample, as_evaluated, check_rig, is_evaluated, sample_now, view_layer
+from ..rig.sampling import (  # fmt: skip
+    RigSample,
+    as_evaluated,
+    check_rig,
+    is_evaluated,
+    other_faces,
+    sample_now,
+    view_layer,
+)
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
 
 _SLOW_SECONDS: Final = 2.0
@@ -141,12 +153,12 @@ class PortraitPreview:
 
     def _follow(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
         changed_at, self._changed_at = self._changed_at, None
-        check_rig(scene, portrait.rig)
-        layer = view_layer(scene)
-        self.hint = (
-            "" if is_evaluated(scene, layer, portrait.rig) else "The rig is disabled: enable it in the viewports"
-        )
-        row = sample_now(portrait.rig, layer, portrait.space)
+        layer, rigs = view_layer(scene), groups.rigs(portrait)
+        for rig in rigs:
+            check_rig(scene, rig)
+        disabled = not all(is_evaluated(scene, layer, rig) for rig in rigs)
+        self.hint = "The rig is disabled: enable it in the viewports" if disabled else ""
+        row = sample_now(rigs[0], layer, portrait.space, rigs[1:])
         self._changed_at = None  # sampling lets Blender call the handlers again for the change that it has seen
         before, subject = self._subject, self._subject_of(portrait)
         if subject is before and self._row is not None and row.equals(self._row):
@@ -160,9 +172,10 @@ class PortraitPreview:
         """
         if self._changed_at is None or self._row is None or self._covered or self._put_back:
             return
-        if portrait.rig is None or self._key_of(portrait) != self._subject_key:
+        rigs = groups.rigs(portrait)
+        if None in rigs or self._key_of(portrait) != self._subject_key:
             return
-        row = as_evaluated(portrait.rig, view_layer(scene), portrait.space)
+        row = as_evaluated(rigs[0], view_layer(scene), portrait.space, rigs[1:])
         if not row.equals(self._row):
             changed_at, self._changed_at = self._changed_at, None
             self._ask(scene, self._subject, row, changed_at)
@@ -212,6 +225,7 @@ class PortraitPreview:
         try:
             check_points(row.points[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
             check_body(row.body[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
+            checked_others(other_faces([row]), [scene.frame_current], subject.references[0].size, len(row.others))
         except PortraitError as error:
             self.trouble = Trouble(error, lost=False)
             return
@@ -231,18 +245,19 @@ class PortraitPreview:
                 first = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
                 references = (first, *likeness.further_references(portrait))
             self._subject = Subject(
-                references, likeness.personal_file(portrait), portrait.engine or None, portrait.preview_frame_size,
-                portrait.matte,
+                references, groups.further_rest(portrait), likeness.personal_file(portrait), portrait.engine or None,
+                portrait.preview_frame_size, portrait.matte,
             )  # fmt: skip
             self._subject_key = key
         return self._subject
 
     @staticmethod
     def _key_of(portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
+        others = groups.further_rest(portrait)
         return (
             portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
             rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
-            portrait.preview_frame_size, portrait.matte,
+            portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(),
         )  # fmt: skip
 
     def _newest_picture(self) -> Picture | None:

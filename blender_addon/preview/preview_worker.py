@@ -19,7 +19,7 @@ from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
 from ..connection import server
 from ..connection.worker import Connected
-from ..rig.sampling import RigSample
+from ..rig.sampling import RigSample, other_faces
 
 _MOST_IN_FLIGHT: Final = 2  # one that is drawn and one that waits, so that the engine never waits for the way back
 _RETRY_SECONDS: Final = 1.0
@@ -38,6 +38,7 @@ class Subject:
 
     Attributes:
         references: the photo and its landmarks, then the further ones.
+        others: (F, 70, 3) landmarks of the photo's further faces that have a rig; None where there are none.
         personal: what tunes the engine to the person, or None.
         engine: its name; the server's own choice where None.
         size: (width, height) of the picture, pixels.
@@ -45,6 +46,7 @@ class Subject:
     """
 
     references: tuple[ReferenceImage, ...]
+    others: np.ndarray | None
     personal: PersonalFile | None
     engine: str | None
     size: tuple[int, int]
@@ -175,11 +177,13 @@ class PreviewWorker(threading.Thread):
             self._land()
             self._prepared = None
             subject = ask.subject
-            self._handle = client.prepare(subject.references, engine=subject.engine, personal=subject.personal)
+            self._handle = client.prepare(
+                subject.references, engine=subject.engine, personal=subject.personal, others=subject.others
+            )
             self._prepared = ask.subject
         stream = client.render(
             self._handle, ask.row.points[np.newaxis], [ask.number], size=ask.subject.size, matte=ask.subject.matte,
-            encoding="raw", window=1, body=ask.row.body[np.newaxis],
+            encoding="raw", window=1, body=ask.row.body[np.newaxis], others=other_faces([ask.row]),
         )  # fmt: skip
         self._flying.append((ask, stream))
         self._receive(0.0, stream, ask)  # sends it

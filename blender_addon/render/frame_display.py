@@ -44,9 +44,9 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     portrait_strip.adopt(portrait)
     for image in (portrait.photo, *(reference.photo for reference in portrait.references)):
         stored_paths.make_relative(image)
-    for strip in sequencer.find_strips(portrait.uid):
+    for strip in sequencer.find_strips(portrait.group_uid):
         _mend_strip(portrait, strip)
-    sequencer.fit_strips(portrait.uid)
+    sequencer.fit_strips(portrait.group_uid)
     if not image_plane.is_dressed(portrait.plane):
         return
     sequence = image_plane.wanted_sequence(portrait.plane)
@@ -58,7 +58,7 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
 
 def mend_all() -> None:
     for scene, portrait in all_portraits():
-        if scene.library is None:
+        if scene.library is None and portrait == portrait.lead:
             mend(scene, portrait)
 
 
@@ -88,10 +88,10 @@ def _where_now(portrait: PORTRAIT_PG_portrait, shown: Path, relative: bool) -> P
     An absolute path may lead to the project of which this one is a copy: its own frames come first.
     """
     known = has_frames(shown)
-    if known and (relative or owner_of(shown) != portrait.uid):
+    if known and (relative or owner_of(shown) != portrait.group_uid):
         return shown
     for folder in _candidates(portrait, shown):
-        if owner_of(folder) in ("", portrait.uid) and has_frames(folder):
+        if owner_of(folder) in ("", portrait.group_uid) and has_frames(folder):
             return folder
     return shown
 

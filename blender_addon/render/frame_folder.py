@@ -64,7 +64,11 @@ def check(portrait: PORTRAIT_PG_portrait, folder: Path) -> None:
 def user_of(portrait: PORTRAIT_PG_portrait, folder: Path) -> PORTRAIT_PG_portrait | None:
     """Another portrait of this .blend that renders to the folder."""
     for _, other in all_portraits():
-        if other.uid != portrait.uid and (theirs := _folder_of(other)) is not None and _equal(theirs, folder):
+        if (
+            other.group_uid != portrait.group_uid
+            and (theirs := _folder_of(other)) is not None
+            and _equal(theirs, folder)
+        ):
             return other
     return None
 
@@ -87,7 +91,7 @@ def frames_of(portrait: PORTRAIT_PG_portrait) -> list[int]:
         PortraitError: as `PORTRAIT_PG_portrait.folder`.
     """
     folder = portrait.folder()
-    return frames_in(folder, portrait.frame_prefix) if owner_of(folder) in ("", portrait.uid) else []
+    return frames_in(folder, portrait.frame_prefix) if owner_of(folder) in ("", portrait.group_uid) else []
 
 
 def owner_of(folder: Path) -> str:
@@ -99,7 +103,7 @@ def owner_of(folder: Path) -> str:
 
 
 def _is_foreign(portrait: PORTRAIT_PG_portrait, folder: Path) -> bool:
-    return owner_of(folder) not in ("", portrait.uid) and has_frames(folder)
+    return owner_of(folder) not in ("", portrait.group_uid) and has_frames(folder)
 
 
 def _equal(one: Path, other: Path) -> bool:

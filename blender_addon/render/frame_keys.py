@@ -8,7 +8,7 @@ that only frames whose key is new have to be sampled.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import bpy
@@ -78,6 +78,15 @@ def frame_keys(rig: bpy.types.Object, state: RigState, frames: Iterable[int]) ->
         if state.moved_from_outside:
             key.update(str(at).encode())
         yield frame, key.digest()
+
+
+def keys_of_photo(
+    rigs: Sequence[bpy.types.Object], states: Sequence[RigState], frames: Iterable[int]
+) -> Iterator[tuple[int, bytes]]:
+    """As `frame_keys`, of all rigs that are rendered into one frame."""
+    numbers = list(frames)
+    for same in zip(*(frame_keys(rig, state, numbers) for rig, state in zip(rigs, states, strict=True)), strict=True):
+        yield same[0][0], b"".join(key for _, key in same)
 
 
 def keys_outside(rig: bpy.types.Object, frames: range, stretch: float) -> list[int]:

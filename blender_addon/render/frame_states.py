@@ -18,7 +18,7 @@ from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
 
 from ..jobs import job_queue
-from ..portraits import sequencer
+from ..portraits import groups, sequencer
 from ..portraits.scene_portraits import portraits_of
 from ..rig import sampling
 from . import frame_display
@@ -36,7 +36,8 @@ _changed_at = 0.0
 
 
 def of(uid: str) -> Watch:
-    """What is known of a portrait's frames."""
+    """What is known of a portrait's frames; they are those of all portraits of the same photo."""
+    uid = groups.lead_uid(uid)
     return _watches.setdefault(uid, Watch(uid))
 
 
@@ -68,7 +69,7 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
     there = set()
     for scene in bpy.data.scenes:
         for portrait in portraits_of(scene).items:
-            if portrait.rig is None:
+            if portrait.rig is None or portrait != portrait.lead:
                 continue
             there.add(portrait.uid)
             watch = of(portrait.uid)
@@ -79,7 +80,7 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
                 watch.states, watch.hint = {}, ""
             if watch.files is not None:
                 changed |= frame_display.follow(scene, portrait, *watch.files, portrait.frame_prefix)
-            sequencer.fit_strips(portrait.uid)
+            sequencer.fit_strips(portrait.group_uid)
         if scene.library is None:
             sequencer.give_back_missing_media(scene)
     for uid in set(_watches) - there:

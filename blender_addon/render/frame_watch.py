@@ -18,10 +18,11 @@ from portrait_shared.frames.frame_marks import FrameMark, read_mark
 from ..blender.scene_time import notes_on_frames, stretch
 from ..jobs import job_queue
 from ..jobs.job import JobState
+from ..portraits import groups
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig import sampling
 from . import portrait_ids
-from .frame_keys import RigState, frame_keys, keys_outside, rig_state
+from .frame_keys import RigState, keys_of_photo, keys_outside, rig_state
 from .render_job import RenderJob
 
 _LOOK_SECONDS: Final = 1.0
@@ -46,7 +47,7 @@ Marks = dict[int, tuple[int, int, FrameMark | None]]
 
 
 class Watch:
-    """What is known of one portrait's frames.
+    """What is known of the frames of one portrait, or of those of one photo, which are the leading one's.
 
     Attributes:
         states: of each frame to be rendered, in order.
@@ -71,7 +72,7 @@ class Watch:
         self._failed: set[int] = set()
         self._job: RenderJob | None = None
         self._changed = True
-        self._rig: RigState | None = None
+        self._rigs: list[RigState] = []
         self._time: tuple[float, int] = (0.0, 0)
         self._decided_on: tuple[Any, ...] = ()
 
@@ -97,15 +98,19 @@ class Watch:
             PortraitError: the portrait cannot be rendered as it is.
         """
         self._look_at_files(portrait)
-        frames = portrait.frames(scene)
-        sampling.check_rig(scene, portrait.rig)
+        frames, rigs = portrait.frames(scene), groups.rigs(portrait)
+        for rig in rigs:
+            sampling.check_rig(scene, rig)
+        if len(rigs) != len(self._rigs):
+            self._changed = True
         before = self.hint
         if self._changed and settled:
             self._changed = False
             self._pass = frames
             self._passed = {}
-            self._rig = rig_state(scene, portrait.rig, portrait.space)
-            outside = _hint(keys_outside(portrait.rig, frames, self._rig.stretch), frames)
+            self._rigs = [rig_state(scene, rig, portrait.space) for rig in rigs]
+            keyed = {frame for rig in rigs for frame in keys_outside(rig, frames, self._rigs[0].stretch)}
+            outside = _hint(sorted(keyed), frames)
             self.hint = " ".join((*filter(None, [outside]), *notes_on_frames(scene)))
             self._time = _time_of(scene)
         if (set(self._keys) != set(frames) and self._pass is None) or self._time != _time_of(scene):
@@ -134,11 +139,12 @@ class Watch:
         )  # fmt: skip
 
     def _read_curves(self, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
-        if self._pass is None or self._rig is None:
+        rigs = groups.rigs(portrait)
+        if self._pass is None or len(rigs) != len(self._rigs):
             return
         # Curves are gathered anew in each slice: undo makes all of Blender's objects anew in between.
         waiting = [frame for frame in self._pass if frame not in self._passed]
-        for frame, key in frame_keys(portrait.rig, self._rig, waiting):
+        for frame, key in keys_of_photo(rigs, self._rigs, waiting):
             self._passed[frame] = key
             if time.monotonic() > deadline:
                 break
@@ -153,7 +159,7 @@ class Watch:
         unknown = [frame for frame, key in self._keys.items() if key not in self._rows and frame in self._marks]
         if not unknown or portrait_ids.known(portrait) is None:
             return
-        rows = sampling.sample_until(deadline, scene, portrait.rig, portrait.space, unknown)
+        rows = sampling.sample_until(deadline, scene, portrait.rig, portrait.space, unknown, groups.rigs(portrait)[1:])
         self._rows |= {self._keys[frame]: row for frame, row in rows.items()}
 
     def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
@@ -185,11 +191,18 @@ class Watch:
                 state = FrameState.CHECKING
             elif (row := self._rows.get(key)) is None:
                 # The rig's curves have changed at this frame since it was sampled, so its points almost surely have too.
-                guess = frame in self._sampled and self._rig is not None and not self._rig.moved_from_outside
+                guess = (
+                    frame in self._sampled
+                    and bool(self._rigs)
+                    and not any(rig.moved_from_outside for rig in self._rigs)
+                )
                 state = FrameState.STALE if guess else FrameState.CHECKING
             else:
                 self._sampled.add(frame)
-                fresh = mark.digest == frame_digest(known.portrait_id, row.points, size, portrait.matte, row.body)
+                others = sampling.other_faces([row])
+                fresh = mark.digest == frame_digest(
+                    known.portrait_id, row.points, size, portrait.matte, row.body, others
+                )
                 state = FrameState.DONE if fresh else FrameState.STALE
             if state is FrameState.DONE:
                 self._failed.discard(frame)

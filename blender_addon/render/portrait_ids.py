@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from portrait_shared.digest import portrait_digest, tuned_fingerprint
 
 from ..connection import server
-from ..portraits import likeness
+from ..portraits import groups, likeness
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.armature import rest_points
 
@@ -51,6 +51,7 @@ def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
     engine = portrait.engine or (info.default_engine if info is not None else "")
     if info is None or engine not in info.engines:
         return told
+    others = groups.further_rest(portrait)
     further = [(item.photo_digest, item.points) for item in portrait.references if item.detected]
     personal = likeness.personal_file(portrait)
     if personal is not None and not portrait.engine:
@@ -61,7 +62,8 @@ def known(portrait: PORTRAIT_PG_portrait) -> Known | None:
         return None  # only a server can tell
     points = rest_points(portrait.rig, portrait.space)
     fingerprint = tuned_fingerprint(info.engines[engine], personal.digest if personal is not None else None)
-    return Known(portrait_digest(engine, fingerprint, [(drawn, points), *further]), photo, told.deep if told else "")
+    portrait_id = portrait_digest(engine, fingerprint, [(drawn, points), *further], others)
+    return Known(portrait_id, photo, told.deep if told else "")
 
 
 def _told(portrait: PORTRAIT_PG_portrait) -> Known | None:
@@ -82,4 +84,6 @@ def subject_of(portrait: PORTRAIT_PG_portrait) -> str:
     drawn_with = f"{portrait.engine}\n{portrait.photo_digest}\n{likeness.digest(portrait)}"
     if portrait.depth != 8:
         drawn_with += f"\ndepth {portrait.depth}"
-    return hashlib.sha256(drawn_with.encode() + points.tobytes()).hexdigest()
+    others = groups.further_rest(portrait)
+    others_bytes = b"" if others is None else others.tobytes()
+    return hashlib.sha256(drawn_with.encode() + points.tobytes() + others_bytes).hexdigest()

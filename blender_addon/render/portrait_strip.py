@@ -46,10 +46,10 @@ def show(
     there = sorted(set(numbers))
     if not there:
         return
-    if sequencer.update_frames(portrait.uid, folder, there, settings, size):
+    if sequencer.update_frames(portrait.group_uid, folder, there, settings, size):
         adopt(portrait)
     elif portrait.use_strip and not portrait.strip_was_made:
-        sequencer.add_strip(scene, portrait.uid, portrait.name, folder, there, settings, size)
+        sequencer.add_strip(scene, portrait.group_uid, portrait.name, folder, there, settings, size)
         portrait.strip_was_made = True
     else:
         portrait.use_strip = portrait.strip_was_made = False
@@ -69,18 +69,18 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
     if not there:
         return False
     settings = settings_of(portrait, there[0], there[-1])
-    sequencer.add_strip(scene, portrait.uid, portrait.name, folder, there, settings, portrait.frame_size)
+    sequencer.add_strip(scene, portrait.group_uid, portrait.name, folder, there, settings, portrait.frame_size)
     portrait.strip_was_made = True
     return True
 
 
 def remove(portrait: PORTRAIT_PG_portrait) -> None:
     """Takes the portrait's strips out of the sequencers; there will be none until one is asked for again."""
-    sequencer.remove_strips(portrait.uid)
+    sequencer.remove_strips(portrait.group_uid)
     portrait.use_strip = portrait.strip_was_made = False
 
 
 def adopt(portrait: PORTRAIT_PG_portrait) -> None:
     """Turns the option on for a portrait that has strips: in files older than the option it is not set."""
-    if not (portrait.use_strip and portrait.strip_was_made) and sequencer.find_strips(portrait.uid):
+    if not (portrait.use_strip and portrait.strip_was_made) and sequencer.find_strips(portrait.group_uid):
         portrait.use_strip = portrait.strip_was_made = True

@@ -18,6 +18,7 @@ from portrait_shared.client.rendering import StoredFrame, store_frames
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import own_frames
+from portrait_shared.other_faces import checked_others
 from portrait_shared.protocol.references import ReferenceImage
 
 from ..blender import problems
@@ -26,12 +27,12 @@ from ..connection import server
 from ..driving.rest import let_broken_rest
 from ..jobs.job import Job, JobState, time_left
 from ..plane import image_plane
-from ..portraits import likeness, photo, photo_depth, portrait_copies
+from ..portraits import groups, likeness, photo, photo_depth, portrait_copies
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..preview import live_preview
 from ..rig.armature import rest_points
-from ..rig.sampling import RigSample, check_rig, sample_until
+from ..rig.sampling import RigSample, check_rig, other_faces, sample_until
 from . import frame_folder, frame_keys, portrait_ids, portrait_strip
 
 _SHOW_INTERVAL_SECONDS = 0.5
@@ -62,7 +63,10 @@ class PortraitReady:
 class RenderJob(Job):
     """Brings the frames of one portrait up to date: those that are there and valid are kept.
 
+    All portraits of the same photo are drawn into them.
+
     Args:
+        uid: of any portrait of the photo; the job is the leading one's.
         frames: the frames to render; the portrait's own range where None.
         folder: where they go; the portrait's own folder where None.
         again: renders all of them, valid or not.
@@ -79,7 +83,7 @@ class RenderJob(Job):
         self, uid: str, launch: server.Launch, *, frames: Sequence[int] | None = None, folder: Path | None = None,
         again: bool = False,
     ) -> None:  # fmt: skip
-        super().__init__(uid, launch)
+        super().__init__(groups.lead_uid(uid), launch)
         self.stored: dict[int, Path] = {}
         self.total = 0
         self.drawn = 0
@@ -107,6 +111,9 @@ class RenderJob(Job):
         """Whether the server works on it: before that the rig is sampled."""
         return self._worker is not None and self.active
 
+    def concerns(self, uid: str) -> bool:
+        return groups.lead_uid(uid) == self.uid
+
     def take_undo_step(self) -> bool:
         if self._new_image:
             self._new_image = False
@@ -131,9 +138,11 @@ class RenderJob(Job):
         self._frames = list(portrait.frames(scene) if self._asked_frames is None else self._asked_frames)
         self.total = len(self._frames)
         check_plane(scene, portrait)
-        check_rig(scene, portrait.rig)
-        let_broken_rest(scene, portrait)
+        for member in portrait.members:
+            check_rig(scene, member.rig)
+            let_broken_rest(scene, member)
         self._folder, self._prefix = self._take_folder(portrait), portrait.frame_prefix
+        self._owner = portrait.group_uid
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
@@ -141,6 +150,7 @@ class RenderJob(Job):
         self._image, self._depth = photo.pixels(picture), portrait.depth
         self._stored_photo = photo.stored_file(picture) if self._depth == 16 else None
         self._points = rest_points(portrait.rig, portrait.space)
+        self._further_faces = groups.further_rest(portrait)
         self._further, self._personal = likeness.further_references(portrait), likeness.personal_file(portrait)
         self._engine = portrait.engine or None
         self._size, self._matte = portrait.frame_size, portrait.matte
@@ -161,18 +171,25 @@ class RenderJob(Job):
 
     def prepared(self, deadline: float) -> bool:
         scene, portrait = self.portrait()
-        check_rig(scene, portrait.rig)
+        rigs = groups.rigs(portrait)
+        count = 0 if self._further_faces is None else len(self._further_faces)
+        if len(rigs) != 1 + count:
+            raise PortraitError(ErrorCode.CANCELLED, "Faces of the photo were added or removed while it was worked on.")
+        for rig in rigs:
+            check_rig(scene, rig)
         wanted = [frame for frame in self._frames if frame not in self._rows]
-        self._rows |= sample_until(deadline, scene, portrait.rig, portrait.space, wanted)
+        self._rows |= sample_until(deadline, scene, portrait.rig, portrait.space, wanted, rigs[1:])
         if len(self._rows) < len(self._frames):
             return False
         self._track = np.stack([self._rows[frame].points for frame in self._frames])
         self._body = np.stack([self._rows[frame].body for frame in self._frames])
+        self._driven_faces = other_faces([self._rows[frame] for frame in self._frames])
         check_points(self._track, self._frames, code=ErrorCode.BAD_TRACK)
         check_body(self._body, self._frames, code=ErrorCode.BAD_TRACK)
+        checked_others(self._driven_faces, self._frames, tuple(portrait.size), count)
         if frame_keys.changes() == self._changes:  # else an edit lies between the first samples and the last
-            state = frame_keys.rig_state(scene, portrait.rig, portrait.space)
-            keys = frame_keys.frame_keys(portrait.rig, state, self._frames)
+            states = [frame_keys.rig_state(scene, rig, portrait.space) for rig in rigs]
+            keys = frame_keys.keys_of_photo(rigs, states, self._frames)
             self._sampled = {key: self._rows[frame] for frame, key in keys}
         return True
 
@@ -182,11 +199,13 @@ class RenderJob(Job):
             image, note = photo_depth.with_16_bits(client, image, self._stored_photo)
             self._stored_photo = None
         reference = ReferenceImage(image, self._points)
-        handle = client.prepare([reference, *self._further], engine=self._engine, personal=self._personal)
+        handle = client.prepare(
+            [reference, *self._further], engine=self._engine, personal=self._personal, others=self._further_faces
+        )
         deep = reference.digest if self._depth == 16 else ""
         post(PortraitReady(portrait_ids.Known(handle.portrait_id, shallow, deep), note))
         if self._asked_folder is None:
-            frame_folder.claim(self._folder, self.uid)
+            frame_folder.claim(self._folder, self._owner)
         for frame in store_frames(
             client,
             handle,
@@ -199,6 +218,7 @@ class RenderJob(Job):
             prefix=self._prefix,
             photo=shallow,
             body=self._body,
+            others=self._driven_faces,
             cancelled=cancelled,
         ):
             post(FrameArrived(frame, time.monotonic()))

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Final, NamedTuple
 
 import bpy
 import numpy as np
 from portrait_shared.landmarks import NAMES
+from portrait_shared.other_faces import OtherFaces
 
 from ..blender.problems import Fix, SceneError
 from ..plane.plane_space import PlaneSpace, snap
@@ -36,37 +37,64 @@ class RigSample(NamedTuple):
         points: (70, 3) float32 pixels.
         body: (2,) float32, see `portrait_shared.body`.
         replaced: (3,) float32, see `portrait_shared.performance.REPLACEABLE`.
+        others: what the rigs of the photo's further faces say.
     """
 
     points: np.ndarray
     body: np.ndarray
     replaced: np.ndarray = AS_FILMED
+    others: tuple[RigSample, ...] = ()
 
     def equals(self, other: RigSample) -> bool:
-        return all(map(np.array_equal, self, other))
+        return (
+            np.array_equal(self.points, other.points)
+            and np.array_equal(self.body, other.body)
+            and np.array_equal(self.replaced, other.replaced)
+            and len(self.others) == len(other.others)
+            and all(one.equals(another) for one, another in zip(self.others, other.others, strict=True))
+        )
+
+
+def other_faces(rows: Sequence[RigSample]) -> OtherFaces | None:
+    """What some frames, one at least, say of the photo's further faces; None where it has none."""
+    if not rows[0].others:
+        return None
+    points = np.array([[other.points for other in row.others] for row in rows])
+    return OtherFaces(points, np.array([[other.body for other in row.others] for row in rows]))
 
 
 def sample_rows(
-    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
-) -> Generator[tuple[int, RigSample], None, None]:
+    scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int],
+    others: Sequence[bpy.types.Object] = (),
+) -> Generator[tuple[int, RigSample], None, None]:  # fmt: skip
     """Each frame with what the rig says at it.
 
     The scene's frame and the pose, keyed or not, come back when the iterator ends or is closed.
+
+    Args:
+        others: rigs of the photo's further faces.
     """
-    check_rig(scene, rig)
     layer = view_layer(scene)
-    with _at_work(layer), _evaluated(scene, layer, rig), _frame_and_pose_kept(scene, rig):
+    with ExitStack() as stack:
+        for each in (rig, *others):
+            check_rig(scene, each)
+        stack.enter_context(_at_work(layer))
+        for each in (rig, *others):
+            stack.enter_context(_evaluated(scene, layer, each))
+            stack.enter_context(_pose_kept(each))
+        stack.enter_context(_frame_kept(scene))
         for frame in frames:
             scene.frame_set(frame)
-            yield frame, as_evaluated(rig, layer, space)
+            yield frame, as_evaluated(rig, layer, space, others)
 
 
 def sample_until(
-    deadline: float, scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int]
-) -> dict[int, RigSample]:
+    deadline: float, scene: bpy.types.Scene, rig: bpy.types.Object, space: PlaneSpace, frames: Iterable[int],
+    others: Sequence[bpy.types.Object] = (),
+) -> dict[int, RigSample]:  # fmt: skip
     """As many of the frames as can be sampled until `deadline` (time.monotonic), one at least."""
     rows = {}
-    with closing(sample_rows(scene, rig, space, frames)) as samples:
+    with closing(sample_rows(scene, rig, space, frames, others)) as samples:
         for frame, row in samples:
             rows[frame] = row
             if time.monotonic() > deadline:
@@ -79,14 +107,16 @@ def is_at_work() -> bool:
     return _depth > 0
 
 
-def sample_now(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> RigSample:
+def sample_now(
+    rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace, others: Sequence[bpy.types.Object] = ()
+) -> RigSample:
     """What the rig says as it stands at this moment, keyed or not.
 
     Fast, and changes nothing: neither the frame nor the pose. A rig that the layer does not evaluate, because it is
     disabled or in a collection that is, is taken as it was last evaluated.
     """
     layer.depsgraph.update()
-    return as_evaluated(rig, layer, space)
+    return as_evaluated(rig, layer, space, others)
 
 
 def is_evaluated(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, rig: bpy.types.Object) -> bool:
@@ -109,10 +139,17 @@ def check_rig(scene: bpy.types.Scene, rig: bpy.types.Object | None) -> None:
     check_bones(rig)
 
 
-def as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> RigSample:
+def as_evaluated(
+    rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace, others: Sequence[bpy.types.Object] = ()
+) -> RigSample:
     """What the rig says as Blender has evaluated it last. It may be called while Blender draws."""
     evaluated = rig.evaluated_get(layer.depsgraph)
-    return RigSample(points_as_evaluated(rig, layer, space), body_of(evaluated), replaced_of(evaluated))
+    return RigSample(
+        points_as_evaluated(rig, layer, space),
+        body_of(evaluated),
+        replaced_of(evaluated),
+        tuple(as_evaluated(other, layer, space) for other in others),
+    )
 
 
 def points_as_evaluated(rig: bpy.types.Object, layer: bpy.types.ViewLayer, space: PlaneSpace) -> np.ndarray:
@@ -186,9 +223,17 @@ def _reached(branch: bpy.types.LayerCollection, rig: bpy.types.Object) -> Iterat
 
 
 @contextmanager
-def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Iterator[None]:
-    """Changing the frame throws unkeyed poses and slider values away; this puts them back."""
+def _frame_kept(scene: bpy.types.Scene) -> Iterator[None]:
     frame, subframe = scene.frame_current, scene.frame_subframe
+    try:
+        yield
+    finally:
+        scene.frame_set(frame, subframe=subframe)
+
+
+@contextmanager
+def _pose_kept(rig: bpy.types.Object) -> Iterator[None]:
+    """Changing the frame throws unkeyed poses and slider values away; this puts them back."""
     count = len(rig.pose.bones)
     pose = {channel: np.empty(count * width, np.float32) for channel, width in POSE_CHANNELS.items()}
     for channel, values in pose.items():
@@ -200,7 +245,6 @@ def _frame_and_pose_kept(scene: bpy.types.Scene, rig: bpy.types.Object) -> Itera
     try:
         yield
     finally:
-        scene.frame_set(frame, subframe=subframe)
         for channel, values in pose.items():
             rig.pose.bones.foreach_set(channel, values)
         for owner, values in sliders:

@@ -445,9 +445,9 @@ def test_photos_are_shown_small_in_the_browser(addon: Any) -> None:
 
 def test_the_file_browser_asks_for_the_face_in_words(scene: Any) -> None:
     seen: list[str] = []
-    browser = SimpleNamespace(layout=CheckedLayout(seen), bl_rna=bpy.ops.portrait.add.get_rna_type())
+    browser = SimpleNamespace(layout=CheckedLayout(seen), bl_rna=bpy.ops.portrait.add.get_rna_type(), every_face=False)
     add.PORTRAIT_OT_add.draw(browser, bpy.context)
-    assert seen == ["choice", "look_from_front", "by_hand"]
+    assert seen == ["choice", "every_face", "look_from_front", "by_hand"]
     seen.clear()
     known = bpy.ops.portrait.capture_video.get_rna_type()
     browser = SimpleNamespace(

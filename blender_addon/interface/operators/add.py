@@ -19,6 +19,7 @@ from ...jobs.detect_job import DetectJob
 from ...jobs.job import JobState
 from ...portraits import face_choice, free_place, photo, portrait_parts, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
+from ...preview import live_preview
 from ...rig import key_notes
 from ...rig.key_checks import check_animation
 from ...rig.sampling import check_rig
@@ -61,6 +62,12 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
     filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
     face: IntProperty(**_FACE)
     choice: EnumProperty(**face_choice.CHOICE)
+    every_face: BoolProperty(
+        name="Every Face",
+        description="Give each face of the picture a rig; else one has it, and the others can get theirs afterwards",
+        default=False,
+        options={"SKIP_SAVE"},
+    )
     look_from_front: BoolProperty(
         name="Look From Front",
         description="Put the picture where nothing covers it, turn the 3D viewport squarely to it, and show its own colors",
@@ -79,7 +86,10 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
     def draw(self, context: bpy.types.Context) -> None:
         """Beside the file browser's files."""
         column = self.layout.column()
-        column.prop(self, "choice")
+        row = column.row()
+        row.enabled = not self.every_face
+        row.prop(self, "choice")
+        column.prop(self, "every_face")
         column.prop(self, "look_from_front")
         column.prop(self, "by_hand")
 
@@ -109,7 +119,7 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
             if has_window(context):
                 bpy.ops.portrait.place_points("INVOKE_DEFAULT")
             return {"FINISHED"}
-        job = DetectJob(portrait.uid, server.launch_plan(context))
+        job = DetectJob(portrait.uid, server.launch_plan(context), every_face=self.every_face)
         if self.without_waiting:
             job_queue.submit(job)
             return {"FINISHED"}
@@ -185,12 +195,20 @@ class PORTRAIT_OT_remove(NeedsPortrait, bpy.types.Operator):
     bl_label = "Remove Portrait"
     bl_options = {"UNDO"}
 
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        portrait = active_portrait(context)
+        if portrait is not None and len(portrait.members) > 1:
+            return "Remove this face's rig; the picture, its other faces and rendered frames stay"
+        return ""  # the tooltip above
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         held = portraits(context)
         uid, index = active_portrait(context).uid, held.list_index
         job = job_queue.active_of(uid)
         if job is not None:
             job.cancel()
+        live_preview.stop(uid)
         portrait_parts.remove(scene_of(context), uid)
         held.choose(context, max(0, min(index, len(held.items) - 1)))
         return {"FINISHED"}

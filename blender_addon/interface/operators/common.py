@@ -148,7 +148,7 @@ class OnPortrait(NeedsPortrait):
     """Operators that do their `work` on the active portrait; its errors are put into words."""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+        portrait = self.meant(context)
         uid = portrait.uid
         try:
             self.check_ready(context, portrait)
@@ -156,12 +156,23 @@ class OnPortrait(NeedsPortrait):
         except PortraitError as error:
             return report(self, error, uid)
 
+    def meant(self, context: bpy.types.Context) -> PORTRAIT_PG_portrait:
+        """The portrait that the operator works on."""
+        return active_portrait(context)
+
     def check_ready(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
         """Raises PortraitError where `work` is not to begin."""
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         """What the operator does; returns what Blender's `execute` is to return."""
         raise NotImplementedError
+
+
+class OnPhoto(OnPortrait):
+    """Operators that do their `work` on what all portraits of the active one's photo share: on the leading one."""
+
+    def meant(self, context: bpy.types.Context) -> PORTRAIT_PG_portrait:
+        return active_portrait(context).lead
 
 
 class OnRig(NeedsRig, OnPortrait):

@@ -17,10 +17,10 @@ from ...portraits.properties import PORTRAIT_PG_portrait
 from ...portraits.viewport import face_in_window, show_pictures
 from ...render.frame_folder import frames_of
 from ...rig.sampling import check_rig
-from .common import AsksForFile, AsksForPicture, OnPortrait, SaysWhyNot, has_window, report, scene_of
+from .common import AsksForFile, AsksForPicture, OnPhoto, OnPortrait, SaysWhyNot, has_window, report, scene_of
 
 
-class PORTRAIT_OT_rebuild(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_rebuild(OnPhoto, bpy.types.Operator):
     """Put back the portrait's plane, material, rig or bones where they are missing; keys are kept"""
 
     bl_idname = "portrait.rebuild"
@@ -61,7 +61,7 @@ class PORTRAIT_OT_adopt(SaysWhyNot, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_relocate_photo(AsksForPicture, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_relocate_photo(AsksForPicture, OnPhoto, bpy.types.Operator):
     """Say where the photo is now"""
 
     bl_idname = "portrait.relocate_photo"
@@ -81,7 +81,7 @@ class PORTRAIT_OT_relocate_photo(AsksForPicture, OnPortrait, bpy.types.Operator)
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_choose_folder(AsksForFile, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_choose_folder(AsksForFile, OnPhoto, bpy.types.Operator):
     """Choose the folder that the portrait's frames go to"""
 
     bl_idname = "portrait.choose_folder"
@@ -99,7 +99,7 @@ class PORTRAIT_OT_choose_folder(AsksForFile, OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_show_photo(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_show_photo(OnPhoto, bpy.types.Operator):
     """Show the still photograph on the plane"""
 
     bl_idname = "portrait.show_photo"
@@ -112,7 +112,7 @@ class PORTRAIT_OT_show_photo(OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_show_frames(OnPhoto, bpy.types.Operator):
     """Play the rendered frames on the plane"""
 
     bl_idname = "portrait.show_frames"
@@ -136,7 +136,7 @@ class PORTRAIT_OT_show_frames(OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_frame_scene(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_frame_scene(OnPhoto, bpy.types.Operator):
     """Make the scene's render as large as the photo, seen by a camera squarely before it"""
 
     bl_idname = "portrait.frame_scene"

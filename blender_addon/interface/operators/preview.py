@@ -7,14 +7,15 @@ import bpy
 
 from ...connection import server
 from ...jobs import job_queue
+from ...portraits import groups
 from ...portraits.portrait_parts import check_plane
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...preview import live_preview
 from ...rig.sampling import check_rig
-from .common import NeedsFace, OnPortrait, active_portrait, scene_of
+from .common import NeedsFace, OnPhoto, active_portrait, scene_of
 
 
-class PORTRAIT_OT_preview(NeedsFace, OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_preview(NeedsFace, OnPhoto, bpy.types.Operator):
     """Let the plane follow the rig while you drag a control or scrub; rendered frames stay as they are"""
 
     bl_idname = "portrait.preview"
@@ -35,7 +36,8 @@ class PORTRAIT_OT_preview(NeedsFace, OnPortrait, bpy.types.Operator):
             live_preview.stop(portrait.uid)
             return {"FINISHED"}
         check_plane(scene_of(context), portrait)
-        check_rig(scene_of(context), portrait.rig)
+        for rig in groups.rigs(portrait):
+            check_rig(scene_of(context), rig)
         live_preview.start(portrait.uid, server.launch_plan(context))
         return {"FINISHED"}
 

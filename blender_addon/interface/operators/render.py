@@ -158,7 +158,7 @@ class PORTRAIT_OT_redo_strip(SaysWhyNot, bpy.types.Operator):
         scene = scene_of(context)
         strip = scene.sequence_editor.active_strip
         held = scene.talking_portraits
-        portrait = held.by_uid(strip[sequencer.PORTRAIT_KEY])
+        portrait = next((item for item in held.items if item.group_uid == strip[sequencer.PORTRAIT_KEY]), None)
         if portrait is None:
             return report(self, PortraitError(ErrorCode.SCENE, "The strip's portrait was removed.", "Add it again."))
         portrait.apply_settings(sequencer.settings_of(strip))

@@ -8,10 +8,10 @@ import bpy
 from ...blender import compat, problems
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...render import portrait_strip
-from .common import OnPortrait, SaysWhyNot, scene_of
+from .common import OnPhoto, SaysWhyNot, scene_of
 
 
-class PORTRAIT_OT_add_strip(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_add_strip(OnPhoto, bpy.types.Operator):
     """Put the frames into the sequencer as a strip, which grows with each render; Render Image then shows the sequencer"""
 
     bl_idname = "portrait.add_strip"
@@ -25,7 +25,7 @@ class PORTRAIT_OT_add_strip(OnPortrait, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAIT_OT_remove_strip(OnPortrait, bpy.types.Operator):
+class PORTRAIT_OT_remove_strip(OnPhoto, bpy.types.Operator):
     """Take the portrait's strip out of the sequencer, all its pieces; frames stay on the disk and on the plane"""
 
     bl_idname = "portrait.remove_strip"

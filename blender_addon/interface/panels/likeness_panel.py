@@ -31,6 +31,14 @@ class PORTRAIT_UL_references(bpy.types.UIList):
 def draw_likeness(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The list, the tuning, and whether the engine makes use of them."""
     portrait = active_portrait(context)
+    if portrait != portrait.lead:
+        draw_text(
+            layout,
+            context,
+            f"Further photos and tuning count for the picture's first portrait, “{portrait.lead.name}”.",
+            "INFO",
+        )
+        return
     row = layout.row()
     row.template_list("PORTRAIT_UL_references", "", portrait, "references", portrait, "reference_index", rows=3)
     column = row.column(align=True)

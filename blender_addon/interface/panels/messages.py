@@ -16,7 +16,7 @@ from ...render import frame_states
 from ...rig import armature
 from ..operators.common import active_portrait, scene_of
 from .placement import InSequencer, InView3D
-from .sections import draw_text
+from .sections import draw_text, problem_of
 
 _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
 _OUTDATED = (
@@ -34,13 +34,13 @@ def has_messages(context: bpy.types.Context) -> bool:
         return False
     preview = live_preview.of(portrait.uid)
     return bool(
-        problems.last(portrait.uid) is not None
-        or _notes(portrait.uid)
+        problem_of(portrait) is not None
+        or _notes(portrait)
         or jobs.last_report(portrait.uid) is not None
         or (preview is not None and preview.trouble is not None)
         or frame_states.of(portrait.uid).hint
         or job_queue.active_of(portrait.uid) is not None
-        or unsaved(portrait) is not None
+        or unsaved(portrait.lead) is not None
         or altered_colors_seen(context)
         or is_outdated(portrait)
     )
@@ -48,11 +48,11 @@ def has_messages(context: bpy.types.Context) -> bool:
 
 def draw_messages(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The last errors with what mends them, what a job told, and what keeps the photo from being seen as it is."""
-    draw_problem(layout, context, "")
+    draw_problem(layout, context, problems.last(""))
     portrait = active_portrait(context)
     if portrait is None:
         return
-    draw_problem(layout, context, portrait.uid)
+    draw_problem(layout, context, problem_of(portrait))
     preview = live_preview.of(portrait.uid)
     if preview is not None and preview.trouble is not None:
         draw_text(layout, context, f"Live preview: {preview.line}", "ERROR")
@@ -60,10 +60,10 @@ def draw_messages(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
             layout.operator("portrait.start_server", icon="PLAY")
     if job_queue.active_of(portrait.uid) is not None:
         draw_text(layout, context, "Wait until the job is done, or cancel it, to change how it renders.", "INFO")
-    elif (error := unsaved(portrait)) is not None:
+    elif (error := unsaved(portrait.lead)) is not None:
         draw_text(layout, context, error.message, "INFO")
         _draw_fix(layout, error.fix)
-    for note in _notes(portrait.uid):
+    for note in _notes(portrait):
         draw_text(layout, context, note, "INFO")
     done = jobs.last_report(portrait.uid)
     if done is not None:
@@ -111,18 +111,17 @@ def unsaved(portrait: PORTRAIT_PG_portrait) -> SceneError | None:
     return None
 
 
-def _notes(uid: str) -> list[str]:
+def _notes(portrait: PORTRAIT_PG_portrait) -> list[str]:
     """Of the portrait's last job; those of a capture stand in its report."""
-    job = job_queue.last_of(uid)
-    if job is None or job.active or problems.last(uid) is not None:
+    job = job_queue.last_of(portrait.uid)
+    if job is None or job.active or problem_of(portrait) is not None:
         return []
-    report = jobs.last_report(uid)
+    report = jobs.last_report(portrait.uid)
     return [note for note in job.notes if report is None or note not in report.notes]
 
 
-def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, uid: str) -> None:
+def draw_problem(layout: bpy.types.UILayout, context: bpy.types.Context, problem: problems.Problem | None) -> None:
     """The last error, what to do, and the button that does it."""
-    problem = problems.last(uid)
     if problem is None:
         return
     box = layout.box()

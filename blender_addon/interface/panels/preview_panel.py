@@ -19,7 +19,7 @@ def draw_preview(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     row = layout.row(align=True)
     row.operator("portrait.preview", icon="PAUSE" if preview is not None else "PLAY",
                  text="Stop Preview" if preview is not None else "Live Preview", depress=preview is not None)  # fmt: skip
-    row.prop(portrait, "preview_size", text="")
+    row.prop(portrait.lead, "preview_size", text="")
     line = preview.line if preview is not None else "Off"
     icon = "INFO" if preview is None or preview.trouble is None else "ERROR"
     sections.draw_text(layout, context, line, icon, lines=1)

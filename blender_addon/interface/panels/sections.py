@@ -12,12 +12,13 @@ import bpy
 from ...blender import compat, problems
 from ...connection import server
 from ...jobs import job_queue
-from ...portraits import portrait_copies, sequencer, viewport
+from ...portraits import groups, portrait_copies, sequencer, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...portraits.scene_portraits import find_portrait
 from ..operators.common import active_portrait, portraits, scene_of
 
 _LOG_LINES: Final = 12
+_FACE_COLUMNS: Final = 2
 _LOG_HEAD: Final = re.compile(r"^\d{4}-\d\d-\d\d (\d\d:\d\d:\d\d)\S* (?:INFO )?([A-Z]+ )?[\w.]+: ")
 _HEALTH_ICONS = {
     server.ServerState.RUNNING: "CHECKMARK",
@@ -79,6 +80,21 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     layout.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
     layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
     layout.prop(portrait, "lit", icon="LIGHT")
+    draw_faces(layout, portrait)
+
+
+def draw_faces(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
+    """The photo's further faces: a button for each that has no rig yet."""
+    without = groups.without_rig(portrait)
+    if not without:
+        return
+    box = layout.box()
+    box.label(text=f"{len(without)} more face{'' if len(without) == 1 else 's'} in the picture", icon="COMMUNITY")
+    grid = box.grid_flow(row_major=True, columns=min(len(without), _FACE_COLUMNS), even_columns=True, align=True)
+    for number, _ in without:
+        grid.operator("portrait.add_face", text=f"Add Face {number}", icon="ADD").number = number
+    if len(without) > 1:
+        box.operator("portrait.add_face", text="Add All", icon="ADD").number = 0
 
 
 def draw_status(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | None) -> None:
@@ -92,7 +108,7 @@ def draw_status(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait | Non
         row.progress(factor=job.progress, text=f"{owner}{job.label}: {job.note}")
         row.operator("portrait.cancel", text="", icon="CANCEL").uid = job.uid
         return
-    problem = problems.last(portrait.uid if portrait is not None else "") or problems.last("")
+    problem = (problem_of(portrait) if portrait is not None else None) or problems.last("")
     if problem is not None:
         row.alert = True
         row.label(text=problem.message, icon="ERROR")
@@ -109,9 +125,14 @@ def owner_name(uid: str) -> str:
     return f"{found[1].name} · " if found is not None else ""
 
 
+def problem_of(portrait: PORTRAIT_PG_portrait) -> problems.Problem | None:
+    """The portrait's last problem, else that of the leading one of the photo, which is rendered with it."""
+    return problems.last(portrait.uid) or problems.last(portrait.lead.uid)
+
+
 def state_icon(portrait: PORTRAIT_PG_portrait) -> str:
     """For the list: whether something went wrong with a portrait, or it is worked on, or it waits for that."""
-    if problems.last(portrait.uid) is not None:
+    if problem_of(portrait) is not None:
         return "ERROR"
     job = job_queue.active_of(portrait.uid)
     return "NONE" if job is None else "RENDER_ANIMATION" if job is job_queue.current() else "SORTTIME"
@@ -123,8 +144,11 @@ def health_icon() -> str:
 
 def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Settings of the render, and its button."""
-    portrait = active_portrait(context)
+    portrait = active_portrait(context).lead
     at_work = job_queue.active_of(portrait.uid) is not None
+    if len(portrait.members) > 1:
+        names = [member.name for member in portrait.members]
+        draw_text(layout, context, f"One picture of {problems.listed(names, 4)}", "COMMUNITY")
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
@@ -153,7 +177,7 @@ def draw_strip_option(
 ) -> None:  # fmt: skip
     """Whether the frames are in the sequencer too, and what Render Image then shows."""
     column = layout.column(align=True)
-    strips = sequencer.find_strips(portrait.uid)
+    strips = sequencer.find_strips(portrait.group_uid)
     if not (strips or portrait.use_strip):
         column.operator("portrait.add_strip", icon="SEQ_SEQUENCER")
         return
