@@ -24,8 +24,20 @@ def person_matte(image: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) float32, 0 to 1.
     """
+    return np.clip((follow_edges(image, _segmented(_at_most(image, _MODEL_PIXELS))) - 0.05) / 0.9, 0, 1)
+
+
+def follow_edges(image: np.ndarray, rough: np.ndarray) -> np.ndarray:
+    """A rough matte whose edge is drawn after a picture's own.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        rough: (h, w) float32, 0 to 1, of any size.
+
+    Returns:
+        (H, W) float32, about 0 to 1.
+    """
     height, width = image.shape[:2]
-    rough = _segmented(_at_most(image, _MODEL_PIXELS))
     guide = _at_most(image, _GUIDE_PIXELS)
     rough = cv2.resize(rough, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     slope, constant = _guided(guide.astype(np.float32) / 255, _steeper(rough))
@@ -33,7 +45,7 @@ def person_matte(image: np.ndarray) -> np.ndarray:
     matte = cv2.resize(constant, (width, height), interpolation=cv2.INTER_LINEAR)
     for channel in range(3):
         matte += slope[..., channel] * image[..., channel].astype(np.float32) / 255
-    return np.clip((matte - 0.05) / 0.9, 0, 1)
+    return matte
 
 
 def _segmented(image: np.ndarray) -> np.ndarray:

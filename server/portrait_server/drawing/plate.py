@@ -17,7 +17,7 @@ from portrait_server.kernels.opencv import OpenCV
 _SHOWN = 0.02  # a smaller share of a person is not seen
 # Of the longest side: how far beyond its matte the person may still be seen, its single hairs too, and how far nothing
 # is an example of the background.
-_REACH, _WISPS, _BARRED = 0.018, 0.045, 0.03
+REACH, _WISPS, _BARRED = 0.018, 0.045, 0.03
 _FADE = 0.015  # of the longest side, outside of what is hidden
 _PIXELS = 1024  # the longest side on which hairs are looked for
 # Deviations, levels, of walls before which hairs can be told, and a lens' halo; and how much these differ from the wall.
@@ -35,11 +35,16 @@ def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndar
     Returns:
         (H, W, 3 or 4) of the image's type.
     """
-    colours, distance = continued_where_clear(image), _distance(matte, mesh)
-    hidden = (distance <= _REACH) | _wisps(colours, distance <= _WISPS)
+    return filled_behind(image, with_face(matte, mesh.vertices[list(OVAL), :2]))
+
+
+def filled_behind(image: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """The same for people whose faces their matte (H, W) surely holds."""
+    colours, distance = continued_where_clear(image), distance_to(matte)
+    hidden = (distance <= REACH) | _wisps(colours, distance <= _WISPS)
     if hidden.all() or not hidden.any():
         return colours
-    beside = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 3) / (_FADE * max(hidden.shape))
+    beside = clear_of(hidden)
     filled = continued(colours, beside > 1, distance > _BARRED)
     # The photo fades into what is made up, so that no difference in light ends in a line.
     return OpenCV().blended(colours[None], filled[None], held(255 * smoothstep(beside), colours.dtype)[None])[0]
@@ -71,17 +76,25 @@ def _wisps(colours: np.ndarray, around: np.ndarray) -> np.ndarray:
 
 def smooth_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
     """As `build_plate`, but a blur, at once: for pictures in which nobody looks at the background."""
-    colours, known = continued_where_clear(image), _distance(matte, mesh) > _REACH
+    colours, known = continued_where_clear(image), distance_to(with_face(matte, mesh.vertices[list(OVAL), :2])) > REACH
     return np.where(known[..., None], colours, smoothly_continued(colours, known))
 
 
-def _distance(matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
-    """How far each pixel is from the person, (H, W) float32, in units of the longest side.
+def clear_of(hidden: np.ndarray) -> np.ndarray:
+    """How far each pixel lies outside of what is hidden (H, W) bool: 0 to 1 where what is shown need not fade any more."""
+    return cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 3) / (_FADE * max(hidden.shape))
 
-    The face itself is the person, whatever the segmentation says.
-    """
+
+def with_face(matte: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """The matte (H, W) with the face inside an outline (P, 2), pixels: that is the person, whatever the segmentation says."""
+    covered = np.ascontiguousarray(matte, np.float32).copy()
+    cv2.fillPoly(covered, [np.round(outline).astype(np.int32)], (1.0,))
+    return covered
+
+
+def distance_to(matte: np.ndarray) -> np.ndarray:
+    """How far each pixel is from the person, (H, W) float32, in units of the longest side."""
     free = (matte <= _SHOWN).astype(np.uint8)
-    cv2.fillPoly(free, [np.round(mesh.vertices[list(OVAL), :2]).astype(np.int32)], (0,))
     if free.all():
         return np.ones(matte.shape, np.float32)
     return cv2.distanceTransform(free, cv2.DIST_L2, 3) / max(matte.shape)

@@ -29,6 +29,7 @@ from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne, batches_on
 from portrait_server.engines.layer_memory import LayerMemory
+from portrait_server.engines.people import PeoplePortrait, Person
 from portrait_server.engines.warp import WARP_VERSION, WarpEngine, WarpPortrait, checked_points, with_following
 from portrait_server.geometry.alignment import crop as cut_out
 from portrait_server.geometry.alignment import transform_points
@@ -128,6 +129,7 @@ class FewshotEngine(Engine):
         self._workers = _single_threaded(_MOST_WORKERS if batches is None else 1)
         self._batches = batches or OneByOne(self._workers.map, _FRAMES_OF_A_BATCH)
         self._mend = self._ways_to_mend()
+        self._untuned = self
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
     def tuned(self, file: PersonalFile) -> FewshotEngine:
@@ -149,13 +151,32 @@ class FewshotEngine(Engine):
         on_host = isinstance(self._batches, OneByOne)
         return [TracedPainter(painter).mended if on_host else painter.mended for painter in painters]
 
-    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> FewshotPortrait:
+    def prepare(
+        self, references: Sequence[Reference], others: np.ndarray | None = None
+    ) -> FewshotPortrait | PeoplePortrait:
         if not 1 <= len(references) <= MAX_REFERENCES:
             raise PortraitError(
                 ErrorCode.BAD_IMAGE, f"A portrait is made of 1 to {MAX_REFERENCES} references, not {len(references)}.",
                 "Choose the sharpest, in different poses and with different expressions.",
             )  # fmt: skip
-        photo = self._warp.prepare(references[:1])
+        if others is None:
+            return self._made_of(self._warp.photo_of(references[0]), references)
+        people = []
+        for person in self._warp.people_of(references[0], others).people:
+            assert isinstance(person.photo, WarpPortrait)
+            # Of what others hide of this one, it knows what was made up, not the others' pixels.
+            own = Reference(person.photo.image, person.photo.mesh.points.astype(np.float32))
+            further = references[1:] if person.face == 0 else []
+            made = self._painting(person)._made_of(person.photo, [own, *further])
+            people.append(replace(person, portrait=made))
+        return PeoplePortrait(tuple(people))
+
+    def _painting(self, person: Person) -> FewshotEngine:
+        """What paints one of several people: tuned, if at all, to the first."""
+        return self if person.face == 0 else self._untuned
+
+    def _made_of(self, photo: WarpPortrait, references: Sequence[Reference]) -> FewshotPortrait:
+        """What is kept of photos of one person, the first of which is prepared."""
         shown = [_Shown.of(reference) for reference in references]
         known = self._workers.submit(lambda: tuple(self._known(part, shown) for part in PARTS)).result()
         return FewshotPortrait(photo, known, self._opened(photo, references[1:]), self._layers)
@@ -178,10 +199,16 @@ class FewshotEngine(Engine):
         return Known(pictures[:, 0], rasters[:, 0], getattr(self.painters, part).styled(pictures, rasters))
 
     def render(
-        self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
+        self, portrait: FewshotPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
         body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
-        size, batches, photo = (int(size[0]), int(size[1])), self._batches, portrait.photo
+        size, batches = (int(size[0]), int(size[1])), self._batches
+        if isinstance(portrait, PeoplePortrait):
+            return portrait.frames(
+                batches, points, size, matte, body, others,
+                lambda person, *motion: self._painting(person)._moved(person.portrait, *motion),
+            )  # fmt: skip
+        photo = portrait.photo
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = batches.layers(portrait, size, photo.scene_bytes(size), lambda: portrait.scene(size))

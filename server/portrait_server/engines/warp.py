@@ -17,15 +17,19 @@ from portrait_shared.other_faces import OtherFaces
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
+from portrait_server.detectors.shared_matte import divided
 from portrait_server.drawing.frame import draw_frames, move
 from portrait_server.drawing.hair import Hair, hair_by_example
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.motion import Motion, motion_of
+from portrait_server.drawing.people import taken_apart
 from portrait_server.drawing.plate import build_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne
 from portrait_server.engines.layer_memory import LayerMemory
+from portrait_server.engines.people import PeoplePortrait, Person
+from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, with_depth
 from portrait_server.kernels.base import Array
@@ -76,6 +80,27 @@ class WarpPortrait:
         hair = whole * self.hair.colours.size * level // (width * height)
         return whole * (channels * (3 * level + difference) + level) + hair
 
+    def aimed(self, points: np.ndarray, body: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """What N frames ask of the person, checked.
+
+        Args:
+            points: (N, 70, 2 or 3); body: (N, 2), see `portrait_shared.body`; as usual where None.
+
+        Returns:
+            points that lie where they can be drawn; the body; and (N,) bool, in which frames the person rests as the
+            photo shows it.
+
+        Raises:
+            PortraitError: BAD_POINTS.
+        """
+        points = checked_points(points)
+        still = (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
+        if body is not None:
+            body = check_body(body, range(len(points)))
+            still &= body[:, BREATHING] == 0
+        height, width = self.image.shape[:2]
+        return within_reach(points, width, height), body, still
+
     def frames(
         self, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,
         drawn: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
@@ -89,17 +114,14 @@ class WarpPortrait:
         Raises:
             PortraitError: BAD_POINTS.
         """
-        points = checked_points(points)
-        body = None if body is None else check_body(body, range(len(points)))
-        still = self._still(points, body)
-        height, width = self.image.shape[:2]
+        points, body, still = self.aimed(points, body)
         if not still.any():
-            return drawn(within_reach(points, width, height), body)
+            return drawn(points, body)
         photo = unmoved(self.scene(size), matte)
         frames = np.repeat(photo[None], len(points), 0)
         if not still.all():
             others = None if body is None else body[~still]
-            frames[~still] = drawn(within_reach(points[~still], width, height), others)
+            frames[~still] = drawn(points[~still], others)
         return frames
 
     def layered(
@@ -115,22 +137,15 @@ class WarpPortrait:
         Raises:
             PortraitError: BAD_POINTS.
         """
-        points = checked_points(points)
-        body = None if body is None else check_body(body, range(len(points)))
-        height, width = self.image.shape[:2]
-        frames = drawn(within_reach(points, width, height), body)
-        still = self._still(points, body)[: len(frames)]
+        points, body, still = self.aimed(points, body)
+        frames = drawn(points, body)
+        still = still[: len(frames)]
         if not still.any():
             return frames
         own, channels = unmoved_layers(self.scene(size), matte), channels_of(layers)
         for channel in set(channels) & set(own):
             frames[still, ..., channels.index(channel)] = own[channel]
         return frames
-
-    def _still(self, points: np.ndarray, body: np.ndarray | None) -> np.ndarray:
-        """Which frames (N,) are the photo itself: it has their points, and no breath is drawn."""
-        still = (points == self.mesh.points[:, : points.shape[-1]].astype(np.float32)).all((1, 2))
-        return still if body is None else still & (body[:, BREATHING] == 0)
 
 
 class WarpEngine(Engine):
@@ -149,13 +164,50 @@ class WarpEngine(Engine):
         self.fingerprint = WARP_VERSION if self._batches.device == "cpu" else f"{WARP_VERSION}-{self._batches.device}"
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
-    def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> WarpPortrait:
+    def prepare(
+        self, references: Sequence[Reference], others: np.ndarray | None = None
+    ) -> WarpPortrait | PeoplePortrait:
         if not references:
             raise PortraitError(ErrorCode.BAD_IMAGE, "A portrait needs a reference.", "Give at least one photograph.")
-        image, matte, head = self.person_of(references[0])
+        return self.photo_of(references[0]) if others is None else self.people_of(references[0], others)
+
+    def photo_of(self, reference: Reference) -> WarpPortrait:
+        """What is kept of a photo of one person.
+
+        Raises:
+            PortraitError: BAD_IMAGE, BAD_POINTS.
+        """
+        image, matte, head = self.person_of(reference)
         shown = levels(image)
         plate = finished(build_plate(shown, matte, head))
         return WarpPortrait(image, plate, matte, head, hair_by_example(shown, matte, head), self._layers)
+
+    def people_of(self, reference: Reference, others: np.ndarray) -> PeoplePortrait:
+        """What is kept of a photo of several people: each before a picture of those behind.
+
+        Args:
+            others: (F, 70, 3) points of all faces but the first.
+
+        Raises:
+            PortraitError: BAD_IMAGE, BAD_POINTS.
+        """
+        image = checked_image(reference.image)
+        height, width = image.shape[:2]
+        faces = within_reach(checked_points(np.stack([reference.points, *others])), width, height)
+        rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
+        meshes = [self._mesh_of(rgb, points) for points in faces]
+        outlines = [mesh[list(OVAL), :2] for mesh in meshes]
+        mattes, order = divided(rgb, self._matte_of(image, rgb), outlines)
+        standing = taken_apart(levels(image), [mattes[face] for face in order], [outlines[face] for face in order])
+        people = []
+        for face, person in zip(order, standing, strict=True):
+            shown = image if face == order[-1] else finished(person.shown)
+            seen = np.ascontiguousarray(eight_bit(shown[..., :3]))
+            head = build_head_mesh(faces[face], meshes[face], seen, person.matte)
+            hair = hair_by_example(person.shown, person.matte, head)
+            photo = WarpPortrait(shown, finished(person.plate), person.matte, head, hair, self._layers)
+            people.append(Person(face, photo, photo))
+        return PeoplePortrait(tuple(people))
 
     def person_of(self, reference: Reference) -> tuple[np.ndarray, np.ndarray, HeadMesh]:
         """A reference's pixels, the person's matte in it, (H, W) float32, and the head's geometry.
@@ -163,31 +215,33 @@ class WarpEngine(Engine):
         Raises:
             PortraitError: BAD_IMAGE, BAD_POINTS.
         """
-        image = np.asarray(reference.image)
-        if (
-            image.ndim != 3
-            or image.shape[2] not in (3, 4)
-            or image.dtype not in (np.uint8, np.uint16)
-            or 0 in image.shape
-        ):
-            raise PortraitError(
-                ErrorCode.BAD_IMAGE, f"The reference is {image.dtype} of shape {image.shape}, not an RGB or RGBA picture.",
-                "Give pixels of 8 or 16 bits as (height, width, 3 or 4).",
-            )  # fmt: skip
+        image = checked_image(reference.image)
         height, width = image.shape[:2]
         points = within_reach(checked_points(reference.points[None])[0], width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
-        mesh = mesh_near(with_depth(points), self._found_mesh(rgb, points))
+        matte = self._matte_of(image, rgb)
+        head = build_head_mesh(with_depth(points), self._mesh_of(rgb, points), rgb, matte)
+        return np.ascontiguousarray(image), matte, head
+
+    def _mesh_of(self, image: np.ndarray, points: np.ndarray) -> np.ndarray:
+        """The dense mesh (478, 3) of the face that points (70, 2 or 3) mark."""
+        return mesh_near(with_depth(points), self._found_mesh(image, points))
+
+    def _matte_of(self, image: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+        """How far each pixel (H, W) float32 shows people; what is transparent shows none."""
         matte = person_matte(rgb)
-        if image.shape[2] == 4:
-            matte = matte * (levels(image[..., 3]).astype(np.float32) / 255)
-        return np.ascontiguousarray(image), matte, build_head_mesh(with_depth(points), mesh, rgb, matte)
+        return matte * (levels(image[..., 3]).astype(np.float32) / 255) if image.shape[2] == 4 else matte
 
     def render(
-        self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
+        self, portrait: WarpPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
         body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
         size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
+        if isinstance(portrait, PeoplePortrait):
+            return portrait.frames(
+                self._batches, points, size, matte, body, others,
+                lambda _, scene, motion, targets: move(kernels, scene, motion),
+            )  # fmt: skip
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
@@ -222,6 +276,21 @@ class WarpEngine(Engine):
             self._detector = MediaPipeDetector()
         meshes = [face.mesh478 for face in self._detector.detect(image) if face.mesh478 is not None]
         return next((mesh for mesh in meshes if is_face_of(mesh, points)), None)
+
+
+def checked_image(image: np.ndarray) -> np.ndarray:
+    """A reference's pixels.
+
+    Raises:
+        PortraitError: BAD_IMAGE for what is no picture.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype not in (np.uint8, np.uint16) or 0 in image.shape:
+        raise PortraitError(
+            ErrorCode.BAD_IMAGE, f"The reference is {image.dtype} of shape {image.shape}, not an RGB or RGBA picture.",
+            "Give pixels of 8 or 16 bits as (height, width, 3 or 4).",
+        )  # fmt: skip
+    return image
 
 
 def checked_points(points: np.ndarray) -> np.ndarray:

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several people in N frames, each over those behind; what stands still is the photo's, as with one person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from portrait_server.drawing.frame import Moved
+from portrait_server.drawing.scene import Scene
+from portrait_server.kernels.base import Array, Kernels, Patches
+from portrait_server.kernels.levels import finished, held
+
+
+@dataclass(frozen=True)
+class InFrame:
+    """One of several people in N frames.
+
+    Attributes:
+        scene: where the kernels have their pixels; its plate is the picture of those behind.
+        moved: None for whom all the frames show as the photo does.
+    """
+
+    scene: Scene
+    moved: Moved | None
+
+    def layers(self, kernels: Kernels, patches: Patches) -> tuple[Array, Array, Array]:
+        """In patches of the frames: the person's colours, its matte, and how still it is, 0 to 1."""
+        scene, moved = self.scene, self.moved
+        if moved is not None:
+            person, alpha = kernels.taken(moved.person, patches), kernels.taken(moved.alpha, patches)
+            return person, alpha, moved.field.fine(moved.field.stillness, patches)
+        person, alpha = kernels.taken(scene.person[None], patches), kernels.taken(scene.matte[None], patches)
+        xp = array_namespace(alpha)
+        return person, alpha, xp.ones_like(alpha, dtype=xp.float32)
+
+
+def composite_people(kernels: Kernels, people: Sequence[InFrame], count: int, matte: bool) -> Array:
+    """Frames (N, H, W, 3 or 4) uint8 or uint16.
+
+    Args:
+        people: from the farthest to the nearest.
+        count: N.
+        matte: whether the frames carry the matte of all people as their fourth channel.
+    """
+    xp = array_namespace(people[0].scene.photo)
+    frames: Array = people[0].scene.plate[None]
+    cover = still_cover = xp.zeros_like(people[0].scene.matte)[None]
+    changed: list[Patches] = []
+    for person in people:
+        scene = person.scene
+        behind, cover_behind = frames, cover
+        frames = xp.repeat(scene.photo[None], count, axis=0)
+        if matte:
+            still_cover = _covered(scene.person[None], scene.matte[None], still_cover)
+            cover = xp.repeat(still_cover, count, axis=0)
+        changed = _joined(changed, [] if person.moved is None else person.moved.field.moving)
+        for patches in changed:
+            colours, alpha, still = person.layers(kernels, patches)
+            mixed = kernels.blended(colours, kernels.taken(behind, patches), alpha)
+            mixed = kernels.added(mixed, kernels.taken(scene.rest[None], patches), still)
+            kernels.laid(frames, patches, mixed)
+            if matte:
+                kernels.laid(cover, patches, _covered(colours, alpha, kernels.taken(cover_behind, patches)))
+    return finished(xp.concat([frames[..., :3], cover[..., None]], axis=-1) if matte else frames)
+
+
+def _covered(colours: Array, alpha: Array, behind: Array) -> Array:
+    """How far people show, (N, H, W): one with such colours (N, H, W, 3 or 4) and matte (N, H, W), over those behind."""
+    xp = array_namespace(alpha)
+    share = xp.astype(alpha, xp.float32) * (1 / 255)
+    if colours.shape[-1] == 4:
+        share = share * colours[..., 3] / 255
+    return held(255 * share + (1 - share) * behind, alpha.dtype)
+
+
+def _joined(ones: Sequence[Patches], others: Sequence[Patches]) -> list[Patches]:
+    """Patches that hold all of both; each kind has one patch of some rows at most, the same for all frames."""
+    joined = {(int(patches.y[0]), patches.height): patches for patches in ones}
+    for patches in others:
+        rows = int(patches.y[0]), patches.height
+        if (beside := joined.get(rows)) is not None:
+            left = np.minimum(patches.x, beside.x)
+            right = np.maximum(patches.x + patches.width, beside.x + beside.width)
+            patches = replace(patches, x=left, width=int((right - left)[0]), there=patches.there | beside.there)
+        joined[rows] = patches
+    return list(joined.values())
