@@ -20,6 +20,7 @@ from .jobs.job import Job, JobState
 from .portraits.properties import PORTRAIT_PG_portrait
 from .portraits.scene_portraits import all_portraits
 from .render.render_job import RenderJob
+from .render.shot_render_job import render_job
 
 COMMAND = "portrait"
 
@@ -91,7 +92,7 @@ def _render(asked: argparse.Namespace) -> int:
         if asked.depth is not None:
             portrait.color_depth = str(asked.depth)
         folder = Path(os.path.realpath(asked.output)) if asked.output is not None else None
-        job = RenderJob(portrait.uid, launch, frames=asked.frames, folder=folder)
+        job = render_job(portrait.uid, launch, frames=asked.frames, folder=folder)
         job_queue.run(job, _Printer())
         for note in job.notes:
             print(f"Note: {note}", file=sys.stderr)

@@ -125,6 +125,12 @@ def wanted_sequence(plane: bpy.types.Object) -> bpy.types.Image | None:
     return plane_frames.wanted_sequence(texture_node(plane))
 
 
+def wanted_frames(plane: bpy.types.Object) -> list[int]:
+    """The drawn frames that the plane was last asked to play, whether their files are there or not."""
+    node = texture_node(plane)
+    return plane_frames.noted(node) if plane_frames.wanted_sequence(node) is not None else []
+
+
 def show_preview(plane: bpy.types.Object, uid: str, pixels: np.ndarray) -> None:
     """Puts a live picture on the plane; what was there waits until `end_preview`.
 

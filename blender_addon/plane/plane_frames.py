@@ -91,9 +91,14 @@ def note_wanted(node: bpy.types.ShaderNodeTexImage, numbers: Iterable[int]) -> N
 
 def wanted(node: bpy.types.ShaderNodeTexImage, numbers: Iterable[int]) -> list[int]:
     """Those of the frames that the plane is to play, in order; all of them where none were noted."""
-    ends = list(node.get(_WANTED_KEY, ()))
-    asked = {n for first, last in zip(ends[::2], ends[1::2], strict=True) for n in range(first, last + 1)}
+    asked = set(noted(node))
     return sorted(asked.intersection(numbers) if asked else set(numbers))
+
+
+def noted(node: bpy.types.ShaderNodeTexImage) -> list[int]:
+    """The frames that were noted, in order."""
+    ends = list(node.get(_WANTED_KEY, ()))
+    return [n for first, last in zip(ends[::2], ends[1::2], strict=True) for n in range(first, last + 1)]
 
 
 def show_solid(node: bpy.types.ShaderNodeTexImage, frame: int) -> None:

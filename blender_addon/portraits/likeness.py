@@ -65,7 +65,7 @@ def personal_file(portrait: PORTRAIT_PG_portrait) -> PersonalFile | None:
     """
     if not portrait.personal:
         return None
-    path = stored_paths.full(portrait.personal, portrait.id_data.library)  # of a linked scene: beside that
+    path = personal_path(portrait)
     try:
         status = path.stat()
     except OSError:
@@ -79,6 +79,11 @@ def personal_file(portrait: PORTRAIT_PG_portrait) -> PersonalFile | None:
     if path not in _read or _read[path][0] != stamp:
         _read[path] = stamp, PersonalFile.load(path)
     return _read[path][1]
+
+
+def personal_path(portrait: PORTRAIT_PG_portrait) -> Path:
+    """Where the file lies that tunes the engine, where the portrait has one."""
+    return stored_paths.full(portrait.personal, portrait.id_data.library)  # of a linked scene: beside that
 
 
 def digest(portrait: PORTRAIT_PG_portrait) -> str:

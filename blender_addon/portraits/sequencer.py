@@ -31,14 +31,14 @@ def find_strips(portrait_uid: str) -> list[Any]:
         strip
         for scene in bpy.data.scenes
         if scene.library is None
-        for strip, _ in _all_strips(scene)
+        for strip, _ in all_strips(scene)
         if strip.get(PORTRAIT_KEY) == portrait_uid
     ]
 
 
 def find_strip(scene: bpy.types.Scene, portrait_uid: str) -> Any | None:
     """The portrait's image strip in a scene, or None where there is none (yet, or any more)."""
-    return next((strip for strip, _ in _all_strips(scene) if strip.get(PORTRAIT_KEY) == portrait_uid), None)
+    return next((strip for strip, _ in all_strips(scene) if strip.get(PORTRAIT_KEY) == portrait_uid), None)
 
 
 def update_frames(
@@ -62,20 +62,21 @@ def update_frames(
         if scene.library is not None or not there:
             continue
         # Listed first: growing a strip may move others in memory.
-        own = [pair for pair in _all_strips(scene) if pair[0].get(PORTRAIT_KEY) == portrait_uid]
+        own = [pair for pair in all_strips(scene) if pair[0].get(PORTRAIT_KEY) == portrait_uid]
         for strip, neighbours in own:
-            _fill(scene, strip, neighbours, folder, there, settings, size)
+            fill(scene, strip, neighbours, folder, there, settings, size)
             found.append(strip)
     return found
 
 
 def add_strip(
     scene: bpy.types.Scene, portrait_uid: str, name: str, folder: Path, numbers: Iterable[int],
-    settings: Mapping[str, str | int | bool], size: tuple[int, int] = (0, 0),
+    settings: Mapping[str, str | int | bool], size: tuple[int, int] = (0, 0), channel: int | None = None,
 ) -> Any | None:  # fmt: skip
     """A new strip of all the frames, beside those that are there; None where there are no frames.
 
-    Args: as `update_frames`.
+    Args: as `update_frames`, and
+        channel: where it goes; a free one where None.
 
     Raises:
         PortraitError: SCENE where there is no channel left.
@@ -85,14 +86,14 @@ def add_strip(
         return None
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
-    channel = _free_channel(strips, range(there[0], there[-1] + 1))
+    channel = free_channel(strips, range(there[0], there[-1] + 1)) if channel is None else channel
     first = stored_directory(folder) + frame_path(folder, there[0], prefix_of(settings)).name
     strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
     if editor.active_strip is None:
         editor.active_strip = strip
     strip[PORTRAIT_KEY], strip[_FIRST_KEY] = portrait_uid, there[0]
     strip[_SCALE_KEY] = strip.transform.scale_x
-    _fill(scene, strip, strips, folder, there, settings, size)
+    fill(scene, strip, strips, folder, there, settings, size)
     return strip
 
 
@@ -109,7 +110,7 @@ def add_sound(scene: bpy.types.Scene, path: Path, frames: range) -> Any | None:
             same = Path(bpy.path.abspath(strip.sound.filepath)) == path
             if same and compat.media_start(strip) == frames[0]:
                 return None
-    channel = _free_channel(strips, frames)
+    channel = free_channel(strips, frames)
     try:
         return strips.new_sound(shown(path.name), stored_directory(path.parent) + path.name, channel, frames[0])
     except (RuntimeError, TypeError) as error:  # the latter of a path that is no UTF-8
@@ -123,14 +124,14 @@ def remove_strips(portrait_uid: str) -> None:
     for scene in bpy.data.scenes:
         if scene.library is None:
             while (strip := find_strip(scene, portrait_uid)) is not None:
-                holder = next(holder for each, holder in _all_strips(scene) if each == strip)
+                holder = next(holder for each, holder in all_strips(scene) if each == strip)
                 holder.remove(strip)
             give_back_missing_media(scene)
 
 
 def give_back_missing_media(scene: bpy.types.Scene) -> None:
     """Turns *Missing Media* on again in a scene where a portrait's strip had turned it off and none is left."""
-    if _MISSING_MEDIA_KEY in scene and not any(PORTRAIT_KEY in strip for strip, _ in _all_strips(scene)):
+    if _MISSING_MEDIA_KEY in scene and not any(PORTRAIT_KEY in strip for strip, _ in all_strips(scene)):
         del scene[_MISSING_MEDIA_KEY]
         if scene.sequence_editor is not None:
             scene.sequence_editor.show_missing_media = True
@@ -157,6 +158,12 @@ def fit_strips(portrait_uid: str) -> None:
             _fit(strip.id_data, strip, tuple(strip[_SIZE_KEY]))
 
 
+def own_numbers(strip: Any) -> range:
+    """The numbers of the frames that a portrait's strip plays, one for each of its elements."""
+    first = int(strip.get(_FIRST_KEY, compat.strip_start(strip)))
+    return range(first, first + len(strip.elements))
+
+
 def settings_of(strip: Any) -> dict[str, str | int | bool]:
     """The settings that the strip's frames were made with, so that they can be made again."""
     return {key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)}
@@ -172,7 +179,7 @@ def stored_directory(folder: Path) -> str:
     return stored(folder).rstrip("/\\") + "/"
 
 
-def _all_strips(scene: bpy.types.Scene) -> Iterator[tuple[Any, Any]]:
+def all_strips(scene: bpy.types.Scene) -> Iterator[tuple[Any, Any]]:
     """Each strip of a scene, those in metas too, with the collection that it is in."""
     holders = [compat.strips_of(scene.sequence_editor)] if scene.sequence_editor is not None else []
     while holders:
@@ -183,10 +190,16 @@ def _all_strips(scene: bpy.types.Scene) -> Iterator[tuple[Any, Any]]:
                 holders.append(compat.strips_of(strip))
 
 
-def _fill(
+def fill(
     scene: bpy.types.Scene, strip: Any, neighbours: Any, folder: Path, there: list[int],
     settings: Mapping[str, str | int | bool], size: tuple[int, int],
 ) -> None:  # fmt: skip
+    """Gives one strip its files, as `update_frames` says.
+
+    Args:
+        neighbours: the collection of strips that it is in.
+        there: numbers of the files, in order.
+    """
     # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
     strip.invalidate_cache("RAW")
     _hide_missing_media(scene)
@@ -255,8 +268,11 @@ def _set_elements(strip: Any, names: list[str]) -> None:
         strip.elements.append(name)
 
 
-def _free_channel(strips: Any, frames: range) -> int:
+def free_channel(strips: Any, frames: range, above: int = 0) -> int:
     """The lowest channel without any strip, where growing never runs into another one; else one with room for frames.
+
+    Args:
+        above: the channel that it must lie above.
 
     Raises:
         PortraitError: SCENE where all channels are taken there.
@@ -264,11 +280,11 @@ def _free_channel(strips: Any, frames: range) -> int:
     used: dict[int, list[range]] = {}
     for strip in strips:
         used.setdefault(strip.channel, []).append(compat.strip_range(strip))
-    for channel in range(1, _CHANNELS + 1):
+    for channel in range(above + 1, _CHANNELS + 1):
         if channel not in used:
             return channel
     for channel, taken in sorted(used.items()):
-        if all(each.stop <= frames.start or each.start >= frames.stop for each in taken):
+        if channel > above and all(each.stop <= frames.start or each.start >= frames.stop for each in taken):
             return channel
     raise SceneError(
         f"All {_CHANNELS} channels of the sequencer are taken at frames {frames[0]} to {frames[-1]}: there is no room "

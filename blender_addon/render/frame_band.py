@@ -18,6 +18,7 @@ COLORS: Final = {
     FrameState.STALE: (0.95, 0.65, 0.15, 1.0),
     FrameState.FAILED: (0.90, 0.20, 0.20, 1.0),
     FrameState.MISSING: (0.55, 0.55, 0.55, 1.0),
+    FrameState.AS_FILMED: (0.30, 0.40, 0.42, 1.0),
     FrameState.CHECKING: (0.40, 0.55, 0.45, 1.0),
 }
 _HEIGHT_PIXELS: Final = 5

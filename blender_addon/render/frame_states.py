@@ -79,7 +79,9 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
                 changed |= bool(watch.states)
                 watch.states, watch.hint = {}, ""
             if watch.files is not None:
-                changed |= frame_display.follow(scene, portrait, *watch.files, portrait.frame_prefix)
+                folder, numbers = watch.files
+                numbers = [number for number in numbers if watch.states.get(number) is not FrameState.AS_FILMED]
+                changed |= frame_display.follow(scene, portrait, folder, numbers, portrait.frame_prefix)
             sequencer.fit_strips(portrait.group_uid)
         if scene.library is None:
             sequencer.give_back_missing_media(scene)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
-from portrait_shared.digest import frame_digest
 from portrait_shared.frames.frame_files import frame_path, frames_in
 from portrait_shared.frames.frame_marks import FrameMark, read_mark
 
@@ -21,13 +20,14 @@ from ..jobs.job import JobState
 from ..portraits import groups
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig import sampling
-from . import portrait_ids
+from .expected_frames import OfPhoto, OfShot, expected
 from .frame_keys import RigState, keys_of_photo, keys_outside, rig_state
 from .render_job import RenderJob
 
 _LOOK_SECONDS: Final = 1.0
 _LEAST_SECONDS: Final = 0.005
 _MOST_ROWS: Final = 20_000
+_MOST_DIGESTS: Final = 1000  # at a time
 
 _reader = ThreadPoolExecutor(1, "portrait files")
 
@@ -39,6 +39,7 @@ class FrameState(StrEnum):
     STALE = "stale"
     FAILED = "failed"
     MISSING = "missing"
+    AS_FILMED = "as filmed"
     CHECKING = "checking"
 
 
@@ -75,6 +76,8 @@ class Watch:
         self._rigs: list[RigState] = []
         self._time: tuple[float, int] = (0.0, 0)
         self._decided_on: tuple[Any, ...] = ()
+        self._expected: OfPhoto | OfShot | None = None
+        self._digests: dict[tuple[int, bytes], str | None] = {}
 
     @property
     def files(self) -> tuple[Path, list[int]] | None:
@@ -134,8 +137,7 @@ class Watch:
         job = self._latest_job()
         progress = (id(job), job.state, job.rendering, len(job.stored)) if job is not None else ()
         return (
-            frames, portrait_ids.known(portrait), portrait.photo_digest, portrait.frame_size, portrait.matte,
-            self._marks, id(self._keys), len(self._rows), len(self._failed), progress,
+            frames, expected(portrait), portrait.photo_digest, len(self._digests), self._marks, id(self._keys), len(self._rows), len(self._failed), progress,
         )  # fmt: skip
 
     def _read_curves(self, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
@@ -156,8 +158,13 @@ class Watch:
             self._rows = {key: row for key, row in self._rows.items() if key in used}
 
     def _sample(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
-        unknown = [frame for frame, key in self._keys.items() if key not in self._rows and frame in self._marks]
-        if not unknown or portrait_ids.known(portrait) is None:
+        # Of a shot each frame counts: without a file too it may be as filmed.
+        unknown = [
+            frame
+            for frame, key in self._keys.items()
+            if key not in self._rows and (frame in self._marks or portrait.shot.is_filmed)
+        ]
+        if not unknown or expected(portrait) is None:
             return
         rows = sampling.sample_until(deadline, scene, portrait.rig, portrait.space, unknown, groups.rigs(portrait)[1:])
         self._rows |= {self._keys[frame]: row for frame, row in rows.items()}
@@ -177,39 +184,55 @@ class Watch:
             self._look = _reader.submit(look_at_files, folder, self._marks, self._prefix)
 
     def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
-        job = self._job
-        known, size = portrait_ids.known(portrait), portrait.frame_size
-        photo = known.photo if known is not None else portrait.photo_digest
+        job, wanted = self._job, expected(portrait)
+        self._expect(wanted, frames)
         states = {}
         for frame in frames:
-            _, _, mark = self._marks.get(frame, (0, 0, None))
-            if mark is None or (mark.photo and mark.photo != photo):
-                state = FrameState.MISSING
-            elif known is None:
-                state = FrameState.STALE
-            elif (key := self._keys.get(frame)) is None:  # its curves are still to be read
-                state = FrameState.CHECKING
-            elif (row := self._rows.get(key)) is None:
-                # The rig's curves have changed at this frame since it was sampled, so its points almost surely have too.
-                guess = (
-                    frame in self._sampled
-                    and bool(self._rigs)
-                    and not any(rig.moved_from_outside for rig in self._rigs)
-                )
-                state = FrameState.STALE if guess else FrameState.CHECKING
-            else:
-                self._sampled.add(frame)
-                others = sampling.other_faces([row])
-                fresh = mark.digest == frame_digest(
-                    known.portrait_id, row.points, size, portrait.matte, row.body, others
-                )
-                state = FrameState.DONE if fresh else FrameState.STALE
-            if state is FrameState.DONE:
+            state = self._state(frame, wanted, portrait.photo_digest)
+            if state in (FrameState.DONE, FrameState.AS_FILMED):
                 self._failed.discard(frame)
             states[frame] = FrameState.FAILED if frame in self._failed else state
         if job is not None and job.active:
             states.update(_under_way(job, states))
         return states
+
+    def _state(self, frame: int, wanted: OfPhoto | OfShot | None, photo: str) -> FrameState:
+        """What became of a frame, jobs aside."""
+        _, _, mark = self._marks.get(frame, (0, 0, None))
+        there = mark is not None and mark.photo in ("", wanted.photo if wanted is not None else photo)
+        key = self._keys.get(frame)
+        if isinstance(wanted, OfShot) and key is not None and (frame, key) in self._digests:
+            if self._digests[frame, key] is None:
+                return FrameState.AS_FILMED
+        elif isinstance(wanted, OfShot):
+            return FrameState.CHECKING
+        if mark is None or not there:
+            return FrameState.MISSING
+        if wanted is None:
+            return FrameState.STALE
+        if key is None:  # its curves are still to be read
+            return FrameState.CHECKING
+        if (frame, key) in self._digests:
+            self._sampled.add(frame)
+            return FrameState.DONE if mark.digest == self._digests[frame, key] else FrameState.STALE
+        # The rig's curves have changed at this frame since it was sampled, so its points almost surely have too.
+        still = bool(self._rigs) and not any(rig.moved_from_outside for rig in self._rigs)
+        return FrameState.STALE if frame in self._sampled and still else FrameState.CHECKING
+
+    def _expect(self, wanted: OfPhoto | OfShot | None, frames: range) -> None:
+        """Finds out what files must carry, of some frames more each time."""
+        if wanted != self._expected:
+            self._expected, self._digests = wanted, {}
+        if wanted is None:
+            return
+        pairs = [(frame, key) for frame in frames if (key := self._keys.get(frame)) is not None]
+        new = [pair for pair in pairs if pair not in self._digests and pair[1] in self._rows][:_MOST_DIGESTS]
+        if len(self._digests) > _MOST_ROWS:
+            self._digests = {pair: self._digests[pair] for pair in pairs if pair in self._digests}
+        if new:
+            numbers = [frame for frame, _ in new]
+            found = wanted.digests(numbers, [self._rows[key] for _, key in new])
+            self._digests.update(zip(new, found, strict=True))
 
     def _latest_job(self) -> RenderJob | None:
         """The portrait's last render; takes note of what it left undone."""

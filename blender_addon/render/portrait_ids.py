@@ -87,3 +87,38 @@ def subject_of(portrait: PORTRAIT_PG_portrait) -> str:
     others = groups.further_rest(portrait)
     others_bytes = b"" if others is None else others.tobytes()
     return hashlib.sha256(drawn_with.encode() + points.tobytes() + others_bytes).hexdigest()
+
+
+def engine_subject(portrait: PORTRAIT_PG_portrait) -> str:
+    """Hash of all that chooses what draws a shot's frames.
+
+    Raises:
+        PortraitError: as `likeness.personal_file`.
+    """
+    personal = likeness.personal_file(portrait)
+    chosen = f"{portrait.engine}\n{personal.digest if personal is not None else ''}"
+    return hashlib.sha256(chosen.encode()).hexdigest()
+
+
+def keep_engine(portrait: PORTRAIT_PG_portrait, subject: str, name: str, fingerprint: str) -> None:
+    """Remembers, in the file, what a command has drawn a shot's frames with.
+
+    Args:
+        subject: `engine_subject` of the portrait when the command was run.
+    """
+    portrait.shot.engine = f"{subject} {name} {fingerprint}"
+
+
+def engine_of_shot(portrait: PORTRAIT_PG_portrait) -> tuple[str, str] | None:
+    """Name and fingerprint of what draws a shot's frames; None where neither a server nor the last render has told.
+
+    Raises:
+        PortraitError: as `engine_subject`.
+    """
+    info = server.health().info
+    personal = likeness.personal_file(portrait)
+    name = portrait.engine or (info.default_engine if info is not None else "")
+    if info is not None and name in info.engines and (personal is None or portrait.engine):
+        return name, tuned_fingerprint(info.engines[name], personal.digest if personal is not None else None)
+    kept = portrait.shot.engine.split(" ", 2)
+    return (kept[1], kept[2]) if len(kept) == 3 and kept[0] == engine_subject(portrait) else None

@@ -13,7 +13,8 @@ from pathlib import Path
 import bpy
 from portrait_shared.errors import PortraitError
 
-from ..portraits import photo, sequencer
+from ..plane import image_plane
+from ..portraits import photo, sequencer, shot_strips
 from ..portraits.properties import PORTRAIT_PG_portrait
 from .frame_folder import frames_of
 
@@ -44,6 +45,11 @@ def show(
         PortraitError: SCENE where the sequencer has no room for it.
     """
     there = sorted(set(numbers))
+    if portrait.shot.is_filmed:
+        if portrait.use_strip:
+            shot_strips.update(scene, portrait, folder, there, settings, size)
+            portrait.strip_was_made = True
+        return
     if not there:
         return
     if sequencer.update_frames(portrait.group_uid, folder, there, settings, size):
@@ -66,6 +72,12 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
         folder, there = portrait.folder(), frames_of(portrait)
     except PortraitError:  # its folder is beside a .blend that was never saved: there are no frames
         return False
+    if portrait.shot.is_filmed:
+        there = sorted(set(there).intersection(image_plane.wanted_frames(portrait.plane)))
+        settings = settings_of(portrait, portrait.shot.start, portrait.shot.frames[-1])
+        shot_strips.update(scene, portrait, folder, there, settings, portrait.frame_size)
+        portrait.strip_was_made = True
+        return True
     if not there:
         return False
     settings = settings_of(portrait, there[0], there[-1])
@@ -77,6 +89,7 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
 def remove(portrait: PORTRAIT_PG_portrait) -> None:
     """Takes the portrait's strips out of the sequencers; there will be none until one is asked for again."""
     sequencer.remove_strips(portrait.group_uid)
+    shot_strips.remove_added(portrait)
     portrait.use_strip = portrait.strip_was_made = False
 
 

@@ -12,6 +12,7 @@ from ...jobs import job_queue
 from ...jobs.job import Job, JobState
 from ...portraits import portrait_copies, sequencer
 from ...render.render_job import RenderJob
+from ...render.shot_render_job import render_job
 from .common import NeedsFreePortrait, SaysWhyNot, active_portrait, has_window, report, scene_of, tell, work_off
 
 _LOOK_SECONDS = 0.2
@@ -62,7 +63,7 @@ class _Render(NeedsFreePortrait):
         portrait = active_portrait(context)
         if portrait is None:  # the scene was made with the settings of another, and has none of its own
             raise PortraitError(ErrorCode.SCENE, "The scene has no portrait.", "Add one.")
-        return RenderJob(portrait.uid, server.launch_plan(context), again=self._again)
+        return render_job(portrait.uid, server.launch_plan(context), again=self._again)
 
     def _ended(self, job: Job) -> set[str]:
         if job.state is JobState.DONE:
@@ -163,7 +164,7 @@ class PORTRAIT_OT_redo_strip(SaysWhyNot, bpy.types.Operator):
             return report(self, PortraitError(ErrorCode.SCENE, "The strip's portrait was removed.", "Add it again."))
         portrait.apply_settings(sequencer.settings_of(strip))
         held.choose(context, list(held.items).index(portrait))
-        return work_off(self, context, RenderJob(portrait.uid, server.launch_plan(context)))
+        return work_off(self, context, render_job(portrait.uid, server.launch_plan(context)))
 
 
 CLASSES = (PORTRAIT_OT_render, PORTRAIT_OT_render_again, PORTRAIT_OT_cancel, PORTRAIT_OT_redo_strip)

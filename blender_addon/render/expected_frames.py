@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the files of a portrait's frames must carry, told without asking the server: of a photo, and of a filmed shot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from portrait_shared.digest import frame_digest
+from portrait_shared.shots import shot_frame_digest
+
+from ..portraits import shot_parts
+from ..portraits.properties import PORTRAIT_PG_portrait
+from ..rig.sampling import RigSample, other_faces
+from ..shots.filmed import Filmed
+from . import portrait_ids
+
+
+@dataclass(frozen=True)
+class OfPhoto:
+    """Frames of a photo.
+
+    Attributes:
+        known: what a server has told of the portrait.
+        size: (width, height) of the frames, pixels.
+    """
+
+    known: portrait_ids.Known
+    size: tuple[int, int]
+    matte: bool
+
+    @property
+    def photo(self) -> str:
+        """Content hash of what they are made of, which their files name."""
+        return self.known.photo
+
+    def digests(self, frames: Sequence[int], rows: Sequence[RigSample]) -> list[str | None]:
+        """What each frame's file carries if it is done; None where no file is needed.
+
+        Args:
+            frames: (N,) the scene's frames.
+            rows: (N,) what the rig says at them.
+        """
+        portrait = self.known.portrait_id
+        return [
+            frame_digest(portrait, row.points, self.size, self.matte, row.body, other_faces([row])) for row in rows
+        ]
+
+
+@dataclass(frozen=True)
+class OfShot:
+    """Frames of a shot: those that are as filmed need no file.
+
+    Attributes:
+        filmed: compared by identity: it is another one once the points or the rig's rest are.
+        start: the scene's frame at which the shot begins.
+        engine: name and fingerprint of what draws; None where that is not known.
+        depth: bits a channel.
+    """
+
+    filmed: Filmed
+    start: int
+    engine: tuple[str, str] | None
+    depth: int
+
+    @property
+    def photo(self) -> str:
+        """As `OfPhoto.photo`."""
+        return self.filmed.identity.digest
+
+    def digests(self, frames: Sequence[int], rows: Sequence[RigSample]) -> list[str | None]:
+        """As `OfPhoto.digests`; empty where it is not known."""
+        at = [frame - self.start for frame in frames]
+        targets = self.filmed.targets(at, rows)
+        changed = self.filmed.changed(at, targets)
+        points = self.filmed.track.points
+        return [
+            (self._digest(index, target, points[index]) if is_changed else None)
+            for index, target, is_changed in zip(at, targets, changed, strict=True)
+        ]
+
+    def _digest(self, index: int, target: np.ndarray, found: np.ndarray) -> str:
+        if self.engine is None:
+            return ""
+        filmed = self.filmed
+        return shot_frame_digest(
+            *self.engine, filmed.identity.digest, filmed.digest, index, target, found, depth=self.depth
+        )
+
+
+def expected(portrait: PORTRAIT_PG_portrait) -> OfPhoto | OfShot | None:
+    """None where only a server can tell.
+
+    Raises:
+        PortraitError: as `shot_parts.points_of`, `portrait_ids.known`.
+    """
+    shot = portrait.shot
+    if not shot.is_filmed:
+        known = portrait_ids.known(portrait)
+        return None if known is None else OfPhoto(known, portrait.frame_size, portrait.matte)
+    return OfShot(shot_parts.points_of(portrait), shot.start, portrait_ids.engine_of_shot(portrait), portrait.depth)
