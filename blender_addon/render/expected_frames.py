@@ -43,9 +43,7 @@ class OfPhoto:
             rows: (N,) what the rig says at them.
         """
         portrait = self.known.portrait_id
-        return [
-            frame_digest(portrait, row.points, self.size, self.matte, row.body, other_faces([row])) for row in rows
-        ]
+        return [frame_digest(portrait, row.points, self.size, self.matte, row.body, other_faces([row])) for row in rows]
 
 
 @dataclass(frozen=True)
