@@ -10,35 +10,38 @@ import mediapipe.python.solutions.selfie_segmentation as mp_selfie
 import numpy as np
 
 _MODEL_PIXELS: Final = 512  # the network sees 256; more only adds aliasing
-_GUIDE_PIXELS: Final = 1024
+GUIDE_PIXELS: Final = 1024
 _RADIUS: Final = 1 / 100  # of the longest side: how far the edge may move to follow the picture
 _SMOOTHNESS: Final = 1e-4  # variance of brightness, in 0..1, below which there is no edge to follow
 
 
-def person_matte(image: np.ndarray) -> np.ndarray:
+def person_matte(image: np.ndarray, guide_pixels: int = GUIDE_PIXELS) -> np.ndarray:
     """How far each pixel shows the person.
 
     Args:
         image: (H, W, 3) uint8 RGB.
+        guide_pixels: the longest side at which its edges are looked at; most of the time goes by their square.
 
     Returns:
         (H, W) float32, 0 to 1.
     """
-    return np.clip((follow_edges(image, _segmented(_at_most(image, _MODEL_PIXELS))) - 0.05) / 0.9, 0, 1)
+    rough = _segmented(_at_most(image, _MODEL_PIXELS))
+    return np.clip((follow_edges(image, rough, guide_pixels) - 0.05) / 0.9, 0, 1)
 
 
-def follow_edges(image: np.ndarray, rough: np.ndarray) -> np.ndarray:
+def follow_edges(image: np.ndarray, rough: np.ndarray, guide_pixels: int = GUIDE_PIXELS) -> np.ndarray:
     """A rough matte whose edge is drawn after a picture's own.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         rough: (h, w) float32, 0 to 1, of any size.
+        guide_pixels: as of `person_matte`.
 
     Returns:
         (H, W) float32, about 0 to 1.
     """
     height, width = image.shape[:2]
-    guide = _at_most(image, _GUIDE_PIXELS)
+    guide = _at_most(image, guide_pixels)
     rough = cv2.resize(rough, guide.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     slope, constant = _guided(guide.astype(np.float32) / 255, _steeper(rough))
     slope = cv2.resize(slope, (width, height), interpolation=cv2.INTER_LINEAR)

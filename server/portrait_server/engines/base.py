@@ -20,10 +20,12 @@ class Reference:
     Attributes:
         image: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
         points: (70, 3) float32 pixels of the image, z on x's scale and smaller is nearer.
+        mesh478: (478, 3) float32, MediaPipe's dense mesh of the face, where it is known already.
     """
 
     image: np.ndarray
     points: np.ndarray
+    mesh478: np.ndarray | None = None
 
 
 class Engine(ABC):
@@ -57,6 +59,15 @@ class Engine(ABC):
         Raises:
             PortraitError: BAD_POINTS, BAD_IMAGE.
         """
+
+    def prepare_frame(self, frame: Reference) -> Any:
+        """As `prepare`, of a frame of a filmed shot, whose face moves little away from it: quickly, without what only a
+        large turn brings into view. Called by several threads at once.
+
+        Raises:
+            PortraitError: BAD_POINTS, BAD_IMAGE.
+        """
+        return self.prepare([frame])
 
     @abstractmethod
     def render(

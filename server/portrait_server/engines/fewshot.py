@@ -177,9 +177,14 @@ class FewshotEngine(Engine):
 
     def _made_of(self, photo: WarpPortrait, references: Sequence[Reference]) -> FewshotPortrait:
         """What is kept of photos of one person, the first of which is prepared."""
+        return FewshotPortrait(photo, self._all_known(references), self._opened(photo, references[1:]), self._layers)
+
+    def prepare_frame(self, frame: Reference) -> FewshotPortrait:
+        return FewshotPortrait(self._warp.prepare_frame(frame), self._all_known([frame]), None, self._layers)
+
+    def _all_known(self, references: Sequence[Reference]) -> tuple[Known, ...]:
         shown = [_Shown.of(reference) for reference in references]
-        known = self._workers.submit(lambda: tuple(self._known(part, shown) for part in PARTS)).result()
-        return FewshotPortrait(photo, known, self._opened(photo, references[1:]), self._layers)
+        return self._workers.submit(lambda: tuple(self._known(part, shown) for part in PARTS)).result()
 
     def _opened(self, first: WarpPortrait, others: Sequence[Reference]) -> tuple[np.ndarray, HeadMesh] | None:
         """What shows the inside of a mouth that the first photo keeps shut, if one does."""

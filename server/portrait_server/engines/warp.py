@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,15 +16,15 @@ from portrait_shared.layers import FOLLOWING, channels_of
 from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.detectors.base import Detector
-from portrait_server.detectors.matte import person_matte
+from portrait_server.detectors.matte import GUIDE_PIXELS, person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.detectors.shared_matte import divided
 from portrait_server.drawing.frame import draw_frames, move
-from portrait_server.drawing.hair import Hair, hair_by_example
+from portrait_server.drawing.hair import Hair, hair_by_example, quick_hair
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.people import taken_apart
-from portrait_server.drawing.plate import build_plate
+from portrait_server.drawing.plate import build_plate, smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne
@@ -38,6 +39,7 @@ from portrait_server.media.images import eight_bit
 
 WARP_VERSION: Final = "warp-8"
 
+_FRAME_GUIDE_PIXELS = 384  # of a frame of a shot, whose background hardly shows where it was hidden
 _LEAST_FACE_PIXELS = 1.0
 _FARTHEST = 2.0  # how far outside the picture the face's middle may be driven, in picture sizes
 _WIDEST = 4.0  # how far from that middle a point may be, in picture sizes
@@ -161,6 +163,7 @@ class WarpEngine(Engine):
         self._batches = batches or OneByOne()
         self._layers = layers or LayerMemory()
         self._detector: Detector | None = None
+        self._finding = threading.Lock()
         self.fingerprint = WARP_VERSION if self._batches.device == "cpu" else f"{WARP_VERSION}-{self._batches.device}"
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
@@ -181,6 +184,12 @@ class WarpEngine(Engine):
         shown = levels(image)
         plate = finished(build_plate(shown, matte, head))
         return WarpPortrait(image, plate, matte, head, hair_by_example(shown, matte, head), self._layers)
+
+    def prepare_frame(self, frame: Reference) -> WarpPortrait:
+        image, matte, head = self.person_of(frame, _FRAME_GUIDE_PIXELS)
+        shown = levels(image)
+        plate = finished(smooth_plate(shown, matte, head))
+        return WarpPortrait(image, plate, matte, head, quick_hair(shown, matte, head), self._layers)
 
     def people_of(self, reference: Reference, others: np.ndarray) -> PeoplePortrait:
         """What is kept of a photo of several people: each before a picture of those behind.
@@ -209,8 +218,13 @@ class WarpEngine(Engine):
             people.append(Person(face, photo, photo))
         return PeoplePortrait(tuple(people))
 
-    def person_of(self, reference: Reference) -> tuple[np.ndarray, np.ndarray, HeadMesh]:
+    def person_of(
+        self, reference: Reference, guide_pixels: int = GUIDE_PIXELS
+    ) -> tuple[np.ndarray, np.ndarray, HeadMesh]:
         """A reference's pixels, the person's matte in it, (H, W) float32, and the head's geometry.
+
+        Args:
+            guide_pixels: of the matte, see `person_matte`.
 
         Raises:
             PortraitError: BAD_IMAGE, BAD_POINTS.
@@ -219,17 +233,18 @@ class WarpEngine(Engine):
         height, width = image.shape[:2]
         points = within_reach(checked_points(reference.points[None])[0], width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
-        matte = self._matte_of(image, rgb)
-        head = build_head_mesh(with_depth(points), self._mesh_of(rgb, points), rgb, matte)
+        matte = self._matte_of(image, rgb, guide_pixels)
+        mesh = self._mesh_of(rgb, points, reference.mesh478)
+        head = build_head_mesh(with_depth(points), mesh, rgb, matte)
         return np.ascontiguousarray(image), matte, head
 
-    def _mesh_of(self, image: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """The dense mesh (478, 3) of the face that points (70, 2 or 3) mark."""
-        return mesh_near(with_depth(points), self._found_mesh(image, points))
+    def _mesh_of(self, image: np.ndarray, points: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
+        """The dense mesh (478, 3) of the face that points (70, 2 or 3) mark, found where it is not known."""
+        return mesh_near(with_depth(points), self._found_mesh(image, points) if known is None else known)
 
-    def _matte_of(self, image: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    def _matte_of(self, image: np.ndarray, rgb: np.ndarray, guide_pixels: int = GUIDE_PIXELS) -> np.ndarray:
         """How far each pixel (H, W) float32 shows people; what is transparent shows none."""
-        matte = person_matte(rgb)
+        matte = person_matte(rgb, guide_pixels)
         return matte * (levels(image[..., 3]).astype(np.float32) / 255) if image.shape[2] == 4 else matte
 
     def render(
@@ -272,9 +287,10 @@ class WarpEngine(Engine):
 
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
         """The dense mesh of the face at the points, where MediaPipe sees one."""
-        if self._detector is None:
-            self._detector = MediaPipeDetector()
-        meshes = [face.mesh478 for face in self._detector.detect(image) if face.mesh478 is not None]
+        with self._finding:
+            if self._detector is None:
+                self._detector = MediaPipeDetector()
+            meshes = [face.mesh478 for face in self._detector.detect(image) if face.mesh478 is not None]
         return next((mesh for mesh in meshes if is_face_of(mesh, points)), None)
 
 

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of a frame that is drawn anew: it goes along with the face, and ends softly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from portrait_server.geometry.ramps import smoothstep
+
+# Beyond the landmarks, in sizes of the face (the longer side of their box): hair, and the neck down to the shoulders.
+_ASIDE, _ABOVE, _BELOW = 0.7, 1.0, 0.75
+_SOFT = 0.12  # over which what is drawn passes into the frame, in the same
+
+
+@dataclass(frozen=True)
+class Region:
+    """A box of a frame around a face.
+
+    Attributes:
+        low, high: (2,) its corners, fractions of pixels included, so that its soft limit glides.
+        corner: (x, y) of its first whole pixel; size: (width, height) in pixels. Inside the frame.
+        soft: pixels over which it ends.
+        frame_size: (width, height) of the frame.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    corner: tuple[int, int]
+    size: tuple[int, int]
+    soft: float
+    frame_size: tuple[int, int]
+
+    @classmethod
+    def around(cls, found: np.ndarray, target: np.ndarray, frame_size: tuple[int, int]) -> Region | None:
+        """That of a face which is moved from its points (70, 2 or 3) to others; None where neither is in the frame."""
+        face = float(np.ptp(found[:68, :2].astype(float), axis=0).max())
+        both = np.concatenate([found[:68, :2], target[:68, :2]]).astype(float)
+        low = both.min(0) - face * np.array([_ASIDE, _ABOVE])
+        high = both.max(0) + face * np.array([_ASIDE, _BELOW])
+        first = np.floor(low).clip(0, frame_size).astype(int)
+        last = np.ceil(high).clip(0, frame_size).astype(int)
+        if (last - first < 2).any():
+            return None
+        width, height = (last - first).tolist()
+        return cls(low, high, (int(first[0]), int(first[1])), (width, height), max(1.0, _SOFT * face), frame_size)
+
+    def cut(self, frame: np.ndarray) -> np.ndarray:
+        """Its pixels of a frame (H, W, C), a copy."""
+        (x, y), (width, height) = self.corner, self.size
+        return frame[y : y + height, x : x + width].copy()
+
+    def paste(self, frame: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """The frame with what was drawn (height, width, C) in this place; where that is the frame's own, and outside, not
+        a bit differs."""
+        (x, y), (width, height) = self.corner, self.size
+        result = frame.copy()
+        own = result[y : y + height, x : x + width]
+        share = self._share()[..., None]
+        soft = (share < 1).any(2)
+        mixed = own[soft] + share[soft] * (drawn[soft].astype(np.float32) - own[soft])
+        drawn = drawn.copy()
+        drawn[soft] = np.round(mixed).astype(drawn.dtype)
+        own[...] = drawn
+        return result
+
+    def _share(self) -> np.ndarray:
+        """How far what is drawn shows: (height, width) float32, 1 inside to 0 at the limits that lie in the frame."""
+        axes = []
+        for axis in (0, 1):
+            at = self.corner[axis] + np.arange(self.size[axis]) + 0.5
+            from_low = at - self.low[axis] if self.low[axis] > 0 else np.full(len(at), np.inf)
+            to_high = self.high[axis] - at if self.high[axis] < self.frame_size[axis] else np.full(len(at), np.inf)
+            axes.append(smoothstep(np.minimum(from_low, to_high) / self.soft))
+        return (axes[1][:, None] * axes[0][None]).astype(np.float32)
