@@ -24,6 +24,8 @@ from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.track import LandmarkTrack
 
+from tests.posing import turned
+from tests.two_people import two_people
 from tests.waiting import PATIENCE_SECONDS
 
 _SIDE = 160
@@ -332,3 +334,72 @@ def test_a_killed_server_and_an_interrupted_command_change_nothing(material: tup
     for frame in (tmp_path / "calm").iterdir():
         for other in (rough, cut):
             assert frame.read_bytes() == (other / frame.name).read_bytes(), (other.name[:3], frame.name)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """A photo of two people, and a track of each, of 3 frames: at rest, the head turned, at rest again."""
+    folder = tmp_path_factory.mktemp("two")
+    photo, tracks = folder / "photo.png", (folder / "1.npz", folder / "2.npz")
+    cv2.imwrite(str(photo), two_people(overlapping=False)[0][..., ::-1])
+    for number, path in enumerate(tracks, 1):
+        words = ["landmarks", str(photo), "--output", str(path), "--detector", "mediapipe", "--face", str(number)]
+        assert main(words) == 0
+        rest = LandmarkTrack.load(path)
+        points = np.stack([rest.points[0], turned(rest.points[0], 12), rest.points[0]])
+        LandmarkTrack(points, rest.size, 24).save(path)
+    return photo, *tracks
+
+
+def test_two_faces_are_driven_in_one_picture(
+    two: tuple[Path, Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, left, right = two
+    still = _edited(right, tmp_path, (), still=True)
+    common = ["--frames", "1-2", *server]
+    rendered = ["render", "--reference", str(photo), "--output", str(tmp_path / "both"), *common]
+    assert main([*rendered, "--face", "1", "--track", str(left), "--face", "2", "--track", str(right)]) == 0
+    assert capsys.readouterr().out.count("Saved: ") == 2
+    rest, both = (read_image(tmp_path / "both" / name) for name in ("0001.png", "0002.png"))
+    np.testing.assert_array_equal(rest, read_image(photo))
+    half = rest.shape[1] // 2
+    assert all(
+        (part != whole).any() for part, whole in ((both[:, :half], rest[:, :half]), (both[:, half:], rest[:, half:]))
+    )
+    stamps = _stamps(tmp_path / "both")
+    assert main([*rendered, "--face", "1", "--track", str(left), "--face", "2", "--track", str(right)]) == 0
+    assert _stamps(tmp_path / "both") == stamps, "a rerun draws nothing again"
+    words = ["--face", "1", "--track", str(left), "--face", "2", "--track", str(still)]
+    assert main(["render", "--reference", str(photo), "--output", str(tmp_path / "one"), *common, *words]) == 0
+    one = read_image(tmp_path / "one" / "0002.png")
+    np.testing.assert_array_equal(one[:, half + 30 :], rest[:, half + 30 :])
+    np.testing.assert_array_equal(one[:, : half - 30], both[:, : half - 30])
+    alone = ["--output", str(tmp_path / "alone"), *common, "--face", "2", "--track", str(right)]
+    assert main(["render", "--reference", str(photo), *alone]) == 0, "one face of two, by its number"
+
+
+def test_faces_and_tracks_that_do_not_belong_together(
+    two: tuple[Path, Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, left, right = map(str, two)
+    other = LandmarkTrack.load(left)
+    LandmarkTrack(other.points, (99, 99), 24).save(tmp_path / "size.npz")
+    LandmarkTrack(other.points[:1], other.size, 24).save(tmp_path / "short.npz")
+    for words, said in (
+        (["--track", left, "--track", right], "0 faces but 2 tracks"),
+        (["--face", "1", "--track", left, "--track", right], "1 faces but 2 tracks"),
+        (["--face", "2", "--track", left, "--face", "2", "--track", right], "named twice"),
+        (["--face", "1", "--track", left, "--face", "3", "--track", right], "There is no face 3"),
+        (["--face", "1", "--track", left, "--face", "2", "--track", str(tmp_path / "size.npz")], "99x99"),
+        (
+            ["--face", "1", "--track", left, "--face", "2", "--track", str(tmp_path / "short.npz")],
+            "short.npz: .* frame 2",
+        ),
+        (
+            ["--face", "1", "--track", left, "--face", "2", "--track", right, "--reference-points", left],
+            "2 faces but 1",
+        ),
+    ):
+        assert main(["render", "--reference", photo, "--output", str(tmp_path / "none"), *server, *words]) == 1
+        assert re.search(said, capsys.readouterr().err), words
+    assert not list((tmp_path / "none").glob("*.png"))

@@ -7,7 +7,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.client.rendering import store_frames
@@ -22,18 +21,25 @@ from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
 from portrait_server.commands.arguments import add_device, parse_layers, whole_number
+from portrait_server.commands.driven_faces import DrivenFaces, load_references
 from portrait_server.media.images import read_image
 
 _MAX_SIDE = 4096
+_MAX_FACE = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", type=Path, action="append", required=True, metavar="PHOTO",
                         help="a photo of the person; more than one may be given, the first is the picture that moves")  # fmt: skip
     parser.add_argument("--reference-points", type=Path, action="append", default=[], metavar="POINTS.npz",
-                        help="landmarks of each --reference, in the same order (default: detected)")  # fmt: skip
-    parser.add_argument("--track", type=Path, required=True, metavar="TRACK.npz",
-                        help="landmarks of each frame, in pixels of the first reference")  # fmt: skip
+                        help="landmarks of each --reference, in the same order; where several faces are driven, of "
+                             "each of them in the first, then of each further one (default: detected)")  # fmt: skip
+    parser.add_argument("--face", type=whole_number(0, _MAX_FACE, "the number of a face"), action="append", default=[],
+                        metavar="N", help="which face of the first reference the next --track drives, counted from 1 at "
+                                          "the picture's left; 0 is the largest (default: 0)")  # fmt: skip
+    parser.add_argument("--track", type=Path, action="append", required=True, metavar="TRACK.npz",
+                        help="landmarks of each frame, in pixels of the first reference; further ones are of further "
+                             "faces, each after its --face")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png … or 0001.exr …")
     parser.add_argument(
         "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
@@ -62,30 +68,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
-    track = LandmarkTrack.load(asked.track)
+    driven = DrivenFaces.load(asked.face, asked.track)
+    track = driven.first
     frames = asked.frames or list(track.frame_numbers)
-    points, body = track.rows_of(frames), track.body_of(frames)
+    points, body, others = driven.rows_of(frames)
     layers = _layers(asked)
-    references = load_references(asked.reference, asked.reference_points)
+    references, given = load_references(asked.reference, asked.reference_points, len(driven.tracks))
     photo = references[0].digest
     if asked.depth == 16:
         references[0] = ReferenceImage(read_image(asked.reference[0], 16), references[0].points)
-    height, width = references[0].image.shape[:2]
-    if track.size != (width, height):
-        raise PortraitError(
-            ErrorCode.SIZE_MISMATCH,
-            f"The track was made for a picture of {track.size[0]}x{track.size[1]} pixels, "
-            f"but {asked.reference[0]} has {width}x{height}.",
-            "Use the photo that the track was made for, or scale the track's points and size to this photo.",
-        )
+    driven.check_size(asked.reference[0], references[0].size)
     personal = PersonalFile.load(asked.personal) if asked.personal else None
     with _client(asked) as client:
-        portrait = client.prepare(references, engine=asked.engine, personal=personal)
+        references[0], further = driven.found(client, references[0], given)
+        portrait = client.prepare(references, engine=asked.engine, personal=personal, others=further)
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
                                         size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
-                                        body=body, layers=layers, colorspace=asked.colorspace,
+                                        body=body, others=others, layers=layers, colorspace=asked.colorspace,
                                         times=track_times(track)):  # fmt: skip
                 bar.update()
                 print(f"Saved: {path}", flush=True)
@@ -116,37 +117,6 @@ def track_times(track: LandmarkTrack) -> FrameTimes:
     """
     timecode = track.extra.get("timecode")
     return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)
-
-
-def load_references(photos: list[Path], point_files: list[Path]) -> list[ReferenceImage]:
-    """Photos with the landmarks given for them; those without are detected by the server.
-
-    Raises:
-        PortraitError: a photo or a file of points that cannot be used.
-    """
-    if point_files and len(point_files) != len(photos):
-        raise PortraitError(
-            ErrorCode.BAD_POINTS,
-            f"{len(photos)} references but {len(point_files)} files of reference points were given.",
-            "Give one --reference-points for each --reference, in the same order, or none at all.",
-        )
-    return [
-        ReferenceImage(image := read_image(photo), _points_of(point_files[i], photo, image) if point_files else None)
-        for i, photo in enumerate(photos)
-    ]
-
-
-def _points_of(path: Path, photo: Path, image: np.ndarray) -> np.ndarray:
-    track = LandmarkTrack.load(path)
-    height, width = image.shape[:2]
-    if len(track) != 1 or track.size != (width, height):
-        raise PortraitError(
-            ErrorCode.SIZE_MISMATCH,
-            f"{path} holds {len(track)} frames for a picture of {track.size[0]}x{track.size[1]} pixels; "
-            f"one frame for {width}x{height} is needed, the size of {photo}.",
-            f"Make it with `portrait landmarks {photo} --output {path}`.",
-        )
-    return track.points[0]
 
 
 def _client(asked: argparse.Namespace) -> Client:
