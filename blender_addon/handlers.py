@@ -7,6 +7,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from .blender import problems
+from .interface import face_marks
 from .jobs import job_queue
 from .portraits import portrait_copies, project_paths, scene_portraits
 from .preview import live_preview
@@ -52,9 +53,11 @@ def register() -> None:
             handlers.append(handler)
     frame_states.register()
     frame_band.register()
+    face_marks.register()
 
 
 def unregister() -> None:
+    face_marks.unregister()
     frame_band.unregister()
     frame_states.unregister()
     job_queue.abandon_all()

@@ -11,6 +11,7 @@ import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.other_faces import MAX_OTHER_FACES
 
+from ..blender.problems import SceneError
 from ..rig.armature import face_width, rest_points
 from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import find_portrait, free_name, portraits_of
@@ -51,19 +52,25 @@ def rigs(portrait: PORTRAIT_PG_portrait) -> list[bpy.types.Object]:
     return [member.rig for member in portrait.members]
 
 
-def join(uid: str) -> PORTRAIT_PG_portrait:
+def join(uid: str, points: np.ndarray) -> PORTRAIT_PG_portrait:
     """A further portrait on the photo of another, which has no rig yet; Python's references to portraits end with it.
 
     Args:
         uid: of any of the photo's portraits.
+        points: (70, 3) pixels, the landmarks of its face, by which it is named.
 
     Raises:
-        PortraitError: BAD_POINTS where the photo has as many as can be drawn.
+        PortraitError: SCENE for a filmed shot; BAD_POINTS where the photo has as many as can be drawn.
     """
     found = find_portrait(uid)
     assert found is not None  # the caller has just had it
     scene, portrait = found
     members = portrait.members
+    if portrait.shot.is_filmed:
+        raise SceneError(
+            "In a filmed shot one face has a rig.",
+            "Add the shot once more, and choose the other face for it.",
+        )
     if len(members) >= MAX_FACES:
         raise PortraitError(
             ErrorCode.BAD_POINTS, f"Up to {MAX_FACES} faces of a photo can have a rig.",
@@ -72,7 +79,8 @@ def join(uid: str) -> PORTRAIT_PG_portrait:
     lead = members[0]
     if not lead.group:
         lead.group = lead.uid
-    leading, name = lead.uid, f"{lead.name} {len(members) + 1}"
+    number = next((n for n, face in enumerate(lead.found, 1) if _is_same(face.points, points)), len(members) + 1)
+    leading, name = lead.uid, f"{lead.name} {number}"
     added = portraits_of(scene).add(name)  # may move all others in memory
     lead = portraits_of(scene).by_uid(leading)
     added.name = free_name(added, name)
@@ -101,11 +109,14 @@ def of_face(portraits: Sequence[PORTRAIT_PG_portrait], points: np.ndarray) -> PO
     """The one of some portraits of a photo whose face has these landmarks, (70, 3) pixels, about; or None."""
     for portrait in portraits:
         own = portrait.detected_points
-        if own is not None:
-            apart = np.linalg.norm(points[:, :2].mean(0) - own[:, :2].mean(0))
-            if apart < _SAME_FACE * min(face_width(points), face_width(own)):
-                return portrait
+        if own is not None and _is_same(own, points):
+            return portrait
     return None
+
+
+def _is_same(points: np.ndarray, others: np.ndarray) -> bool:
+    apart = np.linalg.norm(points[:, :2].mean(0) - others[:, :2].mean(0))
+    return bool(apart < _SAME_FACE * min(face_width(points), face_width(others)))
 
 
 def _copy(source: PORTRAIT_PG_portrait, target: PORTRAIT_PG_portrait) -> None:

@@ -114,7 +114,9 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
     name = spare.name.removesuffix(" rig").split(" rig.")[0]
     there = [other for other in portraits_of(scene).items if other.plane == plane]
     if there and groups.of_face(there, points) is None:
-        portrait = groups.join(there[0].uid)  # of another face of a photo whose plane was copied with several rigs
+        portrait = groups.join(
+            there[0].uid, points
+        )  # of another face of a photo whose plane was copied with several rigs
         portrait.name = free_name(portrait, name)
     else:
         portrait = portraits_of(scene).add(name)

@@ -57,7 +57,7 @@ def add_face(context: bpy.types.Context, uid: str, points: np.ndarray) -> PORTRA
     found = find_portrait(uid)
     assert found is not None  # the caller has just had it
     check_plane(*found)
-    added = groups.join(uid)
+    added = groups.join(uid, points)
     attach_rig(context, added, points)
     return added
 

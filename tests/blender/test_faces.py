@@ -180,6 +180,17 @@ def test_one_job_draws_all_faces_into_one_frame(needs_server: None, acted: list[
     assert frames_in(first.folder()) == [4, 5, 6]
     shown = Path(bpy.path.abspath(image_plane.texture_node(first.plane).image.filepath))
     assert shown.parent == first.folder()
+    before, after = pixels(first, FIRST), pixels(first, LAST)
+    moved = np.abs(after - before).max(-1) > 1e-3
+    assert moved[:, :FACE_WIDTH].any() and moved[:, FACE_WIDTH:].any(), "both chins move"
+
+
+def test_a_face_moves_alone(needs_server: None, couple: list[str]) -> None:
+    drop_chin(couple[1])
+    bpy.ops.portrait.render()
+    first = of(couple[0])
+    moved = np.abs(pixels(first, LAST) - pixels(first, FIRST)).max(-1) > 1e-3
+    assert moved[:, FACE_WIDTH:].any() and not moved[:, :FACE_WIDTH].any()
 
 
 def test_an_edit_of_either_makes_its_frames_stale(needs_server: None, acted: list[str]) -> None:
@@ -368,7 +379,8 @@ def test_the_preview_shows_all_faces(preview: list[str]) -> None:
     of(preview[1]).rig.pose.bones["jaw_09"].location[1] = -0.2
     live_preview.of(preview[1]).note_change()
     await_picture(preview[1])
-    assert shown(preview[0]).shape == still.shape
+    moved = np.abs(shown(preview[0]) - still).max(-1) > 1e-3
+    assert moved[:, FACE_WIDTH:].any() and not moved[:, :FACE_WIDTH].any()
     select(of(preview[0]).rig)
     bpy.ops.portrait.remove()
     assert live_preview.of(preview[1]) is None
@@ -403,6 +415,15 @@ def test_every_face_of_a_photo_is_offered(needs_server: None, two_people_file: P
 def test_every_face_gets_a_rig_at_once(needs_server: None, two_people_file: Path) -> None:
     assert bpy.ops.portrait.add(filepath=str(two_people_file), every_face=True) == {"FINISHED"}
     assert len(items()) == 2 and not groups.without_rig(items()[0])
+
+
+def test_a_further_face_is_placed_by_hand(portrait: Any) -> None:
+    select(portrait.rig)
+    assert bpy.ops.portrait.place_points(further=True, center=(20, 30), width=20) == {"FINISHED"}
+    first, second = items()
+    assert second.lead == first and second.rig != first.rig and second.photo_digest == first.photo_digest
+    assert abs(second.detected_points[:17, 0].mean() - 20) < 2
+    assert bpy.context.view_layer.objects.active == second.rig
 
 
 def test_a_rig_is_not_put_on_a_face_that_has_one(needs_server: None, two_people_file: Path) -> None:

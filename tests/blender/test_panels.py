@@ -24,6 +24,7 @@ from mathutils import Vector  # noqa: E402
 from blender_addon.blender import problems, selection  # noqa: E402
 from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
 from blender_addon.connection import preferences, server  # noqa: E402
+from blender_addon.interface import face_marks  # noqa: E402
 from blender_addon.interface.operators import add, capture, render  # noqa: E402
 from blender_addon.interface.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
@@ -201,6 +202,26 @@ def test_several_portraits_make_a_list(portrait: Any, photo_file: Path, face: np
     assert seen == ["name"]
     problems.keep(second.uid, SceneError("Something broke.", "Mend it."))
     assert sections.state_icon(second) == "ERROR" and sections.state_icon(held.items[0]) == "NONE"
+
+
+def test_a_photos_further_faces_have_a_button_each(portrait: Any, face: np.ndarray) -> None:
+    assert "more face" not in drawn()
+    for shift in (0, 40, 80):
+        portrait.found.add().set_points(face + np.float32((shift, 0, 0)))
+    text = drawn()
+    assert "2 more faces in the picture" in text and text.count("portrait.add_face") == 2 * 3, "in both editors"
+    assert bpy.ops.portrait.add_face(number=3) == {"FINISHED"}
+    text = drawn()
+    assert "1 more face in the picture" in text and text.count("portrait.add_face") == 2
+    assert "One picture of anna, anna 3" in text and "first portrait, “anna”" in " ".join(text.split())
+    assert bpy.ops.portrait.add_face() == {"FINISHED"}
+    assert "more face" not in drawn()
+
+
+def test_the_frame_around_a_face_lies_outside_of_it(face: np.ndarray) -> None:
+    (left, top), _, (right, bottom), _ = face_marks.corners(face)
+    assert left < face[:, 0].min() and right > face[:, 0].max()
+    assert top < face[:, 1].min() and bottom > face[:, 1].max()
 
 
 def test_the_job_of_another_portrait_is_shown_and_can_be_cancelled(

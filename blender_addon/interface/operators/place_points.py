@@ -7,7 +7,7 @@ from typing import Final
 
 import bpy
 import numpy as np
-from bpy.props import FloatProperty, FloatVectorProperty, StringProperty
+from bpy.props import BoolProperty, FloatProperty, FloatVectorProperty, StringProperty
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.landmarks import LANDMARK_COUNT
@@ -32,6 +32,10 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
     bl_label = "Place Points by Hand"
     bl_options = {"UNDO"}
 
+    further: BoolProperty(
+        name="Further Face", description="Place the points of another face of the picture, which gets a rig of its own",
+        default=False, options={"SKIP_SAVE"},
+    )  # fmt: skip
     # For scripts; with a window they are placed with the mouse.
     filepath: StringProperty(
         name="Landmarks", description="Choose a landmark track (.npz) whose first points are taken", subtype="FILE_PATH",
@@ -53,6 +57,10 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
     )
 
     @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return "Place the landmarks of another face by hand; it gets a rig of its own" if properties.further else ""
+
+    @classmethod
     def obstacle(cls, context: bpy.types.Context) -> str | None:
         if (obstacle := super().obstacle(context)) is not None:
             return obstacle
@@ -64,7 +72,7 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
         """Without a window: the points of a file, or the template at a place."""
-        return _finish(self, context, portrait, self._given_points(portrait))
+        return _finish(self, context, portrait, self._given_points(portrait), self.further)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not has_window(context) or self.filepath or self.width > 0:
@@ -74,7 +82,7 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
         if area is None:
             return report(self, SceneError("No 3D viewport is open.", "Open one, and begin again."), portrait.uid)
         try:
-            self._placing = PlacingWithMouse(context, area, portrait)
+            self._placing = PlacingWithMouse(context, area, portrait, self._begin_with(portrait))
         except PortraitError as error:
             return report(self, error, portrait.uid)
         context.window_manager.modal_handler_add(self)
@@ -100,7 +108,7 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
                 return {"RUNNING_MODAL"}
             placing.end(context)
             try:
-                return _finish(self, context, portrait, points)
+                return _finish(self, context, portrait, points, self.further)
             except PortraitError as error:
                 return report(self, error, portrait.uid)
         return {"PASS_THROUGH"} if outcome == "PASS" else {"RUNNING_MODAL"}
@@ -108,6 +116,10 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends it: another file is being loaded, or the program closes."""
         self._placing.end(context)
+
+    def _begin_with(self, portrait: PORTRAIT_PG_portrait) -> np.ndarray | None:
+        """The points that are to be mended, (70, 3) pixels; None for a new face."""
+        return None if self.further else portrait.detected_points
 
     def _given_points(self, portrait: PORTRAIT_PG_portrait) -> np.ndarray:
         size = tuple(portrait.size)
@@ -138,13 +150,17 @@ def _check_size(points: np.ndarray) -> None:
 
 
 def _finish(
-    operator: bpy.types.Operator, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray
-) -> set[str]:
-    """Makes the points the rest of the portrait's rig."""
+    operator: bpy.types.Operator, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, points: np.ndarray,
+    further: bool,
+) -> set[str]:  # fmt: skip
+    """Makes the points the rest of the portrait's rig; with `further` that of a rig for another face."""
     _check_size(points)
     portrait_parts.check_plane(scene_of(context), portrait)
     picture = photo.check(portrait.photo, tuple(portrait.size))
-    if portrait.rig is not None:
+    if further and portrait.rig is not None:
+        portrait = portrait_parts.add_face(context, portrait.uid, points)
+        select_only(context.view_layer, portrait.rig)
+    elif portrait.rig is not None:
         portrait_parts.move_rig(context, portrait, points)
     else:
         portrait_parts.attach_rig(context, portrait, points)

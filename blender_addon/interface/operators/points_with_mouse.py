@@ -49,15 +49,23 @@ class PlacingWithMouse:
 
     at_work: ClassVar[PlacingWithMouse | None] = None
 
-    def __init__(self, context: bpy.types.Context, area: bpy.types.Area, portrait: PORTRAIT_PG_portrait) -> None:
+    def __init__(
+        self,
+        context: bpy.types.Context,
+        area: bpy.types.Area,
+        portrait: PORTRAIT_PG_portrait,
+        placed: np.ndarray | None,
+    ) -> None:
         """Shows the photo from the front and begins to draw.
+
+        Args:
+            placed: (70, 3) pixels to be mended; the template where None.
 
         Raises:
             PortraitError: as `photo.check` and `portrait_parts.check_plane`.
         """
         portrait_parts.check_plane(scene_of(context), portrait)
         picture = photo.check(portrait.photo, tuple(portrait.size))
-        placed = portrait.detected_points
         annotation = (
             Annotation(template.in_picture(*portrait.size))
             if placed is None

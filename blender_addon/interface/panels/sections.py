@@ -77,7 +77,9 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row = layout.row(align=True)
     row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
     row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
-    layout.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
+    row = layout.row(align=True)
+    row.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
+    row.operator("portrait.place_points", text="", icon="ADD").further = True
     layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
     layout.prop(portrait, "lit", icon="LIGHT")
     draw_faces(layout, portrait)
