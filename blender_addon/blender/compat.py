@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every difference between Blender 4.2 and 5.2 that the extension meets, and only here."""
+"""Every difference between Blender 4.2 and 5.2 that the extension meets, and only here; the compositor's: `compat_compositor`."""
 
 from __future__ import annotations
 
@@ -55,6 +55,19 @@ def strip_range(strip: Any) -> range:
     if hasattr(strip, "right_handle"):
         return range(strip.left_handle, strip.right_handle)
     return range(strip.frame_final_start, strip.frame_final_end)
+
+
+def set_strip_end(strip: Any, frame: int) -> None:
+    """Trims or lengthens a strip so that `frame` is the first that it does not show any more."""
+    if hasattr(strip, "right_handle"):  # 5.1 renamed it; the old name goes in 6.0
+        strip.right_handle = frame
+    else:
+        strip.frame_final_end = frame
+
+
+def sequencer_reads_layers() -> bool:
+    """Whether strips can show EXR files of several layers. Before 4.4 Blender refuses them, and may then crash."""
+    return bpy.app.version >= (4, 4, 0)
 
 
 def ensure_node_tree(material: bpy.types.Material) -> bpy.types.NodeTree:

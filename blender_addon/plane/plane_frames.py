@@ -26,6 +26,8 @@ _AWAY_KEY: Final = "talking_portrait_away"
 _GIVEN_SPACE_KEY: Final = "talking_portrait_given_space"
 _GIVEN_ALPHA_KEY: Final = "talking_portrait_given_alpha"
 
+_ImageNode = bpy.types.ShaderNodeTexImage | bpy.types.CompositorNodeImage
+
 
 def show(
     node: bpy.types.ShaderNodeTexImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str = ""
@@ -51,6 +53,19 @@ def show(
     if _AWAY_KEY in node:
         del node[_AWAY_KEY]
     return changed
+
+
+def play(
+    node: bpy.types.CompositorNodeImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str = "",
+    moved: int = 0,
+) -> bool:  # fmt: skip
+    """As `show`, in an image node of the compositor, which has no second one: with frames from 0 on, none before are played.
+
+    Args:
+        moved: by so many scene frames each is shown later than its number says.
+    """
+    there = sorted(set(numbers))
+    return _play(node, folder, Reel.of([n for n in there if n >= 0] or there).moved(moved), stretch, prefix)
 
 
 def put(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image | None) -> None:
@@ -155,23 +170,23 @@ def make_alike(image: bpy.types.Image, photo: bpy.types.Image | None) -> None:
         image[_GIVEN_ALPHA_KEY] = photo.alpha_mode
 
 
-def _play(node: bpy.types.ShaderNodeTexImage, folder: Path, reel: Reel, stretch: float, prefix: str) -> bool:
+def _play(node: _ImageNode, folder: Path, reel: Reel, stretch: float, prefix: str) -> bool:
     image = _sequence(frame_path(folder, reel.first, prefix), node.image)
     changed = node.image != image
-    if changed:
-        node.image = image
-    user = node.image_user
+    user = getattr(node, "image_user", node)  # the compositor's nodes are it themselves
     settings = {
         "use_cyclic": False, "use_auto_refresh": True, "frame_start": reel.start, "frame_duration": reel.duration,
     }  # fmt: skip
     if not reel.keys:
         settings["frame_offset"] = reel.offset
-    path = f'nodes["{bpy.utils.escape_identifier(node.name)}"].image_user.frame_offset'
+    path = f'nodes["{bpy.utils.escape_identifier(node.name)}"]{".image_user" if user != node else ""}.frame_offset'
     changed |= node_drivers.drive_by_frame(node.id_data, path, reel.keys, stretch)
     for name, value in settings.items():
         if getattr(user, name) != value:
             setattr(user, name, value)
             changed = True
+    if node.image != image:
+        node.image = image  # last, because a node of the compositor looks at the present frame's file for its layers
     return changed
 
 

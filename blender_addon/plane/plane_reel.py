@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ..blender.frame_runs import frame_runs
@@ -51,6 +51,11 @@ class Reel:
         # Starting one frame late makes the clamp at 0 the first file, so that it is held before the range instead of
         # a file that does not exist.
         return cls(first, first + 1 if last > first else _NEVER, max(last - first, 1), first, ())
+
+    def moved(self, frames: int) -> Reel:
+        """The same files, each shown so many scene frames later."""
+        start = self.start if self.start == _NEVER else self.start + frames
+        return replace(self, start=start, keys=tuple((at + frames, value, kind) for at, value, kind in self.keys))
 
 
 def _keys_of_gaps(runs: list[tuple[int, int]]) -> Iterable[Key]:

@@ -15,7 +15,7 @@ from ..blender.problems import SceneError
 from ..blender.stored_paths import shown, stored
 
 PORTRAIT_KEY: Final = "talking_portrait"
-_FIRST_KEY = "talking_portrait_first"
+FIRST_KEY: Final = "talking_portrait_first"  # number of the file of a strip's first element
 _SCALE_KEY: Final = "talking_portrait_scale"
 _SIZE_KEY: Final = "talking_portrait_size"
 _MISSING_MEDIA_KEY: Final = "talking_portrait_missing_media"
@@ -86,12 +86,14 @@ def add_strip(
         return None
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
-    channel = free_channel(strips, range(there[0], there[-1] + 1)) if channel is None else channel
+    if channel is None:  # above all that could hide it
+        top = max((each.channel for each in strips if each.type != "SOUND"), default=0)
+        channel = free_channel(strips, range(there[0], there[-1] + 1), above=top if top < _CHANNELS else 0)
     first = stored_directory(folder) + frame_path(folder, there[0], prefix_of(settings)).name
     strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
     if editor.active_strip is None:
         editor.active_strip = strip
-    strip[PORTRAIT_KEY], strip[_FIRST_KEY] = portrait_uid, there[0]
+    strip[PORTRAIT_KEY], strip[FIRST_KEY] = portrait_uid, there[0]
     strip[_SCALE_KEY] = strip.transform.scale_x
     fill(scene, strip, strips, folder, there, settings, size)
     return strip
@@ -160,7 +162,7 @@ def fit_strips(portrait_uid: str) -> None:
 
 def own_numbers(strip: Any) -> range:
     """The numbers of the frames that a portrait's strip plays, one for each of its elements."""
-    first = int(strip.get(_FIRST_KEY, compat.strip_start(strip)))
+    first = int(strip.get(FIRST_KEY, compat.strip_start(strip)))
     return range(first, first + len(strip.elements))
 
 
@@ -204,7 +206,7 @@ def fill(
     strip.invalidate_cache("RAW")
     _hide_missing_media(scene)
     strip.directory = stored_directory(folder)
-    first = strip.get(_FIRST_KEY, there[0])
+    first = strip.get(FIRST_KEY, there[0])
     if is_as_made(strip):
         # By the difference, so that a strip the user moved in time keeps its offset.
         moved = compat.strip_start(strip) - first
@@ -214,7 +216,7 @@ def fill(
             if numbers[0] != first:
                 compat.set_strip_start(strip, numbers[0] + moved)
             _set_elements(strip, _element_names(folder, there, numbers, prefix_of(settings)))
-            strip[_FIRST_KEY] = numbers[0]
+            strip[FIRST_KEY] = numbers[0]
     else:
         names = _element_names(folder, there, range(first, first + len(strip.elements)), prefix_of(settings))
         for element, name in zip(strip.elements, names, strict=True):

@@ -8,6 +8,7 @@ import bpy
 from . import (  # fmt: skip
     add,
     capture,
+    compositing,
     driving,
     faces,
     keys,
@@ -25,6 +26,7 @@ from . import (  # fmt: skip
 _MODULES = (
     add,
     capture,
+    compositing,
     driving,
     faces,
     keys,

@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The “Portrait” tab in the sidebars of the 3D view and of the sequencer."""
+"""The “Portrait” tab in the sidebars of the 3D view, the sequencer and the compositor."""
 
 from __future__ import annotations
 
 import bpy
 
-from . import capture_panel, driving_panel, likeness_panel, messages, preview_panel, rig_panel, sidebar
+from . import (
+    capture_panel,
+    compositing_panel,
+    driving_panel,
+    likeness_panel,
+    messages,
+    preview_panel,
+    rig_panel,
+    sidebar,
+)
 
 _CLASSES = (
     *sidebar.CLASSES,
@@ -14,6 +23,7 @@ _CLASSES = (
     *rig_panel.CLASSES,
     *driving_panel.CLASSES,
     *likeness_panel.CLASSES,
+    *compositing_panel.CLASSES,
     *messages.CLASSES,
 )
 
