@@ -8,8 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from array_api_compat import array_namespace
+from portrait_shared.layers import channels_of, in_order
 
-from portrait_server.drawing.frame import Moved
+from portrait_server.drawing.frame import Moved, person_over_nothing
+from portrait_server.drawing.layers import MOSTLY, as_layer, draw_layers, face_width
+from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import finished, held
@@ -75,6 +78,57 @@ def _covered(colours: Array, alpha: Array, behind: Array) -> Array:
     if colours.shape[-1] == 4:
         share = share * colours[..., 3] / 255
     return held(255 * share + (1 - share) * behind, alpha.dtype)
+
+
+def draw_people_layers(
+    kernels: Kernels, people: Sequence[InFrame], moved: Sequence[Moved], following: Sequence[Motion | None],
+    layers: Sequence[str], matte: bool,
+) -> Array:  # fmt: skip
+    """Layers of N frames of several people, as `layers.draw_layers`: at each pixel those of the foremost person there.
+
+    Args:
+        people: from the farthest to the nearest.
+        moved, following: of each; also of those who rest.
+    """
+    xp = array_namespace(moved[0].alpha)
+    beside = [layer for layer in in_order(layers) if layer not in ("rgba", "matte")]
+    channels = channels_of(beside)
+    drawn: Array = None
+    nothing, cover = _over_nothing(moved)
+    for person, each, motion in zip(people, moved, following, strict=True) if beside else ():
+        own = draw_layers(kernels, person.scene, each, motion, beside, matte)
+        if "depth" in beside:
+            own[..., channels.index("depth.Z")] *= face_width(person.scene.mesh) / face_width(people[-1].scene.mesh)
+        if drawn is not None:
+            mine = (each.alpha > MOSTLY)[..., None]
+            if "confidence" in beside:
+                # What is made up behind this person is made up whoever stands there.
+                seen = own[..., channels.index("confidence.Y")]
+                drawn[..., channels.index("confidence.Y")] = xp.minimum(
+                    drawn[..., channels.index("confidence.Y")], seen
+                )
+            own = xp.where(mine, own, drawn)
+        drawn = own
+    parts = []
+    if "rgba" in layers:
+        parts.append(nothing if matte else as_layer(composite_people(kernels, people, len(moved[0].alpha), False)))
+    if "matte" in layers:
+        parts.append(cover[..., None])
+    return xp.concat([*parts, *([drawn] if beside else [])], axis=-1)
+
+
+def _over_nothing(moved: Sequence[Moved]) -> tuple[Array, Array]:
+    """People over nothing, straight colours and their matte (N, H, W, 4), and that alone (N, H, W); float32, 0 to 255."""
+    xp = array_namespace(moved[0].alpha)
+    colours: Array = 0.0
+    cover: Array = 0.0
+    for each in moved:
+        own = xp.astype(person_over_nothing(each), xp.float32)
+        share = own[..., 3] / 255
+        colours = own[..., :3] * share[..., None] + colours * (1 - share[..., None])
+        cover = own[..., 3] + cover * (1 - share)
+    colours = colours * 255 / xp.where(cover > 0, cover, xp.ones_like(cover))[..., None]
+    return xp.concat([colours, cover[..., None]], axis=-1), cover
 
 
 def _joined(ones: Sequence[Patches], others: Sequence[Patches]) -> list[Patches]:

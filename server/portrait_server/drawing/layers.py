@@ -19,13 +19,15 @@ from portrait_server.drawing.mouth import Place
 from portrait_server.drawing.opening import opening_mask, patches_around
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.face_mesh import EYES, MOUTH, SIDES
+from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import LEVELS_16_BIT, signed, strongest
 
 _SAME, _OTHER = 3.0, 25.0  # of 255: a colour that differs by less is the photo's own, by more another
 _BESIDE = 5  # pixels over which what was drawn anew is told from what beside it has by chance its colour
-_MOSTLY = 127.5  # of 255: a matte above it is a person more than anything else
+MOSTLY = 127.5
+"""Of 255: a matte above it is a person more than anything else."""
 
 
 def draw_layers(
@@ -56,7 +58,11 @@ def _picture(kernels: Kernels, scene: Scene, moved: Moved, matte: bool) -> Array
     """(N, H, W, 4)."""
     if matte:
         return person_over_nothing(moved)
-    frames = composite(kernels, scene, moved, False)
+    return as_layer(composite(kernels, scene, moved, False))
+
+
+def as_layer(frames: Array) -> Array:
+    """Finished frames (N, H, W, 3 or 4) as float32 from 0 to 255, with an alpha: (N, H, W, 4)."""
     xp = array_namespace(frames)
     frames = xp.astype(frames, xp.float32) / (1 if frames.dtype == xp.uint8 else LEVELS_16_BIT)
     if frames.shape[-1] == 4:
@@ -70,9 +76,12 @@ def _whole_matte(scene: Scene, moved: Moved) -> Array:
 
 def _depth(scene: Scene, moved: Moved) -> Array:
     """(N, H, W, 1), in widths of the face as the photo has it."""
-    mesh = scene.mesh
-    width = float(np.linalg.norm(mesh.vertices[SIDES[1]] - mesh.vertices[SIDES[0]])) + 1e-6
-    return _of_the_person(moved, moved.motion.depth(mesh)[..., None] / width)
+    return _of_the_person(moved, moved.motion.depth(scene.mesh)[..., None] / face_width(scene.mesh))
+
+
+def face_width(mesh: HeadMesh) -> float:
+    """Pixels of the photo in what depth is counted in."""
+    return float(np.linalg.norm(mesh.vertices[SIDES[1]] - mesh.vertices[SIDES[0]])) + 1e-6
 
 
 def _forward(kernels: Kernels, scene: Scene, moved: Moved, following: Motion | None) -> Array:
@@ -127,7 +136,7 @@ def _into(kernels: Kernels, forward: Array, patches: Patches, steps: Array, shar
 def _of_the_person(moved: Moved, values: np.ndarray) -> Array:
     """Values (N, V, C) of the mesh's vertices at each pixel, 0 beside the person: (N, H, W, C) float32."""
     xp = array_namespace(moved.alpha)
-    mine = xp.astype(moved.alpha > _MOSTLY, xp.float32)
+    mine = xp.astype(moved.alpha > MOSTLY, xp.float32)
     whole = Patches.whole(len(values), moved.field.size)
     found = moved.field.carried(values)
     return xp.stack([moved.field.fine(found[:, each], whole) * mine for each in range(found.shape[1])], axis=-1)

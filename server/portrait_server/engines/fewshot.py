@@ -209,10 +209,7 @@ class FewshotEngine(Engine):
     ) -> np.ndarray:  # fmt: skip
         size, batches = (int(size[0]), int(size[1])), self._batches
         if isinstance(portrait, PeoplePortrait):
-            return portrait.frames(
-                batches, points, size, matte, body, others,
-                lambda person, *motion: self._painting(person)._moved(person.portrait, *motion),
-            )  # fmt: skip
+            return portrait.frames(batches, points, size, matte, body, others, self._mover)
         photo = portrait.photo
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
@@ -228,10 +225,13 @@ class FewshotEngine(Engine):
         return photo.frames(points, size, matte, body, drawn)
 
     def render_layers(
-        self, portrait: FewshotPortrait, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
-        body: np.ndarray | None = None, others: OtherFaces | None = None,
+        self, portrait: FewshotPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
+        layers: Sequence[str], body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
-        size, batches, photo = (int(size[0]), int(size[1])), self._batches, portrait.photo
+        size, batches = (int(size[0]), int(size[1])), self._batches
+        if isinstance(portrait, PeoplePortrait):
+            return portrait.layered(batches, points, size, matte, layers, body, others, self._mover)
+        photo = portrait.photo
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = batches.layers(portrait, size, photo.scene_bytes(size), lambda: portrait.scene(size))
@@ -244,6 +244,9 @@ class FewshotEngine(Engine):
             return batches.frames(len(motion), size[0] * size[1], draw)
 
         return photo.layered(points, size, matte, layers, body, drawn)
+
+    def _mover(self, person: Person, scene: Scene, motion: Motion, points: np.ndarray) -> Moved:
+        return self._painting(person)._moved(person.portrait, scene, motion, points)
 
     @torch.inference_mode()
     def _moved(self, portrait: FewshotPortrait, scene: Scene, motion: Motion, points: np.ndarray) -> Moved:

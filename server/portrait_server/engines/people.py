@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
+from portrait_shared.layers import FOLLOWING
 from portrait_shared.other_faces import OtherFaces, checked_others
 
-from portrait_server.drawing.crowd import InFrame, composite_people
+from portrait_server.drawing.crowd import InFrame, composite_people, draw_people_layers
 from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.scene import Scene
@@ -68,28 +69,99 @@ class PeoplePortrait:
         Raises:
             PortraitError: BAD_POINTS.
         """
+
+        def draw(people: Sequence[_InFrames], part: slice) -> Array:
+            shown = [InFrame(each.scene, each.moved(part, mover) if each.moves else None) for each in people]
+            return composite_people(batches.kernels, shown, part.stop - part.start, matte)
+
+        return self._drawn(batches, points, len(points), size, body, others, draw)
+
+    def layered(
+        self, batches: Batches, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
+        body: np.ndarray | None, others: OtherFaces | None, mover: Mover,
+    ) -> np.ndarray:  # fmt: skip
+        """Frames in layers as `Engine.render_layers` draws them; arguments as it takes them.
+
+        Raises:
+            PortraitError: BAD_POINTS.
+        """
+        count = len(points) if FOLLOWING.isdisjoint(layers) else len(points) // 2
+
+        def draw(people: Sequence[_InFrames], part: slice) -> Array:
+            moved = [each.moved(part, mover) for each in people]
+            shown = [
+                InFrame(each.scene, found if each.moves else None) for each, found in zip(people, moved, strict=True)
+            ]
+            following = [each.following(part) for each in people]
+            return draw_people_layers(batches.kernels, shown, moved, following, layers, matte)
+
+        return self._drawn(batches, points, count, size, body, others, draw)
+
+    def _drawn(
+        self, batches: Batches, points: np.ndarray, count: int, size: tuple[int, int], body: np.ndarray | None,
+        others: OtherFaces | None, draw: Callable[[Sequence[_InFrames], slice], Array],
+    ) -> np.ndarray:  # fmt: skip
+        """What is drawn of N = `count` frames, those together in which the same people rest.
+
+        Args:
+            points, body, others: of N frames, or of 2 N, then of the frames that follow too.
+            draw: makes some of such frames, finished, where the kernels have their pixels.
+        """
         height, width = self.people[0].photo.image.shape[:2]
-        checked = checked_others(others, range(len(points)), (width, height), len(self.people) - 1)
-        driven = [_Driven.of(person, points, body, checked) for person in self.people]
-        still = np.stack([each.still for each in driven], 1)
+        others = checked_others(others, range(len(points)), (width, height), len(self.people) - 1)
+        driven = [_Driven.of(person, points, body, others) for person in self.people]
+        still = np.stack([each.still[:count] for each in driven], 1)
         frames: np.ndarray | None = None
         for pattern in np.unique(still, axis=0):
             chosen = np.flatnonzero((still == pattern).all(1))
-            drawn = _drawn(batches, [each.only(chosen) for each in driven], ~pattern, size, matte, mover)
+            rows = chosen if count == len(points) else np.concatenate([chosen, chosen + count])
+            people = [
+                each.in_frames(batches, rows, len(chosen), size, not rests)
+                for each, rests in zip(driven, pattern, strict=True)
+            ]
+            drawn = batches.frames(len(chosen), size[0] * size[1], partial(draw, people))
             if frames is None:
-                frames = np.empty((len(points), *drawn.shape[1:]), drawn.dtype)
+                frames = np.empty((count, *drawn.shape[1:]), drawn.dtype)
             frames[chosen] = drawn
         assert frames is not None
         return frames
 
 
 @dataclass(frozen=True)
-class _Driven:
-    """What N frames say of one person.
+class _InFrames:
+    """One person in N frames, in all or in none of which it moves.
 
     Attributes:
-        points: (N, 70, 2 or 3), where they can be drawn; body: (N, 2) or None.
-        still: (N,) bool, whether it rests.
+        scene: where the kernels have their pixels.
+        motion: of N frames, or of 2 N: then of the frames that follow too.
+        points: (N or 2 N, 70, 2 or 3).
+        count: N.
+        moves: else it rests, as the photo shows it.
+    """
+
+    person: Person
+    scene: Scene
+    motion: Motion
+    points: np.ndarray
+    count: int
+    moves: bool
+
+    def moved(self, part: slice, mover: Mover) -> Moved:
+        return mover(self.person, self.scene, self.motion.only(part), self.points[part])
+
+    def following(self, part: slice) -> Motion | None:
+        if len(self.motion) == self.count:
+            return None
+        return self.motion.only(slice(part.start + self.count, part.stop + self.count))
+
+
+@dataclass(frozen=True)
+class _Driven:
+    """What frames say of one person.
+
+    Attributes:
+        points: (T, 70, 2 or 3), where they can be drawn; body: (T, 2) or None.
+        still: (T,) bool, whether it rests.
     """
 
     person: Person
@@ -104,28 +176,12 @@ class _Driven:
             body = None if others.body is None else others.body[:, person.face - 1]
         return cls(person, *person.photo.aimed(points, body))
 
-    def only(self, frames: np.ndarray) -> _Driven:
-        """The same in some of the frames."""
-        body = None if self.body is None else self.body[frames]
-        return _Driven(self.person, self.points[frames], body, self.still[frames])
-
-
-def _drawn(
-    batches: Batches, driven: list[_Driven], moves: np.ndarray, size: tuple[int, int], matte: bool, mover: Mover
-) -> np.ndarray:
-    """Frames (N, height, width, 3 or 4) in all of which the same people (P,) bool move."""
-    scenes, motions = [], []
-    for each, is_moved in zip(driven, moves, strict=True):
-        photo, portrait = each.person.photo, each.person.portrait
+    def in_frames(
+        self, batches: Batches, rows: np.ndarray, count: int, size: tuple[int, int], moves: bool
+    ) -> _InFrames:
+        """The person in some of the frames, the first `count` of which are drawn."""
+        photo, portrait = self.person.photo, self.person.portrait
         scene = batches.layers(portrait, size, photo.scene_bytes(size), partial(portrait.scene, size))
-        motions.append(motion_of(scene, each.points, each.body) if is_moved else None)
-        scenes.append(scene)
-
-    def draw(part: slice) -> Array:
-        people = [
-            InFrame(scene, None if motion is None else mover(each.person, scene, motion.only(part), each.points[part]))
-            for each, scene, motion in zip(driven, scenes, motions, strict=True)
-        ]
-        return composite_people(batches.kernels, people, part.stop - part.start, matte)
-
-    return batches.frames(len(driven[0].points), size[0] * size[1], draw)
+        body = None if self.body is None else self.body[rows]
+        motion = motion_of(scene, self.points[rows], body)
+        return _InFrames(self.person, scene, motion, self.points[rows], count, moves)

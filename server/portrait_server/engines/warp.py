@@ -19,7 +19,7 @@ from portrait_server.detectors.base import Detector
 from portrait_server.detectors.matte import GUIDE_PIXELS, person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.detectors.shared_matte import divided
-from portrait_server.drawing.frame import draw_frames, move
+from portrait_server.drawing.frame import Moved, draw_frames, move
 from portrait_server.drawing.hair import Hair, hair_by_example, quick_hair
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.motion import Motion, motion_of
@@ -253,10 +253,7 @@ class WarpEngine(Engine):
     ) -> np.ndarray:  # fmt: skip
         size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
         if isinstance(portrait, PeoplePortrait):
-            return portrait.frames(
-                self._batches, points, size, matte, body, others,
-                lambda _, scene, motion, targets: move(kernels, scene, motion),
-            )  # fmt: skip
+            return portrait.frames(self._batches, points, size, matte, body, others, self._mover)
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
@@ -268,10 +265,12 @@ class WarpEngine(Engine):
         return portrait.frames(points, size, matte, body, drawn)
 
     def render_layers(
-        self, portrait: WarpPortrait, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
-        body: np.ndarray | None = None, others: OtherFaces | None = None,
+        self, portrait: WarpPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
+        layers: Sequence[str], body: np.ndarray | None = None, others: OtherFaces | None = None,
     ) -> np.ndarray:  # fmt: skip
         size, kernels = (int(size[0]), int(size[1])), self._batches.kernels
+        if isinstance(portrait, PeoplePortrait):
+            return portrait.layered(self._batches, points, size, matte, layers, body, others, self._mover)
 
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
@@ -284,6 +283,9 @@ class WarpEngine(Engine):
             return self._batches.frames(len(motion), size[0] * size[1], draw)
 
         return portrait.layered(points, size, matte, layers, body, drawn)
+
+    def _mover(self, _: Person, scene: Scene, motion: Motion, points: np.ndarray) -> Moved:
+        return move(self._batches.kernels, scene, motion)
 
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
         """The dense mesh of the face at the points, where MediaPipe sees one."""

@@ -16,6 +16,7 @@ from portrait_server.engines.people import PeoplePortrait
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.layers import USUAL, channels_of
 from portrait_shared.other_faces import OtherFaces
 
 from tests.posing import face_size, moved, turned
@@ -143,6 +144,33 @@ def test_sixteen_bits_and_transparency_stay(engine: WarpEngine, picture: np.ndar
     rest, turning = frames(engine, portrait, tuple(points), (points[FIRST], turned(points[SECOND], 10)))
     np.testing.assert_array_equal(rest, deep)
     assert turning.dtype == np.uint16 and turning.shape == deep.shape and not turning[:40, :40, 3].any()
+
+
+def test_layers_are_those_of_the_foremost(engine: WarpEngine, portrait: PeoplePortrait, picture: np.ndarray,
+                                          points: np.ndarray, outlines: list[np.ndarray]) -> None:  # fmt: skip
+    first, second = points
+    target, size = turned(first, 12), picture.shape[1::-1]
+    rows, others = np.stack([first, target, target, target]), OtherFaces(np.repeat(second[None, None], 4, 0))
+    drawn = engine.render_layers(portrait, rows, size, False, USUAL, None, others)
+    channels = channels_of(USUAL)
+    assert drawn.shape == (2, *picture.shape[:2], len(channels)) and drawn.dtype == np.float32
+
+    def layer(name: str) -> np.ndarray:
+        return drawn[..., channels.index(name)]
+
+    colours = drawn[..., :3]
+    np.testing.assert_array_equal(colours[0], picture)
+    np.testing.assert_array_equal(colours[1], frames(engine, portrait, (target, second))[0])
+    in_first, in_second = (inside(outline, picture.shape) for outline in outlines)
+    assert (layer("confidence.Y")[0][in_first | in_second] > 0.99).all(), "all is the photo's own"
+    assert layer("confidence.Y")[1][in_first].mean() < 0.99 < layer("confidence.Y")[1][in_second].min()
+    assert np.abs(layer("forward.u")[0][in_first]).mean() > 2 and not layer("forward.u")[:, in_second].any()
+    assert not layer("forward.u")[1].any(), "the last is followed by itself"
+    assert layer("matte.A")[0, in_first | in_second].mean() > 250 and layer("depth.Z")[:, in_second].std() > 0.02
+    cut_out = engine.render_layers(portrait, rows[:2], size, True, ("rgba", "matte"), None, others.rows(slice(0, 2)))
+    assert cut_out.shape[-1] == 5
+    np.testing.assert_array_equal(cut_out[..., 3], cut_out[..., 4])
+    np.testing.assert_allclose(cut_out[0, in_second, :3], picture[in_second], atol=1)
 
 
 def test_what_does_not_fit_is_refused(engine: WarpEngine, portrait: PeoplePortrait, points: np.ndarray) -> None:
