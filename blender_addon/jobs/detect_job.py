@@ -53,6 +53,9 @@ class DetectJob(Job):
     def begin(self) -> None:
         scene, portrait = self.portrait()
         portrait_parts.check_plane(scene, portrait)
+        if portrait.shot.is_filmed:
+            raise SceneError("The portrait was filmed: its points are those of the shot.", "Find them again.",
+                             Fix.FIND_POINTS)  # fmt: skip
         self._image = photo.pixels(photo.check(portrait.photo, tuple(portrait.size)))
         self._face = portrait.face
 

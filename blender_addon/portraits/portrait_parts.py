@@ -12,8 +12,9 @@ from portrait_shared.digest import image_digest
 from ..blender import stored_paths
 from ..blender.problems import Fix, SceneError
 from ..driving import mechanism
-from ..plane import image_plane
+from ..plane import image_plane, plane_shot
 from ..rig import armature, bone_names
+from ..rig.replaced_sliders import add_sliders
 from ..shots import riding
 from . import groups, photo, sequencer
 from .properties import PORTRAIT_PG_portrait
@@ -108,6 +109,8 @@ def rebuild(context: bpy.types.Context, scene: bpy.types.Scene, portrait: PORTRA
     if not image_plane.is_dressed(portrait.plane):
         image_plane.dress(portrait.plane, members[0].name, picture)
         mended.append("material")
+    if portrait.shot.is_filmed and plane_shot.shot_node(image_plane.texture_node(portrait.plane)) is None:
+        show_shot(portrait)
     for member in members:
         of_whom = f" of “{member.name}”" if len(members) > 1 else ""
         mended += [f"{what}{of_whom}" for what in _rebuild_rig(context, scene, member)]
@@ -120,6 +123,9 @@ def _rebuild_rig(context: bpy.types.Context, scene: bpy.types.Scene, portrait: P
         return []
     if portrait.rig is None:
         portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
+        riding.hang(portrait.rig, _parent_of_rig(scene, portrait))
+        if portrait.shot.is_filmed:
+            add_sliders(portrait.rig)
         return ["rig"]
     mended = []
     if portrait.rig.name not in scene.objects:
@@ -155,7 +161,21 @@ def _parent_of_rig(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bp
         return portrait.plane
     if carrier.name not in scene.objects:
         scene.collection.objects.link(carrier)
+    if carrier.parent != portrait.plane:
+        carrier.parent = portrait.plane
     return carrier
+
+
+def show_shot(portrait: PORTRAIT_PG_portrait) -> None:
+    """Lets the plane play the portrait's shot.
+
+    Raises:
+        PortraitError: as `PORTRAIT_PG_shot.pictures`.
+    """
+    shot = portrait.shot
+    pictures = shot.pictures()
+    number = 0 if pictures is None else pictures.start
+    plane_shot.show(image_plane.texture_node(portrait.plane), shot.picture, shot.start, shot.count, number)
 
 
 def _bones(count: int) -> str:

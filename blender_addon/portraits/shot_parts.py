@@ -88,7 +88,7 @@ def add(scene: bpy.types.Scene, source: ShotSource, launch: server.Launch) -> tu
     shot = portrait.shot
     shot.path, shot.start = stored_paths.stored(source.path), source.start
     shot.count, shot.fps, shot.picture = about.count, about.fps, movie
-    show(portrait, source.number)
+    portrait_parts.show_shot(portrait)
     return portrait, about
 
 
@@ -96,14 +96,6 @@ def _name_after(portrait: PORTRAIT_PG_portrait, source: ShotSource) -> None:
     """Calls a portrait, whose picture has a name of its own, as the shot."""
     portrait.name = free_name(portrait, stored_paths.shown(source.name))
     portrait.plane.name = portrait.name
-
-
-def show(portrait: PORTRAIT_PG_portrait, number: int | None) -> None:
-    """Lets the plane play the shot."""
-    shot = portrait.shot
-    plane_shot.show(
-        image_plane.texture_node(portrait.plane), shot.picture, shot.start, shot.count, 0 if number is None else number
-    )
 
 
 def take_points(
@@ -167,7 +159,7 @@ def relocate(portrait: PORTRAIT_PG_portrait, source: ShotSource) -> None:
     """
     movie = _load_picture(source)
     portrait.shot.path, portrait.shot.picture = stored_paths.stored(source.path), movie
-    show(portrait, source.number)
+    portrait_parts.show_shot(portrait)
 
 
 def _load_picture(source: ShotSource) -> bpy.types.Image:

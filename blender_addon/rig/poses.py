@@ -22,6 +22,7 @@ from .blendshapes import ARKIT_NAMES, MIRRORED_NAMES
 from .body_sliders import USUAL_BODY
 from .expression_library import EXPRESSIONS, VISEMES
 from .handles import HANDLES, RigFrame
+from .replaced_sliders import NOTHING_REPLACED
 
 _SPEAKING: Final = ("jaw", "mouth", "tongue")
 _ROTATIONS = {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}
@@ -69,7 +70,7 @@ def reset(rig: bpy.types.Object, bones: Iterable[str] | None = None, key: bool =
         if bone is not None and name in POSED_BONES:
             unkeyed += _set_pose(bone, Vector(), _no_turn(bone), (1.0, 1.0, 1.0), key)
     if bones is None:
-        unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0) | USUAL_BODY, key)
+        unkeyed += set_sliders(rig, dict.fromkeys(ARKIT_NAMES, 0.0) | USUAL_BODY | NOTHING_REPLACED, key)
     rig.update_tag()
     return unkeyed
 

@@ -12,6 +12,8 @@ from portrait_shared.performance import REPLACEABLE
 AS_FILMED: Final = np.zeros(len(REPLACEABLE), np.float32)
 """What holds of a portrait that replaces nothing."""
 AS_FILMED.flags.writeable = False
+BLINKS: Final = REPLACEABLE[1]
+NOTHING_REPLACED: Final = dict.fromkeys(REPLACEABLE, 0.0)
 LABELS: Final = ("Replace Mouth", "Take Out Blinks", "Replace Gaze")
 _DESCRIPTIONS: Final = (
     "Let the filmed mouth and jaw fade to the rest's, so that the rig alone speaks: 0 as filmed, 1 the rig's mouth",

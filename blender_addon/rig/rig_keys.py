@@ -26,6 +26,7 @@ from .armature import HEAD_BONE
 from .blendshapes import ARKIT_NAMES, REGIONS
 from .body_sliders import BODY_SLIDERS, USUAL_BODY
 from .handles import HANDLES, property_of
+from .replaced_sliders import NOTHING_REPLACED
 
 Channel = tuple[str, int, str]
 """A data path, its index (-1 for all of a property's values), and the group of its curves."""
@@ -59,7 +60,7 @@ def channels(rig: bpy.types.Object, part: str) -> list[Channel]:
         paths = (bone_path(HEAD_BONE, "location"), turn, bone_path(HEAD_BONE, "scale"))
         return [(path, -1, HEAD_BONE) for path in paths] if HEAD_BONE in rig.pose.bones else []
     if part == "BODY":
-        return [(property_path(name), -1, SLIDER_GROUP) for name in BODY_SLIDERS if name in rig]
+        return [(property_path(name), -1, SLIDER_GROUP) for name in (*BODY_SLIDERS, *NOTHING_REPLACED) if name in rig]
     sliders = [name for region in _REGIONS[part] for name in REGIONS[region] if name in rig]
     handles = [name for name in HANDLES if _part_of(name) == part and name in rig.pose.bones]
     numbers = [number for group in _POINTS[part] for number in GROUPS[group]]
@@ -116,7 +117,7 @@ def unkeyed_sliders(rig: bpy.types.Object, frame: float) -> list[Channel]:
     """Sliders that are set to something else than their curves give at a frame; it would be lost on the next one."""
     curves = {curve.data_path: curve for curve in compat.fcurves_of(rig)}
     skipped = driven(rig)
-    usual = dict.fromkeys(ARKIT_NAMES, 0.0) | USUAL_BODY
+    usual = dict.fromkeys(ARKIT_NAMES, 0.0) | USUAL_BODY | NOTHING_REPLACED
     usual_values = {property_path(name): value for name, value in usual.items() if name in rig}
     return [
         (path, -1, SLIDER_GROUP)

@@ -27,6 +27,7 @@ _JAW_SHARES: Final = {8 + side * step: share for step, share in enumerate((1.0, 
                       for side in (-1, 1)}  # fmt: skip
 _HIDDEN_BELOW: Final = 0.6  # of the opening at rest: lids that are nearer hide the pupil, whose place is then a guess
 _SEEN_ABOVE: Final = 0.85
+_BLINK_BELOW: Final = 0.8  # of the usual opening
 
 
 class Performance:
@@ -45,6 +46,25 @@ class Performance:
     def poses(self) -> HeadPoses:
         """How the head lies in each frame, measured from the rest."""
         return HeadPoses.of(self.points, self.rest)
+
+    def blink_at(self, row: int) -> range | None:
+        """The frames of the blink that a frame is in or beside; None where the eyes are open there.
+
+        Args:
+            row: of the T frames.
+        """
+        face = self.poses.undo(self.points.astype(np.float64))
+        opening = np.mean([_opening(face, eye) for eye in EYES], axis=0)
+        shut = opening < _BLINK_BELOW * np.median(opening)
+        near = [at for at in (row, row - 1, row + 1) if 0 <= at < len(shut) and shut[at]]
+        if not near:
+            return None
+        first = last = near[0]
+        while first > 0 and shut[first - 1]:
+            first -= 1
+        while last + 1 < len(shut) and shut[last + 1]:
+            last += 1
+        return range(first, last + 1)
 
     def changed(self, rows: np.ndarray, rig: np.ndarray, replaced: np.ndarray) -> np.ndarray:
         """The points of some frames, changed as a rig says.

@@ -124,6 +124,15 @@ def test_a_blink_is_taken_out_and_the_pupil_under_it_comes_back(filmed: np.ndarr
     assert (changed[open_frames, 68:] == filmed[open_frames, 68:]).all()
 
 
+def test_the_frames_of_a_blink_are_found_from_any_of_them(filmed: np.ndarray, rest: np.ndarray) -> None:
+    for frame, part in ((5, 0.5), (6, 0.95), (7, 0.4)):
+        for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
+            filmed[frame, upper] += part * (filmed[frame, lower] - filmed[frame, upper])
+    performance = Performance(filmed, rest)
+    assert [performance.blink_at(row) for row in (4, 6, 8)] == [range(5, 8)] * 3
+    assert performance.blink_at(2) is None
+
+
 def test_a_replaced_gaze_looks_as_at_rest_whatever_was_filmed(filmed: np.ndarray, rest: np.ndarray) -> None:
     filmed[:, 68:, 0] += np.linspace(-25, 25, COUNT)[:, None].astype(np.float32)
     performance = Performance(filmed, rest)

@@ -7,20 +7,26 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from ...blender import problems
+from ...blender import compat, problems
+from ...blender.problems import SceneError
 from ...blender.scene_time import scene_fps
 from ...blender.selection import select_only
 from ...blender.wait_cursor import wait_cursor
 from ...connection import preferences, server
+from ...curves.rig_curves import property_path
 from ...jobs import job_queue
 from ...jobs.job import JobState
 from ...jobs.shot_job import ShotJob
 from ...portraits import face_choice, free_place, photo, portrait_parts, shot_parts, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
+from ...rig.key_checks import check_animation
+from ...rig.replaced_sliders import BLINKS
+from ...rig.sampling import check_rig
 from ...shots import source
 from ...shots.source import MOVIE_GLOB, ShotSource
 from .common import (
     AsksForFile,
+    NeedsEditableRig,
     NeedsIdle,
     OnPortrait,
     SaysWhyNot,
@@ -33,6 +39,8 @@ from .common import (
 )
 
 _SAME_RATE = 0.01
+_NEAR_BASE = 1e-4
+_BLINK_EASE = 3
 _STRIPS = ("MOVIE", "IMAGE")
 
 
@@ -72,7 +80,7 @@ class _AddsShot:
         portrait.face = self.face
         portrait.use_strip = preferences.of(context).use_strip
         self._show(context, portrait)
-        notes = [*about.notes, *self._set_rate(scene, portrait)]
+        notes = [*about.notes, *self._set_rate_of(scene, portrait)]
         job = ShotJob(portrait.uid, server.launch_plan(context), self.face)
         if self.without_waiting:
             job_queue.submit(job)
@@ -93,16 +101,12 @@ class _AddsShot:
         if self.look_from_front and has_window(context):
             viewport.look_in_window(context, portrait)
 
-    def _set_rate(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
+    def _set_rate_of(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
         fps = portrait.shot.fps
         if abs(scene_fps(scene) - fps) <= _SAME_RATE:
             return []
         if self.use_framerate:
-            whole = round(fps)
-            base = whole / fps
-            scene.render.fps = whole
-            # 24000/1001 and its like, as Blender's own presets have them.
-            scene.render.fps_base = 1.001 if abs(base - 1.001) < 1e-4 else base
+            _set_rate(scene, fps)
             return []
         return [
             f"The shot has {fps:g} frames a second and the scene {scene_fps(scene):g}: each of its frames takes up one."
@@ -186,6 +190,46 @@ class PORTRAIT_OT_find_points(NeedsIdle, _OnShot, bpy.types.Operator):
         return work_off(self, context, ShotJob(portrait.uid, server.launch_plan(context), portrait.face))
 
 
+class PORTRAIT_OT_use_shot_rate(_OnShot, bpy.types.Operator):
+    """Let the scene play as many frames a second as the shot"""
+
+    bl_idname = "portrait.use_shot_rate"
+    bl_label = "Use the Shot's Frame Rate"
+    bl_options = {"UNDO"}
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        _set_rate(scene_of(context), portrait.shot.fps)
+        return {"FINISHED"}
+
+
+class PORTRAIT_OT_take_out_blink(NeedsEditableRig, _OnShot, bpy.types.Operator):
+    """Keep the eyes open through the blink that was filmed at the current frame: keys Take Out Blinks around it"""
+
+    bl_idname = "portrait.take_out_blink"
+    bl_label = "Take Out This Blink"
+    bl_options = {"UNDO"}
+
+    def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
+        scene, shot, rig = scene_of(context), portrait.shot, portrait.rig
+        check_rig(scene, rig)
+        check_animation(rig)
+        found = shot_parts.points_of(portrait)
+        row = scene.frame_current - shot.start
+        blink = found.performance.blink_at(row) if 0 <= row < shot.count else None
+        if blink is None:
+            raise SceneError(f"No blink was filmed at frame {scene.frame_current}.", "Go to a frame with shut eyes.")
+        first, last = shot.start + blink.start, shot.start + blink.stop - 1
+        path = property_path(BLINKS)
+        before = [_value_at(rig, path, frame) for frame in (first - _BLINK_EASE, last + _BLINK_EASE)]
+        for frame, value in (
+            (first - _BLINK_EASE, before[0]), (first - 1, 1.0), (last + 1, 1.0), (last + _BLINK_EASE, before[1]),
+        ):  # fmt: skip
+            rig[BLINKS] = value
+            rig.keyframe_insert(path, frame=frame)
+        scene.frame_set(scene.frame_current)
+        return tell(self, f"The blink of frames {first} to {last} is taken out", ())
+
+
 class PORTRAIT_OT_relocate_shot(AsksForFile, _OnShot, bpy.types.Operator):
     """Say where the shot is now"""
 
@@ -206,6 +250,19 @@ class PORTRAIT_OT_relocate_shot(AsksForFile, _OnShot, bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _value_at(rig: bpy.types.Object, path: str, frame: int) -> float:
+    curve = next((curve for curve in compat.fcurves_of(rig) if curve.data_path == path), None)
+    return 0.0 if curve is None else float(curve.evaluate(frame))
+
+
+def _set_rate(scene: bpy.types.Scene, fps: float) -> None:
+    whole = round(fps)
+    scene.render.fps = whole
+    # 24000/1001 and its like, as Blender's own presets have them.
+    scene.render.fps_base = 1.001 if abs(whole / fps - 1.001) < _NEAR_BASE else whole / fps
+
+
 CLASSES = (
-    PORTRAIT_OT_add_shot, PORTRAIT_OT_add_shot_of_strip, PORTRAIT_OT_find_points, PORTRAIT_OT_relocate_shot,
+    PORTRAIT_OT_add_shot, PORTRAIT_OT_add_shot_of_strip, PORTRAIT_OT_find_points, PORTRAIT_OT_use_shot_rate,
+    PORTRAIT_OT_take_out_blink, PORTRAIT_OT_relocate_shot,
 )  # fmt: skip

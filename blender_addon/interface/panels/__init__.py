@@ -13,11 +13,13 @@ from . import (
     messages,
     preview_panel,
     rig_panel,
+    shot_panel,
     sidebar,
 )
 
 _CLASSES = (
     *sidebar.CLASSES,
+    *shot_panel.CLASSES,
     *preview_panel.CLASSES,
     *capture_panel.CLASSES,
     *rig_panel.CLASSES,

@@ -16,6 +16,7 @@ from ...portraits import groups, portrait_copies, sequencer, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...portraits.scene_portraits import find_portrait
 from ..operators.common import active_portrait, portraits, scene_of
+from ..operators.shots import PORTRAIT_OT_add_shot_of_strip
 
 _LOG_LINES: Final = 12
 _FACE_COLUMNS: Final = 2
@@ -42,6 +43,9 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column = layout.column(align=True)
     column.scale_y = 1.3 if not held.items else 1.0
     column.operator("portrait.add", icon="ADD")
+    column.operator("portrait.add_shot", icon="FILE_MOVIE")
+    if PORTRAIT_OT_add_shot_of_strip.obstacle(context) is None:
+        column.operator("portrait.add_shot_of_strip", icon="SEQ_SEQUENCER")
     layer = context.view_layer
     if layer is not None and portrait_copies.spare_rig(scene_of(context), layer.objects.active) is not None:
         column.operator("portrait.adopt", icon="DUPLICATE")
@@ -62,6 +66,8 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         row = layout.row()
         row.enabled = not viewport.shows_pictures(space)
         row.operator("portrait.show_colors", icon="SHADING_TEXTURE")
+    if portrait.shot.is_filmed and portrait.rig is None:
+        return
     if portrait.detected_points is None:
         row = layout.row(align=True)
         row.prop(portrait, "face_choice", text="")
@@ -72,14 +78,17 @@ def draw_portraits(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     row.operator("portrait.pose", icon="POSE_HLT")
     row.operator("portrait.demo_motion", icon="PLAY")
     row = layout.row(align=True)
-    row.operator("portrait.show_photo", icon="IMAGE_DATA")
+    row.operator(
+        "portrait.show_photo", text="Show Shot" if portrait.shot.is_filmed else "Show Photo", icon="IMAGE_DATA"
+    )
     row.operator("portrait.show_frames", icon="RENDER_ANIMATION")
-    row = layout.row(align=True)
-    row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
-    row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
-    row = layout.row(align=True)
-    row.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
-    row.operator("portrait.place_points", text="", icon="ADD").further = True
+    if not portrait.shot.is_filmed:
+        row = layout.row(align=True)
+        row.operator("portrait.import_track", text="Import Track", icon="IMPORT")
+        row.operator("portrait.choose_face", text="Other Face", icon="COMMUNITY")
+        row = layout.row(align=True)
+        row.operator("portrait.place_points", icon="OUTLINER_DATA_POINTCLOUD")
+        row.operator("portrait.place_points", text="", icon="ADD").further = True
     layout.operator("portrait.frame_scene", icon="OUTLINER_OB_CAMERA")
     layout.prop(portrait, "lit", icon="LIGHT")
     draw_faces(layout, portrait)
@@ -160,12 +169,14 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         pair = column.column(align=True)
         pair.prop(portrait, "frame_start")
         pair.prop(portrait, "frame_end")
-    column.prop(portrait, "resolution_percentage")
-    column.prop(portrait, "matte")
+    if not portrait.shot.is_filmed:  # whose frames are as the shot's
+        column.prop(portrait, "resolution_percentage")
+        column.prop(portrait, "matte")
     column.row().prop(portrait, "color_depth", expand=True)
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
-    column.prop(portrait, "frame_prefix", placeholder="none: 0001.png")
+    if not portrait.shot.is_filmed:
+        column.prop(portrait, "frame_prefix", placeholder="none: 0001.png")
     draw_strip_option(layout, context, portrait)
     column = layout.column(align=True)
     row = column.row(align=True)
