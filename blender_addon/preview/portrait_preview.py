@@ -22,10 +22,11 @@ from portrait_shared.protocol.references import ReferenceImage
 from ..connection import server
 from ..connection.worker import Connected
 from ..plane import image_plane
-from ..portraits import groups, likeness, photo
+from ..portraits import groups, likeness, photo, shot_parts
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.armature import rest_points
+from ..rig.replaced_sliders import AS_FILMED
 from ..rig.sampling import (  # fmt: skip
     RigSample,
     as_evaluated,
@@ -36,6 +37,7 @@ from ..rig.sampling import (  # fmt: skip
     view_layer,
 )
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
+from .shot_frames import FilmedFrame
 
 _SLOW_SECONDS: Final = 2.0
 _KEPT_LATENCIES: Final = 64
@@ -158,9 +160,13 @@ class PortraitPreview:
             check_rig(scene, rig)
         disabled = not all(is_evaluated(scene, layer, rig) for rig in rigs)
         self.hint = "The rig is disabled: enable it in the viewports" if disabled else ""
-        row = sample_now(rigs[0], layer, portrait.space, rigs[1:])
+        sample = sample_now(rigs[0], layer, portrait.space, rigs[1:])
         self._changed_at = None  # sampling lets Blender call the handlers again for the change that it has seen
-        before, subject = self._subject, self._subject_of(portrait)
+        row = self._drawn(scene, portrait, sample)
+        if row is None:
+            self._rest_as_filmed(portrait)
+            return
+        before, subject = self._subject, self._subject_of(scene, portrait)
         if subject is before and self._row is not None and row.equals(self._row):
             return
         self._ask(scene, subject, row, changed_at)
@@ -173,10 +179,10 @@ class PortraitPreview:
         if self._changed_at is None or self._row is None or self._covered or self._put_back:
             return
         rigs = groups.rigs(portrait)
-        if None in rigs or self._key_of(portrait) != self._subject_key:
+        if None in rigs or self._key_of(scene, portrait) != self._subject_key:
             return
-        row = as_evaluated(rigs[0], view_layer(scene), portrait.space, rigs[1:])
-        if not row.equals(self._row):
+        row = self._drawn(scene, portrait, as_evaluated(rigs[0], view_layer(scene), portrait.space, rigs[1:]))
+        if row is not None and not row.equals(self._row):
             changed_at, self._changed_at = self._changed_at, None
             self._ask(scene, self._subject, row, changed_at)
 
@@ -225,7 +231,8 @@ class PortraitPreview:
         try:
             check_points(row.points[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
             check_body(row.body[np.newaxis], [scene.frame_current], code=ErrorCode.BAD_TRACK)
-            checked_others(other_faces([row]), [scene.frame_current], subject.references[0].size, len(row.others))
+            if subject.filmed is None:
+                checked_others(other_faces([row]), [scene.frame_current], subject.references[0].size, len(row.others))
         except PortraitError as error:
             self.trouble = Trouble(error, lost=False)
             return
@@ -234,30 +241,62 @@ class PortraitPreview:
         self._asked_at = time.monotonic()
         self._worker.ask(Ask(self.asked, subject, row, changed_at, self._asked_at))
 
-    def _subject_of(self, portrait: PORTRAIT_PG_portrait) -> Subject:
+    def _drawn(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, row: RigSample) -> RigSample | None:
+        """What is to be drawn: of a shot the filmed face, changed as the rig says; None where nothing is changed.
+
+        Raises:
+            PortraitError: as `shot_parts.points_of`.
+        """
+        shot = portrait.shot
+        if not shot.is_filmed:
+            return row
+        if scene.frame_current not in shot.frames:
+            return None
+        found, index = shot_parts.points_of(portrait), scene.frame_current - shot.start
+        targets = found.targets([index], [row])
+        if not found.changed([index], targets)[0]:
+            return None
+        return row._replace(points=targets[0], replaced=AS_FILMED)
+
+    def _rest_as_filmed(self, portrait: PORTRAIT_PG_portrait) -> None:
+        """Lets the plane show the shot: pictures that are under way come too late."""
+        self.hint = "As filmed: nothing is changed at this frame"
+        image_plane.end_preview(portrait.plane, portrait.photo)
+        self._row = self._last = self._subject = self._settles_at = None
+        self._subject_key = ()
+        self.shown = self.asked
+
+    def _subject_of(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Subject:
         """The photo is read only when it, or how it is drawn, has changed."""
-        key = self._key_of(portrait)
+        key = self._key_of(scene, portrait)
         if self._subject is None or key != self._subject_key:
-            if self._subject is not None and key[:4] == self._subject_key[:4]:
+            references: tuple[ReferenceImage, ...] = ()
+            filmed = None
+            if portrait.shot.is_filmed:
+                index = scene.frame_current - portrait.shot.start
+                points = shot_parts.points_of(portrait).track.points[index]
+                filmed = FilmedFrame(portrait.shot.file, index, points)
+            elif self._subject is not None and key[:4] == self._subject_key[:4]:
                 references = self._subject.references
             else:
                 points = rest_points(portrait.rig, portrait.space)
                 first = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
                 references = (first, *likeness.further_references(portrait))
             self._subject = Subject(
-                references, groups.further_rest(portrait), likeness.personal_file(portrait), portrait.engine or None,
+                references, filmed, groups.further_rest(portrait), likeness.personal_file(portrait), portrait.engine or None,
                 portrait.preview_frame_size, portrait.matte,
             )  # fmt: skip
             self._subject_key = key
         return self._subject
 
     @staticmethod
-    def _key_of(portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
+    def _key_of(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
         others = groups.further_rest(portrait)
         return (
             portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
             rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
             portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(),
+            scene.frame_current if portrait.shot.is_filmed else None,
         )  # fmt: skip
 
     def _newest_picture(self) -> Picture | None:
@@ -284,15 +323,11 @@ class Replaced(Exception):
 
 
 def _plays_frames(portrait: PORTRAIT_PG_portrait) -> bool:
-    """Whether Blender plays frames that were rendered."""
+    """Whether Blender plays frames that were rendered, or a shot."""
     rendered = image_plane.covered_by_preview(portrait.plane)
-    return (
-        rendered is not None
-        and rendered.source == "SEQUENCE"
-        and any(
-            window.screen.is_animation_playing and not window.screen.is_scrubbing
-            for window in bpy.context.window_manager.windows
-        )
+    return (portrait.shot.is_filmed or (rendered is not None and rendered.source == "SEQUENCE")) and any(
+        window.screen.is_animation_playing and not window.screen.is_scrubbing
+        for window in bpy.context.window_manager.windows
     )
 
 

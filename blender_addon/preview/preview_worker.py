@@ -20,6 +20,7 @@ from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from ..connection import server
 from ..connection.worker import Connected
 from ..rig.sampling import RigSample, other_faces
+from .shot_frames import FilmedFrame, ShotFrames
 
 _MOST_IN_FLIGHT: Final = 2  # one that is drawn and one that waits, so that the engine never waits for the way back
 _RETRY_SECONDS: Final = 1.0
@@ -37,7 +38,8 @@ class Subject:
     """What is drawn, and how: a new one whenever any of it changes.
 
     Attributes:
-        references: the photo and its landmarks, then the further ones.
+        references: the photo and its landmarks, then the further ones; none of a filmed frame.
+        filmed: the frame of a shot that is drawn from instead; None for a photo.
         others: (F, 70, 3) landmarks of the photo's further faces that have a rig; None where there are none.
         personal: what tunes the engine to the person, or None.
         engine: its name; the server's own choice where None.
@@ -46,6 +48,7 @@ class Subject:
     """
 
     references: tuple[ReferenceImage, ...]
+    filmed: FilmedFrame | None
     others: np.ndarray | None
     personal: PersonalFile | None
     engine: str | None
@@ -104,6 +107,7 @@ class PreviewWorker(threading.Thread):
         super().__init__(name="portrait preview", daemon=True)
         self.events: queue.SimpleQueue[Connected | Picture | Trouble] = queue.SimpleQueue()
         self._launch = launch
+        self._frames = ShotFrames()
         self._newest: Ask | None = None
         self._change = threading.Condition()
         self._stopped = threading.Event()
@@ -121,6 +125,7 @@ class PreviewWorker(threading.Thread):
     def stop(self) -> None:
         """Ends the thread soon."""
         self._stopped.set()
+        self._frames.end()
         with self._change:
             self._change.notify()
 
@@ -177,8 +182,11 @@ class PreviewWorker(threading.Thread):
             self._land()
             self._prepared = None
             subject = ask.subject
+            references = subject.references
+            if subject.filmed is not None:
+                references = (self._frames.reference(client, self._launch, subject.filmed),)
             self._handle = client.prepare(
-                subject.references, engine=subject.engine, personal=subject.personal, others=subject.others
+                references, engine=subject.engine, personal=subject.personal, others=subject.others
             )
             self._prepared = ask.subject
         stream = client.render(
