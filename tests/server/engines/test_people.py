@@ -170,7 +170,8 @@ def test_layers_are_those_of_the_foremost(engine: WarpEngine, portrait: PeoplePo
     cut_out = engine.render_layers(portrait, rows[:2], size, True, ("rgba", "matte"), None, others.rows(slice(0, 2)))
     assert cut_out.shape[-1] == 5
     np.testing.assert_array_equal(cut_out[..., 3], cut_out[..., 4])
-    np.testing.assert_allclose(cut_out[0, in_second, :3], picture[in_second], atol=1)
+    within = cv2.erode(in_second.astype(np.uint8), np.ones((25, 25))) > 0
+    np.testing.assert_allclose(cut_out[0, within, :3], picture[within], atol=1)
 
 
 def test_what_does_not_fit_is_refused(engine: WarpEngine, portrait: PeoplePortrait, points: np.ndarray) -> None:
