@@ -9,23 +9,21 @@ import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import check_place, write_error
 from portrait_shared.frames.frame_numbers import ranges_of
-from portrait_shared.shots import SHOT_ARRAY, identify_shot, sequence_at
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.commands.arguments import add_device, tell_progress
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
-from portrait_server.detectors.tracking import VideoPart, track_of_film, track_of_photo, track_of_video
+from portrait_server.detectors.tracking import VideoPart, track_of_photo
 from portrait_server.media.images import is_picture, opaque, read_image
 from portrait_server.networks.device import resolve_device
-from portrait_server.shots.reader import SEQUENCE_FPS, ShotReader
+from portrait_server.shots.landmarks import points_of_shot
+from portrait_server.shots.reader import SEQUENCE_FPS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,23 +96,10 @@ def run(args: argparse.Namespace) -> int:
 def _track_of_shot(args: argparse.Namespace, detector: Detector) -> LandmarkTrack:
     """That of a video or a sequence; says where it cuts and where there is no face."""
     part = VideoPart(args.start, args.end, tell_progress if args.progress else None)
-    whole = args.start == 0 and args.end is None
-    identity = identify_shot(args.input) if whole else None
-    if sequence_at(args.input) is None:
-        if args.fps is not None:
-            raise PortraitError(
-                ErrorCode.BAD_CONFIGURATION, f"{args.input} tells its own frames per second.", "Leave out --fps."
-            )
-        track = track_of_video(args.input, detector, args.face, smoothed=args.smooth, part=part)
-    else:
-        with ShotReader(args.input) as shot:
-            shot.fps = args.fps or shot.fps
-            track = track_of_film(
-                shot, args.input, detector, args.face, smoothed=args.smooth, part=part, start=shot.start
-            )
+    track = points_of_shot(args.input, detector, args.face, smoothed=args.smooth, part=part, fps=args.fps)
     _say_frames("A new shot begins at", track.start, np.flatnonzero(track.extra["cuts"]))
     _say_frames("No face in", track.start, np.flatnonzero(~track.extra["detected"]))
-    return track if identity is None else replace(track, extra={**track.extra, SHOT_ARRAY: identity.as_array()})
+    return track
 
 
 def _say_frames(what: str, start: int, indices: Iterable[int]) -> None:

@@ -20,8 +20,9 @@ from portrait_shared.protocol.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
-from portrait_server.commands.arguments import add_device, parse_layers, whole_number
+from portrait_server.commands.arguments import add_device, parse_layers, tell_progress, whole_number
 from portrait_server.commands.driven_faces import DrivenFaces, load_references
+from portrait_server.commands.render_shot import add_shot_arguments, render_shot
 from portrait_server.media.images import read_image
 
 _MAX_SIDE = 4096
@@ -29,17 +30,19 @@ _MAX_FACE = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--reference", type=Path, action="append", required=True, metavar="PHOTO",
-                        help="a photo of the person; more than one may be given, the first is the picture that moves")  # fmt: skip
+    sources = parser.add_mutually_exclusive_group(required=True)
+    sources.add_argument("--reference", type=Path, action="append", metavar="PHOTO",
+                         help="a photo of the person; more than one may be given, the first is the picture that moves")  # fmt: skip
     parser.add_argument("--reference-points", type=Path, action="append", default=[], metavar="POINTS.npz",
                         help="landmarks of each --reference, in the same order; where several faces are driven, of "
                              "each of them in the first, then of each further one (default: detected)")  # fmt: skip
+    add_shot_arguments(parser, sources)
     parser.add_argument("--face", type=whole_number(0, _MAX_FACE, "the number of a face"), action="append", default=[],
                         metavar="N", help="which face of the first reference the next --track drives, counted from 1 at "
                                           "the picture's left; 0 is the largest (default: 0)")  # fmt: skip
     parser.add_argument("--track", type=Path, action="append", required=True, metavar="TRACK.npz",
-                        help="landmarks of each frame, in pixels of the first reference; further ones are of further "
-                             "faces, each after its --face")  # fmt: skip
+                        help="landmarks of each frame, in pixels of the first reference, or of the shot; further ones are "
+                             "of further faces, each after its --face")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png … or 0001.exr …")
     parser.add_argument(
         "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
@@ -68,6 +71,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
+    if asked.plate is not None:
+        return render_shot(asked)
+    if asked.plate_points is not None:
+        raise PortraitError(ErrorCode.BAD_CONFIGURATION, "--plate-points are of a --plate.", "Give the shot, too.")
     driven = DrivenFaces.load(asked.face, asked.track)
     track = driven.first
     frames = asked.frames or list(track.frame_numbers)
@@ -83,14 +90,16 @@ def run(asked: argparse.Namespace) -> int:
         references[0], further = driven.found(client, references[0], given)
         portrait = client.prepare(references, engine=asked.engine, personal=personal, others=further)
         saved = 0
-        with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=None) as bar:
+        with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=True if asked.progress else None) as bar:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
                                         size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
                                         body=body, others=others, layers=layers, colorspace=asked.colorspace,
                                         times=track_times(track)):  # fmt: skip
                 bar.update()
-                print(f"Saved: {path}", flush=True)
                 saved += 1
+                if asked.progress:
+                    tell_progress(saved, len(frames))
+                print(f"Saved: {path}", flush=True)
     return 0 if saved == len(frames) else 1
 
 

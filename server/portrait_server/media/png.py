@@ -26,30 +26,35 @@ _XMP = (
 )
 
 
-def encode_png(frame: np.ndarray, digest: str, engine: str) -> bytes:
+def encode_png(frame: np.ndarray, digest: str, engine: str | None) -> bytes:
     """A PNG file with the frame's digest, the seal of its pixels, and a statement that the picture is synthetic.
 
     Args:
         frame: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
         digest: what `portrait_shared.digest.frame_digest` gives for it.
-        engine: name of the engine that drew it.
+        engine: name of the engine that drew it; None for a shot's own frame, of which nothing is stated.
 
     Returns:
         The bytes of the file; the same arguments give the same bytes.
     """
     order = cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     data = cv2.imencode(".png", cv2.cvtColor(frame, order), _PNG_SETTINGS)[1].tobytes()
-    xmp = _XMP.format(tool=f"Talking Portraits {__version__} ({engine})", source=SOURCE_TYPE)
+    stated = b"" if engine is None else _statement(engine)
     return b"".join(
         (
             data[:_HEADER_BYTES],
             text_chunk(DIGEST_KEYWORD, digest),
             text_chunk(SEAL_KEYWORD, pixel_seal(data)),
-            # iTXt: keyword, no compression, no language, no translated keyword, UTF-8 text
-            _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode()),
+            stated,
             data[_HEADER_BYTES:],
         )
     )
+
+
+def _statement(engine: str) -> bytes:
+    xmp = _XMP.format(tool=f"Talking Portraits {__version__} ({engine})", source=SOURCE_TYPE)
+    # iTXt: keyword, no compression, no language, no translated keyword, UTF-8 text
+    return _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp.encode())
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

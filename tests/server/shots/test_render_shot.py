@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait render --plate`: the files it writes of a shot, what it leaves alone, and what it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from portrait_server import cli
+from portrait_server.media.images import read_image
+from portrait_server.shots.reader import ShotReader
+from portrait_shared.frames.frame_marks import read_mark
+from portrait_shared.shots import SHOT_ARRAY, ShotIdentity, performance_digest, shot_digest, shot_frame_digest
+from portrait_shared.track import LandmarkTrack
+
+from tests.server.video_files import write_video
+
+COUNT = 6
+OPENED = (2, 4)
+"""Indices of the frames whose mouth the track opens."""
+
+
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    photo = np.asarray(skimage.data.astronaut())[:320, 60:380]
+    frames = [np.roll(photo, 2 * number, 1) for number in range(COUNT)]
+    return write_video(tmp_path_factory.mktemp("shot") / "shot.mp4", frames, options={"qp": "4", "g": "4"})
+
+
+@pytest.fixture(scope="module")
+def found_file(movie: Path) -> Path:
+    path = movie.with_name("points.npz")
+    assert cli.main(["landmarks", str(movie), "--output", str(path), "--detector", "mediapipe"]) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(found_file: Path) -> LandmarkTrack:
+    return LandmarkTrack.load(found_file)
+
+
+def changed(found: LandmarkTrack, start: int = 1) -> LandmarkTrack:
+    points = found.points.copy()
+    for index in OPENED:
+        points[index, [55, 56, 57, 58, 59, 65, 66, 67, *range(6, 11)], 1] += 6
+    return LandmarkTrack(points, found.size, found.fps, start)
+
+
+@pytest.fixture
+def track_file(found: LandmarkTrack, tmp_path: Path) -> Path:
+    changed(found).save(tmp_path / "track.npz")
+    return tmp_path / "track.npz"
+
+
+def render(movie: Path, points: Path, track: Path, output: Path, *words: object) -> int:
+    named = {"--plate": movie, "--plate-points": points, "--track": track, "--output": output}
+    return cli.main(["render", *(str(word) for pair in named.items() for word in pair), *map(str, words)])
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], str]:
+    """Lines on standard output, and all on standard error."""
+    output = capsys.readouterr()
+    return output.out.splitlines(), output.err
+
+
+def own_frames(movie: Path, depth: int = 8) -> list[np.ndarray]:
+    with ShotReader(movie, depth) as shot:
+        return list(shot)
+
+
+def test_changed_frames_are_drawn_and_others_are_the_shots_own(
+    movie: Path, found_file: Path, found: LandmarkTrack, track_file: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert render(movie, found_file, track_file, tmp_path / "out", "--progress") == 0
+    lines, _ = said(capsys)
+    paths = [tmp_path / "out" / f"{number:04d}.png" for number in range(1, COUNT + 1)]
+    assert [line for line in lines if line.startswith("Saved: ")] == [f"Saved: {path}" for path in paths]
+    assert lines[-2] == f"Progress: {COUNT}/{COUNT}"
+    assert lines[0].startswith("Engine: warp warp-")
+    engine, fingerprint = lines[0].split()[1:]
+    target, performance, shot = LandmarkTrack.load(track_file), performance_digest(found), shot_digest(movie)
+    for index, (path, own) in enumerate(zip(paths, own_frames(movie), strict=True)):
+        picture = read_image(path)
+        assert (index in OPENED) == bool((picture != own).any())
+        mark = read_mark(path)
+        assert mark is not None and mark.photo == shot
+        assert mark.digest == shot_frame_digest(
+            engine, fingerprint, shot, performance, index, target.points[index], found.points[index]
+        )
+        assert (b"compositeSynthetic" in path.read_bytes()) == (index in OPENED)
+
+
+def test_a_second_run_draws_only_what_is_not_there(
+    movie: Path, found_file: Path, track_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    assert render(movie, found_file, track_file, output, "--frames", "2-5") == 0
+    assert sorted(path.name for path in output.iterdir()) == ["0002.png", "0003.png", "0004.png", "0005.png"]
+    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in output.iterdir()}
+    (output / "0003.png").unlink()
+    content = bytearray((output / "0004.png").read_bytes())
+    content[-40] ^= 1
+    (output / "0004.png").write_bytes(content)
+    assert render(movie, found_file, track_file, output) == 0
+    for name, (node, content) in before.items():
+        assert (output / name).read_bytes() == content
+        assert ((output / name).stat().st_ino == node) == (name in ("0002.png", "0005.png"))
+    assert len(list(output.iterdir())) == COUNT
+
+
+def test_pictures_of_sixteen_bits_and_a_track_that_starts_elsewhere(
+    movie: Path, found: LandmarkTrack, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    deep = [frame.astype(np.uint16) * 257 + 3 for frame in own_frames(movie)]
+    for number, frame in enumerate(deep, 1001):
+        cv2.imwrite(str(folder / f"a.{number}.png"), frame[..., ::-1])
+    replace(found, extra={}, start=1001).save(tmp_path / "points.npz")
+    changed(found, start=1001).save(tmp_path / "track.npz")
+    output = tmp_path / "out"
+    assert render(folder, tmp_path / "points.npz", tmp_path / "track.npz", output, "--depth", 16) == 0
+    for index, own in enumerate(deep):
+        picture = read_image(output / f"{1001 + index}.png", 16)
+        assert (index in OPENED) == bool((picture != own).any())
+
+
+def test_points_are_found_where_none_are_given(
+    movie: Path, found: LandmarkTrack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replace(found, extra={}).save(tmp_path / "track.npz")
+    words = ["--plate", movie, "--track", tmp_path / "track.npz", "--output", tmp_path / "out", "--frames", "3"]
+    assert cli.main(["render", *map(str, words)]) == 0
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "0003.png"), own_frames(movie)[2])
+
+
+def test_frames_without_a_face_are_the_shots_own(
+    movie: Path, found: LandmarkTrack, track_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blind = np.array([index not in (1, 2) for index in range(COUNT)])
+    points = tmp_path / "points.npz"
+    replace(found, extra={**found.extra, "detected": blind}).save(points)
+    assert render(movie, points, track_file, tmp_path / "out") == 1
+    error = said(capsys)[1]
+    assert "frame 3" in error and "--frames" in error
+    assert not (tmp_path / "out").exists()
+    assert render(movie, points, track_file, tmp_path / "out", "--frames", "1,2,4-6") == 0
+
+
+@pytest.mark.parametrize(
+    ("part", "wanted"),
+    [
+        ("shorter points", "points for 5 frames"),
+        ("other size", "320x321"),
+        ("another shot", "has changed"),
+        ("shorter track", "has 5 frames"),
+        ("track of another size", "320x321"),
+        ("far", "outside"),
+        ("frames beyond", "frame 7 is not in it"),
+        ("gone", "There is no file"),
+        ("option", "--matte does not go with --plate"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(
+    movie: Path, found: LandmarkTrack, tmp_path: Path, part: str, wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points, track, shot, words = found, changed(found), movie, []
+    if part == "shorter points":
+        extra = {name: array[:5] for name, array in found.extra.items() if name != SHOT_ARRAY}
+        points = replace(found, points=found.points[:5], extra=extra)
+    elif part == "other size":
+        points = replace(found, size=(320, 321))
+    elif part == "another shot":
+        points = replace(found, extra={**found.extra, SHOT_ARRAY: ShotIdentity("d" * 64, "s" * 64).as_array()})
+    elif part == "shorter track":
+        track, words = replace(track, points=track.points[:5]), ["--frames", "1-5"]
+    elif part == "track of another size":
+        track = replace(track, size=(320, 321))
+    elif part == "far":
+        track = replace(track, points=track.points + 5000)
+    elif part == "frames beyond":
+        words = ["--frames", "7"]
+    elif part == "gone":
+        shot = tmp_path / "gone.mp4"
+    else:
+        words = ["--matte"]
+    points.save(tmp_path / "points.npz")
+    track.save(tmp_path / "track.npz")
+    assert render(shot, tmp_path / "points.npz", tmp_path / "track.npz", tmp_path / "out", *words) == 1
+    error = said(capsys)[1]
+    assert wanted in error and error.count("\n") == 2, error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_cannot_be_read_ends_the_run_and_keeps_the_frames(
+    movie: Path, found: LandmarkTrack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for number, frame in enumerate(own_frames(movie), 1):
+        cv2.imwrite(str(folder / f"{number}.png"), frame[..., ::-1])
+    (folder / "5.png").write_bytes(b"half written")
+    replace(found, extra={}).save(tmp_path / "points.npz")
+    changed(found).save(tmp_path / "track.npz")
+    assert render(folder, tmp_path / "points.npz", tmp_path / "track.npz", tmp_path / "out") == 1
+    lines, error = said(capsys)
+    assert "5.png" in error
+    there = {path.name for path in (tmp_path / "out").iterdir()}
+    assert there >= {line.rsplit("/")[-1] for line in lines if line.startswith("Saved")} and "0005.png" not in there
+
+
+def test_a_photo_and_a_shot_exclude_each_other(movie: Path, track_file: Path, tmp_path: Path) -> None:
+    for sources in ([], ["--plate", movie, "--reference", movie]):
+        with pytest.raises(SystemExit):
+            cli.main(["render", *map(str, sources), "--track", str(track_file), "--output", str(tmp_path / "out")])
