@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from portrait_shared.shots import is_unchanged
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.engines.base import Engine, Reference
+from portrait_server.shots.lending import Lender
 from portrait_server.shots.region import Region
 
 _BODY = np.zeros((1, 2), np.float32)  # shoulders stay the frame's own, and breathe as they did
@@ -16,13 +19,17 @@ _BODY = np.zeros((1, 2), np.float32)  # shoulders stay the frame's own, and brea
 class FrameDrawer:
     """Draws frames of one shot; used from several threads at once."""
 
-    def __init__(self, engine: Engine, performance: LandmarkTrack) -> None:
+    def __init__(
+        self, engine: Engine, performance: LandmarkTrack, picture_at: Callable[[int], np.ndarray]
+    ) -> None:  # fmt: skip
         """
         Args:
             performance: the points found in each of the shot's frames, and their dense meshes as `mesh478`, (T, 478, 3),
                 where they are known.
+            picture_at: the shot's frame of an index, for what it lends to others; asked by one thread at a time.
         """
         self._engine, self._performance = engine, performance
+        self._lender = Lender.of(performance, picture_at)
         meshes = performance.extra.get("mesh478")
         self._meshes = meshes if meshes is not None and meshes.shape == (len(performance), 478, 3) else None
 
@@ -48,6 +55,7 @@ class FrameDrawer:
             return frame
         own = region.cut(frame)
         drawn = self._drawn(own, region, index, target)
+        drawn = self._lender.lent(drawn, region.corner, frame, index, target)
         return region.paste(frame, drawn)
 
     def _drawn(self, own: np.ndarray, region: Region, index: int, target: np.ndarray) -> np.ndarray:

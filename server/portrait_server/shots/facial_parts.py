@@ -17,7 +17,7 @@ _CHIN: Final = (7, 8, 9)
 _GAZE: Final = 3.0  # how much a pupil's place counts beside a lid's point
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FacialPart:
     """A part that is lent as one.
 

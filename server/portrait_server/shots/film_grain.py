@@ -12,8 +12,8 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS
 
 _COARSEST: Final = 2.0  # sigma in pixels: what is smoother counts as shading
-_FLAT: Final = 0.6  # of a region's pixels, those with the least detail around them
-_AROUND: Final = 3.0  # sigma in pixels, within which that is judged
+_FLAT: Final = 0.7  # of a region's pixels, those with the least detail around them
+_AROUND: Final = 8.0  # sigma in pixels, within which that is judged
 _BESIDE: Final = 0.12  # in eye distances: so far around eyes, brows, nose and mouth is no flat skin
 _FEWEST: Final = 256  # pixels to measure by
 _LEAST: Final = 0.3  # levels: less grain is not seen
@@ -75,14 +75,15 @@ def flat_skin(points: np.ndarray, size: tuple[int, int], eyes: float) -> np.ndar
     return (cv2.erode(skin, kernel) > 0) & (cv2.dilate(features, kernel) == 0)
 
 
-def with_grain(picture: np.ndarray, share: np.ndarray, grain: Grain, seed: int) -> np.ndarray:
+def with_grain(picture: np.ndarray, share: np.ndarray, skin: np.ndarray, grain: Grain, seed: int) -> np.ndarray:
     """A picture (H, W, 3) float32, 0 to 255, with as much of a grain as it lacks where it was drawn anew.
 
     Args:
         share: (H, W) 0 to 1, how far each pixel was.
+        skin: (H, W) bool, where that is measured.
         seed: of the grain, which is another in each frame.
     """
-    has = Grain.of(picture, share > 0.5)
+    has = Grain.of(picture, skin & (share > 0.5))
     if has is None:
         return picture
     lacking = grain.lacking(has)

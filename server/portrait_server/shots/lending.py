@@ -95,11 +95,11 @@ class Lender:
             self._lend(found, share, inside, lending, face, index, target, box, eyes)
         anew = _drawn_anew(drawn, before)
         moved = anew * (1 - share)
-        skin = flat_skin(face.points[:, :2] - box.corner, box.size, eyes)
+        skin, now = (flat_skin(points[:, :2] - box.corner, box.size, eyes) for points in (face.points, target))
         grain = Grain.of(levels(before)[..., :3], skin)
         if grain is not None:
             for where in (share, moved):
-                found = with_grain(found, where, grain, index)
+                found = with_grain(found, where, now, grain, index)
         result = np.array(drawn)
         touched = np.maximum(share, moved) > 0
         result[..., :3][touched] = finished(held(found, levels(drawn).dtype))[touched]

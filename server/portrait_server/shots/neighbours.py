@@ -19,11 +19,11 @@ from portrait_server.geometry.ramps import between
 from portrait_server.shots.facial_parts import PARTS, FacialPart, head_poses
 
 _LENDERS: Final = 3  # more are truer by little, and softer
-_MOMENTS: Final = 64  # of a scene, that are ever looked at: each has to be decoded
+_MOMENTS: Final = 64  # of a stretch between two cuts, that are ever looked at: each has to be decoded
 # What counts beside the mean square of shapes' distances, in eye distances: 10 degrees of turn as 0.055 of them, and
 # motion that is faster than the frame's own by a tenth of one as 0.05.
 _TURNED, _FASTER = 0.1, 0.25
-_NOISE: Final = 2e-5  # below the square of this landmarks are not sure themselves
+_NOISE: Final = 1e-4  # below the square of this landmarks are not sure themselves
 _GAIN: Final = (0.003, 0.012)  # how much nearer than the frame's own shape lenders must be to count at all; in full
 
 
@@ -50,7 +50,7 @@ class Neighbours:
     Args:
         points: (T, 70, 2 or 3) of the shot, pixels.
         seen: (T,) bool, in which frames the face was seen.
-        cuts: rows that begin another scene.
+        cuts: rows before which the film is cut.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Neighbours:
         Args:
             left_out: rows that lend nothing, besides its own.
         """
-        start, stop = self.scene_of(index)
+        start, stop = self.stretch_of(index)
         rows = np.setdiff1d(self._moments(start, stop), [index, *left_out])
         if len(rows) == 0:
             return []
@@ -90,14 +90,14 @@ class Neighbours:
                 found.append(Lending(part, numbers, tuple(weights[chosen].tolist()), share))
         return found
 
-    def scene_of(self, index: int) -> tuple[int, int]:
-        """The first row of a row's scene, and the one after its last."""
+    def stretch_of(self, index: int) -> tuple[int, int]:
+        """The first row of a row's stretch between two cuts, and the one after its last."""
         after = int(np.searchsorted(self._starts, index, "right"))
         return int(self._starts[after - 1]), int(self._starts[after])
 
     def motion(self, index: int) -> np.ndarray:
         """How all points (70, 2) move from a frame to the next, pixels."""
-        start, stop = self.scene_of(index)
+        start, stop = self.stretch_of(index)
         before, after = max(index - 1, start), min(index + 1, stop - 1)
         return (self._points[after, :, :2] - self._points[before, :, :2]) / max(after - before, 1)
 
@@ -116,7 +116,7 @@ class Neighbours:
         return np.linalg.norm((self._poses[0] @ motion[..., None])[..., 0], axis=-1)
 
     def _moments(self, start: int, stop: int) -> np.ndarray:
-        """The rows of a scene that may lend: all, or as many as show all that is to be seen in it."""
+        """The rows of a stretch that may lend: all, or as many as show all that is to be seen in it."""
         if start not in self._kept:
             rows = start + np.flatnonzero(self._seen[start:stop])
             if len(rows) > _MOMENTS:

@@ -56,7 +56,7 @@ def changed(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def test_unchanged_points_give_the_frame_itself(engine: Engine, frame: np.ndarray, performance: LandmarkTrack) -> None:
-    drawer = FrameDrawer(engine, performance)
+    drawer = FrameDrawer(engine, performance, [frame].__getitem__)
     assert drawer.draw(frame, 0, performance.points[0]) is frame
     assert drawer.draw(frame, 0, performance.points[0, :, :2]) is frame
 
@@ -65,7 +65,7 @@ def test_unchanged_points_give_the_frame_itself(engine: Engine, frame: np.ndarra
 def test_only_what_moves_differs(engine: Engine, frame: np.ndarray, performance: LandmarkTrack, kind: type) -> None:
     shown = frame if kind is np.uint8 else frame.astype(np.uint16) * 257
     before = shown.copy()
-    drawn = FrameDrawer(engine, performance).draw(shown, 0, opened(performance.points[0]))
+    drawn = FrameDrawer(engine, performance, [frame].__getitem__).draw(shown, 0, opened(performance.points[0]))
     assert drawn.dtype == kind and drawn.shape == shown.shape
     np.testing.assert_array_equal(shown, before)
     left, top, right, bottom = changed(shown, drawn)
@@ -83,7 +83,7 @@ def test_transparency_stays(engine: Engine, frame: np.ndarray, performance: Land
     alpha = np.full(frame.shape[:2], 255, np.uint8)
     alpha[:, 700:] = 40
     clear = np.dstack([frame, alpha])
-    drawn = FrameDrawer(engine, performance).draw(clear, 0, opened(performance.points[0]))
+    drawn = FrameDrawer(engine, performance, [frame].__getitem__).draw(clear, 0, opened(performance.points[0]))
     np.testing.assert_array_equal(drawn[..., 3], alpha)
 
 
@@ -92,7 +92,7 @@ def test_a_turned_head_ends_within_its_region(engine: Engine, frame: np.ndarray,
     middle = found[:68].mean(0) + np.array([0, 20, 60])
     turn = np.array([[np.cos(0.15), 0, np.sin(0.15)], [0, 1, 0], [-np.sin(0.15), 0, np.cos(0.15)]])
     target = ((found - middle) @ turn.T + middle).astype(np.float32)
-    drawn = FrameDrawer(engine, performance).draw(frame, 0, target)
+    drawn = FrameDrawer(engine, performance, [frame].__getitem__).draw(frame, 0, target)
     region = Region.around(found, target, SIZE)
     assert region is not None
     left, top, right, bottom = changed(frame, drawn)
@@ -104,12 +104,14 @@ def test_a_turned_head_ends_within_its_region(engine: Engine, frame: np.ndarray,
 def test_without_a_dense_mesh_one_is_found(engine: Engine, frame: np.ndarray, performance: LandmarkTrack) -> None:
     bare = LandmarkTrack(performance.points, SIZE)
     target = opened(performance.points[0])
-    with_mesh, without = (FrameDrawer(engine, track).draw(frame, 0, target) for track in (performance, bare))
+    with_mesh, without = (
+        FrameDrawer(engine, track, [frame].__getitem__).draw(frame, 0, target) for track in (performance, bare)
+    )
     assert np.abs(with_mesh.astype(int) - without).mean() < 0.2
 
 
 def test_threads_draw_what_one_does(engine: Engine, frame: np.ndarray, performance: LandmarkTrack) -> None:
-    drawer = FrameDrawer(engine, performance)
+    drawer = FrameDrawer(engine, performance, [frame].__getitem__)
     targets = [opened(performance.points[0], pixels) for pixels in (2, 5, 8, 11)]
     wanted = [drawer.draw(frame, 0, target) for target in targets]
     with ThreadPoolExecutor(4) as workers:
@@ -121,7 +123,7 @@ def test_a_face_outside_of_the_frame_leaves_it_alone(
     engine: Engine, frame: np.ndarray, performance: LandmarkTrack
 ) -> None:
     away = performance.points + np.float32([4000, 0, 0])
-    drawer = FrameDrawer(engine, LandmarkTrack(away, SIZE))
+    drawer = FrameDrawer(engine, LandmarkTrack(away, SIZE), [frame].__getitem__)
     assert drawer.draw(frame, 0, opened(away[0])) is frame
 
 
