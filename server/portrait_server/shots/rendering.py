@@ -68,7 +68,8 @@ class ShotRender:
         for number in sorted(self.digests.keys() - set(missing)):
             yield number, frame_path(folder, number)
         workers = min(_MOST_WORKERS, os.cpu_count() or 1)
-        drawer = FrameDrawer(self._engine, self._found)
+        others = OtherFrames(self._shot.path, self._shot.depth)
+        drawer = FrameDrawer(self._engine, self._found, others)
         pool = ThreadPoolExecutor(workers, "shot")
         waiting: deque[tuple[int, Future[Path]]] = deque()
         try:
@@ -81,6 +82,7 @@ class ShotRender:
                 yield waiting[0][0], waiting.popleft()[1].result()
         finally:
             pool.shutdown(cancel_futures=True)
+            others.close()
 
     def _store_one(self, drawer: FrameDrawer, frame: np.ndarray, number: int, folder: Path) -> Path:
         index, path = self._index(number), frame_path(folder, number)
