@@ -82,9 +82,9 @@ class Field:
 
     def carried(self, values: np.ndarray) -> Array:
         """Values (N, V, C) of the vertices, on the coarse grid: (N, C, rows, columns) float32; 0 where no mesh is."""
-        places, target, depth, triangles = self._mesh
-        source = np.concatenate([np.broadcast_to(places, target.shape), values], -1)
-        return backward_offsets(self.kernels, self._window, source, target, depth, triangles)[:, 2:]
+        _, target, depth, triangles = self._mesh
+        unmoved = np.concatenate([target, values], -1)
+        return backward_offsets(self.kernels, self._window, unmoved, target, depth, triangles, held=True)[:, 2:]
 
     def fine(self, plane: Array, patches: Patches) -> Array:
         """Planes of the coarse grid (N, rows, columns), at every pixel of patches: (N, height, width)."""

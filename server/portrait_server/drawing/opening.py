@@ -10,6 +10,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy.interpolate import CubicSpline
 
+from portrait_server.geometry.face_mesh import EYES, MOUTH
 from portrait_server.geometry.raster import extent
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held
@@ -70,6 +71,18 @@ def opening_mask(
     mask = kernels.blurred(mask, np.where(softness > 0.3, softness, 0.0))
     xp = array_namespace(mask)
     return xp.astype(mask, xp.float32) / 255
+
+
+def shown_openings(kernels: Kernels, vertices: np.ndarray, size: tuple[int, int]) -> Iterator[tuple[Patches, Array]]:
+    """Both eyes' openings and the mouth's, where meshes (N, V, 2 or 3) have them in frames (width, height).
+
+    Yields:
+        the patches around one, and how far each of their pixels lies in it, (N, height, width) float32.
+    """
+    for rims in (*EYES, MOUTH):
+        upper, lower = (vertices[:, list(rim), :2] for rim in rims)
+        patches = patches_around(np.concatenate([upper, lower], 1), 2, size)
+        yield patches, opening_mask(kernels, upper, lower, patches, np.zeros(len(vertices)))
 
 
 def depth_below(kernels: Kernels, rim: np.ndarray, x: Array, y: Array) -> Array:

@@ -72,7 +72,13 @@ class Triangles:
 
 
 def set_up(
-    cells: Array, size: tuple[int, int], source: Array, target: Array, depth: Array, triangles: Array
+    cells: Array,
+    size: tuple[int, int],
+    source: Array,
+    target: Array,
+    depth: Array,
+    triangles: Array,
+    held: bool = False,
 ) -> Triangles:
     """The offset at each pixel from where the content comes, and values that the move carries along.
 
@@ -82,6 +88,7 @@ def set_up(
         target: (N, V, 2) after it.
         depth: (N, V) after the move; smaller is nearer.
         triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
+        held: whether values stay between those of the triangle's corners, beside which a sliver's cell may lie.
     """
     xp = array_namespace(cells)
     corners = at_corners(xp.clip(cells, -_FAR_CELLS, _FAR_CELLS), triangles)
@@ -97,7 +104,7 @@ def set_up(
     order = xp.where(xp.take_along_axis(seen, order, axis=-1), order, -1)
     before, after = at_corners(source, triangles), at_corners(target, triangles)
     share = _share(before[..., :2], after, seen)
-    return Triangles(corners, order, _functions(before, after, share), *_bounds(before, after, share))
+    return Triangles(corners, order, _functions(before, after, share), *_bounds(before, after, share, held))
 
 
 def spanned_rows(cells: np.ndarray, triangles: np.ndarray, rows: int) -> int:
@@ -171,12 +178,15 @@ def _functions(source: Array, target: Array, share: Array) -> Array:
     return xp.stack([right, down, constant], axis=-1)
 
 
-def _bounds(source: Array, target: Array, share: Array) -> tuple[Array, Array]:
+def _bounds(source: Array, target: Array, share: Array, held: bool) -> tuple[Array, Array]:
     """Pixels that a squeezed triangle covers only by rounding must not look further than its corners do."""
     xp = array_namespace(target)
     low, high = extent(source[..., :2] - target)
     tight = (share < _TIGHT)[..., None]
     low, high = xp.where(tight, low, -np.inf), xp.where(tight, high, np.inf)
+    if held:
+        least, most = extent(source[..., 2:])
+        return xp.concat([low, least], axis=-1), xp.concat([high, most], axis=-1)
     free = xp.zeros_like(low[..., :1]) + np.inf
     values = source.shape[-1] - 2
     return xp.concat([low, *[-free] * values], axis=-1), xp.concat([high, *[free] * values], axis=-1)
