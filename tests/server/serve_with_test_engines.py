@@ -16,6 +16,7 @@ from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.networks import device
 from portrait_shared.body import BREATHING
+from portrait_shared.layers import CHANNELS, FOLLOWING, in_order
 from portrait_shared.other_faces import OtherFaces
 
 GPU_VARIABLE = "TALKING_PORTRAITS_TEST_GPU"
@@ -42,6 +43,20 @@ class PaintEngine(Engine):
         frames[...] = color.astype(np.uint8)[:, None, None, None]
         return frames
 
+    def render_layers(
+        self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, layers: Sequence[str],
+        body: np.ndarray | None = None, others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """All layers are the frame's colour; those of the frames that follow, by how much it grows to the next one's."""
+        own, *following = np.split(points[:, 0, 0], 1 if FOLLOWING.isdisjoint(layers) else 2)
+        time.sleep(self.seconds_per_frame * len(own))
+        channels = [
+            following[0] - own if layer in FOLLOWING else own + portrait
+            for layer in in_order(layers) for _ in CHANNELS[layer]
+        ]  # fmt: skip
+        frames = np.stack(channels, -1).astype(np.float32)[:, None, None]
+        return np.repeat(np.repeat(frames, size[1], 1), size[0], 2)
+
 
 class SlowEngine(PaintEngine):
     name = "slow"
@@ -52,6 +67,7 @@ class FailingEngine(PaintEngine):
     """Fails in the way that the first point's y tells."""
 
     name = "failing"
+    render_layers = Engine.render_layers
 
     def render(
         self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +38,7 @@ _SIDE: Final = 512
 _DISTANCE: Final = 110.0  # centimetres
 _PIXELS: Final = 10.5  # a centimetre at that distance: a head of about 250
 _MIDDLE: Final = np.array([256.0, 262.0])
+_SAME_PLACE: Final = 0.5  # centimetres
 _AROUND: Final = 0.05  # of the head's height: how far around it errors count, walls and ghosts among them
 
 
@@ -74,6 +75,22 @@ def render_heads(folder: Path) -> None:
     Raises:
         PortraitError: DEVICE_UNAVAILABLE where there is no OpenGL.
     """
+    for sitter, arrays in _heads(_SITTERS):
+        np.savez(folder / f"{sitter.hair}.npz", **arrays)
+
+
+def exact_heads(hairs: Sequence[str]) -> Iterator[dict[str, np.ndarray]]:
+    """Some sitters' pictures and landmarks, and by ``YAW PITCH`` also `flow` (S, S, 2), where each pixel lies in the picture
+    from in front, `rest` (S, S, 3), its place on the neutral head in centimetres, and `seen` (S, S) bool, whether the
+    picture from in front shows it.
+
+    Raises:
+        PortraitError: as `render_heads`.
+    """
+    return (arrays for _, arrays in _heads([each for each in _SITTERS if each.hair in hairs], exact=True))
+
+
+def _heads(sitters: Sequence[_Sitter], exact: bool = False) -> Iterator[tuple[_Sitter, dict[str, np.ndarray]]]:
     from portrait_server.corpora.rendered.head_model import HeadModel
     from portrait_server.corpora.rendered.renderer import Renderer
     from portrait_server.corpora.rendered.skin_regions import regions_of
@@ -81,10 +98,10 @@ def render_heads(folder: Path) -> None:
 
     model, renderer = HeadModel.load(paths.head_model()), Renderer()
     wardrobe, regions = Wardrobe.load(paths.makehuman() / "meshes"), regions_of(model)
-    for sitter in _SITTERS:
+    for sitter in sitters:
         rng = np.random.default_rng(sitter.seed)
         person = _person(sitter, model, regions, wardrobe, rng)
-        np.savez(folder / f"{sitter.hair}.npz", **_pictures(person, renderer, _light(rng), _background(sitter, rng)))
+        yield sitter, _pictures(person, renderer, _light(rng), _background(sitter, rng), exact)
 
 
 def _person(sitter: _Sitter, model: Any, regions: Any, wardrobe: Any, rng: np.random.Generator) -> Any:
@@ -108,24 +125,34 @@ def _person(sitter: _Sitter, model: Any, regions: Any, wardrobe: Any, rng: np.ra
             return person
 
 
-def _pictures(person: Any, renderer: Any, light: Any, background: np.ndarray) -> dict[str, np.ndarray]:
+def _pictures(person: Any, renderer: Any, light: Any, background: np.ndarray, exact: bool) -> dict[str, np.ndarray]:
     from portrait_server.corpora.rendered.head_model import Part
     from portrait_server.corpora.rendered.performance import Performance
     from portrait_server.corpora.rendered.renderer import camera_matrix
     from portrait_server.geometry.pose import rotation_of
 
     camera = camera_matrix(_PIXELS * _DISTANCE, _MIDDLE, np.eye(2, 3), _SIDE)
-    arrays = {}
+    arrays, front, shown = {}, None, None
     for yaw, pitch in ((0, 0), *(turn for pair in TURNS.values() for turn in pair)):
         head = rotation_of(np.radians([0, yaw, 0])) @ rotation_of(np.radians([pitch, 0, 0]))
         posed = person.posed(Performance({}, np.zeros((2, 2)), head, np.eye(3), np.zeros(2)), _DISTANCE)
         drawn = renderer.picture(person, posed, camera, light, _SIDE)
-        _, surface = renderer.places(person, posed, posed, camera, camera, _SIDE)
+        front = front or posed
+        place, surface = renderer.places(person, posed, front, camera, camera, _SIDE)
+        shown = surface if shown is None else shown
         flat = posed.landmarks[:, :2] / posed.landmarks[:, 2:] * _PIXELS * _DISTANCE + _MIDDLE
         key = f"{yaw} {pitch}"
         arrays[f"{key} picture"] = np.round(drawn.color + background * (1 - drawn.alpha[..., None])).astype(np.uint8)
         arrays[f"{key} points"] = np.column_stack([flat, (posed.landmarks[:, 2] - _DISTANCE) * _PIXELS])
         arrays[f"{key} part"] = surface[..., 3].astype(np.int8) - 1
+        if exact:
+            there = cv2.remap(shown, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            near = np.linalg.norm(there[..., :3] - surface[..., :3], axis=-1) < _SAME_PLACE
+            arrays |= {
+                f"{key} flow": place,
+                f"{key} rest": surface[..., :3],
+                f"{key} seen": near & (surface[..., 3] > 0),
+            }
         if (yaw, pitch) == (0, 0):
             arrays["matte"] = drawn.alpha
     assert all(array.size for array in arrays.values()) and int(Part.CLOTH) == _CLOTH
