@@ -27,20 +27,15 @@ _AT_FOLDS = 0.5  # of what is smoothed where near skin ends over what lies behin
 _AROUND = 3  # cells of the coarse grid over which triangles of different stretch are made one
 
 
-def confidence(kernels: Kernels, scene: Scene, moved: Moved, draft: Array | None) -> Array:
-    """(N, H, W) float32 from 1, the photo's own, to 0, made up.
-
-    Args:
-        moved: the person, painted where it is to be.
-        draft: (N, H, W, 3 or 4) the person's colours before they were painted; None where they were not.
-    """
+def confidence(kernels: Kernels, scene: Scene, moved: Moved) -> Array:
+    """(N, H, W) float32 from 1, the photo's own, to 0, made up, of persons painted where they are to be."""
     xp, field = array_namespace(moved.alpha), moved.field
     whole = Patches.whole(len(moved.alpha), field.size)
     alpha, matte = (xp.astype(layer, xp.float32) / 255 for layer in (moved.alpha, scene.matte[None]))
     shown = xp.astype(move(kernels, _labels(scene), moved.motion).person[..., 0], xp.float32) / 255
     anew = 1 - shown
-    if draft is not None:
-        anew = xp.maximum(anew, _differing(moved.person, draft))
+    if moved.draft is not None:
+        anew = xp.maximum(anew, _differing(moved.person, moved.draft))
     person = _sharpness(kernels, scene, moved) * (1 - anew)
     filled = kernels.averaged(kernels.grown(_differing(scene.photo[None], scene.plate[None]), _BESIDE), _BESIDE)
     behind = (1 - filled) * (1 - matte)

@@ -31,6 +31,7 @@ class Moved:
         field: the motion that brought them there.
         motion: and what it was made of.
         lent: how far each pixel of a patch is lent by the near side instead, (N, height, width) float32; or None.
+        draft: `person` before it was painted; None where nothing paints.
     """
 
     person: Array
@@ -38,6 +39,7 @@ class Moved:
     field: Field
     motion: Motion
     lent: tuple[Patches, Array] | None
+    draft: Array | None = None
 
 
 def draw_frames(kernels: Kernels, scene: Scene, motion: Motion, matte: bool) -> Array:

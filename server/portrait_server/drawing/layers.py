@@ -30,9 +30,8 @@ MOSTLY = 127.5
 
 
 def draw_layers(
-    kernels: Kernels, scene: Scene, moved: Moved, following: Motion | None, layers: Sequence[str], matte: bool,
-    draft: Array | None = None,
-) -> Array:  # fmt: skip
+    kernels: Kernels, scene: Scene, moved: Moved, following: Motion | None, layers: Sequence[str], matte: bool
+) -> Array:
     """Layers of N frames, see `portrait_shared.layers`: (N, H, W, K) float32 where the kernels have their pixels.
 
     Colours are straight, and as the photo's and mattes from 0 to 255; depth, motion and confidence as files have them.
@@ -41,14 +40,13 @@ def draw_layers(
         moved: the person, painted where it is to be.
         following: how it moves in the frames that follow; for `forward` and `vector`.
         matte: whether `rgba` is the person over nothing.
-        draft: (N, H, W, 3 or 4) the person's colours before they were painted; None where they were not.
     """
     drawers = {
         "rgba": lambda: _picture(kernels, scene, moved, matte),
         "matte": lambda: person_over_nothing(moved)[..., 3:],
         "depth": lambda: _depth(scene, moved),
         "forward": lambda: _forward(kernels, scene, moved, following),
-        "confidence": lambda: confidence(kernels, scene, moved, draft)[..., None],
+        "confidence": lambda: confidence(kernels, scene, moved)[..., None],
         "vector": lambda: _vector(_forward(kernels, scene, moved, following)),
     }
     xp = array_namespace(moved.alpha)

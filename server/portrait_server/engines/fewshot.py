@@ -23,7 +23,7 @@ from torch import Tensor
 from portrait_server.drawing.frame import Moved, composite, move
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.lent_mouth import lent_mouth, most_open
-from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.painting import Placed, filled_outlines, place
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Engine, Reference
@@ -215,13 +215,12 @@ class FewshotEngine(Engine):
         def drawn(targets: np.ndarray, bodies: np.ndarray | None) -> np.ndarray:
             scene = batches.layers(portrait, size, photo.scene_bytes(size), lambda: portrait.scene(size))
             motion = motion_of(scene, targets, bodies)
-
-            def draw(part: slice) -> Array:
-                moved = move(batches.kernels, scene, motion.only(part))
-                self._paint(portrait, scene, moved, targets[part])
-                return composite(batches.kernels, scene, moved, matte)
-
-            return batches.frames(len(targets), size[0] * size[1], draw)
+            return batches.frames(
+                len(targets), size[0] * size[1],
+                lambda part: composite(
+                    batches.kernels, scene, self._moved(portrait, scene, motion.only(part), targets[part]), matte
+                ),
+            )  # fmt: skip
 
         return photo.frames(points, size, matte, body, drawn)
 
@@ -239,12 +238,8 @@ class FewshotEngine(Engine):
             motion, following = with_following(motion_of(scene, targets, bodies), layers)
 
             def draw(part: slice) -> Array:
-                moved = move(batches.kernels, scene, motion.only(part))
-                draft = moved.person + 0
-                self._paint(portrait, scene, moved, targets[part])
-                return draw_layers(
-                    batches.kernels, scene, moved, following and following.only(part), layers, matte, draft
-                )
+                moved = self._moved(portrait, scene, motion.only(part), targets[part])
+                return draw_layers(batches.kernels, scene, moved, following and following.only(part), layers, matte)
 
             return batches.frames(len(motion), size[0] * size[1], draw)
 
@@ -254,14 +249,17 @@ class FewshotEngine(Engine):
         return self._painting(person)._moved(person.portrait, scene, motion, points)
 
     @torch.inference_mode()
-    def _paint(self, portrait: FewshotPortrait, scene: Scene, moved: Moved, points: np.ndarray) -> None:
-        """Paints persons that were moved to points (N, 70, 2 or 3), in place."""
+    def _moved(self, portrait: FewshotPortrait, scene: Scene, motion: Motion, points: np.ndarray) -> Moved:
+        """The person in frames for points (N, 70, 2 or 3), painted."""
         kernels = self._batches.kernels
+        moved = move(kernels, scene, motion)
+        moved = replace(moved, draft=moved.person + 0)
         for part, known, mend in zip(PARTS, portrait.known, self._mend, strict=True):
             crops = [place(crop, points, scene) for crop in _CROPS[part]]
             shifts, colours = self._mended(mend, known, scene, moved, crops)
             for number, crop in enumerate(crops):
                 crop.lay(kernels, scene, moved, shifts[:, number], colours[:, number])
+        return moved
 
     def _mended(
         self,
