@@ -64,6 +64,7 @@ def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: b
     node[_PHOTO_KEY] = photo
     if node.image is None or node.image == old:
         plane_frames.put(node, photo)
+        plane_shot.uncover(node)
 
 
 def show_frames(

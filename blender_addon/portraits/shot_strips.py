@@ -38,21 +38,23 @@ def update(
         shot = _add_shot(scene, portrait, size)
     wanted = [list(range(first, last + 1)) for first, last in frame_runs(sorted(set(numbers)))]
     channel = shot.channel
+    kept: list[tuple[Any, list[int]]] = []
     for strip in sequencer.find_strips(portrait.uid):
         own = sequencer.own_numbers(strip)
         run = next((run for run in wanted if run[0] < own.stop and run[-1] >= own.start), None)
-        holder = _holder(strip)
         if not sequencer.is_as_made(strip):
-            sequencer.fill(strip.id_data, strip, holder, folder, list(own), settings, size)
+            sequencer.fill(strip.id_data, strip, _holder(strip), folder, list(own), settings, size)
             wanted = [part for each in wanted for part in _without(each, own)]
         elif run is None:
-            holder.remove(strip)
+            _holder(strip).remove(strip)
             continue
         else:
-            sequencer.fill(strip.id_data, strip, holder, folder, run, settings, size)
             wanted.remove(run)
+            kept.append((strip, run))
         if strip.id_data == scene:
             channel = max(channel, strip.channel)
+    for strip, run in kept:  # once those are gone that would be in the way
+        sequencer.fill(strip.id_data, strip, _holder(strip), folder, run, settings, size)
     for run in wanted:
         strips = compat.strips_of(scene.sequence_editor)
         place = range(run[0], run[-1] + 1)

@@ -100,12 +100,12 @@ def filmed(shot: PORTRAIT_PG_shot, rest: np.ndarray) -> Filmed:
         identity = ShotIdentity.of_track(track)
         if track.points.shape[-1] != 3 or identity is None:
             raise _lost(ErrorCode.BAD_TRACK, f"{key[0].name} was not made of the shot by this version.")
-        if len(track) != shot.count:
-            raise _lost(
-                ErrorCode.BAD_TRACK, f"{key[0].name} has points for {len(track)} frames, and the shot {shot.count}."
-            )
         found = Filmed(track, Performance(track.points, rest), identity, performance_digest(track))
         _keep(_made, (key, rest.tobytes()), found)
+    if len(found.track) != shot.count:
+        raise _lost(
+            ErrorCode.BAD_TRACK, f"{key[0].name} has points for {len(found.track)} frames, and the shot {shot.count}."
+        )
     return found
 
 
