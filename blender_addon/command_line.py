@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--depth", type=int, choices=(8, 16), help="bits of each color channel; without it, as the portrait says"
     )
+    render.add_argument(
+        "--format", choices=("png", "exr"), help="kind of the frames' files; without it, as the portrait says"
+    )
     render.add_argument("--device", choices=DEVICES, help="without it, as the preferences say")
     render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
     return parser
@@ -91,6 +94,8 @@ def _render(asked: argparse.Namespace) -> int:
             portrait.engine = asked.engine
         if asked.depth is not None:
             portrait.color_depth = str(asked.depth)
+        if asked.format is not None:
+            portrait.file_format = asked.format.upper()
         folder = Path(os.path.realpath(asked.output)) if asked.output is not None else None
         job = render_job(portrait.uid, launch, frames=asked.frames, folder=folder)
         job_queue.run(job, _Printer())

@@ -35,6 +35,7 @@ class Frames(NamedTuple):
     numbers: list[int]
     stretch: float
     prefix: str
+    suffix: str
     moved: int = 0
 
 
@@ -94,7 +95,7 @@ def play_layers(tree: bpy.types.NodeTree, uid: str, plane: bpy.types.Object, fra
         image[_UID_KEY], image.label = uid, plane.name
         image.location = (-_STEP, -_STEP)
         image.image = image_plane.wanted_sequence(plane)  # one image for all, whose paths are mended in one place
-    plane_frames.play(image, frames.folder, frames.numbers, frames.stretch, frames.prefix, frames.moved)
+    plane_frames.play(image, frames.folder, frames.numbers, frames.stretch, frames.prefix, frames.suffix, frames.moved)
     plane_frames.make_alike(image.image, image_plane.photo_of(plane))
     return image
 

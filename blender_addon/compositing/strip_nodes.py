@@ -45,8 +45,9 @@ def add(strip: Any, uid: str, plane: bpy.types.Object, frames: Frames) -> bpy.ty
     return tree
 
 
-def follow(uid: str, plane: bpy.types.Object, frames: Frames) -> None:
-    """Brings the modifiers of all strips of a portrait up to date."""
+def follow_in_compositors(uid: str, plane: bpy.types.Object, frames: Frames) -> None:
+    """Lets the scenes' compositors and the strips' modifiers play a portrait's frames that are there now."""
+    scene_nodes.follow(uid, plane, frames)
     for strip in sequencer.find_strips(uid):
         if any(_tree_of(modifier) is not None for modifier in strip.modifiers):
             add(strip, uid, plane, frames)

@@ -10,6 +10,7 @@ from typing import Final
 
 import bpy
 import numpy as np
+from portrait_shared.frames.frame_files import PICTURES
 
 from ..blender import compat
 from ..blender.problems import Fix, SceneError
@@ -68,7 +69,12 @@ def replace_photo(plane: bpy.types.Object, old: bpy.types.Image | None, photo: b
 
 
 def show_frames(
-    plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0, prefix: str = ""
+    plane: bpy.types.Object,
+    folder: Path,
+    numbers: Iterable[int],
+    stretch: float = 1.0,
+    prefix: str = "",
+    suffix: str = PICTURES,
 ) -> bpy.types.Image | None:
     """Plays the frame files on the plane: file N at scene frame N, the first and the last one held.
 
@@ -86,7 +92,7 @@ def show_frames(
         return None
     node = texture_node(plane)
     plane_frames.note_wanted(node, there)
-    plane_frames.show(node, folder, there, stretch, prefix)
+    plane_frames.show(node, folder, there, stretch, prefix, suffix)
     for image in plane_frames.playing(node):
         plane_frames.make_alike(image, node.get(_PHOTO_KEY))
         image.reload()
@@ -94,7 +100,12 @@ def show_frames(
 
 
 def follow_files(
-    plane: bpy.types.Object, folder: Path, numbers: Iterable[int], stretch: float = 1.0, prefix: str = ""
+    plane: bpy.types.Object,
+    folder: Path,
+    numbers: Iterable[int],
+    stretch: float = 1.0,
+    prefix: str = "",
+    suffix: str = PICTURES,
 ) -> bool:
     """Plays those frames of the last `show_frames` whose files are there; whether anything on the plane changed.
 
@@ -113,7 +124,7 @@ def follow_files(
     node_image = node.image
     if node_image != sequence:
         node.image = sequence
-    changed = plane_frames.show(node, folder, there, stretch, prefix) or node_image != sequence
+    changed = plane_frames.show(node, folder, there, stretch, prefix, suffix) or node_image != sequence
     for image in plane_frames.playing(node):
         plane_frames.make_alike(image, photo)
         if changed:

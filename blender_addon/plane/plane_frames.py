@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import bpy
-from portrait_shared.frames.frame_files import frame_path
+from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path
 
 from ..blender import compat, stored_paths
 from ..blender.frame_runs import frame_runs
 from . import node_drivers, plane_shot
+from .color_spaces import color_spaces
 from .plane_reel import Reel
 
 BEFORE_ZERO_NODE: Final = "Portrait before 0"
@@ -30,8 +31,9 @@ _ImageNode = bpy.types.ShaderNodeTexImage | bpy.types.CompositorNodeImage
 
 
 def show(
-    node: bpy.types.ShaderNodeTexImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str = ""
-) -> bool:
+    node: bpy.types.ShaderNodeTexImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str = "",
+    suffix: str = PICTURES,
+) -> bool:  # fmt: skip
     """Plays the frame files of a folder; whether anything on the plane changed. `numbers` must not be empty.
 
     Args:
@@ -39,12 +41,12 @@ def show(
     """
     there = sorted(set(numbers))
     before, after = [n for n in there if n < 0], [n for n in there if n >= 0]
-    changed = _play(node, folder, Reel.of(after or before), stretch, prefix)
+    changed = _play(node, folder, Reel.of(after or before), stretch, prefix, suffix)
     second = _node_before_zero(node)
     if before and after:
         if second is None:
             second, changed = _add_node_before_zero(node), True
-        changed |= _play(second, folder, Reel.of(before), stretch, prefix)
+        changed |= _play(second, folder, Reel.of(before), stretch, prefix, suffix)
         changed |= _drive_mix(node, after[0], stretch)
     elif second is not None:
         changed |= second.image != node.image
@@ -56,7 +58,7 @@ def show(
 
 
 def play(
-    node: bpy.types.CompositorNodeImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str = "",
+    node: bpy.types.CompositorNodeImage, folder: Path, numbers: Iterable[int], stretch: float, prefix: str, suffix: str,
     moved: int = 0,
 ) -> bool:  # fmt: skip
     """As `show`, in an image node of the compositor, which has no second one: with frames from 0 on, none before are played.
@@ -65,7 +67,7 @@ def play(
         moved: by so many scene frames each is shown later than its number says.
     """
     there = sorted(set(numbers))
-    return _play(node, folder, Reel.of([n for n in there if n >= 0] or there).moved(moved), stretch, prefix)
+    return _play(node, folder, Reel.of([n for n in there if n >= 0] or there).moved(moved), stretch, prefix, suffix)
 
 
 def put(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image | None) -> None:
@@ -152,26 +154,35 @@ def folder_of(sequence: bpy.types.Image) -> Path:
     return stored_paths.full(sequence.filepath, sequence.library).parent
 
 
+def is_of(sequence: bpy.types.Image, folder: Path, suffix: str) -> bool:
+    """Whether a sequence plays files of a folder whose names end so."""
+    return folder_of(sequence) == folder and Path(sequence.filepath).suffix == suffix
+
+
 def make_alike(image: bpy.types.Image, photo: bpy.types.Image | None) -> None:
     """Gives frames and live pictures the photo's colour space and alpha mode: their pixels are encoded as the photo's.
 
-    What the user has set on them since stays. A photo of floats (16 bits, EXR) is scene-linear while its frames are
-    ordinary sRGB files: they keep what Blender gives to such files.
+    Layered frames are scene-linear and premultiplied. What the user has set on them since stays. A photo of floats (16
+    bits, EXR) is scene-linear while its frames are ordinary sRGB files: they keep what Blender gives to such files.
     """
-    if photo is None or photo == image or photo.is_float:
+    if image.filepath.endswith(LAYERED):
+        space, alpha_mode = color_spaces().linear, "PREMUL"
+    elif photo is None or photo == image or photo.is_float:
         return
+    else:
+        space, alpha_mode = photo.colorspace_settings.name, photo.alpha_mode
     if image.get(_GIVEN_SPACE_KEY, image.colorspace_settings.name) == image.colorspace_settings.name:
-        if image.colorspace_settings.name != photo.colorspace_settings.name:
-            image.colorspace_settings.name = photo.colorspace_settings.name
-        image[_GIVEN_SPACE_KEY] = photo.colorspace_settings.name
+        if image.colorspace_settings.name != space:
+            image.colorspace_settings.name = space
+        image[_GIVEN_SPACE_KEY] = space
     if image.get(_GIVEN_ALPHA_KEY, image.alpha_mode) == image.alpha_mode:
-        if image.alpha_mode != photo.alpha_mode:
-            image.alpha_mode = photo.alpha_mode
-        image[_GIVEN_ALPHA_KEY] = photo.alpha_mode
+        if image.alpha_mode != alpha_mode:
+            image.alpha_mode = alpha_mode
+        image[_GIVEN_ALPHA_KEY] = alpha_mode
 
 
-def _play(node: _ImageNode, folder: Path, reel: Reel, stretch: float, prefix: str) -> bool:
-    image = _sequence(frame_path(folder, reel.first, prefix), node.image)
+def _play(node: _ImageNode, folder: Path, reel: Reel, stretch: float, prefix: str, suffix: str) -> bool:
+    image = _sequence(frame_path(folder, reel.first, prefix, suffix), node.image)
     changed = node.image != image
     user = getattr(node, "image_user", node)  # the compositor's nodes are it themselves
     settings = {
@@ -193,7 +204,7 @@ def _play(node: _ImageNode, folder: Path, reel: Reel, stretch: float, prefix: st
 def _sequence(first: Path, shown: bpy.types.Image | None) -> bpy.types.Image:
     """The image sequence of a folder: the one already shown if it is that, else a new one."""
     path = stored_paths.stored(first)
-    if shown is not None and shown.source == "SEQUENCE" and folder_of(shown) == first.parent:
+    if shown is not None and shown.source == "SEQUENCE" and is_of(shown, first.parent, first.suffix):
         if shown.filepath != path:
             shown.filepath = path
         return shown

@@ -22,6 +22,7 @@ from portrait_shared.track import MAX_SIDE_PIXELS
 from ..blender import stored_paths
 from ..blender.problems import Fix, SceneError
 from ..blender.stored_paths import shown
+from ..plane.color_spaces import color_spaces
 from .photo_reading import ask_server, content_of, is_plain
 
 IMAGE_GLOB: Final = ";".join(f"*{suffix}" for suffix in PICTURE_SUFFIXES)
@@ -181,6 +182,8 @@ def _shown_by_blender(file: Path) -> bpy.types.Image | None:
     except RuntimeError:
         return None
     if image.source == "FILE":
+        if not image.is_float:
+            image.colorspace_settings.name = color_spaces().picture  # a configuration may presume another one
         return image
     bpy.data.images.remove(image)
     return None
@@ -192,7 +195,7 @@ def _shows(image: bpy.types.Image, right: np.ndarray) -> bool:
     return (
         tuple(image.size) == (width, height)
         and not image.is_float
-        and image.colorspace_settings.name == "sRGB"
+        and image.colorspace_settings.name == color_spaces().picture
         and np.array_equal(pixels(image), right)
     )
 
@@ -201,6 +204,7 @@ def _holding(right: np.ndarray, file: Path) -> bpy.types.Image:
     """An image of 8-bit sRGB pixels, packed, that knows the file they are from."""
     height, width = right.shape[:2]
     image = bpy.data.images.new(shown(file.name), width, height, alpha=right.shape[2] == 4)
+    image.colorspace_settings.name = color_spaces().picture
     rgba = np.ones((height, width, 4), np.float32)
     rgba[..., : right.shape[2]] = right[::-1] / np.float32(255)
     image.pixels.foreach_set(rgba.ravel())

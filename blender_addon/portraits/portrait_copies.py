@@ -20,7 +20,7 @@ from .scene_portraits import all_portraits, free_name, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "color_depth",
-    "preview_size", "frame_prefix", "use_strip",
+    "preview_size", "frame_prefix", "use_strip", "file_format", "layer_choice",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2
 """How far beside the original a copy's plane is put, in halves of its width."""

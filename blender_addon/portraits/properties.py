@@ -31,7 +31,7 @@ from ..plane import plane_light
 from ..plane.plane_space import PlaneSpace
 from ..shots.properties import CLASSES as SHOT_CLASSES
 from ..shots.properties import PORTRAIT_PG_shot
-from . import engine_choice, face_choice
+from . import engine_choice, face_choice, frame_format
 
 DEFAULT_FOLDER = "//portrait_frames"
 
@@ -167,6 +167,8 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
             ("16", "16", "Write 16 bits, for grading: soft shades show no steps, and a photo of 16 bits keeps its own"),
         ),
     )
+    file_format: EnumProperty(**frame_format.FORMAT)
+    layer_choice: EnumProperty(**frame_format.LAYERS)
     preview_size: EnumProperty(
         name="Preview Size",
         description="Choose the longer side of the live preview's picture; a smaller one follows faster",
@@ -225,6 +227,16 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         return int(self.color_depth)
 
     @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers of the frames' files, of `portrait_shared.layers.LAYERS`; none where they are pictures, as of a shot."""
+        return () if self.shot.is_filmed else frame_format.layers_of(self.file_format, self.layer_choice)
+
+    @property
+    def frame_suffix(self) -> str:
+        """What the names of the frames' files end with."""
+        return frame_format.suffix_of(self.layers)
+
+    @property
     def detected_points(self) -> np.ndarray | None:
         """(70, 3) float32 pixels, or None where no face has been found yet."""
         return _points(self.detected)
@@ -237,6 +249,10 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         self.engine = settings["engine"]
         self.matte = bool(settings["matte"])
         self.color_depth = str(settings.get("depth", 8))  # older strips do not say
+        layers = tuple(filter(None, settings.get("layers", "").split(",")))
+        self.file_format = "EXR" if layers else "PNG"
+        if layers:
+            self.layer_choice = frame_format.chosen_of(layers)
         self.resolution_percentage = settings["resolution_percentage"]
         self.use_scene_range = False
         self.frame_start, self.frame_end = settings["frame_start"], settings["frame_end"]

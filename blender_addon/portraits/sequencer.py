@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
-from portrait_shared.frames.frame_files import frame_path
+from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path
 
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.stored_paths import shown, stored
+from ..plane.color_spaces import color_spaces
 
 PORTRAIT_KEY: Final = "talking_portrait"
 FIRST_KEY: Final = "talking_portrait_first"  # number of the file of a strip's first element
+_COLORS_KEY: Final = "talking_portrait_colors"
 _SCALE_KEY: Final = "talking_portrait_scale"
 _SIZE_KEY: Final = "talking_portrait_size"
 _MISSING_MEDIA_KEY: Final = "talking_portrait_missing_media"
@@ -89,7 +91,8 @@ def add_strip(
     if channel is None:  # above all that could hide it
         top = max((each.channel for each in strips if each.type != "SOUND"), default=0)
         channel = free_channel(strips, range(there[0], there[-1] + 1), above=top if top < _CHANNELS else 0)
-    first = stored_directory(folder) + frame_path(folder, there[0], prefix_of(settings)).name
+    _check_readable(settings)
+    first = stored_directory(folder) + frame_path(folder, there[0], *_name_of(settings)).name
     strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
     if editor.active_strip is None:
         editor.active_strip = strip
@@ -171,9 +174,28 @@ def settings_of(strip: Any) -> dict[str, str | int | bool]:
     return {key.removeprefix(_SETTING_PREFIX): value for key, value in strip.items() if key.startswith(_SETTING_PREFIX)}
 
 
-def prefix_of(settings: Mapping[str, str | int | bool]) -> str:
-    """What stands before the number in the files' names; older strips do not say, and have nothing there."""
-    return str(settings.get("prefix", ""))
+def _name_of(settings: Mapping[str, str | int | bool]) -> tuple[str, str]:
+    """What stands before and after the number in the files' names; older strips do not say, and are plain pictures."""
+    return str(settings.get("prefix", "")), LAYERED if settings.get("layers") else PICTURES
+
+
+def _check_readable(settings: Mapping[str, str | int | bool]) -> None:
+    """Raises SCENE where this Blender's sequencer cannot show such files."""
+    if settings.get("layers", "") not in ("", "rgba") and not compat.sequencer_reads_layers():
+        raise SceneError(
+            "The sequencer of this Blender cannot show OpenEXR files with layers.",
+            "Choose no layers for the strip, or PNG, or use Blender 4.4 or later.",
+        )
+
+
+def _set_colors(strip: Any, settings: Mapping[str, str | int | bool]) -> None:
+    """Tells the strip how its files' colours and alpha are written, once for each kind of file: what the user sets, stays."""
+    _, suffix = _name_of(settings)
+    if strip.get(_COLORS_KEY) != suffix:
+        strip[_COLORS_KEY] = suffix
+        spaces = color_spaces()
+        strip.colorspace_settings.name = spaces.linear if suffix == LAYERED else spaces.picture
+        strip.alpha_mode = "PREMUL" if suffix == LAYERED else "STRAIGHT"
 
 
 def stored_directory(folder: Path) -> str:
@@ -202,6 +224,7 @@ def fill(
         neighbours: the collection of strips that it is in.
         there: numbers of the files, in order.
     """
+    _check_readable(settings)
     # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
     strip.invalidate_cache("RAW")
     _hide_missing_media(scene)
@@ -215,13 +238,14 @@ def fill(
         if numbers:
             if numbers[0] != first:
                 compat.set_strip_start(strip, numbers[0] + moved)
-            _set_elements(strip, _element_names(folder, there, numbers, prefix_of(settings)))
+            _set_elements(strip, _element_names(folder, there, numbers, settings))
             strip[FIRST_KEY] = numbers[0]
     else:
-        names = _element_names(folder, there, range(first, first + len(strip.elements)), prefix_of(settings))
+        names = _element_names(folder, there, range(first, first + len(strip.elements)), settings)
         for element, name in zip(strip.elements, names, strict=True):
             if element.filename != name:
                 element.filename = name
+    _set_colors(strip, settings)
     for key, value in settings.items():
         strip[_SETTING_PREFIX + key] = value
     if all(size):
@@ -251,12 +275,14 @@ def _room(strip: Any, neighbours: Any) -> tuple[int, int]:
     return earliest, latest
 
 
-def _element_names(folder: Path, there: list[int], numbers: range, prefix: str) -> list[str]:
+def _element_names(
+    folder: Path, there: list[int], numbers: range, settings: Mapping[str, str | int | bool]
+) -> list[str]:
     """A file for each number: its own, else that before it, else the first."""
     names, present, held = [], set(there), max((n for n in there if n < numbers[0]), default=there[0])
     for number in numbers:
         held = number if number in present else held
-        names.append(frame_path(folder, held, prefix).name)
+        names.append(frame_path(folder, held, *_name_of(settings)).name)
     return names
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from portrait_shared.digest import frame_digest
+from portrait_shared.layers import COLORSPACES, FOLLOWING
 from portrait_shared.shots import shot_frame_digest
 
+from ..plane.color_spaces import color_spaces
 from ..portraits import shot_parts
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.sampling import RigSample, other_faces
@@ -24,11 +27,15 @@ class OfPhoto:
     Attributes:
         known: what a server has told of the portrait.
         size: (width, height) of the frames, pixels.
+        layers: of layered frames; none where they are pictures.
+        colorspace: that colours of layered frames are written in.
     """
 
     known: portrait_ids.Known
     size: tuple[int, int]
     matte: bool
+    layers: tuple[str, ...] = ()
+    colorspace: str = COLORSPACES[0]
 
     @property
     def photo(self) -> str:
@@ -36,14 +43,24 @@ class OfPhoto:
         return self.known.photo
 
     def digests(self, frames: Sequence[int], rows: Sequence[RigSample]) -> list[str | None]:
-        """What each frame's file carries if it is done; None where no file is needed.
+        """What each frame's file carries if it is done, but see `follows`; None where no file is needed.
 
         Args:
             frames: (N,) the scene's frames.
             rows: (N,) what the rig says at them.
         """
         portrait = self.known.portrait_id
-        return [frame_digest(portrait, row.points, self.size, self.matte, row.body, other_faces([row])) for row in rows]
+        return [
+            frame_digest(
+                portrait, row.points, self.size, self.matte, row.body, other_faces([row]), self.layers, self.colorspace
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    @property
+    def follows(self) -> bool:
+        """Whether each frame depends on the next as well: its file carries `followed_digest` of both."""
+        return not FOLLOWING.isdisjoint(self.layers)
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ class OfShot:
     start: int
     engine: tuple[str, str] | None
     depth: int
+    follows: ClassVar[bool] = False
 
     @property
     def photo(self) -> str:
@@ -96,5 +114,9 @@ def expected(portrait: PORTRAIT_PG_portrait) -> OfPhoto | OfShot | None:
     shot = portrait.shot
     if not shot.is_filmed:
         known = portrait_ids.known(portrait)
-        return None if known is None else OfPhoto(known, portrait.frame_size, portrait.matte)
+        if known is None:
+            return None
+        layers = portrait.layers
+        colorspace = color_spaces().written if layers else COLORSPACES[0]
+        return OfPhoto(known, portrait.frame_size, portrait.matte, layers, colorspace)
     return OfShot(shot_parts.points_of(portrait), shot.start, portrait_ids.engine_of_shot(portrait), portrait.depth)

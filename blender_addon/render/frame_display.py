@@ -12,10 +12,12 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
-from portrait_shared.frames.frame_files import frames_in, has_frames, prefix_of
+from portrait_shared.frames.frame_files import PICTURES, frames_in, has_frames, prefix_of
 
 from ..blender import stored_paths
 from ..blender.scene_time import stretch
+from ..compositing.scene_nodes import Frames
+from ..compositing.strip_nodes import follow_in_compositors
 from ..jobs.job_queue import active_of
 from ..plane import image_plane, plane_frames
 from ..portraits import sequencer
@@ -26,17 +28,24 @@ from .frame_folder import owner_of
 
 
 def follow(
-    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path, numbers: Iterable[int], prefix: str = ""
+    scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path, numbers: Iterable[int], prefix: str = "",
+    suffix: str = PICTURES,
 ) -> bool:  # fmt: skip
-    """Lets a plane that plays a folder's frames of a prefix play those that are there now; whether anything changed."""
+    """Lets a plane that plays a folder's frames of a prefix and suffix play those that are there now; whether anything
+    changed."""
     if active_of(portrait.uid) is not None:
         return False  # the job shows them itself
     if not image_plane.is_dressed(portrait.plane):
         return False
     sequence = image_plane.wanted_sequence(portrait.plane)
-    if sequence is None or plane_frames.folder_of(sequence) != folder or _prefix(sequence) != prefix:
+    if sequence is None or not plane_frames.is_of(sequence, folder, suffix) or _prefix(sequence) != prefix:
         return False
-    return image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene), prefix)
+    if not image_plane.follow_files(portrait.plane, folder, numbers, stretch(scene), prefix, suffix):
+        return False
+    if there := sorted(numbers):
+        frames = Frames(folder, there, stretch(scene), prefix, suffix)
+        follow_in_compositors(portrait.group_uid, portrait.plane, frames)
+    return True
 
 
 def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
@@ -52,8 +61,9 @@ def mend(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     sequence = image_plane.wanted_sequence(portrait.plane)
     if sequence is not None and sequence.library is None:
         folder = _mend_sequence(portrait, sequence)
-        prefix = _prefix(sequence)  # of when they were rendered: the portrait's may be another one now
-        follow(scene, portrait, folder, frames_in(folder, prefix), prefix)
+        # Of when they were rendered: the portrait's may be others now.
+        prefix, suffix = _prefix(sequence), Path(sequence.filepath).suffix
+        follow(scene, portrait, folder, frames_in(folder, prefix, suffix), prefix, suffix)
 
 
 def mend_all() -> None:

@@ -91,7 +91,11 @@ def frames_of(portrait: PORTRAIT_PG_portrait) -> list[int]:
         PortraitError: as `PORTRAIT_PG_portrait.folder`.
     """
     folder = portrait.folder()
-    return frames_in(folder, portrait.frame_prefix) if owner_of(folder) in ("", portrait.group_uid) else []
+    return (
+        frames_in(folder, portrait.frame_prefix, portrait.frame_suffix)
+        if owner_of(folder) in ("", portrait.group_uid)
+        else []
+    )
 
 
 def owner_of(folder: Path) -> str:

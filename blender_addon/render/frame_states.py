@@ -81,7 +81,9 @@ def pump(budget_seconds: float = _SLICE_SECONDS) -> bool:
             if watch.files is not None:
                 folder, numbers = watch.files
                 numbers = [number for number in numbers if watch.states.get(number) is not FrameState.AS_FILMED]
-                changed |= frame_display.follow(scene, portrait, folder, numbers, portrait.frame_prefix)
+                changed |= frame_display.follow(
+                    scene, portrait, folder, numbers, portrait.frame_prefix, portrait.frame_suffix
+                )
             sequencer.fit_strips(portrait.group_uid)
         if scene.library is None:
             sequencer.give_back_missing_media(scene)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
-from portrait_shared.frames.frame_files import frame_path, frames_in
+from portrait_shared.digest import followed_digest
+from portrait_shared.frames.frame_files import PICTURES, frame_path, frames_in
 from portrait_shared.frames.frame_marks import FrameMark, read_mark
 
 from ..blender.scene_time import notes_on_frames, stretch
@@ -66,7 +67,7 @@ class Watch:
         self._sampled: set[int] = set()  # frames whose points were known at some time, as the rig was then
         self._marks: Marks = {}
         self._folder: Path | None = None
-        self._prefix = ""
+        self._names = ("", PICTURES)  # what is before and after the numbers in the names of the files
         self._look: Future[Marks] | None = None
         self._looked_at = 0.0
         self._looked = self._look_counts = False
@@ -158,21 +159,26 @@ class Watch:
             self._rows = {key: row for key, row in self._rows.items() if key in used}
 
     def _sample(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
+        wanted = expected(portrait)
+        if wanted is None:
+            return
         # Of a shot each frame counts: without a file too it may be as filmed.
         unknown = [
             frame
             for frame, key in self._keys.items()
-            if key not in self._rows and (frame in self._marks or portrait.shot.is_filmed)
+            if key not in self._rows
+            and (frame in self._marks or portrait.shot.is_filmed or (wanted.follows and frame - 1 in self._marks))
         ]
-        if not unknown or expected(portrait) is None:
+        if not unknown:
             return
         rows = sampling.sample_until(deadline, scene, portrait.rig, portrait.space, unknown, groups.rigs(portrait)[1:])
         self._rows |= {self._keys[frame]: row for frame, row in rows.items()}
 
     def _look_at_files(self, portrait: PORTRAIT_PG_portrait) -> None:
         folder = portrait.folder()
-        if (folder, portrait.frame_prefix) != (self._folder, self._prefix):
-            self._folder, self._prefix = folder, portrait.frame_prefix
+        names = portrait.frame_prefix, portrait.frame_suffix
+        if (folder, names) != (self._folder, self._names):
+            self._folder, self._names = folder, names
             self._marks, self._look, self._looked_at, self._looked = {}, None, 0.0, False
         if self._look is not None and self._look.done():
             self._marks, self._look, self._looked = self._look.result(), None, self._look_counts
@@ -181,7 +187,7 @@ class Watch:
         if self._look is None and time.monotonic() - self._looked_at > _LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look_counts = job_queue.active_of(self.uid) is None
-            self._look = _reader.submit(look_at_files, folder, self._marks, self._prefix)
+            self._look = _reader.submit(look_at_files, folder, self._marks, *self._names)
 
     def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
         job, wanted = self._job, expected(portrait)
@@ -212,12 +218,22 @@ class Watch:
             return FrameState.STALE
         if key is None:  # its curves are still to be read
             return FrameState.CHECKING
-        if (frame, key) in self._digests:
+        carried = self._carried(frame, key, wanted)
+        if carried is not None:
             self._sampled.add(frame)
-            return FrameState.DONE if mark.digest == self._digests[frame, key] else FrameState.STALE
+            return FrameState.DONE if mark.digest == carried else FrameState.STALE
         # The rig's curves have changed at this frame since it was sampled, so its points almost surely have too.
         still = bool(self._rigs) and not any(rig.moved_from_outside for rig in self._rigs)
         return FrameState.STALE if frame in self._sampled and still else FrameState.CHECKING
+
+    def _carried(self, frame: int, key: bytes, wanted: OfPhoto | OfShot) -> str | None:
+        """What a frame's file carries if it is done; None where that is not known yet."""
+        own = self._digests.get((frame, key))
+        if own is None or not wanted.follows:
+            return own
+        after = frame + 1 if frame + 1 in self._keys else frame
+        following = self._digests.get((after, self._keys[after]))
+        return None if following is None else followed_digest(own, following)
 
     def _expect(self, wanted: OfPhoto | OfShot | None, frames: range) -> None:
         """Finds out what files must carry, of some frames more each time."""
@@ -248,11 +264,11 @@ class Watch:
         return job
 
 
-def look_at_files(folder: Path, known: Marks, prefix: str = "") -> Marks:
+def look_at_files(folder: Path, known: Marks, prefix: str = "", suffix: str = PICTURES) -> Marks:
     """Reads the marks of frame files that are new or have changed; a damaged file has none."""
     found: Marks = {}
-    for number in frames_in(folder, prefix):
-        path = frame_path(folder, number, prefix)
+    for number in frames_in(folder, prefix, suffix):
+        path = frame_path(folder, number, prefix, suffix)
         try:
             status = path.stat()
         except OSError:

@@ -28,7 +28,7 @@ def settings_of(portrait: PORTRAIT_PG_portrait, first: int, last: int) -> dict[s
         "photo": photo.file_of(portrait.photo) if portrait.photo is not None else "",
         "resolution_percentage": portrait.resolution_percentage,
         "frame_start": first, "frame_end": last, "folder": portrait.output_folder,
-        "prefix": portrait.frame_prefix,
+        "prefix": portrait.frame_prefix, "layers": ",".join(portrait.layers),
     }  # fmt: skip
 
 

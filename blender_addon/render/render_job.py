@@ -18,15 +18,20 @@ from portrait_shared.client.rendering import StoredFrame, store_frames
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import own_frames
+from portrait_shared.frames.frame_times import FrameTimes
+from portrait_shared.layers import COLORSPACES
 from portrait_shared.other_faces import checked_others
 from portrait_shared.protocol.references import ReferenceImage
 
 from ..blender import problems
-from ..blender.scene_time import notes_on_frames, stretch
+from ..blender.scene_time import notes_on_frames, scene_fps, stretch
+from ..compositing.scene_nodes import Frames
+from ..compositing.strip_nodes import follow_in_compositors
 from ..connection import server
 from ..driving.rest import let_broken_rest
 from ..jobs.job import Job, JobState, time_left
 from ..plane import image_plane
+from ..plane.color_spaces import color_spaces
 from ..portraits import groups, likeness, photo, photo_depth, portrait_copies
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
@@ -141,7 +146,11 @@ class RenderJob(Job):
         for member in portrait.members:
             check_rig(scene, member.rig)
             let_broken_rest(scene, member)
-        self._folder, self._prefix = self._take_folder(portrait), portrait.frame_prefix
+        self._folder = self._take_folder(portrait)
+        self._names = portrait.frame_prefix, portrait.frame_suffix
+        self._layers = portrait.layers
+        self._colorspace = color_spaces().written if self._layers else COLORSPACES[0]
+        self._times = FrameTimes(scene_fps(scene))
         self._owner = portrait.group_uid
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
@@ -214,8 +223,11 @@ class RenderJob(Job):
             self._folder,
             size=self._size,
             matte=self._matte,
+            layers=self._layers,
+            colorspace=self._colorspace,
+            times=self._times,
             again=self._again,
-            prefix=self._prefix,
+            prefix=self._names[0],
             photo=shallow,
             body=self._body,
             others=self._driven_faces,
@@ -226,7 +238,7 @@ class RenderJob(Job):
     def handle(self, event: FrameArrived | PortraitReady) -> None:
         if isinstance(event, PortraitReady):
             portrait_ids.keep(self.portrait()[1], self._subject, event.told)
-            self._others = own_frames(self._folder, event.told.photo, self._prefix)
+            self._others = own_frames(self._folder, event.told.photo, *self._names)
             self.notes += [event.note] if event.note else []
             return
         if event.frame.drawn:
@@ -250,7 +262,10 @@ class RenderJob(Job):
             portrait_copies.own_look(portrait)
             before = image_plane.texture_node(portrait.plane).image
             self._new_image |= (
-                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), self._prefix) != before
+                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), *self._names) != before
+            )
+            follow_in_compositors(
+                portrait.group_uid, portrait.plane, Frames(self._folder, numbers, stretch(scene), *self._names)
             )
         except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
             problems.keep(self.uid, error)

@@ -14,7 +14,7 @@ from portrait_shared.bounds import check_points
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
-from portrait_shared.frames.frame_files import frame_path, frames_in, prepare_folder
+from portrait_shared.frames.frame_files import PICTURES, frame_path, frames_in, prepare_folder
 
 from ..blender import problems
 from ..blender.frame_runs import frame_runs
@@ -63,7 +63,7 @@ class ShotRenderJob(RenderJob):
         shot_parts.check_there(portrait)
         let_broken_rest(scene, portrait)
         self._filmed = shot_parts.points_of(portrait)
-        self._folder, self._prefix = self._take_folder(portrait), ""
+        self._folder, self._names = self._take_folder(portrait), ("", PICTURES)
         self._owner = portrait.uid
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()

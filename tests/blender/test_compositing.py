@@ -168,7 +168,7 @@ def frames(portrait: Any, write: Callable[[Path, np.ndarray], Path], tmp_path: P
     """Frames 3, 4 and 7, each of one shade of red."""
     for number in (3, 4, 7):
         write(tmp_path / "frames" / f"{number:04d}.png", np.full((HEIGHT, WIDTH, 3), (30 * number, 0, 0), np.uint8))
-    return Frames(tmp_path / "frames", [3, 4, 7], 1.0, "")
+    return Frames(tmp_path / "frames", [3, 4, 7], 1.0, "", ".png")
 
 
 def test_one_click_plays_the_frames_in_the_compositor(bench: Bench, portrait: Any, frames: Frames) -> None:

@@ -354,7 +354,7 @@ def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:
         panels = [kind for kind in own_panels(bpy.types.Panel) if kind.bl_space_type == space]
         names = [kind.bl_label for kind in sorted(panels, key=lambda kind: kind.bl_order)]
         wanted = ["Talking Portraits", "Shot", "Rig", "Capture", "Drive from Another Rig", "Preview and Frames",
-                  "Likeness", "Render",
+                  "Likeness", "Render", "Compositing",
                   "Strip", "Server", "Messages"]  # fmt: skip
         assert names == [name for name in wanted if name in names]
         assert set(wanted) - set(names) == ({"Strip"} if space == "VIEW_3D" else set()), "the same in both editors"

@@ -29,7 +29,7 @@ def _frames(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Frames:
     numbers = frames_of(portrait)
     if not numbers:
         raise SceneError("No frames have been rendered yet.", "Render the portrait first.")
-    return Frames(portrait.folder(), numbers, stretch(scene), portrait.frame_prefix)
+    return Frames(portrait.folder(), numbers, stretch(scene), portrait.frame_prefix, portrait.frame_suffix)
 
 
 class PORTRAIT_OT_add_nodes(OnPortrait, bpy.types.Operator):
@@ -40,9 +40,9 @@ class PORTRAIT_OT_add_nodes(OnPortrait, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
-        scene = scene_of(context)
+        scene, portrait = scene_of(context), portrait.lead
         check_plane(scene, portrait)
-        added = scene_nodes.add(scene, portrait.uid, portrait.plane, _frames(scene, portrait))
+        added = scene_nodes.add(scene, portrait.group_uid, portrait.plane, _frames(scene, portrait))
         problems.forget(portrait.uid)
         if added.is_output:
             self.report({"INFO"}, "The frames are in the compositor, and are its output")
@@ -69,13 +69,13 @@ class PORTRAIT_OT_add_strip_nodes(OnPortrait, bpy.types.Operator):
             return obstacle
         if not compat_compositor.has_strip_compositor():
             return "Strips have a compositor since Blender 5"
-        return None if sequencer.find_strips(active_portrait(context).uid) else "The portrait has no strip yet"
+        return None if sequencer.find_strips(active_portrait(context).group_uid) else "The portrait has no strip yet"
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
-        scene = scene_of(context)
+        scene, portrait = scene_of(context), portrait.lead
         check_plane(scene, portrait)
-        for strip in sequencer.find_strips(portrait.uid):
-            strip_nodes.add(strip, portrait.uid, portrait.plane, _frames(scene, portrait))
+        for strip in sequencer.find_strips(portrait.group_uid):
+            strip_nodes.add(strip, portrait.group_uid, portrait.plane, _frames(scene, portrait))
         return {"FINISHED"}
 
 
@@ -100,13 +100,13 @@ class PORTRAIT_OT_cut_out_over(AsksForFile, NeedsFreePortrait, bpy.types.Operato
         return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        scene, portrait = scene_of(context), active_portrait(context)
+        scene, portrait = scene_of(context), active_portrait(context).lead
         try:
             background = self._background(scene, portrait)
             portrait.matte = True
-            if not sequencer.find_strips(portrait.uid):
+            if not sequencer.find_strips(portrait.group_uid):
                 portrait_strip.add(scene, portrait)
-            if not strip_order.put_over(scene, portrait.uid, background):
+            if not strip_order.put_over(scene, portrait.group_uid, background):
                 self.report({"INFO"}, "The strip comes with the first frames, over all others")
         except problems.PortraitError as error:
             return report(self, error, portrait.uid)

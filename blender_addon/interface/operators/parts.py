@@ -128,6 +128,7 @@ class PORTRAIT_OT_show_frames(OnPhoto, bpy.types.Operator):
                 frames_of(portrait),
                 stretch(scene_of(context)),
                 portrait.frame_prefix,
+                portrait.frame_suffix,
             )
             is None
         ):

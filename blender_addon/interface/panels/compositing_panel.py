@@ -16,7 +16,7 @@ def draw_compositing(layout: bpy.types.UILayout, context: bpy.types.Context) -> 
     column = layout.column(align=True)
     column.operator("portrait.add_nodes", icon="NODE_COMPOSITING")
     column.operator("portrait.cut_out_over", icon="SEQ_SEQUENCER")
-    if compat_compositor.has_strip_compositor() and sequencer.find_strips(active_portrait(context).uid):
+    if compat_compositor.has_strip_compositor() and sequencer.find_strips(active_portrait(context).group_uid):
         column.operator("portrait.add_strip_nodes", icon="MODIFIER")
 
 

@@ -172,7 +172,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     if not portrait.shot.is_filmed:  # whose frames are as the shot's
         column.prop(portrait, "resolution_percentage")
         column.prop(portrait, "matte")
-    column.row().prop(portrait, "color_depth", expand=True)
+    draw_format(column, portrait)
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     if not portrait.shot.is_filmed:
@@ -183,6 +183,15 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
     column.operator("portrait.render_again", icon="FILE_REFRESH")
+
+
+def draw_format(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
+    """What kind of files the frames are; those of a shot are always pictures."""
+    if not portrait.shot.is_filmed:
+        layout.row().prop(portrait, "file_format", expand=True)
+    if portrait.layers:
+        layout.column(align=True).prop(portrait, "layer_choice")
+    layout.row().prop(portrait, "color_depth", expand=True)
 
 
 def draw_strip_option(
