@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenImageIO
 import pytest
 import skimage.data
 from PIL import Image
@@ -78,6 +80,60 @@ def test_it_writes_numbered_frames_of_the_tracks_size(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     assert capsys.readouterr().out.splitlines()[-4:] == [f"Saved: {tmp_path / 'out' / name}" for name in names]
     assert read_image(tmp_path / "out" / "0009.png").shape == (_SIDE, _SIDE, 3)
+
+
+def test_it_writes_layers_that_another_program_reads(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo, track_file = material
+    out, asked = tmp_path / "out", ("--frames", "7-9", "--format", "exr", *server)
+    track = LandmarkTrack.load(track_file)
+    timed = tmp_path / "timed.npz"
+    dataclasses.replace(track, extra={"timecode": np.array("10:00:00:00")}).save(timed)
+    assert render(photo, timed, out, *asked) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [f"Saved: {out / f'000{number}.exr'}" for number in (7, 8, 9)]
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "0008.exr").write_bytes(first["0008.exr"][:2000])
+    assert render(photo, timed, out, *asked) == 0
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+
+    file = OpenImageIO.ImageInput.open(str(out / "0008.exr"))
+    spec, pixels = file.spec(), file.read_image("float")
+    file.close()
+    names = ["A", "B", "G", "R", "confidence.Y", "depth.Z", "forward.u", "forward.v", "matte.A"]
+    assert sorted(spec.channelnames) == names and pixels.shape == (_SIDE, _SIDE, len(names))
+    plane = dict(zip(spec.channelnames, np.moveaxis(pixels, -1, 0), strict=True))
+    assert render(photo, timed, out, "--frames", "8", *server) == 0
+    value = read_image(out / "0008.png").astype(float) / 255
+    light = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    np.testing.assert_allclose(np.dstack([plane[name] for name in "RGB"]), light, rtol=6e-4, atol=1e-6)
+    steps = np.diff(track.points[1:3, 30, 0])[0], plane["forward.u"][tuple(track.points[1, 30, 1::-1].astype(int))]
+    assert steps[1] == pytest.approx(steps[0], abs=0.05)
+    stated = {each.name: each.value for each in spec.extra_attribs}
+    assert stated["framesPerSecond"] == (24, 1) and stated["smpte:TimeCode"][0] == 0x10000001
+    assert stated["DigitalSourceType"].endswith("compositeSynthetic")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--layers", "depth"), "PNG files hold no layers"),
+        (("--format", "exr", "--layers", "depth,albedo"), "“albedo” is none of the layers"),
+        (("--format", "exr", "--colorspace", "srgb"), "invalid choice"),
+    ],
+)
+def test_layers_that_there_are_not_are_named(
+    material: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    try:
+        status = render(*material, tmp_path / "out", *options)
+    except SystemExit as error:
+        status = int(error.code or 0)
+    assert status != 0 and words in capsys.readouterr().err
 
 
 def test_a_rerun_skips_valid_frames_and_mends_others(

@@ -77,7 +77,7 @@ def test_forward_is_where_each_pixel_lies_in_the_next_frame(turned: list[tuple[T
         face = face_of(truth, turn) & truth[f"{turn} seen"]
         off = np.linalg.norm(frame[..., FORWARD] * (1, -1) - known, axis=-1)[face]
         shares.append(np.median(off) / np.median(np.linalg.norm(known, axis=-1)[face]))
-    assert np.mean(shares) < 0.05, shares  # of the way; measured 0.03
+    assert np.mean(shares) < 0.05, shares  # of the way
 
 
 def test_confidence_tells_what_the_photo_shows_and_where_the_frame_errs(
