@@ -1,31 +1,57 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The person's matte: MediaPipe's selfie segmentation, its edge drawn after the picture's own."""
+"""The person's matte: MediaPipe's selfie segmentation, its edge drawn after the picture's own.
+
+Drawings, animals and statues are no persons to it: there the matte is grown from the face.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import mediapipe.python.solutions.selfie_segmentation as mp_selfie
 import numpy as np
 
+from portrait_server.detectors.grown_matte import grown_matte
+from portrait_server.geometry.face_mesh import OVAL
+
 _MODEL_PIXELS: Final = 512  # the network sees 256; more only adds aliasing
 GUIDE_PIXELS: Final = 1024
 _RADIUS: Final = 1 / 100  # of the longest side: how far the edge may move to follow the picture
+_COVERED: Final = 0.5  # of a face, by a matte that is to be of its person
+_AGREES: Final = 0.85  # intersection over union, with what grows from a face that no detector knows
 _SMOOTHNESS: Final = 1e-4  # variance of brightness, in 0..1, below which there is no edge to follow
 
 
-def person_matte(image: np.ndarray, guide_pixels: int = GUIDE_PIXELS) -> np.ndarray:
+@dataclass(frozen=True)
+class MarkedFace:
+    """A face whose person a matte is to show.
+
+    Attributes:
+        mesh: (478, 3) pixels.
+        detected: whether a detector has seen it.
+    """
+
+    mesh: np.ndarray
+    detected: bool
+
+
+def person_matte(image: np.ndarray, guide_pixels: int = GUIDE_PIXELS, faces: Sequence[MarkedFace] = ()) -> np.ndarray:
     """How far each pixel shows the person.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         guide_pixels: the longest side at which its edges are looked at; most of the time goes by their square.
+        faces: where no person is seen on one of them, the matte is grown from it. Of one that no detector has seen the
+            segmentation is believed only where it and what grows are much the same, for it takes other things for
+            persons, too.
 
     Returns:
         (H, W) float32, 0 to 1.
     """
-    rough = _segmented(_at_most(image, _MODEL_PIXELS))
+    rough = _of_faces(_segmented(_at_most(image, _MODEL_PIXELS)), image, faces)
     return np.clip((follow_edges(image, rough, guide_pixels) - 0.05) / 0.9, 0, 1)
 
 
@@ -49,6 +75,31 @@ def follow_edges(image: np.ndarray, rough: np.ndarray, guide_pixels: int = GUIDE
     for channel in range(3):
         matte += slope[..., channel] * image[..., channel].astype(np.float32) / 255
     return matte
+
+
+def _of_faces(rough: np.ndarray, image: np.ndarray, faces: Sequence[MarkedFace]) -> np.ndarray:
+    """The segmentation (h, w), where it is of these faces' persons; what grows from the others."""
+    grown = [each for each in (_grown_where_unseen(rough, image, face) for face in faces) if each is not None]
+    if not grown:
+        return rough
+    believed = [rough] if len(grown) < len(faces) else []
+    return np.asarray(np.max([*believed, *grown], axis=0))
+
+
+def _grown_where_unseen(rough: np.ndarray, image: np.ndarray, face: MarkedFace) -> np.ndarray | None:
+    """The matte (h, w) that grows from a face; None where the segmentation (h, w) is of its person."""
+    height, width = rough.shape
+    outline = face.mesh[list(OVAL), :2] * (width / image.shape[1], height / image.shape[0])
+    inside = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(inside, [np.round(outline).astype(np.int32)], (1,))
+    if not inside.any():
+        return None
+    covers = rough[inside > 0].mean() >= _COVERED
+    if covers and face.detected:
+        return None
+    grown = cv2.resize(grown_matte(image, face.mesh), (width, height), interpolation=cv2.INTER_LINEAR)
+    one, other = rough > 0.5, grown > 0.5
+    return None if covers and (one & other).sum() >= _AGREES * (one | other).sum() else grown
 
 
 def _segmented(image: np.ndarray) -> np.ndarray:

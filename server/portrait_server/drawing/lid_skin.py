@@ -34,6 +34,11 @@ _LASH_BAND = 0.06  # what a lid's lashes and crease take up of an open eye, abov
 _FADE = 0.25  # over how much the lid's skin ends below the brow
 _ENDS = 0.5  # share of the lid's arch over which its skin ends towards the corners
 _EVEN, _GRAIN, _CHEEK = 0.06, 0.02, 0.4  # what is smaller than the first and larger than the second is left out
+# Height over width from which on an open eye is no person's but drawn, or an animal's: the skin below it alone tells what
+# its lid is like, for brows and outlines may be near above, and lashes cannot be told from outlines. So far above an open
+# eye its lid is made.
+_DRAWN, _DRAWN_ABOVE, _DRAWN_SQUEEZED = 0.65, 0.2, 0.2
+_DRAWN_GRAIN = 12.0  # levels: fur has less, outlines more
 _FIRST, _FULL = 0.08, 0.7  # of the eye's height: when a closing lid begins to show its skin, and when it all does
 
 
@@ -74,7 +79,7 @@ class LidSkin:
         wide = np.linalg.norm(edge[:, -1] - edge[:, 0], axis=1)
         scale = np.linalg.norm(turn[:, :, 1], axis=1)  # pixels of the frame for one of the reference, downwards
         strength = between(closed, _FIRST, _FULL)
-        patches = patches_around(edge, _ABOVE * self.wide * scale, (frames.shape[2], frames.shape[1]))
+        patches = patches_around(edge, _reach_above(self.high) * self.wide * scale, (frames.shape[2], frames.shape[1]))
         patches = patches.only((wide >= LEAST_WIDTH) & (strength > 0))
         if not patches.there.any():
             return
@@ -101,6 +106,11 @@ class LidSkin:
         mix(kernels, frames, patches, region * dark[..., None], xp.ones_like(dark))
 
 
+def _reach_above(high: float) -> float:
+    """How far above its edge a lid is made, in eye widths, by its open eye's height over its width."""
+    return max(_ABOVE, high + _DRAWN_ABOVE) if high > _DRAWN else _ABOVE
+
+
 def build_lids(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> tuple[LidSkin, ...]:
     """The upper lids of a reference's (H, W, 3 or 4) eyes."""
     return tuple(_lid(photo[..., :3], *(mesh.vertices[list(rim), :2] * scale for rim in rims)) for rims in EYES)
@@ -111,7 +121,9 @@ def _lid(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> LidSkin:
     wide = max(float(np.linalg.norm(across)), LEAST_WIDTH)
     right = across / wide
     axes = np.stack([right, (-right[1], right[0])])
-    first = np.round(np.array([-_BESIDE, -_ABOVE]) * wide)
+    high = np.linalg.norm(lower[1:-1] - upper[1:-1], axis=1).max() / wide
+    drawn = high > _DRAWN
+    first = np.round(np.array([-_BESIDE, -_reach_above(high)]) * wide)
     last = np.round(np.array([1 + _BESIDE, _BELOW]) * wide)
     u, d = np.meshgrid(*(np.arange(a, b + 1) for a, b in zip(first, last, strict=True)))
     above, under = (
@@ -123,14 +135,15 @@ def _lid(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> LidSkin:
         return cv2.remap(photo, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
     out = np.maximum(-d, 0)
-    lit = (_SHADE + _DARKER * out / wide).clip(0, 1)[..., None]
-    skin = (1 - lit) * at(under + _FROM * wide + _SQUEEZED * out) + lit * at(above - _BONE * wide)
+    lit = (not drawn) * (_SHADE + _DARKER * out / wide).clip(0, 1)[..., None]
+    squeezed = _DRAWN_SQUEEZED if drawn else _SQUEEZED
+    skin = (1 - lit) * at(under + _FROM * wide + squeezed * out) + lit * at(above - _BONE * wide)
     skin = _TONE * cv2.GaussianBlur(skin, (0, 0), _EVEN * wide)
     cheek = at(under + _CHEEK * wide + out)
-    skin += cheek - cv2.GaussianBlur(cheek, (0, 0), max(0.3, _GRAIN * wide))
+    grain = cheek - cv2.GaussianBlur(cheek, (0, 0), max(0.3, _GRAIN * wide))
+    skin += grain.clip(-_DRAWN_GRAIN, _DRAWN_GRAIN) if drawn else grain
     fade = np.where(d < 0, np.exp(-((d / (_ROOTS * wide)) ** 2)), np.exp(-np.maximum(d, 0) / (_TIPS * wide)))
     # What stands up above an open eye lies below a shut one.
-    darkness = 1 - (at(above - np.abs(d)).mean(2) / np.maximum(skin.mean(2), 1)).clip(0, 1)
-    high = np.linalg.norm(lower[1:-1] - upper[1:-1], axis=1).max() / wide
+    darkness = (not drawn) * (1 - (at(above - np.abs(d)).mean(2) / np.maximum(skin.mean(2), 1)).clip(0, 1))
     lashes = np.round(255 * (1 - fade * darkness)).astype(np.uint8)
     return LidSkin(held(skin, photo.dtype), lashes, first, wide, float(high))

@@ -16,7 +16,7 @@ from portrait_shared.layers import FOLLOWING, channels_of
 from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.detectors.base import Detector
-from portrait_server.detectors.matte import GUIDE_PIXELS, person_matte
+from portrait_server.detectors.matte import GUIDE_PIXELS, MarkedFace, person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.detectors.shared_matte import divided
 from portrait_server.drawing.frame import Moved, draw_frames, move
@@ -204,9 +204,10 @@ class WarpEngine(Engine):
         height, width = image.shape[:2]
         faces = within_reach(checked_points(np.stack([reference.points, *others])), width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
-        meshes = [self._mesh_of(rgb, points) for points in faces]
+        marked = [self._marked(rgb, points) for points in faces]
+        meshes = [face.mesh for face in marked]
         outlines = [mesh[list(OVAL), :2] for mesh in meshes]
-        mattes, order = divided(rgb, self._matte_of(image, rgb), outlines)
+        mattes, order = divided(rgb, self._matte_of(image, rgb, faces=marked), outlines)
         standing = taken_apart(levels(image), [mattes[face] for face in order], [outlines[face] for face in order])
         people = []
         for face, person in zip(order, standing, strict=True):
@@ -233,18 +234,22 @@ class WarpEngine(Engine):
         height, width = image.shape[:2]
         points = within_reach(checked_points(reference.points[None])[0], width, height)
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
-        matte = self._matte_of(image, rgb, guide_pixels)
-        mesh = self._mesh_of(rgb, points, reference.mesh478)
-        head = build_head_mesh(with_depth(points), mesh, rgb, matte)
+        face = self._marked(rgb, points, reference.mesh478)
+        # A face whose mesh is known was followed through a shot: its matte comes about in one way in all its frames.
+        matte = self._matte_of(image, rgb, guide_pixels, () if reference.mesh478 is not None else (face,))
+        head = build_head_mesh(with_depth(points), face.mesh, rgb, matte)
         return np.ascontiguousarray(image), matte, head
 
-    def _mesh_of(self, image: np.ndarray, points: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
-        """The dense mesh (478, 3) of the face that points (70, 2 or 3) mark, found where it is not known."""
-        return mesh_near(with_depth(points), self._found_mesh(image, points) if known is None else known)
+    def _marked(self, image: np.ndarray, points: np.ndarray, known: np.ndarray | None = None) -> MarkedFace:
+        """The face that points (70, 2 or 3) mark; its dense mesh is found where it is not known."""
+        found = self._found_mesh(image, points) if known is None else known
+        return MarkedFace(mesh_near(with_depth(points), found), found is not None)
 
-    def _matte_of(self, image: np.ndarray, rgb: np.ndarray, guide_pixels: int = GUIDE_PIXELS) -> np.ndarray:
+    def _matte_of(
+        self, image: np.ndarray, rgb: np.ndarray, guide_pixels: int = GUIDE_PIXELS, faces: Sequence[MarkedFace] = ()
+    ) -> np.ndarray:
         """How far each pixel (H, W) float32 shows people; what is transparent shows none."""
-        matte = person_matte(rgb, guide_pixels)
+        matte = person_matte(rgb, guide_pixels, faces)
         return matte * (levels(image[..., 3]).astype(np.float32) / 255) if image.shape[2] == 4 else matte
 
     def render(

@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The person's matte, on a photograph of an astronaut."""
+"""The person's matte, on a photograph of an astronaut; the matte of a drawing, grown from its face."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
-from portrait_server.detectors.matte import person_matte
+from portrait_server.detectors.matte import MarkedFace, person_matte
+from portrait_server.detectors.registry import create_detector
+from portrait_server.geometry.reference_mesh import mesh_near, with_depth
+
+from tests.server import drawn_faces
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +54,47 @@ def test_matte_of_pictures_without_anyone(shape: tuple[int, int]) -> None:
     matte = person_matte(np.full((*shape, 3), 128, np.uint8))
     assert matte.shape == shape
     assert np.isfinite(matte).all() and matte.min() >= 0 and matte.max() <= 1
+
+
+def shared(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union."""
+    return float((one & other).sum() / (one | other).sum())
+
+
+@pytest.mark.parametrize("draw", [drawn_faces.coloured, drawn_faces.lines_alone])
+def test_a_drawn_figure_is_grown_from_its_face(draw: Callable[[], drawn_faces.DrawnFace]) -> None:
+    face = draw()
+    mesh = mesh_near(with_depth(face.points), None)
+    matte = person_matte(face.image, faces=[MarkedFace(mesh, False)])
+    assert matte.dtype == np.float32 and matte.min() >= 0 and matte.max() <= 1
+    assert shared(matte > 0.5, face.figure) > 0.93
+    assert matte[120:180, 75:165].min() > 0.95, "no hole in the face"
+    np.testing.assert_array_equal(matte, person_matte(face.image, faces=[MarkedFace(mesh, False)]))
+
+
+def test_a_photographed_persons_matte_stays_what_it_was(photo: np.ndarray) -> None:
+    face = create_detector("mediapipe").detect(photo)[0]
+    np.testing.assert_array_equal(person_matte(photo, faces=[MarkedFace(face.mesh478, True)]), person_matte(photo))
+    by_hand = person_matte(photo, faces=[MarkedFace(mesh_near(face.points, None), False)])
+    assert shared(by_hand > 0.5, person_matte(photo) > 0.5) > 0.85, "however it came about"
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 40.0])
+def test_a_face_of_any_size_and_place_has_a_matte(scale: float) -> None:
+    face = drawn_faces.coloured()
+    for shift in ((0, 0), (-400, 30), (90, 250)):
+        mesh = mesh_near(with_depth(scale * (face.points - 120) + 120 + np.array(shift)), None)
+        matte = person_matte(face.image, faces=[MarkedFace(mesh, False)])
+        assert matte.shape == face.image.shape[:2] and np.isfinite(matte).all()
+
+
+def test_beside_a_person_a_drawing_grows_too(photo: np.ndarray) -> None:
+    drawn = drawn_faces.coloured()
+    picture = photo.copy()
+    picture[:300, 272:] = drawn.image
+    person = create_detector("mediapipe").detect(photo)[0]
+    beside = mesh_near(with_depth(drawn.points + np.float32((272, 0))), None)
+    matte = person_matte(picture, faces=[MarkedFace(person.mesh478, True), MarkedFace(beside, False)])
+    assert matte[80:140, 195:245].min() > 0.95, "the person's face"
+    assert matte[120:180, 347:437].min() > 0.95, "the drawing's"
+    assert matte[:20, :100].max() < 0.05

@@ -20,12 +20,13 @@ from portrait_server.geometry.face_mesh import (
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.pose import fit_pose, rotation_of
 from portrait_server.geometry.raster import Window
-from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, visible_depth
+from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, visible_depth, with_depth
 from portrait_server.geometry.spread import spread_weights
 from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from tests.posing import blinking, turned
+from tests.server import drawn_faces
 
 SIDE = 400
 
@@ -155,6 +156,19 @@ def test_a_found_mesh_takes_the_depth_that_the_points_have(mesh: np.ndarray, poi
 
 def test_a_mesh_elsewhere_is_not_the_face(mesh: np.ndarray, points: np.ndarray) -> None:
     assert not is_face_of(mesh + np.array([120, 0, 0]), points)
+
+
+def test_a_mesh_of_a_person_is_not_the_face_of_a_drawing_with_huge_eyes() -> None:
+    points = with_depth(drawn_faces.coloured().points)
+    mesh = mesh_near(points, None)
+    assert is_face_of(mesh, points)
+    gap = np.linalg.norm(mesh[list(MESH_VERTICES)][:68, :2] - points[:68, :2], axis=1)
+    assert gap.max() < 3.0, "of a face of 130 pixels"
+    a, b, c = (mesh[skin_triangles()[:, corner], :2] for corner in range(3))
+    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    assert area[area < 0].sum() > -0.02 * area.sum(), "hardly a fold, though no face is so"
+    person = neutral_mesh() * np.ptp(points[:68, 0]) + np.append(points[:68, :2].mean(0), 0)
+    assert not is_face_of(person, points)
 
 
 def test_hidden_skin_gets_the_depth_of_the_seen(mesh: np.ndarray) -> None:
