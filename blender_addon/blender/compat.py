@@ -50,6 +50,14 @@ def handle_offsets(strip: Any) -> tuple[float, float]:
     return float(strip.frame_offset_start), float(strip.frame_offset_end)
 
 
+def set_handle_offsets(strip: Any, start: int, end: int) -> None:
+    """Trims a strip to what lies between so many frames after its content's start and before its end."""
+    if hasattr(strip, "left_handle_offset"):
+        strip.left_handle_offset, strip.right_handle_offset = start, end
+    else:
+        strip.frame_offset_start, strip.frame_offset_end = start, end
+
+
 def strip_range(strip: Any) -> range:
     """The scene frames that the strip shows."""
     if hasattr(strip, "right_handle"):
@@ -110,6 +118,17 @@ def copied_fcurves(target: bpy.types.Object, name: str) -> Any:
             return strip.channelbag(animation.action_slot, ensure=True)
     strip = (action.layers[0] if len(action.layers) else action.layers.new("Layer")).strips.new(type="KEYFRAME")
     return strip.channelbag(animation.action_slot, ensure=True)
+
+
+def new_effect(strips: Any, name: str, kind: str, channel: int, start: int, length: int, below: Any) -> Any:
+    """An effect strip of a kind over another strip; the words of the call changed in 5.0."""
+    if "input1" in strips.bl_rna.functions["new_effect"].parameters:
+        return strips.new_effect(
+            name=name, type=kind, channel=channel, frame_start=start, length=length, input1=below
+        )  # fmt: skip
+    return strips.new_effect(
+        name=name, type=kind, channel=channel, frame_start=start, frame_end=start + length, seq1=below
+    )  # fmt: skip
 
 
 def media_start(strip: Any) -> float:

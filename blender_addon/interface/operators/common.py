@@ -63,7 +63,7 @@ def work_off(operator: bpy.types.Operator, context: bpy.types.Context, job: Job)
     job_queue.run(job)
     if job.state is not JobState.DONE:
         return report(operator, job.error or PortraitError(ErrorCode.CANCELLED, "Cancelled."), job.uid)
-    return tell(operator, job.note, ())
+    return tell(operator, job.note, job.notes)
 
 
 class SaysWhyNot:

@@ -183,6 +183,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
     column.operator("portrait.render_again", icon="FILE_REFRESH")
+    layout.operator("portrait.export_movie", icon="EXPORT")
 
 
 def draw_format(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
@@ -216,6 +217,9 @@ def draw_strip_option(
 def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """Of the sequencer's active strip."""
     layout.operator("portrait.redo_strip", icon="FILE_REFRESH")
+    row = layout.row(align=True)
+    row.operator("portrait.export_timeline", icon="EXPORT")
+    row.operator("portrait.import_timeline", icon="IMPORT")
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
