@@ -10,7 +10,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from portrait_server.drawing.by_example import continued, plain_light
+from portrait_server.drawing.by_example import plain_light
 from portrait_server.drawing.plate import REACH, clear_of, distance_to, filled_behind, with_face
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.levels import held
@@ -19,14 +19,10 @@ from portrait_server.kernels.opencv import OpenCV
 _SURELY: Final = 0.95  # of a person's matte: its pixels are examples of the person
 _HARDLY: Final = 0.02  # less is not seen
 _EDGE: Final = 8.0  # how much steeper than a diffusion the edge of a hidden part is
-_GOES_ON: Final = (
-    0.15,
-    0.4,
-)  # in face sizes: how far a person surely goes on where another hides it, and how far at most
-_BESIDE_FACE: Final = (
-    1.05  # of a face's outline: nothing inside is an example of what is hidden, lest it had three eyes
-)
-_AROUND: Final = 0.5  # how much of the picture around a hidden part, in sizes of that, may serve as examples
+# In face sizes: how far a person surely goes on where another hides it, and how far at most.
+_GOES_ON: Final = (0.1, 0.3)
+_MIRRORED: Final = 0.4  # how deep inside of what is seen a hidden pixel's colour is taken, in ways to there
+_SOFT: Final = 0.006  # in face sizes, sigma
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,9 @@ def taken_apart(image: np.ndarray, mattes: Sequence[np.ndarray], outlines: Seque
         shown = image
         if covered[number + 1 :]:
             hidden = distance_to(np.max(covered[number + 1 :], axis=0)) <= REACH
-            matte = _gone_on(covered[number], hidden, float(np.ptp(outline, axis=0).max()))
-            shown = _without_front(image, below, matte, hidden, outline)
+            face = float(np.ptp(outline, axis=0).max())
+            matte = _gone_on(covered[number], hidden, face)
+            shown = _without_front(image, below, matte, hidden, face)
         people.append(Standing(shown, below, matte))
         below = shown
     return people
@@ -83,7 +80,7 @@ def _gone_on(matte: np.ndarray, hidden: np.ndarray, face: float) -> np.ndarray:
 
 
 def _without_front(
-    image: np.ndarray, below: np.ndarray, matte: np.ndarray, hidden: np.ndarray, outline: np.ndarray
+    image: np.ndarray, below: np.ndarray, matte: np.ndarray, hidden: np.ndarray, face: float
 ) -> np.ndarray:
     """The picture of a person and those behind, without those who hide them.
 
@@ -92,25 +89,38 @@ def _without_front(
         below: of those behind, without the person.
         matte: (H, W) of the whole person.
         hidden: (H, W) bool.
-        outline: (P, 2) of its face, pixels.
+        face: its size, pixels.
     """
-    own = _continued_person(image, matte, hidden, outline)
+    own = _continued_person(image, matte, hidden, face)
     kernels = OpenCV()
     filled = kernels.blended(own[None], below[None], held(255 * matte, image.dtype)[None])
     kept = held(255 * smoothstep(clear_of(hidden)), image.dtype)[None]
     return kernels.blended(image[None], filled, kept)[0]
 
 
-def _continued_person(image: np.ndarray, matte: np.ndarray, hidden: np.ndarray, outline: np.ndarray) -> np.ndarray:
-    """The picture (H, W, C), a person (H, W) made of pieces of itself where it is hidden (H, W) bool."""
-    wanted = hidden & (matte > _HARDLY)
-    if not wanted.any():
+def _continued_person(image: np.ndarray, matte: np.ndarray, hidden: np.ndarray, face: float) -> np.ndarray:
+    """The picture (H, W, C), a person (H, W) drawn on from what is seen of it nearby, where it is hidden (H, W) bool.
+
+    Args:
+        face: its size, pixels.
+    """
+    wanted, known = hidden & (matte > _HARDLY), ~hidden & (matte > _SURELY)
+    if not wanted.any() or not known.any():
         return image
-    left, top, width, height = cv2.boundingRect(wanted.astype(np.uint8))
-    margin = int(_AROUND * max(width, height)) + 1
-    part = np.s_[max(0, top - margin) : top + height + margin, max(0, left - margin) : left + width + margin]
-    known = ~hidden[part] & (matte[part] > _SURELY)
-    face = with_face(np.zeros(matte.shape, np.float32), outline.mean(0) + _BESIDE_FACE * (outline - outline.mean(0)))
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(wanted)
+    order = np.empty(labels.max() + 1, np.int64)
+    places = np.argwhere(known)
+    order[labels[known]] = np.arange(len(places))
+    nearest = places[order[labels[rows, columns]]]
+    # Mirrored, or one colour would be drawn out into lines; and not far, or there would be a third eye.
+    inside = np.round(nearest + _MIRRORED * (nearest - np.column_stack([rows, columns]))).astype(int)
+    inside = inside.clip(0, np.array(known.shape) - 1)
+    inside = np.where(known[inside[:, 0], inside[:, 1]][:, None], inside, nearest)
     own = image.copy()
-    own[part] = continued(np.ascontiguousarray(image[part]), known, known & (face[part] == 0))
+    own[rows, columns] = image[inside[:, 0], inside[:, 1]]
+    soft = cv2.GaussianBlur(own, (0, 0), max(0.5, _SOFT * face))
+    own[rows, columns] = soft[rows, columns]
     return own

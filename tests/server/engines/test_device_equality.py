@@ -12,15 +12,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import OnDeviceBatches
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import find_weights
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.kernels.on_device import OnDevice
+from portrait_shared.layers import USUAL
+from portrait_shared.other_faces import OtherFaces
 
 from tests.posing import blinking, looking, moved, smiling, speaking, turned
 from tests.server.kernels.no_transfers import no_transfers
+from tests.two_people import two_people
 
 FEW = 0.001  # of the pixels may differ by more
 
@@ -78,6 +82,25 @@ def assert_same(
 @pytest.mark.parametrize("size", [(64, 64), (256, 256), (300, 211)])
 def test_all_that_a_face_does(pair: Pair, astronaut: Reference, track: np.ndarray, size: tuple[int, int]) -> None:
     assert_same(pair, [astronaut], track, size, True)
+
+
+def test_several_people(pair: Pair) -> None:
+    here, there, _ = pair
+    picture = two_people(overlapping=True)[0]
+    found = sorted(create_detector("mediapipe").detect(picture), key=lambda face: face.points[0, 0])
+    first, second = (face.points.astype(np.float32) for face in found)
+    rows = np.stack([first, turned(first, 12), first, speaking(moved(first, 0.3), 0.1)])
+    others = OtherFaces(np.stack([second, second, turned(second, -12), blinking(second)])[:, None])
+    portrait = here.prepare([Reference(picture, first)], second[None])
+    for matte in (False, True):
+        frames, same = (
+            engine.render(portrait, rows, (250, 165), matte, None, others).astype(np.int32) for engine in (here, there)
+        )
+        assert (np.abs(frames - same).max(-1) > 1).mean() <= FEW
+    layered, same = (
+        engine.render_layers(portrait, rows, (250, 165), True, USUAL, None, others) for engine in (here, there)
+    )
+    assert layered.shape == same.shape and (np.abs(layered - same).max(-1) > 2).mean() <= 5 * FEW
 
 
 @pytest.mark.parametrize("size", [(1024, 1024), (2048, 2048)])
