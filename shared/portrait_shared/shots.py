@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ import numpy as np
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.picture_names import PICTURE_SUFFIXES
+from portrait_shared.layers import FOLLOWING, in_order
 from portrait_shared.track import LandmarkTrack
 
 SHOT_ARRAY: Final = "shot"
@@ -293,3 +294,19 @@ def shot_frame_digest(
         return hashlib.sha256(text.encode()).hexdigest()
     text += f"{_DRAWING} {engine}\n{fingerprint}\n{performance} {target.shape[-1]}\n"
     return hashlib.sha256(text.encode() + target.tobytes()).hexdigest()
+
+
+def layered_shot_digest(
+    own: str, following: str, engine: str, fingerprint: str, performance: str, layers: Sequence[str], colorspace: str
+) -> str:
+    """SHA-256 (hex) over all that a layered frame of a shot depends on.
+
+    Args:
+        own, following: `shot_frame_digest` of the frame and of the next one that is asked for; the last follows itself.
+        engine, fingerprint, performance: as `shot_frame_digest` takes them; layers of a frame as filmed depend on them too.
+        layers: see `portrait_shared.layers.LAYERS`.
+        colorspace: that the colours are written in.
+    """
+    after = "" if FOLLOWING.isdisjoint(layers) else following
+    told = f"{own} {after} {_DRAWING} {engine}\n{fingerprint}\n{performance} {','.join(in_order(layers))} {colorspace}"
+    return hashlib.sha256(f"layered {told}".encode()).hexdigest()

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from portrait_shared.devices import DEVICES
-from portrait_shared.layers import LAYERS, in_order
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frames.frame_times import FrameTimes
+from portrait_shared.layers import LAYERS, USUAL, in_order
+from portrait_shared.track import LandmarkTrack
 
 _MOST_DIGITS: Final = 20
 
@@ -39,6 +42,31 @@ def parse_layers(text: str) -> tuple[str, ...]:
     if unknown:
         raise argparse.ArgumentTypeError(f"“{unknown[0]}” is none of the layers {', '.join(LAYERS)}")
     return in_order(names)
+
+
+def layers_of(asked: argparse.Namespace) -> tuple[str, ...]:
+    """The layers that `--format` and `--layers` ask for; none where frames are pictures.
+
+    Raises:
+        PortraitError: BAD_MESSAGE for layers of pictures.
+    """
+    if asked.format == "exr":
+        return asked.layers or USUAL
+    if asked.layers:
+        raise PortraitError(
+            ErrorCode.BAD_MESSAGE, "PNG files hold no layers.", "Add --format exr, or leave out --layers."
+        )
+    return ()
+
+
+def track_times(track: LandmarkTrack) -> FrameTimes:
+    """When a track's frames are shown; where it holds the array `timecode`, a text, that is its first frame's.
+
+    Raises:
+        PortraitError: BAD_TRACK.
+    """
+    timecode = track.extra.get("timecode")
+    return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)
 
 
 def add_device(parser: argparse.ArgumentParser, does: str) -> None:

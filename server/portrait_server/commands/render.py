@@ -12,15 +12,20 @@ from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.client.rendering import store_frames
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_numbers import parse_frames
-from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.layers import COLORSPACES, USUAL
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.connection import default_connection_file
 from portrait_shared.protocol.references import ReferenceImage
-from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
-from portrait_server.commands.arguments import add_device, parse_layers, tell_progress, whole_number
+from portrait_server.commands.arguments import (
+    add_device,
+    layers_of,
+    parse_layers,
+    tell_progress,
+    track_times,
+    whole_number,
+)
 from portrait_server.commands.driven_faces import DrivenFaces, load_references
 from portrait_server.commands.render_shot import add_shot_arguments, render_shot
 from portrait_server.media.images import read_image
@@ -79,7 +84,7 @@ def run(asked: argparse.Namespace) -> int:
     track = driven.first
     frames = asked.frames or list(track.frame_numbers)
     points, body, others = driven.rows_of(frames)
-    layers = _layers(asked)
+    layers = layers_of(asked)
     references, given = load_references(asked.reference, asked.reference_points, len(driven.tracks))
     photo = references[0].digest
     if asked.depth == 16:
@@ -101,31 +106,6 @@ def run(asked: argparse.Namespace) -> int:
                     tell_progress(saved, len(frames))
                 print(f"Saved: {path}", flush=True)
     return 0 if saved == len(frames) else 1
-
-
-def _layers(asked: argparse.Namespace) -> tuple[str, ...]:
-    """The layers of the frames; none where they are pictures.
-
-    Raises:
-        PortraitError: BAD_MESSAGE for layers of pictures.
-    """
-    if asked.format == "exr":
-        return asked.layers or USUAL
-    if asked.layers:
-        raise PortraitError(
-            ErrorCode.BAD_MESSAGE, "PNG files hold no layers.", "Add --format exr, or leave out --layers."
-        )
-    return ()
-
-
-def track_times(track: LandmarkTrack) -> FrameTimes:
-    """When a track's frames are shown; where it holds the array `timecode`, a text, that is its first frame's.
-
-    Raises:
-        PortraitError: BAD_TRACK.
-    """
-    timecode = track.extra.get("timecode")
-    return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)
 
 
 def _client(asked: argparse.Namespace) -> Client:

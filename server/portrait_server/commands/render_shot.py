@@ -14,7 +14,7 @@ from portrait_shared.shots import ShotIdentity, identify_shot
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
-from portrait_server.commands.arguments import tell_progress
+from portrait_server.commands.arguments import layers_of, tell_progress, track_times
 from portrait_server.detectors.registry import create_detector, default_detector_name
 from portrait_server.engines.base import Engine
 from portrait_server.engines.loaded_engines import TUNED_ENGINE, tunable
@@ -25,7 +25,7 @@ from portrait_server.shots.matching import check_found, check_targets
 from portrait_server.shots.reader import ShotReader
 from portrait_server.shots.rendering import ShotRender
 
-_OF_PHOTOS: Final = ("reference_points", "size", "matte", "connect", "layers")
+_OF_PHOTOS: Final = ("reference_points", "size", "matte", "connect")
 
 
 def add_shot_arguments(parser: argparse.ArgumentParser, sources: argparse._MutuallyExclusiveGroup) -> None:
@@ -49,7 +49,7 @@ def render_shot(asked: argparse.Namespace) -> int:
     _refuse_options_of_photos(asked)
     (track_file,) = asked.track
     track = LandmarkTrack.load(track_file)
-    frames = asked.frames or list(track.frame_numbers)
+    frames, layers = asked.frames or list(track.frame_numbers), layers_of(asked)
     track.rows_of(frames)
     given = None if asked.plate_points is None else LandmarkTrack.load(asked.plate_points)
     with ShotReader(asked.plate, asked.depth) as shot:
@@ -63,7 +63,9 @@ def render_shot(asked: argparse.Namespace) -> int:
         for note in shot.notes:
             print(f"Note: {note}")
         print(f"Engine: {engine.name} {engine.fingerprint}", flush=True)
-        render = ShotRender(shot, identity.digest, given, track, engine, frames)
+        render = ShotRender(
+            shot, identity.digest, given, track, engine, frames, layers, asked.colorspace, track_times(track)
+        )
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=True if asked.progress else None) as bar:
             for _, path in render.store(asked.output):
@@ -77,8 +79,6 @@ def render_shot(asked: argparse.Namespace) -> int:
 
 def _refuse_options_of_photos(asked: argparse.Namespace) -> None:
     refused = [name for name in _OF_PHOTOS if getattr(asked, name)]
-    if asked.format != "png":
-        refused.append("format")
     if len(asked.face) > (asked.plate_points is None):
         refused.append("face")
     if len(asked.track) > 1:
@@ -87,7 +87,7 @@ def _refuse_options_of_photos(asked: argparse.Namespace) -> None:
         raise PortraitError(
             ErrorCode.BAD_CONFIGURATION,
             f"{'A second ' if refused[0] == 'track' else ''}--{refused[0].replace('_', '-')} does not go with --plate.",
-            "Leave it out: of a shot one face is drawn, in PNG files as large as the shot, without a server.",
+            "Leave it out: of a shot one face is drawn, as large as the shot is, without a server.",
         )  # fmt: skip
 
 

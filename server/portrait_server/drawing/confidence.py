@@ -35,9 +35,9 @@ def confidence(kernels: Kernels, scene: Scene, moved: Moved) -> Array:
     shown = xp.astype(move(kernels, _labels(scene), moved.motion).person[..., 0], xp.float32) / 255
     anew = 1 - shown
     if moved.draft is not None:
-        anew = xp.maximum(anew, _differing(moved.person, moved.draft))
+        anew = xp.maximum(anew, differing(moved.person, moved.draft))
     person = _sharpness(kernels, scene, moved) * (1 - anew)
-    filled = kernels.averaged(kernels.grown(_differing(scene.photo[None], scene.plate[None]), _BESIDE), _BESIDE)
+    filled = kernels.averaged(kernels.grown(differing(scene.photo[None], scene.plate[None]), _BESIDE), _BESIDE)
     behind = (1 - filled) * (1 - matte)
     mixed = behind + alpha * (person - behind)
     kept = field.fine(field.stillness, whole) * (1 - alpha * anew)
@@ -92,7 +92,7 @@ def _sharpness(kernels: Kernels, scene: Scene, moved: Moved) -> Array:
     return found
 
 
-def _differing(one: Array, other: Array) -> Array:
+def differing(one: Array, other: Array) -> Array:
     """How far pictures (N, H, W, 3 or 4) are not the same: (N, H, W) float32, 0 to 1."""
     xp = array_namespace(one)
     far = xp.astype(strongest(abs(signed(one[..., :3]) - signed(other[..., :3])))[..., 0], xp.float32)

@@ -27,7 +27,7 @@ _PRIMARIES: Final[dict[str, Primaries]] = {
 }
 
 
-def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest: str, engine: str) -> bytes:
+def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest: str, engine: str | None) -> bytes:
     """An OpenEXR file of one part of scan lines, ZIP: half floats, the depth's 32 bits; colours scene-linear, premultiplied.
 
     Args:
@@ -35,7 +35,7 @@ def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest
         layers: see `portrait_shared.layers.LAYERS`.
         colorspace: of `portrait_shared.layers.COLORSPACES`; its primaries are stated in the file.
         digest: what `portrait_shared.digest.frame_digest` gives for it.
-        engine: name of the engine that drew it.
+        engine: name of the engine that drew it; None for a shot's own frame, of which nothing is stated.
 
     Returns:
         The bytes of the file; the same arguments give the same bytes.
@@ -62,15 +62,10 @@ def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest
     written = io.BytesIO()
     OpenEXR.File(header, channels, num_threads=0).write(written)
     data = written.getvalue()
-    return with_attributes(
-        data,
-        {
-            DIGEST_KEYWORD: Attribute.text(digest),
-            SEAL_KEYWORD: Attribute.text(pixel_seal(data)),
-            "software": Attribute.text(f"Talking Portraits {__version__} ({engine})"),
-            "DigitalSourceType": Attribute.text(SOURCE_TYPE),
-        },
-    )
+    stated = {DIGEST_KEYWORD: digest, SEAL_KEYWORD: pixel_seal(data)}
+    if engine is not None:
+        stated |= {"software": f"Talking Portraits {__version__} ({engine})", "DigitalSourceType": SOURCE_TYPE}
+    return with_attributes(data, {name: Attribute.text(text) for name, text in stated.items()})
 
 
 def _premultiplied(picture: np.ndarray, colorspace: str) -> np.ndarray:

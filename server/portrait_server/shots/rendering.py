@@ -12,18 +12,30 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from portrait_shared.frames.frame_files import frame_path, missing_frames, prepare_folder, write_frame
-from portrait_shared.frames.frame_marks import marked
-from portrait_shared.shots import is_unchanged, performance_digest, shot_frame_digest
+from portrait_shared.frames.frame_files import (
+    LAYERED,
+    PICTURES,
+    frame_path,
+    missing_frames,
+    prepare_folder,
+    write_frame,
+)
+from portrait_shared.frames.frame_marks import marked, timed_exr
+from portrait_shared.frames.frame_times import FrameTimes
+from portrait_shared.layers import COLORSPACES, in_order
+from portrait_shared.shots import is_unchanged, layered_shot_digest, performance_digest, shot_frame_digest
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.engines.base import Engine
+from portrait_server.media.exr import encode_exr
 from portrait_server.media.images import Depth
 from portrait_server.media.png import encode_png
 from portrait_server.shots.drawing import FrameDrawer
+from portrait_server.shots.layers import ShotLayers
 from portrait_server.shots.reader import ShotReader
 
 _MOST_WORKERS: Final = 4
+_MOST_LAYERED: Final = 2  # of a whole frame's layers each takes some 300 bytes a pixel
 
 
 class ShotRender:
@@ -35,7 +47,8 @@ class ShotRender:
 
     def __init__(
         self, shot: ShotReader, digest: str, found: LandmarkTrack, track: LandmarkTrack, engine: Engine,
-        frames: Sequence[int],
+        frames: Sequence[int], layers: Sequence[str] = (), colorspace: str = COLORSPACES[0],
+        times: FrameTimes | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -43,16 +56,31 @@ class ShotRender:
             found: the points of each of its frames, and what else was found there.
             track: where they shall be; its frame numbers are those of the files.
             frames: numbers of those that are asked for.
+            layers: of layered files, see `portrait_shared.layers.LAYERS`; none where files are pictures.
+            colorspace: that the colours of those are written in.
+            times: what they say of when frames are shown.
         """
         self._shot, self._digest, self._found, self._track, self._engine = shot, digest, found, track, engine
+        self._layers, self._colorspace, self._times = in_order(layers), colorspace, times
+        self._suffix = LAYERED if layers else PICTURES
+        ordered = sorted(frames)
+        self._next = dict(zip(ordered, [*ordered[1:], *ordered[-1:]], strict=True))
         performance = performance_digest(found)
+        drawn = engine.name, engine.fingerprint
         self.digests = {
             number: shot_frame_digest(
-                engine.name, engine.fingerprint, digest, performance, self._index(number),
-                track.points[self._index(number)], found.points[self._index(number)], depth=shot.depth,
+                *drawn, digest, performance, self._index(number), track.points[self._index(number)],
+                found.points[self._index(number)], depth=shot.depth,
             )
             for number in frames
         }  # fmt: skip
+        if layers:
+            self.digests = {
+                number: layered_shot_digest(
+                    own, self.digests[self._next[number]], *drawn, performance, self._layers, colorspace
+                )
+                for number, own in self.digests.items()
+            }
 
     def store(self, folder: Path) -> Iterator[tuple[int, Path]]:
         """Brings a folder up to date.
@@ -64,18 +92,19 @@ class ShotRender:
             PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL; what reading and drawing raise. Frames that are there stay.
         """
         prepare_folder(folder)
-        missing = missing_frames(folder, self.digests)
+        missing = missing_frames(folder, self.digests, suffix=self._suffix)
         for number in sorted(self.digests.keys() - set(missing)):
-            yield number, frame_path(folder, number)
-        workers = min(_MOST_WORKERS, os.cpu_count() or 1)
+            yield number, frame_path(folder, number, suffix=self._suffix)
+        workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, os.cpu_count() or 1)
         others = OtherFrames(self._shot.path, self._shot.depth)
         drawer = FrameDrawer(self._engine, self._found, others)
+        layers = ShotLayers(self._found, self._layers) if self._layers else None
         pool = ThreadPoolExecutor(workers, "shot")
         waiting: deque[tuple[int, Future[Path]]] = deque()
         try:
             for number in missing:
                 frame = self._shot.frame(self._index(number))
-                waiting.append((number, pool.submit(self._store_one, drawer, frame, number, folder)))
+                waiting.append((number, pool.submit(self._store_one, drawer, layers, frame, number, folder)))
                 while len(waiting) > workers:
                     yield waiting[0][0], waiting.popleft()[1].result()
             while waiting:
@@ -84,12 +113,21 @@ class ShotRender:
             pool.shutdown(cancel_futures=True)
             others.close()
 
-    def _store_one(self, drawer: FrameDrawer, frame: np.ndarray, number: int, folder: Path) -> Path:
-        index, path = self._index(number), frame_path(folder, number)
-        target = self._track.points[index]
+    def _store_one(
+        self, drawer: FrameDrawer, layers: ShotLayers | None, frame: np.ndarray, number: int, folder: Path
+    ) -> Path:
+        index, path = self._index(number), frame_path(folder, number, suffix=self._suffix)
+        target, digest = self._track.points[index], self.digests[number]
         engine = None if is_unchanged(target, self._found.points[index]) else self._engine.name
         drawn = drawer.draw(frame, index, target)
-        write_frame(path, marked(encode_png(drawn, self.digests[number], engine), self._digest))
+        if layers is None:
+            data = marked(encode_png(drawn, digest, engine), self._digest)
+        else:
+            following = self._track.points[self._index(self._next[number])]
+            made = layers.of(drawn, frame, index, target, following)
+            data = marked(encode_exr(made, self._layers, self._colorspace, digest, engine), self._digest)
+            data = data if self._times is None else timed_exr(data, self._times, number)
+        write_frame(path, data)
         return path
 
     def _index(self, number: int) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import OpenEXR
 import pytest
 import skimage.data
 from portrait_server import cli
@@ -218,3 +219,59 @@ def test_a_photo_and_a_shot_exclude_each_other(movie: Path, track_file: Path, tm
     for sources in ([], ["--plate", movie, "--reference", movie]):
         with pytest.raises(SystemExit):
             cli.main(["render", *map(str, sources), "--track", str(track_file), "--output", str(tmp_path / "out")])
+
+
+def layers_in(path: Path) -> dict[str, np.ndarray]:
+    channels = OpenEXR.File(str(path), separate_channels=True).channels()
+    return {name: channel.pixels.astype(np.float32) for name, channel in channels.items()}
+
+
+def test_layers_of_a_shot_are_of_its_own_pictures(
+    movie: Path, found_file: Path, found: LandmarkTrack, track_file: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert render(movie, found_file, track_file, out, "--frames", "2-4", "--format", "exr") == 0
+    assert render(movie, found_file, track_file, out, "--frames", "2-4") == 0
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"000{n}.{end}" for n in (2, 3, 4) for end in ("exr", "png")
+    )
+    for number in (2, 3, 4):
+        layers, picture = layers_in(out / f"000{number}.exr"), read_image(out / f"000{number}.png").astype(float) / 255
+        light = np.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
+        np.testing.assert_allclose(np.dstack([layers[name] for name in "RGB"]), light, rtol=6e-4, atol=1e-6)
+        assert (layers["A"] == 1).all() and 0.2 < layers["matte.A"].mean() < 0.9
+        assert layers["depth.Z"].min() < -1 and layers["depth.Z"].max() == 0
+    tip = tuple(found.points[1, 30, 1::-1].astype(int))
+    way = found.points[2, 30] - found.points[1, 30]
+    asked = layers_in(out / "0002.exr")
+    assert asked["forward.u"][tip] == pytest.approx(way[0], abs=0.1)
+    assert asked["forward.v"][tip] == pytest.approx(-way[1], abs=0.1)
+    assert (asked["confidence.Y"] == 1).all(), "the frame is as it was filmed"
+    assert (layers_in(out / "0004.exr")["forward.u"] == 0).all(), "the last frame asked for"
+    sure = layers_in(out / "0003.exr")["confidence.Y"]
+    mouth = changed(found).points[2, 60:68, :2].round().astype(int)
+    (left, top), (right, bottom) = mouth.min(0), mouth.max(0)
+    assert sure[top:bottom, left:right].min() < 0.3, "the mouth was opened over what the shot does not show"
+    assert sure[:10].min() == 1 and sure[tip] > 0.9
+
+
+def test_layers_are_made_again_where_something_changed(
+    movie: Path, found_file: Path, found: LandmarkTrack, track_file: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    out, asked = tmp_path / "out", ("--frames", "1-4", "--format", "exr", "--layers", "depth,forward")
+
+    def written() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+
+    assert render(movie, found_file, track_file, out, *asked) == 0
+    first = written()
+    assert render(movie, found_file, track_file, out, *asked) == 0 and written() == first
+    track = changed(found)
+    track.points[2, 68:, 0] += 3
+    track.save(tmp_path / "other.npz")
+    assert render(movie, found_file, tmp_path / "other.npz", out, *asked) == 0
+    assert [name for name, when in sorted(written().items()) if when != first[name]] == ["0002.exr", "0003.exr"]
+    header = OpenEXR.File(str(out / "0001.exr"), header_only=True).header()
+    assert header["framesPerSecond"] == found.fps and "DigitalSourceType" not in header
+    assert "DigitalSourceType" in OpenEXR.File(str(out / "0003.exr"), header_only=True).header()
