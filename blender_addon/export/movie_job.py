@@ -61,7 +61,7 @@ class MovieJob(CommandJob):
         self._words = [
             "movie", str(portrait.folder()), "--output", str(self._options.path), "--codec", self._options.codec,
             "--fps", f"{scene_fps(scene):.9g}", "--frames", f"{frames[0]}-{frames[-1]}", f"--prefix={portrait.frame_prefix}",
-            "--progress",
+            "--format", portrait.frame_suffix.removeprefix("."), "--progress",
         ]  # fmt: skip
         if self._options.timecode:
             self._words += ["--timecode", self._options.timecode]

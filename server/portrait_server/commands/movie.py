@@ -6,9 +6,10 @@ from __future__ import annotations
 import argparse
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frames.frame_files import frame_path, frames_in
+from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path, frames_in
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.rates import frame_of, parse_rate
 
@@ -16,6 +17,8 @@ from portrait_server.commands.arguments import tell_progress
 from portrait_server.commands.landmarks import check_writable, seconds
 from portrait_server.media.movie import CODECS, DEFAULT_CODEC, Movie, check_suffix
 from portrait_server.media.movie_sound import Soundtrack
+
+SUFFIXES: Final = {"png": PICTURES, "exr": LAYERED}
 
 
 def rate(text: str) -> Fraction:
@@ -37,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="frames per second, such as 25, 23.976 or 30000/1001 (default: 25)")  # fmt: skip
     parser.add_argument("--frames", type=parse_frames, metavar="1-48", help="which frames (default: all of the folder)")
     parser.add_argument("--prefix", default="", help="what stands before the number in the frames' names")
+    parser.add_argument("--format", choices=SUFFIXES, help="which frames are meant (default: png, else exr)")
     parser.add_argument("--sound", type=Path, metavar="FILE", help="a sound, or a movie whose sound is meant")
     parser.add_argument("--sound-from", type=seconds, default=0.0, metavar="SECONDS",
                         help="where in the sound the movie begins; below 0, the sound begins later than the movie")  # fmt: skip
@@ -53,7 +57,8 @@ def run(asked: argparse.Namespace) -> int:
     """
     check_suffix(asked.output, asked.codec)
     check_writable(asked.output)
-    paths = _present(asked.frames_folder, asked.frames, asked.prefix)
+    suffix = suffix_of(asked.frames_folder, asked.prefix, asked.format)
+    paths = _present(asked.frames_folder, asked.frames, asked.prefix, suffix)
     start = frame_of(asked.timecode, asked.fps) if asked.timecode else next(iter(paths))
     sound = Soundtrack(asked.sound, asked.sound_from) if asked.sound else None
     movie = Movie(list(paths.values()), asked.fps, asked.codec, start, sound)
@@ -62,19 +67,33 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _present(folder: Path, asked: list[int] | None, prefix: str) -> dict[int, Path]:
+def suffix_of(folder: Path, prefix: str, form: str | None) -> str:
+    """What the names of the frames end with that are meant: as is said, else pictures where there are some."""
+    if form is not None:
+        return SUFFIXES[form]
+    return LAYERED if not frames_in(folder, prefix) and frames_in(folder, prefix, LAYERED) else PICTURES
+
+
+def no_frames(folder: Path, prefix: str, suffix: str) -> PortraitError:
+    """What a folder without frames comes to."""
+    return PortraitError(
+        ErrorCode.FILE_MISSING,
+        f"No frames named {frame_path(folder, 1, prefix, suffix).name} and so on lie in {folder}.",
+        "Give the folder of rendered frames, and --prefix where their names have one.",
+    )
+
+
+def _present(folder: Path, asked: list[int] | None, prefix: str, suffix: str) -> dict[int, Path]:
     """Files of the frames asked for, or of all, in their order.
 
     Raises:
         PortraitError: FILE_MISSING; a folder without frames, or one with gaps, over which a movie would jump.
     """
-    numbers = asked or frames_in(folder, prefix)
+    numbers = asked or frames_in(folder, prefix, suffix)
     if not numbers:
-        raise PortraitError(
-            ErrorCode.FILE_MISSING, f"No frames named {frame_path(folder, 1, prefix).name} and so on lie in {folder}.",
-            "Give the folder of rendered frames, and --prefix where their names have one.",
-        )  # fmt: skip
-    paths = {number: frame_path(folder, number, prefix) for number in asked or range(numbers[0], numbers[-1] + 1)}
+        raise no_frames(folder, prefix, suffix)
+    wanted = asked or range(numbers[0], numbers[-1] + 1)
+    paths = {number: frame_path(folder, number, prefix, suffix) for number in wanted}
     missing = [number for number, path in paths.items() if not path.is_file()]
     if missing:
         raise PortraitError(

@@ -15,7 +15,7 @@ from portrait_shared.frames.frame_files import frame_path, frames_in
 from portrait_shared.frames.frame_marks import glance
 
 from portrait_server.commands.landmarks import check_writable
-from portrait_server.commands.movie import rate
+from portrait_server.commands.movie import SUFFIXES, no_frames, rate, suffix_of
 from portrait_server.media.timelines import read_timeline, write_timeline
 
 
@@ -27,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=rate, default=Fraction(25), metavar="N",
                         help="of a folder: frames per second, such as 25, 23.976 or 30000/1001 (default: 25)")  # fmt: skip
     parser.add_argument("--prefix", default="", help="of a folder: what stands before the number in the frames' names")
+    parser.add_argument(
+        "--format", choices=SUFFIXES, help="of a folder: which frames are meant (default: png, else exr)"
+    )
 
 
 def run(asked: argparse.Namespace) -> int:
@@ -43,7 +46,7 @@ def run(asked: argparse.Namespace) -> int:
             "Give the output a name that ends in .otio or .json.",
         )  # fmt: skip
     if asked.input.is_dir():
-        edit = edit_of_frames(asked.input, asked.fps, asked.prefix)
+        edit = edit_of_frames(asked.input, asked.fps, asked.prefix, asked.format)
     elif asked.input.suffix.lower() == ".json":
         edit = Edit.load(asked.input)
     elif not asked.input.is_file():
@@ -60,23 +63,21 @@ def run(asked: argparse.Namespace) -> int:
     return 0
 
 
-def edit_of_frames(folder: Path, fps: Fraction, prefix: str = "") -> Edit:
+def edit_of_frames(folder: Path, fps: Fraction, prefix: str = "", form: str | None = None) -> Edit:
     """One clip of all frames in a folder, at their own numbers.
 
     Raises:
         PortraitError: FILE_MISSING for a folder without frames.
     """
-    numbers = frames_in(folder, prefix)
+    suffix = suffix_of(folder, prefix, form)
+    numbers = frames_in(folder, prefix, suffix)
     if not numbers:
-        raise PortraitError(
-            ErrorCode.FILE_MISSING, f"No frames named {frame_path(folder, 1, prefix).name} and so on lie in {folder}.",
-            "Give the folder of rendered frames, and --prefix where their names have one.",
-        )  # fmt: skip
+        raise no_frames(folder, prefix, suffix)
     first, count = numbers[0], numbers[-1] - numbers[0] + 1
-    mark = glance(frame_path(folder, first, prefix))
+    mark = glance(frame_path(folder, first, prefix, suffix))
     made = {"made_with": f"Talking Portraits {__version__}"}
     if mark is not None and mark.photo:
         made["photo"] = mark.photo
-    media = Media(FRAMES, str(folder.absolute()), first, count, prefix)
+    media = Media(FRAMES, str(folder.absolute()), first, count, prefix, suffix)
     name = prefix.rstrip("._ ") or folder.name
     return Edit(name, fps, first, (Clip(name, media, 1, first, count, first, metadata=made),))

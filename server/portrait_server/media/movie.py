@@ -16,8 +16,10 @@ from av.video.reformatter import ColorRange, Colorspace
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import partial_file, write_error
+from portrait_shared.frames.frame_files import LAYERED
 from portrait_shared.rates import timecode
 
+from portrait_server.media.exr import decode_exr
 from portrait_server.media.images import read_image
 from portrait_server.media.movie_sound import Soundtrack
 
@@ -98,7 +100,7 @@ class Movie:
         """
         codec = CODECS[self.codec]
         check_suffix(path, self.codec)
-        first = read_image(self.frames[0])
+        first = _picture(self.frames[0])
         size = _even(first, codec)
         if size[0] < codec.least[0] or size[1] < codec.least[1]:
             raise PortraitError(
@@ -148,7 +150,7 @@ class Movie:
     def _pictures(self, first: np.ndarray) -> Iterator[np.ndarray]:
         yield first
         for path in itertools.islice(self.frames, 1, None):
-            pixels = read_image(path)
+            pixels = _picture(path)
             if pixels.shape[:2] != first.shape[:2]:
                 raise PortraitError(
                     ErrorCode.SIZE_MISMATCH,
@@ -180,6 +182,11 @@ def check_suffix(path: Path, codec: str) -> None:
             ErrorCode.BAD_CONFIGURATION, f"{path.name} cannot hold {codec}.",
             f"Give the file a name that ends in {' or '.join(suffixes)}.",
         )  # fmt: skip
+
+
+def _picture(path: Path) -> np.ndarray:
+    """(H, W, 3 or 4) uint8 or uint16, sRGB with straight alpha."""
+    return decode_exr(path) if path.suffix == LAYERED else read_image(path)
 
 
 def _even(picture: np.ndarray, codec: Codec) -> tuple[int, int]:

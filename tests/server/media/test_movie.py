@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from portrait_server.cli import main
+from portrait_server.media.exr import encode_exr
 from portrait_server.media.movie import Movie
 from portrait_server.media.movie_sound import Soundtrack
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -169,3 +170,16 @@ def test_a_gap_in_the_frames_is_told(tmp_path: Path, capsys: pytest.CaptureFixtu
     frames(tmp_path)[4].unlink()
     assert main(["movie", str(tmp_path), "--output", str(tmp_path / "a.mp4")]) == 1
     assert "the first of them 5" in capsys.readouterr().err
+
+
+def test_a_movie_of_layered_frames(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        drawn = np.dstack([picture(number), np.full((HEIGHT, WIDTH), 255)]).astype(np.float32)
+        frame_path(tmp_path, number, suffix=".exr").write_bytes(
+            encode_exr(drawn, ("rgba",), "acescg", "c" * 64, "warp")
+        )
+    assert main(["movie", str(tmp_path), "--output", str(tmp_path / "a.mp4")]) == 0
+    assert main(["movie", str(tmp_path), "--output", str(tmp_path / "b.mp4"), "--format", "png"]) == 1
+    shown = pictures_of(tmp_path / "a.mp4")
+    assert len(shown) == 3
+    assert np.abs(shown[1].astype(float) - picture(2)).mean() < 3
