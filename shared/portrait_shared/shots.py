@@ -25,7 +25,7 @@ from portrait_shared.track import LandmarkTrack
 
 SHOT_ARRAY: Final = "shot"
 """The array of a track that tells which shot its points were found in: the digest and the stamp, two texts."""
-_DRAWING: Final = "shot-2"
+_DRAWING: Final = "shot-3"
 """Changes whenever the server may draw other pixels of a shot than before, with the same engine."""
 # As Blender counts: the last digits of the name before its suffix.
 _NUMBERED: Final = re.compile(r"(.*?)(\d{1,9})(\D*)", re.ASCII | re.DOTALL)

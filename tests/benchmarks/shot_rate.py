@@ -44,7 +44,9 @@ def main() -> None:
         if process.returncode or len(times) != asked.frames:
             sys.exit(f"portrait render ended with {process.returncode} after {len(times)} frames")
         warm = len(times) // 4  # after that all threads draw, and networks are loaded
-        wall, busy = ((last - first) / (len(times) - 1 - warm) for first, last in zip(times[warm], times[-1], strict=True))
+        wall, busy = (
+            (last - first) / (len(times) - 1 - warm) for first, last in zip(times[warm], times[-1], strict=True)
+        )
         cores = len(os.sched_getaffinity(0))
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         print(

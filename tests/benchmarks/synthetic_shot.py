@@ -28,7 +28,7 @@ def write_shot(path: Path, size: tuple[int, int], count: int) -> tuple[LandmarkT
     left = width + round(0.44 * side) - width // 2  # the face's middle is the frame's
     phase = 2 * np.pi * np.arange(_LOOP) / _LOOP
     sway = np.round(np.column_stack([reach * np.sin(phase), reach / 2 * np.cos(phase)])).astype(int)
-    corners = sway + (left, reach)
+    corners = sway + np.array([left, reach])
     frames = [canvas[y : y + height, x : x + width] for x, y in corners.tolist()]
     _encode(path, frames, count)
     detector = MediaPipeDetector()

@@ -38,7 +38,12 @@ class MarkedFace:
     detected: bool
 
 
-def person_matte(image: np.ndarray, guide_pixels: int = GUIDE_PIXELS, faces: Sequence[MarkedFace] = ()) -> np.ndarray:
+def person_matte(
+    image: np.ndarray,
+    guide_pixels: int = GUIDE_PIXELS,
+    faces: Sequence[MarkedFace] = (),
+    seen: np.ndarray | None = None,
+) -> np.ndarray:
     """How far each pixel shows the person.
 
     Args:
@@ -47,11 +52,12 @@ def person_matte(image: np.ndarray, guide_pixels: int = GUIDE_PIXELS, faces: Seq
         faces: where no person is seen on one of them, the matte is grown from it. Of one that no detector has seen the
             segmentation is believed only where it and what grows are much the same, for it takes other things for
             persons, too.
+        seen: what `segmented` saw there, at any size; it is asked where None.
 
     Returns:
         (H, W) float32, 0 to 1.
     """
-    rough = _of_faces(_segmented(_at_most(image, _MODEL_PIXELS)), image, faces)
+    rough = _of_faces(segmented(image) if seen is None else seen, image, faces)
     return np.clip((follow_edges(image, rough, guide_pixels) - 0.05) / 0.9, 0, 1)
 
 
@@ -102,7 +108,9 @@ def _grown_where_unseen(rough: np.ndarray, image: np.ndarray, face: MarkedFace) 
     return None if covers and (one & other).sum() >= _AGREES * (one | other).sum() else grown
 
 
-def _segmented(image: np.ndarray) -> np.ndarray:
+def segmented(image: np.ndarray) -> np.ndarray:
+    """Where a picture (H, W, 3) uint8 RGB shows people, roughly: (h, w) float32, 0 to 1, 512 pixels a side at most."""
+    image = _at_most(image, _MODEL_PIXELS)
     with mp_selfie.SelfieSegmentation(model_selection=0) as model:
         mask = model.process(np.ascontiguousarray(image)).segmentation_mask
     return np.clip(np.asarray(mask, np.float32), 0, 1)

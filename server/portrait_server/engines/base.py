@@ -21,11 +21,13 @@ class Reference:
         image: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
         points: (70, 3) float32 pixels of the image, z on x's scale and smaller is nearer.
         mesh478: (478, 3) float32, MediaPipe's dense mesh of the face, where it is known already.
+        people: (h, w) float32 of any size, where the image shows people, roughly, where that is known already.
     """
 
     image: np.ndarray
     points: np.ndarray
     mesh478: np.ndarray | None = None
+    people: np.ndarray | None = None
 
 
 class Engine(ABC):

@@ -236,7 +236,8 @@ class WarpEngine(Engine):
         rgb = np.ascontiguousarray(eight_bit(image[..., :3]))
         face = self._marked(rgb, points, reference.mesh478)
         # A face whose mesh is known was followed through a shot: its matte comes about in one way in all its frames.
-        matte = self._matte_of(image, rgb, guide_pixels, () if reference.mesh478 is not None else (face,))
+        faces = () if reference.mesh478 is not None else (face,)
+        matte = self._matte_of(image, rgb, guide_pixels, faces, reference.people)
         head = build_head_mesh(with_depth(points), face.mesh, rgb, matte)
         return np.ascontiguousarray(image), matte, head
 
@@ -246,10 +247,11 @@ class WarpEngine(Engine):
         return MarkedFace(mesh_near(with_depth(points), found), found is not None)
 
     def _matte_of(
-        self, image: np.ndarray, rgb: np.ndarray, guide_pixels: int = GUIDE_PIXELS, faces: Sequence[MarkedFace] = ()
-    ) -> np.ndarray:
+        self, image: np.ndarray, rgb: np.ndarray, guide_pixels: int = GUIDE_PIXELS, faces: Sequence[MarkedFace] = (),
+        seen: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """How far each pixel (H, W) float32 shows people; what is transparent shows none."""
-        matte = person_matte(rgb, guide_pixels, faces)
+        matte = person_matte(rgb, guide_pixels, faces, seen)
         return matte * (levels(image[..., 3]).astype(np.float32) / 255) if image.shape[2] == 4 else matte
 
     def render(

@@ -9,8 +9,10 @@ import numpy as np
 from portrait_shared.shots import is_unchanged
 from portrait_shared.track import LandmarkTrack
 
+from portrait_server.detectors.matte import segmented
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.shots.lending import Lender
+from portrait_server.shots.reader import eight_bit_rgb
 from portrait_server.shots.region import Region
 
 _BODY = np.zeros((1, 2), np.float32)  # shoulders stay the frame's own, and breathe as they did
@@ -54,15 +56,20 @@ class FrameDrawer:
         if region is None:
             return frame
         own = region.cut(frame)
-        drawn = self._drawn(own, region, index, target)
+        drawn = self._drawn(own, region, index, target, self._people(frame, region, index, target))
         drawn = self._lender.lent(drawn, region.corner, frame, index, target)
         return region.paste(frame, drawn)
 
-    def _drawn(self, own: np.ndarray, region: Region, index: int, target: np.ndarray) -> np.ndarray:
+    def _people(self, frame: np.ndarray, region: Region, index: int, target: np.ndarray) -> np.ndarray:
+        """Where the region shows people (h, w): told by more of the frame, for a face alone is too little to see a person."""
+        head = Region.of_head(self._performance.points[index], target, region.frame_size) or region
+        return region.part_of(head, segmented(eight_bit_rgb(head.cut(frame))))
+
+    def _drawn(self, own: np.ndarray, region: Region, index: int, target: np.ndarray, people: np.ndarray) -> np.ndarray:
         """The region (height, width, C), as the engine draws it."""
         engine, found = self._engine, self._performance.points[index]
         mesh = None if self._meshes is None else _moved(self._meshes[index], region)
-        portrait = engine.prepare_frame(Reference(own, _moved(found, region), mesh))
+        portrait = engine.prepare_frame(Reference(own, _moved(found, region), mesh, people))
         return engine.render(portrait, _moved(target, region)[None], region.size, False, _BODY)[0]
 
 

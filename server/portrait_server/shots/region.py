@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
+from portrait_shared.landmarks import STABLE
 
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 
-# Beyond the landmarks, in sizes of the face (the longer side of their box): hair, and the neck down to the shoulders.
-_ASIDE, _ABOVE, _BELOW = 0.7, 1.0, 0.75
+# How far it reaches beyond the landmarks, aside, above and below, in sizes of the face (the longer side of their box): as
+# far as an expression moves skin; and to the ends of hair and neck, where the head itself moves.
+_OF_EXPRESSIONS, _OF_HEADS = np.array([0.4, 0.5, 0.5]), np.array([0.7, 1.0, 0.75])
+_HEAD_MOVES = 0.03  # in the same: by how much it does where all of that is needed. In between it grows without a jump.
 _SOFT = 0.12  # over which what is drawn passes into the frame, in the same
 
 
@@ -34,17 +38,40 @@ class Region:
 
     @classmethod
     def around(cls, found: np.ndarray, target: np.ndarray, frame_size: tuple[int, int]) -> Region | None:
-        """That of a face which is moved from its points (70, 2 or 3) to others; None where neither is in the frame."""
-        face = float(np.ptp(found[:68, :2].astype(float), axis=0).max())
+        """What changes where a face is moved from its points (70, 2 or 3) to others; None where that is not in the frame."""
+        head = np.linalg.norm((target[..., :2] - found[..., :2])[list(STABLE)], axis=1).max()
+        moves = between(head / _face_size(found), 0, _HEAD_MOVES)
+        return cls._reaching(found, target, _OF_EXPRESSIONS + moves * (_OF_HEADS - _OF_EXPRESSIONS), frame_size)
+
+    @classmethod
+    def of_head(cls, found: np.ndarray, target: np.ndarray, frame_size: tuple[int, int]) -> Region | None:
+        """All of the head in both places, hair and neck included; contains `around`."""
+        return cls._reaching(found, target, _OF_HEADS, frame_size)
+
+    @classmethod
+    def _reaching(
+        cls, found: np.ndarray, target: np.ndarray, reach: np.ndarray, frame_size: tuple[int, int]
+    ) -> Region | None:
+        face = _face_size(found)
         both = np.concatenate([found[:68, :2], target[:68, :2]]).astype(float)
-        low = both.min(0) - face * np.array([_ASIDE, _ABOVE])
-        high = both.max(0) + face * np.array([_ASIDE, _BELOW])
+        low = both.min(0) - face * reach[[0, 1]]
+        high = both.max(0) + face * reach[[0, 2]]
         first = np.floor(low).clip(0, frame_size).astype(int)
         last = np.ceil(high).clip(0, frame_size).astype(int)
         if (last - first < 2).any():
             return None
         width, height = (last - first).tolist()
         return cls(low, high, (int(first[0]), int(first[1])), (width, height), max(1.0, _SOFT * face), frame_size)
+
+    def part_of(self, wider: Region, seen: np.ndarray) -> np.ndarray:
+        """Its part (h, w) of what was seen (H, W) of a wider region, at about that resolution."""
+        scale = np.array(seen.shape[::-1]) / wider.size
+        width, height = np.maximum(1, np.round(np.array(self.size) * scale)).astype(int).tolist()
+        step = scale * self.size / (width, height)
+        start = (np.array(self.corner) - wider.corner) * scale + step / 2 - 0.5
+        way = np.array([[step[0], 0, start[0]], [0, step[1], start[1]]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(seen, way, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
     def cut(self, frame: np.ndarray) -> np.ndarray:
         """Its pixels of a frame (H, W, C), a copy."""
@@ -74,3 +101,8 @@ class Region:
             to_high = self.high[axis] - at if self.high[axis] < self.frame_size[axis] else np.full(len(at), np.inf)
             axes.append(smoothstep(np.minimum(from_low, to_high) / self.soft))
         return (axes[1][:, None] * axes[0][None]).astype(np.float32)
+
+
+def _face_size(points: np.ndarray) -> float:
+    """The longer side of the box of landmarks (70, 2 or 3)."""
+    return float(np.ptp(points[:68, :2].astype(float), axis=0).max())
