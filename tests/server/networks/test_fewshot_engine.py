@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine, FewshotPortrait
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
@@ -17,10 +18,12 @@ from portrait_server.engines.registry import create_engine
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.networks.personal import Personal, PersonalPainter, to_file
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import MAX_REFERENCES
 
 from tests.posing import blinking, moved, speaking, turned
+from tests.two_people import two_people
 
 SIZE = (256, 256)
 
@@ -175,6 +178,23 @@ def test_a_personal_file_for_other_weights_is_refused(engine: FewshotEngine) -> 
         with pytest.raises(PortraitError) as caught:
             engine.tuned(file)
         assert caught.value.code is ErrorCode.BAD_WEIGHTS
+
+
+def test_only_the_first_of_several_people_is_drawn_as_tuned(engine: FewshotEngine) -> None:
+    picture = two_people(overlapping=False)[0]
+    found = sorted(create_detector("mediapipe").detect(picture), key=lambda face: face.points[0, 0])
+    first, second = (face.points.astype(np.float32) for face in found)
+    tuned, size = engine.tuned(personal(engine, engine.checksum)), picture.shape[1::-1]
+    rows, others = np.stack([speaking(first, 0.1)] * 2), OtherFaces(np.stack([second, speaking(second, 0.1)])[:, None])
+    plain, own = (
+        made.render(made.prepare([Reference(picture, first)], second[None]), rows, size, False, None, others).astype(
+            int
+        )
+        for made in (engine, tuned)
+    )
+    middle = picture.shape[1] // 2
+    assert (plain[:, :, :middle] != own[:, :, :middle]).any((1, 2, 3)).all()
+    np.testing.assert_array_equal(plain[:, :, middle:], own[:, :, middle:])
 
 
 def test_wild_points_do_no_harm(engine: FewshotEngine, portrait: FewshotPortrait, astronaut: Reference) -> None:
