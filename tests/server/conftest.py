@@ -15,7 +15,8 @@ from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.rendered.renderer import Renderer
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 from portrait_server.geometry.alignment import aligned_transform, transform_points
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_shared.client.client import Client

@@ -30,7 +30,8 @@ from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne, batches_on
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.people import PeoplePortrait, Person
-from portrait_server.engines.warp import WARP_VERSION, WarpEngine, WarpPortrait, checked_points, with_following
+from portrait_server.engines.warp import WARP_VERSION, WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait, checked_points, with_following
 from portrait_server.geometry.alignment import crop as cut_out
 from portrait_server.geometry.alignment import transform_points
 from portrait_server.geometry.crops import CROPS, LEFT_EYE, MOUTH, RIGHT_EYE, Crop, crop_outlines, crop_transforms

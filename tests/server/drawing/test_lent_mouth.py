@@ -11,7 +11,8 @@ import pytest
 from portrait_server.drawing.lent_mouth import lent_mouth, most_open
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 
 from tests.posing import moved, speaking, turned
 from tests.server.moving import person_at

@@ -14,7 +14,8 @@ from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.painting import Placed, place, shift_person
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 from portrait_server.geometry.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.geometry.crops import CROPS, LEFT_EYE, MOUTH, RIGHT_EYE, Crop, crop_transforms
 from portrait_server.geometry.face_mesh import VERTEX_COUNT

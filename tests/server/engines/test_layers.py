@@ -8,7 +8,8 @@ import pytest
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import find_weights
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 from portrait_shared.layers import LAYERS, USUAL, channels_of, followed_rows
 
 from tests.posing import looking, moved, speaking, turned

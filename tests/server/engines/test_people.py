@@ -174,6 +174,19 @@ def test_layers_are_those_of_the_foremost(engine: WarpEngine, portrait: PeoplePo
     assert np.abs(cut_out[0, within, :3] - picture[within]).mean() < 0.1
 
 
+def test_who_is_not_driven_is_background(engine: WarpEngine) -> None:
+    pair = two_people(overlapping=False)[0]
+    three = cv2.resize(np.hstack([pair, pair[:, :340]]), None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+    found = sorted(create_detector("mediapipe").detect(three), key=lambda face: face.points[0, 0])
+    first, second, _ = (face.points.astype(np.float32) for face in found)
+    third = inside(np.asarray(found[2].mesh478)[list(OVAL), :2], three.shape)
+    portrait = engine.prepare([Reference(three, first)], second[None])
+    assert isinstance(portrait, PeoplePortrait) and len(portrait.people) == 2
+    np.testing.assert_array_equal(portrait.people[0].photo.plate[third], three[third])
+    (frame,) = frames(engine, portrait, (turned(first, 10), moved(second, 0.1)))
+    np.testing.assert_array_equal(frame[third], three[third])
+
+
 def test_what_does_not_fit_is_refused(engine: WarpEngine, portrait: PeoplePortrait, points: np.ndarray) -> None:
     size = (200, 132)
     for others in (None, OtherFaces(points[None]), OtherFaces(np.zeros((1, 1, 70, 3), np.float32))):

@@ -14,7 +14,8 @@ import skimage.data
 from PIL import Image
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Reference
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 from portrait_server.media.images import decode_image, eight_bit, read_image
 from portrait_server.media.picture_profiles import ADOBE_GAMMA, ADOBE_RGB, REC709, matrix_profile
 from portrait_server.media.png import encode_png

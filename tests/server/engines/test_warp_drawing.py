@@ -6,7 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from portrait_server.engines.base import Reference
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 
 from tests import posing
 from tests.server import drawn_faces

@@ -9,7 +9,8 @@ import pytest
 import skimage.data
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.engines.base import Reference
-from portrait_server.engines.warp import WarpEngine, WarpPortrait
+from portrait_server.engines.warp import WarpEngine
+from portrait_server.engines.warp_portrait import WarpPortrait
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from tests.posing import blinking, turned
