@@ -19,7 +19,7 @@ from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import find_weights
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.kernels.on_device import OnDevice
-from portrait_shared.layers import USUAL
+from portrait_shared.layers import LAYERS, USUAL, channels_of, followed_rows
 from portrait_shared.other_faces import OtherFaces
 
 from tests.posing import blinking, looking, moved, smiling, speaking, turned
@@ -138,6 +138,26 @@ def test_the_far_side(pair: Pair, astronaut: Reference) -> None:
     assert warp.prepare([reference]).scene((512, 512)).far_side is not None
     targets = np.stack([turned(aside, yaw=-angle) for angle in (10, 20, 32)])
     assert_same(pair, [reference], targets, (256, 256), True)
+
+
+def test_layers(pair: Pair, astronaut: Reference, track: np.ndarray) -> None:
+    rows = track[[1, 4, 6, 7, 8]]
+    followed = rows[followed_rows(range(len(rows)), LAYERS)]
+    here, there = (
+        engine.render_layers(engine.prepare([astronaut]), followed, (256, 256), True, LAYERS) for engine in pair[:2]
+    )
+    assert here.shape == there.shape and there.dtype == np.float32
+    for channel, tolerance in {
+        "R": 1,
+        "A": 1,
+        "matte.A": 1,
+        "depth.Z": 0.01,
+        "forward.u": 0.05,
+        "confidence.Y": 0.05,
+    }.items():
+        number = channels_of(LAYERS).index(channel)
+        off = np.abs(here[..., number] - there[..., number]) > tolerance
+        assert off.mean() <= FEW, (channel, off.mean())
 
 
 def test_a_frame_is_the_same_alone_and_among_others(pair: Pair, astronaut: Reference, track: np.ndarray) -> None:
