@@ -25,15 +25,19 @@ def write_video(
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
+    timecode: str | None = None,
 ) -> Path:
     """Encodes (H, W, 3) RGB frames, shown from the given times in seconds, or evenly.
 
     Args:
         aspect: width over height of one pixel.
         options, container_options: FFmpeg's, of the codec and of the file's format.
+        timecode: of the first frame; MOV and MXF keep one.
     """
     times = [number / fps for number in range(len(frames))] if times is None else times
     with av.open(str(path), "w", container_options=container_options or {}) as container:
+        if timecode is not None:
+            container.metadata["timecode"] = timecode
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixel_format

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from portrait_shared.errors import PortraitError
+from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
@@ -69,13 +71,24 @@ class Film(Protocol):
 def track_of_video(
     path: Path, detector: Detector, face: int | None, *, smoothed: bool = False, part: VideoPart = VideoPart()
 ) -> LandmarkTrack:
-    """One person's track through a video file, see `track_of_film`.
+    """One person's track through a video file, see `track_of_film`; with the array `timecode`, a text, of its first frame
+    where the file states one.
 
     Raises:
         PortraitError: FILE_MISSING, BAD_IMAGE, NO_FACE, NO_SUCH_FACE.
     """
     with VideoReader(path) as video:
-        return track_of_film(video, path, detector, face, smoothed=smoothed, part=part)
+        track = track_of_film(video, path, detector, face, smoothed=smoothed, part=part)
+        timecode = _timecode_of(video, track.start)
+    return replace(track, extra={**track.extra, "timecode": np.array(timecode)}) if timecode else track
+
+
+def _timecode_of(video: VideoReader, number: int) -> str:
+    """The time code of a frame, the first being 1; empty where the file states none, or one that its rate has not."""
+    try:
+        return FrameTimes(video.fps, video.timecode).timecode_of(number)
+    except PortraitError:
+        return ""
 
 
 def track_of_film(

@@ -67,6 +67,14 @@ def sound_stream(container: InputContainer) -> av.AudioStream | None:
     return next((stream for stream in streams if stream == best), streams[0] if streams else None)
 
 
+def stated_timecode(container: InputContainer) -> str:
+    """The time code of a file's first picture, as a stream or the file states it; empty where none does."""
+    stated = (
+        metadata.get("timecode") for metadata in (*(each.metadata for each in container.streams), container.metadata)
+    )
+    return next((text for text in stated if text), "")
+
+
 def decoded(container: InputContainer, stream: av.VideoStream | av.AudioStream) -> Iterator[av.VideoFrame]:
     """All frames of a stream that can be decoded. What is damaged is left out; a file cut short ends where it ends."""
     damaged = 0

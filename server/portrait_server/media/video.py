@@ -16,7 +16,7 @@ import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.media.animated_picture import AnimatedPicture
-from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_stream
+from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_stream, stated_timecode
 from portrait_server.media.images import Depth, check_file, check_size
 from portrait_server.media.video_frames import Deinterlacer, Orientation, rgb_of, square_size
 
@@ -46,6 +46,7 @@ class VideoReader:
     Attributes:
         fps: frames per second, constant: a variable rate is resampled to its average.
         frame_count: how many frames to expect; an estimate, 0 where the file does not tell.
+        timecode: of the first one, as the file states it; empty where it does not.
     """
 
     def __init__(self, path: str | os.PathLike[str], depth: Depth = 8) -> None:
@@ -60,12 +61,14 @@ class VideoReader:
         self._interlaced = False
         check_file(self._path)
         self._animation = AnimatedPicture.open(self._path)
+        self.timecode = ""
         if self._animation is not None:
             self.fps, self.frame_count = self._animation.fps, self._animation.frame_count
         else:
             with self._open():
                 self._rate = self._read_rate()
                 self.fps = float(self._rate)
+                self.timecode = stated_timecode(self._container)
                 self.frame_count = self._stream.frames or self._frames_by_duration()
 
     @contextmanager

@@ -31,19 +31,25 @@ class FrameTimes:
     first: int = 1
 
     def __post_init__(self) -> None:
-        self.packed_timecode(self.first)
+        self.timecode_of(self.first)
 
     @property
     def rate(self) -> Fraction:
         return exact_rate(self.fps)
 
-    def packed_timecode(self, number: int) -> int | None:
-        """A frame's time code in one 32-bit word, as SMPTE 12M and OpenEXR have it; None where none is known, or the word
-        has no room for it."""
+    def timecode_of(self, number: int) -> str:
+        """A frame's time code, written as `timecode` is; empty where none is known."""
         if not self.timecode:
-            return None
+            return ""
         counted = self.rate if ";" in self.timecode else Fraction(nominal(self.rate))
-        text = timecode(frame_of(self.timecode, counted) + number - self.first, counted)
+        return timecode(frame_of(self.timecode, counted) + number - self.first, counted)
+
+    def packed_timecode(self, number: int) -> int | None:
+        """The same in one 32-bit word, as SMPTE 12M and OpenEXR have it; None where none is known, or the word has no room
+        for it."""
+        text = self.timecode_of(number)
+        if not text:
+            return None
         hours, minutes, seconds, frames = (int(part) for part in text.replace(";", ":").split(":"))
         if frames >= _MOST_FRAMES:
             return None

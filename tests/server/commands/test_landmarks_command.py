@@ -215,6 +215,20 @@ def test_a_part_of_a_video_keeps_its_place_in_time(
     assert "no frames" in refusal(ErrorCode.NO_FACE, video, "--output", tmp_path / "c.npz", "--from", 60).message
 
 
+@pytest.mark.parametrize(
+    ("stated", "begin", "expected"),
+    [("10:59:59:20", "0", "10:59:59:20"), ("10:59:59:20", "0.4", "11:00:00:05"), (None, "0", None)],
+)
+def test_the_time_code_of_a_movie_is_that_of_the_tracks_first_frame(
+    alone: np.ndarray, tmp_path: Path, stated: str | None, begin: str, expected: str | None
+) -> None:
+    movie = write_video(tmp_path / "movie.mov", [alone] * 12, timecode=stated)
+    output = tmp_path / "track.npz"
+    assert landmarks(movie, "--output", output, "--from", begin) == 0
+    timecode = LandmarkTrack.load(output).extra.get("timecode")
+    assert (None if timecode is None else str(timecode)) == expected
+
+
 def test_cuts_and_faces_are_counted_and_no_shot_smooths_into_the_next(photo: np.ndarray, tmp_path: Path) -> None:
     small = np.full_like(photo, 30)
     small[200:456, 40:296] = cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA)
