@@ -109,7 +109,7 @@ class Overlay:
         annotation, loupe = self.annotation, self.loupe(scale)
         named = _name_of(annotation)
         if loupe is None:
-            if named and self.mouse is not None:
+            if named and self.mouse is not None and annotation.dragging is None:  # it would hide what is placed
                 self._label(named, self.mouse[0] + 18 * scale, self.mouse[1] + 14 * scale, scale)
             return
         left, bottom = loupe_corner(self.mouse, loupe.side, _LOUPE_AWAY * scale, *self.free[1:])

@@ -321,3 +321,10 @@ def test_where_no_face_is_found_placing_is_offered(faceless: Any) -> None:
         job.work(Blind(), lambda event: None, lambda: False)
     assert problems.problem_of(caught.value).fix is problems.Fix.PLACE_POINTS
     assert "by hand" in caught.value.remedy
+
+
+def test_a_filmed_shots_points_are_not_placed(faceless: Any) -> None:
+    faceless.shot.path = "//shot.mp4"
+    assert not bpy.ops.portrait.place_points.poll()
+    faceless.shot.path = ""
+    assert bpy.ops.portrait.place_points.poll()

@@ -188,14 +188,19 @@ def park() -> None:
     xdo("mousemove", WIDTH // 2, HEIGHT - 1)
 
 
-def shot(name: str, boxes: list[tuple[int, int, int, int]] | None = None, compiling: bool = False) -> Steps:
+def shot(
+    name: str, boxes: list[tuple[int, int, int, int]] | None = None, compiling: bool = False,
+    over: tuple[int, int] | None = None,
+) -> Steps:  # fmt: skip
     """Photographs the screen into NAME.png.
 
     Args:
         boxes: parts (left, top, width, height) that the documentation shows: the picture is cut to their hull.
         compiling: a material is shown for the first time; Blender 5 tells nobody when its shaders are ready.
+        over: where the pointer stays; else it is parked.
     """
-    park()
+    if over is None:
+        park()
     yield from settled()
     for _ in range(_COMPILING_SECONDS if compiling else 0):
         redraw()

@@ -16,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 sys.stdout.reconfigure(line_buffering=True)
 
 import acting  # noqa: E402
+import by_hand  # noqa: E402
 import capturing  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
@@ -29,6 +30,7 @@ CHAPTERS = {
     "capturing": capturing.steps,
     "finishing": finishing.steps,
     "troubles": troubles.steps,
+    "by_hand": by_hand.steps,
     "four_clicks": four_clicks.steps,
 }
 

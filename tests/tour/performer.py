@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from portrait_server.media.movie import Movie
 from portrait_shared.track import LandmarkTrack
-from skimage.data import astronaut
+from skimage.data import astronaut, chelsea
 from skimage.io import imsave
 
 from tests import posing
@@ -31,6 +31,13 @@ def photo(folder: Path) -> Path:
     """Eileen Collins by NASA, public domain, as scikit-image ships it."""
     path = folder / "astronaut.png"
     imsave(path, astronaut(), check_contrast=False)
+    return path
+
+
+def animal(folder: Path) -> Path:
+    """A cat, in whose face no detector sees one: “Chelsea” by Stéfan van der Walt, public domain, of scikit-image."""
+    path = folder / "cat.png"
+    imsave(path, chelsea(), check_contrast=False)
     return path
 
 

@@ -161,6 +161,7 @@ def main() -> int:
         "movie": str((asked.movie or performer.movie(photo, folder)).resolve()),
         "own_movie": asked.movie is None,
         "server": str(server_program(folder)),
+        "animal": str(performer.animal(folder)),
         "screen": SCREEN,
         "only": asked.only,
     }

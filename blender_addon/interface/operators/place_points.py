@@ -66,6 +66,8 @@ class PORTRAIT_OT_place_points(NeedsIdle, OnPortrait, bpy.types.Operator):
             return obstacle
         if PlacingWithMouse.at_work is not None:
             return "Points are being placed: press Enter or Esc over the viewport"
+        if active_portrait(context).shot.is_filmed:
+            return "The points of a filmed shot lie on each of its frames: find them there"
         rig = active_portrait(context).rig
         linked = rig is not None and (rig.library is not None or rig.data.library is not None)
         return "The rig is linked: place the points in its own file" if linked else None
