@@ -238,6 +238,15 @@ def test_the_command_line_renders_a_photo_once(
         ]
 
 
+def test_what_is_set_for_one_face_is_set_for_the_photo(couple: list[str], tmp_path: Path) -> None:
+    select(of(couple[1]).rig)
+    assert bpy.ops.portrait.demo_motion() == {"FINISHED"}
+    lead = of(couple[0])
+    assert not lead.use_scene_range and lead.frame_end > LAST
+    assert bpy.ops.portrait.choose_folder(directory=str(tmp_path / "frames")) == {"FINISHED"}
+    assert lead.folder() == (tmp_path / "frames").resolve()
+
+
 # Faces come and go
 
 

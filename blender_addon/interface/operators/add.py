@@ -248,8 +248,9 @@ class PORTRAIT_OT_demo_motion(OnEditableRig, bpy.types.Operator):
         paths = key_notes.face_paths(portrait.rig)
         over_strips = key_notes.over_strips(portrait.rig, paths, acting.FIRST, acting.LAST)
         animate(portrait.rig)
-        portrait.use_scene_range = False
-        portrait.frame_start, portrait.frame_end = acting.FIRST, acting.LAST
+        lead = portrait.lead
+        lead.use_scene_range = False
+        lead.frame_start, lead.frame_end = acting.FIRST, acting.LAST
         line = f"Frames {acting.FIRST} to {acting.LAST} are keyed; now render them"
         return tell(self, line, (*over_strips, *key_notes.of_rig(portrait.rig)))
 

@@ -77,11 +77,11 @@ class PORTRAIT_OT_export_movie(_WritesFile, NeedsFreePortrait, bpy.types.Operato
         return SUFFIXES[self.codec]
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.propose(active_portrait(context).name)
+        self.propose(active_portrait(context).lead.name)
         return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        portrait = active_portrait(context)
+        portrait = active_portrait(context).lead
         try:
             self.propose(portrait.name)
             if self.timecode:
