@@ -58,10 +58,13 @@ def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest
         for name, plane in zip(names, np.moveaxis(part, -1, 0), strict=True):
             channels[name] = np.ascontiguousarray(plane, kind)
     white, red, green, blue = _PRIMARIES[colorspace]
+    chromaticities = (*red, *green, *blue, *white)
     header = {
         "compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage,
-        "chromaticities": (*red, *green, *blue, *white),
+        "chromaticities": chromaticities,
     }  # fmt: skip
+    # What newer programs, Blender 5 among them, know a space by.
+    header["colorInteropID"] = OpenEXR.chromaticitiesToColorInteropID(chromaticities)
     # Frames are encoded side by side, each by one thread.
     written = io.BytesIO()
     OpenEXR.File(header, channels, num_threads=0).write(written)

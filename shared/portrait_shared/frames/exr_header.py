@@ -22,7 +22,7 @@ _MOST_LINES: Final = 1 << 16
 _LINES: Final = {b"\x00": 1, b"\x01": 1, b"\x02": 1, b"\x03": 16}  # in a chunk, by compression: none, RLE, ZIPS, ZIP
 # What the pixels' look depends on.
 _LOOK: Final = (
-    "channels", "chromaticities", "compression", "dataWindow", "displayWindow", "lineOrder", "pixelAspectRatio",
+    "channels", "chromaticities", "colorInteropID", "compression", "dataWindow", "displayWindow", "lineOrder", "pixelAspectRatio",
 )  # fmt: skip
 
 

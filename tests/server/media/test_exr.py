@@ -100,6 +100,8 @@ def test_other_spaces_have_their_matrix_and_say_so(colorspace: str, matrix: list
         "rec2020": [0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290],
     }
     np.testing.assert_allclose(stated, published[colorspace], atol=1e-6)
+    named = {"acescg": "lin_ap1_scene", "rec2020": "lin_rec2020_scene"}
+    assert leading_attributes(data)[0]["colorInteropID"].value.decode() == named[colorspace]
 
 
 def test_every_space_has_primaries() -> None:
