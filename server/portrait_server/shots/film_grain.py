@@ -11,11 +11,17 @@ import cv2
 import numpy as np
 from portrait_shared.landmarks import GROUPS
 
+from portrait_server.geometry.ramps import between
+
 _COARSEST: Final = 2.0  # sigma in pixels: what is smoother counts as shading
 _FLAT: Final = 0.7  # of a region's pixels, those with the least detail around them
 _AROUND: Final = 8.0  # sigma in pixels, within which that is judged
 _BESIDE: Final = 0.12  # in eye distances: so far around eyes, brows, nose and mouth is no flat skin
 _FEWEST: Final = 256  # pixels to measure by
+_WEAKER: Final = (
+    0.15,
+    0.35,
+)  # of its variance, that must be lacking to be given at all; in full: no two frames have the same
 _LEAST: Final = 0.3  # levels: less grain is not seen
 _SOFTNESSES: Final = (0.0, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0)  # sigma in pixels, of grains
 _FEATURES: Final = (
@@ -43,9 +49,11 @@ class Grain:
     @classmethod
     def of(cls, picture: np.ndarray, where: np.ndarray) -> Grain | None:
         """The grain in a region (H, W) bool of a picture (H, W, 3), 0 to 255; None where that is too small."""
-        if where.sum() < _FEWEST:
+        if np.count_nonzero(where) < _FEWEST:
             return None
-        fine = _fine(picture.astype(np.float32))
+        left, top, width, height = cv2.boundingRect(where.astype(np.uint8))
+        part = slice(top, top + height), slice(left, left + width)
+        where, fine = where[part], _fine(picture[part].astype(np.float32))
         detail = cv2.GaussianBlur((fine**2).sum(2), (0, 0), _AROUND)
         flat = where & (detail <= np.quantile(detail[where], _FLAT))
         found = fine[flat]
@@ -53,9 +61,11 @@ class Grain:
         return cls(covariance.astype(float), _softness_of(_likeness(fine, flat)))
 
     def lacking(self, other: Grain) -> np.ndarray:
-        """What another, weaker grain lacks of this: a (3, 3) matrix that makes it of white noise."""
+        """What another, weaker grain lacks of this: a (3, 3) matrix that makes it of white noise; 0 for hardly weaker."""
         strengths, axes = np.linalg.eigh(self.covariance - other.covariance)
-        return np.asarray((axes * np.sqrt(np.maximum(strengths, 0))) @ axes.T)
+        strengths = np.maximum(strengths, 0)
+        strengths = strengths * between(strengths.sum() / max(np.trace(self.covariance), 1e-9), *_WEAKER)
+        return np.asarray((axes * np.sqrt(strengths)) @ axes.T)
 
 
 def flat_skin(points: np.ndarray, size: tuple[int, int], eyes: float) -> np.ndarray:
@@ -75,16 +85,17 @@ def flat_skin(points: np.ndarray, size: tuple[int, int], eyes: float) -> np.ndar
     return (cv2.erode(skin, kernel) > 0) & (cv2.dilate(features, kernel) == 0)
 
 
-def with_grain(picture: np.ndarray, share: np.ndarray, skin: np.ndarray, grain: Grain, seed: int) -> np.ndarray:
+def with_grain(picture: np.ndarray, share: np.ndarray, where: np.ndarray, grain: Grain | None, seed: int) -> np.ndarray:
     """A picture (H, W, 3) float32, 0 to 255, with as much of a grain as it lacks where it was drawn anew.
 
     Args:
         share: (H, W) 0 to 1, how far each pixel was.
-        skin: (H, W) bool, where that is measured.
+        where: (H, W) bool, in what is measured what it lacks.
+        grain: None where it is not known.
         seed: of the grain, which is another in each frame.
     """
-    has = Grain.of(picture, skin & (share > 0.5))
-    if has is None:
+    has = Grain.of(picture, where)
+    if has is None or grain is None:
         return picture
     lacking = grain.lacking(has)
     if np.sqrt((lacking**2).sum() / 3) < _LEAST:

@@ -27,6 +27,7 @@ _MESH_SHAPE: Final = (478, 3)
 _FACE_RIM: Final = 0.15  # in eye distances within the face's outline: nothing is lent beyond it
 _LIGHTEST: Final = 2.0  # how much lighter or darker one moment may be than another
 _SOFT_PIXELS: Final = 3.0
+_SAME_LIGHT: Final = 0.03  # of a colour: what differs by less may be how the skin folds
 _STEADY: Final = 0.1  # how unwillingly light is taken to change across the face
 # Skin around the parts, which tells the light: cheeks, chin, beside the nose, below and above the eyes.
 _SKIN: Final = (*CHEEKS, CHIN, 200, 18, 313, 83, 57, 287, 36, 266, 50, 280, 117, 346, 151, 69, 299, 9)
@@ -89,19 +90,18 @@ class Lender:
         face = Moment(own, self._points[index], self._mesh(index))
         eyes = 1 / np.sqrt(abs(np.linalg.det(head_poses(target)[0])))
         inside = _within_face(target, box, eyes)
-        found = levels(drawn).astype(np.float32)[..., :3]
-        share = np.zeros(found.shape[:2], np.float32)
+        skin, now = (flat_skin(points[:, :2] - box.corner, box.size, eyes) for points in (face.points, target))
+        anew = _drawn_anew(drawn, before)
+        moved = levels(drawn)[..., :3].astype(np.float32)
+        moved = with_grain(moved, anew, now, Grain.of(levels(before)[..., :3], skin), index)
+        found, share = moved.copy(), np.zeros(moved.shape[:2], np.float32)
         for lending in lendings:
             self._lend(found, share, inside, lending, face, index, target, box, eyes)
-        anew = _drawn_anew(drawn, before)
-        moved = anew * (1 - share)
-        skin, now = (flat_skin(points[:, :2] - box.corner, box.size, eyes) for points in (face.points, target))
-        grain = Grain.of(levels(before)[..., :3], skin)
-        if grain is not None:
-            for where in (share, moved):
-                found = with_grain(found, where, now, grain, index)
+        # Compared in the same place: skin is not everywhere alike.
+        lent = now & (share > 0.5)
+        found = with_grain(found, share, lent, Grain.of(moved, lent), index)
         result = np.array(drawn)
-        touched = np.maximum(share, moved) > 0
+        touched = np.maximum(share, anew) > 0
         result[..., :3][touched] = finished(held(found, levels(drawn).dtype))[touched]
         return result
 
@@ -192,4 +192,5 @@ def _light(face: Moment, other: Moment, target: np.ndarray, patch: Box, eyes: fl
     middle = target[list(GROUPS["nose_base"]), :2].mean(0) - patch.corner
     x, y = ((np.arange(side) - at) / eyes for side, at in zip(patch.size, middle, strict=True))
     light = constant + x[None, :, None] * across + y[:, None, None] * down
+    light = light * light**2 / (light**2 + _SAME_LIGHT**2)
     return np.exp(np.clip(light, -np.log(_LIGHTEST), np.log(_LIGHTEST))).astype(np.float32)

@@ -24,7 +24,7 @@ _MOMENTS: Final = 64  # of a stretch between two cuts, that are ever looked at: 
 # motion that is faster than the frame's own by a tenth of one as 0.05.
 _TURNED, _FASTER = 0.1, 0.25
 _NOISE: Final = 1e-4  # below the square of this landmarks are not sure themselves
-_GAIN: Final = (0.003, 0.012)  # how much nearer than the frame's own shape lenders must be to count at all; in full
+_GAIN: Final = (0.0, 0.01)  # how much nearer than the frame's own shape lenders must be to count at all; in full
 
 
 @dataclass(frozen=True)
