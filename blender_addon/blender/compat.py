@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import bpy
@@ -129,6 +130,25 @@ def new_effect(strips: Any, name: str, kind: str, channel: int, start: int, leng
     return strips.new_effect(
         name=name, type=kind, channel=channel, frame_start=start, frame_end=start + length, seq1=below
     )  # fmt: skip
+
+
+def connect_strips(scene: bpy.types.Scene, strips: Sequence[Any]) -> None:
+    """Connects strips, which then move together; Blender knows that since 4.3. What is selected stays so."""
+    if "connect" not in dir(bpy.ops.sequencer):
+        return
+    known = bpy.types.WorkSpace.bl_rna.properties
+    context = {"sequencer_scene": scene} if "sequencer_scene" in known else {"scene": scene}
+    everything = list(strips_of(scene.sequence_editor))
+    before = [strip.select for strip in everything]
+    try:
+        for strip in everything:
+            strip.select = strip in strips
+        with bpy.context.temp_override(**context):
+            if bpy.ops.sequencer.connect.poll():
+                bpy.ops.sequencer.connect()
+    finally:
+        for strip, selected in zip(everything, before, strict=True):
+            strip.select = selected
 
 
 def media_start(strip: Any) -> float:

@@ -17,7 +17,7 @@ from ..blender.stored_paths import shown
 from ..connection import server
 from ..connection.worker import Worker
 from ..jobs.command_job import CommandJob
-from ..portraits import sequencer
+from ..portraits import strip_sound
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig import key_checks
 from ..rig.armature import rest_points
@@ -190,7 +190,7 @@ class SpeechCaptureJob(_CaptureJob):
         """Puts the sound under the keys, for playing; what became of it."""
         start = round(self._source.placement.origin)
         try:
-            strip = sequencer.add_sound(scene, self._source.path, range(start, max(start, keyed[1]) + 1))
+            strip = strip_sound.add_sound(scene, self.uid, self._source.path, range(start, max(start, keyed[1]) + 1))
         except PortraitError as error:
             return [str(error)]
         if strip is None:

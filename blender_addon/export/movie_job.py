@@ -10,6 +10,7 @@ from typing import Final
 
 import bpy
 from portrait_shared.files.private_folders import PrivateFolder
+from portrait_shared.frames.frame_files import PICTURES
 
 from ..blender import compat
 from ..blender.problems import SceneError
@@ -53,16 +54,21 @@ class MovieJob(CommandJob):
     def begin(self) -> None:
         super().begin()
         scene, portrait = self.portrait()
-        asked = portrait.frames(scene)
-        there = [number for number in frames_of(portrait) if number in asked]
-        if not there:
-            raise SceneError("None of the portrait's frames in this range was rendered yet.", "Render it first.")
-        frames = range(there[0], there[-1] + 1)
+        frames, shot = portrait.span(scene), portrait.shot
+        if not shot.is_filmed:
+            there = [number for number in frames_of(portrait) if number in frames]
+            if not there:
+                raise SceneError("None of the portrait's frames in this range was rendered yet.", "Render it first.")
+            frames = range(there[0], there[-1] + 1)
         self._words = [
             "movie", str(portrait.folder()), "--output", str(self._options.path), "--codec", self._options.codec,
             "--fps", f"{scene_fps(scene):.9g}", "--frames", f"{frames[0]}-{frames[-1]}", f"--prefix={portrait.frame_prefix}",
-            "--format", portrait.frame_suffix.removeprefix("."), "--progress",
+            "--format", (portrait.frame_suffix or PICTURES).removeprefix("."), "--progress",
         ]  # fmt: skip
+        if shot.is_filmed:
+            self._words += ["--plate", str(shot.file), "--plate-start", str(shot.start)]
+        elif portrait.frame_step > 1:
+            self._words.append("--hold")
         if self._options.timecode:
             self._words += ["--timecode", self._options.timecode]
         if self._options.sound and (sounds := _audible(scene, frames)):

@@ -19,7 +19,7 @@ from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import all_portraits, free_name, portraits_of
 
 _SETTINGS: Final = (
-    "engine", "use_scene_range", "frame_start", "frame_end", "resolution_percentage", "matte", "color_depth",
+    "engine", "use_scene_range", "frame_start", "frame_end", "frame_step", "resolution_percentage", "matte", "color_depth",
     "preview_size", "frame_prefix", "use_strip", "file_format", "layer_choice",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2

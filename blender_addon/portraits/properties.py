@@ -152,6 +152,12 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     frame_start: IntProperty(name="Start", description="Render from this frame on", default=1)
     frame_end: IntProperty(name="End", description="Render up to this frame", default=48)
+    frame_step: IntProperty(
+        name="Step",
+        description="Render each so-manieth frame; strip and plane hold it until the next",
+        min=1,
+        default=1,
+    )
     resolution_percentage: IntProperty(
         name="Resolution", description="Render frames of this size, in parts of the photo's", subtype="PERCENTAGE",
         min=5, max=100, default=100,
@@ -256,11 +262,20 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         self.resolution_percentage = settings["resolution_percentage"]
         self.use_scene_range = False
         self.frame_start, self.frame_end = settings["frame_start"], settings["frame_end"]
+        self.frame_step = settings.get("frame_step", 1)  # older strips do not say
         self.output_folder = settings["folder"]
         self.frame_prefix = settings.get("prefix", "")  # older strips do not say
 
     def frames(self, scene: bpy.types.Scene) -> range:
-        """The frames to render.
+        """The frames to render: of the range, each `frame_step`th.
+
+        Raises:
+            PortraitError: as `span`.
+        """
+        return self.span(scene)[:: self.frame_step]
+
+    def span(self, scene: bpy.types.Scene) -> range:
+        """All frames of the range that is to be rendered.
 
         Raises:
             PortraitError: SCENE where there are none.

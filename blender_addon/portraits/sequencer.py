@@ -14,6 +14,8 @@ from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.stored_paths import shown, stored
 from ..plane.color_spaces import color_spaces
+from .strip_elements import set_elements, set_elements_behind_handles
+from .strip_proxies import forget_stale
 
 PORTRAIT_KEY: Final = "talking_portrait"
 FIRST_KEY: Final = "talking_portrait_first"  # number of the file of a strip's first element
@@ -102,28 +104,6 @@ def add_strip(
     return strip
 
 
-def add_sound(scene: bpy.types.Scene, path: Path, frames: range) -> Any | None:
-    """A new sound strip that begins at the first of the frames; None where a strip has this file there already.
-
-    Raises:
-        PortraitError: SCENE where there is no channel left, or Blender cannot play the file.
-    """
-    editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
-    strips = compat.strips_of(editor)
-    for strip in strips:
-        if strip.type == "SOUND" and strip.sound is not None:
-            same = Path(bpy.path.abspath(strip.sound.filepath)) == path
-            if same and compat.media_start(strip) == frames[0]:
-                return None
-    channel = free_channel(strips, frames)
-    try:
-        return strips.new_sound(shown(path.name), stored_directory(path.parent) + path.name, channel, frames[0])
-    except (RuntimeError, TypeError) as error:  # the latter of a path that is no UTF-8
-        raise SceneError(
-            f"Blender cannot play {path.name} as sound.", "Convert it to .wav to hear it; its keys are set."
-        ) from error
-
-
 def remove_strips(portrait_uid: str) -> None:
     """Takes all strips of a portrait out of the sequencers."""
     for scene in bpy.data.scenes:
@@ -152,8 +132,12 @@ def _hide_missing_media(scene: bpy.types.Scene) -> None:
 
 def is_as_made(strip: Any) -> bool:
     """Whether a strip still shows all its elements, one a frame: it was neither cut, trimmed nor retimed, nor locked."""
-    keys = getattr(strip, "retiming_keys", ())
-    return not (strip.lock or any(compat.handle_offsets(strip)) or len(keys) > 0)
+    return not (strip.lock or any(compat.handle_offsets(strip)) or is_retimed(strip))
+
+
+def is_retimed(strip: Any) -> bool:
+    """Whether a strip plays at another speed than its elements, or at several."""
+    return len(getattr(strip, "retiming_keys", ())) > 0
 
 
 def fit_strips(portrait_uid: str) -> None:
@@ -238,13 +222,19 @@ def fill(
         if numbers:
             if numbers[0] != first:
                 compat.set_strip_start(strip, numbers[0] + moved)
-            _set_elements(strip, _element_names(folder, there, numbers, settings))
+            set_elements(strip, _element_names(folder, there, numbers, settings))
             strip[FIRST_KEY] = numbers[0]
     else:
-        names = _element_names(folder, there, range(first, first + len(strip.elements)), settings)
-        for element, name in zip(strip.elements, names, strict=True):
-            if element.filename != name:
-                element.filename = name
+        moved = compat.strip_start(strip) - first
+        numbers = range(first, first + len(strip.elements))
+        if not (strip.lock or is_retimed(strip)):  # its handles can be pulled to what came meanwhile
+            numbers = range(min(there[0], first), max(there[-1] + 1, numbers.stop))
+        names = _element_names(folder, there, numbers, settings)
+        set_elements_behind_handles(
+            strip, numbers[0] + moved, names, lambda: free_channel(neighbours, compat.strip_range(strip))
+        )
+        strip[FIRST_KEY] = numbers[0]
+    forget_stale(strip)
     _set_colors(strip, settings)
     for key, value in settings.items():
         strip[_SETTING_PREFIX + key] = value
@@ -284,16 +274,6 @@ def _element_names(
         held = number if number in present else held
         names.append(frame_path(folder, held, *_name_of(settings)).name)
     return names
-
-
-def _set_elements(strip: Any, names: list[str]) -> None:
-    while len(strip.elements) > len(names):
-        strip.elements.pop(-1)
-    for element, name in zip(strip.elements, names, strict=False):
-        if element.filename != name:
-            element.filename = name
-    for name in names[len(strip.elements) :]:
-        strip.elements.append(name)
 
 
 def free_channel(strips: Any, frames: range, above: int = 0) -> int:

@@ -61,6 +61,7 @@ class Watch:
         self.states: dict[int, FrameState] = {}
         self.hint = ""
         self._keys: dict[int, bytes] = {}
+        self._step = 1  # from one frame that is rendered to the next
         self._pass: range | None = None
         self._passed: dict[int, bytes] = {}
         self._rows: dict[bytes, sampling.RigSample] = {}
@@ -103,6 +104,7 @@ class Watch:
         """
         self._look_at_files(portrait)
         frames, rigs = portrait.frames(scene), groups.rigs(portrait)
+        self._step = frames.step
         for rig in rigs:
             sampling.check_rig(scene, rig)
         if len(rigs) != len(self._rigs):
@@ -113,7 +115,7 @@ class Watch:
             self._pass = frames
             self._passed = {}
             self._rigs = [rig_state(scene, rig, portrait.space) for rig in rigs]
-            keyed = {frame for rig in rigs for frame in keys_outside(rig, frames, self._rigs[0].stretch)}
+            keyed = {frame for rig in rigs for frame in keys_outside(rig, portrait.span(scene), self._rigs[0].stretch)}
             outside = _hint(sorted(keyed), frames)
             self.hint = " ".join((*filter(None, [outside]), *notes_on_frames(scene)))
             self._time = _time_of(scene)
@@ -167,7 +169,11 @@ class Watch:
             frame
             for frame, key in self._keys.items()
             if key not in self._rows
-            and (frame in self._marks or portrait.shot.is_filmed or (wanted.follows and frame - 1 in self._marks))
+            and (
+                frame in self._marks
+                or portrait.shot.is_filmed
+                or (wanted.follows and frame - self._step in self._marks)
+            )
         ]
         if not unknown:
             return
@@ -231,7 +237,7 @@ class Watch:
         own = self._digests.get((frame, key))
         if own is None or not wanted.follows:
             return own
-        after = frame + 1 if frame + 1 in self._keys else frame
+        after = frame + self._step if frame + self._step in self._keys else frame
         following = self._digests.get((after, self._keys[after]))
         return None if following is None else followed_digest(own, following)
 

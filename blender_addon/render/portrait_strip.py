@@ -14,7 +14,7 @@ import bpy
 from portrait_shared.errors import PortraitError
 
 from ..plane import image_plane
-from ..portraits import photo, sequencer, shot_strips
+from ..portraits import photo, sequencer, shot_strips, strip_sound
 from ..portraits.properties import PORTRAIT_PG_portrait
 from .frame_folder import frames_of
 
@@ -27,7 +27,7 @@ def settings_of(portrait: PORTRAIT_PG_portrait, first: int, last: int) -> dict[s
         "engine": portrait.engine, "matte": portrait.matte, "depth": portrait.depth,
         "photo": photo.file_of(portrait.photo) if portrait.photo is not None else "",
         "resolution_percentage": portrait.resolution_percentage,
-        "frame_start": first, "frame_end": last, "folder": portrait.output_folder,
+        "frame_start": first, "frame_end": last, "frame_step": portrait.frame_step, "folder": portrait.output_folder,
         "prefix": portrait.frame_prefix, "layers": ",".join(portrait.layers),
     }  # fmt: skip
 
@@ -56,6 +56,7 @@ def show(
         adopt(portrait)
     elif portrait.use_strip and not portrait.strip_was_made:
         sequencer.add_strip(scene, portrait.group_uid, portrait.name, folder, there, settings, size)
+        strip_sound.connect(scene, portrait.uid)
         portrait.strip_was_made = True
     else:
         portrait.use_strip = portrait.strip_was_made = False
@@ -82,6 +83,7 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
         return False
     settings = settings_of(portrait, there[0], there[-1])
     sequencer.add_strip(scene, portrait.group_uid, portrait.name, folder, there, settings, portrait.frame_size)
+    strip_sound.connect(scene, portrait.uid)
     portrait.strip_was_made = True
     return True
 

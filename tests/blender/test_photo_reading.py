@@ -20,7 +20,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon.blender import problems  # noqa: E402
 from blender_addon.blender.problems import Fix  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
-from blender_addon.portraits import likeness, portrait_parts, sequencer  # noqa: E402
+from blender_addon.portraits import likeness, portrait_parts, sequencer, strip_sound  # noqa: E402
 from blender_addon.portraits import photo as photo_module  # noqa: E402
 from blender_addon.portraits.photo import _FILE_KEY as FILE_KEY  # noqa: E402
 from blender_addon.portraits.photo_reading import is_plain  # noqa: E402
@@ -265,4 +265,4 @@ def test_names_that_are_no_text(needs_server: None, scene: Any, photo: np.ndarra
     strip = sequencer.add_strip(scene, made.uid, made.name, folder, [1], {}, tuple(made.size))
     assert Path(strip.directory) == folder and strip.elements[0].filename == "0001.png"
     with pytest.raises(PortraitError, match=r"Blender cannot play caf\?\.wav"):
-        sequencer.add_sound(scene, folder / "caf\udce9.wav", range(1, 3))
+        strip_sound.add_sound(scene, "uid", folder / "caf\udce9.wav", range(1, 3))

@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import os
+import wave
 from pathlib import Path
 from typing import Any
 
 import pytest
 from portrait_shared.errors import PortraitError
+from portrait_shared.frames.frame_files import frames_in
 
 bpy = pytest.importorskip("bpy")
 
 from blender_addon.blender import compat  # noqa: E402
-from blender_addon.portraits import sequencer  # noqa: E402
+from blender_addon.portraits import sequencer, strip_sound  # noqa: E402
 from blender_addon.render import frame_states, portrait_strip  # noqa: E402
 
 SETTINGS = {"engine": "warp", "matte": True, "resolution_percentage": 50}
@@ -258,3 +261,114 @@ def test_a_file_from_before_the_option_keeps_its_strip(portrait: Any, tmp_path: 
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     assert bpy.context.scene.talking_portraits.active.use_strip
+
+
+def test_handles_can_be_pulled_to_frames_that_came_later(scene: Any, tmp_path: Path) -> None:
+    """Both halves of a cut strip, side by side in one channel: what is seen stays, what can be seen grows."""
+    strip = show(scene, tmp_path, list(range(5, 13)))
+    compat.set_strip_start(strip, 105)
+    strip.split(frame=108, split_method="SOFT")
+    before, channels = all_ranges(scene), {each.channel for each in sequencer.find_strips("uid")}
+    show(scene, tmp_path, list(range(1, 21)))
+    assert all_ranges(scene) == before
+    assert {each.channel for each in sequencer.find_strips("uid")} == channels
+    for each in sequencer.find_strips("uid"):
+        assert files(each) == {100 + number: f"{number:04d}.png" for number in range(1, 21)}
+    left = min(sequencer.find_strips("uid"), key=lambda each: compat.strip_range(each).start)
+    left.channel += 1
+    compat.set_handle_offsets(left, 0, compat.handle_offsets(left)[1])
+    assert compat.strip_range(left) == range(101, 108)
+
+
+def test_a_slip_stays(scene: Any, tmp_path: Path) -> None:
+    """Slipped, a strip shows other frames at the same place: its content lies elsewhere under its handles."""
+    strip = show(scene, tmp_path, list(range(1, 21)))
+    compat.set_handle_offsets(strip, 5, 5)
+    compat.set_strip_start(strip, compat.strip_start(strip) - 3)
+    compat.set_handle_offsets(strip, 8, 2)
+    before = all_ranges(scene)
+    shown = files(strip)[before[0][0]]
+    show(scene, tmp_path, list(range(1, 31)))
+    assert all_ranges(scene) == before
+    assert files(sequencer.find_strip(scene, "uid"))[before[0][0]] == shown == "0009.png"
+
+
+def test_negative_and_long_numbers(scene: Any, tmp_path: Path) -> None:
+    strip = show(scene, tmp_path, [-2, -1, 0, 1])
+    assert files(strip) == {-2: "-0002.png", -1: "-0001.png", 0: "0000.png", 1: "0001.png"}
+    strip = sequencer.add_strip(scene, "far", "far", tmp_path, range(9998, 10002), SETTINGS)
+    assert files(strip)[10001] == "10001.png" and files(strip)[9999] == "9999.png"
+
+
+@pytest.mark.parametrize(("fps", "base"), [(24, 1.001), (30, 1.001), (60, 1.001), (25, 1.0)])
+def test_over_ten_minutes_each_file_lies_at_its_frame(scene: Any, tmp_path: Path, fps: int, base: float) -> None:
+    """Whatever the rate: places are frames, never seconds."""
+    scene.render.fps, scene.render.fps_base = fps, base
+    last = round(600 * fps / base)
+    strip = show(scene, tmp_path, list(range(last - 50, last + 1)))
+    compat.set_strip_start(strip, last + 100)
+    strip = show(scene, tmp_path, list(range(last - 60, last + 11)))
+    assert files(strip) == {number + 150: f"{number:04d}.png" for number in range(last - 60, last + 11)}
+
+
+def test_a_scene_strip_shows_the_portraits_strip(scene: Any, tmp_path: Path) -> None:
+    """The portrait's scene in another scene's sequencer: its strip is found once, and grows."""
+    show(scene, tmp_path, [1, 2])
+    outer = bpy.data.scenes.new("outer")
+    compat.strips_of(outer.sequence_editor_create()).new_scene("inner", scene, 1, 1)
+    show(scene, tmp_path, [1, 2, 3])
+    (strip,) = sequencer.find_strips("uid")
+    assert strip.id_data == scene and compat.strip_range(strip) == range(1, 4)
+
+
+def test_proxies_of_frames_that_were_drawn_again_go(scene: Any, tmp_path: Path, write: Any, photo: Any) -> None:
+    for number in (1, 2, 3):
+        write(tmp_path / f"{number:04d}.png", photo)
+    strip = show(scene, tmp_path, [1, 2, 3])
+    folder = tmp_path / "BL_proxy" / "images" / "25"
+    folder.mkdir(parents=True)
+    proxies = [folder / f"{number:04d}.png_proxy.jpg" for number in (1, 2, 3)]  # as Blender names them
+    for number, proxy in enumerate(proxies):
+        proxy.touch()
+        os.utime(proxy, (2000, 2000))
+        os.utime(tmp_path / f"{number + 1:04d}.png", (3000, 3000) if number == 1 else (1000, 1000))
+    show(scene, tmp_path, [1, 2, 3])
+    assert all(proxy.exists() for proxy in proxies), "the strip does not play them"
+    strip.use_proxy = True
+    show(scene, tmp_path, [1, 2, 3])
+    assert [proxy.exists() for proxy in proxies] == [True, False, True]
+
+
+def test_pictures_and_sound_are_connected(scene: Any, tmp_path: Path) -> None:
+    sound = tmp_path / "tone.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(16000))
+    show(scene, tmp_path, [1, 2, 3])
+    compat.strips_of(scene.sequence_editor).new_image("other", str(tmp_path / "x.png"), 9, 1)
+    for each in compat.strips_of(scene.sequence_editor):
+        each.select = each.name == "other"
+    try:
+        strip = strip_sound.add_sound(scene, "uid", sound, range(1, 4))
+    except PortraitError:
+        pytest.skip("this Blender was built without sound")
+    strips = compat.strips_of(scene.sequence_editor)
+    assert [each.name for each in strips if each.select] == ["other", "tone.wav"], "what was selected stays so"
+    if hasattr(strip, "connections"):  # older ones do not tell
+        assert [connection.strip_ref.name for connection in strip.connections] == ["anna"]
+        assert len(strips["other"].connections) == 0
+
+
+def test_a_step_leaves_out_frames_and_the_strip_holds(needs_server: None, acting: Any) -> None:
+    acting.use_scene_range, acting.frame_start, acting.frame_end, acting.frame_step = False, 1, 8, 3
+    acting.use_strip = True
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert frames_in(acting.folder()) == [1, 4, 7]
+    (strip,) = sequencer.find_strips(acting.uid)
+    assert files(strip) == {n: f"{1 + (n - 1) // 3 * 3:04d}.png" for n in range(1, 8)}
+    acting.frame_step = 1
+    acting.apply_settings(sequencer.settings_of(strip))
+    assert acting.frame_step == 3, "rendered again from the strip, it has the same step"
+    acting.frame_step, acting.frame_end = 1, 8
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert frames_in(acting.folder()) == list(range(1, 9))

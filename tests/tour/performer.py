@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from portrait_server.media.movie import Movie
+from portrait_server.media.movie import Movie, MovieFrame
 from portrait_shared.track import LandmarkTrack
 from skimage.data import astronaut, chelsea
 from skimage.io import imsave
@@ -73,6 +73,6 @@ def movie(picture: Path, folder: Path) -> Path:
         check=True, timeout=300, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     path = folder / "performer.mp4"
-    Movie(sorted(frames.glob("*.png")), Fraction(FPS)).write(path)
+    Movie([MovieFrame.of_file(frame) for frame in sorted(frames.glob("*.png"))], Fraction(FPS)).write(path)
     (folder / "acted.json").write_text(json.dumps(parts), encoding="utf-8")
     return path

@@ -164,13 +164,13 @@ class PORTRAIT_OT_bake_drivers(_Drives, bpy.types.Operator):
     )  # fmt: skip
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        frames = active_portrait(context).lead.frames(scene_of(context))
+        frames = active_portrait(context).lead.span(scene_of(context))
         self.frame_start, self.frame_end = frames[0], frames[-1]
         return context.window_manager.invoke_props_dialog(self)
 
     def work(self, context: bpy.types.Context, portrait: bpy.types.PropertyGroup) -> set[str]:
         scene = scene_of(context)
-        frames = portrait.lead.frames(scene)
+        frames = portrait.lead.span(scene)
         if self.properties.is_property_set("frame_start") or self.properties.is_property_set("frame_end"):
             frames = range(self.frame_start, max(self.frame_start, self.frame_end) + 1)
         rest.let_broken_rest(scene, portrait)

@@ -169,6 +169,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         pair = column.column(align=True)
         pair.prop(portrait, "frame_start")
         pair.prop(portrait, "frame_end")
+    column.prop(portrait, "frame_step")
     if not portrait.shot.is_filmed:  # whose frames are as the shot's
         column.prop(portrait, "resolution_percentage")
         column.prop(portrait, "matte")

@@ -19,7 +19,7 @@ from portrait_shared.frames.frame_files import prepare_folder
 
 from portrait_server.commands.arguments import add_device
 from portrait_server.media.contact_sheet import contact_sheet
-from portrait_server.media.movie import Movie
+from portrait_server.media.movie import Movie, MovieFrame
 
 _SHEET_CELLS = 24
 _FRAMES = "Frames: "  # how `blender_addon.demo` begins the line that names their folder
@@ -57,7 +57,7 @@ def run(asked: argparse.Namespace) -> int:
                             "Run `portrait doctor`, which names what is missing.")  # fmt: skip
     frames = sorted(folder_of_frames.glob("*.png"))
     movie, sheet = folder / "demo.mp4", folder / "contact_sheet.png"
-    Movie(frames, Fraction(24)).write(movie)
+    Movie([MovieFrame.of_file(frame) for frame in frames], Fraction(24)).write(movie)
     cells = contact_sheet([frames[i] for i in np.linspace(0, len(frames) - 1, _SHEET_CELLS).round().astype(int)])
     write_whole(sheet, cv2.imencode(".png", cells[..., ::-1])[1].tobytes())
     for what, path in (("Scene", blend), ("Frames", folder_of_frames), ("Movie", movie), ("Contact sheet", sheet)):

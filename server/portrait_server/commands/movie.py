@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +18,9 @@ from portrait_shared.rates import frame_of, parse_rate
 
 from portrait_server.commands.arguments import tell_progress
 from portrait_server.commands.landmarks import check_writable, seconds
-from portrait_server.media.movie import CODECS, DEFAULT_CODEC, Movie, check_suffix
+from portrait_server.media.movie import CODECS, DEFAULT_CODEC, Movie, MovieFrame, check_suffix
 from portrait_server.media.movie_sound import Soundtrack
+from portrait_server.shots.reader import ShotReader
 
 SUFFIXES: Final = {"png": PICTURES, "exr": LAYERED}
 
@@ -41,6 +45,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=parse_frames, metavar="1-48", help="which frames (default: all of the folder)")
     parser.add_argument("--prefix", default="", help="what stands before the number in the frames' names")
     parser.add_argument("--format", choices=SUFFIXES, help="which frames are meant (default: png, else exr)")
+    parser.add_argument("--hold", action="store_true", help="show a frame until the next that is there")
+    parser.add_argument("--plate", type=Path, metavar="SHOT|DIR",
+                        help="a filmed shot, which is seen wherever a frame was not rendered")  # fmt: skip
+    parser.add_argument("--plate-start", type=int, metavar="N",
+                        help="which frame shows the shot's first picture (default: as the shot counts)")  # fmt: skip
     parser.add_argument("--sound", type=Path, metavar="FILE", help="a sound, or a movie whose sound is meant")
     parser.add_argument("--sound-from", type=seconds, default=0.0, metavar="SECONDS",
                         help="where in the sound the movie begins; below 0, the sound begins later than the movie")  # fmt: skip
@@ -57,13 +66,15 @@ def run(asked: argparse.Namespace) -> int:
     """
     check_suffix(asked.output, asked.codec)
     check_writable(asked.output)
-    suffix = suffix_of(asked.frames_folder, asked.prefix, asked.format)
-    paths = _present(asked.frames_folder, asked.frames, asked.prefix, suffix)
-    start = frame_of(asked.timecode, asked.fps) if asked.timecode else next(iter(paths))
+    folder = Folder(asked.frames_folder, asked.prefix, suffix_of(asked.frames_folder, asked.prefix, asked.format))
     sound = Soundtrack(asked.sound, asked.sound_from) if asked.sound else None
-    movie = Movie(list(paths.values()), asked.fps, asked.codec, start, sound)
-    movie.write(asked.output, tell_progress if asked.progress else None)
-    print(f"{len(paths)} frames. Saved: {asked.output}")
+    with ExitStack() as opened:
+        shot = opened.enter_context(ShotReader(asked.plate)) if asked.plate else None
+        frames = folder.frames(asked.frames, asked.hold, shot, asked.plate_start)
+        start = frame_of(asked.timecode, asked.fps) if asked.timecode else next(iter(frames))
+        movie = Movie(list(frames.values()), asked.fps, asked.codec, start, sound)
+        movie.write(asked.output, tell_progress if asked.progress else None)
+    print(f"{len(frames)} frames. Saved: {asked.output}")
     return 0
 
 
@@ -83,22 +94,47 @@ def no_frames(folder: Path, prefix: str, suffix: str) -> PortraitError:
     )
 
 
-def _present(folder: Path, asked: list[int] | None, prefix: str, suffix: str) -> dict[int, Path]:
-    """Files of the frames asked for, or of all, in their order.
+@dataclass(frozen=True)
+class Folder:
+    """Rendered frames on the disk."""
 
-    Raises:
-        PortraitError: FILE_MISSING; a folder without frames, or one with gaps, over which a movie would jump.
-    """
-    numbers = asked or frames_in(folder, prefix, suffix)
-    if not numbers:
-        raise no_frames(folder, prefix, suffix)
-    wanted = asked or range(numbers[0], numbers[-1] + 1)
-    paths = {number: frame_path(folder, number, prefix, suffix) for number in wanted}
-    missing = [number for number, path in paths.items() if not path.is_file()]
-    if missing:
-        raise PortraitError(
-            ErrorCode.FILE_MISSING,
-            f"{len(missing)} of {len(paths)} frames are not in {folder}, the first of them {missing[0]}.",
-            "Render them first, or choose with --frames those that are there.",
-        )
-    return paths
+    path: Path
+    prefix: str
+    suffix: str
+
+    def frames(
+        self, asked: list[int] | None, hold: bool, shot: ShotReader | None, shot_start: int | None
+    ) -> dict[int, MovieFrame]:
+        """The frames asked for, or all, by their numbers.
+
+        Args:
+            hold: whether one that is not there is the one before.
+            shot: what is seen where a frame was not rendered; its first picture at the frame `shot_start`.
+
+        Raises:
+            PortraitError: FILE_MISSING; a folder without frames, or one with gaps, over which a movie would jump.
+        """
+        begin = 0 if shot is None else shot.start if shot_start is None else shot_start
+        filmed = range(begin, begin + shot.frame_count) if shot is not None else range(0)
+        there = filmed or frames_in(self.path, self.prefix, self.suffix)
+        if not there:
+            raise no_frames(self.path, self.prefix, self.suffix)
+        found: dict[int, MovieFrame] = {}
+        missing, last = [], None
+        for number in asked or range(there[0], there[-1] + 1):
+            file = frame_path(self.path, number, self.prefix, self.suffix)
+            if file.is_file():
+                last = MovieFrame.of_file(file)
+            elif shot is not None and number in filmed:
+                last = MovieFrame(f"Frame {number} of {shot.path.name}", partial(shot.frame, number - begin))
+            elif last is None or not hold:
+                missing.append(number)
+                continue
+            found[number] = last
+        if missing:
+            raise PortraitError(
+                ErrorCode.FILE_MISSING,
+                f"{len(missing)} frames are not in {self.path}, the first of them {missing[0]}.",
+                "Render them first, choose with --frames those that are there, or --hold the frames before.",
+            )
+        return found

@@ -70,18 +70,36 @@ DEFAULT_CODEC: Final = "h264"
 
 
 @dataclass(frozen=True)
+class MovieFrame:
+    """One picture of a movie.
+
+    Attributes:
+        name: to people.
+        read: gives (H, W, 3 or 4) uint8 or uint16, sRGB with straight alpha; raises PortraitError.
+    """
+
+    name: str
+    read: Callable[[], np.ndarray]
+
+    @classmethod
+    def of_file(cls, path: Path) -> MovieFrame:
+        """A picture, or a layered frame's colours."""
+        return cls(path.name, lambda: decode_exr(path) if path.suffix == LAYERED else read_image(path))
+
+
+@dataclass(frozen=True)
 class Movie:
     """What a movie is made of.
 
     Attributes:
-        frames: pictures of one size, in order.
+        frames: of one size, in order.
         rate: frames per second.
         codec: one of `CODECS`.
         start: the frame, counted from 0 at midnight, whose timecode the first picture gets; None for no timecode.
         sound: what is heard with it.
     """
 
-    frames: Sequence[Path]
+    frames: Sequence[MovieFrame]
     rate: Fraction
     codec: str = DEFAULT_CODEC
     start: int | None = None
@@ -100,7 +118,7 @@ class Movie:
         """
         codec = CODECS[self.codec]
         check_suffix(path, self.codec)
-        first = _picture(self.frames[0])
+        first = self.frames[0].read()
         size = _even(first, codec)
         if size[0] < codec.least[0] or size[1] < codec.least[1]:
             raise PortraitError(
@@ -149,12 +167,12 @@ class Movie:
 
     def _pictures(self, first: np.ndarray) -> Iterator[np.ndarray]:
         yield first
-        for path in itertools.islice(self.frames, 1, None):
-            pixels = _picture(path)
+        for frame in itertools.islice(self.frames, 1, None):
+            pixels = frame.read()
             if pixels.shape[:2] != first.shape[:2]:
                 raise PortraitError(
                     ErrorCode.SIZE_MISMATCH,
-                    f"{path.name} has {pixels.shape[1]}x{pixels.shape[0]} pixels, {self.frames[0].name} has "
+                    f"{frame.name} has {pixels.shape[1]}x{pixels.shape[0]} pixels, {self.frames[0].name} has "
                     f"{first.shape[1]}x{first.shape[0]}.",
                     "Render them at one resolution, or choose frames of one size.",
                 )
@@ -182,11 +200,6 @@ def check_suffix(path: Path, codec: str) -> None:
             ErrorCode.BAD_CONFIGURATION, f"{path.name} cannot hold {codec}.",
             f"Give the file a name that ends in {' or '.join(suffixes)}.",
         )  # fmt: skip
-
-
-def _picture(path: Path) -> np.ndarray:
-    """(H, W, 3 or 4) uint8 or uint16, sRGB with straight alpha."""
-    return decode_exr(path) if path.suffix == LAYERED else read_image(path)
 
 
 def _even(picture: np.ndarray, codec: Codec) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from portrait_server.cli import main
 from portrait_server.media.exr import encode_exr
-from portrait_server.media.movie import Movie
+from portrait_server.media.movie import Movie, MovieFrame
 from portrait_server.media.movie_sound import Soundtrack
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import frame_path
@@ -30,7 +30,9 @@ def picture(number: int) -> np.ndarray:
     return image
 
 
-def frames(folder: Path, *, alpha: bool = False, depth: int = 8, first: int = 1, count: int = COUNT) -> list[Path]:
+def frames(
+    folder: Path, *, alpha: bool = False, depth: int = 8, first: int = 1, count: int = COUNT
+) -> list[MovieFrame]:
     paths = []
     for number in range(first, first + count):
         image = picture(number)
@@ -40,7 +42,7 @@ def frames(folder: Path, *, alpha: bool = False, depth: int = 8, first: int = 1,
         image = cv2.cvtColor(image, order)
         paths.append(frame_path(folder, number))
         cv2.imwrite(str(paths[-1]), image if depth == 8 else image.astype(np.uint16) * 257)
-    return paths
+    return [MovieFrame.of_file(path) for path in paths]
 
 
 def tone(path: Path, seconds: float, starts: float = 0.0) -> Path:
@@ -125,7 +127,7 @@ def test_a_failure_leaves_the_movie_that_was_there(tmp_path: Path) -> None:
     paths, movie = frames(tmp_path), tmp_path / "a.mp4"
     Movie(paths, Fraction(25)).write(movie)
     before = movie.read_bytes()
-    cv2.imwrite(str(paths[5]), picture(1)[:64])
+    cv2.imwrite(str(tmp_path / paths[5].name), picture(1)[:64])
     with pytest.raises(PortraitError, match=r"0006\.png has 256x64 pixels") as caught:
         Movie(paths, Fraction(25)).write(movie)
     assert caught.value.code == ErrorCode.SIZE_MISMATCH
@@ -148,7 +150,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     ("words", "says"),
     [
         (["--codec", "prores4444", "--output", "a.mp4"], "cannot hold prores4444"),
-        (["--output", "a.mp4", "--frames", "1-20"], "8 of 20 frames are not in"),
+        (["--output", "a.mp4", "--frames", "1-20"], "8 frames are not in"),
         (["--output", "a.mp4", "--prefix", "anna."], "No frames named anna.0001.png"),
         (["--output", "a.mp4", "--sound", "0001.png"], "Cannot read 0001.png as sound"),
         (["--output", "a.mp4", "--sound", "none.wav"], "There is no file none.wav"),
@@ -166,8 +168,30 @@ def test_what_cannot_be_is_refused(
     assert not Path("a.mp4").exists()
 
 
+def test_gaps_are_held_or_filled_by_the_shot(tmp_path: Path) -> None:
+    """Frames 3 and 6 were rendered; the shot of eight pictures lies from frame 1 on."""
+    shot, folder = tmp_path / "shot", tmp_path / "frames"
+    for each in (shot, folder):
+        each.mkdir()
+    frames(shot, first=101, count=8)
+    for number, other in ((3, 30), (6, 60)):
+        cv2.imwrite(str(frame_path(folder, number)), cv2.cvtColor(picture(other), cv2.COLOR_RGB2BGR))
+    words = ["movie", str(folder), "--output", str(tmp_path / "a.mp4")]
+    assert main(words) == 1
+    assert main([*words, "--hold"]) == 0
+    assert [nearest(image, (30, 60)) for image in pictures_of(tmp_path / "a.mp4")] == [30, 30, 30, 60]
+    assert main([*words, "--plate", str(shot), "--plate-start", "1"]) == 0
+    shown = [nearest(image, (101, 102, 104, 105, 107, 108, 30, 60)) for image in pictures_of(tmp_path / "a.mp4")]
+    assert shown == [101, 102, 30, 104, 105, 60, 107, 108]
+
+
+def nearest(image: np.ndarray, numbers: tuple[int, ...]) -> int:
+    """Which of `picture`s an image is."""
+    return min(numbers, key=lambda number: float(np.abs(image.astype(float) - picture(number)).mean()))
+
+
 def test_a_gap_in_the_frames_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frames(tmp_path)[4].unlink()
+    (tmp_path / frames(tmp_path)[4].name).unlink()
     assert main(["movie", str(tmp_path), "--output", str(tmp_path / "a.mp4")]) == 1
     assert "the first of them 5" in capsys.readouterr().err
 

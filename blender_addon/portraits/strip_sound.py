@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sound beside a portrait's strip: it is put into the sequencer, and moves with the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import bpy
+
+from ..blender import compat
+from ..blender.problems import SceneError
+from ..blender.stored_paths import shown
+from .sequencer import PORTRAIT_KEY, free_channel, stored_directory
+
+_SOUND_KEY: Final = "talking_portrait_sound"
+
+
+def add_sound(scene: bpy.types.Scene, portrait_uid: str, path: Path, frames: range) -> Any | None:
+    """A new sound strip that begins at the first of the frames; None where a strip has this file there already.
+
+    Raises:
+        PortraitError: SCENE where there is no channel left, or Blender cannot play the file.
+    """
+    editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
+    strips = compat.strips_of(editor)
+    for strip in strips:
+        if strip.type == "SOUND" and strip.sound is not None:
+            same = Path(bpy.path.abspath(strip.sound.filepath)) == path
+            if same and compat.media_start(strip) == frames[0]:
+                return None
+    channel = free_channel(strips, frames)
+    try:
+        strip = strips.new_sound(shown(path.name), stored_directory(path.parent) + path.name, channel, frames[0])
+    except (RuntimeError, TypeError) as error:  # the latter of a path that is no UTF-8
+        raise SceneError(
+            f"Blender cannot play {path.name} as sound.", "Convert it to .wav to hear it; its keys are set."
+        ) from error
+    strip[_SOUND_KEY] = portrait_uid
+    connect(scene, portrait_uid)
+    return strip
+
+
+def connect(scene: bpy.types.Scene, portrait_uid: str) -> None:
+    """Connects a portrait's pictures with the sounds it was keyed by, so that who moves one moves all.
+
+    Only where both are: strips in metas are left alone, and one that the user has disconnected stays so until a new one
+    comes beside it.
+    """
+    if scene.sequence_editor is None:
+        return
+    strips = compat.strips_of(scene.sequence_editor)
+    pictures = [strip for strip in strips if strip.get(PORTRAIT_KEY) == portrait_uid]
+    sounds = [strip for strip in strips if strip.get(_SOUND_KEY) == portrait_uid]
+    if pictures and sounds:
+        compat.connect_strips(scene, [*pictures, *sounds])
