@@ -18,6 +18,8 @@ from .strip_elements import set_elements, set_elements_behind_handles
 from .strip_proxies import forget_stale
 
 PORTRAIT_KEY: Final = "talking_portrait"
+SHOT_KEY: Final = "talking_portrait_of_shot"
+"""On the strip that plays a filmed portrait's shot itself, where it was added for that."""
 FIRST_KEY: Final = "talking_portrait_first"  # number of the file of a strip's first element
 _COLORS_KEY: Final = "talking_portrait_colors"
 _SCALE_KEY: Final = "talking_portrait_scale"
@@ -29,14 +31,14 @@ _CHANNELS: Final = 128
 _FAR: Final = 1_048_575  # no scene has a later frame
 
 
-def find_strips(portrait_uid: str) -> list[Any]:
+def find_strips(portrait_uid: str, key: str = PORTRAIT_KEY) -> list[Any]:
     """The portrait's image strips, in metas and in other scenes too: one that was cut is two."""
     return [
         strip
         for scene in bpy.data.scenes
         if scene.library is None
         for strip, _ in all_strips(scene)
-        if strip.get(PORTRAIT_KEY) == portrait_uid
+        if strip.get(key) == portrait_uid
     ]
 
 
@@ -105,13 +107,18 @@ def add_strip(
 
 
 def remove_strips(portrait_uid: str) -> None:
-    """Takes all strips of a portrait out of the sequencers."""
+    """Takes all strips of a portrait out of the sequencers, that of its shot too where it was added for it."""
     for scene in bpy.data.scenes:
         if scene.library is None:
-            while (strip := find_strip(scene, portrait_uid)) is not None:
-                holder = next(holder for each, holder in all_strips(scene) if each == strip)
+            while (found := _first_own(scene, portrait_uid)) is not None:
+                strip, holder = found
                 holder.remove(strip)
             give_back_missing_media(scene)
+
+
+def _first_own(scene: bpy.types.Scene, portrait_uid: str) -> tuple[Any, Any] | None:
+    own = (pair for pair in all_strips(scene) if portrait_uid in (pair[0].get(PORTRAIT_KEY), pair[0].get(SHOT_KEY)))
+    return next(own, None)
 
 
 def give_back_missing_media(scene: bpy.types.Scene) -> None:
@@ -142,9 +149,19 @@ def is_retimed(strip: Any) -> bool:
 
 def fit_strips(portrait_uid: str) -> None:
     """Fits strips into their scenes anew where the scene's size has changed and the user has not scaled them."""
-    for strip in find_strips(portrait_uid):
+    for strip in [*find_strips(portrait_uid), *find_strips(portrait_uid, SHOT_KEY)]:
         if _SIZE_KEY in strip:
             _fit(strip.id_data, strip, tuple(strip[_SIZE_KEY]))
+
+
+def fit(scene: bpy.types.Scene, strip: Any, size: tuple[int, int]) -> None:
+    """Fits a new strip into its scene, from now on with `fit_strips` too.
+
+    Args:
+        size: (width, height) of what it plays, pixels.
+    """
+    strip[_SCALE_KEY] = strip.transform.scale_x
+    _fit(scene, strip, size)
 
 
 def own_numbers(strip: Any) -> range:

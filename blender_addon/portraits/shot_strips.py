@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import bpy
 
@@ -15,8 +15,6 @@ from ..blender.frame_runs import frame_runs
 from ..blender.problems import SceneError
 from . import sequencer
 from .properties import PORTRAIT_PG_portrait
-
-_SHOT_KEY: Final = "talking_portrait_of_shot"
 
 
 def update(
@@ -63,19 +61,10 @@ def update(
         sequencer.add_strip(scene, portrait.uid, portrait.name, folder, run, settings, size, channel)
 
 
-def remove_added(portrait: PORTRAIT_PG_portrait) -> None:
-    """Takes out the strips of the shot that `update` has added; one that was there before stays."""
-    for scene in bpy.data.scenes:
-        if scene.library is None:
-            for strip, holder in list(sequencer.all_strips(scene)):
-                if strip.get(_SHOT_KEY) == portrait.uid:
-                    holder.remove(strip)
-
-
 def shot_strip(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Any | None:
     """The strip that plays the portrait's shot where it lies; None where there is none."""
     for strip, _ in sequencer.all_strips(scene):
-        if strip.get(_SHOT_KEY) == portrait.uid:
+        if strip.get(sequencer.SHOT_KEY) == portrait.uid:
             return strip
         if strip.type == "MOVIE":
             same = os.path.realpath(bpy.path.abspath(strip.filepath)) == os.path.realpath(portrait.shot.file)
@@ -111,7 +100,8 @@ def _add_shot(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, size: tupl
             f"Blender cannot play {first.name} in the sequencer.", "Convert the shot to H.264 in an .mp4 file."
         ) from error
     strip.name = f"{portrait.name} shot"
-    strip[_SHOT_KEY] = portrait.uid
+    strip[sequencer.SHOT_KEY] = portrait.uid
+    sequencer.fit(scene, strip, size)
     return strip
 
 

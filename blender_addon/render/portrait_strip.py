@@ -91,7 +91,6 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
 def remove(portrait: PORTRAIT_PG_portrait) -> None:
     """Takes the portrait's strips out of the sequencers; there will be none until one is asked for again."""
     sequencer.remove_strips(portrait.group_uid)
-    shot_strips.remove_added(portrait)
     portrait.use_strip = portrait.strip_was_made = False
 
 

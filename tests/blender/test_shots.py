@@ -211,6 +211,21 @@ def test_a_strip_for_each_stretch_lies_above_the_shot(filmed: Any, tmp_path: Pat
     assert update([6, 7, 8, 9, 10]) == [(6, 10)]
     assert update([14]) == [(14, 14)]
     assert len(compat.strips_of(scene.sequence_editor)) == 2
+    sequencer.remove_strips(filmed.uid)
+    assert len(compat.strips_of(scene.sequence_editor)) == 0
+
+
+def test_the_sequencer_shows_drawn_frames_and_the_shot_elsewhere_in_any_size(filmed: Any, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    image_plane.use_own_colors(scene)
+    write_png(frame_path(tmp_path / "drawn", 7), np.full((HEIGHT, WIDTH, 3), 250, np.uint8))
+    shot_strips.update(scene, filmed, tmp_path / "drawn", [7], SETTINGS, (WIDTH, HEIGHT))
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH // 2, HEIGHT // 2
+    sequencer.fit_strips(filmed.uid)
+    for frame in (6, 7, 8):
+        wanted = 250 if frame == 7 else grey_of(frame - START)
+        picture = render(scene, filmed.plane, (WIDTH // 2, HEIGHT // 2), tmp_path, frame)
+        assert np.abs(picture[..., :3].astype(int) - wanted).max() <= 2, f"frame {frame}"
 
 
 def test_a_shot_strip_that_is_there_is_not_added_again(filmed: Any, tmp_path: Path) -> None:
