@@ -11,12 +11,14 @@ from typing import Final
 import bpy
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.frames.frame_files import PICTURES
+from portrait_shared.frames.frame_numbers import ranges_of
 
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.scene_time import scene_fps
 from ..connection import server
 from ..jobs.command_job import CommandJob
+from ..plane import image_plane
 from ..render.frame_folder import frames_of
 
 SUFFIXES: Final = {"h264": ".mp4", "prores4444": ".mov", "dnxhr": ".mov"}
@@ -66,7 +68,10 @@ class MovieJob(CommandJob):
             "--format", (portrait.frame_suffix or PICTURES).removeprefix("."), "--progress",
         ]  # fmt: skip
         if shot.is_filmed:
+            drawn = image_plane.wanted_frames(portrait.plane)  # other files are of edits that were taken back
             self._words += ["--plate", str(shot.file), "--plate-start", str(shot.start)]
+            if filmed := [frame for frame in frames if frame not in drawn]:
+                self._words.append(f"--as-filmed={ranges_of(filmed)}")
         elif portrait.frame_step > 1:
             self._words.append("--hold")
         if self._options.timecode:

@@ -50,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="a filmed shot, which is seen wherever a frame was not rendered")  # fmt: skip
     parser.add_argument("--plate-start", type=int, metavar="N",
                         help="which frame shows the shot's first picture (default: as the shot counts)")  # fmt: skip
+    parser.add_argument("--as-filmed", type=parse_frames, default=[], metavar="1-48",
+                        help="frames that show the shot, whatever was rendered of them before")  # fmt: skip
     parser.add_argument("--sound", type=Path, metavar="FILE", help="a sound, or a movie whose sound is meant")
     parser.add_argument("--sound-from", type=seconds, default=0.0, metavar="SECONDS",
                         help="where in the sound the movie begins; below 0, the sound begins later than the movie")  # fmt: skip
@@ -69,8 +71,12 @@ def run(asked: argparse.Namespace) -> int:
     folder = Folder(asked.frames_folder, asked.prefix, suffix_of(asked.frames_folder, asked.prefix, asked.format))
     sound = Soundtrack(asked.sound, asked.sound_from) if asked.sound else None
     with ExitStack() as opened:
-        shot = opened.enter_context(ShotReader(asked.plate)) if asked.plate else None
-        frames = folder.frames(asked.frames, asked.hold, shot, asked.plate_start)
+        filmed = None
+        if asked.plate:
+            shot = opened.enter_context(ShotReader(asked.plate))
+            start = shot.start if asked.plate_start is None else asked.plate_start
+            filmed = Filmed(shot, start, frozenset(asked.as_filmed))
+        frames = folder.frames(asked.frames, asked.hold, filmed)
         start = frame_of(asked.timecode, asked.fps) if asked.timecode else next(iter(frames))
         movie = Movie(list(frames.values()), asked.fps, asked.codec, start, sound)
         movie.write(asked.output, tell_progress if asked.progress else None)
@@ -95,6 +101,27 @@ def no_frames(folder: Path, prefix: str, suffix: str) -> PortraitError:
 
 
 @dataclass(frozen=True)
+class Filmed:
+    """A shot under the frames.
+
+    Attributes:
+        start: the frame that shows its first picture.
+        always: frames at which it is seen whatever was rendered of them before.
+    """
+
+    shot: ShotReader
+    start: int
+    always: frozenset[int]
+
+    @property
+    def numbers(self) -> range:
+        return range(self.start, self.start + self.shot.frame_count)
+
+    def frame(self, number: int) -> MovieFrame:
+        return MovieFrame(f"Frame {number} of {self.shot.path.name}", partial(self.shot.frame, number - self.start))
+
+
+@dataclass(frozen=True)
 class Folder:
     """Rendered frames on the disk."""
 
@@ -102,31 +129,27 @@ class Folder:
     prefix: str
     suffix: str
 
-    def frames(
-        self, asked: list[int] | None, hold: bool, shot: ShotReader | None, shot_start: int | None
-    ) -> dict[int, MovieFrame]:
+    def frames(self, asked: list[int] | None, hold: bool, filmed: Filmed | None) -> dict[int, MovieFrame]:
         """The frames asked for, or all, by their numbers.
 
         Args:
             hold: whether one that is not there is the one before.
-            shot: what is seen where a frame was not rendered; its first picture at the frame `shot_start`.
+            filmed: what is seen where a frame was not rendered.
 
         Raises:
             PortraitError: FILE_MISSING; a folder without frames, or one with gaps, over which a movie would jump.
         """
-        begin = 0 if shot is None else shot.start if shot_start is None else shot_start
-        filmed = range(begin, begin + shot.frame_count) if shot is not None else range(0)
-        there = filmed or frames_in(self.path, self.prefix, self.suffix)
+        there = filmed.numbers if filmed is not None else frames_in(self.path, self.prefix, self.suffix)
         if not there:
             raise no_frames(self.path, self.prefix, self.suffix)
         found: dict[int, MovieFrame] = {}
         missing, last = [], None
         for number in asked or range(there[0], there[-1] + 1):
             file = frame_path(self.path, number, self.prefix, self.suffix)
-            if file.is_file():
+            if filmed is not None and number in filmed.numbers and (number in filmed.always or not file.is_file()):
+                last = filmed.frame(number)
+            elif file.is_file():
                 last = MovieFrame.of_file(file)
-            elif shot is not None and number in filmed:
-                last = MovieFrame(f"Frame {number} of {shot.path.name}", partial(shot.frame, number - begin))
             elif last is None or not hold:
                 missing.append(number)
                 continue

@@ -183,6 +183,9 @@ def test_gaps_are_held_or_filled_by_the_shot(tmp_path: Path) -> None:
     assert main([*words, "--plate", str(shot), "--plate-start", "1"]) == 0
     shown = [nearest(image, (101, 102, 104, 105, 107, 108, 30, 60)) for image in pictures_of(tmp_path / "a.mp4")]
     assert shown == [101, 102, 30, 104, 105, 60, 107, 108]
+    assert main([*words, "--plate", str(shot), "--plate-start", "1", "--as-filmed", "1-4", "--frames", "2-6"]) == 0
+    shown = [nearest(image, (102, 103, 104, 105, 30, 60)) for image in pictures_of(tmp_path / "a.mp4")]
+    assert shown == [102, 103, 104, 105, 60]
 
 
 def nearest(image: np.ndarray, numbers: tuple[int, ...]) -> int:
