@@ -56,6 +56,12 @@ def has_strip_compositor() -> bool:
     return "COMPOSITOR" in kinds and not (bpy.app.background and bpy.app.version < (5, 2, 0))
 
 
+def offer_for_strips(tree: bpy.types.NodeTree) -> None:
+    """Lets the menu of strips' modifiers offer a node group: since 5.2, which asks for a word."""
+    if hasattr(tree, "is_strip_modifier"):
+        tree.is_strip_modifier = True
+
+
 def takes_assets() -> bool:
     """Whether the compositor offers node groups that are assets."""
     return bpy.app.version >= (5, 0, 0)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import bpy
 
-from ..blender.compat_compositor import CompositorGraph, takes_assets
+from ..blender.compat_compositor import CompositorGraph, offer_for_strips, takes_assets
 
 NAME: Final = "Talking Portrait"
 _VERSION: Final = 1  # rises where the group changes: one made by an older extension stays as it is, beside the new one
@@ -64,6 +64,7 @@ def node_group() -> bpy.types.NodeTree:
     _make_sockets(tree)
     _fill(tree)
     if takes_assets():
+        offer_for_strips(tree)
         tree.asset_mark()
         tree.asset_data.description = "Puts frames of a talking portrait over a background, by their layers"
         tree.asset_data.tags.new("Talking Portraits")

@@ -15,6 +15,8 @@ from .scene_nodes import Frames
 
 _NAME: Final = "Talking Portrait"
 _STEP: Final = 300
+_SETTINGS: Final = ("Edge Blur", "Motion Blur")
+"""What the modifier's panel shows of the group's; a strip knows nothing of what is behind it, whose light could wrap."""
 
 
 def add(strip: Any, uid: str, plane: bpy.types.Object, frames: Frames) -> bpy.types.NodeTree:
@@ -63,9 +65,17 @@ def _new_tree(name: str) -> bpy.types.NodeTree:
     tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
     for socket, in_out in (("Image", "INPUT"), ("Mask", "INPUT"), ("Image", "OUTPUT")):
         tree.interface.new_socket(socket, in_out=in_out, socket_type="NodeSocketColor")
+    compat_compositor.offer_for_strips(tree)
     given, group, output = map(tree.nodes.new, ("NodeGroupInput", "CompositorNodeGroup", "NodeGroupOutput"))
     group.node_tree, group.width = node_group.node_group(), 200
     given.location, group.location, output.location = (-_STEP, 0), (0, 0), (_STEP, 0)
     tree.links.new(given.outputs["Image"], group.inputs["Image"])
+    for name in _SETTINGS:
+        known = next(item for item in group.node_tree.interface.items_tree if item.name == name)
+        setting = tree.interface.new_socket(
+            name, description=known.description, in_out="INPUT", socket_type="NodeSocketFloat"
+        )
+        setting.min_value, setting.max_value = known.min_value, known.max_value
+        tree.links.new(given.outputs[name], group.inputs[name])
     tree.links.new(group.outputs["Image"], output.inputs["Image"])
     return tree

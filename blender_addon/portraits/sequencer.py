@@ -95,7 +95,7 @@ def add_strip(
     if channel is None:  # above all that could hide it
         top = max((each.channel for each in strips if each.type != "SOUND"), default=0)
         channel = free_channel(strips, range(there[0], there[-1] + 1), above=top if top < _CHANNELS else 0)
-    _check_readable(settings)
+    check_readable(str(settings.get("layers", "")))
     first = stored_directory(folder) + frame_path(folder, there[0], *_name_of(settings)).name
     strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
     if editor.active_strip is None:
@@ -180,9 +180,9 @@ def _name_of(settings: Mapping[str, str | int | bool]) -> tuple[str, str]:
     return str(settings.get("prefix", "")), LAYERED if settings.get("layers") else PICTURES
 
 
-def _check_readable(settings: Mapping[str, str | int | bool]) -> None:
-    """Raises SCENE where this Blender's sequencer cannot show such files."""
-    if settings.get("layers", "") not in ("", "rgba") and not compat.sequencer_reads_layers():
+def check_readable(layers: str) -> None:
+    """Raises SCENE where this Blender's sequencer cannot show files of such layers, named with commas between."""
+    if layers not in ("", "rgba") and not compat.sequencer_reads_layers():
         raise SceneError(
             "The sequencer of this Blender cannot show OpenEXR files with layers.",
             "Choose no layers for the strip, or PNG, or use Blender 4.4 or later.",
@@ -225,7 +225,7 @@ def fill(
         neighbours: the collection of strips that it is in.
         there: numbers of the files, in order.
     """
-    _check_readable(settings)
+    check_readable(str(settings.get("layers", "")))
     # Ends Blender's prefetching: its thread reads the elements, which move in memory when they grow.
     strip.invalidate_cache("RAW")
     _hide_missing_media(scene)

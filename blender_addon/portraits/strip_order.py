@@ -33,6 +33,9 @@ def add_background(scene: bpy.types.Scene, path: Path, frames: range) -> Any:
     Raises:
         PortraitError: SCENE where Blender cannot read the file, or there is no room.
     """
+    unreadable = SceneError(f"Blender cannot show {path.name} in the sequencer.", "Choose a picture or a film.")
+    if not path.is_file():
+        raise unreadable
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
     channel = free_channel(strips, frames)
@@ -44,7 +47,7 @@ def add_background(scene: bpy.types.Scene, path: Path, frames: range) -> Any:
         else:
             strip = strips.new_image(name, file, channel, frames[0], fit_method="FILL")
     except (RuntimeError, TypeError) as error:  # the latter of a path that is no UTF-8
-        raise SceneError(f"Blender cannot show {path.name} in the sequencer.", "Choose a picture or a film.") from error
+        raise unreadable from error
     if not is_film or len(compat.strip_range(strip)) > len(frames):
         compat.set_strip_end(strip, frames.stop)
     return strip

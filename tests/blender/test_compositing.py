@@ -16,6 +16,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon.blender import compat, compat_compositor  # noqa: E402
 from blender_addon.compositing import node_group, scene_nodes, strip_nodes  # noqa: E402
 from blender_addon.compositing.scene_nodes import Frames  # noqa: E402
+from blender_addon.plane import view_colors  # noqa: E402
 from blender_addon.portraits import sequencer, strip_order  # noqa: E402
 
 WIDTH, HEIGHT = 96, 64
@@ -233,3 +234,52 @@ def test_a_strip_gets_the_group_as_its_modifier(scene: Any, portrait: Any, frame
     tree = strip_nodes.add(strip, portrait.uid, portrait.plane, frames)
     assert len(strip.modifiers) == 1 and strip.modifiers[0].node_group == tree
     assert strip_nodes.add(strip, portrait.uid, portrait.plane, frames) == tree and len(strip.modifiers) == 1
+    settings = {item.name: item.identifier for item in tree.interface.items_tree if item.in_out == "INPUT"}
+    view_colors.use_own_colors(scene)
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
+
+    def middle() -> float:
+        strip.invalidate_cache("RAW")
+        scene.frame_set(4)
+        scene.render.filepath = str(frames.folder.parent / "seen.png")
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(scene.render.filepath, check_existing=False)
+        pixels = np.array(image.pixels[:], np.float32).reshape(HEIGHT, WIDTH, -1)
+        return float(pixels[HEIGHT // 2, WIDTH // 2, 0])
+
+    assert middle() == pytest.approx(120 / 255, abs=0.01), "as made it changes nothing"
+    assert {"Edge Blur", "Motion Blur"} <= set(settings)
+
+
+def test_one_click_cuts_out_over_a_picture(acting: Any, needs_server: None, write: Any, tmp_path: Path) -> None:
+    """From nothing rendered yet: the background's strip, the frames, their strip above it."""
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = acting.frame_size
+    view_colors.use_own_colors(scene)
+    wall = write(tmp_path / "wall.png", np.full((HEIGHT, WIDTH, 3), (0, 0, 255), np.uint8))
+    assert bpy.ops.portrait.cut_out_over(filepath=str(wall)) == {"FINISHED"}
+    (strip,) = sequencer.find_strips(acting.uid)
+    below = next(each for each in strips(scene) if each != strip)
+    assert acting.matte and strip.channel > below.channel and strip.blend_type == "ALPHA_OVER"
+    assert compat.strip_range(strip) == compat.strip_range(below) == range(4, 7)
+    scene.frame_set(5)
+    scene.render.filepath = str(tmp_path / "seen.png")
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(scene.render.filepath)
+    pixels = np.array(image.pixels[:], np.float32).reshape(HEIGHT, WIDTH, -1)
+    np.testing.assert_allclose(pixels[-1, 0, :3], (0, 0, 1), atol=0.01, err_msg="the wall in the corner")
+    middle = pixels[HEIGHT // 2, WIDTH // 2, :3]
+    assert np.abs(middle - (0, 0, 1)).max() > 0.2, "the person before it"
+
+
+def test_cutting_out_needs_something_behind(acting: Any) -> None:
+    with pytest.raises(RuntimeError, match="No strip is chosen"):
+        bpy.ops.portrait.cut_out_over()
+    with pytest.raises(RuntimeError, match=r"cannot show gone\.png"):
+        bpy.ops.portrait.cut_out_over(filepath="/nowhere/gone.png")
+    assert not acting.matte
+
+
+def test_there_must_be_frames_for_the_compositor(portrait: Any) -> None:
+    with pytest.raises(RuntimeError, match="No frames have been rendered yet"):
+        bpy.ops.portrait.add_nodes()

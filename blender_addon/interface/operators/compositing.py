@@ -102,6 +102,7 @@ class PORTRAIT_OT_cut_out_over(AsksForFile, NeedsFreePortrait, bpy.types.Operato
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene, portrait = scene_of(context), active_portrait(context).lead
         try:
+            sequencer.check_readable(",".join(portrait.layers))
             background = self._background(scene, portrait)
             portrait.matte = True
             if not sequencer.find_strips(portrait.group_uid):
