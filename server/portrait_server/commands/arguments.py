@@ -48,13 +48,13 @@ def layers_of(asked: argparse.Namespace) -> tuple[str, ...]:
     """The layers that `--format` and `--layers` ask for; none where frames are pictures.
 
     Raises:
-        PortraitError: BAD_MESSAGE for layers of pictures.
+        PortraitError: BAD_CONFIGURATION for layers of pictures.
     """
     if asked.format == "exr":
         return asked.layers or USUAL
     if asked.layers:
         raise PortraitError(
-            ErrorCode.BAD_MESSAGE, "PNG files hold no layers.", "Add --format exr, or leave out --layers."
+            ErrorCode.BAD_CONFIGURATION, "PNG files hold no layers.", "Add --format exr, or leave out --layers."
         )
     return ()
 
