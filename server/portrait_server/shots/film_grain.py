@@ -22,6 +22,7 @@ _WEAKER: Final = (
     0.15,
     0.35,
 )  # of its variance, that must be lacking to be given at all; in full: no two frames have the same
+_ROWS: Final = 96  # of a picture, in which grain is measured at most
 _LEAST: Final = 0.3  # levels: less grain is not seen
 _SOFTNESSES: Final = (0.0, 0.35, 0.45, 0.55, 0.65, 0.8, 1.0, 1.25, 1.6, 2.0)  # sigma in pixels, of grains
 _FEATURES: Final = (
@@ -52,6 +53,9 @@ class Grain:
         if np.count_nonzero(where) < _FEWEST:
             return None
         left, top, width, height = cv2.boundingRect(where.astype(np.uint8))
+        if height > _ROWS:  # those that have most of it tell enough
+            skin = np.cumsum([0, *np.count_nonzero(where[top : top + height], axis=1)])
+            top, height = top + int((skin[_ROWS:] - skin[:-_ROWS]).argmax()), _ROWS
         part = slice(top, top + height), slice(left, left + width)
         where, fine = where[part], _fine(picture[part].astype(np.float32))
         detail = cv2.GaussianBlur((fine**2).sum(2), (0, 0), _AROUND)
@@ -80,9 +84,9 @@ def flat_skin(points: np.ndarray, size: tuple[int, int], eyes: float) -> np.ndar
     cv2.fillPoly(skin, [at[list(oval)]], 1)
     for groups in _FEATURES:
         cv2.fillConvexPoly(features, cv2.convexHull(at[[point for group in groups for point in GROUPS[group]]]), 1)
-    across = 2 * max(1, round(_BESIDE * eyes)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (across, across))
-    return (cv2.erode(skin, kernel) > 0) & (cv2.dilate(features, kernel) == 0)
+    away = _BESIDE * eyes
+    inner, outer = (cv2.distanceTransform(mask, cv2.DIST_L2, 3) > away for mask in (skin, 1 - features))
+    return np.asarray(inner & outer)
 
 
 def with_grain(picture: np.ndarray, share: np.ndarray, where: np.ndarray, grain: Grain | None, seed: int) -> np.ndarray:

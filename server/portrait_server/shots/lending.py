@@ -13,24 +13,23 @@ import numpy as np
 from portrait_shared.landmarks import GROUPS
 from portrait_shared.track import LandmarkTrack
 
-from portrait_server.geometry.face_mesh import CHEEKS, CHIN
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.levels import finished, held, levels
 from portrait_server.shots.facial_parts import FacialPart, head_poses
 from portrait_server.shots.film_grain import Grain, flat_skin, with_grain
-from portrait_server.shots.moment import Box, Moment
+from portrait_server.shots.moment import SKIN, Box, Moment
 from portrait_server.shots.motion_blur import blurred_along
 from portrait_server.shots.neighbours import Lending, Neighbours
 
 _KEPT_BYTES: Final = 256 << 20  # of faces that may lend again
 _MESH_SHAPE: Final = (478, 3)
 _FACE_RIM: Final = 0.15  # in eye distances within the face's outline: nothing is lent beyond it
+_UNREST: Final = 0.02  # in eye distances: motion blur that is shorter may be the landmarks' own unrest
 _LIGHTEST: Final = 2.0  # how much lighter or darker one moment may be than another
 _SOFT_PIXELS: Final = 3.0
+_MARGIN: Final = 0.2  # around the face that is looked at, in eye distances
 _SAME_LIGHT: Final = 0.03  # of a colour: what differs by less may be how the skin folds
 _STEADY: Final = 0.1  # how unwillingly light is taken to change across the face
-# Skin around the parts, which tells the light: cheeks, chin, beside the nose, below and above the eyes.
-_SKIN: Final = (*CHEEKS, CHIN, 200, 18, 313, 83, 57, 287, 36, 266, 50, 280, 117, 346, 151, 69, 299, 9)
 _OVAL: Final = (*GROUPS["jaw"], *reversed((*GROUPS["right_brow"], *GROUPS["left_brow"])))
 
 
@@ -83,26 +82,28 @@ class Lender:
             `drawn` itself where nothing was drawn anew; else a picture of its shape and type.
         """
         lendings = self._neighbours.of(index, target, left_out)
-        box = Box(start[0], start[1], start[0] + drawn.shape[1], start[1] + drawn.shape[0])
-        before = box.of(own)
-        if not lendings and np.array_equal(drawn, before):
-            return drawn
+        whole = Box(start[0], start[1], start[0] + drawn.shape[1], start[1] + drawn.shape[0])
+        eyes = float(1 / np.sqrt(abs(np.linalg.det(head_poses(target)[0]))))
         face = Moment(own, self._points[index], self._mesh(index))
-        eyes = 1 / np.sqrt(abs(np.linalg.det(head_poses(target)[0])))
+        both = np.concatenate([target[:, :2], face.points[:, :2]])
+        box = Box.around(both, _MARGIN * eyes, whole)
+        place = Box(*(box.corner - whole.corner).tolist(), *(box.corner - whole.corner + box.size).tolist())
+        before, after = levels(box.of(own)[..., :3]), levels(place.of(drawn)[..., :3])
+        if min(box.size) < 2 or (not lendings and np.array_equal(after, before)):
+            return drawn
         inside = _within_face(target, box, eyes)
         skin, now = (flat_skin(points[:, :2] - box.corner, box.size, eyes) for points in (face.points, target))
-        anew = _drawn_anew(drawn, before)
-        moved = levels(drawn)[..., :3].astype(np.float32)
-        moved = with_grain(moved, anew, now, Grain.of(levels(before)[..., :3], skin), index)
+        anew = inside * _differing(after, before)
+        moved = with_grain(after.astype(np.float32), anew, now, Grain.of(before, skin), index)
         found, share = moved.copy(), np.zeros(moved.shape[:2], np.float32)
         for lending in lendings:
             self._lend(found, share, inside, lending, face, index, target, box, eyes)
         # Compared in the same place: skin is not everywhere alike.
         lent = now & (share > 0.5)
         found = with_grain(found, share, lent, Grain.of(moved, lent), index)
-        result = np.array(drawn)
-        touched = np.maximum(share, anew) > 0
-        result[..., :3][touched] = finished(held(found, levels(drawn).dtype))[touched]
+        result = drawn.copy()
+        touched = (share > 0) | (anew > 0)
+        place.of(result)[..., :3][touched] = finished(held(found, after.dtype))[touched]
         return result
 
     def _lend(
@@ -121,15 +122,15 @@ class Lender:
         for row, weight in zip(lending.rows, lending.weights, strict=True):
             moment = self._moment(row)
             seen = moment.drawn(target, patch, part.pupil, eyes)
-            seen = blurred_along(seen, self._motion(part, index), self._motion(part, row))
+            seen = blurred_along(seen, self._motion(part, index), self._motion(part, row), _UNREST * eyes)
             lent += weight * seen * _light(face, moment, target, patch, eyes)
         under = within.of(found)
         under += mask[..., None] * (lent - under)
         np.maximum(within.of(shares), mask, out=within.of(shares))
 
     def _motion(self, part: FacialPart, index: int) -> np.ndarray:
-        """How a part moves (2,) from a frame to the next, pixels."""
-        return np.asarray(self._neighbours.motion(index)[list(part.outline)].mean(0))
+        """How the head moves (2,) at a part from a frame to the next, pixels."""
+        return np.asarray(self._neighbours.motion(index)[list(part.anchor)].mean(0))
 
     def _mesh(self, index: int) -> np.ndarray | None:
         return None if self._meshes is None else self._meshes[index]
@@ -155,9 +156,10 @@ class Lender:
                 self._moments.popitem(last=False)
 
 
-def _drawn_anew(drawn: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Where a picture is not what it was: (h, w) float32, 1, or 0 where it is the same, soft between."""
-    differs = (drawn[..., :3] != before[..., :3]).any(2).astype(np.float32)
+def _differing(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Where pictures (h, w, 3) differ: (h, w) float32, 0 where they do not, soft beside that."""
+    red, green, blue = (after[..., channel] != before[..., channel] for channel in range(3))
+    differs = (red | green | blue).astype(np.float32)
     return differs * cv2.GaussianBlur(differs, (0, 0), _SOFT_PIXELS)
 
 
@@ -183,8 +185,8 @@ def _light(face: Moment, other: Moment, target: np.ndarray, patch: Box, eyes: fl
 
     Told by the skin of both, it changes evenly across the face.
     """
-    skin = list(_SKIN)
-    ratio = np.log((face.colours_at(skin, 0.05 * eyes) + 4) / (other.colours_at(skin, 0.05 * eyes) + 4))
+    skin = list(SKIN)
+    ratio = np.log((face.skin_colours + 4) / (other.skin_colours + 4))
     places = (face.mesh[skin, :2] - face.mesh[skin, :2].mean(0)) / eyes
     planes = np.column_stack([np.ones(len(skin)), places])
     system = planes.T @ planes + np.diag([0, *[_STEADY * len(skin)] * 2])

@@ -12,7 +12,7 @@ import numpy as np
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from portrait_server.drawing.offsets import backward_offsets
-from portrait_server.geometry.face_mesh import VERTEX_COUNT, opening_triangles, skin_triangles
+from portrait_server.geometry.face_mesh import CHEEKS, CHIN, VERTEX_COUNT, opening_triangles, skin_triangles
 from portrait_server.geometry.pose import fit_pose
 from portrait_server.geometry.raster import Window
 from portrait_server.geometry.reference_mesh import has_depth, mesh_near, with_depth
@@ -23,6 +23,9 @@ from portrait_server.kernels.opencv import OpenCV
 _KERNELS: Final = OpenCV()
 _CELLS: Final = 512  # the longest side of the grid on which a patch's motion is drawn
 _MARGIN: Final = 0.1  # around the face that is kept, of its size
+_SKIN_CELL: Final = 0.04  # over how much of it colours of skin are averaged
+SKIN: Final = (*CHEEKS, CHIN, 200, 18, 313, 83, 57, 287, 36, 266, 280, 50, 117, 346, 151, 69, 299, 9)
+"""Vertices of the mesh that lie on skin, which tells the light: cheeks, chin, around the mouth, below and above the eyes."""
 _IRIS: Final = 0.093  # its radius in eye distances
 
 
@@ -78,12 +81,17 @@ class Moment:
     def nbytes(self) -> int:
         return self._face.nbytes
 
-    def colours_at(self, vertices: list[int], sigma: float) -> np.ndarray:
-        """Colours (V, 3), 0 to 255, at vertices of the mesh, smoothed by so many pixels."""
-        smooth = cv2.GaussianBlur(levels(self._face).astype(np.float32), (0, 0), max(sigma, 0.5))
-        at = np.round(self.mesh[vertices, :2] - self._box.corner).astype(int)
-        at = np.clip(at, 0, np.array(self._box.size) - 1)
-        return smooth[at[:, 1], at[:, 0]]
+    @cached_property
+    def skin_colours(self) -> np.ndarray:
+        """Colours (V, 3), 0 to 255, around the vertices of `SKIN`."""
+        cell = max(1.0, _SKIN_CELL * float(np.ptp(self.mesh[:, :2], axis=0).max()))
+        size = np.maximum(1, np.round(np.array(self._box.size) / cell)).astype(int)
+        small = cv2.resize(self._face, size.tolist(), interpolation=cv2.INTER_AREA)
+        at = (self.mesh[list(SKIN), :2] - self._box.corner + 0.5) * (size / self._box.size) - 0.5
+        x, y = at.astype(np.float32).T
+        return levels(cv2.remap(small, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))[:, 0].astype(
+            np.float32
+        )
 
     def drawn(self, target: np.ndarray, box: Box, pupil: int | None, eyes: float) -> np.ndarray:
         """The face moved to target points (70, 2 or 3), in a box of the frame: (h, w, 3) float32, 0 to 255.

@@ -13,18 +13,19 @@ _LEAST: Final = 1.0  # pixels: less blur is not seen
 _STEPS: Final = 4  # samples in each pixel of the way
 
 
-def blurred_along(picture: np.ndarray, motion: np.ndarray, had: np.ndarray) -> np.ndarray:
+def blurred_along(picture: np.ndarray, motion: np.ndarray, had: np.ndarray, unsure: float) -> np.ndarray:
     """A picture (H, W, 3) float32, blurred along a motion (2,), less what it has of such blur already.
 
     Args:
         motion: of the frame that it is lent to, pixels from one frame to the next.
         had: of the moment that it is from.
+        unsure: pixels of the blur that are not believed.
     """
     speed = float(np.linalg.norm(motion))
     if speed < 1e-6:
         return picture
     along = motion / speed
-    length = _SHUTTER * float(np.sqrt(max(speed**2 - float(had @ along) ** 2, 0)))
+    length = _SHUTTER * float(np.sqrt(max(speed**2 - float(had @ along) ** 2, 0))) - unsure
     if length < _LEAST:
         return picture
     return cv2.filter2D(picture, -1, _line(length * along), borderType=cv2.BORDER_REPLICATE)

@@ -124,13 +124,13 @@ def test_an_iris_is_put_where_the_gaze_shall_be() -> None:
 def test_only_what_stood_stiller_is_blurred_and_along_the_motion() -> None:
     point = np.zeros((41, 41, 3), np.float32)
     point[20, 20] = 255
-    along = blurred_along(point, np.array([12.0, 0]), np.zeros(2))[..., 0]
+    along = blurred_along(point, np.array([12.0, 0]), np.zeros(2), 0)[..., 0]
     assert (along[20] > 1).sum() in (6, 7, 8) and along[[18, 22]].max() == 0
     assert along.sum() == pytest.approx(255, rel=1e-4)
-    slanted = blurred_along(point, np.array([8.0, 8.0]), np.zeros(2))[..., 0]
+    slanted = blurred_along(point, np.array([8.0, 8.0]), np.zeros(2), 0)[..., 0]
     assert slanted[18, 18] > 1 and slanted[22, 22] > 1 and slanted[18, 22] == 0
-    assert blurred_along(point, np.array([12.0, 0]), np.array([-12.0, 3])) is point
-    assert blurred_along(point, np.array([1.0, 0]), np.zeros(2)) is point
+    assert blurred_along(point, np.array([12.0, 0]), np.array([-12.0, 3]), 0) is point
+    assert blurred_along(point, np.array([5.0, 0]), np.zeros(2), 2) is point
 
 
 def test_how_the_head_moves_is_told_between_cuts() -> None:
