@@ -46,3 +46,9 @@ def test_without_a_time_code_there_is_none() -> None:
 def test_what_is_no_time_code_is_refused(text: str) -> None:
     with pytest.raises(PortraitError):
         FrameTimes(25, text)
+
+
+@pytest.mark.parametrize("fps", [0, -1, 1e6])
+def test_what_is_no_rate_is_refused_before_anything_is_drawn(fps: float) -> None:
+    with pytest.raises(PortraitError):
+        FrameTimes(fps)

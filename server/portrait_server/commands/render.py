@@ -99,7 +99,7 @@ def run(asked: argparse.Namespace) -> int:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
                                         size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
                                         body=body, others=others, layers=layers, colorspace=asked.colorspace,
-                                        times=track_times(track)):  # fmt: skip
+                                        times=track_times(track) if layers else None):  # fmt: skip
                 bar.update()
                 saved += 1
                 if asked.progress:

@@ -64,7 +64,15 @@ def render_shot(asked: argparse.Namespace) -> int:
             print(f"Note: {note}")
         print(f"Engine: {engine.name} {engine.fingerprint}", flush=True)
         render = ShotRender(
-            shot, identity.digest, given, track, engine, frames, layers, asked.colorspace, track_times(track)
+            shot,
+            identity.digest,
+            given,
+            track,
+            engine,
+            frames,
+            layers,
+            asked.colorspace,
+            track_times(track) if layers else None,
         )
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=True if asked.progress else None) as bar:

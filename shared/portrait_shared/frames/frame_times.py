@@ -23,7 +23,7 @@ class FrameTimes:
             left out (29.97 and 59.94 frames/s). Empty where none is known.
 
     Raises:
-        PortraitError: BAD_CONFIGURATION for what is no time code of this rate.
+        PortraitError: BAD_CONFIGURATION for what is no rate, or no time code of it.
     """
 
     fps: float
@@ -31,6 +31,7 @@ class FrameTimes:
     first: int = 1
 
     def __post_init__(self) -> None:
+        exact_rate(self.fps)
         self.timecode_of(self.first)
 
     @property
