@@ -101,7 +101,12 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
             "Choose Object > Library Override > Make first.",
         )
     plane = spare.parent
-    original = _original(plane)
+    original = _original(plane.parent if plane is not None and plane.type == "EMPTY" else plane)
+    if original is not None and original.shot.is_filmed:
+        raise SceneError(
+            f"The rig “{spare.name}” rides on a filmed shot, which its copy does not have.",
+            "Add the shot once more for another version of it.",
+        )
     picture = original.photo if original is not None else image_plane.photo_of(plane)
     if picture is None:
         raise SceneError(

@@ -23,6 +23,7 @@ from ...preview import live_preview
 from ...rig import key_notes
 from ...rig.key_checks import check_animation
 from ...rig.sampling import check_rig
+from ...shots.source import MOVIE_GLOB, is_movie, of_file
 from .common import (
     AsksForFile,
     AsksForPicture,
@@ -39,6 +40,7 @@ from .common import (
     tell,
     work_off,
 )
+from .shots import add_filmed
 
 _FACE = {
     "name": "Face", "description": "Choose which face of the photo is meant: 0 takes the largest, 1 the first from the left", "default": 0,
@@ -47,7 +49,7 @@ _FACE = {
 
 
 class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
-    """Put a photograph or a painting on a plane, find its face, and give it a rig"""
+    """Put a photograph, a painting or a movie on a plane, find its face, and give it a rig"""
 
     bl_idname = "portrait.add"
     bl_label = "Add Portrait"
@@ -55,11 +57,12 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
 
     filepath: StringProperty(
         name="Picture",
-        description="Choose the file of the photo or painting",
+        description="Choose the file of the photo, the painting or the movie",
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
     )
-    filter_glob: StringProperty(default=photo.IMAGE_GLOB, options={"HIDDEN"})
+    filter_glob: StringProperty(default=f"{photo.IMAGE_GLOB};{MOVIE_GLOB}", options={"HIDDEN"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     face: IntProperty(**_FACE)
     choice: EnumProperty(**face_choice.CHOICE)
     every_face: BoolProperty(
@@ -100,6 +103,8 @@ class PORTRAIT_OT_add(AsksForPicture, bpy.types.Operator):
         return super().invoke(context, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        if is_movie(self.filepath):
+            return add_filmed(self, context, lambda: of_file(self.filepath, 1), use_framerate=True)
         scene = scene_of(context)
         problems.forget("")
         try:

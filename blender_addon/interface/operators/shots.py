@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -70,47 +72,61 @@ class _AddsShot:
         raise NotImplementedError
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        scene = scene_of(context)
-        problems.forget("")
-        try:
-            with wait_cursor():
-                portrait, about = shot_parts.add(scene, self.source(context), server.launch_plan(context))
-        except PortraitError as error:
-            return report(self, error)
-        portrait.face = self.face
-        portrait.use_strip = preferences.of(context).use_strip
-        self._show(context, portrait)
-        notes = [*about.notes, *self._set_rate_of(scene, portrait)]
-        job = ShotJob(portrait.uid, server.launch_plan(context), self.face)
-        if self.without_waiting:
-            job_queue.submit(job)
-            return tell(self, f"{about.count} frames; finding the face in them", notes)
-        job_queue.run(job)
-        if job.state is not JobState.DONE:
-            portrait_parts.remove(scene, job.uid)
-            error = job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled.")
-            return report(self, error)
-        return tell(self, job.note, [*notes, *job.notes])
+        return add_filmed(self, context, lambda: self.source(context), self.use_framerate)
 
-    def _show(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> None:
-        context.view_layer.update()  # else a desktop Blender 5.2 does not count the new plane among its objects
-        if portrait.plane.name in context.view_layer.objects:
-            if self.look_from_front:
-                free_place.make_room(scene_of(context), context.view_layer, portrait.plane)
-            select_only(context.view_layer, portrait.plane)
-        if self.look_from_front and has_window(context):
-            viewport.look_in_window(context, portrait)
 
-    def _set_rate_of(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[str]:
-        fps = portrait.shot.fps
-        if abs(scene_fps(scene) - fps) <= _SAME_RATE:
-            return []
-        if self.use_framerate:
-            _set_rate(scene, fps)
-            return []
-        return [
-            f"The shot has {fps:g} frames a second and the scene {scene_fps(scene):g}: each of its frames takes up one."
-        ]
+def add_filmed(
+    operator: bpy.types.Operator, context: bpy.types.Context, source: Callable[[], ShotSource], use_framerate: bool
+) -> set[str]:
+    """Makes a portrait of a shot, for an operator that says `face`, `look_from_front` and `without_waiting`.
+
+    Args:
+        source: says which shot; its errors are put into words.
+        use_framerate: the scene takes over the shot's.
+    """
+    scene = scene_of(context)
+    problems.forget("")
+    try:
+        with wait_cursor():
+            portrait, about = shot_parts.add(scene, source(), server.launch_plan(context))
+    except PortraitError as error:
+        return report(operator, error)
+    portrait.face = operator.face
+    portrait.use_strip = preferences.of(context).use_strip
+    _show(context, portrait, operator.look_from_front)
+    notes = [*about.notes, *_match_rate(scene, portrait, use_framerate)]
+    job = ShotJob(portrait.uid, server.launch_plan(context), operator.face)
+    if operator.without_waiting:
+        job_queue.submit(job)
+        return tell(operator, f"{about.count} frames; finding the face in them", notes)
+    job_queue.run(job)
+    if job.state is not JobState.DONE:
+        portrait_parts.remove(scene, job.uid)
+        return report(operator, job.error or PortraitError(ErrorCode.CANCELLED, "Finding the face was cancelled."))
+    return tell(operator, job.note, [*notes, *job.notes])
+
+
+def _show(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, look_from_front: bool) -> None:
+    context.view_layer.update()  # else a desktop Blender 5.2 does not count the new plane among its objects
+    if portrait.plane.name in context.view_layer.objects:
+        if look_from_front:
+            free_place.make_room(scene_of(context), context.view_layer, portrait.plane)
+        select_only(context.view_layer, portrait.plane)
+    if look_from_front and has_window(context):
+        viewport.look_in_window(context, portrait)
+
+
+def _match_rate(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, use_framerate: bool) -> list[str]:
+    """Gives the scene the shot's rate, or says what it is to have another."""
+    fps = portrait.shot.fps
+    if abs(scene_fps(scene) - fps) <= _SAME_RATE:
+        return []
+    if use_framerate:
+        _set_rate(scene, fps)
+        return []
+    return [
+        f"The shot has {fps:g} frames a second and the scene {scene_fps(scene):g}: each of its frames takes up one."
+    ]
 
 
 class PORTRAIT_OT_add_shot(AsksForFile, _AddsShot, bpy.types.Operator):
