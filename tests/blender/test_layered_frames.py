@@ -16,6 +16,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+from blender_addon import command_line  # noqa: E402
 from blender_addon.blender import compat, compat_compositor  # noqa: E402
 from blender_addon.compositing import scene_nodes  # noqa: E402
 from blender_addon.compositing.scene_nodes import Frames  # noqa: E402
@@ -75,6 +76,16 @@ def test_motion_makes_a_frame_depend_on_the_next(layered: Any) -> None:
     )
     layered.file_format = "PNG"
     settle(layered, all_in(FrameState.MISSING))
+
+
+def test_the_command_line_renders_them(layered: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To the panel's bytes."""
+    layered.file_format = "PNG"
+    assert command_line.main(["render", "--format", "exr", "--output", str(tmp_path / "farm")]) == 0
+    made = sorted((tmp_path / "farm").glob("*.exr"))
+    assert [path.name for path in made] == ["0004.exr", "0005.exr", "0006.exr"]
+    assert all(path.read_bytes() == (layered.folder() / path.name).read_bytes() for path in made)
+    assert capsys.readouterr().out.count("Saved: ") == 3
 
 
 def test_layers_are_kept_by_the_strip(layered: Any) -> None:
@@ -139,8 +150,12 @@ def test_the_plane_shows_them_as_it_shows_pictures(
     # As light: where little is let through, a picture of 8 bits has few steps in the dark.
     assert np.abs(light(layers) - light(picture)).max() <= 0.02
     assert matte or np.abs(layers - picture).max() <= 2
+    scene.view_settings.view_transform = "AgX"
+    toned = seen(scene, 5, tmp_path)
     acting.file_format = "PNG"
     render(acting)
+    assert matte or np.abs(seen(scene, 5, tmp_path) - toned).max() <= 2, "alike in a view that alters colors, too"
+    view_colors.use_own_colors(scene)
     assert np.abs(seen(scene, 5, tmp_path) - picture).max() == 0, "and back again"
 
 
