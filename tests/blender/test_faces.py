@@ -14,6 +14,7 @@ from portrait_shared.frames.frame_files import frames_in
 bpy = pytest.importorskip("bpy")
 
 from blender_addon import command_line  # noqa: E402
+from blender_addon.blender import compat  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
 from blender_addon.interface.operators.common import active_portrait  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
@@ -217,8 +218,8 @@ def test_the_strip_is_that_of_all_and_can_be_rendered_again(needs_server: None, 
     select(of(acted[1]).rig)
     bpy.ops.portrait.add_strip()
     bpy.ops.portrait.render()
-    strips = [strip for strip in bpy.context.scene.sequence_editor.strips_all if strip.type == "IMAGE"]
-    assert strips == sequencer.find_strips(acted[0])
+    strips = list(compat.strips_of(bpy.context.scene.sequence_editor))
+    assert len(strips) == 1 and strips == sequencer.find_strips(acted[0])
     bpy.context.scene.sequence_editor.active_strip = strips[0]
     assert bpy.ops.portrait.redo_strip() == {"FINISHED"}
 
