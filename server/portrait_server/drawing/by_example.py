@@ -140,6 +140,8 @@ def _pieces(small: np.ndarray, known: np.ndarray, allowed: np.ndarray) -> tuple[
 def _membrane(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """A picture (h, w, C) whose unknown pixels are about the mean of what lies around each: light alone."""
     height, width = known.shape
+    if not known.any():
+        return picture  # it was continued at a finer size, where narrow gaps between people still counted
     if max(height, width) <= _COARSEST:
         return push_pull(picture, known.astype(np.float32))
     half = max(1, width // 2), max(1, height // 2)

@@ -110,6 +110,14 @@ def test_where_nothing_or_everything_is_known_the_picture_is_as_it_was() -> None
         np.testing.assert_array_equal(continued(picture, known, known), picture)
 
 
+def test_light_goes_on_from_narrow_gaps_too() -> None:
+    """As between the people of a group, who leave no large part of the wall to be seen."""
+    wall = grained(np.full((SIDE, SIDE, 3), (190.0, 195.0, 192.0)))
+    unknown = np.ones((SIDE, SIDE), bool)
+    unknown[:, 2:14] = unknown[:, -14:-2] = False
+    assert np.abs(filled(wall, unknown).astype(int) - wall)[unknown].max() < 25
+
+
 def test_without_examples_it_is_smooth() -> None:
     picture, unknown = bricks(), gap()
     found = continued(picture, ~unknown, np.zeros_like(unknown))
