@@ -28,6 +28,7 @@ from portrait_server.service.sockets.incoming_message import Allowance
 from portrait_server.service.sockets.outbox import Outbox, Unsealed
 from portrait_server.service.sockets.peer import Peer
 from portrait_server.service.sockets.zmtp import ProtocolFailure
+from portrait_shared.protocol.framing import MAX_PARTS
 from zmq.utils import z85
 
 from tests.server.service.raw_peer import COMMAND, GREETING, frame
@@ -296,10 +297,10 @@ def test_a_connection_that_closes_while_a_frame_is_opened_takes_no_memory(ring: 
 
 
 def test_parts_without_end_keep_no_others_from_their_memory(ring: KeyRing, ciphering: Ciphering) -> None:
-    allowance = Allowance(5_000_000)
+    allowance = Allowance((MAX_PARTS + 1) * 900_000 + 500_000)
     client = CurveClient(ring, ciphering, allowance)
     client.let_in()
-    for _ in range(12):
+    for _ in range(3 * MAX_PARTS):
         assert client.push(client.sealed(bytes(900_000), 1)) == [] and not client.peer.waits
     assert allowance.held == 0 and client.push(client.sealed(b"end")) == [[]]
     client.close()
