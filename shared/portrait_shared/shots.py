@@ -25,8 +25,10 @@ from portrait_shared.track import LandmarkTrack
 
 SHOT_ARRAY: Final = "shot"
 """The array of a track that tells which shot its points were found in: the digest and the stamp, two texts."""
-_DRAWING: Final = "shot-3"
+_DRAWING: Final = "shot-4"
 """Changes whenever the server may draw other pixels of a shot than before, with the same engine."""
+_READING: Final = "plate-2"
+"""Changes whenever the server may read other pixels of a shot than before."""
 # As Blender counts: the last digits of the name before its suffix.
 _NUMBERED: Final = re.compile(r"(.*?)(\d{1,9})(\D*)", re.ASCII | re.DOTALL)
 _PATTERN: Final = re.compile(r"([^#]*)#+([^#]*)")
@@ -289,7 +291,7 @@ def shot_frame_digest(
         depth: bits a channel of the frame.
     """
     target = np.ascontiguousarray(target, "<f4")
-    text = f"shot frame {shot} {index} {depth}\n"
+    text = f"shot frame {_READING} {shot} {index} {depth}\n"
     if is_unchanged(target, np.asarray(found, np.float32)):
         return hashlib.sha256(text.encode()).hexdigest()
     text += f"{_DRAWING} {engine}\n{fingerprint}\n{performance} {target.shape[-1]}\n"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The frames of a video in any order: the same that `VideoReader` shows one after another."""
+"""The frames of a video in any order: those that `VideoReader` shows one after another, as plates for compositors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -17,7 +18,7 @@ from portrait_server.media import hdr
 from portrait_server.media.containers import READ_ERRORS, open_container
 from portrait_server.media.images import Depth
 from portrait_server.media.video import CONTAINERS, ConstantRate, VideoPicture, VideoReader, bad_video
-from portrait_server.media.video_frames import has_alpha
+from portrait_server.media.video_frames import has_alpha, plate_of
 
 # What makes whole pictures of fields looks at their neighbours, and has none where it begins.
 _FIELD_NEIGHBOURS = 4
@@ -51,7 +52,34 @@ class _Index:
         return after < len(self.keys) and self.keys[after][0] <= self.times[last]
 
 
-class MovieFrames(VideoReader):
+class PlateReader(VideoReader):
+    """A video whose frames are plates, see `plate_of`; a picture that plays has 8 bits and no transparency still."""
+
+    def __init__(self, path: str | os.PathLike[str], depth: Depth = 8) -> None:
+        """
+        Args:
+            depth: bits a channel of its frames.
+
+        Raises:
+            PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE.
+        """
+        super().__init__(path)
+        self._depth = depth
+
+    def _picture_like(self, first: av.VideoFrame) -> VideoPicture:
+        return _Plate(self._path, first, self._stream.sample_aspect_ratio, self._depth)
+
+
+class _Plate(VideoPicture):
+    def __init__(self, path: Path, first: av.VideoFrame, aspect: Fraction | None, depth: Depth) -> None:
+        super().__init__(path, first, aspect)
+        self._depth = depth
+
+    def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        return plate_of(frame, width, height, self._depth)
+
+
+class MovieFrames(PlateReader):
     """A video whose frames are had by their numbers; quickest in order. Used from one thread.
 
     Attributes:
@@ -72,7 +100,7 @@ class MovieFrames(VideoReader):
         self._decoded: Iterator[av.VideoFrame] = iter(())
         self._at: int | None = None  # the stored frame that was decoded last
         self._picture: VideoPicture | None = None
-        self._pass: tuple[VideoReader, Iterator[np.ndarray], int] | None = None
+        self._pass: tuple[PlateReader, Iterator[np.ndarray], int] | None = None
         try:
             self._index = None if self._animation is not None else self._scan()
             if self._index is None:
@@ -145,14 +173,13 @@ class MovieFrames(VideoReader):
         """Looks at the first frame, by which all are shown."""
         assert self._index is not None
         first = self._stored(self._index, 0)
-        aspect = self._stream.sample_aspect_ratio
-        self._picture = VideoPicture(self._path, first, aspect, self._depth, with_alpha=True)
+        self._picture = self._picture_like(first)
         steps = np.diff([float(time) for time in self._index.times])
         if len(steps) and np.ptp(steps) > _UNEVEN_FRAMES / self.fps:
             self.notes.append(f"Its frames come at a variable rate; they are taken at {self.fps:.3f} a second.")
         if self._interlaced:
             self.notes.append("It is interlaced; whole frames are made of its fields.")
-        if aspect and aspect != 1:
+        if (aspect := self._stream.sample_aspect_ratio) and aspect != 1:
             self.notes.append("Its pixels are not square; frames are made with square ones.")
         if first.color_trc in (hdr.PQ, hdr.HLG):
             self.notes.append("It has a high dynamic range; frames are made for an ordinary screen, in sRGB.")
@@ -202,7 +229,7 @@ class MovieFrames(VideoReader):
         if self._pass is None or self._pass[2] > number:
             if self._pass is not None:
                 self._pass[0].close()
-            film = VideoReader(self._path, self._depth)
+            film = PlateReader(self._path, self._depth)
             self._pass = (film, iter(film), 0)
         film, frames, at = self._pass
         pixels = None

@@ -17,7 +17,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.media.animated_picture import AnimatedPicture
 from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_stream, stated_timecode
-from portrait_server.media.images import Depth, check_file, check_size
+from portrait_server.media.images import check_file, check_size
 from portrait_server.media.video_frames import Deinterlacer, Orientation, rgb_of, square_size
 
 CONTAINERS = (
@@ -49,15 +49,9 @@ class VideoReader:
         timecode: of the first one, as the file states it; empty where it does not.
     """
 
-    def __init__(self, path: str | os.PathLike[str], depth: Depth = 8) -> None:
-        """
-        Args:
-            depth: bits a channel of its frames; a picture that plays has 8.
-
-        Raises:
-            PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE.
-        """
-        self._path, self._depth = Path(path), depth
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Raises: PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE."""
+        self._path = Path(path)
         self._interlaced = False
         check_file(self._path)
         self._animation = AnimatedPicture.open(self._path)
@@ -107,7 +101,7 @@ class VideoReader:
             self._container.close()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Frames, (H, W, 3) uint8 or uint16 RGB, all of one size. A damaged video ends where it can no longer be read.
+        """Frames, (H, W, 3) uint8 RGB, all of one size. A damaged video ends where it can no longer be read.
 
         Raises:
             PortraitError: BAD_IMAGE where not one frame can be read; IMAGE_TOO_LARGE.
@@ -139,7 +133,7 @@ class VideoReader:
             raise bad_video(self._path, "not one frame of it can be read")
 
     def _picture_like(self, first: av.VideoFrame) -> VideoPicture:
-        return VideoPicture(self._path, first, self._stream.sample_aspect_ratio, self._depth)
+        return VideoPicture(self._path, first, self._stream.sample_aspect_ratio)
 
     def _whole_frames(self) -> Iterator[av.VideoFrame]:
         deinterlacer: Deinterlacer | None = None
@@ -208,17 +202,16 @@ class ConstantRate:
 class VideoPicture:
     """How the frames of one video are shown: all as its first one, though a stream may change its size midway."""
 
-    def __init__(
-        self, path: Path, first: av.VideoFrame, aspect: Fraction | None, depth: Depth, *, with_alpha: bool = False
-    ) -> None:
-        self._stored_size = square_size(first.width, first.height, aspect)
-        check_size(path, *self._stored_size)
+    def __init__(self, path: Path, first: av.VideoFrame, aspect: Fraction | None) -> None:
+        self._size = square_size(first.width, first.height, aspect)
+        check_size(path, *self._size)
         self._orientation = Orientation.of_frame(first)
-        self._depth, self._with_alpha = depth, with_alpha
 
     def of(self, frame: av.VideoFrame) -> np.ndarray:
-        pixels = rgb_of(frame, *self._stored_size, self._depth, with_alpha=self._with_alpha)
-        return self._orientation.apply(pixels)
+        return self._orientation.apply(self._pixels(frame, *self._size))
+
+    def _pixels(self, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+        return rgb_of(frame, width, height)
 
 
 def bad_video(path: Path, why: str) -> PortraitError:

@@ -61,33 +61,69 @@ def square_size(width: int, height: int, aspect: Fraction | None) -> tuple[int, 
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))
 
 
-def rgb_of(frame: av.VideoFrame, width: int, height: int, depth: Depth = 8, *, with_alpha: bool = False) -> np.ndarray:
-    """The stored picture at a size, in the colours that the file means.
-
-    Args:
-        depth: bits a channel of what is returned.
-        with_alpha: whether a frame that has transparency keeps it, straight, as its fourth channel.
-
-    Returns:
-        (height, width, 3 or 4) uint8 or uint16.
-    """
-    untold = frame.colorspace == _UNSPECIFIED_COLORSPACE
-    large = frame.width >= _SD_WIDTH or frame.height > _SD_HEIGHT
-    high_range = frame.color_trc in (hdr.PQ, hdr.HLG)
-    channels = "rgba" if with_alpha and not high_range and has_alpha(frame) else "rgb"
-    deep = {"rgb": "rgb48le", "rgba": "rgba64le"}[channels]
+def rgb_of(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    """The stored picture at a size, in the colours that the file means. Returns: (height, width, 3) uint8."""
+    if _has_high_range(frame):
+        return _from_high_range(frame, width, height, 8)
     converted = frame.reformat(
         width=width,
         height=height,
-        format=deep if high_range or depth == 16 else {"rgb": "rgb24", "rgba": "rgba"}[channels],
-        src_colorspace=Colorspace.ITU709 if untold and large else None,
-        interpolation=Interpolation.BILINEAR
-        if (width, height) == (frame.width, frame.height)
-        else Interpolation.BICUBIC,
+        format="rgb24",
+        src_colorspace=_likely_matrix(frame),
+        interpolation=_way(frame, width, height, Interpolation.BILINEAR),
     )
-    pixels = np.ascontiguousarray(converted.to_ndarray())
-    if not high_range:
-        return pixels
+    return np.ascontiguousarray(converted.to_ndarray())
+
+
+def plate_of(frame: av.VideoFrame, width: int, height: int, depth: Depth = 8) -> np.ndarray:
+    """The stored picture as Blender shows it, so that what is drawn in one frame differs from those beside it in nothing
+    else: of 700,000 pixels of H.264 all but .2 % were the same, and those differed by 1 of 255.
+
+    Other than `rgb_of` it rounds as exactly as FFmpeg can, and takes a matrix that is not told for BT.601's whatever the
+    size, as FFmpeg's own command does. A high dynamic range is brought to sRGB, as there.
+
+    Args:
+        depth: bits a channel of what is returned.
+
+    Returns:
+        (height, width, 3) uint8 or uint16, or with straight alpha (height, width, 4) where the frame has transparency.
+    """
+    if _has_high_range(frame):
+        return _from_high_range(frame, width, height, depth)
+    alpha, own_size = has_alpha(frame), (width, height) == (frame.width, frame.height)
+    if depth == 8 and own_size and frame.format.name in ("rgb24", "rgba", "bgr24", "bgra"):
+        return np.ascontiguousarray(frame.reformat(format="rgba" if alpha else "rgb24").to_ndarray())
+    way = _way(frame, width, height, Interpolation.POINT) | Interpolation.ACCURATE_RND
+    deep = frame.reformat(width=width, height=height, format="rgba64le" if alpha else "rgb48le", interpolation=way)
+    pixels = np.ascontiguousarray(deep.to_ndarray())
+    if depth == 16:  # FFmpeg has 256 steps of 16 bits in one of 8, where white is 257 times white
+        return np.minimum((pixels.astype(np.uint32) * 257 + 128) >> 8, 65535).astype(np.uint16)
+    np.minimum(pixels, 65535 - 128, out=pixels)
+    pixels += 128
+    return (pixels >> 8).astype(np.uint8)
+
+
+def _way(frame: av.VideoFrame, width: int, height: int, of_own_size: Interpolation) -> Interpolation:
+    return of_own_size if (width, height) == (frame.width, frame.height) else Interpolation.BICUBIC
+
+
+def _likely_matrix(frame: av.VideoFrame) -> Colorspace | None:
+    """That of a frame which does not tell its own; None for FFmpeg's usual one, BT.601's."""
+    untold = frame.colorspace == _UNSPECIFIED_COLORSPACE
+    large = frame.width >= _SD_WIDTH or frame.height > _SD_HEIGHT
+    return Colorspace.ITU709 if untold and large else None
+
+
+def _has_high_range(frame: av.VideoFrame) -> bool:
+    return frame.color_trc in (hdr.PQ, hdr.HLG)
+
+
+def _from_high_range(frame: av.VideoFrame, width: int, height: int, depth: Depth) -> np.ndarray:
+    way = _way(frame, width, height, Interpolation.BILINEAR)
+    deep = frame.reformat(
+        width=width, height=height, format="rgb48le", src_colorspace=_likely_matrix(frame), interpolation=way
+    )
+    pixels = np.ascontiguousarray(deep.to_ndarray())
     return hdr.to_srgb(pixels, frame.color_trc, frame.color_primaries == hdr.BT2020_PRIMARIES, depth)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from portrait_server.media.video import VideoReader
+from portrait_server.media.movie_frames import PlateReader
 from portrait_server.shots.reader import ShotReader
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -29,7 +29,7 @@ def write_pictures(folder: Path, pictures: list[np.ndarray], start: int = 1) -> 
 
 def test_a_movie_by_number_and_in_order(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", frames(9))
-    with VideoReader(path) as video:
+    with PlateReader(path) as video:
         wanted = list(video)
     with ShotReader(path) as shot:
         assert (shot.size, shot.frame_count, shot.start, shot.fps, shot.notes) == ((64, 48), 9, 1, 25.0, [])
