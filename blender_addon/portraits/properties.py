@@ -234,8 +234,8 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Layers of the frames' files, of `portrait_shared.layers.LAYERS`; none where they are pictures, as of a shot."""
-        return () if self.shot.is_filmed else frame_format.layers_of(self.file_format, self.layer_choice)
+        """Layers of the frames' files, of `portrait_shared.layers.LAYERS`; none where they are pictures."""
+        return frame_format.layers_of(self.file_format, self.layer_choice)
 
     @property
     def frame_suffix(self) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
-from portrait_shared.digest import frame_digest
+from portrait_shared.digest import followed_digest, frame_digest
 from portrait_shared.layers import COLORSPACES, FOLLOWING
-from portrait_shared.shots import shot_frame_digest
+from portrait_shared.shots import layered_shot_digest, shot_frame_digest
 
 from ..plane.color_spaces import color_spaces
 from ..portraits import shot_parts
@@ -43,7 +42,7 @@ class OfPhoto:
         return self.known.photo
 
     def digests(self, frames: Sequence[int], rows: Sequence[RigSample]) -> list[str | None]:
-        """What each frame's file carries if it is done, but see `follows`; None where no file is needed.
+        """What each frame's file carries if it is done, by itself: see `carried`; None where no file is needed.
 
         Args:
             frames: (N,) the scene's frames.
@@ -59,26 +58,43 @@ class OfPhoto:
 
     @property
     def follows(self) -> bool:
-        """Whether each frame depends on the next as well: its file carries `followed_digest` of both."""
+        """Whether each frame depends on the next as well."""
         return not FOLLOWING.isdisjoint(self.layers)
+
+    def carried(self, own: str, following: str) -> str:
+        """What a frame's file carries, by what `digests` says of it and of the next one that is rendered."""
+        return followed_digest(own, following) if self.follows else own
 
 
 @dataclass(frozen=True)
 class OfShot:
-    """Frames of a shot: those that are as filmed need no file.
+    """Frames of a shot: those that are as filmed need no file, but where it holds layers.
 
     Attributes:
         filmed: compared by identity: it is another one once the points or the rig's rest are.
         start: the scene's frame at which the shot begins.
         engine: name and fingerprint of what draws; None where that is not known.
         depth: bits a channel.
+        layers, colorspace: as `OfPhoto` has them.
     """
 
     filmed: Filmed
     start: int
     engine: tuple[str, str] | None
     depth: int
-    follows: ClassVar[bool] = False
+    layers: tuple[str, ...] = ()
+    colorspace: str = COLORSPACES[0]
+
+    @property
+    def follows(self) -> bool:
+        """As `OfPhoto.follows`."""
+        return not FOLLOWING.isdisjoint(self.layers)
+
+    def carried(self, own: str, following: str) -> str:
+        """As `OfPhoto.carried`; empty where it is not known."""
+        if not self.layers or self.engine is None:
+            return own
+        return layered_shot_digest(own, following, *self.engine, self.filmed.digest, self.layers, self.colorspace)
 
     @property
     def photo(self) -> str:
@@ -92,7 +108,7 @@ class OfShot:
         changed = self.filmed.changed(at, targets)
         points = self.filmed.track.points
         return [
-            (self._digest(index, target, points[index]) if is_changed else None)
+            (self._digest(index, target, points[index]) if is_changed or self.layers else None)
             for index, target, is_changed in zip(at, targets, changed, strict=True)
         ]
 
@@ -111,12 +127,10 @@ def expected(portrait: PORTRAIT_PG_portrait) -> OfPhoto | OfShot | None:
     Raises:
         PortraitError: as `shot_parts.points_of`, `portrait_ids.known`.
     """
-    shot = portrait.shot
+    shot, layers = portrait.shot, portrait.layers
+    colorspace = color_spaces().written if layers else COLORSPACES[0]
     if not shot.is_filmed:
         known = portrait_ids.known(portrait)
-        if known is None:
-            return None
-        layers = portrait.layers
-        colorspace = color_spaces().written if layers else COLORSPACES[0]
-        return OfPhoto(known, portrait.frame_size, portrait.matte, layers, colorspace)
-    return OfShot(shot_parts.points_of(portrait), shot.start, portrait_ids.engine_of_shot(portrait), portrait.depth)
+        return None if known is None else OfPhoto(known, portrait.frame_size, portrait.matte, layers, colorspace)
+    engine = portrait_ids.engine_of_shot(portrait)
+    return OfShot(shot_parts.points_of(portrait), shot.start, engine, portrait.depth, layers, colorspace)

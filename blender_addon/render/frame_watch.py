@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
-from portrait_shared.digest import followed_digest
 from portrait_shared.frames.frame_files import PICTURES, frame_path, frames_in
 from portrait_shared.frames.frame_marks import FrameMark, read_mark
 
@@ -235,11 +234,9 @@ class Watch:
     def _carried(self, frame: int, key: bytes, wanted: OfPhoto | OfShot) -> str | None:
         """What a frame's file carries if it is done; None where that is not known yet."""
         own = self._digests.get((frame, key))
-        if own is None or not wanted.follows:
-            return own
-        after = frame + self._step if frame + self._step in self._keys else frame
+        after = frame + self._step if wanted.follows and frame + self._step in self._keys else frame
         following = self._digests.get((after, self._keys[after]))
-        return None if following is None else followed_digest(own, following)
+        return None if own is None or following is None else wanted.carried(own, following)
 
     def _expect(self, wanted: OfPhoto | OfShot | None, frames: range) -> None:
         """Finds out what files must carry, of some frames more each time."""

@@ -14,7 +14,7 @@ from portrait_shared.bounds import check_points
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
-from portrait_shared.frames.frame_files import PICTURES, frame_path, frames_in, prepare_folder
+from portrait_shared.frames.frame_files import frame_path, frames_in, prepare_folder
 
 from ..blender import problems
 from ..blender.frame_runs import frame_runs
@@ -26,6 +26,7 @@ from ..driving.rest import let_broken_rest
 from ..jobs.command_job import CommandWorker
 from ..jobs.job import JobState
 from ..plane import image_plane
+from ..plane.color_spaces import color_spaces
 from ..portraits import likeness, portrait_copies, shot_parts
 from ..portraits.portrait_parts import check_plane
 from ..portraits.scene_portraits import find_portrait
@@ -63,7 +64,8 @@ class ShotRenderJob(RenderJob):
         shot_parts.check_there(portrait)
         let_broken_rest(scene, portrait)
         self._filmed = shot_parts.points_of(portrait)
-        self._folder, self._names = self._take_folder(portrait), ("", PICTURES)
+        self._folder, self._layers = self._take_folder(portrait), portrait.layers
+        self._names = "", portrait.frame_suffix
         self._owner = portrait.uid
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
@@ -83,6 +85,9 @@ class ShotRenderJob(RenderJob):
         """What is asked for but the frames."""
         words = ["--plate", str(portrait.shot.file), "--plate-points", str(portrait.shot.points_path),
                  "--depth", str(portrait.depth), "--device", self._launch.device]  # fmt: skip
+        if portrait.layers:
+            words += ["--format", "exr", "--layers", ",".join(portrait.layers),
+                      "--colorspace", color_spaces().written]  # fmt: skip
         if portrait.engine:
             words += ["--engine", portrait.engine]
         if is_tuned:
@@ -109,11 +114,18 @@ class ShotRenderJob(RenderJob):
         targets = self._filmed.targets(rows, samples)
         check_points(targets, self._asked, code=ErrorCode.BAD_TRACK)
         changed = self._filmed.changed(rows, targets)
-        self._frames = [frame for frame, is_changed in zip(self._asked, changed, strict=True) if is_changed]
+        # Frames as filmed have layers, too, such as a matte.
+        needed = [True] * len(rows) if self._layers else changed
+        self._frames = [frame for frame, is_needed in zip(self._asked, needed, strict=True) if is_needed]
         self.total = len(self._frames)
         points = self._filmed.track.points.copy()
         points[rows] = targets
-        self._target = replace(self._filmed.track, points=points, start=self._start, extra={})
+        self._target = replace(
+            self._filmed.track,
+            points=points,
+            start=self._start,
+            extra={name: held for name, held in self._filmed.track.extra.items() if name == "timecode"},
+        )
         if frame_keys.changes() == self._changes:  # else an edit lies between the first samples and the last
             self._sampled = {self._keys[frame]: row for frame, row in self._rows.items()}
         return True
@@ -133,10 +145,10 @@ class ShotRenderJob(RenderJob):
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self._owner)
         begun = time.time()
-        numbers = {frame_path(self._folder, frame).name: frame for frame in self._frames}
+        numbers = {frame_path(self._folder, frame, *self._names).name: frame for frame in self._frames}
         if self._again:
-            for frame in set(frames_in(self._folder)).intersection(self._frames):
-                frame_path(self._folder, frame).unlink(missing_ok=True)
+            for frame in set(frames_in(self._folder, *self._names)).intersection(self._frames):
+                frame_path(self._folder, frame, *self._names).unlink(missing_ok=True)
 
         def take(line: str) -> None:
             if (match := _ENGINE.match(line)) is not None:
@@ -167,7 +179,7 @@ class ShotRenderJob(RenderJob):
             portrait_copies.own_look(portrait)
             before = image_plane.texture_node(portrait.plane).image
             if numbers:
-                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene))
+                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), *self._names)
             else:
                 image_plane.show_photo(portrait.plane, portrait.photo)
             self._new_image |= image_plane.texture_node(portrait.plane).image != before

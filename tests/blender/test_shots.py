@@ -18,15 +18,19 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon.blender import compat  # noqa: E402
 from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import JobState  # noqa: E402
 from blender_addon.plane import image_plane  # noqa: E402
 from blender_addon.portraits import portrait_parts, sequencer, shot_parts, shot_strips  # noqa: E402
 from blender_addon.render import frame_states  # noqa: E402
 from blender_addon.render.frame_watch import FrameState  # noqa: E402
+from blender_addon.render.shot_render_job import render_job  # noqa: E402
 from blender_addon.rig.replaced_sliders import BLINKS  # noqa: E402
 from blender_addon.rig.sampling import sample_rows  # noqa: E402
 from blender_addon.shots import source  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH, face_points, write_png  # noqa: E402
-from tests.blender.test_frame_states import settle  # noqa: E402
+from tests.blender.test_frame_states import all_in, settle  # noqa: E402
 from tests.blender.test_image_plane import render  # noqa: E402
 from tests.posing import blinking, turned  # noqa: E402
 
@@ -333,3 +337,27 @@ def test_undo_takes_a_blink_back(filmed: Any) -> None:
     bpy.ops.ed.undo()
     again = bpy.context.scene.talking_portraits.active
     assert targets(again).tobytes() == filmed_points().tobytes()
+
+
+def test_frames_of_a_shot_have_layers_also_as_filmed(filmed: Any, needs_server: None) -> None:
+    filmed.file_format = "EXR"
+    bone = filmed.rig.pose.bones["jaw_09"]
+    for frame, depth in ((FRAMES[0], 0.0), (FRAMES[3], 0.0), (FRAMES[4], -0.1), (FRAMES[5], 0.0)):
+        bone.location = (0, depth, 0)
+        bone.keyframe_insert("location", frame=frame)
+    job = render_job(filmed.uid, server.launch_plan(bpy.context))
+    job_queue.run(job)
+    assert job.state is JobState.DONE, job.error
+    assert sorted(job.stored) == list(FRAMES)
+    assert {path.suffix for path in job.stored.values()} == {".exr"}
+    settle(filmed, all_in(FrameState.DONE))
+    again = render_job(filmed.uid, server.launch_plan(bpy.context))
+    job_queue.run(again)
+    assert again.state is JobState.DONE and again.drawn == 0
+    assert image_plane.texture_node(filmed.plane).image.filepath.endswith(".exr")
+
+
+def test_pictures_of_changed_frames_alone_are_not_composited(filmed: Any) -> None:
+    with pytest.raises(RuntimeError, match="as filmed have no files"):
+        bpy.ops.portrait.add_nodes()
+    assert not bpy.ops.portrait.cut_out_over.poll()

@@ -26,6 +26,11 @@ from .common import AsksForFile, NeedsFreePortrait, OnPortrait, active_portrait,
 
 def _frames(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Frames:
     """Raises PortraitError: SCENE where there are none."""
+    if portrait.shot.is_filmed and not portrait.layers:
+        raise SceneError(
+            "Frames of a shot that are as filmed have no files.",
+            "Choose the format OpenEXR and render again: then all frames have one, with their layers.",
+        )
     numbers = frames_of(portrait)
     if not numbers:
         raise SceneError("No frames have been rendered yet.", "Render the portrait first.")
@@ -93,6 +98,14 @@ class PORTRAIT_OT_cut_out_over(AsksForFile, NeedsFreePortrait, bpy.types.Operato
     filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        if (obstacle := super().obstacle(context)) is not None:
+            return obstacle
+        if active_portrait(context).lead.shot.is_filmed:
+            return "Frames of a filmed shot are whole: render them as OpenEXR, whose matte cuts out in the compositor"
+        return None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if has_window(context) and strip_order.background_of(scene_of(context)) is None:

@@ -188,9 +188,8 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def draw_format(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
-    """What kind of files the frames are; those of a shot are always pictures."""
-    if not portrait.shot.is_filmed:
-        layout.row().prop(portrait, "file_format", expand=True)
+    """What kind of files the frames are."""
+    layout.row().prop(portrait, "file_format", expand=True)
     if portrait.layers:
         layout.column(align=True).prop(portrait, "layer_choice")
     layout.row().prop(portrait, "color_depth", expand=True)
