@@ -21,6 +21,7 @@ from portrait_server.corpora.crops import MARGIN, read_crops
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.shards import Face, Shard, write_shard
 from portrait_server.geometry.crops import CROPS, MOUTH
+from portrait_server.media.exr import encode_exr
 from portrait_server.media.images import is_picture, read_image
 from portrait_server.media.png import encode_png
 from portrait_server.media.video import VideoReader
@@ -30,7 +31,8 @@ from portrait_server.service.sockets.authentication import KeyRing, write_new_ke
 from portrait_server.speech.audio import read_speech
 from portrait_server.training import checkpoints, configuration
 from portrait_shared.errors import PortraitError
-from portrait_shared.frames.frame_marks import FrameMark, glance, read_mark
+from portrait_shared.frames.frame_marks import FrameMark, glance, marked, read_mark, timed_exr
+from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.track import LandmarkTrack
@@ -164,6 +166,12 @@ def frame(path: Path) -> None:
     path.write_bytes(encode_png(PIXELS, "a" * 64, "warp"))
 
 
+def layered_frame(path: Path) -> None:
+    layers = np.random.default_rng(3).uniform(0, 1, (40, 24, 5)).astype(np.float32)
+    data = encode_exr(layers, ("matte", "depth", "forward", "confidence"), "rec709", "a" * 64, "warp")
+    path.write_bytes(timed_exr(marked(data, "b" * 64), FrameTimes(24, "01:00:00:00"), 3))
+
+
 def read_frame(path: Path) -> None:
     for mark in (read_mark(path), glance(path)):
         assert mark is None or (isinstance(mark, FrameMark) and len(str(mark)) < 3000)
@@ -219,6 +227,7 @@ READERS: dict[str, tuple[Maker, Reader]] = {
     "tensors": (checkpoint, read_checkpoint),
     "state": (checkpoint_state, read_checkpoint_state),
     "0001.png": (frame, read_frame),
+    "0001.exr": (layered_frame, read_frame),
     "mouth.json": (mouth_shapes, of_the_addon("capture.speech_shapes", "Speech.load")),
     "face.csv": (face_recording, of_the_addon("importers.live_link", "read_live_link")),
 }  # fmt: skip

@@ -18,6 +18,7 @@ _START: Final = 8  # after magic number and version
 _MOST_ATTRIBUTES: Final = 256
 _MOST_NAME_BYTES: Final = 255
 _MOST_ATTRIBUTE_BYTES: Final = 1 << 16
+_MOST_TEXT_BYTES: Final = 1000
 _MOST_LINES: Final = 1 << 16
 _LINES: Final = {b"\x00": 1, b"\x01": 1, b"\x02": 1, b"\x03": 16}  # in a chunk, by compression: none, RLE, ZIPS, ZIP
 # What the pixels' look depends on.
@@ -96,8 +97,12 @@ def with_attributes(data: bytes, attributes: Mapping[str, Attribute]) -> bytes:
 
 
 def texts_of(attributes: Mapping[str, Attribute]) -> dict[str, str]:
-    """The texts among attributes."""
-    return {name: each.value.decode(errors="replace") for name, each in attributes.items() if each.kind == "string"}
+    """The texts among attributes, but for long ones."""
+    return {
+        name: each.value.decode(errors="replace")
+        for name, each in attributes.items()
+        if each.kind == "string" and len(each.value) <= _MOST_TEXT_BYTES
+    }
 
 
 def pixel_seal(data: bytes) -> str:
