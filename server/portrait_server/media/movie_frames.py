@@ -144,9 +144,36 @@ class MovieFrames(PlateReader):
             self._pass[0].close()
 
     def _scan(self) -> _Index | None:
-        """None where the packets do not tell when each frame is shown."""
+        """None where the file does not tell when each frame is shown."""
+        base, ticks = self._stream.time_base, self._listed() or self._packets()
+        if base is None or not ticks:
+            return None
+        ticks.sort()
+        times = [pts * base for pts, _, _ in ticks]
+        keys = [(time, dts) for time, (_, dts, is_key) in zip(times, ticks, strict=True) if is_key]
+        if not keys or len(set(times)) < len(times):
+            return None
+        clock, shown = ConstantRate(self.fps), list[int]()
+        for number, (pts, _, _) in enumerate(ticks):
+            repeats = clock.repeats(pts * base.numerator / base.denominator, len(shown))
+            if repeats >= 0:
+                shown += [shown[-1] if shown else number] * repeats + [number]
+        return _Index(times, shown, keys)
+
+    def _listed(self) -> list[tuple[int, int, bool]] | None:
+        """When frames are shown and decoded, and whether decoding may begin there, by the file's own list of them.
+
+        None where that is not of all, or of frames that are decoded in another order than shown. Of ProRes and its like it
+        spares reading some gigabytes.
+        """
+        entries = list(self._stream.index_entries)
+        if len(entries) != self._stream.frames or not all(each.is_keyframe and not each.is_discard for each in entries):
+            return None
+        return [(each.timestamp, each.timestamp, True) for each in entries]
+
+    def _packets(self) -> list[tuple[int, int, bool]] | None:
+        """The same by reading the whole file; None where a packet does not tell."""
         ticks: list[tuple[int, int, bool]] = []
-        base = self._stream.time_base
         with open_container(self._path, CONTAINERS) as container:
             try:
                 for packet in container.demux(container.streams[self._stream.index]):
@@ -157,17 +184,7 @@ class MovieFrames(PlateReader):
                     ticks.append((packet.pts, packet.pts if packet.dts is None else packet.dts, packet.is_keyframe))
             except READ_ERRORS as error:
                 log.warning("%s cannot be read to its end: %s", self._path, error)
-        ticks.sort()
-        times = [pts * base for pts, _, _ in ticks] if base is not None else []
-        keys = [(time, dts) for time, (_, dts, is_key) in zip(times, ticks, strict=True) if is_key] if times else []
-        if not keys or len(set(times)) < len(times):
-            return None
-        clock, shown = ConstantRate(self.fps), list[int]()
-        for number, (pts, _, _) in enumerate(ticks):
-            repeats = clock.repeats(pts * base.numerator / base.denominator, len(shown))
-            if repeats >= 0:
-                shown += [shown[-1] if shown else number] * repeats + [number]
-        return _Index(times, shown, keys)
+        return ticks
 
     def _begin(self) -> None:
         """Looks at the first frame, by which all are shown."""

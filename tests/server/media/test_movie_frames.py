@@ -59,13 +59,29 @@ def check_any_order(path: Path, fewer: int = 0) -> MovieFrames:
         ("a.ts", "libx264", {"g": "9", "bf": "2"}),
         ("a.avi", "mpeg4", {"g": "10"}),
         ("a.mp4", "libx264", {"g": "1"}),
+        ("a.mov", "mjpeg", {}),
+        ("a.mp4", "libx264", {"g": "1", "bf": "0"}),
         ("a.mp4", "libx265", {"g": "12", "x265-params": "log-level=none:open-gop=1"}),
         ("a.webm", "libvpx-vp9", {"g": "12", "deadline": "realtime"}),
     ],
 )
 def test_any_order_gives_the_same_frames(tmp_path: Path, name: str, codec: str, options: dict[str, str]) -> None:
-    movie = check_any_order(write_video(tmp_path / name, frames(), codec=codec, options=options))
+    kind = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    movie = check_any_order(write_video(tmp_path / name, frames(), codec=codec, pixel_format=kind, options=options))
     assert movie.notes == []
+
+
+@pytest.mark.parametrize(("codec", "read"), [("prores_ks", 0), ("libx264", 1)])
+def test_frames_that_the_file_lists_are_not_looked_for(
+    tmp_path: Path, codec: str, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "yuv420p" if codec == "libx264" else "yuv422p10le"
+    path = write_video(tmp_path / "a.mov", frames(), codec=codec, pixel_format=kind)
+    looked: list[MovieFrames] = []
+    packets = MovieFrames._packets
+    monkeypatch.setattr(MovieFrames, "_packets", lambda movie: looked.append(movie) or packets(movie))
+    check_any_order(path)
+    assert len(looked) == read
 
 
 def test_a_variable_rate(tmp_path: Path) -> None:
