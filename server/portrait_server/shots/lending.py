@@ -57,11 +57,13 @@ class Lender:
     @classmethod
     def of(cls, performance: LandmarkTrack, picture_at: Callable[[int], np.ndarray]) -> Lender:
         """That of a shot with landmarks, and what its file tells besides: `mesh478`, `detected`, `cuts`."""
-        extra = performance.extra
-        meshes = extra.get("mesh478")
-        if meshes is not None and meshes.shape != (len(performance), *_MESH_SHAPE):
+        extra, count = performance.extra, len(performance)
+        meshes, seen = (extra.get(name) for name in ("mesh478", "detected"))
+        if meshes is not None and meshes.shape != (count, *_MESH_SHAPE):
             meshes = None
-        neighbours = Neighbours(performance.points, extra.get("detected"), extra.get("cuts", ()))
+        if seen is not None and seen.shape != (count,):
+            seen = None
+        neighbours = Neighbours(performance.points, seen, extra.get("cuts", ()))
         return cls(neighbours, performance.points, meshes, picture_at)
 
     def lent(
