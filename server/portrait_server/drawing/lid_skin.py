@@ -141,7 +141,7 @@ def _lid(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> LidSkin:
     skin = _TONE * cv2.GaussianBlur(skin, (0, 0), _EVEN * wide)
     cheek = at(under + _CHEEK * wide + out)
     grain = cheek - cv2.GaussianBlur(cheek, (0, 0), max(0.3, _GRAIN * wide))
-    skin += grain.clip(-_DRAWN_GRAIN, _DRAWN_GRAIN) if drawn else grain
+    skin += np.where(np.abs(grain) < _DRAWN_GRAIN, grain, 0) if drawn else grain
     fade = np.where(d < 0, np.exp(-((d / (_ROOTS * wide)) ** 2)), np.exp(-np.maximum(d, 0) / (_TIPS * wide)))
     # What stands up above an open eye lies below a shut one.
     darkness = (not drawn) * (1 - (at(above - np.abs(d)).mean(2) / np.maximum(skin.mean(2), 1)).clip(0, 1))
