@@ -22,7 +22,6 @@ from portrait_server.shots.motion_blur import blurred_along
 from portrait_server.shots.neighbours import Lending, Neighbours
 
 _KEPT_BYTES: Final = 256 << 20  # of faces that may lend again
-_MESH_SHAPE: Final = (478, 3)
 _FACE_RIM: Final = 0.15  # in eye distances within the face's outline: nothing is lent beyond it
 _UNREST: Final = 0.02  # in eye distances: motion blur that is shorter may be the landmarks' own unrest
 _LIGHTEST: Final = 2.0  # how much lighter or darker one moment may be than another
@@ -57,14 +56,13 @@ class Lender:
     @classmethod
     def of(cls, performance: LandmarkTrack, picture_at: Callable[[int], np.ndarray]) -> Lender:
         """That of a shot with landmarks, and what its file tells besides: `mesh478`, `detected`, `cuts`."""
-        extra, count = performance.extra, len(performance)
-        meshes, seen = (extra.get(name) for name in ("mesh478", "detected"))
-        if meshes is not None and meshes.shape != (count, *_MESH_SHAPE):
-            meshes = None
-        if seen is not None and seen.shape != (count,):
-            seen = None
-        neighbours = Neighbours(performance.points, seen, extra.get("cuts", ()))
-        return cls(neighbours, performance.points, meshes, picture_at)
+        found = {
+            name: performance.extra[name]
+            for name, shape in (("mesh478", (478, 3)), ("detected", ()), ("cuts", ()))
+            if name in performance.extra and performance.extra[name].shape == (len(performance), *shape)
+        }
+        neighbours = Neighbours(performance.points, found.get("detected"), found.get("cuts"))
+        return cls(neighbours, performance.points, found.get("mesh478"), picture_at)
 
     def lent(
         self, drawn: np.ndarray, start: tuple[int, int], own: np.ndarray, index: int, target: np.ndarray,

@@ -50,15 +50,14 @@ class Neighbours:
     Args:
         points: (T, 70, 2 or 3) of the shot, pixels.
         seen: (T,) bool, in which frames the face was seen.
-        cuts: rows before which the film is cut.
+        cuts: (T,) bool, before which frames the film is cut.
     """
 
-    def __init__(
-        self, points: np.ndarray, seen: np.ndarray | None = None, cuts: np.ndarray | Sequence[int] = ()
-    ) -> None:
+    def __init__(self, points: np.ndarray, seen: np.ndarray | None = None, cuts: np.ndarray | None = None) -> None:
         self._points = np.asarray(points, float)
         self._seen = np.ones(len(points), bool) if seen is None else np.asarray(seen, bool)
-        self._starts = np.unique([0, *(int(cut) for cut in cuts if 0 < cut < len(points)), len(points)])
+        cut = [] if cuts is None else np.flatnonzero(cuts)
+        self._starts = np.unique([0, *cut, len(points)])
         self._kept: dict[int, np.ndarray] = {}
 
     def of(self, index: int, target: np.ndarray, left_out: Sequence[int] = ()) -> list[Lending]:

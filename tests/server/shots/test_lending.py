@@ -71,6 +71,14 @@ def test_a_frame_that_is_drawn_as_it_was_is_left_alone(points: np.ndarray) -> No
     assert lender.lent(shot[0], (0, 0), shot[0], 0, points[0]) is shot[0]
 
 
+def test_what_the_points_file_tells_of_cuts_and_frames_without_a_face_is_heeded(points: np.ndarray) -> None:
+    for name, told in (("cuts", [False, False, True, False, False]), ("detected", [True, True, False, False, False])):
+        shot = [filmed(each, 1, number) for number, each in enumerate(points)]
+        track = LandmarkTrack(points, SIZE, extra={name: np.array(told)})
+        drawn = Lender.of(track, shot.__getitem__).lent(shot[0], (0, 0), shot[0], 0, points[3])
+        assert np.abs(drawn[inside_mouth(points[3])].reshape(-1, 3).mean(0) - TEETH).max() > 60
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_a_part_of_a_frame_gets_what_the_whole_does(points: np.ndarray, kind: type) -> None:
     scale = 257 if kind is np.uint16 else 1
@@ -136,5 +144,5 @@ def test_only_what_stood_stiller_is_blurred_and_along_the_motion() -> None:
 def test_how_the_head_moves_is_told_between_cuts() -> None:
     still = face(at=(240, 180))
     track = np.stack([still, still + np.float32([2, 0, 0]), still + np.float32([4, 0, 0]), still + 90, still + 90])
-    neighbours = Neighbours(track, cuts=[3])
+    neighbours = Neighbours(track, cuts=np.arange(5) == 3)
     np.testing.assert_allclose([neighbours.motion(row)[30] for row in range(5)], [[2, 0]] * 3 + [[0, 0]] * 2, atol=1e-4)

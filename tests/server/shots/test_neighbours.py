@@ -54,7 +54,7 @@ def test_a_blink_is_found_for_both_eyes_and_taken_out_by_open_ones() -> None:
 
 def test_nothing_is_lent_across_a_cut_nor_by_a_frame_without_a_face() -> None:
     points = talking(12)
-    assert Neighbours(points, cuts=[6]).of(0, points[9])[0].rows[0] == 5
+    assert Neighbours(points, cuts=np.arange(12) == 6).of(0, points[9])[0].rows[0] == 5
     seen = np.ones(12, bool)
     seen[9] = False
     assert 9 not in of_mouth(Neighbours(points, seen).of(0, points[9])).rows
