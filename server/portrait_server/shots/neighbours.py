@@ -56,8 +56,8 @@ class Neighbours:
     def __init__(self, points: np.ndarray, seen: np.ndarray | None = None, cuts: np.ndarray | None = None) -> None:
         self._points = np.asarray(points, float)
         self._seen = np.ones(len(points), bool) if seen is None else np.asarray(seen, bool)
-        cut = [] if cuts is None else np.flatnonzero(cuts)
-        self._starts = np.unique([0, *cut, len(points)])
+        starts = np.zeros(len(points), bool) if cuts is None else np.asarray(cuts, bool)
+        self._starts = np.unique([0, *np.flatnonzero(starts), len(points)])
         self._kept: dict[int, np.ndarray] = {}
 
     def of(self, index: int, target: np.ndarray, left_out: Sequence[int] = ()) -> list[Lending]:
