@@ -11,10 +11,8 @@ from desktop import (
     Steps,
     at,
     becomes,
-    box_of,
     extension,
     fact,
-    place,
     portrait,
     rig,
     shot,
@@ -22,7 +20,6 @@ from desktop import (
     window,
     workspace,
 )
-from first_frames import viewport_and_sidebar
 
 _START = 1
 _SMILE = {8: 0.0, 12: 0.9, 22: 0.9, 26: 0.0}
@@ -47,7 +44,7 @@ def steps() -> Steps:
     scene.frame_set(17)
     with at():
         bpy.ops.portrait.pose()
-    yield from shot("filmed-as-shot", viewport_and_sidebar(), compiling=True)
+    yield from shot("filmed_as_shot", compiling=True)
     yield from _preview()
     yield from _render(uid)
     yield from _edit()
@@ -61,7 +58,7 @@ def _preview() -> Steps:
     yield from until(lambda: bool(preview.latencies), 120, "the first live picture")
     shown = extension("plane.image_plane").shows_preview
     yield from becomes("the plane shows the changed frame live", lambda: shown(portrait().plane), 20)
-    yield from shot("filmed-preview", viewport_and_sidebar())
+    yield from shot("filmed_preview")
     scene.frame_set(2)
     yield from becomes("where nothing is changed it shows the shot", lambda: not shown(portrait().plane), 20)
     with at():
@@ -83,7 +80,7 @@ def _render(uid: str) -> Steps:
         "and told done", lambda: states.line(uid) == "17 done, 23 as filmed", 60, lambda: states.line(uid)
     )
     window().scene.frame_set(17)
-    yield from shot("filmed-rendered", [*viewport_and_sidebar(), box_of(place("DOPESHEET_EDITOR").area)])
+    yield from shot("filmed_rendered")
 
 
 def _edit() -> Steps:
@@ -96,7 +93,7 @@ def _edit() -> Steps:
     )
     with at("SEQUENCE_EDITOR"):
         bpy.ops.sequencer.view_all()
-    yield from shot("filmed-edit", [box_of(area) for area in window().screen.areas])
+    yield from shot("filmed_edit")
     yield from workspace("Layout")
 
 
