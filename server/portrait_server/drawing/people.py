@@ -18,6 +18,7 @@ from portrait_server.kernels.opencv import OpenCV
 
 _SURELY: Final = 0.95  # of a person's matte: its pixels are examples of the person
 _HARDLY: Final = 0.02  # less is not seen
+_BACKGROUND: Final = 0.3  # of a matte: where all show less, two people do not touch
 _EDGE: Final = 8.0  # how much steeper than a diffusion the edge of a hidden part is
 # In face sizes: how far a person surely goes on where another hides it, and how far at most.
 _GOES_ON: Final = (0.1, 0.3)
@@ -54,24 +55,28 @@ def taken_apart(image: np.ndarray, mattes: Sequence[np.ndarray], outlines: Seque
     for number, (matte, outline) in enumerate(zip(mattes, outlines, strict=True)):
         shown = image
         if covered[number + 1 :]:
-            hidden = distance_to(np.max(covered[number + 1 :], axis=0)) <= REACH
-            face = float(np.ptp(outline, axis=0).max())
-            matte = _gone_on(covered[number], hidden, face)
+            front = np.max(covered[number + 1 :], axis=0)
+            hidden, face = distance_to(front) <= REACH, float(np.ptp(outline, axis=0).max())
+            matte = _gone_on(covered[number], front, hidden, face)
             shown = _without_front(image, below, matte, hidden, face)
         people.append(Standing(shown, below, matte))
         below = shown
     return people
 
 
-def _gone_on(matte: np.ndarray, hidden: np.ndarray, face: float) -> np.ndarray:
-    """A person's matte (H, W) where it is hidden (H, W) bool, too, which joins what is seen of it.
+def _gone_on(matte: np.ndarray, front: np.ndarray, hidden: np.ndarray, face: float) -> np.ndarray:
+    """A person's matte (H, W) where it is hidden, too: it goes on where those in front cut it off, not where it had ended.
 
     Args:
+        front: (H, W), of all in front.
+        hidden: (H, W) bool, where they may still be seen.
         face: its size, pixels.
     """
-    diffused = plain_light(matte[..., None].astype(np.float32), ~hidden)[0][..., 0]
+    covered = front > np.maximum(matte, _BACKGROUND)
+    # Where two touch, each has but half of the pixels between them.
+    diffused = plain_light(np.clip(2 * matte[..., None], 0, 1).astype(np.float32), ~covered)[0][..., 0]
     whole = np.clip((diffused - 0.5) * _EDGE + 0.5, 0, 1)
-    seen = (matte > 0.5) & ~hidden
+    seen = (matte > 0.5) & ~covered
     if not seen.any():
         return matte
     far = cv2.distanceTransform((~seen).astype(np.uint8), cv2.DIST_L2, 3) / face
