@@ -84,9 +84,7 @@ class DetectJob(Job):
         self.face_count = event.face_count
         if portrait.rig is not None and not self._again:
             raise SceneError("The portrait has a rig already.", "Delete it first.", Fix.REBUILD)
-        other = groups.of_face([member for member in portrait.members if member != portrait], event.points)
-        if other is not None:
-            raise SceneError(f"That face is the portrait “{other.name}” already.", "Choose another face.")
+        groups.check_face_free([member for member in portrait.members if member != portrait], event.points)
         portrait_parts.check_plane(scene, portrait)
         layer = view_layer(scene)
         with bpy.context.temp_override(scene=scene, view_layer=layer):

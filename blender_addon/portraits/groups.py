@@ -114,6 +114,13 @@ def of_face(portraits: Sequence[PORTRAIT_PG_portrait], points: np.ndarray) -> PO
     return None
 
 
+def check_face_free(portraits: Sequence[PORTRAIT_PG_portrait], points: np.ndarray) -> None:
+    """Raises SCENE where one of some portraits of a photo has that face already, (70, 3) pixels."""
+    other = of_face(portraits, points)
+    if other is not None:
+        raise SceneError(f"That face is the portrait “{other.name}” already.", "Choose another face.")
+
+
 def _is_same(points: np.ndarray, others: np.ndarray) -> bool:
     apart = np.linalg.norm(points[:, :2].mean(0) - others[:, :2].mean(0))
     return bool(apart < _SAME_FACE * min(face_width(points), face_width(others)))

@@ -53,11 +53,12 @@ def add_face(context: bpy.types.Context, uid: str, points: np.ndarray) -> PORTRA
         points: (70, 3) pixels.
 
     Raises:
-        PortraitError: SCENE where the plane was deleted; as `groups.join`.
+        PortraitError: SCENE where the plane was deleted or the face has a rig; as `groups.join`.
     """
     found = find_portrait(uid)
     assert found is not None  # the caller has just had it
     check_plane(*found)
+    groups.check_face_free(found[1].members, points)
     added = groups.join(uid, points)
     attach_rig(context, added, points)
     return added

@@ -434,6 +434,9 @@ def test_a_further_face_is_placed_by_hand(portrait: Any) -> None:
     assert second.lead == first and second.rig != first.rig and second.photo_digest == first.photo_digest
     assert abs(second.detected_points[:17, 0].mean() - 20) < 2
     assert bpy.context.view_layer.objects.active == second.rig
+    with pytest.raises(RuntimeError, match="already"):
+        bpy.ops.portrait.place_points(further=True, center=(21, 30), width=20)
+    assert len(items()) == 2
 
 
 def test_a_rig_is_not_put_on_a_face_that_has_one(needs_server: None, two_people_file: Path) -> None:
