@@ -214,6 +214,14 @@ def test_an_edit_of_either_makes_its_frames_stale(needs_server: None, acted: lis
         settle(uid, DONE)
 
 
+def test_layers_of_all_faces_are_written_and_known_again(needs_server: None, acted: list[str]) -> None:
+    of(acted[0]).file_format = "EXR"
+    job = RenderJob(acted[1], plan())
+    job_queue.run(job)
+    assert job.state is JobState.DONE and {path.suffix for path in job.stored.values()} == {".exr"}, job.error
+    settle(acted[1], DONE)
+
+
 def test_the_strip_is_that_of_all_and_can_be_rendered_again(needs_server: None, acted: list[str]) -> None:
     select(of(acted[1]).rig)
     bpy.ops.portrait.add_strip()
