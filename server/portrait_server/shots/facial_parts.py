@@ -67,7 +67,7 @@ _MOUTH_SHAPE: Final = (*GROUPS["outer_lip"], *GROUPS["inner_lip"], *_CHIN)
 # The chin tells how far the jaw is open, with which the lower teeth and the cheeks go.
 MOUTH: Final = FacialPart(
     _MOUTH_SHAPE, np.full(len(_MOUTH_SHAPE), 1 / len(_MOUTH_SHAPE)), GROUPS["nose_base"], GROUPS["outer_lip"],
-    whole=0.15, reach=0.5, near=0.12, far=0.24,
+    whole=0.15, reach=0.5, near=0.06, far=0.12,
 )  # fmt: skip
 RIGHT_EYE: Final = _eye(0, "right_eye")
 LEFT_EYE: Final = _eye(1, "left_eye")

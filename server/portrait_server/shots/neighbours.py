@@ -14,8 +14,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from portrait_shared.landmarks import STABLE
 
+from portrait_server.geometry.pose import fit_pose
 from portrait_server.geometry.ramps import between
+from portrait_server.geometry.reference_mesh import has_depth
 from portrait_server.shots.facial_parts import PARTS, FacialPart, head_poses
 
 _LENDERS: Final = 3  # more are truer by little, and softer
@@ -24,7 +27,7 @@ _MOMENTS: Final = 64  # of a stretch between two cuts, that are ever looked at: 
 # motion that is faster than the frame's own by a tenth of one as 0.05.
 _TURNED, _FASTER = 0.1, 0.25
 _NOISE: Final = 1e-4  # below the square of this landmarks are not sure themselves
-_GAIN: Final = (0.0, 0.01)  # how much nearer than the frame's own shape lenders must be to count at all; in full
+_GAIN: Final = (0.0005, 0.01)  # how much nearer than the frame's own shape lenders must be to count at all; in full
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class Neighbours:
         turned = ((self._poses[1][rows] - towards) ** 2).sum(-1)
         faster = np.maximum(self._speeds[rows] - self._speeds[index], 0) ** 2
         beside = _TURNED * turned + _FASTER * faster
+        turned_own = _turned_to(target, self._points[index])
         found = []
         for part, shapes in zip(PARTS, self._shapes, strict=True):
             wanted = part.shapes(target, upright)
@@ -82,7 +86,7 @@ class Neighbours:
             chosen = np.flatnonzero(weights)
             chosen = chosen[np.argsort(-weights[chosen], kind="stable")]
             lent = float(np.sqrt(weights[chosen] @ away[chosen]))
-            own = float(np.sqrt(part.difference(shapes[index], wanted)))
+            own = float(np.sqrt(part.difference(part.shapes(turned_own, upright), wanted)))
             share = float(between(own - lent, *_GAIN) * (1 - between(lent, part.near, part.far)))
             if share > 0:
                 numbers = tuple(int(row) for row in rows[chosen])
@@ -128,6 +132,15 @@ class Neighbours:
                 rows = rows[_apart(np.concatenate([*flat, *looks], 1), _MOMENTS)]
             self._kept[start] = rows
         return self._kept[start]
+
+
+def _turned_to(target: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points (70, 2 or 3) as the head's pose alone brings them to a target: a face that only turns keeps its own mouth."""
+    if not has_depth(points):
+        return points
+    stable = list(STABLE)
+    axes = 3 if has_depth(target) else 2
+    return fit_pose(points[stable], np.asarray(target, float)[stable, :axes]).apply(points)
 
 
 def _weights(away: np.ndarray) -> np.ndarray:

@@ -43,6 +43,18 @@ def test_where_the_head_is_and_how_large_does_not_matter() -> None:
     assert set(lending.rows[:2]) == {1, 2}
 
 
+def test_a_head_that_only_turns_keeps_its_own_mouth() -> None:
+    own = face(0.03)
+    angle, middle = np.radians(10), own.mean(0)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turned = ((own - middle) @ turn.T + middle).astype(np.float32)
+    # A mouth that is askew looks in the picture as this one does when it is turned.
+    askew, shape = own.copy(), list(MOUTH.shape)
+    askew[shape, :2] += ((turned - own)[shape] - (turned - own)[list(MOUTH.anchor)].mean(0))[:, :2]
+    neighbours = Neighbours(np.stack([own, askew]))
+    assert neighbours.of(0, turned) == [] and neighbours.of(0, turned[:, :2]) == []
+
+
 def test_a_blink_is_found_for_both_eyes_and_taken_out_by_open_ones() -> None:
     points = np.stack([face(lids=lids) for lids in (0, 0, 0.03, 0.05, 0.03, 0)])
     shut = Neighbours(points).of(0, points[3])
