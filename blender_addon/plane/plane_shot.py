@@ -83,6 +83,8 @@ def cover(node: bpy.types.ShaderNodeTexImage, drawn: Iterable[int], stretch: flo
         changed |= node_drivers.drive_by_frame(node.id_data, path, keys, stretch)
         if not keys:
             mix.inputs["Factor"].default_value = 1.0
+    # Solid viewports draw the active node's picture alone; on another frame `plane_frames.show_solid` sees to that.
+    node.id_data.nodes.active = shot if is_shown(node, bpy.context.scene.frame_current) else node
     return changed
 
 

@@ -183,6 +183,17 @@ def test_the_plane_shows_drawn_frames_and_the_shot_elsewhere(filmed: Any, tmp_pa
         assert abs(grey - wanted) <= 2, f"frame {frame}"
 
 
+def test_solid_viewports_show_what_the_plane_shows_at_once(filmed: Any, tmp_path: Path) -> None:
+    nodes = image_plane.texture_node(filmed.plane).id_data.nodes
+    bpy.context.scene.frame_set(7)
+    assert nodes.active.name == "Portrait shot"
+    write_png(frame_path(tmp_path / "drawn", 7), np.full((HEIGHT, WIDTH, 3), 250, np.uint8))
+    image_plane.show_frames(filmed.plane, tmp_path / "drawn", [7])
+    assert nodes.active.name == image_plane.TEXTURE_NODE
+    image_plane.show_photo(filmed.plane, filmed.photo)
+    assert nodes.active.name == "Portrait shot"
+
+
 def test_the_shot_comes_back_behind_the_preview(filmed: Any, tmp_path: Path) -> None:
     scene = bpy.context.scene
     image_plane.use_own_colors(scene)
