@@ -31,7 +31,7 @@ _READING: Final = "plate-2"
 """Changes whenever the server may read other pixels of a shot than before."""
 # As Blender counts: the last digits of the name before its suffix.
 _NUMBERED: Final = re.compile(r"(.*?)(\d{1,9})(\D*)", re.ASCII | re.DOTALL)
-_PATTERN: Final = re.compile(r"([^#]*)#+([^#]*)")
+_PATTERN: Final = re.compile(r"(.*?)#+([^#]*)", re.DOTALL)
 _CHUNK_BYTES: Final = 2**20
 _NAMED_GAPS: Final = 5
 # Of the points' file, all that drawing looks at.
@@ -70,10 +70,11 @@ class PictureSequence:
     def check_whole(self) -> None:
         """Raises: PortraitError: FILE_MISSING where pictures are missing, naming their numbers."""
         if gaps := self.gaps:
-            named = ", ".join(map(str, gaps[:_NAMED_GAPS])) + (" …" if len(gaps) > _NAMED_GAPS else "")
+            more = f" …, {len(gaps)} in all" if len(gaps) > _NAMED_GAPS else ""
+            named = ", ".join(map(str, gaps[:_NAMED_GAPS])) + more
             raise PortraitError(
                 ErrorCode.FILE_MISSING,
-                f"{len(gaps)} pictures of the sequence {self.folder / f'{self.prefix}#{self.tail}'} are missing: {named}.",
+                f"Pictures of the sequence {self.folder / f'{self.prefix}#{self.tail}'} are missing: {named}.",
                 "Copy them into the folder, or number the pictures without gaps.",
             )
 

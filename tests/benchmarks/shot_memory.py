@@ -46,7 +46,7 @@ def read(folder: Path, every: int) -> None:
     found, track = (LandmarkTrack.load(folder / name) for name in ("points.npz", "track.npz"))
     start = time.perf_counter()
     with ShotReader(folder / "shot.mp4") as shot:
-        others = OtherFrames(shot.path, shot.depth)
+        others = OtherFrames(shot)
         drawer = FrameDrawer(create_engine("warp", "cpu"), found, others)
         for index, frame in enumerate(shot):
             if index % every == 0:

@@ -46,6 +46,12 @@ def test_a_sequence_is_listed_by_number_and_other_files_are_let_be(tmp_path: Pat
     assert sequence_at(folder / "sc010_v02.####.png") == sequence
 
 
+def test_a_name_may_hold_a_hash_itself(tmp_path: Path) -> None:
+    folder = _pictures(tmp_path, "take #2 0001.png", "take #2 0002.png", "other.1.png", "other.2.png")
+    sequence = sequence_at(folder / "take #2 ####.png")
+    assert sequence is not None and sequence.prefix == "take #2 " and len(sequence.names) == 2
+
+
 def test_digits_of_a_suffix_are_no_number_and_padding_does_not_matter(tmp_path: Path) -> None:
     sequence = sequence_at(_pictures(tmp_path, "9.jp2", "10.jp2", "08.jp2"))
     assert sequence is not None and list(sequence.names) == [8, 9, 10]

@@ -43,4 +43,11 @@ def points_of_shot(
         with ShotReader(path) as shot:
             shot.fps = fps or shot.fps
             track = track_of_film(shot, path, detector, face, smoothed=smoothed, part=part, start=shot.start)
-    return track if identity is None else replace(track, extra={**track.extra, SHOT_ARRAY: identity.as_array()})
+    if identity is None:
+        return track
+    if identify_shot(path, identity).digest != identity.digest:
+        raise PortraitError(
+            ErrorCode.BAD_IMAGE, f"{path} has changed while its landmarks were found.",
+            "Wait until nothing writes to the shot any more, and find them again.",
+        )  # fmt: skip
+    return replace(track, extra={**track.extra, SHOT_ARRAY: identity.as_array()})

@@ -47,6 +47,7 @@ class ShotReader:
         if sequence is not None:
             sequence.check_whole()
             self._files = sequence.files
+            self._states = [_state(file) for file in self._files]
             self.frame_count, self.start, self.fps, self.notes = len(self._files), sequence.start, SEQUENCE_FPS, []
         elif is_picture(self.path):
             raise PortraitError(
@@ -54,6 +55,7 @@ class ShotReader:
                 f"Give a movie, the folder of a sequence, or {self.path.parent / 'name.####.png'} for one of several.",
             )  # fmt: skip
         else:
+            self._files, self._states = [self.path], [_state(self.path)]
             self._movie = MovieFrames(self.path, depth)
             self.frame_count, self.start, self.fps = self._movie.frame_count, 1, self._movie.fps
             self.notes = self._movie.notes
@@ -76,6 +78,21 @@ class ShotReader:
         if self._movie is not None:
             self._movie.close()
 
+    def another(self) -> ShotReader:
+        """One more reader of the same frames, for another thread.
+
+        Raises:
+            PortraitError: as the first's; BAD_IMAGE where the shot has changed since that was opened.
+        """
+        reader = ShotReader(self.path, self.depth)
+        reader._files, reader._states, reader.frame_count = self._files, self._states, self.frame_count
+        try:
+            reader._check_same(0)
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
     def __iter__(self) -> Iterator[np.ndarray]:
         """Frames (H, W, 3 or 4), one after another."""
         return (self.frame(index) for index in range(self.frame_count))
@@ -90,14 +107,19 @@ class ShotReader:
             (H, W, 3) uint8 or uint16 RGB, or (H, W, 4) with straight alpha where it is not opaque; read-only.
 
         Raises:
-            PortraitError: BAD_IMAGE, FILE_MISSING, IMAGE_TOO_LARGE where it cannot be read; SIZE_MISMATCH for a picture of
-                another size than the first.
+            PortraitError: BAD_IMAGE, FILE_MISSING, IMAGE_TOO_LARGE where it cannot be read, or has changed since the shot
+                was opened; SIZE_MISMATCH for a picture of another size than the first.
             IndexError: there is no such frame.
         """
         if index in self._kept:
             self._kept.move_to_end(index)
             return self._kept[index]
-        pixels = self._read(index)
+        if not 0 <= index < self.frame_count:
+            raise IndexError(index)
+        try:
+            pixels = self._read(index)
+        finally:
+            self._check_same(index)
         pixels.flags.writeable = False
         self._kept[index] = pixels
         while len(self._kept) > 1 and len(self._kept) * pixels.nbytes > _KEPT_BYTES:
@@ -105,8 +127,6 @@ class ShotReader:
         return pixels
 
     def _read(self, index: int) -> np.ndarray:
-        if not 0 <= index < self.frame_count:
-            raise IndexError(index)
         if self._movie is not None:
             pixels = self._movie.frame(index)
         else:
@@ -120,6 +140,31 @@ class ShotReader:
                     "Give all pictures of a shot one size.",
                 )
         return pixels if self.depth == 8 or pixels.dtype == np.uint16 else widened(pixels)
+
+    def _check_same(self, index: int) -> None:
+        """Whether a frame's file is as it was, for what is drawn of it is taken for drawn of the shot as it was."""
+        place = 0 if self._movie is not None else index
+        file, known = self._files[place], self._states[place]
+        state = _state(file)
+        if state == known and state is not None:
+            return
+        raise PortraitError(
+            ErrorCode.FILE_MISSING if state is None else ErrorCode.BAD_IMAGE,
+            f"{file} {'is no longer there' if state is None else 'has changed while it was read'}.",
+            "Put the file back and try again; frames that are done stay."
+            if state is None
+            else "Wait until nothing writes to the shot any more, find its landmarks again if it is another now, and "
+            "try again; frames that are done stay.",
+        )
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """Size and time of change of a file; None where it is gone."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def eight_bit_rgb(frame: np.ndarray) -> np.ndarray:

@@ -28,7 +28,6 @@ from portrait_shared.track import LandmarkTrack
 
 from portrait_server.engines.base import Engine
 from portrait_server.media.exr import encode_exr
-from portrait_server.media.images import Depth
 from portrait_server.media.png import encode_png
 from portrait_server.shots.drawing import FrameDrawer
 from portrait_server.shots.layers import ShotLayers
@@ -96,7 +95,7 @@ class ShotRender:
         for number in sorted(self.digests.keys() - set(missing)):
             yield number, frame_path(folder, number, suffix=self._suffix)
         workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, os.cpu_count() or 1)
-        others = OtherFrames(self._shot.path, self._shot.depth)
+        others = OtherFrames(self._shot)
         drawer = FrameDrawer(self._engine, self._found, others)
         layers = ShotLayers(self._found, self._layers) if self._layers else None
         pool = ThreadPoolExecutor(workers, "shot")
@@ -137,15 +136,15 @@ class ShotRender:
 class OtherFrames:
     """Any frame of a shot, for several threads: read beside those that are drawn, so that these go on in order."""
 
-    def __init__(self, path: Path, depth: Depth) -> None:
-        self._path, self._depth = path, depth
+    def __init__(self, shot: ShotReader) -> None:
+        self._shot = shot
         self._reader: ShotReader | None = None
         self._lock = threading.Lock()
 
     def __call__(self, index: int) -> np.ndarray:
         """The frame (H, W, 3 or 4), as `ShotReader.frame` gives it and with its errors."""
         with self._lock:
-            self._reader = self._reader or ShotReader(self._path, self._depth)
+            self._reader = self._reader or self._shot.another()
             return self._reader.frame(index)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from portrait_server.detectors.matte import MarkedFace, person_matte
+from portrait_server.detectors.matte import MarkedFace, person_matte, segmented
 from portrait_server.detectors.registry import create_detector
 from portrait_server.geometry.reference_mesh import mesh_near, with_depth
 
@@ -19,6 +19,11 @@ from tests.server import drawn_faces
 @pytest.fixture(scope="module")
 def photo() -> np.ndarray:
     return skimage.data.astronaut()
+
+
+def test_a_segmentation_says_nothing(photo: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
+    assert segmented(photo).max() > 0.9
+    assert capfd.readouterr() == ("", "")  # a shot has thousands of frames
 
 
 def test_matte_tells_person_from_background(photo: np.ndarray) -> None:

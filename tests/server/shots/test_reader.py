@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -84,3 +85,26 @@ def test_a_single_picture_is_no_shot(tmp_path: Path) -> None:
     with pytest.raises(PortraitError) as raised:
         ShotReader(tmp_path / "gone.mp4")
     assert raised.value.code is ErrorCode.FILE_MISSING
+
+
+@pytest.mark.parametrize("ends", ["written anew", "gone"])
+@pytest.mark.parametrize("kind", ["movie", "pictures"])
+def test_what_changes_while_it_is_read_is_not_taken_for_the_shot(tmp_path: Path, kind: str, ends: str) -> None:
+    path = write_video(tmp_path / "a.mp4", frames(4)) if kind == "movie" else write_pictures(tmp_path / "a", frames(4))
+    file = path if kind == "movie" else path / "plate.0003.png"
+    with ShotReader(path) as shot, shot.another() as other:
+        own = shot.frame(1)
+        np.testing.assert_array_equal(other.frame(1), own)
+        if ends == "gone":
+            file.unlink()
+        else:
+            file.write_bytes(file.read_bytes())
+            os.utime(file, ns=(1, 1))
+        for reader in (shot, other):
+            with pytest.raises(PortraitError, match="no longer there" if ends == "gone" else "has changed") as raised:
+                reader.frame(2)
+            assert str(file) in raised.value.message and "stay" in raised.value.remedy
+            np.testing.assert_array_equal(reader.frame(1), own)
+        if kind == "movie":
+            with pytest.raises(PortraitError):
+                shot.another()
