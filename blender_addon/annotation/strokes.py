@@ -12,6 +12,8 @@ from typing import Final
 import blf
 import numpy as np
 
+from ..blender import compat
+
 Color = tuple[float, float, float, float]
 _SIDES: Final = 20
 _FONT: Final = 0
@@ -69,7 +71,7 @@ def picture(pixels: np.ndarray, left: float, bottom: float) -> None:
     from gpu_extras.presets import draw_texture_2d
 
     height, width = pixels.shape[:2]
-    data = gpu.types.Buffer("FLOAT", pixels.size, np.ascontiguousarray(pixels).ravel())
+    data = gpu.types.Buffer("FLOAT", pixels.size, np.ascontiguousarray(compat.texture_colors(pixels)).ravel())
     texture = gpu.types.GPUTexture((width, height), format="RGBA16F", data=data)
     draw_texture_2d(texture, (left, bottom), width, height)
 

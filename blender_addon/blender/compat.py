@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import bpy
+import numpy as np
 
 
 def path_options() -> set[str]:
@@ -238,3 +239,15 @@ def mix_sockets(
     kind = {"RGBA": "RGBA", "FLOAT": "VALUE", "VECTOR": "VECTOR"}[mix.data_type]
     found = {socket.name: socket for socket in mix.inputs if socket.type == kind and socket.name in ("A", "B")}
     return found["A"], found["B"], next(socket for socket in mix.outputs if socket.type == kind)
+
+
+def texture_colors(pixels: np.ndarray) -> np.ndarray:
+    """Display colours (H, W, 4), 0 to 1, as a texture holds them that is drawn over a viewport.
+
+    Before 5.0 Blender takes them for linear light, and encodes them (IEC 61966-2-1) as it draws.
+    """
+    if bpy.app.version >= (5, 0, 0):
+        return pixels
+    color = pixels[..., :3]
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    return np.concatenate((linear, pixels[..., 3:]), axis=-1).astype(np.float32)

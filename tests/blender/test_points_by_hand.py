@@ -23,7 +23,7 @@ from blender_addon.annotation.loupe import Loupe  # noqa: E402
 from blender_addon.annotation.overlay import loupe_corner  # noqa: E402
 from blender_addon.annotation.photo_view import PhotoView  # noqa: E402
 from blender_addon.annotation.template import DESCRIPTIONS, PARTS, TEMPLATE, in_picture  # noqa: E402
-from blender_addon.blender import problems  # noqa: E402
+from blender_addon.blender import compat, problems  # noqa: E402
 from blender_addon.jobs.detect_job import DetectJob  # noqa: E402
 from blender_addon.plane.plane_space import PlaneSpace  # noqa: E402
 from blender_addon.rig import armature  # noqa: E402
@@ -252,6 +252,12 @@ def test_the_loupe_shows_the_photos_own_colours() -> None:
     assert np.allclose(corner[:40, 41:, :3], 200 / 255) and (corner[41:, :40, :3] < 0.2).all(), "beside it, grey"
     assert loupe_corner(np.array((790.0, 590.0)), 80, 20, 800, 600) == (690, 490)
     assert loupe_corner(np.array((100.0, 100.0)), 80, 20, 800, 600) == (120, 120)
+
+
+def test_the_loupes_texture_is_linear_where_blender_encodes_it() -> None:
+    held = compat.texture_colors(np.full((1, 1, 4), 0.5, np.float32))[0, 0]
+    assert held.dtype == np.float32 and held[3] == 0.5, "alpha is no light"
+    assert held[:3] == pytest.approx([0.5 if bpy.app.version >= (5, 0, 0) else 0.2140] * 3, abs=1e-4)
 
 
 def test_buttons_lie_side_by_side_and_the_chosen_ones_are_lit(started: np.ndarray) -> None:
