@@ -126,6 +126,12 @@ def sequence_of(picture: str | os.PathLike[str]) -> PictureSequence | None:
     return None if names is None else PictureSequence(picture.parent, prefix, tail, names)
 
 
+def shot_files(path: Path) -> list[Path]:
+    """All files of the shot of that path; raises what `sequence_at` does."""
+    sequence = sequence_at(path)
+    return [path] if sequence is None else sequence.files
+
+
 def _numbered(name: str) -> tuple[str, int, str] | None:
     """Prefix, number and tail of a picture's name; None for any other."""
     stem, suffix = os.path.splitext(name)

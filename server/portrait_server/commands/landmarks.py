@@ -12,8 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-from portrait_shared.files.whole_files import check_place, write_error
+from portrait_shared.files.whole_files import check_place, keep_sources, write_error
 from portrait_shared.frames.frame_numbers import ranges_of
+from portrait_shared.shots import shot_files
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.commands.arguments import add_device, tell_progress
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, SIZE_MISMATCH, NO_FACE, NO_SUCH_FACE, UNKNOWN_DETECTOR,
             WEIGHTS_MISSING, DEVICE_UNAVAILABLE, BAD_CONFIGURATION, OUTPUT_NOT_WRITABLE; nothing is written then.
     """
-    check_writable(args.output)
+    check_writable(args.output, *shot_files(args.input))
     picture = read_image(args.input) if _is_picture_or_missing(args.input) else None
     name = args.detector or default_detector_name()
     device = resolve_device(args.device) if name == "face-alignment" else "cpu"  # mediapipe needs no torch
@@ -114,8 +115,8 @@ def _is_picture_or_missing(path: Path) -> bool:
     return not os.path.isdir(path) and "#" not in path.name
 
 
-def check_writable(output: Path) -> None:
-    """Refuses an impossible output before minutes of work.
+def check_writable(output: Path, *sources: Path) -> None:
+    """Refuses an impossible output before minutes of work, and one that is a source itself.
 
     Raises:
         PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
@@ -127,3 +128,4 @@ def check_writable(output: Path) -> None:
     except OSError as error:
         remedy = "Choose a file in a folder that exists and that you may write to."
         raise write_error(output, error, remedy) from error
+    keep_sources([output], sources)

@@ -15,6 +15,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path, frames_in
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.rates import frame_of, parse_rate
+from portrait_shared.shots import shot_files
 
 from portrait_server.commands.arguments import tell_progress
 from portrait_server.commands.landmarks import check_writable, seconds
@@ -67,7 +68,9 @@ def run(asked: argparse.Namespace) -> int:
             BAD_IMAGE, BAD_AUDIO, OUTPUT_NOT_WRITABLE, DISK_FULL; a movie that was there before is then left as it was.
     """
     check_suffix(asked.output, asked.codec)
-    check_writable(asked.output)
+    check_writable(
+        asked.output, *([asked.sound] if asked.sound else []), *(shot_files(asked.plate) if asked.plate else [])
+    )
     folder = Folder(asked.frames_folder, asked.prefix, suffix_of(asked.frames_folder, asked.prefix, asked.format))
     sound = Soundtrack(asked.sound, asked.sound_from) if asked.sound else None
     with ExitStack() as opened:

@@ -38,7 +38,7 @@ def run(asked: argparse.Namespace) -> int:
     Raises:
         PortraitError: FILE_MISSING, BAD_CONFIGURATION, OUTPUT_NOT_WRITABLE, DISK_FULL; nothing is written then.
     """
-    check_writable(asked.output)
+    check_writable(asked.output, asked.input)
     suffix = asked.output.suffix.lower()
     if suffix not in (".otio", ".json"):
         raise PortraitError(

@@ -11,6 +11,8 @@ from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.client.rendering import store_frames
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import keep_sources
+from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.layers import COLORSPACES, USUAL
 from portrait_shared.personal import PersonalFile
@@ -90,6 +92,8 @@ def run(asked: argparse.Namespace) -> int:
     if asked.depth == 16:
         references[0] = ReferenceImage(read_image(asked.reference[0], 16), references[0].points)
     driven.check_size(asked.reference[0], references[0].size)
+    suffix = LAYERED if layers else PICTURES
+    keep_sources((frame_path(asked.output, number, suffix=suffix) for number in frames), asked.reference)
     personal = PersonalFile.load(asked.personal) if asked.personal else None
     with _client(asked) as client:
         references[0], further = driven.found(client, references[0], given)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.personal import PersonalFile
-from portrait_shared.shots import ShotIdentity, identify_shot
+from portrait_shared.shots import ShotIdentity, identify_shot, sequence_at
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
@@ -53,6 +54,8 @@ def render_shot(asked: argparse.Namespace) -> int:
     track.rows_of(frames)
     given = None if asked.plate_points is None else LandmarkTrack.load(asked.plate_points)
     with ShotReader(asked.plate, asked.depth) as shot:
+        if (pictures := sequence_at(asked.plate)) is not None:
+            keep_sources([asked.output], [pictures.folder])
         identity = identify_shot(asked.plate, None if given is None else ShotIdentity.of_track(given))
         if given is None:
             with closing(create_detector(default_detector_name(), resolve_device(asked.device))) as detector:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.files.whole_files import write_whole
+from portrait_shared.files.whole_files import keep_sources, write_whole
 
 from portrait_server.commands.arguments import whole_number
 from portrait_server.shots.reader import ShotReader
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(asked: argparse.Namespace) -> int:
     """Raises: PortraitError: as `ShotReader`; BAD_TRACK where the shot is shorter; OUTPUT_NOT_WRITABLE, DISK_FULL."""
     with ShotReader(asked.shot) as shot:
+        keep_sources([asked.output], shot.files)
         if asked.index >= shot.frame_count:
             raise PortraitError(
                 ErrorCode.BAD_IMAGE, f"{asked.shot} has {shot.frame_count} frames; there is no frame {asked.index}.",

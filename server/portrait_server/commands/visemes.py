@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         PortraitError: FILE_MISSING, BAD_AUDIO, BAD_CONFIGURATION, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE.
     """
-    check_writable(args.output)
+    check_writable(args.output, args.input)
     start = max(args.start, 0.0)
     samples = read_speech(args.input, start, args.end, from_first_sound=args.clock == "sound")
     told = -1

@@ -30,6 +30,7 @@ class ShotReader:
 
     Attributes:
         path: of the movie, the folder or the pattern, see `portrait_shared.shots`.
+        files: all that is read.
         depth: bits a channel of the frames.
         size: (width, height) of each, pixels.
         frame_count: how many there are.
@@ -46,16 +47,16 @@ class ShotReader:
         sequence = sequence_at(self.path)
         if sequence is not None:
             sequence.check_whole()
-            self._files = sequence.files
-            self._states = [_state(file) for file in self._files]
-            self.frame_count, self.start, self.fps, self.notes = len(self._files), sequence.start, SEQUENCE_FPS, []
+            self.files = sequence.files
+            self._states = [_state(file) for file in self.files]
+            self.frame_count, self.start, self.fps, self.notes = len(self.files), sequence.start, SEQUENCE_FPS, []
         elif is_picture(self.path):
             raise PortraitError(
                 ErrorCode.BAD_IMAGE, f"{self.path} is a single picture, not a shot.",
                 f"Give a movie, the folder of a sequence, or {self.path.parent / 'name.####.png'} for one of several.",
             )  # fmt: skip
         else:
-            self._files, self._states = [self.path], [_state(self.path)]
+            self.files, self._states = [self.path], [_state(self.path)]
             self._movie = MovieFrames(self.path, depth)
             self.frame_count, self.start, self.fps = self._movie.frame_count, 1, self._movie.fps
             self.notes = self._movie.notes
@@ -85,7 +86,7 @@ class ShotReader:
             PortraitError: as the first's; BAD_IMAGE where the shot has changed since that was opened.
         """
         reader = ShotReader(self.path, self.depth)
-        reader._files, reader._states, reader.frame_count = self._files, self._states, self.frame_count
+        reader.files, reader._states, reader.frame_count = self.files, self._states, self.frame_count
         try:
             reader._check_same(0)
         except BaseException:
@@ -130,12 +131,12 @@ class ShotReader:
         if self._movie is not None:
             pixels = self._movie.frame(index)
         else:
-            pixels = read_image(self._files[index], self.depth)
+            pixels = read_image(self.files[index], self.depth)
             height, width = pixels.shape[:2]
             if index and self.size != (width, height):
                 raise PortraitError(
                     ErrorCode.SIZE_MISMATCH,
-                    f"{self._files[index]} has {width}x{height} pixels, the first picture of the shot "
+                    f"{self.files[index]} has {width}x{height} pixels, the first picture of the shot "
                     f"{self.size[0]}x{self.size[1]}.",
                     "Give all pictures of a shot one size.",
                 )
@@ -144,7 +145,7 @@ class ShotReader:
     def _check_same(self, index: int) -> None:
         """Whether a frame's file is as it was, for what is drawn of it is taken for drawn of the shot as it was."""
         place = 0 if self._movie is not None else index
-        file, known = self._files[place], self._states[place]
+        file, known = self.files[place], self._states[place]
         state = _state(file)
         if state == known and state is not None:
             return

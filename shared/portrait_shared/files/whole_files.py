@@ -12,7 +12,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -154,6 +154,35 @@ def write_error(path: Path, error: OSError, remedy: str = "Choose a folder that 
     return PortraitError(
         ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot write {path}: {error.strerror or error}.", remedy
     )  # fmt: skip
+
+
+def keep_sources(places: Iterable[Path], sources: Iterable[Path]) -> None:
+    """Refuses to write over what is read: photos and footage may be the only ones.
+
+    Args:
+        places: files that shall be written, or a folder that shall be written to.
+        sources: files and folders that are read.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE.
+    """
+    kept = set(filter(None, map(_node, sources)))
+    for place in places:
+        if _node(place) in kept:
+            raise PortraitError(
+                ErrorCode.OUTPUT_NOT_WRITABLE,
+                f"{place} is {'where the shot itself lies' if place.is_dir() else 'what is read'}, and would be overwritten.",
+                "Choose another place for what is made of it.",
+            )
+
+
+def _node(path: Path) -> tuple[int, int] | None:
+    """What a file or folder is, whatever it is called; None where there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
 
 
 def read_bounded(path: Path, limit: int) -> bytes:

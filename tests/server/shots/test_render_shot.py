@@ -131,6 +131,36 @@ def test_pictures_of_sixteen_bits_and_a_track_that_starts_elsewhere(
         assert (index in OPENED) == bool((picture != own).any())
 
 
+def test_a_shot_is_never_written_over(
+    movie: Path, found: LandmarkTrack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for number, frame in enumerate(own_frames(movie), 1):
+        cv2.imwrite(str(folder / f"{number:04d}.png"), frame[..., ::-1])
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    changed(found).save(tmp_path / "track.npz")
+    replace(found, extra={}).save(tmp_path / "points.npz")
+    film = tmp_path / "film.mp4"
+    film.write_bytes(movie.read_bytes())
+    before = {path: path.read_bytes() for path in (film, *folder.iterdir())}
+    given = ["--plate-points", tmp_path / "points.npz", "--track", tmp_path / "track.npz"]
+    for words in (
+        ["render", "--plate", folder, *given, "--output", folder],
+        ["render", "--plate", folder / "####.png", *given, "--output", tmp_path / "link"],
+        ["render", "--reference", folder / "0002.png", "--track", tmp_path / "track.npz", "--output", folder],
+        ["shot-frame", folder, "--output", folder / "0004.png"],
+        ["landmarks", film, "--output", film],
+        ["landmarks", folder, "--output", folder / "0001.png"],
+        ["movie", folder, "--plate", film, "--output", film],
+        ["movie", folder, "--sound", film, "--output", film],
+        ["visemes", film, "--output", film],
+    ):
+        assert cli.main([str(word) for word in words]) == 1, words
+        assert "would be overwritten" in said(capsys)[1], words
+        assert {path: path.read_bytes() for path in (film, *folder.iterdir())} == before
+
+
 def test_points_are_found_where_none_are_given(
     movie: Path, found: LandmarkTrack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
