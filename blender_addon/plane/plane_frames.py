@@ -185,8 +185,6 @@ def _play(node: _ImageNode, folder: Path, reel: Reel, stretch: float, prefix: st
     image = _sequence(frame_path(folder, reel.first, prefix, suffix), node.image)
     changed = node.image != image
     user = getattr(node, "image_user", node)  # the compositor's nodes are it themselves
-    if changed and user != node:
-        node.image = image  # first: Blender finds out which file is due when the settings of an image's user change
     settings = {
         "use_cyclic": False, "use_auto_refresh": True, "frame_start": reel.start, "frame_duration": reel.duration,
     }  # fmt: skip
@@ -199,7 +197,9 @@ def _play(node: _ImageNode, folder: Path, reel: Reel, stretch: float, prefix: st
             setattr(user, name, value)
             changed = True
     if node.image != image:
-        node.image = image  # a node of the compositor looks at once into the file that is due, for its layers
+        node.image = (
+            image  # last, because a node of the compositor looks at once into the file that is due, for its layers
+        )
     return changed
 
 
