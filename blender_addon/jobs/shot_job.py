@@ -11,7 +11,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 from portrait_shared.files.private_folders import PrivateFolder
-from portrait_shared.files.whole_files import write_error
+from portrait_shared.files.whole_files import partial_file, write_error
 from portrait_shared.track import LandmarkTrack
 
 from ..blender import stored_paths
@@ -19,6 +19,7 @@ from ..blender.selection import is_untouched, select_only
 from ..connection import server
 from ..connection.worker import Worker
 from ..portraits import portrait_parts, shot_parts
+from ..portraits.scene_portraits import all_portraits
 from ..shots import points_place
 from .command_job import CommandJob
 
@@ -29,9 +30,8 @@ class PointsFound:
 
     Attributes:
         rest: the frame that the rig is to rest on, from 0.
-        points: (70, 3) of that frame.
-        picture: its file.
-        done: set by the main thread once the picture is no longer needed.
+        points: (70, 3) pixels of that frame.
+        picture: the content of its file.
     """
 
     rest: int
@@ -59,17 +59,31 @@ class ShotJob(CommandJob):
         portrait_parts.check_plane(scene, portrait)
         shot_parts.check_there(portrait)
         self._shot = portrait.shot.file
-        self._place = portrait.shot.points_file or points_place.new_place(portrait.name)
+        # Copies of a scene share one file: each portrait finds its own points anew.
+        shared = any(
+            other.shot.points_path == portrait.shot.points_path for _, other in all_portraits() if other != portrait
+        )
+        kept = "" if shared else portrait.shot.points_file
+        self._place = kept or points_place.new_place(portrait.name)
         self._points = stored_paths.full(self._place)
-        self._count = portrait.shot.count
+        self._fps = None if portrait.shot.pictures() is None else portrait.shot.fps
 
     def new_worker(self) -> Worker:
         self.note = f"Looking at {self._shot.name}"
         return super().new_worker()
 
     def words(self, output: Path) -> Sequence[str]:
-        return ["landmarks", str(self._shot), "--output", str(output), "--smooth", "--progress", "--face",
-                str(self._face)]  # fmt: skip
+        words = [
+            "landmarks",
+            str(self._shot),
+            "--output",
+            str(output),
+            "--smooth",
+            "--progress",
+            "--face",
+            str(self._face),
+        ]
+        return words if self._fps is None else [*words, "--fps", f"{self._fps:.9g}"]
 
     def load(self, output: Path) -> PointsFound:
         track = LandmarkTrack.load(output)
@@ -80,7 +94,8 @@ class ShotJob(CommandJob):
             content = picture.read_bytes()
         try:
             self._points.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(output, self._points)
+            with partial_file(self._points) as partial:
+                shutil.copyfile(output, partial)
         except OSError as error:
             raise write_error(self._points, error, "Save the .blend in a folder that you may write to.") from error
         return PointsFound(rest, track.points[rest], content)

@@ -16,7 +16,7 @@ from portrait_shared.files.private_folders import PrivateFolder
 
 from ..blender import stored_paths
 from ..blender.problems import Fix, SceneError
-from ..blender.scene_time import stretch
+from ..blender.scene_time import scene_fps, stretch
 from ..connection import server
 from ..connection.command_run import CommandRun
 from ..plane import image_plane, plane_shot
@@ -87,7 +87,8 @@ def add(scene: bpy.types.Scene, source: ShotSource, launch: server.Launch) -> tu
     _name_after(portrait, source)
     shot = portrait.shot
     shot.path, shot.start = stored_paths.stored(source.path), source.start
-    shot.count, shot.fps, shot.picture = about.count, about.fps, movie
+    shot.count, shot.picture = about.count, movie
+    shot.fps = about.fps if source.number is None else scene_fps(scene)  # pictures tell no rate
     portrait_parts.show_shot(portrait)
     return portrait, about
 

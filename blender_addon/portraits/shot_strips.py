@@ -13,6 +13,7 @@ import bpy
 from ..blender import compat
 from ..blender.frame_runs import frame_runs
 from ..blender.problems import SceneError
+from ..shots.properties import PORTRAIT_PG_shot
 from . import sequencer
 from .properties import PORTRAIT_PG_portrait
 
@@ -70,11 +71,19 @@ def shot_strip(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Any | 
             same = os.path.realpath(bpy.path.abspath(strip.filepath)) == os.path.realpath(portrait.shot.file)
             if same and round(compat.media_start(strip)) == portrait.shot.start:
                 return strip
-        if strip.type == "IMAGE" and portrait.shot.picture is not None and sequencer.PORTRAIT_KEY not in strip:
-            folder = os.path.realpath(bpy.path.abspath(strip.directory))
-            if folder == os.path.realpath(portrait.shot.file.parent) and "#" in portrait.shot.file.name:
-                return strip
+        if strip.type == "IMAGE" and sequencer.PORTRAIT_KEY not in strip and _plays_pictures(strip, portrait.shot):
+            return strip
     return None
+
+
+def _plays_pictures(strip: Any, shot: PORTRAIT_PG_shot) -> bool:
+    """Whether a strip shows the pictures of the shot, each where it lies."""
+    pictures = shot.pictures()
+    if pictures is None or os.path.realpath(bpy.path.abspath(strip.directory)) != os.path.realpath(pictures.folder):
+        return False
+    numbers = {name: number for number, name in pictures.names.items()}
+    number = numbers.get(strip.elements[0].filename)
+    return number is not None and round(compat.media_start(strip)) - (number - pictures.start) == shot.start
 
 
 def _add_shot(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, size: tuple[int, int]) -> Any:

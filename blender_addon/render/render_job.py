@@ -251,22 +251,26 @@ class RenderJob(Job):
             self._shown_at = time.monotonic()
 
     def show(self) -> None:
-        """Lets the plane and the strip show all frames of this portrait that are in the folder."""
-        if len(self.stored) == self._shown:
-            return
-        self._shown = len(self.stored)
+        """Lets plane, strip and compositor show what has come since they were shown last."""
+        if len(self.stored) != self._shown:
+            self._shown = len(self.stored)
+            self.show_all()
+
+    def show_all(self) -> None:
+        """Lets them show all frames of this portrait that are in the folder; the photo or the shot where there are none."""
         scene, portrait = self.portrait()
         numbers = sorted({*self._others, *self.stored})
         try:
             check_plane(scene, portrait)
             portrait_copies.own_look(portrait)
             before = image_plane.texture_node(portrait.plane).image
-            self._new_image |= (
-                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), *self._names) != before
-            )
-            follow_in_compositors(
-                portrait.group_uid, portrait.plane, Frames(self._folder, numbers, stretch(scene), *self._names)
-            )
+            if numbers:
+                frames = Frames(self._folder, numbers, stretch(scene), *self._names)
+                image_plane.show_frames(portrait.plane, *frames[:-1])
+                follow_in_compositors(portrait.group_uid, portrait.plane, frames)
+            else:
+                image_plane.show_photo(portrait.plane, portrait.photo)
+            self._new_image |= image_plane.texture_node(portrait.plane).image != before
         except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
             problems.keep(self.uid, error)
         try:

@@ -12,13 +12,12 @@ from typing import Any, Final
 
 from portrait_shared.bounds import check_points
 from portrait_shared.client.rendering import StoredFrame
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode
 from portrait_shared.files.private_folders import PrivateFolder
-from portrait_shared.frames.frame_files import frame_path, frames_in, prepare_folder
+from portrait_shared.frames.frame_files import frame_path, prepare_folder
 
-from ..blender import problems
 from ..blender.frame_runs import frame_runs
-from ..blender.scene_time import notes_on_frames, stretch
+from ..blender.scene_time import notes_on_frames
 from ..connection.command_run import CommandRun
 from ..connection.server import Launch
 from ..connection.worker import Worker
@@ -27,7 +26,7 @@ from ..jobs.command_job import CommandWorker
 from ..jobs.job import JobState
 from ..plane import image_plane
 from ..plane.color_spaces import color_spaces
-from ..portraits import likeness, portrait_copies, shot_parts
+from ..portraits import likeness, shot_parts
 from ..portraits.portrait_parts import check_plane
 from ..portraits.scene_portraits import find_portrait
 from ..preview import live_preview
@@ -76,7 +75,7 @@ class ShotRenderJob(RenderJob):
         self._words = self._command(portrait, personal is not None)
         self._start, self._size = shot.start, portrait.frame_size
         self._settings = portrait_strip.settings_of(portrait, self._asked[0], self._asked[-1])
-        self._others = [frame for frame in image_plane.wanted_frames(portrait.plane) if frame not in set(self._asked)]
+        self._others = sorted(set(image_plane.wanted_frames(portrait.plane)).difference(self._asked))
         self._run = CommandRun()
         self.notes = notes_on_frames(scene)
         self.note = "Sampling the rig"
@@ -88,6 +87,8 @@ class ShotRenderJob(RenderJob):
         if portrait.layers:
             words += ["--format", "exr", "--layers", ",".join(portrait.layers),
                       "--colorspace", color_spaces().written]  # fmt: skip
+        if self._again:
+            words.append("--again")
         if portrait.engine:
             words += ["--engine", portrait.engine]
         if is_tuned:
@@ -146,9 +147,6 @@ class ShotRenderJob(RenderJob):
             frame_folder.claim(self._folder, self._owner)
         begun = time.time()
         numbers = {frame_path(self._folder, frame, *self._names).name: frame for frame in self._frames}
-        if self._again:
-            for frame in set(frames_in(self._folder, *self._names)).intersection(self._frames):
-                frame_path(self._folder, frame, *self._names).unlink(missing_ok=True)
 
         def take(line: str) -> None:
             if (match := _ENGINE.match(line)) is not None:
@@ -170,31 +168,10 @@ class ShotRenderJob(RenderJob):
         else:
             super().handle(event)
 
-    def show(self) -> None:
-        """Lets the plane and the strips show what is drawn, and the shot elsewhere."""
-        scene, portrait = self.portrait()
-        numbers = sorted({*self._others, *self.stored})
-        try:
-            check_plane(scene, portrait)
-            portrait_copies.own_look(portrait)
-            before = image_plane.texture_node(portrait.plane).image
-            if numbers:
-                image_plane.show_frames(portrait.plane, self._folder, numbers, stretch(scene), *self._names)
-            else:
-                image_plane.show_photo(portrait.plane, portrait.photo)
-            self._new_image |= image_plane.texture_node(portrait.plane).image != before
-        except PortraitError as error:  # the frames are safe on the disk: go on, and say what has to be mended
-            problems.keep(self.uid, error)
-        try:
-            portrait_strip.show(scene, portrait, self._folder, numbers, self._settings, self._size)
-        except PortraitError as error:
-            if error.message not in self.notes:
-                self.notes.append(error.message)
-
     def end(self) -> None:
         super().end()
         if self.state is JobState.DONE and not self.stored:
-            self.show()
+            self.show_all()
             self.note = "Nothing is changed in these frames: the shot is shown"
         elif self.state is JobState.DONE and (left := len(self._asked) - self.total):
             self.note += f", {left} as filmed"

@@ -252,6 +252,8 @@ def test_a_shot_strip_that_is_there_is_not_added_again(filmed: Any, tmp_path: Pa
     shot_strips.update(scene, filmed, tmp_path / "drawn", [6], SETTINGS, (WIDTH, HEIGHT))
     assert shot_strips.shot_strip(scene, filmed) == strip
     assert strips_of(filmed) == [(6, 6, 4)]
+    strip.elements[0].filename = "other.0101.png"
+    assert shot_strips.shot_strip(scene, filmed) != strip, "another sequence of the same folder"
 
 
 def test_a_strip_says_which_shot_it_plays(filmed: Any, tmp_path: Path) -> None:

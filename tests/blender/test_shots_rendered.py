@@ -20,6 +20,7 @@ bpy = pytest.importorskip("bpy")
 from blender_addon import command_line  # noqa: E402
 from blender_addon.blender import compat  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
+from blender_addon.connection.command_run import CommandRun  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.job import JobState  # noqa: E402
 from blender_addon.jobs.shot_job import ShotJob  # noqa: E402
@@ -27,6 +28,7 @@ from blender_addon.portraits import sequencer, shot_parts, shot_strips  # noqa: 
 from blender_addon.render import frame_states  # noqa: E402
 from blender_addon.render.frame_watch import FrameState  # noqa: E402
 from blender_addon.rig.sampling import sample_rows  # noqa: E402
+from tests.blender.conftest import write_png  # noqa: E402
 from tests.blender.test_capture_jobs import FRAMES, STEP_PIXELS, video, videos  # noqa: E402, F401
 from tests.blender.test_frame_states import settle  # noqa: E402
 
@@ -118,9 +120,47 @@ def test_without_a_window_it_is_the_same_job(filmed: Any, capsys: pytest.Capture
     assert all(read_mark(folder / f"{number:04d}.png") is not None for number in (START + 4, START + 5))
 
 
-def test_a_shot_without_a_face_leaves_nothing_behind(needs_server: None, scene: Any, tmp_path: Path) -> None:
-    from tests.blender.conftest import write_png
+def test_a_sequence_takes_the_rate_of_the_scene(shot: Path, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 24, 1.001
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for number in range(1, 4):
+        picture = folder / f"{number:04d}.png"
+        shot_parts.read_frame(server.launch_plan(bpy.context), shot, number - 1, picture, CommandRun())
+    strips = compat.strips_of(scene.sequence_editor_create())
+    strip = strips.new_image("plate", str(folder / "0001.png"), 1, 7)
+    for number in (2, 3):
+        strip.elements.append(f"{number:04d}.png")
+    scene.sequence_editor.active_strip = strip
+    assert bpy.ops.portrait.add_shot_of_strip() == {"FINISHED"}
+    made = scene.talking_portraits.active
+    assert (made.shot.start, made.shot.count) == (7, 3)
+    assert made.shot.fps == pytest.approx(24 / 1.001)
+    assert shot_parts.points_of(made).track.fps == pytest.approx(24 / 1.001)
+    assert (scene.render.fps, scene.render.fps_base) == (24, pytest.approx(1.001))
 
+
+def test_a_strip_of_a_movie_leaves_the_edit_its_rate(shot: Path) -> None:
+    scene = bpy.context.scene
+    scene.render.fps = 30
+    strips = compat.strips_of(scene.sequence_editor_create())
+    scene.sequence_editor.active_strip = strips.new_movie("plate", str(shot), 1, START)
+    assert bpy.ops.portrait.add_shot_of_strip() == {"FINISHED"}
+    assert scene.render.fps == 30 and scene.talking_portraits.active.shot.fps == 25
+
+
+def test_all_frames_are_drawn_again_where_that_is_asked_for(filmed: Any) -> None:
+    smile(filmed, {START + 3: 0.0, START + 5: 0.7, START + 7: 0.0})
+    bpy.ops.portrait.render()
+    files = {number: filmed.folder() / f"{number:04d}.png" for number in frames_in(filmed.folder())}
+    before = {number: path.read_bytes() for number, path in files.items()}
+    assert bpy.ops.portrait.render_again() == {"FINISHED"}
+    assert job_queue.last_of(filmed.uid).drawn == len(files) == 3
+    assert all(path.read_bytes() == before[number] for number, path in files.items())
+
+
+def test_a_shot_without_a_face_leaves_nothing_behind(needs_server: None, scene: Any, tmp_path: Path) -> None:
     for number in range(1, 4):
         write_png(tmp_path / "empty" / f"{number:04d}.png", np.full((64, 96, 3), 90, np.uint8))
     with pytest.raises(RuntimeError, match="No face"):
@@ -138,6 +178,17 @@ def test_finding_points_again_keeps_keys_and_may_be_cancelled(filmed: Any) -> No
     assert bpy.ops.portrait.find_points() == {"FINISHED"}
     np.testing.assert_array_equal(shot_parts.points_of(filmed).track.points, before)
     assert any("mouthSmileLeft" in curve.data_path for curve in compat.fcurves_of(filmed.rig))
+
+
+def test_points_that_a_copy_shares_are_not_written_over(filmed: Any) -> None:
+    uid, shared = filmed.uid, filmed.shot.points_path
+    held = bpy.context.scene.talking_portraits
+    held.add("Copy").shot.points_file = filmed.shot.points_file  # as in a full copy of the scene
+    before = shared.stat().st_ino
+    held.choose(bpy.context, list(held.items).index(held.by_uid(uid)))
+    assert bpy.ops.portrait.find_points() == {"FINISHED"}
+    found = bpy.context.scene.talking_portraits.by_uid(uid).shot.points_path
+    assert found != shared and found.is_file() and shared.stat().st_ino == before
 
 
 def test_a_shot_that_has_gone_is_told_and_frames_are_kept(filmed: Any) -> None:

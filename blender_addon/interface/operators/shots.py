@@ -171,6 +171,10 @@ class PORTRAIT_OT_add_shot_of_strip(SaysWhyNot, _AddsShot, bpy.types.Operator):
     bl_label = "Add Portrait of Strip"
     bl_options = {"REGISTER", "UNDO"}
 
+    use_framerate: BoolProperty(  # the edit that the strip is in has a rate already
+        name="Set Scene Frame Rate", description="Let the scene play as many frames a second as the shot", default=False
+    )
+
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> str | None:
         editor = scene_of(context).sequence_editor

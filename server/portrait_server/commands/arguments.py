@@ -63,7 +63,7 @@ def track_times(track: LandmarkTrack) -> FrameTimes:
     """When a track's frames are shown; where it holds the array `timecode`, a text, that is its first frame's.
 
     Raises:
-        PortraitError: BAD_TRACK.
+        PortraitError: BAD_CONFIGURATION for a rate or a time code that there is not.
     """
     timecode = track.extra.get("timecode")
     return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)

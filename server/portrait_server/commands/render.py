@@ -73,6 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what OpenEXR files hold (default: all)")  # fmt: skip
     parser.add_argument("--colorspace", choices=COLORSPACES, default=COLORSPACES[0],
                         help=f"scene-linear space of their colors (default: {COLORSPACES[0]})")  # fmt: skip
+    parser.add_argument(
+        "--again", action="store_true", help="draw all frames anew, also those that are there and valid"
+    )
     parser.add_argument("--connect", type=Path, nargs="?", const=default_connection_file(), metavar="FILE",
                         help="use a server that runs already, found by its connection file, not one of its own")  # fmt: skip
 
@@ -103,7 +106,8 @@ def run(asked: argparse.Namespace) -> int:
             for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
                                         size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
                                         body=body, others=others, layers=layers, colorspace=asked.colorspace,
-                                        times=track_times(track) if layers else None):  # fmt: skip
+                                        times=track_times(track) if layers else None,
+                                        again=asked.again):  # fmt: skip
                 bar.update()
                 saved += 1
                 if asked.progress:

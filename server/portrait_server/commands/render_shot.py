@@ -79,7 +79,7 @@ def render_shot(asked: argparse.Namespace) -> int:
         )
         saved = 0
         with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=True if asked.progress else None) as bar:
-            for _, path in render.store(asked.output):
+            for _, path in render.store(asked.output, again=asked.again):
                 bar.update()
                 saved += 1
                 if asked.progress:

@@ -92,9 +92,10 @@ class SoundWriter:
     def _samples(self, container: av.container.InputContainer, source: av.AudioStream) -> Iterator[np.ndarray]:
         """Blocks (N, 2) float32 at the rate, the first of them at the movie's beginning."""
         skipped = round(self._sound.start * _RATE)
-        if skipped < 0:
-            yield np.zeros((-skipped, 2), np.float32)
-            skipped = 0
+        while skipped < 0:
+            silence = min(-skipped, _RATE)
+            yield np.zeros((silence, 2), np.float32)
+            skipped += silence
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=_RATE)
         for frame in itertools.chain(decoded(container, source), [None]):
             for block in resampler.resample(frame):

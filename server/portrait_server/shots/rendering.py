@@ -81,8 +81,11 @@ class ShotRender:
                 for number, own in self.digests.items()
             }
 
-    def store(self, folder: Path) -> Iterator[tuple[int, Path]]:
+    def store(self, folder: Path, *, again: bool = False) -> Iterator[tuple[int, Path]]:
         """Brings a folder up to date.
+
+        Args:
+            again: all frames are drawn anew, also those that are still valid; each old one stays until its new one is there.
 
         Yields:
             Number and file of every frame: first of those that are still valid, then in order of those that are drawn.
@@ -91,7 +94,7 @@ class ShotRender:
             PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL; what reading and drawing raise. Frames that are there stay.
         """
         prepare_folder(folder)
-        missing = missing_frames(folder, self.digests, suffix=self._suffix)
+        missing = sorted(self.digests) if again else missing_frames(folder, self.digests, suffix=self._suffix)
         for number in sorted(self.digests.keys() - set(missing)):
             yield number, frame_path(folder, number, suffix=self._suffix)
         workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, os.cpu_count() or 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a frame's file says of itself, and whether anybody has altered it since.
 
-In tEXt chunks of a PNG, or in attributes of an OpenEXR file, it carries the digest of all that its pixels depend on, that of the photo it was made of, and the seal,
-that of its own pixels.
+In tEXt chunks of a PNG, or in attributes of an OpenEXR file, it carries the digest of all that its pixels depend on, that
+of the photo it was made of, and the seal, that of its own pixels.
 """
 
 from __future__ import annotations

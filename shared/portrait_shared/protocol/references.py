@@ -177,7 +177,8 @@ class Frame:
     Attributes:
         number: the frame's number, as given to `Client.render`.
         digest: its content hash.
-        data: a finished file, PNG or OpenEXR, as bytes, or (H, W, 3 or 4) of the type of the first reference; the array is read-only.
+        data: a finished file, PNG or OpenEXR, as bytes, or (H, W, 3 or 4) of the type of the first reference; the array is
+            read-only.
     """
 
     number: int
