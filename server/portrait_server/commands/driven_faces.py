@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +20,7 @@ from portrait_shared.track import LandmarkTrack, bad_track
 from portrait_server.media.images import read_image
 
 LARGEST = 0
+_ONE_FACE = 0.25  # of a face's size: how near the landmarks of two are if they are of one
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,26 @@ class DrivenFaces:
             given: (70, 2 or 3) landmarks of each face, or none: then the server finds them.
 
         Raises:
-            PortraitError: NO_FACE, NO_SUCH_FACE, and those of `Client.detect`.
+            PortraitError: NO_FACE, NO_SUCH_FACE, and those of `Client.detect`; BAD_CONFIGURATION where one face is driven
+                twice.
         """
         if self.numbers == (LARGEST,):
             return first, None
         if not given:
             given = [client.detect(first.image, face=number).points for number in self.numbers]
+        self._check_apart(given)
         faces = [ReferenceImage(first.image, points) for points in given]
         return faces[0], np.stack([face.points for face in faces[1:] if face.points is not None]) if faces[1:] else None
+
+    def _check_apart(self, faces: Sequence[np.ndarray]) -> None:
+        """Whether landmarks (70, 2 or 3) of several faces are of different ones."""
+        for (one, first), (other, second) in combinations(zip(self.numbers, faces, strict=True), 2):
+            size = np.ptp(first[:, :2], axis=0).max()
+            if np.linalg.norm(first[:, :2] - second[:, :2], axis=1).mean() < _ONE_FACE * size:
+                raise PortraitError(
+                    ErrorCode.BAD_CONFIGURATION, f"--face {one} and --face {other} are one and the same face.",
+                    "Give each face one --track, and the landmarks of its own; 0 is the largest face, whichever that is.",
+                )  # fmt: skip
 
 
 def load_references(
