@@ -76,7 +76,7 @@ def run(asked: argparse.Namespace) -> int:
     with ExitStack() as opened:
         filmed = None
         if asked.plate:
-            shot = opened.enter_context(ShotReader(asked.plate))
+            shot = opened.enter_context(ShotReader(asked.plate, 16))
             start = shot.start if asked.plate_start is None else asked.plate_start
             filmed = Filmed(shot, start, frozenset(asked.as_filmed))
         frames = folder.frames(asked.frames, asked.hold, filmed)

@@ -83,8 +83,8 @@ class MovieFrame:
 
     @classmethod
     def of_file(cls, path: Path) -> MovieFrame:
-        """A picture, or a layered frame's colours."""
-        return cls(path.name, lambda: decode_exr(path) if path.suffix == LAYERED else read_image(path))
+        """A picture, or a layered frame's colours; with 16 bits, of which codecs for editing keep 10."""
+        return cls(path.name, lambda: decode_exr(path) if path.suffix == LAYERED else read_image(path, 16))
 
 
 @dataclass(frozen=True)

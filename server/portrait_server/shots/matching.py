@@ -71,7 +71,7 @@ def check_targets(found: LandmarkTrack, track: LandmarkTrack, name: str, frames:
         raise PortraitError(
             ErrorCode.BAD_TRACK,
             f"{name} changes the face in frame {frames[int(blind.argmax())]}, where none was found in the shot.",
-            "Leave that frame's points as they were found, leave the frame out (--frames), or mark its points by hand.",
+            "Leave that frame's points as they were found, or leave the frame out (--frames).",
         )
 
 

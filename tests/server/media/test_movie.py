@@ -104,6 +104,15 @@ def test_prores_keeps_straight_alpha(tmp_path: Path, depth: int) -> None:
     assert np.abs(shown[0][..., :3].astype(float) - picture(1)).mean() < 3  # also where nothing is seen of them
 
 
+@pytest.mark.parametrize("codec", ["prores4444", "dnxhr"])
+def test_soft_shades_of_sixteen_bits_show_no_steps(tmp_path: Path, codec: str) -> None:
+    shades = np.tile(np.linspace(25000, 27000, WIDTH).astype(np.uint16)[:, None], (HEIGHT, 1, 3))
+    cv2.imwrite(str(tmp_path / "0001.png"), shades)
+    Movie([MovieFrame.of_file(tmp_path / "0001.png")], Fraction(25), codec).write(tmp_path / "a.mov")
+    (shown,) = pictures_of(tmp_path / "a.mov", "gray16le")
+    assert len(np.unique(shown[HEIGHT // 2])) > 2 * len(np.unique(shades >> 8))
+
+
 @pytest.mark.parametrize(("codec", "name"), [("h264", "a.mp4"), ("prores4444", "a.mov")])
 @pytest.mark.parametrize(("start", "begins"), [(0.0, 0.2), (0.1, 0.1), (-0.15, 0.35)])
 def test_sound_is_heard_where_it_belongs(tmp_path: Path, codec: str, name: str, start: float, begins: float) -> None:
