@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
@@ -91,13 +91,17 @@ def read_timeline(path: Path) -> Edit:
     """
     try:
         timeline = _read(path)
+        if not isinstance(timeline, otio.schema.Timeline):
+            raise bad_edit(path, f"it holds a {type(timeline).__name__}, not a timeline")
+        if timeline.tracks is None:  # OpenTimelineIO itself crashes on it
+            raise bad_edit(path, "it has no tracks")
+        return _Reading(timeline, path.absolute().parent).edit()
     except OSError as error:
         raise bad_edit(path, error.strerror or str(error)) from error
-    except (otio.exceptions.OTIOError, ValueError, KeyError) as error:
+    except otio.exceptions.CannotComputeAvailableRangeError as error:
+        raise bad_edit(path, "a clip of it tells neither its length nor that of its media") from error
+    except (otio.exceptions.OTIOError, ValueError, KeyError, OverflowError) as error:
         raise bad_edit(path, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
-    if not isinstance(timeline, otio.schema.Timeline):
-        raise bad_edit(path, f"it holds a {type(timeline).__name__}, not a timeline")
-    return _Reading(timeline, path.absolute().parent).edit()
 
 
 def _read(path: Path) -> otio.core.SerializableObject:
@@ -136,11 +140,12 @@ class _Reading:
         if not isinstance(track, otio.schema.Track):
             self._notes.append(f"{track.name or 'A stack'} is no track, and was left out.")
             return
-        channel = track.metadata.get(_METADATA, {}).get("channel", number)
+        channel = _own(track).get("channel")
+        channel = channel if isinstance(channel, int) else number
         for child in track:
             if isinstance(child, otio.schema.Clip):
                 there = track.range_of_child(child)
-                yield self._clip(child, int(channel), self._start + self._frames(there.start_time))
+                yield self._clip(child, channel, self._start + self._frames(there.start_time))
             elif not isinstance(child, otio.schema.Gap):
                 self._notes.append(f"{child.name or 'A ' + type(child).__name__.lower()} was left out.")
 
@@ -151,11 +156,10 @@ class _Reading:
                 speed *= float(effect.time_scalar)
             else:
                 self._notes.append(f"{clip.name}: the effect {effect.name or effect.effect_name} was left out.")
-        own = clip.metadata.get(_METADATA, {})
         return Clip(
             clip.name, self._media(clip), max(1, channel), at, max(1, self._frames(seen.duration)),
             self._frames(seen.start_time), speed, clip.enabled,
-            {str(key): value for key, value in own.items() if isinstance(value, (str, int, float, bool))},
+            {str(key): value for key, value in _own(clip).items() if isinstance(value, (str, int, float, bool))},
         )  # fmt: skip
 
     def _media(self, clip: otio.schema.Clip) -> Media | None:
@@ -185,6 +189,12 @@ class _Reading:
         named = unquote(url)
         whole = PurePosixPath(named).is_absolute() or PureWindowsPath(named).is_absolute()
         return str(Path(named) if whole else self._folder / named)
+
+
+def _own(item: otio.core.SerializableObjectWithMetadata) -> Mapping[str, object]:
+    """What this project has written into an item, if nobody has put anything else there."""
+    own = item.metadata.get(_METADATA)
+    return own if isinstance(own, Mapping) else {}
 
 
 def write_timeline(edit: Edit, path: Path) -> str:

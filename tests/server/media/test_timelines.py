@@ -112,6 +112,24 @@ def test_the_command_goes_both_ways(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert again.read_text() == timeline.read_text()
 
 
+def timeline_of_one_clip(own: object) -> str:
+    """A clip that tells no length, with something in the place of this project's metadata."""
+    track = otio.schema.Track("V1", metadata={"talking_portraits": own})
+    track.append(otio.schema.Clip("x", metadata={"talking_portraits": own}))
+    timeline = otio.schema.Timeline("t")
+    timeline.tracks.append(track)
+    return str(otio.adapters.write_to_string(timeline, "otio_json"))
+
+
+@pytest.mark.parametrize("own", ["text", {"channel": "third"}, [1]])
+def test_metadata_that_another_program_has_altered_is_let_be(tmp_path: Path, own: object) -> None:
+    timeline = otio.adapters.read_from_string(timeline_of_one_clip(own), "otio_json")
+    timeline.tracks[0][0].source_range = TimeRange(RationalTime(3, 24), RationalTime(5, 24))
+    otio.adapters.write_to_file(timeline, str(tmp_path / "a.otio"))
+    (clip,) = read_timeline(tmp_path / "a.otio").clips
+    assert (clip.channel, clip.first, clip.count) == (1, 3, 5)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -121,6 +139,8 @@ def test_the_command_goes_both_ways(tmp_path: Path, capsys: pytest.CaptureFixtur
         ("a.otio", "nothing", "no edit that can be read"),
         ("a.otio", otio.adapters.write_to_string(otio.schema.Clip("x"), "otio_json"), "holds a Clip, not a timeline"),
         ("a.otio", "[" * 100_000, "no edit that can be read"),
+        ("a.otio", '{"OTIO_SCHEMA": "Timeline.1", "tracks": null}', "no tracks"),
+        ("a.otio", timeline_of_one_clip(None), "tells neither its length"),
         ("a.xyz", "", "no edit that can be read"),
     ],
 )
