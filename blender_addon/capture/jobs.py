@@ -182,15 +182,15 @@ class SpeechCaptureJob(_CaptureJob):
             )  # fmt: skip
         report = key(scene, portrait, take, shown(self._source.path.stem), self._keys)
         if self._add_sound:
-            report = replace(report, notes=(*report.notes, *self._sound(scene, report.frames)))
+            report = replace(report, notes=(*report.notes, *self._sound(scene, portrait.group_uid, report.frames)))
             keep_report(portrait.uid, report)
         self.done(report)
 
-    def _sound(self, scene: bpy.types.Scene, keyed: tuple[int, int]) -> list[str]:
-        """Puts the sound under the keys, for playing; what became of it."""
+    def _sound(self, scene: bpy.types.Scene, pictures: str, keyed: tuple[int, int]) -> list[str]:
+        """Puts the sound under the keys, for playing, connected with strips of a uid; what became of it."""
         start = round(self._source.placement.origin)
         try:
-            strip = strip_sound.add_sound(scene, self.uid, self._source.path, range(start, max(start, keyed[1]) + 1))
+            strip = strip_sound.add_sound(scene, pictures, self._source.path, range(start, max(start, keyed[1]) + 1))
         except PortraitError as error:
             return [str(error)]
         if strip is None:

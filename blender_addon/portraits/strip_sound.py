@@ -16,8 +16,11 @@ from .sequencer import PORTRAIT_KEY, free_channel, stored_directory
 _SOUND_KEY: Final = "talking_portrait_sound"
 
 
-def add_sound(scene: bpy.types.Scene, portrait_uid: str, path: Path, frames: range) -> Any | None:
+def add_sound(scene: bpy.types.Scene, group_uid: str, path: Path, frames: range) -> Any | None:
     """A new sound strip that begins at the first of the frames; None where a strip has this file there already.
+
+    Args:
+        group_uid: of the portrait whose pictures it is connected with; all faces of a photo share them.
 
     Raises:
         PortraitError: SCENE where there is no channel left, or Blender cannot play the file.
@@ -36,12 +39,12 @@ def add_sound(scene: bpy.types.Scene, portrait_uid: str, path: Path, frames: ran
         raise SceneError(
             f"Blender cannot play {path.name} as sound.", "Convert it to .wav to hear it; its keys are set."
         ) from error
-    strip[_SOUND_KEY] = portrait_uid
-    connect(scene, portrait_uid)
+    strip[_SOUND_KEY] = group_uid
+    connect(scene, group_uid)
     return strip
 
 
-def connect(scene: bpy.types.Scene, portrait_uid: str) -> None:
+def connect(scene: bpy.types.Scene, group_uid: str) -> None:
     """Connects a portrait's pictures with the sounds it was keyed by, so that who moves one moves all.
 
     Only where both are: strips in metas are left alone, and one that the user has disconnected stays so until a new one
@@ -50,7 +53,7 @@ def connect(scene: bpy.types.Scene, portrait_uid: str) -> None:
     if scene.sequence_editor is None:
         return
     strips = compat.strips_of(scene.sequence_editor)
-    pictures = [strip for strip in strips if strip.get(PORTRAIT_KEY) == portrait_uid]
-    sounds = [strip for strip in strips if strip.get(_SOUND_KEY) == portrait_uid]
+    pictures = [strip for strip in strips if strip.get(PORTRAIT_KEY) == group_uid]
+    sounds = [strip for strip in strips if strip.get(_SOUND_KEY) == group_uid]
     if pictures and sounds:
         compat.connect_strips(scene, [*pictures, *sounds])

@@ -56,7 +56,7 @@ def show(
         adopt(portrait)
     elif portrait.use_strip and not portrait.strip_was_made:
         sequencer.add_strip(scene, portrait.group_uid, portrait.name, folder, there, settings, size)
-        strip_sound.connect(scene, portrait.uid)
+        strip_sound.connect(scene, portrait.group_uid)
         portrait.strip_was_made = True
     else:
         portrait.use_strip = portrait.strip_was_made = False
@@ -83,7 +83,7 @@ def add(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bool:
         return False
     settings = settings_of(portrait, there[0], there[-1])
     sequencer.add_strip(scene, portrait.group_uid, portrait.name, folder, there, settings, portrait.frame_size)
-    strip_sound.connect(scene, portrait.uid)
+    strip_sound.connect(scene, portrait.group_uid)
     portrait.strip_was_made = True
     return True
 

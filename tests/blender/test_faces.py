@@ -15,6 +15,8 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon import command_line  # noqa: E402
 from blender_addon.blender import compat  # noqa: E402
+from blender_addon.capture import jobs, media_parts  # noqa: E402
+from blender_addon.capture.speech_shapes import Speech  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
 from blender_addon.interface.operators.common import active_portrait  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
@@ -27,6 +29,7 @@ from blender_addon.render import frame_states  # noqa: E402
 from blender_addon.render.frame_watch import FrameState  # noqa: E402
 from blender_addon.render.render_job import RenderJob  # noqa: E402
 from blender_addon.rig import sampling  # noqa: E402
+from tests.blender.test_capture import NO_SERVER, wav  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 FACE_WIDTH, WIDTH, HEIGHT = 96, 192, 64
@@ -134,6 +137,22 @@ def test_a_further_face_shares_the_photo_and_keeps_its_own_rig(couple: list[str]
         row = sampling.sample_now(portrait.rig, bpy.context.view_layer, portrait.space)
         assert np.abs(row.points - points).max() < 1e-3
     assert first.group_uid == second.group_uid == first.uid
+
+
+def test_the_voice_of_any_face_is_connected_with_the_pictures(couple: list[str], write: Any, tmp_path: Path) -> None:
+    if not bpy.app.build_options.audaspace:
+        pytest.skip("this Blender is built without sound")
+    scene = bpy.context.scene
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    write(tmp_path / "frames" / "0004.png", picture)
+    strip = sequencer.add_strip(scene, of(couple[1]).group_uid, "couple", tmp_path / "frames", [4], {})
+    source = media_parts.of_file(scene, str(wav(tmp_path / "said.wav")), 1)
+    job = jobs.SpeechCaptureJob(couple[1], NO_SERVER, source, jobs.KeyOptions(), add_sound=True)
+    job.take_up(Speech((("aa", 0.0, 0.5), ("oh", 0.5, 1.0)), 0.0, 1.0, np.ones(15), 15.0))
+    (sound,) = (each for each in compat.strips_of(scene.sequence_editor) if each.type == "SOUND")
+    assert sound["talking_portrait_sound"] == strip[sequencer.PORTRAIT_KEY]
+    if hasattr(sound, "connections"):  # older ones do not tell
+        assert [connection.strip_ref.name for connection in sound.connections] == [strip.name]
 
 
 def test_a_lone_portrait_is_its_own_lead(portrait: Any) -> None:
