@@ -253,6 +253,14 @@ def test_motion_is_no_cut() -> None:
     assert not shots.begins(np.full((240, 320, 3), 236, np.uint8)) and shots.since(1) and not shots.since(0)
 
 
+def test_a_wall_of_another_colour_is_a_cut_at_the_same_brightness() -> None:
+    shots = ShotCuts()
+    assert [shots.begins(np.full((48, 64, 3), colour, np.uint8)) for colour in ((90, 140, 70), (140, 60, 100))] == [
+        False,
+        True,
+    ]
+
+
 @pytest.fixture
 def pictures(video: Path, tmp_path: Path) -> Path:
     """The video's frames as a numbered sequence."""
