@@ -41,11 +41,13 @@ def build(scene: bpy.types.Scene, edit: Edit) -> Built:
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
     below = max((strip.channel for strip in strips), default=0)
-    # A Speed effect lies on a channel of its own, above all others.
+    # A Speed effect lies on a channel of its own, above all others; there each strip is made, too, as long as its media is:
+    # where it lay over others, Blender would push it aside.
     effects = below + max((clip.channel for clip in edit.clips), default=0) + 1
-    if effects > _CHANNELS:
+    if effects >= _CHANNELS:
         raise SceneError(
-            f"The edit needs {effects - below} channels, and {_CHANNELS - below} are free.", "Free some channels first."
+            f"The edit needs {effects - below + 1} channels, and {_CHANNELS - below} are free.",
+            "Free some channels first.",
         )
     rate = exact_rate(scene_fps(scene))
     if rate != edit.rate:
@@ -53,9 +55,10 @@ def build(scene: bpy.types.Scene, edit: Edit) -> Built:
             f"The edit has {float(edit.rate):.6g} frames per second, the scene {float(rate):.6g}: set the scene's to match."
         )
     for clip in edit.clips:
-        strip = _strip(strips, clip, below + clip.channel, built)
+        strip = _strip(strips, clip, effects + 1, built)
         if strip is None:
             continue
+        strip.channel = below + clip.channel
         strip.mute = not clip.enabled
         for key, value in clip.metadata.items():
             strip[key] = value

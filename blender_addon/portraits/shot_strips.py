@@ -14,7 +14,7 @@ from ..blender import compat
 from ..blender.frame_runs import frame_runs
 from ..blender.problems import SceneError
 from ..shots.properties import PORTRAIT_PG_shot
-from . import sequencer
+from . import sequencer, strip_sound
 from .properties import PORTRAIT_PG_portrait
 
 
@@ -33,6 +33,7 @@ def update(
         PortraitError: SCENE where there is no channel left, or Blender cannot play the shot.
     """
     shot = shot_strip(scene, portrait)
+    added = shot is None
     if shot is None:
         shot = _add_shot(scene, portrait, size)
     wanted = [list(range(first, last + 1)) for first, last in frame_runs(sorted(set(numbers)))]
@@ -60,12 +61,16 @@ def update(
         if channel == shot.channel or not _is_free(strips, channel, place):
             channel = sequencer.free_channel(strips, place, above=shot.channel)
         sequencer.add_strip(scene, portrait.uid, portrait.name, folder, run, settings, size, channel)
+    if added and portrait.shot.pictures() is None:
+        strip_sound.add_sound_of_shot(scene, portrait.uid, portrait.shot.file, portrait.shot.frames)
+    elif wanted:
+        strip_sound.connect(scene, portrait.uid)
 
 
 def shot_strip(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Any | None:
     """The strip that plays the portrait's shot where it lies; None where there is none."""
     for strip, _ in sequencer.all_strips(scene):
-        if strip.get(sequencer.SHOT_KEY) == portrait.uid:
+        if strip.get(sequencer.SHOT_KEY) == portrait.uid and strip.type != "SOUND":
             return strip
         if strip.type == "MOVIE":
             same = os.path.realpath(bpy.path.abspath(strip.filepath)) == os.path.realpath(portrait.shot.file)

@@ -11,7 +11,7 @@ import bpy
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.stored_paths import shown
-from .sequencer import PORTRAIT_KEY, free_channel, stored_directory
+from .sequencer import PORTRAIT_KEY, SHOT_KEY, free_channel, stored_directory
 
 _SOUND_KEY: Final = "talking_portrait_sound"
 
@@ -44,8 +44,26 @@ def add_sound(scene: bpy.types.Scene, group_uid: str, path: Path, frames: range)
     return strip
 
 
+def add_sound_of_shot(scene: bpy.types.Scene, group_uid: str, path: Path, frames: range) -> Any | None:
+    """As `add_sound` of a filmed shot, beside its pictures; None also where the movie is silent, or Blender cannot play
+    its sound, without which the pictures are seen all the same."""
+    try:
+        strip = add_sound(scene, group_uid, path, frames)
+    except SceneError:
+        return None
+    if strip is None:
+        return None
+    if not strip.sound.samplerate:  # what Blender says of a movie without sound
+        sound = strip.sound
+        compat.strips_of(scene.sequence_editor).remove(strip)
+        bpy.data.sounds.remove(sound)
+        return None
+    strip[SHOT_KEY] = group_uid
+    return strip
+
+
 def connect(scene: bpy.types.Scene, group_uid: str) -> None:
-    """Connects a portrait's pictures with the sounds it was keyed by, so that who moves one moves all.
+    """Connects a portrait's pictures with its shot's sound, or that it was keyed by, so that who moves one moves all.
 
     Only where both are: strips in metas are left alone, and one that the user has disconnected stays so until a new one
     comes beside it.
@@ -53,7 +71,7 @@ def connect(scene: bpy.types.Scene, group_uid: str) -> None:
     if scene.sequence_editor is None:
         return
     strips = compat.strips_of(scene.sequence_editor)
-    pictures = [strip for strip in strips if strip.get(PORTRAIT_KEY) == group_uid]
+    pictures = [strip for strip in strips if group_uid in (strip.get(PORTRAIT_KEY), strip.get(SHOT_KEY))]
     sounds = [strip for strip in strips if strip.get(_SOUND_KEY) == group_uid]
     if pictures and sounds:
         compat.connect_strips(scene, [*pictures, *sounds])

@@ -19,7 +19,7 @@ from portrait_shared.frames.frame_files import frame_path  # noqa: E402
 
 from blender_addon.blender import compat, problems  # noqa: E402
 from blender_addon.export import edit_strips, scene_edit  # noqa: E402
-from blender_addon.portraits import sequencer  # noqa: E402
+from blender_addon.portraits import sequencer, strip_sound  # noqa: E402
 from blender_addon.render.frame_folder import take  # noqa: E402
 from tests.blender.conftest import write_png  # noqa: E402
 
@@ -98,6 +98,16 @@ def test_an_edit_goes_above_what_is_there(film: Any, tmp_path: Path) -> None:
     assert min(strip.channel for strip in strips if strip.name not in before) > 7
 
 
+def test_the_halves_of_a_cut_stay_side_by_side(film: Any, tmp_path: Path) -> None:
+    write_frames(tmp_path, range(1, 25))
+    sequencer.add_strip(film, "uid", "anna", tmp_path, range(1, 25), SETTINGS).split(frame=12, split_method="SOFT")
+    edit = scene_edit.edit_of(film)
+    assert [(clip.channel, clip.at, clip.first, clip.count) for clip in edit.clips] == [(1, 1, 1, 11), (1, 12, 12, 13)]
+    film.sequence_editor_clear()
+    edit_strips.build(film, edit)
+    assert scene_edit.edit_of(film) == edit
+
+
 def test_speed_comes_back(film: Any, tmp_path: Path) -> None:
     write_frames(tmp_path, range(1, 41))
     media = Media(FRAMES, str(tmp_path), 1, 40)
@@ -169,6 +179,8 @@ def test_a_movie_of_the_frames(needs_server: None, portrait: Any, tmp_path: Path
     clip = bpy.data.movieclips.load(str(path))
     assert (clip.frame_duration, tuple(clip.size)) == (10, (48, 32))
     assert (scene.frame_start, scene.frame_end) == (1, 12)
+    assert strip_sound.add_sound_of_shot(scene, "uid", path, range(1, 11)) is None, "it is silent"
+    assert not compat.strips_of(scene.sequence_editor)
 
 
 def test_the_sequencers_sound_is_heard(needs_server: None, portrait: Any, tmp_path: Path) -> None:
@@ -200,6 +212,8 @@ def test_the_sequencers_sound_is_heard(needs_server: None, portrait: Any, tmp_pa
         heard = np.frombuffer(file.readframes(10**7), "<i2").reshape(-1, file.getnchannels())[:, 0]
         begins = np.argmax(np.abs(heard.astype(int)) > 1000) / file.getframerate()
     assert abs(begins - 12 / 24) < 0.02  # the sound lies 12 frames after the movie's first
+    strip = strip_sound.add_sound_of_shot(scene, "uid", path, range(50, 74))
+    assert strip is not None and compat.strip_range(strip) == range(50, 74)
 
 
 def test_a_timeline_beside_a_blend_that_was_never_saved_is_refused(scene: Any) -> None:

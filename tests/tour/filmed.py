@@ -20,6 +20,7 @@ from desktop import (
     window,
     workspace,
 )
+from first_frames import viewport_and_sidebar
 
 _START = 1
 _SMILE = {8: 0.0, 12: 0.9, 22: 0.9, 26: 0.0}
@@ -44,7 +45,7 @@ def steps() -> Steps:
     scene.frame_set(17)
     with at():
         bpy.ops.portrait.pose()
-    yield from shot("filmed_as_shot", compiling=True)
+    yield from shot("filmed_as_shot", viewport_and_sidebar(), compiling=True)
     yield from _preview()
     yield from _render(uid)
     yield from _edit()
@@ -93,7 +94,7 @@ def _edit() -> Steps:
     )
     with at("SEQUENCE_EDITOR"):
         bpy.ops.sequencer.view_all()
-    yield from shot("filmed_edit")
+    yield from shot("filmed_edit", [(0, 0, window().width, window().height)])
     yield from workspace("Layout")
 
 

@@ -18,6 +18,7 @@ sys.stdout.reconfigure(line_buffering=True)
 import acting  # noqa: E402
 import by_hand  # noqa: E402
 import capturing  # noqa: E402
+import compositing  # noqa: E402
 import filmed  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
@@ -33,6 +34,7 @@ CHAPTERS = {
     "troubles": troubles.steps,
     "by_hand": by_hand.steps,
     "filmed": filmed.steps,
+    "compositing": compositing.steps,
     "four_clicks": four_clicks.steps,
 }
 

@@ -19,6 +19,7 @@ from skimage.data import astronaut, chelsea
 from skimage.io import imsave
 
 from tests import posing
+from tests import two_people as two_people_picture
 
 FPS = 24
 FRAMES = 60
@@ -38,6 +39,14 @@ def animal(folder: Path) -> Path:
     """A cat, in whose face no detector sees one: “Chelsea” by Stéfan van der Walt, public domain, of scikit-image."""
     path = folder / "cat.png"
     imsave(path, chelsea(), check_contrast=False)
+    return path
+
+
+def two_people(folder: Path) -> Path:
+    """A picture of two people, of whom the right one hides a part of the left one."""
+    path = folder / "two_people.png"
+    picture, _ = two_people_picture.two_people(overlapping=True)
+    imsave(path, picture, check_contrast=False)
     return path
 
 

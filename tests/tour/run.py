@@ -162,6 +162,7 @@ def main() -> int:
         "own_movie": asked.movie is None,
         "server": str(server_program(folder)),
         "animal": str(performer.animal(folder)),
+        "two": str(performer.two_people(folder)),
         "screen": SCREEN,
         "only": asked.only,
     }
