@@ -104,7 +104,7 @@ def sequence_at(path: str | os.PathLike[str]) -> PictureSequence | None:
         code, where = (ErrorCode.BAD_IMAGE, "in") if pattern is None else (ErrorCode.FILE_MISSING, "named")
         raise PortraitError(
             code, f"There are no numbered pictures {where} {path}.",
-            "Choose the folder of a sequence such as 0001.png, 0002.png and so on; of EXR or DPX make PNG or TIFF, 16 bits.",
+            "Choose the folder of a sequence such as 0001.png, 0002.png and so on; of DPX make EXR, or TIFF of 16 bits.",
         )  # fmt: skip
     prefix, tail = (several or list(found))[0]
     folder = path if pattern is None else path.parent

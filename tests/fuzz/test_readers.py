@@ -172,6 +172,11 @@ def layered_frame(path: Path) -> None:
     path.write_bytes(timed_exr(marked(data, "b" * 64), FrameTimes(24, "01:00:00:00"), 3))
 
 
+def picture_of_light(path: Path) -> None:
+    colours = np.dstack([PIXELS, PIXELS[..., 0]]).astype(np.float32)
+    path.write_bytes(encode_exr(colours, ("rgba",), "acescg", "a" * 64, "warp"))
+
+
 def read_frame(path: Path) -> None:
     for mark in (read_mark(path), glance(path)):
         assert mark is None or (isinstance(mark, FrameMark) and len(str(mark)) < 3000)
@@ -214,6 +219,7 @@ READERS: dict[str, tuple[Maker, Reader]] = {
     "photo.bmp": (picture("BMP"), read_image),
     "photo.tga": (picture("TGA"), read_image),
     "photo.jp2": (picture("JPEG2000"), read_image),
+    "photo.exr": (picture_of_light, read_image),
     "unknown": (picture("TIFF"), is_picture),
     "film.mp4": (film, watch),
     "sound.wav": (sound, read_speech),

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from portrait_server.media.images import check_size, finished, is_animation, opaque, open_animation, upright
+from portrait_server.media.images import is_animation, opaque, open_animation
 from portrait_server.media.picture_colours import stated_profile
+from portrait_server.media.picture_errors import check_size
+from portrait_server.media.picture_modes import finished, upright
 
 # Browsers show a frame that claims to be shorter for a tenth of a second, and files are made for them.
 _SHORTEST_MS, _INSTEAD_MS = 10, 100

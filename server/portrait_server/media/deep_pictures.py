@@ -9,7 +9,7 @@ that a picture has the same colours at both depths.
 from __future__ import annotations
 
 import logging
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 import cv2
 import numpy as np
@@ -17,6 +17,8 @@ from PIL import Image
 
 from portrait_server.media.picture_colours import to_srgb_16
 
+Depth = Literal[8, 16]
+"""Bits a channel."""
 _FORMATS: Final = ("PNG", "TIFF", "PPM")
 # Of 255: by how much two ways through the same profile differ. Another orientation, channel order or scale differs by
 # far more.

@@ -1,28 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A layered frame as an OpenEXR file that says what made it, and from what; and such a file as a picture."""
+"""A layered frame as an OpenEXR file that says what made it, and from what."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import OpenEXR
 from portrait_shared import __version__
-from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.exr_header import Attribute, pixel_seal, with_attributes
 from portrait_shared.frames.frame_marks import DIGEST_KEYWORD, SEAL_KEYWORD
 from portrait_shared.layers import CHANNELS, FULL_FLOAT, in_order
 
-from portrait_server.media.images import check_file
-from portrait_server.media.picture_profiles import REC709, Primaries, srgb_encoded, srgb_linear, to_d50
+from portrait_server.media.picture_profiles import REC709, Primaries, srgb_linear, to_d50
 from portrait_server.media.png import SOURCE_TYPE
 
 _CODES: Final = 65536  # levels that a colour may have: those of 16 bits, of which those of 8 are a part
-_LEAST_ALPHA: Final = 1e-4  # below it a half float tells no colour any more
 _D60: Final = (0.32168, 0.33767)  # as SMPTE ST 2065-1 rounds it
 _PRIMARIES: Final[dict[str, Primaries]] = {
     "rec709": REC709,
@@ -73,36 +69,6 @@ def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest
     if engine is not None:
         stated |= {"software": f"Talking Portraits {__version__} ({engine})", "DigitalSourceType": SOURCE_TYPE}
     return with_attributes(data, {name: Attribute.text(text) for name, text in stated.items()})
-
-
-def decode_exr(path: Path) -> np.ndarray:
-    """The picture of an OpenEXR file as an ordinary screen shows it.
-
-    Returns:
-        (H, W, 3 or 4) uint16 sRGB, with straight alpha where a pixel is not opaque.
-
-    Raises:
-        PortraitError: FILE_MISSING, BAD_IMAGE.
-    """
-    check_file(path)
-    try:
-        file = OpenEXR.File(str(path), separate_channels=True)
-        channels, header = file.channels(), file.header()
-        planes = [np.asarray(channels[name].pixels, np.float32) for name in "RGB"]
-        alpha = np.asarray(channels["A"].pixels, np.float32).clip(0, 1) if "A" in channels else np.ones_like(planes[0])
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise PortraitError(
-            ErrorCode.BAD_IMAGE, f"Cannot read {path}: it is damaged, or has no colours R, G and B.", "Render it again."
-        ) from error
-    light = np.stack(planes, -1) / np.maximum(alpha, _LEAST_ALPHA)[..., None]
-    stated = header.get("chromaticities")
-    if stated is not None:
-        red, green, blue, white = (tuple(stated[at : at + 2]) for at in range(0, 8, 2))
-        light = light @ (np.linalg.inv(to_d50(REC709)) @ to_d50((white, red, green, blue))).astype(np.float32).T
-    picture = srgb_encoded(np.nan_to_num(light).clip(0, 1))
-    if (alpha < 1).any():
-        picture = np.concatenate([picture, alpha[..., None]], -1)
-    return np.rint(picture * (_CODES - 1)).astype(np.uint16)
 
 
 def _premultiplied(picture: np.ndarray, colorspace: str) -> np.ndarray:

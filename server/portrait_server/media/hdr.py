@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from portrait_server.media.images import Depth
+from portrait_server.media.deep_pictures import Depth
 from portrait_server.media.picture_profiles import srgb_encoded
 
 PQ: Final = 16

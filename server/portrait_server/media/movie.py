@@ -16,10 +16,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import partial_file, write_error
-from portrait_shared.frames.frame_files import LAYERED
 from portrait_shared.rates import timecode
 
-from portrait_server.media.exr import decode_exr
 from portrait_server.media.images import read_image
 from portrait_server.media.movie_sound import Soundtrack
 
@@ -84,7 +82,7 @@ class MovieFrame:
     @classmethod
     def of_file(cls, path: Path) -> MovieFrame:
         """A picture, or a layered frame's colours; with 16 bits, of which codecs for editing keep 10."""
-        return cls(path.name, lambda: decode_exr(path) if path.suffix == LAYERED else read_image(path, 16))
+        return cls(path.name, lambda: read_image(path, 16))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,12 @@ import numpy as np
 
 from portrait_server.media import hdr
 from portrait_server.media.containers import READ_ERRORS, open_container
-from portrait_server.media.images import Depth
+from portrait_server.media.deep_pictures import Depth
 from portrait_server.media.video import CONTAINERS, ConstantRate, VideoPicture, VideoReader, bad_video
 from portrait_server.media.video_frames import has_alpha, plate_of
 
+MORE_BITS = "It has more than 8 bits a channel; --depth 16 keeps them."
+"""A note on frames that are read in 8."""
 # What makes whole pictures of fields looks at their neighbours, and has none where it begins.
 _FIELD_NEIGHBOURS = 4
 _UNEVEN_FRAMES = 0.25  # of a frame's length: times that are rounded to a coarse clock are even
@@ -201,7 +203,7 @@ class MovieFrames(PlateReader):
         if first.color_trc in (hdr.PQ, hdr.HLG):
             self.notes.append("It has a high dynamic range; frames are made for an ordinary screen, in sRGB.")
         elif self._depth == 8 and max(component.bits for component in first.format.components) > 8:
-            self.notes.append("It has more than 8 bits a channel; --depth 16 keeps them.")
+            self.notes.append(MORE_BITS)
         if has_alpha(first):
             self.notes.append("It has transparency, which frames keep.")
 

@@ -17,7 +17,7 @@ from av.container import OutputContainer
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.media.containers import READ_ERRORS, SOUND_CONTAINERS, decoded, open_container, sound_stream
-from portrait_server.media.images import check_file
+from portrait_server.media.picture_errors import check_file
 
 _RATE: Final = 48_000  # samples a second, what video works with
 _BLOCK: Final = 1024  # AAC takes no other, but for the last

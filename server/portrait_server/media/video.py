@@ -17,7 +17,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.media.animated_picture import AnimatedPicture
 from portrait_server.media.containers import READ_ERRORS, decoded, open_container, picture_stream, stated_timecode
-from portrait_server.media.images import check_file, check_size
+from portrait_server.media.picture_errors import check_file, check_size
 from portrait_server.media.video_frames import Deinterlacer, Orientation, rgb_of, square_size
 
 CONTAINERS = (

@@ -12,7 +12,7 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
 from portrait_server.media import hdr
-from portrait_server.media.images import Depth
+from portrait_server.media.deep_pictures import Depth
 
 _UNSPECIFIED_COLORSPACE: Final = 2
 _SD_WIDTH, _SD_HEIGHT = 1280, 576  # a larger picture that does not tell its colour matrix is taken for HD

@@ -20,7 +20,8 @@ from portrait_shared.protocol.messages import (
 )
 from portrait_shared.protocol.references import check_image
 
-from portrait_server.media.images import Depth, decode_image
+from portrait_server.media.deep_pictures import Depth
+from portrait_server.media.images import decode_image
 from portrait_server.service.budgets import Ledger
 from portrait_server.service.counters import Counters
 from portrait_server.service.portraits import PERSONAL_BYTES, REFERENCE_BYTES, Store

@@ -14,9 +14,9 @@ import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.shots import sequence_at
 
-from portrait_server.media.deep_pictures import widened
-from portrait_server.media.images import Depth, eight_bit, is_picture, read_image
-from portrait_server.media.movie_frames import MovieFrames
+from portrait_server.media.deep_pictures import Depth, widened
+from portrait_server.media.images import eight_bit, is_picture, read_image
+from portrait_server.media.movie_frames import MORE_BITS, MovieFrames
 
 SEQUENCE_FPS: Final = 25.0
 """Of pictures, which do not tell."""
@@ -49,7 +49,8 @@ class ShotReader:
             sequence.check_whole()
             self.files = sequence.files
             self._states = [_state(file) for file in self.files]
-            self.frame_count, self.start, self.fps, self.notes = len(self.files), sequence.start, SEQUENCE_FPS, []
+            self.frame_count, self.start, self.fps = len(self.files), sequence.start, SEQUENCE_FPS
+            self.notes = _notes_on_pictures(sequence.tail, depth)
         elif is_picture(self.path):
             raise PortraitError(
                 ErrorCode.BAD_IMAGE, f"{self.path} is a single picture, not a shot.",
@@ -157,6 +158,13 @@ class ShotReader:
             else "Wait until nothing writes to the shot any more, find its landmarks again if it is another now, and "
             "try again; frames that are done stay.",
         )
+
+
+def _notes_on_pictures(tail: str, depth: Depth) -> list[str]:
+    if not tail.lower().endswith(".exr"):
+        return []
+    notes = ["Its pictures are OpenEXR, scene-linear; frames are sRGB, in which light above 1 is white."]
+    return notes if depth == 16 else [*notes, MORE_BITS]
 
 
 def _state(file: Path) -> tuple[int, int] | None:

@@ -7,8 +7,8 @@ from typing import Final
 
 PICTURE_SUFFIXES: Final = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".heic", ".heif", ".hif", ".avif", ".webp", ".gif",
-    ".tif", ".tiff", ".bmp", ".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c", ".tga", ".psd", ".ppm", ".pgm", ".pbm",
-    ".pnm",
+    ".tif", ".tiff", ".exr", ".bmp", ".jp2", ".j2k", ".jpf", ".jpx", ".jpc", ".j2c", ".tga", ".psd", ".ppm", ".pgm",
+    ".pbm", ".pnm",
 )  # fmt: skip
 """Lower case; a name is compared without regard to case."""
 

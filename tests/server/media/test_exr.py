@@ -11,8 +11,7 @@ import numpy as np
 import OpenEXR
 import OpenImageIO
 import pytest
-from portrait_server.media.exr import decode_exr, encode_exr
-from portrait_shared.errors import PortraitError
+from portrait_server.media.exr import encode_exr
 from portrait_shared.frames.exr_header import Attribute, leading_attributes, pixel_seal, with_attributes
 from portrait_shared.frames.frame_files import copy_equal_frames, frame_path, frames_in, missing_frames
 from portrait_shared.frames.frame_marks import FrameMark, glance, mark_of, marked, read_mark, timed_exr
@@ -178,32 +177,3 @@ def test_files_of_a_folder_are_found_by_their_kind(tmp_path: Path) -> None:
     assert copied == [4]
     code = OpenEXR.File(str(tmp_path / "anna.0004.exr"), header_only=True).header()["timeCode"]
     assert code.frame == 4
-
-
-@pytest.mark.parametrize("colorspace", COLORSPACES)
-def test_a_picture_comes_back_in_its_colours(tmp_path: Path, colorspace: str) -> None:
-    frame = a_frame(("rgba",))
-    frame[..., 3] = np.maximum(frame[..., 3], 40)
-    path = tmp_path / "0001.exr"
-    path.write_bytes(encode_exr(frame, ("rgba",), colorspace, DIGEST, "warp"))
-    shown = decode_exr(path)
-    assert shown.dtype == np.uint16
-    # Of wider primaries, half floats leave a little of one colour in others, most of all in their shadows.
-    np.testing.assert_allclose(shown / 257, frame, atol=0.6 if colorspace == "rec709" else 3)
-
-
-def test_an_opaque_picture_has_no_alpha_and_a_damaged_one_is_told(tmp_path: Path) -> None:
-    frame = a_frame(("rgba",))
-    frame[..., 3] = 255
-    path = tmp_path / "0001.exr"
-    data = encode_exr(frame, ("rgba",), "rec709", DIGEST, "warp")
-    path.write_bytes(data)
-    assert decode_exr(path).shape == (*SIDES, 3)
-    for broken in (
-        data[: len(data) // 2],
-        b"nothing",
-        encode_exr(a_frame(("matte",)), ("matte",), "rec709", DIGEST, "x"),
-    ):
-        path.write_bytes(broken)
-        with pytest.raises(PortraitError, match="damaged, or has no colours"):
-            decode_exr(path)

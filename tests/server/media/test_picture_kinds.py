@@ -390,13 +390,10 @@ def test_what_plays_is_a_video_and_what_does_not_is_a_picture(tmp_path: Path, su
 # What is refused, and how
 
 
-@pytest.mark.parametrize(
-    "content", [b"\x76\x2f\x31\x01" + bytes(60), b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n"]
-)
-def test_floating_point_light_is_refused(tmp_path: Path, content: bytes) -> None:
-    for name in ("a.exr", "a.png", "a"):
+def test_radiance_s_light_is_refused(tmp_path: Path) -> None:
+    for name in ("a.hdr", "a.png", "a"):
         path = tmp_path / name
-        path.write_bytes(content)
+        path.write_bytes(b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 1\n")
         assert is_picture(path), "no video, as which it would be refused in other words"
         assert "floating-point" in refused(path).message
 
@@ -447,6 +444,8 @@ def test_every_name_that_a_browser_shows_is_one_of_a_reader(tmp_path: Path) -> N
         if suffix == ".psd":
             assert known[suffix] == "PSD"
             continue
+        if suffix == ".exr":
+            continue  # see test_exr_pictures.py
         image = Image.fromarray(colours()).convert("1" if suffix == ".pbm" else "L" if suffix == ".pgm" else "RGB")
         image.save(path, known[suffix] if suffix != ".hif" else "HEIF")
         assert is_picture(path), suffix

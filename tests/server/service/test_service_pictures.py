@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import OpenEXR
 import pillow_heif
 import pytest
 from PIL import Image
@@ -46,6 +47,15 @@ def test_a_server_reads_what_phones_write(client: Client, tmp_path: Path) -> Non
     pillow_heif.from_pillow(Image.new("RGB", (64, 48), (200, 100, 50))).save(tmp_path / "a.heic", quality=90)
     pixels = client.read_picture((tmp_path / "a.heic").read_bytes(), ".heic")
     assert pixels.shape == (48, 64, 3) and np.abs(pixels.astype(int) - (200, 100, 50)).max() <= 4
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_server_reads_what_film_is_kept_in(client: Client, tmp_path: Path, depth: int) -> None:
+    path, light = tmp_path / "a.exr", np.full((48, 64), 0.2, np.float16)
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, dict.fromkeys("RGB", light)).write(str(path))
+    pixels = client.read_picture(path.read_bytes(), ".exr", depth)
+    code = 1.055 * float(light[0, 0]) ** (1 / 2.4) - 0.055
+    np.testing.assert_array_equal(pixels, np.full((48, 64, 3), round(code * (2**depth - 1)), f"u{depth // 8}"))
 
 
 @pytest.mark.parametrize(

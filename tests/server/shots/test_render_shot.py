@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import OpenEXR
+import OpenImageIO
 import pytest
 import skimage.data
 from portrait_server import cli
@@ -243,6 +244,58 @@ def test_a_picture_that_cannot_be_read_ends_the_run_and_keeps_the_frames(
     assert "5.png" in error
     there = {path.name for path in (tmp_path / "out").iterdir()}
     assert there >= {line.rsplit("/")[-1] for line in lines if line.startswith("Saved")} and "0005.png" not in there
+
+
+@pytest.fixture(scope="module")
+def filmed_light(movie: Path) -> Path:
+    """The shot as a film plate: OpenEXR of another program, half floats, brighter and with finer steps than 8 bits have."""
+    folder = movie.with_name("light")
+    folder.mkdir()
+    shade = np.linspace(1, 1.003, 320, dtype=np.float32)[:, None, None]
+    for number, frame in enumerate(own_frames(movie), 1001):
+        code = frame.astype(np.float32) / 255
+        light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4) * shade
+        light[:4] = 7.5
+        output = OpenImageIO.ImageOutput.create(path := str(folder / f"sc010.{number}.exr"))
+        assert output.open(path, OpenImageIO.ImageSpec(320, 320, 3, "half")) and output.write_image(light)
+        output.close()
+    return folder
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_film_plate_is_drawn_in_its_own_bits(
+    filmed_light: Path, tmp_path: Path, depth: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = tmp_path / "points.npz"
+    assert cli.main(["landmarks", str(filmed_light), "--output", str(points), "--detector", "mediapipe"]) == 0
+    found = LandmarkTrack.load(points)
+    assert found.start == 1001 and found.extra["detected"].all()
+    changed(found, 1001).save(tmp_path / "track.npz")
+    assert render(filmed_light, points, tmp_path / "track.npz", tmp_path / "out", "--depth", depth) == 0
+    notes = [line for line in said(capsys)[0] if line.startswith("Note: ")]
+    assert notes[0] == "Note: Its pictures are OpenEXR, scene-linear; frames are sRGB, in which light above 1 is white."
+    assert notes[1:] == [] if depth == 16 else "--depth 16" in notes[1]
+    for index, own in enumerate(own_frames(filmed_light, depth)):
+        drawn = read_image(tmp_path / "out" / f"{1001 + index}.png", depth)
+        assert drawn.dtype == own.dtype == (np.uint8 if depth == 8 else np.uint16) and (own[:4] == own.max()).all()
+        assert (index in OPENED) == bool((drawn != own).any())
+        assert (drawn[:20] == own[:20]).all() and (drawn[:, :10] == own[:, :10]).all(), "far from the mouth"
+        assert depth == 8 or len(np.unique(own)) > 1000
+
+
+def test_a_film_plate_half_written_is_named(
+    filmed_light: Path, found: LandmarkTrack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for number, file in enumerate(sorted(filmed_light.iterdir()), 1):
+        content = file.read_bytes()
+        (folder / f"{number}.exr").write_bytes(content[: len(content) // 2] if number == 5 else content)
+    replace(found, extra={}).save(tmp_path / "points.npz")
+    changed(found).save(tmp_path / "track.npz")
+    assert render(folder, tmp_path / "points.npz", tmp_path / "track.npz", tmp_path / "out") == 1
+    error = said(capsys)[1]
+    assert "5.exr" in error and "damaged or incomplete" in error and "once more" in error
 
 
 def test_a_photo_and_a_shot_exclude_each_other(movie: Path, track_file: Path, tmp_path: Path) -> None:
