@@ -141,14 +141,15 @@ def _picture(
         raise bad_image(name, "its colours are whole numbers", _WRITE_PLAIN)
     display, data = Window.of(header, "displayWindow"), Window.of(header, "dataWindow")
     width, height = display.size
+    white = 2**depth - 1
     picture = np.zeros((height, width, len(planes)), np.uint8 if depth == 8 else np.uint16)
     for top in range(display.top, display.bottom + 1, _ROWS):
         part = data.shared(display._replace(top=top, bottom=min(top + _ROWS - 1, display.bottom)))
         if min(part.size) > 0:
             light = np.stack([plane[part.within(data)] for plane in planes], -1).astype(np.float32)
-            picture[part.within(display)] = np.rint(_shown(light, to_rec709) * np.iinfo(picture.dtype).max)
-    is_opaque = len(planes) == 3 or (picture[..., 3] == np.iinfo(picture.dtype).max).all()
-    return np.ascontiguousarray(picture[..., :3]) if is_opaque else picture
+            picture[part.within(display)] = np.rint(_shown(light, to_rec709) * white)
+    has_alpha = len(planes) == 4 and bool((picture[..., 3] < white).any())
+    return picture if has_alpha else np.ascontiguousarray(picture[..., :3])
 
 
 def _shown(light: np.ndarray, to_rec709: np.ndarray | None) -> np.ndarray:
