@@ -120,9 +120,7 @@ def test_speed_comes_back(film: Any, tmp_path: Path) -> None:
 def test_strips_in_metas_are_opened(film: Any, tmp_path: Path) -> None:
     write_frames(tmp_path, range(1, 21))
     strips = compat.strips_of(film.sequence_editor_create())
-    meta = strips.new_meta("meta", 2, 30) if hasattr(strips, "new_meta") else None
-    if meta is None:
-        pytest.skip("this Blender makes metas in its window alone")
+    meta = strips.new_meta("meta", 2, 30)
     child = compat.strips_of(meta).new_image("child", str(tmp_path / "0001.png"), 1, 30)
     for number in range(2, 21):
         child.elements.append(f"{number:04d}.png")
@@ -199,7 +197,7 @@ def test_the_sequencers_sound_is_heard(needs_server: None, portrait: Any, tmp_pa
     try:
         strips.new_sound("tone", str(tmp_path / "tone.wav"), 1, 17)
     except RuntimeError:
-        pytest.skip("this Blender was built without sound")
+        pytest.skip("this Blender is built without sound")
     path = tmp_path / "anna.mov"
     assert bpy.ops.portrait.export_movie(filepath=str(path), codec="prores4444") == {"FINISHED"}
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 24

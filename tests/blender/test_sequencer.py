@@ -362,7 +362,7 @@ def test_pictures_and_sound_are_connected(scene: Any, tmp_path: Path) -> None:
     try:
         strip = strip_sound.add_sound(scene, "uid", sound, range(1, 4))
     except PortraitError:
-        pytest.skip("this Blender was built without sound")
+        pytest.skip("this Blender is built without sound")
     strips = compat.strips_of(scene.sequence_editor)
     assert [each.name for each in strips if each.select] == ["other", "tone.wav"], "what was selected stays so"
     if "connect" in dir(bpy.ops.sequencer):
