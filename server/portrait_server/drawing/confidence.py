@@ -46,7 +46,7 @@ def confidence(kernels: Kernels, scene: Scene, moved: Moved) -> Array:
 
 def _labels(scene: Scene) -> Scene:
     """The same with white for what the photo shows of the person, and black for what is made up."""
-    far = scene.far_side
+    far, back = scene.far_side, scene.back_side
     return replace(
         scene,
         person=_filled(scene.person, 255),
@@ -55,7 +55,7 @@ def _labels(scene: Scene) -> Scene:
         lids=tuple(replace(lid, skin=_filled(lid.skin, 0), lashes=_filled(lid.lashes, 255)) for lid in scene.lids),
         mouth=_label_of_mouth(scene.mouth),
         far_side=None if far is None else replace(far, lender=_label_of_lender(far.lender)),
-        back_side=replace(scene.back_side, lender=_label_of_lender(scene.back_side.lender)),
+        back_side=None if back is None else replace(back, lender=_label_of_lender(back.lender)),
     )
 
 

@@ -52,7 +52,8 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     vertices = motion.vertices
     field = Field(kernels, scene, vertices)
     person, alpha = field.carry(scene)
-    scene.back_side.lend(kernels, person, alpha, motion.pose, vertices)
+    if scene.back_side is not None:
+        scene.back_side.lend(kernels, person, alpha, motion.pose, vertices)
     lent = None
     if scene.far_side is not None:
         lent = scene.far_side.lend(kernels, person, alpha, motion.pose, motion.own)

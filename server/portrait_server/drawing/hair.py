@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -25,7 +25,6 @@ _SHADOW = 0.3  # of the light that hair beside a neck keeps from its back
 _USUAL = (25, 75)  # percentiles of the hair's light
 _LIGHT_SOFT = 0.05  # in face sizes, sigma of light in large
 _NAPE = 0.1  # in face sizes, over which hair ends at a neck
-_QUICK_FACE_PIXELS = 128
 _EARS = [27, 33]  # landmarks as high as ears begin and end: the root and the base of the nose
 
 
@@ -56,25 +55,6 @@ def hair_by_example(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hai
 def smooth_hair(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hair:
     """The same without detail, and quickly, for lessons whose targets tell better; arguments as of `hair_by_example`."""
     return _continued(image, matte, mesh, smoothly_continued)
-
-
-def quick_hair(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hair:
-    """`smooth_hair` made small, for a frame that is drawn only once; arguments as of `hair_by_example`."""
-    shrink = min(1.0, _QUICK_FACE_PIXELS / mesh.size)
-    size = tuple(max(1, round(side * shrink)) for side in image.shape[1::-1])
-    scale = np.array(size) / image.shape[1::-1]
-    small_image, small_matte = (cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in (image, matte))
-    small = smooth_hair(small_image, small_matte, _shrunk(mesh, scale))
-    width, height = np.maximum(1, np.round(small.colours.shape[1::-1] / scale)).astype(int).tolist()
-    colours = cv2.resize(small.colours, (width, height), interpolation=cv2.INTER_LINEAR)
-    return Hair(colours, small.start / scale)
-
-
-def _shrunk(mesh: HeadMesh, scale: np.ndarray) -> HeadMesh:
-    """What hair needs of a mesh, by scale (2,) pixels of a smaller picture in one of its own."""
-    deep = np.append(scale, scale.mean())
-    body = replace(mesh.body, vertices=mesh.body.vertices * deep, hair=mesh.body.hair * scale)
-    return replace(mesh, points=mesh.points * deep, vertices=mesh.vertices * deep, size=mesh.size * deep[2], body=body)
 
 
 def _continued(

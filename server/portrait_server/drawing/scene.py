@@ -42,7 +42,7 @@ class Scene:
         eyes, mouth: what shows in their openings; lids: what comes down over the eyes.
         far_side: what a turn brings into view of a face that the photo shows from one side.
         grain: of the face, see `drawing.grain`.
-        back_side: what it brings into view of the head around and behind the face.
+        back_side: what it brings into view of the head around and behind the face; None where it shall show none of that.
     """
 
     photo: Array
@@ -57,7 +57,7 @@ class Scene:
     mouth: MouthLayer
     far_side: FarSide | None
     grain: int
-    back_side: BackSide
+    back_side: BackSide | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,13 +72,14 @@ class Scene:
             eyes=tuple(eye.placed(kernels) for eye in self.eyes),
             lids=tuple(lid.placed(kernels) for lid in self.lids), mouth=self.mouth.placed(kernels),
             far_side=None if self.far_side is None else self.far_side.placed(kernels),
-            back_side=self.back_side.placed(kernels),
+            back_side=None if self.back_side is None else self.back_side.placed(kernels),
         )  # fmt: skip
 
 
 def build_scene(
-    image: np.ndarray, plate: np.ndarray, matte: np.ndarray, mesh: HeadMesh, hair: Hair, size: tuple[int, int]
-) -> Scene:
+    image: np.ndarray, plate: np.ndarray, matte: np.ndarray, mesh: HeadMesh, hair: Hair | None,
+    size: tuple[int, int],
+) -> Scene:  # fmt: skip
     """Layers of a reference at an output size.
 
     Args:
@@ -86,7 +87,7 @@ def build_scene(
             behind the person.
         matte: (H, W) float32, 0 to 1.
         mesh: in pixels of the image.
-        hair: of this image.
+        hair: of this image; without it a turn shows nothing of the head's back.
         size: (width, height) of the frames.
     """
     height, width = image.shape[:2]
@@ -104,7 +105,7 @@ def build_scene(
         photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), lids=build_lids(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
-        back_side=build_back_side(_scaled(hair, scale), mesh, scale),
+        back_side=None if hair is None else build_back_side(_scaled(hair, scale), mesh, scale),
     )  # fmt: skip
 
 

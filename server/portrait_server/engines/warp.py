@@ -16,7 +16,7 @@ from portrait_server.detectors.matte import GUIDE_PIXELS, MarkedFace, person_mat
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.detectors.shared_matte import divided
 from portrait_server.drawing.frame import Moved, draw_frames, move
-from portrait_server.drawing.hair import hair_by_example, quick_hair
+from portrait_server.drawing.hair import hair_by_example
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.people import taken_apart
@@ -84,7 +84,7 @@ class WarpEngine(Engine):
         image, matte, head = self.person_of(frame, _FRAME_GUIDE_PIXELS)
         shown = levels(image)
         plate = finished(smooth_plate(shown, matte, head))
-        return WarpPortrait(image, plate, matte, head, quick_hair(shown, matte, head), self._layers)
+        return WarpPortrait(image, plate, matte, head.shallow(), None, self._layers)
 
     def people_of(self, reference: Reference, others: np.ndarray) -> PeoplePortrait:
         """What is kept of a photo of several people: each before a picture of those behind.

@@ -33,7 +33,7 @@ class WarpPortrait:
         plate: the same shape and type: the background, filled in behind the person.
         matte: (H, W) float32, how far each pixel is the person.
         mesh: the head's geometry in pixels of the image.
-        hair: what a turn shows of the head's back.
+        hair: what a turn shows of the head's back, or None.
         layers: where its scenes are kept.
     """
 
@@ -41,7 +41,7 @@ class WarpPortrait:
     plate: np.ndarray
     matte: np.ndarray
     mesh: HeadMesh
-    hair: Hair
+    hair: Hair | None
     layers: LayerMemory = field(default_factory=LayerMemory)
 
     def scene(self, size: tuple[int, int]) -> Scene:
@@ -58,7 +58,7 @@ class WarpPortrait:
         level, difference = (1, 2) if self.image.dtype == np.uint8 else (4, 4)
         height, width, channels = self.image.shape
         whole = size[0] * size[1]
-        hair = whole * self.hair.colours.size * level // (width * height)
+        hair = 0 if self.hair is None else whole * self.hair.colours.size * level // (width * height)
         return whole * (channels * (3 * level + difference) + level) + hair
 
     def aimed(self, points: np.ndarray, body: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from portrait_server.geometry.face_mesh import (
+    OVAL,
     UPPER_LID_MIDDLES,
     VERTEX_COUNT,
     opening_triangles,
@@ -18,6 +19,8 @@ from portrait_server.geometry.head_body import HeadBody, build_head_body
 from portrait_server.geometry.pose import Pose, fit_pose
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
+
+_SHALLOW = 0.25  # of the depth behind the face's outline
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,17 @@ class HeadMesh:
         moved = pose.apply(self.whole_face())
         moved[..., :2] += self.spread[:VERTEX_COUNT] @ motion
         return moved
+
+    def shallow(self) -> HeadMesh:
+        """The same, turning as one that reaches back less behind the face.
+
+        So the rim of hair and ears goes along with the face, as sharp as it is in the picture, where it would be drawn out
+        over what a turn brings into view. What hides what, and `depth`, stay.
+        """
+        vertices = self.vertices.copy()
+        outline = np.tile(vertices[list(OVAL), 2], len(self.body.vertices) // len(OVAL))
+        vertices[VERTEX_COUNT:, 2] = outline + _SHALLOW * (vertices[VERTEX_COUNT:, 2] - outline)
+        return replace(self, vertices=vertices)
 
     def _solid_points(self) -> np.ndarray:
         if has_depth(self.points):
