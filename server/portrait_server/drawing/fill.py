@@ -65,5 +65,6 @@ def continued_where_clear(photo: np.ndarray) -> np.ndarray:
     if photo.shape[2] == 3 or photo[..., 3].all():
         return photo
     filled = photo.copy()
-    filled[..., :3] = smoothly_continued(photo[..., :3], photo[..., 3] > 0)
+    clear = photo[..., 3] == 0
+    filled[clear, :3] = smoothly_continued(photo[..., :3], ~clear)[clear]
     return filled

@@ -283,6 +283,17 @@ def test_the_matte_moves_with_the_person(engine: WarpEngine, portrait: WarpPortr
     assert gone[BACKGROUND][..., 3].max() < 20
 
 
+def test_a_transparent_photo_is_as_sharp_as_an_opaque_one(
+    engine: WarpEngine, photo: np.ndarray, points: np.ndarray, portrait: WarpPortrait
+) -> None:
+    cut = np.dstack([photo, np.round(portrait.matte * 255).astype(np.uint8)])
+    transparent = engine.prepare([Reference(cut, points)])
+    target = moved(points, right=0.2)
+    one, other = (frame(engine, each, target)[..., 1] for each in (portrait, transparent))
+    details = [float(cv2.Laplacian(boxed(image, target), cv2.CV_64F).std()) for image in (one, other)]
+    assert details[1] > 0.9 * details[0]
+
+
 def test_a_transparent_photo_stays_transparent(
     engine: WarpEngine, portrait: WarpPortrait, photo: np.ndarray, points: np.ndarray
 ) -> None:
