@@ -104,7 +104,7 @@ def stored_file(image: bpy.types.Image) -> tuple[bytes, str] | None:
     """
     if image.is_dirty or image.source != "FILE":
         return None
-    file = _found_file(image)
+    file = found_file(image)
     if image.packed_file is not None and not image.get(_FILE_KEY):
         return bytes(image.packed_file.data), file.suffix
     return (content_of(file), file.suffix) if os.path.isfile(file) else None
@@ -133,7 +133,7 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
     held = image.get(_FILE_KEY)
     if image.is_dirty or image.source != "FILE" or (image.packed_file is not None and not held):
         return image
-    file = _found_file(image)
+    file = found_file(image)
     if not os.path.isfile(file):
         if held:
             return image  # the picture is in the .blend
@@ -153,7 +153,7 @@ def _up_to_date(image: bpy.types.Image) -> bpy.types.Image:
     return fresh
 
 
-def _found_file(image: bpy.types.Image) -> Path:
+def found_file(image: bpy.types.Image) -> Path:
     """Where the photo's file is now.
 
     Blender keeps the paths of its own images right. The path that an image of the server's picture remembers may be of

@@ -17,7 +17,8 @@ from portrait_shared.client.client import Client
 from portrait_shared.client.rendering import StoredFrame, store_frames
 from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frames.frame_files import own_frames
+from portrait_shared.files.whole_files import keep_sources
+from portrait_shared.frames.frame_files import frame_path, own_frames
 from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.layers import COLORSPACES
 from portrait_shared.other_faces import checked_others
@@ -156,6 +157,8 @@ class RenderJob(Job):
         self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
         picture = photo.check(portrait.photo, tuple(portrait.size))
+        written = (frame_path(self._folder, frame, *self._names) for frame in self._frames)
+        keep_sources(written, [photo.found_file(picture)])
         self._image, self._depth = photo.pixels(picture), portrait.depth
         self._stored_photo = photo.stored_file(picture) if self._depth == 16 else None
         self._points = rest_points(portrait.rig, portrait.space)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -46,6 +48,20 @@ def test_plane_strip_and_states_follow_the_prefix(needs_server: None, acting: An
     # The strip remembers with which it was made.
     acting.apply_settings(sequencer.settings_of(sequencer.find_strip(scene, acting.uid)))
     assert acting.frame_prefix == "bea_"
+
+
+def test_the_photo_itself_is_never_written_over(needs_server: None, acting: Any, tmp_path: Path) -> None:
+    photo = tmp_path / "0005.png"
+    shutil.copyfile(bpy.path.abspath(acting.photo.filepath), photo)
+    before = photo.read_bytes()
+    acting.photo.filepath = str(photo)
+    acting.output_folder = str(tmp_path)
+    with pytest.raises(RuntimeError, match="would be overwritten"):
+        bpy.ops.portrait.render()
+    assert photo.read_bytes() == before and names(acting) == ["0005.png"]
+    acting.frame_prefix = "anna."
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert photo.read_bytes() == before and len(names(acting)) == 1 + COUNT
 
 
 @pytest.mark.parametrize(
