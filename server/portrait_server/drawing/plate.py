@@ -22,6 +22,8 @@ _FADE = 0.015  # of the longest side, outside of what is hidden
 _PIXELS = 1024  # the longest side on which hairs are looked for
 # Deviations, levels, of walls before which hairs can be told, and a lens' halo; and how much these differ from the wall.
 _WALL, _PLAIN_WALL, _HAIR, _HALO = 6.0, 2.0, 3.0, 1.5
+_TEXTURE = 2.0  # sigma in pixels: what is finer is grain and texture
+_USUAL = 3.0  # times its mean deviation, beyond which it is something else
 
 
 def build_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
@@ -78,6 +80,40 @@ def smooth_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.nda
     """As `build_plate`, but a blur, at once: for pictures in which nobody looks at the background."""
     colours, known = continued_where_clear(image), distance_to(with_face(matte, mesh.vertices[list(OVAL), :2])) > REACH
     return np.where(known[..., None], colours, smoothly_continued(colours, known))
+
+
+def plate_of_frame(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
+    """As `smooth_plate`, with the grain and the fine texture that the background has beside the person, mirrored."""
+    plate = smooth_plate(image, matte, mesh)
+    distance = distance_to(with_face(matte, mesh.vertices[list(OVAL), :2]))
+    unknown, barred = distance <= REACH, distance <= _BARRED
+    if barred.all() or not unknown.any():
+        return plate
+    shown = plate[..., :3].astype(np.float32)
+    fine = shown - cv2.GaussianBlur(shown, (0, 0), _TEXTURE)
+    # A single hair or an edge beside the person is no texture.
+    most = _USUAL * np.abs(fine[~barred]).mean(0)
+    y, x, from_y, from_x = _mirrored(unknown, ~barred)
+    shown[y, x] += fine[from_y, from_x].clip(-most, most)
+    plate[..., :3] = held(shown, plate.dtype)
+    return plate
+
+
+def _mirrored(unknown: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of unknown pixels (H, W) bool, and of those that lie as far inside of what is known."""
+    height, width = known.shape
+    _, labels = cv2.distanceTransformWithLabels(
+        (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.flatnonzero(known)
+    nearest = np.zeros(labels.max() + 1, np.int64)
+    nearest[labels.ravel()[places]] = places
+    y, x = np.nonzero(unknown)
+    at_y, at_x = np.divmod(nearest[labels[y, x]], width)
+    from_y, from_x = 2 * at_y - y, 2 * at_x - x
+    there = (from_y >= 0) & (from_x >= 0) & (from_y < height) & (from_x < width)
+    there &= known[from_y.clip(0, height - 1), from_x.clip(0, width - 1)]
+    return y[there], x[there], from_y[there], from_x[there]
 
 
 def clear_of(hidden: np.ndarray) -> np.ndarray:

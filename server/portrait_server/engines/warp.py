@@ -20,7 +20,7 @@ from portrait_server.drawing.hair import hair_by_example
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.people import taken_apart
-from portrait_server.drawing.plate import build_plate, smooth_plate
+from portrait_server.drawing.plate import build_plate, plate_of_frame
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne
@@ -83,7 +83,7 @@ class WarpEngine(Engine):
     def prepare_frame(self, frame: Reference) -> WarpPortrait:
         image, matte, head = self.person_of(frame, _FRAME_GUIDE_PIXELS)
         shown = levels(image)
-        plate = finished(smooth_plate(shown, matte, head))
+        plate = finished(plate_of_frame(shown, matte, head))
         return WarpPortrait(image, plate, matte, head.shallow(), None, self._layers)
 
     def people_of(self, reference: Reference, others: np.ndarray) -> PeoplePortrait:

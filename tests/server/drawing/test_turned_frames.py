@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from portrait_server.engines.base import Reference
@@ -61,3 +62,19 @@ def test_depth_is_that_of_the_whole_head(frame: Reference, prepared: WarpPortrai
     np.testing.assert_array_equal(prepared.mesh.depth, head.depth)
     resting = prepared.mesh.moved(head.pose_of(head.points), np.zeros((70, 2)))
     np.testing.assert_allclose(resting[..., 2], head.depth, atol=1e-2 * head.size)
+
+
+def test_what_is_uncovered_has_the_backgrounds_grain(frame: Reference) -> None:
+    grain = np.random.default_rng(5).normal(0, 4, frame.image.shape)
+    noisy = np.clip(frame.image + grain, 0, 255).astype(np.uint8)
+    photo = WarpEngine().prepare_frame(Reference(noisy, frame.points, frame.mesh478))
+    own = np.abs(noisy.astype(int) - photo.plate).max(2) == 0
+    near = cv2.dilate(own.astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
+    near[int(frame.points[8, 1]) :] = False
+    fine = photo.plate - cv2.GaussianBlur(photo.plate.astype(np.float32), (0, 0), 2)
+    assert (near & ~own).sum() > 1000
+    assert fine[near & ~own].std() > 0.7 * fine[own].std()
+    assert fine[near & ~own].std() < 1.1 * fine[own].std()
+    np.testing.assert_array_equal(
+        photo.plate, WarpEngine().prepare_frame(Reference(noisy, frame.points, frame.mesh478)).plate
+    )
