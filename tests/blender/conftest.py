@@ -186,6 +186,14 @@ def needs_server(addon: Any) -> Iterator[None]:
     job_queue.abandon_all()
 
 
+@pytest.fixture
+def needs_sound() -> None:
+    import bpy
+
+    if not bpy.app.build_options.audaspace:
+        pytest.skip("this Blender is built without sound")
+
+
 class Hold:
     """Holds renders back once they have so many frames, until it lets go: their middle lasts as long as a test needs it."""
 

@@ -231,10 +231,10 @@ def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path
     assert job.state is JobState.FAILED and "status 2" in job.error.message and "no such command" in job.error.remedy
 
 
-def test_a_sound_strip_is_heard_on_the_clock_on_which_blender_plays_it(scene: Any, tmp_path: Path) -> None:
+def test_a_sound_strip_is_heard_on_the_clock_on_which_blender_plays_it(
+    needs_sound: None, scene: Any, tmp_path: Path
+) -> None:
     """A strip plays a video's sound from its first sample, wherever the first picture is; a file has its picture's clock."""
-    if not bpy.app.build_options.audaspace:
-        pytest.skip("this Blender is built without sound")
     path = tmp_path / "sound.wav"
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
@@ -250,9 +250,7 @@ def test_a_sound_strip_is_heard_on_the_clock_on_which_blender_plays_it(scene: An
         assert words[words.index("--clock") + 1] == clock
 
 
-def test_speech_moves_the_mouth_and_nothing_else(stage: Any, tmp_path: Path) -> None:
-    if not bpy.app.build_options.audaspace:
-        pytest.skip("this Blender is built without sound")
+def test_speech_moves_the_mouth_and_nothing_else(needs_sound: None, stage: Any, tmp_path: Path) -> None:
     python = python_with("espeakng_loader", "pocketsphinx")
     words = "from tests.server.speech.voice import speak; import sys, pathlib; speak(pathlib.Path(sys.argv[1]), sys.argv[2])"
     path = tmp_path / "speech.wav"

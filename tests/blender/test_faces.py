@@ -140,9 +140,9 @@ def test_a_further_face_shares_the_photo_and_keeps_its_own_rig(couple: list[str]
     assert first.group_uid == second.group_uid == first.uid
 
 
-def test_the_voice_of_any_face_is_connected_with_the_pictures(couple: list[str], write: Any, tmp_path: Path) -> None:
-    if not bpy.app.build_options.audaspace:
-        pytest.skip("this Blender is built without sound")
+def test_the_voice_of_any_face_is_connected_with_the_pictures(
+    needs_sound: None, couple: list[str], write: Any, tmp_path: Path
+) -> None:
     scene = bpy.context.scene
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     write(tmp_path / "frames" / "0004.png", picture)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def test_only_what_the_rig_changes_is_rendered_and_then_done(filmed: Any, shot: 
     found = shot_parts.points_of(filmed)
     numbers = range(START, START + FRAMES)
     LandmarkTrack(sampled(filmed, numbers), found.track.size, found.track.fps, START).save(target)
-    program = [sys.executable, "-m", "portrait_server", "render", "--plate", str(shot), "--plate-points",
+    program = [*server.launch_plan(bpy.context).command, "render", "--plate", str(shot), "--plate-points",
                str(filmed.shot.points_path), "--track", str(target), "--output", str(tmp_path / "by-command")]  # fmt: skip
     subprocess.run([*program, f"--frames={drawn[0]}-{drawn[-1]}"], check=True, stdout=subprocess.DEVNULL)
     assert files == {number: (tmp_path / "by-command" / f"{number:04d}.png").read_bytes() for number in drawn}
