@@ -64,11 +64,6 @@ class Filmed:
         """(T,) bool: in which frames a face was found."""
         return np.asarray(self.track.extra.get("detected", np.ones(len(self.track), bool)), bool)
 
-    @property
-    def first_found(self) -> int:
-        """The first frame with a face, counted from 0."""
-        return int(np.argmax(self.detected))
-
     def notes(self) -> list[str]:
         """What the user should know of the shot, in sentences."""
         unseen, notes = int((~self.detected).sum()), []
