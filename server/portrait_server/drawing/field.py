@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,9 @@ _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
 _STRIP_ROWS = 64  # in which what moves is looked for: fewer take longer than they save
+# Pixels, a part of the longest side more: what lies so far from a person is mixed into it by no later step, be it by the
+# smoothing of folds or by painters, whose crops shrink.
+_LEAST_AROUND, _AROUND_SHARE = 8, 32
 _MARGIN = 4  # cells of the coarse grid around what moves, over which folds are smoothed
 _FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 
@@ -53,19 +57,48 @@ class Field:
         return self.size[0] / self.coarse.shape[-1]
 
     def carry(self, scene: Scene) -> tuple[Array, Array]:
-        """The persons' colours (N, H, W, C) and mattes (N, H, W), moved."""
+        """The persons' colours (N, H, W, C) and mattes (N, H, W), moved; colours only as far as they are seen."""
         xp, kernels, count = array_namespace(self.coarse), self.kernels, len(self.coarse)
         person, alpha = (xp.repeat(layer[None], count, axis=0) for layer in (scene.person, scene.matte))
-        for patches in self.moving:
-            x, y = self.positions(patches)
-            kernels.laid(person, patches, looked_up_sharply(kernels, scene.person[None], x, y, scene.grain))
-            # A matte is smooth: linearly, for a quarter of the time, it comes out the same.
-            matte = kernels.looked_up(scene.matte[None], x, y, Look.LINEAR)
-            kernels.laid(alpha, patches, held(matte, scene.matte.dtype))
+        strips = self._with_mattes(scene, alpha)
+        strip = next(strips, None)
+        while strip is not None:
+            following = next(strips, None)  # colours are seen beside a matte, which may begin there
+            patches, x, y = strip
+            rows, columns = self._shown(alpha, patches)
+            if rows.start < rows.stop and columns.start < columns.stop:
+                x, y = x[:, rows, columns], y[:, rows, columns]
+                colours = looked_up_sharply(kernels, scene.person[None], x, y, scene.grain)
+                kernels.laid(person, patches.part(rows, columns), colours)
+            strip = following
         if self.coarse.shape[:1:-1] != self.size:
             for upper, lower in (*EYES, MOUTH):
                 self._refine(scene, person, self._vertices[:, [*upper, *lower], :2])
         return person, alpha
+
+    def _with_mattes(self, scene: Scene, alpha: Array) -> Iterator[tuple[Patches, Array, Array]]:
+        """What moves, and the places that it is taken from, once its mattes are laid over those of N frames."""
+        for patches in self.moving:
+            x, y = self.positions(patches)
+            # A matte is smooth: linearly, for a quarter of the time, it comes out the same.
+            matte = self.kernels.looked_up(scene.matte[None], x, y, Look.LINEAR)
+            self.kernels.laid(alpha, patches, held(matte, scene.matte.dtype))
+            yield patches, x, y
+
+    def _shown(self, alpha: Array, patches: Patches) -> tuple[slice, slice]:
+        """The rows and columns of patches, all in one place, around what is above 0 in mattes (N, H, W)."""
+        around = min(_LEAST_AROUND + max(self.size) // _AROUND_SHARE, _STRIP_ROWS)
+        rows, columns = patches.slices
+        first = max(0, rows.start - around)
+        found = self.kernels.touched(alpha[:, first : rows.stop + around])
+        if not found.there.any():
+            return slice(0, 0), slice(0, 0)
+        down, right = found.slices
+        top, left = rows.start - first + around, columns.start + around
+        return (
+            slice(max(0, down.start - top), min(patches.height, down.stop - top + 2 * around)),
+            slice(max(0, right.start - left), min(patches.width, right.stop - left + 2 * around)),
+        )
 
     def _refine(self, scene: Scene, person: Array, rim: np.ndarray) -> None:
         kernels = self.kernels
@@ -107,18 +140,26 @@ class Field:
             rim = self._vertices[:, [*upper, *lower], :2] * scale
             patches = patches_around(rim, _MARGIN + 0.2 * np.ptp(rim[..., 0], axis=1), (columns, rows))
             kernels.laid(moves, patches, xp.ones_like(kernels.taken(moves, patches)))
-        parts = []
-        for strip in kernels.strips(self.size[1], _STRIP_ROWS):
+        return self._around(moves, kernels.strips(self.size[1], _STRIP_ROWS))
+
+    @cached_property
+    def folded(self) -> list[Patches]:
+        """Patches of the frames outside of which nothing folds, see `folds`."""
+        return [] if self.folds is None else self._around(self.folds, self.kernels.strips(self.size[1]))
+
+    def _around(self, planes: Array, strips: list[slice]) -> list[Patches]:
+        """The patches, one of some rows at most, that hold what is above 0 in planes of the coarse grid (N, rows, columns)."""
+        count, rows, columns = planes.shape
+        scale, parts = np.array([columns, rows]) / self.size, []
+        for strip in strips:
             first, last = strip.start * rows // self.size[1], -(-strip.stop * rows // self.size[1])
-            found = kernels.touched(moves[:, max(0, first - _MARGIN) : last + _MARGIN])
+            found = self.kernels.touched(planes[:, max(0, first - _MARGIN) : last + _MARGIN])
             if found.there.any():
-                left = np.floor((found.x - _MARGIN).min() / scale[0]).clip(0, None)
-                right = np.ceil((found.x + found.width + _MARGIN).max() / scale[0]).clip(None, self.size[0])
-                count = np.zeros(len(moves), int)
+                left = int(np.floor((found.x - _MARGIN).min() / scale[0]).clip(0, None))
+                right = int(np.ceil((found.x + found.width + _MARGIN).max() / scale[0]).clip(None, self.size[0]))
+                start = np.zeros(count, int)
                 parts.append(
-                    Patches(
-                        count + int(left), count + strip.start, int(right - left), strip.stop - strip.start, found.there
-                    )
+                    Patches(start + left, start + strip.start, right - left, strip.stop - strip.start, found.there)
                 )
         return parts
 
@@ -167,9 +208,14 @@ class Field:
             before, after = (jump[..., :-1], jump[..., 1:]) if axis == -1 else (jump[..., :-1, :], jump[..., 1:, :])
             before |= steep
             after |= steep
-        if not self.kernels.touched(jump).there.any():
+        found = self.kernels.touched(jump)
+        if not found.there.any():
             return None
-        return (1.5 * self.kernels.averaged(xp.astype(jump, xp.float32), 3)).clip(0, 1)
+        rows, columns = (slice(max(0, part.start - 2), part.stop + 2) for part in found.slices)
+        smooth = self.kernels.averaged(xp.astype(jump[:, rows, columns], xp.float32), 3)
+        folds = xp.zeros_like(self.coarse[:, 0])
+        folds[:, rows, columns] = (1.5 * smooth).clip(0, 1)
+        return folds
 
 
 def _slope(planes: Array, axis: int, step: float) -> Array:

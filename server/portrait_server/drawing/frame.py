@@ -63,10 +63,10 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
         lid.draw(kernels, person, above, motion.turn, motion.closed[:, number], beside)
     above, below = (vertices[:, list(rim), :2] for rim in MOUTH)
     scene.mouth.draw(kernels, person, above, below, motion.turn, motion.skull, motion.jaw)
-    if field.folds is not None:
-        for rows in kernels.strips(scene.size[1]):
-            share = field.fine(field.folds, Patches.whole(len(motion), scene.size, rows))
-            _smooth_folds(kernels, person[:, rows], alpha[:, rows], share, field.cell)
+    for patches in field.folded:
+        rows, columns = patches.slices
+        share = field.fine(field.folds, patches)
+        _smooth_folds(kernels, person[:, rows, columns], alpha[:, rows, columns], share, field.cell)
     return Moved(person, alpha, field, motion, lent)
 
 

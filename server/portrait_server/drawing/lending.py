@@ -17,6 +17,7 @@ from portrait_server.kernels.levels import held
 LEAST: float = 0.05
 """A smaller share is not seen."""
 _CELLS = 512  # the longest side of the frame's grid, as the motion's
+_STRIP_ROWS = 32  # in which what is lent is looked for: it is a rim of the head
 _EDGE = 0.008  # in face sizes, softness of what is lent
 
 
@@ -86,7 +87,6 @@ class Lender:
         down = kernels.resized(offsets[:, 1], (width, height)) + (y - float(self.start[1]))
         (there,) = planes(kernels, patches.there)
         lent = kernels.resized(lent, (width, height)) * there
-        seen = kernels.looked_up(self.colours[None], right, down)
         own = (1 - lent) * (kernels.taken(alpha, patches) * np.float32(1 / 255))
         if behind is None:
             covered = lent + own
@@ -94,12 +94,25 @@ class Lender:
             back = kernels.blurred(offsets[:, 4].clip(0, 1) * inside, sigma)
             back = kernels.resized(back, (width, height)) * there
             covered = own + lent + back * (1 - lent - own).clip(0, None)
-        colour = kernels.taken(person, patches)
-        mixed = (covered - own) / covered.clip(1e-3, None)
-        colour = colour + mixed[..., None] * (xp.astype(seen, xp.float32) - colour)
-        kernels.laid(person, patches, held(colour, person.dtype))
+        self._lay(kernels, person, patches, (covered - own) / covered.clip(1e-3, None), right, down)
         kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
         return patches, lent
+
+    def _lay(self, kernels: Kernels, person: Array, patches: Patches, share: Array, right: Array, down: Array) -> None:
+        """Lays a share (N, height, width) of the colours at `right` and `down` over patches of persons, in place."""
+        xp = array_namespace(share)
+        for strip in kernels.strips(patches.height, _STRIP_ROWS):
+            found = kernels.touched(share[:, strip])
+            if not found.there.any():
+                continue
+            rows, columns = found.slices
+            rows = slice(rows.start + strip.start, rows.stop + strip.start)
+            part = patches.part(rows, columns)
+            mixed = share[:, rows, columns, None]
+            seen = kernels.looked_up(self.colours[None], right[:, rows, columns], down[:, rows, columns])
+            colour = kernels.taken(person, part)
+            colour = colour + mixed * (xp.astype(seen, xp.float32) - colour)
+            kernels.laid(person, part, held(colour, person.dtype))
 
 
 def edge_softness(face_size: float, scale: np.ndarray) -> float:

@@ -108,7 +108,8 @@ class Engine(ABC):
 
         Returns:
             (N, height, width, K) float32, the channels that `layers.channels_of` names. Colours are straight, and as the
-            reference's, they and mattes from 0 to 255; depth, motion and confidence as files have them.
+            reference's, they and mattes from 0 to 255; depth, motion and confidence as files have them. Over nothing,
+            colours far from the person say nothing.
 
         Raises:
             PortraitError: BAD_MESSAGE for an engine that has no layers.

@@ -122,10 +122,14 @@ def spanned_rows(cells: np.ndarray, triangles: np.ndarray, rows: int) -> int:
 
 
 def at_corners(values: Array, triangles: Array) -> Array:
-    """Values (…, V, C) of vertices at the corners of triangles (T, 3): (…, T, 3, C)."""
+    """Values (…, V, C) of vertices at the corners of triangles (T, 3): (…, T, 3, C).
+
+    In memory triangles lie beside each other: NumPy is slow where it reckons along axes of two or three numbers.
+    """
     xp = array_namespace(values)
-    taken = xp.take(values, xp.reshape(triangles, (-1,)), axis=-2)
-    return xp.reshape(taken, (*values.shape[:-2], *triangles.shape, values.shape[-1]))
+    taken = xp.take(xp.moveaxis(values, -1, 0), xp.reshape(triangles.T, (-1,)), axis=-1)
+    taken = xp.reshape(taken, (*taken.shape[:-1], 3, -1))
+    return xp.moveaxis(xp.moveaxis(taken, -1, -2), 0, -1)
 
 
 def extent(corners: Array) -> tuple[Array, Array]:

@@ -72,6 +72,21 @@ class Patches:
         first = np.stack([self.x, self.y], -1).reshape(len(points), *[1] * (points.ndim - 2), 2)
         return np.round(np.clip(points - first, -_FAR, _FAR) * (1 << SHIFT)).astype(np.int32)
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of patches that lie alike in all frames."""
+        x, y = int(self.x[0]), int(self.y[0])
+        return slice(y, y + self.height), slice(x, x + self.width)
+
+    def part(self, rows: slice, columns: slice) -> Patches:
+        """Some rows and columns of each."""
+        x, y = self.x + columns.start, self.y + rows.start
+        width, height = columns.stop - columns.start, rows.stop - rows.start
+        own = self.own
+        if own is not None:
+            own = np.clip(own, np.stack([x, y, x, y], -1), np.stack([x + width, y + height] * 2, -1))
+        return replace(self, x=x, y=y, width=width, height=height, own=own)
+
     def only(self, chosen: np.ndarray) -> Patches:
         """The same where chosen (N,), elsewhere not there."""
         return replace(self, there=self.there & chosen)

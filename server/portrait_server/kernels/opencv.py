@@ -113,7 +113,8 @@ class OpenCV(Kernels):
         return _each(_added, pictures, _repeated(differences, pictures), share)
 
     def touched(self, planes: np.ndarray) -> Patches:
-        found = np.array([cv2.boundingRect((plane > 0).view(np.uint8)) for plane in planes])
+        above = planes if planes.dtype == bool else planes > 0
+        found = np.array([cv2.boundingRect(plane.view(np.uint8)) for plane in above])
         there = (found[:, 2:] > 0).all(1)
         low, high = found[:, :2], found[:, :2] + found[:, 2:]
         if len(found) > 1:  # one size for all of a batch: what holds them all
@@ -142,7 +143,7 @@ class OpenCV(Kernels):
         self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, crossed: int
     ) -> np.ndarray:
         ids = np.zeros((len(corners), rows, columns), np.int32)
-        fixed = np.round(corners * (1 << SHIFT)).astype(np.int32)
+        fixed = np.round(corners * (1 << SHIFT)).astype(np.int32, order="C")
         for grid, triangles, numbers in zip(ids, fixed, order, strict=True):
             drawn = numbers[numbers >= 0]
             for number, triangle in zip((drawn + 1).tolist(), triangles[drawn], strict=True):
@@ -196,7 +197,8 @@ def _added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np
     part = np.round(64 * share).astype(np.int16)
     part = difference * cv2.merge([part] * picture.shape[2])  # NumPy multiplies each three by one slowly
     part >>= 6
-    return cv2.add(picture, part, dtype=cv2.CV_8U)
+    part += picture.astype(np.int16)
+    return part.clip(0, 255).astype(np.uint8)
 
 
 def _mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
@@ -224,14 +226,14 @@ def _evaluate(
 ) -> None:  # fmt: skip
     """`OpenCV.evaluated` of one frame, into values (A, rows, columns)."""
     axes = table.shape[1]
-    flat = np.zeros((3 * axes, len(table) + 1), np.float32)
-    flat[:, 1:] = table.reshape(len(table), -1).T
+    flat = np.zeros((axes, 3, len(table) + 1), np.float32)
+    flat[..., 1:] = table.transpose(1, 2, 0)
     x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
     rows = ids.astype(np.intp)
     part = np.empty(ids.shape, np.float32)
     for axis, value in enumerate(values):
         # Each number is that of a row: told to clip others, NumPy does not look for them first.
-        right, down, constant = flat[3 * axis : 3 * axis + 3]
+        right, down, constant = flat[axis]
         right.take(rows, mode="clip", out=value)
         value *= x
         down.take(rows, mode="clip", out=part)

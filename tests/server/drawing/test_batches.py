@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from portrait_server.drawing.field import Field
 from portrait_server.drawing.frame import composite, draw_frames, move
 from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
@@ -65,3 +66,16 @@ def test_outside_of_what_moves_lies_the_photo(scene: Scene, targets: np.ndarray)
         assert shown[moving[0]].max() > 5, "an eye moves between lids that do not"
         assert shown[~moving[0]].max(initial=0) < 0.01
     assert moving.mean() < 0.8, "of the last, whose eyes alone move"
+
+
+def test_colours_that_are_left_where_they_were_are_never_seen(
+    scene: Scene, targets: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    motions = [motion_of(scene, target[None]) for target in targets]
+    moved = [move(KERNELS, scene, motion) for motion in motions]
+    frames = [composite(KERNELS, scene, each, True) for each in moved]
+    monkeypatch.setattr(Field, "_shown", lambda _, alpha, patches: (slice(0, patches.height), slice(0, patches.width)))
+    everywhere = [move(KERNELS, scene, motion) for motion in motions]
+    assert any((one.person != other.person).any() for one, other in zip(moved, everywhere, strict=True))
+    for frame, each in zip(frames, everywhere, strict=True):
+        np.testing.assert_allclose(frame, composite(KERNELS, scene, each, True), atol=frame.dtype == np.uint16)
