@@ -83,24 +83,27 @@ def smooth_plate(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.nda
 
 
 def plate_of_frame(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> np.ndarray:
-    """As `smooth_plate`, with the grain and the fine texture that the background has beside the person, mirrored."""
-    plate = smooth_plate(image, matte, mesh)
-    distance = distance_to(with_face(matte, mesh.vertices[list(OVAL), :2]))
-    unknown, barred = distance <= REACH, distance <= _BARRED
-    if barred.all() or not unknown.any():
+    """As `smooth_plate`, without locks beside the matte, and with the grain and the fine texture that the background has
+    beside the person, mirrored."""
+    colours, known = (
+        continued_where_clear(image),
+        distance_to(with_face(matte, mesh.vertices[list(OVAL), :2])) > _BARRED,
+    )
+    plate = np.where(known[..., None], colours, smoothly_continued(colours, known))
+    if known.all() or not known.any():
         return plate
     shown = plate[..., :3].astype(np.float32)
     fine = shown - cv2.GaussianBlur(shown, (0, 0), _TEXTURE)
     # A single hair or an edge beside the person is no texture.
-    most = _USUAL * np.abs(fine[~barred]).mean(0)
-    y, x, from_y, from_x = _mirrored(unknown, ~barred)
+    most = _USUAL * np.abs(fine[known]).mean(0)
+    y, x, from_y, from_x = _mirrored(known)
     shown[y, x] += fine[from_y, from_x].clip(-most, most)
     plate[..., :3] = held(shown, plate.dtype)
     return plate
 
 
-def _mirrored(unknown: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and columns of unknown pixels (H, W) bool, and of those that lie as far inside of what is known."""
+def _mirrored(known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of unknown pixels, and of the known ones (H, W) bool that lie as far on the border's other side."""
     height, width = known.shape
     _, labels = cv2.distanceTransformWithLabels(
         (~known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
@@ -108,7 +111,7 @@ def _mirrored(unknown: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.nd
     places = np.flatnonzero(known)
     nearest = np.zeros(labels.max() + 1, np.int64)
     nearest[labels.ravel()[places]] = places
-    y, x = np.nonzero(unknown)
+    y, x = np.nonzero(~known)
     at_y, at_x = np.divmod(nearest[labels[y, x]], width)
     from_y, from_x = 2 * at_y - y, 2 * at_x - x
     there = (from_y >= 0) & (from_x >= 0) & (from_y < height) & (from_x < width)
