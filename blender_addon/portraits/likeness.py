@@ -15,7 +15,8 @@ from ..blender import stored_paths
 from ..blender.numbered_names import numbered_names
 from ..blender.problems import Fix, SceneError
 from . import photo
-from .properties import PORTRAIT_PG_portrait, PORTRAIT_PG_reference
+from .found_points import PORTRAIT_PG_reference
+from .properties import PORTRAIT_PG_portrait
 
 _read: dict[Path, tuple[tuple[int, int], PersonalFile]] = {}
 

@@ -14,14 +14,12 @@ from bpy.props import (  # fmt: skip
     BoolProperty,
     CollectionProperty,
     EnumProperty,
-    FloatVectorProperty,
     IntProperty,
     IntVectorProperty,
     PointerProperty,
     StringProperty,
 )
 from portrait_shared.frames.frame_files import whole_prefix
-from portrait_shared.landmarks import LANDMARK_COUNT
 
 from ..blender import compat
 from ..blender.problems import Fix, SceneError
@@ -32,60 +30,10 @@ from ..plane.plane_space import PlaneSpace
 from ..shots.properties import CLASSES as SHOT_CLASSES
 from ..shots.properties import PORTRAIT_PG_shot
 from . import engine_choice, face_choice, frame_format
+from .found_points import CLASSES as POINT_CLASSES
+from .found_points import PORTRAIT_PG_found_face, PORTRAIT_PG_point, PORTRAIT_PG_reference, points_in, store_points
 
 DEFAULT_FOLDER = "//portrait_frames"
-
-
-class PORTRAIT_PG_point(bpy.types.PropertyGroup):
-    """One landmark as it was detected on the photo."""
-
-    co: FloatVectorProperty(name="Pixel", description="Tells where it is on the photo, in pixels", size=3, precision=3)
-
-
-def _points(held: bpy.types.bpy_prop_collection) -> np.ndarray | None:
-    """(70, 3) float32, or None where there are none."""
-    if len(held) != LANDMARK_COUNT:
-        return None
-    points = np.empty(LANDMARK_COUNT * 3, np.float32)
-    held.foreach_get("co", points)
-    return points.reshape(LANDMARK_COUNT, 3)
-
-
-def _set_points(held: bpy.types.bpy_prop_collection, points: np.ndarray) -> None:
-    held.clear()
-    for _ in range(LANDMARK_COUNT):
-        held.add()
-    held.foreach_set("co", np.asarray(points, np.float32).ravel())
-
-
-class PORTRAIT_PG_reference(bpy.types.PropertyGroup):
-    """A further photo of the person."""
-
-    photo: PointerProperty(name="Photo", type=bpy.types.Image)
-    photo_digest: StringProperty(options={"HIDDEN"})
-    detected: CollectionProperty(type=PORTRAIT_PG_point)
-
-    @property
-    def points(self) -> np.ndarray | None:
-        """(70, 3) float32 pixels of the photo, or None where no face has been found yet."""
-        return _points(self.detected)
-
-    def set_points(self, points: np.ndarray) -> None:
-        _set_points(self.detected, points)
-
-
-class PORTRAIT_PG_found_face(bpy.types.PropertyGroup):
-    """A face that was found on a photo with several."""
-
-    detected: CollectionProperty(type=PORTRAIT_PG_point)
-
-    @property
-    def points(self) -> np.ndarray:
-        """(70, 3) float32 pixels of the photo."""
-        return _points(self.detected)
-
-    def set_points(self, points: np.ndarray) -> None:
-        _set_points(self.detected, points)
 
 
 def _clean_prefix(portrait: PORTRAIT_PG_portrait, _: bpy.types.Context) -> None:
@@ -245,10 +193,10 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     @property
     def detected_points(self) -> np.ndarray | None:
         """(70, 3) float32 pixels, or None where no face has been found yet."""
-        return _points(self.detected)
+        return points_in(self.detected)
 
     def set_detected_points(self, points: np.ndarray) -> None:
-        _set_points(self.detected, points)
+        store_points(self.detected, points)
 
     def apply_settings(self, settings: Mapping[str, Any]) -> None:
         """Takes over what a strip was made with, see `portrait_strip.settings_of`."""
@@ -313,5 +261,5 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
 
 
 CLASSES = (
-    *DRIVING_CLASSES, *SHOT_CLASSES, PORTRAIT_PG_point, PORTRAIT_PG_reference, PORTRAIT_PG_found_face, PORTRAIT_PG_portrait,
+    *DRIVING_CLASSES, *SHOT_CLASSES, *POINT_CLASSES, PORTRAIT_PG_portrait
 )  # fmt: skip

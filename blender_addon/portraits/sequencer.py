@@ -14,6 +14,7 @@ from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.stored_paths import shown, stored
 from ..plane.color_spaces import color_spaces
+from .strip_channels import CHANNELS, free_channel, room_of
 from .strip_elements import set_elements, set_elements_behind_handles
 from .strip_proxies import forget_stale
 
@@ -27,8 +28,6 @@ _SIZE_KEY: Final = "talking_portrait_size"
 _MISSING_MEDIA_KEY: Final = "talking_portrait_missing_media"
 _SETTING_PREFIX = "talking_portrait:"
 FOLDER_SETTING: Final = f"{_SETTING_PREFIX}folder"
-_CHANNELS: Final = 128
-_FAR: Final = 1_048_575  # no scene has a later frame
 
 
 def find_strips(portrait_uid: str, key: str = PORTRAIT_KEY) -> list[Any]:
@@ -94,7 +93,7 @@ def add_strip(
     strips = compat.strips_of(editor)
     if channel is None:  # above all that could hide it
         top = max((each.channel for each in strips if each.type != "SOUND"), default=0)
-        channel = free_channel(strips, range(there[0], there[-1] + 1), above=top if top < _CHANNELS else 0)
+        channel = free_channel(strips, range(there[0], there[-1] + 1), above=top if top < CHANNELS else 0)
     check_readable(str(settings.get("layers", "")))
     first = stored_directory(folder) + frame_path(folder, there[0], *_name_of(settings)).name
     strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
@@ -234,7 +233,7 @@ def fill(
     if is_as_made(strip):
         # By the difference, so that a strip the user moved in time keeps its offset.
         moved = compat.strip_start(strip) - first
-        earliest, latest = _room(strip, neighbours)
+        earliest, latest = room_of(strip, neighbours)
         numbers = range(max(there[0], earliest - moved), min(there[-1], latest - 1 - moved) + 1)
         if numbers:
             if numbers[0] != first:
@@ -273,15 +272,6 @@ def _fit(scene: bpy.types.Scene, strip: Any, size: tuple[int, int]) -> None:
         strip[_SIZE_KEY] = size
 
 
-def _room(strip: Any, neighbours: Any) -> tuple[int, int]:
-    """The scene frames (first, one after the last) that a strip can take up in its channel."""
-    own = compat.strip_range(strip)
-    others = [compat.strip_range(each) for each in neighbours if each != strip and each.channel == strip.channel]
-    earliest = max((each.stop for each in others if each.stop <= own.start), default=-_FAR)
-    latest = min((each.start for each in others if each.start >= own.stop), default=_FAR)
-    return earliest, latest
-
-
 def _element_names(
     folder: Path, there: list[int], numbers: range, settings: Mapping[str, str | int | bool]
 ) -> list[str]:
@@ -291,28 +281,3 @@ def _element_names(
         held = number if number in present else held
         names.append(frame_path(folder, held, *_name_of(settings)).name)
     return names
-
-
-def free_channel(strips: Any, frames: range, above: int = 0) -> int:
-    """The lowest channel without any strip, where growing never runs into another one; else one with room for frames.
-
-    Args:
-        above: the channel that it must lie above.
-
-    Raises:
-        PortraitError: SCENE where all channels are taken there.
-    """
-    used: dict[int, list[range]] = {}
-    for strip in strips:
-        used.setdefault(strip.channel, []).append(compat.strip_range(strip))
-    for channel in range(above + 1, _CHANNELS + 1):
-        if channel not in used:
-            return channel
-    for channel, taken in sorted(used.items()):
-        if channel > above and all(each.stop <= frames.start or each.start >= frames.stop for each in taken):
-            return channel
-    raise SceneError(
-        f"All {_CHANNELS} channels of the sequencer are taken at frames {frames[0]} to {frames[-1]}: there is no room "
-        "for the strip.",
-        "Free a channel there, then choose Add Strip.",
-    )

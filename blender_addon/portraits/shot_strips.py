@@ -16,6 +16,7 @@ from ..blender.problems import SceneError
 from ..shots.properties import PORTRAIT_PG_shot
 from . import sequencer, strip_sound
 from .properties import PORTRAIT_PG_portrait
+from .strip_channels import free_channel
 
 
 def update(
@@ -59,7 +60,7 @@ def update(
         strips = compat.strips_of(scene.sequence_editor)
         place = range(run[0], run[-1] + 1)
         if channel == shot.channel or not _is_free(strips, channel, place):
-            channel = sequencer.free_channel(strips, place, above=shot.channel)
+            channel = free_channel(strips, place, above=shot.channel)
         sequencer.add_strip(scene, portrait.uid, portrait.name, folder, run, settings, size, channel)
     if added and portrait.shot.pictures() is None:
         strip_sound.add_sound_of_shot(scene, portrait.uid, portrait.shot.file, portrait.shot.frames)
@@ -96,7 +97,7 @@ def _add_shot(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, size: tupl
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
     strips = compat.strips_of(editor)
     own = [strip.channel for strip in sequencer.find_strips(portrait.uid) if strip.id_data == scene]
-    channel = sequencer.free_channel(strips, shot.frames)
+    channel = free_channel(strips, shot.frames)
     if own and channel > min(own):
         channel = next((low for low in range(min(own) - 1, 0, -1) if _is_free(strips, low, shot.frames)), channel)
     pictures = shot.pictures()

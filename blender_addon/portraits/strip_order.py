@@ -11,7 +11,8 @@ import bpy
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.stored_paths import shown
-from .sequencer import PORTRAIT_KEY, find_strips, free_channel, stored_directory
+from .sequencer import PORTRAIT_KEY, find_strips, stored_directory
+from .strip_channels import free_channel
 
 _NOT_SEEN: Final = ("SOUND",)
 

@@ -11,7 +11,8 @@ import bpy
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.stored_paths import shown
-from .sequencer import PORTRAIT_KEY, SHOT_KEY, free_channel, stored_directory
+from .sequencer import PORTRAIT_KEY, SHOT_KEY, stored_directory
+from .strip_channels import free_channel
 
 _SOUND_KEY: Final = "talking_portrait_sound"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import bpy
 import numpy as np
@@ -17,16 +17,13 @@ from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.other_faces import checked_others
-from portrait_shared.protocol.references import ReferenceImage
 
 from ..connection import server
 from ..connection.worker import Connected
 from ..plane import image_plane
-from ..portraits import groups, likeness, photo, shot_parts
+from ..portraits import groups
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
-from ..rig.armature import rest_points
-from ..rig.replaced_sliders import AS_FILMED
 from ..rig.sampling import (  # fmt: skip
     RigSample,
     as_evaluated,
@@ -36,8 +33,8 @@ from ..rig.sampling import (  # fmt: skip
     sample_now,
     view_layer,
 )
+from .preview_subject import CurrentSubject, drawn_sample
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
-from .shot_frames import FilmedFrame
 
 _SLOW_SECONDS: Final = 2.0
 _KEPT_LATENCIES: Final = 64
@@ -80,8 +77,7 @@ class PortraitPreview:
         self._changed_at: float | None = time.monotonic()
         self._asked_at = 0.0
         self._row: RigSample | None = None
-        self._subject: Subject | None = None
-        self._subject_key: tuple[Any, ...] = ()
+        self._current = CurrentSubject()
         self._last: np.ndarray | None = None
         self._put_back = True
         self._covered = False
@@ -162,11 +158,11 @@ class PortraitPreview:
         self.hint = "The rig is disabled: enable it in the viewports" if disabled else ""
         sample = sample_now(rigs[0], layer, portrait.space, rigs[1:])
         self._changed_at = None  # sampling lets Blender call the handlers again for the change that it has seen
-        row = self._drawn(scene, portrait, sample)
+        row = drawn_sample(scene, portrait, sample)
         if row is None:
             self._rest_as_filmed(portrait)
             return
-        before, subject = self._subject, self._subject_of(scene, portrait)
+        before, subject = self._current.subject, self._current.of(scene, portrait)
         if subject is before and self._row is not None and row.equals(self._row):
             return
         self._ask(scene, subject, row, changed_at)
@@ -179,12 +175,12 @@ class PortraitPreview:
         if self._changed_at is None or self._row is None or self._covered or self._put_back:
             return
         rigs = groups.rigs(portrait)
-        if None in rigs or self._key_of(scene, portrait) != self._subject_key:
+        if None in rigs or not self._current.is_current(scene, portrait):
             return
-        row = self._drawn(scene, portrait, as_evaluated(rigs[0], view_layer(scene), portrait.space, rigs[1:]))
+        row = drawn_sample(scene, portrait, as_evaluated(rigs[0], view_layer(scene), portrait.space, rigs[1:]))
         if row is not None and not row.equals(self._row):
             changed_at, self._changed_at = self._changed_at, None
-            self._ask(scene, self._subject, row, changed_at)
+            self._ask(scene, self._current.subject, row, changed_at)
 
     @property
     def awaits_soon(self) -> bool:
@@ -241,63 +237,13 @@ class PortraitPreview:
         self._asked_at = time.monotonic()
         self._worker.ask(Ask(self.asked, subject, row, changed_at, self._asked_at))
 
-    def _drawn(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, row: RigSample) -> RigSample | None:
-        """What is to be drawn: of a shot the filmed face, changed as the rig says; None where nothing is changed.
-
-        Raises:
-            PortraitError: as `shot_parts.points_of`.
-        """
-        shot = portrait.shot
-        if not shot.is_filmed:
-            return row
-        if scene.frame_current not in shot.frames:
-            return None
-        found, index = shot_parts.points_of(portrait), scene.frame_current - shot.start
-        targets = found.targets([index], [row])
-        if not found.changed([index], targets)[0]:
-            return None
-        return row._replace(points=targets[0], replaced=AS_FILMED)
-
     def _rest_as_filmed(self, portrait: PORTRAIT_PG_portrait) -> None:
         """Lets the plane show the shot: pictures that are under way come too late."""
         self.hint = "As filmed: nothing is changed at this frame"
         image_plane.end_preview(portrait.plane, portrait.photo)
-        self._row = self._last = self._subject = self._settles_at = None
-        self._subject_key = ()
+        self._row = self._last = self._settles_at = None
+        self._current.forget()
         self.shown = self.asked
-
-    def _subject_of(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Subject:
-        """The photo is read only when it, or how it is drawn, has changed."""
-        key = self._key_of(scene, portrait)
-        if self._subject is None or key != self._subject_key:
-            references: tuple[ReferenceImage, ...] = ()
-            filmed = None
-            if portrait.shot.is_filmed:
-                index = scene.frame_current - portrait.shot.start
-                points = shot_parts.points_of(portrait).track.points[index]
-                filmed = FilmedFrame(portrait.shot.file, index, points)
-            elif self._subject is not None and key[:4] == self._subject_key[:4]:
-                references = self._subject.references
-            else:
-                points = rest_points(portrait.rig, portrait.space)
-                first = ReferenceImage(photo.pixels(photo.check(portrait.photo, tuple(portrait.size))), points)
-                references = (first, *likeness.further_references(portrait))
-            self._subject = Subject(
-                references, filmed, groups.further_rest(portrait), likeness.personal_file(portrait), portrait.engine or None,
-                portrait.preview_frame_size, portrait.matte,
-            )  # fmt: skip
-            self._subject_key = key
-        return self._subject
-
-    @staticmethod
-    def _key_of(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> tuple[Any, ...]:
-        others = groups.further_rest(portrait)
-        return (
-            portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
-            rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
-            portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(),
-            scene.frame_current if portrait.shot.is_filmed else None,
-        )  # fmt: skip
 
     def _newest_picture(self) -> Picture | None:
         newest = None
@@ -312,7 +258,7 @@ class PortraitPreview:
             elif isinstance(event, Trouble):
                 self.trouble, self._connected = event, self._connected and not event.lost
                 server.failed(event.error)
-            elif event.ask.subject is self._subject and event.ask.number > (
+            elif event.ask.subject is self._current.subject and event.ask.number > (
                 newest.ask.number if newest else self.shown
             ):
                 newest, self.trouble = event, None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import bpy
 from bpy.props import FloatProperty, IntProperty, PointerProperty, StringProperty
-from portrait_shared.shots import PictureSequence, sequence_at
+from portrait_shared.files.picture_sequences import PictureSequence, sequence_at
 
 from ..blender import compat, stored_paths
 from ..blender.problems import SceneError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
-from portrait_shared.shots import sequence_of
+from portrait_shared.files.picture_sequences import sequence_of
 
 from ..blender import compat
 from ..blender.problems import SceneError

@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.picture_sequences import sequence_at, sequence_of
 from portrait_shared.shots import (
     SHOT_ARRAY,
     ShotIdentity,
     identify_shot,
     is_unchanged,
     performance_digest,
-    sequence_at,
-    sequence_of,
     shot_digest,
     shot_frame_digest,
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.picture_sequences import sequence_at
 from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.personal import PersonalFile
-from portrait_shared.shots import ShotIdentity, identify_shot, sequence_at
+from portrait_shared.shots import ShotIdentity, identify_shot
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 

@@ -7,7 +7,7 @@ import copy
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,24 +22,21 @@ from torch import Tensor
 
 from portrait_server.drawing.frame import Moved, composite, move
 from portrait_server.drawing.layers import draw_layers
-from portrait_server.drawing.lent_mouth import lent_mouth, most_open
+from portrait_server.drawing.lent_mouth import most_open
 from portrait_server.drawing.motion import Motion, motion_of
-from portrait_server.drawing.painting import Placed, filled_outlines, place
+from portrait_server.drawing.painting import Placed, place
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne, batches_on
+from portrait_server.engines.fewshot_portrait import FewshotPortrait, Known, Shown
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.people import PeoplePortrait, Person
 from portrait_server.engines.warp import WARP_VERSION, WarpEngine
-from portrait_server.engines.warp_portrait import WarpPortrait, checked_points, with_following
-from portrait_server.geometry.alignment import crop as cut_out
-from portrait_server.geometry.alignment import transform_points
-from portrait_server.geometry.crops import CROPS, LEFT_EYE, MOUTH, RIGHT_EYE, Crop, crop_outlines, crop_transforms
+from portrait_server.engines.warp_portrait import WarpPortrait, with_following
+from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE, Crop
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.base import Array
-from portrait_server.kernels.levels import levels
 from portrait_server.kernels.opencv import OpenCV
-from portrait_server.media.images import opaque
 from portrait_server.networks.painters import PARTS, load
 from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.networks.traced import TracedPainter
@@ -48,52 +45,6 @@ _CODE_VERSION = 12
 _MOST_WORKERS = 4
 _FRAMES_OF_A_BATCH = 8  # on the processor: at its end workers wait for the last of them
 _CROPS: Final[dict[str, tuple[Crop, ...]]] = {"mouth": (MOUTH,), "eye": (RIGHT_EYE, LEFT_EYE)}
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a painter knows of a person: C crops, one of the mouth or two of the eyes.
-
-    Attributes:
-        reference: (C, 3, S, S), 0 to 1, of the first photo, which drafts are made of; seen (C, 2, S, S) its rasters.
-        style: (C, N), of all photos.
-    """
-
-    reference: Tensor
-    seen: Tensor
-    style: Tensor
-
-    def of_frames(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The same for each of so many frames: (count C, …)."""
-        return (
-            self.reference.repeat(count, 1, 1, 1), self.seen.repeat(count, 1, 1, 1), self.style.repeat(count, 1),
-        )  # fmt: skip
-
-
-@dataclass
-class FewshotPortrait:
-    """What the engine keeps of its references.
-
-    Attributes:
-        photo: the first one, which is drawn.
-        known: of each of `PARTS`.
-        opened: the pixels of a photo that shows the inside of the mouth, where the first does not, and its head.
-        layers: where what is made of that is kept.
-    """
-
-    photo: WarpPortrait
-    known: tuple[Known, ...]
-    opened: tuple[np.ndarray, HeadMesh] | None
-    layers: LayerMemory
-
-    def scene(self, size: tuple[int, int]) -> Scene:
-        """The layers at (width, height) pixels."""
-        scene, opened = self.photo.scene(size), self.opened
-        if opened is None:
-            return scene
-        image, head = opened
-        mouth = self.layers.get(self, size, 0, lambda: lent_mouth(scene, opaque(levels(image)), head))
-        return replace(scene, mouth=mouth)
 
 
 class FewshotEngine(Engine):
@@ -184,7 +135,7 @@ class FewshotEngine(Engine):
         return FewshotPortrait(self._warp.prepare_frame(frame), self._all_known([frame]), None, self._layers)
 
     def _all_known(self, references: Sequence[Reference]) -> tuple[Known, ...]:
-        shown = [_Shown.of(reference) for reference in references]
+        shown = [Shown.of(reference) for reference in references]
         return self._workers.submit(lambda: tuple(self._known(part, shown) for part in PARTS)).result()
 
     def _opened(self, first: WarpPortrait, others: Sequence[Reference]) -> tuple[np.ndarray, HeadMesh] | None:
@@ -196,7 +147,7 @@ class FewshotEngine(Engine):
         return image, head
 
     @torch.inference_mode()
-    def _known(self, part: str, shown: Sequence[_Shown]) -> Known:
+    def _known(self, part: str, shown: Sequence[Shown]) -> Known:
         pictures, rasters = (
             self._tensor(np.stack([[getattr(photo, kind)[crop.name] for photo in shown] for crop in _CROPS[part]]))
             for kind in ("crops", "rasters")
@@ -300,30 +251,6 @@ class FewshotEngine(Engine):
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, torch.float32)
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """What a photo shows, by the crops' names.
-
-    Attributes:
-        crops: (S, S, 3), 0 to 255; rasters (S, S, 2) uint8.
-    """
-
-    crops: dict[str, np.ndarray]
-    rasters: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, reference: Reference) -> _Shown:
-        """Raises: PortraitError: BAD_POINTS."""
-        points, image = checked_points(reference.points[None]), opaque(levels(reference.image))
-        crops, rasters = {}, {}
-        for crop in CROPS.values():
-            matrices = crop_transforms(crop, points)
-            crops[crop.name] = cut_out(image, matrices[0], crop.side).astype(np.float32)
-            outlines = crop_outlines(crop, transform_points(matrices, points))
-            rasters[crop.name] = filled_outlines(OpenCV(), crop, outlines)[0]
-        return cls(crops, rasters)
 
 
 def _single_threaded(workers: int) -> ThreadPoolExecutor:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.shots import SHOT_ARRAY, identify_shot, sequence_at
+from portrait_shared.files.picture_sequences import sequence_at
+from portrait_shared.shots import SHOT_ARRAY, identify_shot
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.detectors.base import Detector

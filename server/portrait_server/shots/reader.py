@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.shots import sequence_at
+from portrait_shared.files.picture_sequences import sequence_at
 
 from portrait_server.media.deep_pictures import Depth, widened
 from portrait_server.media.images import eight_bit, is_picture, read_image

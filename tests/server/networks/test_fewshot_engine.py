@@ -11,7 +11,8 @@ import pytest
 import torch
 from portrait_server.detectors.registry import create_detector
 from portrait_server.engines.base import Reference
-from portrait_server.engines.fewshot import FewshotEngine, FewshotPortrait
+from portrait_server.engines.fewshot import FewshotEngine
+from portrait_server.engines.fewshot_portrait import FewshotPortrait
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE, find_weights
 from portrait_server.engines.loaded_engines import LoadedEngines
 from portrait_server.engines.registry import create_engine
