@@ -12,9 +12,9 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+from portrait_shared.files.picture_sequences import shot_files
 from portrait_shared.files.whole_files import check_place, keep_sources, write_error
 from portrait_shared.frames.frame_numbers import ranges_of
-from portrait_shared.shots import shot_files
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.commands.arguments import add_device, tell_progress

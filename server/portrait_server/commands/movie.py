@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.picture_sequences import shot_files
 from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path, frames_in
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.rates import frame_of, parse_rate
-from portrait_shared.shots import shot_files
 
 from portrait_server.commands.arguments import tell_progress
 from portrait_server.commands.landmarks import check_writable, seconds
