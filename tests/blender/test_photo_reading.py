@@ -215,7 +215,7 @@ def test_the_server_starts_while_a_file_is_chosen(
 def test_what_cannot_be_read_is_refused_by_its_name(needs_server: None, scene: Any, tmp_path: Path) -> None:
     path = tmp_path / "light.exr"
     path.write_bytes(b"\x76\x2f\x31\x01" + bytes(60))
-    with pytest.raises(PortraitError, match=r"Cannot read light\.exr as a picture: it holds light") as caught:
+    with pytest.raises(PortraitError, match=r"Cannot read light\.exr as a picture: it is damaged") as caught:
         photo_module.load(str(path))
     assert caught.value.code is ErrorCode.BAD_IMAGE and caught.value.remedy and not bpy.data.images
 

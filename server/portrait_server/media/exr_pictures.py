@@ -22,6 +22,8 @@ _MOST_SAMPLES: Final = 300_000_000  # of all channels and parts together, which 
 _ROWS: Final = 256  # that are turned into sRGB at a time, so that no whole picture is held in floats twice
 _NEAR_REC709: Final = 1e-4  # chromaticities are kept in single precision, and rounded by some programs
 _SQUARE: Final = 0.01
+_SRGB: Final = ("srgb_rec709_display", "srgb_rec709_scene")
+"""Values of colorInteropID by which files hold codes instead of light: Blender 5 saves images of its own so."""
 _DEEP: Final = (OpenEXR.deepscanline, OpenEXR.deeptile)
 _WRITE_PLAIN: Final = "Write it again with plain channels R, G and B: from Blender as OpenEXR, not MultiLayer."
 _WRITE_AGAIN: Final = "Copy it, or render it, once more."
@@ -103,6 +105,9 @@ def _checked(headers: Sequence[dict[str, Any]], name: str) -> int:
             name, f"its pixels are {aspect:.2f} times as wide as they are high",
             "Scale it to square pixels, with the pixel aspect ratio 1.",
         )  # fmt: skip
+    space = header.get("colorInteropID", "")
+    if space not in ("", "unknown", *_SRGB) and not space.startswith("lin_"):
+        raise bad_image(name, f"its colours are “{space:.40}”, not scene-linear", "Write it with scene-linear colours.")
     for window in ("displayWindow", "dataWindow"):
         check_size(name, *Window.of(header, window).size)
     samples = sum(math.prod(Window.of(each, "dataWindow").size) * len(each["channels"]) for each in headers)
@@ -141,23 +146,24 @@ def _picture(
         raise bad_image(name, "its colours are whole numbers", _WRITE_PLAIN)
     display, data = Window.of(header, "displayWindow"), Window.of(header, "dataWindow")
     width, height = display.size
-    white = 2**depth - 1
+    white, is_encoded = 2**depth - 1, header.get("colorInteropID") in _SRGB
     picture = np.zeros((height, width, len(planes)), np.uint8 if depth == 8 else np.uint16)
     for top in range(display.top, display.bottom + 1, _ROWS):
         part = data.shared(display._replace(top=top, bottom=min(top + _ROWS - 1, display.bottom)))
         if min(part.size) > 0:
             light = np.stack([plane[part.within(data)] for plane in planes], -1).astype(np.float32)
-            picture[part.within(display)] = np.rint(_shown(light, to_rec709) * white)
+            picture[part.within(display)] = np.rint(_shown(light, to_rec709, is_encoded) * white)
     has_alpha = len(planes) == 4 and bool((picture[..., 3] < white).any())
     return picture if has_alpha else np.ascontiguousarray(picture[..., :3])
 
 
-def _shown(light: np.ndarray, to_rec709: np.ndarray | None) -> np.ndarray:
-    """sRGB from 0 to 1 and straight alpha of premultiplied light (H, W, 3 or 4) float32."""
+def _shown(light: np.ndarray, to_rec709: np.ndarray | None, is_encoded: bool) -> np.ndarray:
+    """sRGB from 0 to 1 and straight alpha of premultiplied light, or of its codes, (H, W, 3 or 4) float32."""
     light = np.nan_to_num(light).clip(-_BRIGHTEST, _BRIGHTEST)
     colours, alpha = light[..., :3], light[..., 3:].clip(0, 1)
     if alpha.size:
         colours = colours / np.maximum(alpha, _LEAST_ALPHA)
     if to_rec709 is not None:
         colours = colours @ to_rec709.T
-    return np.concatenate([srgb_encoded(colours.clip(0, 1)), alpha], -1)
+    colours = colours.clip(0, 1)
+    return np.concatenate([colours if is_encoded else srgb_encoded(colours), alpha], -1)

@@ -87,6 +87,19 @@ def test_chromaticities_are_heeded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_image(stated, 16), read_image(write(tmp_path / "c.exr", light(shown)), 16))
 
 
+def test_codes_are_no_light_where_the_file_says_so(tmp_path: Path) -> None:
+    shown, path = codes().astype(np.float32), tmp_path / "a.exr"
+    for space in ("srgb_rec709_display", "lin_rec709_scene", "g24_rec2020_display"):
+        header = {"type": OpenEXR.scanlineimage, "colorInteropID": space}
+        stored = light(shown) if space.startswith("lin") else shown
+        planes = {each: stored[..., at].astype(np.float32) for at, each in enumerate("RGB")}
+        OpenEXR.File(header, planes).write(str(path))
+        if space.startswith("g24"):
+            assert "not scene-linear" in refused(path).message
+        else:
+            np.testing.assert_allclose(read_image(path, 16) / 65535, shown, atol=1e-5)
+
+
 @pytest.mark.parametrize("stated", [[0.0] * 8, [0.3, 0.3] * 4, [0.64, 0, 0.3, 0, 0.15, 0, 0.3, 0]])
 def test_chromaticities_of_no_colours_are_refused(tmp_path: Path, stated: list[float]) -> None:
     path = write(tmp_path / "a.exr", codes(), spec(codes(), chromaticities=stated))
