@@ -123,14 +123,11 @@ def copied_fcurves(target: bpy.types.Object, name: str) -> Any:
 
 
 def new_effect(strips: Any, name: str, kind: str, channel: int, start: int, length: int, below: Any) -> Any:
-    """An effect strip of a kind over another strip; the words of the call changed in 5.0."""
-    if "input1" in strips.bl_rna.functions["new_effect"].parameters:
-        return strips.new_effect(
-            name=name, type=kind, channel=channel, frame_start=start, length=length, input1=below
-        )  # fmt: skip
-    return strips.new_effect(
-        name=name, type=kind, channel=channel, frame_start=start, frame_end=start + length, seq1=below
-    )  # fmt: skip
+    """An effect strip of a kind over another strip; words of the call changed in 4.5 and in 5.0."""
+    known = strips.bl_rna.functions["new_effect"].parameters
+    end = {"length": length} if "length" in known else {"frame_end": start + length}
+    over = {"input1" if "input1" in known else "seq1": below}
+    return strips.new_effect(name=name, type=kind, channel=channel, frame_start=start, **end, **over)
 
 
 def connect_strips(scene: bpy.types.Scene, strips: Sequence[Any]) -> None:
