@@ -45,7 +45,7 @@ def keep_for(blend: Path) -> None:
         if not kept.startswith("//"):
             path = stored_paths.stored(stored_paths.full(kept), beside)
             kept = kept if path.startswith("//..") else path
-        elif moves and name != _FOLDER:
+        elif moves and name not in (_FOLDER, sequencer.FOLDER_SETTING):
             kept = stored_paths.stored(stored_paths.full(kept), beside)
         if kept != text:
             _texts_before[place] = text

@@ -197,10 +197,10 @@ def test_a_full_disk_keeps_the_frames_that_are_there(
 ) -> None:
     stage_copy = frame_files._stage_copy
 
-    def onto_a_disk_that_fills(source: Path, target: Path, digest: str) -> bool:
+    def onto_a_disk_that_fills(source: Path, target: Path, *rest: Any) -> bool:
         if target.name == "0008.png":
             Path("/dev/full").write_bytes(b"a frame")
-        return stage_copy(source, target, digest)
+        return stage_copy(source, target, *rest)
 
     bpy.ops.portrait.render()
     kept = {file.name: file.read_bytes() for file in acting.folder().iterdir()}

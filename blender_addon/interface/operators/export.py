@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.rates import exact_rate, frame_of
 
+from ...blender import compat
 from ...blender.scene_time import scene_fps
 from ...connection import server
 from ...export.edit_jobs import EditExportJob, EditImportJob
@@ -22,7 +23,7 @@ class _WritesFile(AsksForFile):
 
     check_existing: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filepath: StringProperty(name="File", description="Choose where it is written", subtype="FILE_PATH",
-                             options={"SKIP_SAVE"})  # fmt: skip
+                             options={"SKIP_SAVE", *compat.path_options()})  # fmt: skip
 
     def suffix(self) -> str:
         """Of the file, with its dot."""
@@ -128,7 +129,8 @@ class PORTRAIT_OT_import_timeline(AsksForFile, SaysWhyNot, bpy.types.Operator):
     bl_idname = "portrait.import_timeline"
     bl_label = "Import Timeline"
 
-    filepath: StringProperty(name="Timeline", description="Choose the file", subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(name="Timeline", description="Choose the file", subtype="FILE_PATH",
+                             options={"SKIP_SAVE", *compat.path_options()})  # fmt: skip
     filter_glob: StringProperty(default="*.otio", options={"HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
