@@ -199,7 +199,7 @@ def errors(folder: Path) -> dict[str, dict[str, float]]:
 
 def _rendered(arrays: dict[str, np.ndarray]) -> Iterator[list[float]]:
     engine = warp.WarpEngine()
-    with patch.object(warp, "person_matte", lambda image: arrays["matte"]):
+    with patch.object(warp, "person_matte", lambda image, *_: arrays["matte"]):
         portrait = engine.prepare([Reference(arrays["0 0 picture"], arrays["0 0 points"].astype(np.float32))])
     for pair in TURNS.values():
         keys = [f"{yaw} {pitch}" for yaw, pitch in pair]
