@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from portrait_shared.client.launcher import cannot_start
 from portrait_shared.errors import ErrorCode, PortraitError
 
 _ERROR: Final = re.compile(r"^portrait [\w-]+: (.+)$")
@@ -62,15 +63,17 @@ class CommandRun:
                         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                     )  # fmt: skip
                 except OSError as error:
-                    raise PortraitError(
-                        ErrorCode.SERVER_UNAVAILABLE, f"Cannot start {command[0]}: {error.strerror}.",
-                        "Check the path of the `portrait` command.",
-                    ) from error  # fmt: skip
+                    raise cannot_start(command[0], error) from error
             process = self._process
             assert process.stdout is not None
-            with process.stdout as lines:  # the command ends by itself where nobody reads them any more
-                for line in lines:
-                    take(line.rstrip("\n"))
+            try:
+                with process.stdout as lines:  # the command ends by itself where nobody reads them any more
+                    for line in lines:
+                        take(line.rstrip("\n"))
+            except BaseException:
+                process.kill()
+                process.wait()
+                raise
             try:
                 status = process.wait(_END_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:

@@ -10,7 +10,6 @@ from typing import Final
 
 import bpy
 from portrait_shared.files.private_folders import PrivateFolder
-from portrait_shared.frames.frame_files import PICTURES
 from portrait_shared.frames.frame_numbers import ranges_of
 
 from ..blender import compat
@@ -65,7 +64,7 @@ class MovieJob(CommandJob):
         self._words = [
             "movie", str(portrait.folder()), "--output", str(self._options.path), "--codec", self._options.codec,
             "--fps", f"{scene_fps(scene):.9g}", "--frames", f"{frames[0]}-{frames[-1]}", f"--prefix={portrait.frame_prefix}",
-            "--format", (portrait.frame_suffix or PICTURES).removeprefix("."), "--progress",
+            "--format", portrait.frame_suffix.removeprefix("."), "--progress",
         ]  # fmt: skip
         if shot.is_filmed:
             drawn = image_plane.wanted_frames(portrait.plane)  # other files are of edits that were taken back

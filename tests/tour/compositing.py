@@ -63,6 +63,17 @@ def _idle() -> Steps:
     yield from until(lambda: queue.current() is None, 120, "the end of the work")
 
 
+def _acting(name: str) -> Steps:
+    """A new file with a portrait that acts."""
+    yield from _new_file(name)
+    with at():
+        bpy.ops.portrait.add(filepath=PLAN["photo"], without_waiting=True)
+    yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
+    yield from _idle()
+    with at():
+        bpy.ops.portrait.demo_motion()
+
+
 def _two_people() -> Steps:
     """Both faces of one photo, a rig each, one render."""
     yield from _new_file("two")
@@ -87,13 +98,7 @@ def _two_people() -> Steps:
 
 def _layers() -> Steps:
     """OpenEXR with all layers, and one click to the compositor."""
-    yield from _new_file("layers")
-    with at():
-        bpy.ops.portrait.add(filepath=PLAN["photo"], without_waiting=True)
-    yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
-    yield from _idle()
-    with at():
-        bpy.ops.portrait.demo_motion()
+    yield from _acting("layers")
     scene = window().scene
     portrait().frame_start, portrait().frame_end = 1, _LAYERED
     portrait().matte, portrait().file_format = True, "EXR"
@@ -127,13 +132,7 @@ def _layers() -> Steps:
 
 def _edit() -> Steps:
     """The strip with a cut in it goes out as OpenTimelineIO, and comes back into an empty sequencer."""
-    yield from _new_file("edit")
-    with at():
-        bpy.ops.portrait.add(filepath=PLAN["photo"], without_waiting=True)
-    yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
-    yield from _idle()
-    with at():
-        bpy.ops.portrait.demo_motion()
+    yield from _acting("edit")
     portrait().frame_start, portrait().frame_end, portrait().frame_step = 1, 24, 4
     portrait().use_strip = True
     yield from render()

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Final
 
 from portrait_shared.devices import DEVICES
@@ -12,6 +13,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.layers import LAYERS, USUAL, in_order
 from portrait_shared.track import LandmarkTrack
+from tqdm import tqdm
 
 _MOST_DIGITS: Final = 20
 
@@ -85,3 +87,20 @@ def add_device(parser: argparse.ArgumentParser, does: str) -> None:
 def tell_progress(done: int, expected: int) -> None:
     """A line that a program which runs the command can read."""
     print(f"Progress: {done}/{expected}", flush=True)
+
+
+def tell_saved(paths: Iterable[Path], total: int, progress: bool) -> int:
+    """A line for each frame's file as soon as it is there; the exit status, 0 only if there are `total`.
+
+    Args:
+        progress: whether lines tell how many are there, for a program; else a bar does, for a person.
+    """
+    saved = 0
+    with tqdm(total=total, unit="frame", desc="Rendering", disable=True if progress else None) as bar:
+        for path in paths:
+            bar.update()
+            saved += 1
+            if progress:
+                tell_progress(saved, total)
+            print(f"Saved: {path}", flush=True)
+    return 0 if saved == total else 1

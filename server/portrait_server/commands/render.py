@@ -18,13 +18,12 @@ from portrait_shared.layers import COLORSPACES, USUAL
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.connection import default_connection_file
 from portrait_shared.protocol.references import ReferenceImage
-from tqdm import tqdm
 
 from portrait_server.commands.arguments import (
     add_device,
     layers_of,
     parse_layers,
-    tell_progress,
+    tell_saved,
     track_times,
     whole_number,
 )
@@ -101,19 +100,12 @@ def run(asked: argparse.Namespace) -> int:
     with _client(asked) as client:
         references[0], further = driven.found(client, references[0], given)
         portrait = client.prepare(references, engine=asked.engine, personal=personal, others=further)
-        saved = 0
-        with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=True if asked.progress else None) as bar:
-            for _, path, _ in store_frames(client, portrait, points, frames, asked.output,
-                                        size=_output_size(track.size, asked.size), matte=asked.matte, photo=photo,
-                                        body=body, others=others, layers=layers, colorspace=asked.colorspace,
-                                        times=track_times(track) if layers else None,
-                                        again=asked.again):  # fmt: skip
-                bar.update()
-                saved += 1
-                if asked.progress:
-                    tell_progress(saved, len(frames))
-                print(f"Saved: {path}", flush=True)
-    return 0 if saved == len(frames) else 1
+        stored = store_frames(
+            client, portrait, points, frames, asked.output, size=_output_size(track.size, asked.size),
+            matte=asked.matte, photo=photo, body=body, others=others, layers=layers, colorspace=asked.colorspace,
+            times=track_times(track) if layers else None, again=asked.again,
+        )  # fmt: skip
+        return tell_saved((frame.path for frame in stored), len(frames), asked.progress)
 
 
 def _client(asked: argparse.Namespace) -> Client:

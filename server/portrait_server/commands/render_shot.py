@@ -14,9 +14,8 @@ from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.personal import PersonalFile
 from portrait_shared.shots import ShotIdentity, identify_shot
 from portrait_shared.track import LandmarkTrack
-from tqdm import tqdm
 
-from portrait_server.commands.arguments import layers_of, tell_progress, track_times
+from portrait_server.commands.arguments import layers_of, tell_saved, track_times
 from portrait_server.detectors.registry import create_detector, default_detector_name
 from portrait_server.engines.base import Engine
 from portrait_server.engines.loaded_engines import TUNED_ENGINE, tunable
@@ -78,15 +77,8 @@ def render_shot(asked: argparse.Namespace) -> int:
             asked.colorspace,
             track_times(track) if layers else None,
         )
-        saved = 0
-        with tqdm(total=len(frames), unit="frame", desc="Rendering", disable=True if asked.progress else None) as bar:
-            for _, path in render.store(asked.output, again=asked.again):
-                bar.update()
-                saved += 1
-                if asked.progress:
-                    tell_progress(saved, len(frames))
-                print(f"Saved: {path}", flush=True)
-    return 0 if saved == len(frames) else 1
+        stored = (path for _, path in render.store(asked.output, again=asked.again))
+        return tell_saved(stored, len(frames), asked.progress)
 
 
 def _refuse_options_of_photos(asked: argparse.Namespace) -> None:

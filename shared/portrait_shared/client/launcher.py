@@ -27,6 +27,14 @@ _ASK_TIMEOUT_SECONDS = 3.0
 _SHUTDOWN_REQUEST = 2  # the hello is the first
 
 
+def cannot_start(program: str, error: OSError) -> PortraitError:
+    """What is said of a `portrait` command that the system does not start."""
+    return PortraitError(
+        ErrorCode.SERVER_UNAVAILABLE, f"Cannot start {program}: {error.strerror}.",
+        "Check the path of the `portrait` command.",
+    )  # fmt: skip
+
+
 class ServerProcess:
     """A server that this process starts and that ends with it. Several threads' clients may share it.
 
@@ -91,10 +99,7 @@ class ServerProcess:
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )  # fmt: skip
         except OSError as error:
-            raise PortraitError(
-                ErrorCode.SERVER_UNAVAILABLE, f"Cannot start {self._start_command[0]}: {error.strerror}.",
-                "Check the path of the `portrait` command.",
-            ) from error  # fmt: skip
+            raise cannot_start(self._start_command[0], error) from error
 
     def end_lost(self, pid: int | None, device: str, timeout: float) -> bool:
         """Sees to the end of the process of that number, whose connection broke, within `timeout` seconds.
