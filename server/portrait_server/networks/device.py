@@ -9,12 +9,13 @@ import platform
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from portrait_shared.devices import DEVICES, GPUS, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.networks.processor import machine_memory, processor_kind, processor_model
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,12 @@ class Device:
     model: str
     total_bytes: int | None = None
     free_bytes: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """What decides the bytes of a frame that it draws: ``cpu x86-64 AVX512``, ``cuda NVIDIA H200``; frames of two kinds
+        are within 1 of 255. Of the processor see `processor_kind`, which may import torch."""
+        return f"{self.name} {processor_kind() if self.name == 'cpu' else self.model}"
 
     @property
     def room_bytes(self) -> int:
@@ -94,7 +101,7 @@ def look_at(name: str) -> Device:
             with the remedy.
     """
     if name == "cpu":
-        return Device("cpu", _processor_model(), *_machine_memory())
+        return Device("cpu", processor_model(), *machine_memory())
     if missing := missing_driver(name):
         raise _unavailable(missing, _DRIVERS[name])
     import torch
@@ -269,22 +276,3 @@ def _mps(torch: ModuleType) -> Device:
 
 
 _LOOKS: Final[dict[str, Callable[[ModuleType], Device]]] = {"cuda": _cuda, "xpu": _xpu, "mps": _mps}
-
-
-def _processor_model() -> str:
-    cores = f"{os.cpu_count()} cores"
-    try:
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text("utf-8"), re.MULTILINE)
-    except OSError:  # Linux alone has it
-        found = None
-    return f"{found[1] if found else platform.processor() or platform.machine()}, {cores}"
-
-
-def _machine_memory() -> tuple[int | None, int | None]:
-    """Total and free bytes, where the system tells them in a file."""
-    try:
-        told = dict(re.findall(r"^(\w+):\s+(\d+) kB$", Path("/proc/meminfo").read_text("utf-8"), re.MULTILINE))
-    except OSError:  # Linux alone has it
-        return None, None
-    total, free = (int(told[name]) * 1024 if name in told else None for name in ("MemTotal", "MemAvailable"))
-    return total, free

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -163,6 +165,29 @@ def test_a_device_that_no_machine_has(wish: str) -> None:
     with pytest.raises(PortraitError, match="There is no device") as caught:
         choose_device(wish)
     assert all(name in caught.value.remedy for name in DEVICES) and "CUDA_VISIBLE_DEVICES" in caught.value.remedy
+
+
+def test_a_gpu_is_of_the_kind_that_its_maker_names(machine: Callable) -> None:
+    machine(cuda())
+    assert look_at("cuda").kind == "cuda NVIDIA T"
+
+
+def test_processors_are_of_one_kind_whose_instructions_libraries_choose_alike() -> None:
+    """In processes of their own: libraries look at the processor when they are imported."""
+
+    def kind(**switches: str) -> str:
+        program = "from portrait_server.networks.device import look_at\nprint(look_at('cpu').kind)"
+        environment = {**os.environ, **switches}
+        return subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+        ).stdout.strip()  # fmt: skip
+
+    whole = kind()
+    assert re.fullmatch(r"cpu \S+ \S+(, torch \S+)?", whole)
+    if "x86-64" not in whole or "AVX" not in whole:
+        return
+    assert kind(OPENCV_CPU_DISABLE="AVX2,AVX512-SKX").split(",")[0] != whole.split(",")[0]
+    assert kind(ATEN_CPU_CAPABILITY="default") == f"{whole.split(',')[0]}, torch DEFAULT"
 
 
 def test_the_processor_needs_no_torch() -> None:
