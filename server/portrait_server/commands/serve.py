@@ -49,6 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser, "computes")
     parser.add_argument("--parent-pid", type=whole_number(1, 2**31 - 1, "a process's number"), metavar="PID",
                         help="stop when that process has ended")  # fmt: skip
+    parser.add_argument("--idle-exit", type=whole_number(1, 10**9, "a number of seconds"), metavar="SECONDS",
+                        help="stop when nobody has been connected for so long")  # fmt: skip
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="(default: one a run in your log folder)")
     parser.add_argument("--keys", type=Path, metavar="FILE",
@@ -107,7 +109,7 @@ def _serve(
     ring = _ring(endpoint, asked.keys)
     door = _open(endpoint, ring)
     parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
-    service = Service(door, device, str(log_file or ""), parent_alive)
+    service = Service(door, device, str(log_file or ""), parent_alive, idle_s=asked.idle_exit)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.ask_to_stop())
     Connection(

@@ -47,6 +47,7 @@ class Service:
         device: what it computes on.
         log_file: where a person finds more.
         parent_alive: asked every second; the service stops when it says no.
+        idle_s: the service stops when nobody has been connected for so many seconds; never by itself where None.
         budgets: what clients and their portraits may hold.
 
     Attributes:
@@ -55,7 +56,7 @@ class Service:
 
     def __init__(
         self, door: Door, device: Device, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
-        budgets: Budgets | None = None,
+        idle_s: float | None = None, budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
         self.lost: DeviceLost | None = None
         self._door = door
@@ -85,7 +86,8 @@ class Service:
         )  # fmt: skip
         self._stop_asked = False
         self._stop_deadline: float | None = None
-        self._parent_check = time.monotonic()
+        self._parent_check = self._deserted_since = time.monotonic()
+        self._idle_s = idle_s
 
     def ask_to_stop(self) -> None:
         """Stops soon; a second call stops at once. May be called from a signal handler."""
@@ -163,6 +165,7 @@ class Service:
         if (session := self._sessions.get(routing)) is not None:
             log.info("%s has left; %d renders freed", session.name, len(self._renders.of(session)))
             self._sessions.leave(session)
+            self._deserted_since = time.monotonic()
             for work in (self._renders, self._tunings, self._preparation):
                 work.end_session(session)
             self._ledger.forget(session)
@@ -233,6 +236,8 @@ class Service:
 
     def _patience_s(self) -> float | None:
         times = [] if self._parent_alive is None else [self._parent_check]
+        if self._idle_s is not None and not len(self._sessions):
+            times.append(self._deserted_since + self._idle_s)
         if self._stop_deadline is not None:
             times.append(self._stop_deadline)
         return max(0.0, min(times) - time.monotonic()) if times else None
@@ -246,6 +251,9 @@ class Service:
             if not self._parent_alive():
                 log.info("The program that started the server has ended")
                 self._stop_asked = True
+        if self._idle_s is not None and not len(self._sessions) and now >= self._deserted_since + self._idle_s:
+            log.info("Nobody has been connected for %g s", self._idle_s)
+            self._stop_asked = True
         if (self._stop_asked or self._requests.stopping) and self._stop_deadline is None:
             self._begin_to_stop(now)
         if self._stop_deadline is None:

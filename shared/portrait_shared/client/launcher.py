@@ -36,7 +36,7 @@ def cannot_start(program: str, error: OSError) -> PortraitError:
 
 
 class ServerProcess:
-    """A server that this process starts and that ends with it. Several threads' clients may share it.
+    """A server that this process starts, and that ends with it unless it is to stay. Several threads' clients may share it.
 
     Args:
         command: what starts the `portrait` command, e.g. ``["/usr/bin/portrait"]`` or
@@ -44,6 +44,8 @@ class ServerProcess:
         connection_file: where the server writes how to reach it; a private folder where None.
         device: one of `DEVICES`.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
+        idle_exit_s: the server outlives this process, and ends when nobody has been connected for so many seconds, or
+            by `stop_server`.
 
     Attributes:
         wanted: it was started and not stopped since; a client starts it again only then.
@@ -53,10 +55,14 @@ class ServerProcess:
 
     def __init__(
         self, command: Sequence[str], *, connection_file: Path | None = None, device: str = "auto",
-        log_level: str = "info",
+        log_level: str = "info", idle_exit_s: int | None = None,
     ) -> None:  # fmt: skip
         self.device = self._device_asked_for = device
-        self._start_command = [*command, "serve", "--log-level", log_level, "--parent-pid", str(os.getpid())]
+        self._start_command = [*command, "serve", "--log-level", log_level]
+        if idle_exit_s is None:
+            self._start_command += ["--parent-pid", str(os.getpid())]
+        else:
+            self._start_command += ["--idle-exit", str(idle_exit_s)]
         self._given_file = Path(connection_file) if connection_file else None
         self._folder: PrivateFolder | None = None
         self._lock = threading.Lock()
@@ -175,25 +181,12 @@ class ServerProcess:
         connection = self._own_connection() if self.alive else None
         if connection is None or timeout <= 0:
             return False
-        deadline = time.monotonic() + timeout
         try:
-            channel = Channel(connection)
-        except PortraitError:
-            return False
-        try:
-            if channel.greet("launcher", timeout) is None:
-                return False
-            channel.send(Shutdown(_SHUTDOWN_REQUEST))
-            while time.monotonic() < deadline:
-                if isinstance(channel.receive(deadline - time.monotonic()), Stopping):
-                    return True
-            return False
+            return stop_server(connection, timeout)
         except ServerLost:
             return not self.alive
         except PortraitError:
             return False
-        finally:
-            channel.close()
 
     def wait_ended(self, timeout: float) -> bool:
         """Whether it has ended, after waiting for at most `timeout` seconds."""
@@ -286,5 +279,28 @@ def find_server(path: Path | None = None, timeout: float = 3.0) -> Connection | 
         return connection if channel.greet("find_server", timeout) else None
     except ServerLost:
         return None
+    finally:
+        channel.close()
+
+
+def stop_server(connection: Connection, timeout: float = _ASK_TIMEOUT_SECONDS) -> bool:
+    """Asks a server to shut down.
+
+    Returns:
+        whether it said within `timeout` seconds that it does.
+
+    Raises:
+        PortraitError: SERVER_LOST where it ends before it answers; what reaching it raises.
+    """
+    deadline = time.monotonic() + timeout
+    channel = Channel(connection)
+    try:
+        if channel.greet("launcher", timeout) is None:
+            return False
+        channel.send(Shutdown(_SHUTDOWN_REQUEST))
+        while time.monotonic() < deadline:
+            if isinstance(channel.receive(deadline - time.monotonic()), Stopping):
+                return True
+        return False
     finally:
         channel.close()

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frame numbers as people write them on a command line: ``1-48``, ``3,7,10-12``, ``-10--1``. Standard library only."""
+"""Frame numbers as people write them on a command line: ``1-48``, ``3,7,10-12``, ``-10--1``, ``1-47:2``.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,16 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-_PART: Final = re.compile(r"\s*(-?\d{1,9})\s*(?:-\s*(-?\d{1,9}))?\s*")
-_LOOKS_NEGATIVE: Final = re.compile(r"-\d[\d\s,-]*")
+_PART: Final = re.compile(r"\s*(-?\d{1,9})\s*(?:-\s*(-?\d{1,9})\s*(?::\s*([1-9]\d{0,8}))?)?\s*")
+_LOOKS_NEGATIVE: Final = re.compile(r"-\d[\d\s,:-]*")
 _MOST_FRAMES: Final = 1_000_000
 OPTION: Final = "--frames"
 
 
 def parse_frames(text: str) -> list[int]:
     """The frames of ``1-48`` or ``3,7,10-12``, in order; a number below 0 keeps its sign: ``-10--1``, ``-10-5``.
+
+    ``1-47:2`` is every second one, as Open Job Description writes them.
 
     Raises:
         argparse.ArgumentTypeError: it is neither, or is empty or absurdly long.
@@ -33,7 +38,7 @@ def parse_frames(text: str) -> list[int]:
             raise argparse.ArgumentTypeError(f"the range {part.strip()} is empty: it ends before it starts")
         if last - first >= _MOST_FRAMES:
             raise argparse.ArgumentTypeError(f"the range {part.strip()} has more than {_MOST_FRAMES} frames")
-        frames.update(range(first, last + 1))
+        frames.update(range(first, last + 1, int(match[3] or 1)))
     return sorted(frames)
 
 

@@ -19,7 +19,7 @@ import pytest
 from portrait_server.commands import serve as serve_command
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_shared.client.client import Client
-from portrait_shared.client.launcher import ServerProcess, find_server
+from portrait_shared.client.launcher import ServerProcess, find_server, stop_server
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.messages import Echo
@@ -210,6 +210,24 @@ def test_a_server_ends_with_the_program_that_started_it(serve: Serve, tmp_path: 
     process = serve("--connection-file", file, "--parent-pid", parent.pid, wait_for=file)
     assert process.poll() is None
     parent.communicate()
+    assert process.wait(PATIENCE_SECONDS) == 0 and not file.exists()
+
+
+@fast_start
+def test_a_server_that_nobody_uses_ends_if_it_is_to(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "connection.json"
+    process = serve("--connection-file", file, "--idle-exit", 1)  # it may have gone before anybody looks
+    assert process.wait(PATIENCE_SECONDS) == 0 and not file.exists()
+
+
+@fast_start
+def test_a_server_stays_as_long_as_somebody_is_connected(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "connection.json"
+    process = serve("--connection-file", file, "--idle-exit", 3600, wait_for=file)
+    with Client(Connection.load(file)) as client:
+        assert client.echo() > 0
+        assert process.poll() is None
+    assert stop_server(Connection.load(file))
     assert process.wait(PATIENCE_SECONDS) == 0 and not file.exists()
 
 

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait job start-server` and `stop-server`: one server for all the tasks that a farm's worker does in a row.
+
+A farm runs each step of a job as a process of its own, which must end before the next begins. So the first one starts a
+server that outlives it, the tasks between use it by its connection file, and the last one stops it. Where a worker dies
+before that, the server ends by itself when nobody has come for a while.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from portrait_shared.client.launcher import ServerProcess, find_server, stop_server
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol.connection import Connection
+
+from portrait_server.commands.arguments import add_device
+from portrait_server.service.single import ServerLock
+
+IDLE_SECONDS: Final = 600
+"""How long a farm's server waits for the next task: longer than any manager takes to hand one out."""
+_START_SECONDS: Final = 120.0
+_STOP_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+
+
+def add_start_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_connection_file(parser)
+    add_device(parser, "draws")
+
+
+def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_connection_file(parser)
+
+
+def start(asked: argparse.Namespace) -> int:
+    """Starts a server that stays, unless one answers at the connection file already.
+
+    Raises:
+        PortraitError: SERVER_UNAVAILABLE, DEVICE_UNAVAILABLE, OUTPUT_NOT_WRITABLE, VERSION_MISMATCH, NOT_ALLOWED.
+    """
+    connection = find_server(asked.connection_file)
+    if connection is None:
+        command = [sys.executable, "-m", "portrait_server"]
+        server = ServerProcess(
+            command, connection_file=asked.connection_file, device=asked.device, idle_exit_s=IDLE_SECONDS
+        )
+        connection = server.start(_START_SECONDS)
+    print(f"Server: {connection.address} (process {connection.pid}, log {connection.log})", flush=True)
+    return 0
+
+
+def stop(asked: argparse.Namespace) -> int:
+    """Stops the server at the connection file and waits for its end; where there is none, there is nothing to do.
+
+    Raises:
+        PortraitError: BUSY where it does not end.
+    """
+    try:
+        stop_server(Connection.load(asked.connection_file))
+    except PortraitError as error:
+        if error.code not in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST):
+            raise
+    deadline = time.monotonic() + _STOP_SECONDS
+    while True:
+        try:
+            ServerLock(asked.connection_file).release()
+        except PortraitError as error:
+            if error.code != ErrorCode.BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            asked.connection_file.unlink(missing_ok=True)  # a killed server's
+            return 0
+
+
+def _add_connection_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--connection-file", type=Path, required=True, metavar="FILE",
+                        help="where the server writes how it is reached, for --connect")  # fmt: skip
