@@ -7,13 +7,20 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from portrait_shared import __version__
 from portrait_shared.errors import PortraitError, system_refusal
 from portrait_shared.frames.frame_numbers import joined
 from portrait_shared.terminal import forgiving_output
 
+from portrait_server.commands.logs import add_log_format, in_json, log_in_json, tell_failure
 from portrait_server.networks.device import device_error
+
+STATUS_FAILED: Final = 1
+"""What was asked for is not all there; standard error says why and what to do."""
+STATUS_INTERRUPTED: Final = 130
+"""Ended by Ctrl-C, as shells count it: 128 and the signal's number."""
 
 # Modules are imported only for the command that runs: `portrait --help` must not load a neural network.
 _COMMANDS = {
@@ -50,29 +57,30 @@ def _run(arguments: Sequence[str] | None) -> int:
         if name == chosen:
             implementation = importlib.import_module(f"portrait_server.commands.{name.replace('-', '_')}")
             implementation.add_arguments(command)
+            add_log_format(command)
             command.set_defaults(run=implementation.run)
     asked = parser.parse_args(arguments)
+    if in_json(asked):
+        log_in_json()
     try:
         return asked.run(asked)
     except PortraitError as error:
-        return _failed(asked.command, error)
+        return _failed(asked, error)
     except OSError as error:  # the system's own refusals, of which every path and disk has some
-        print(f"portrait {asked.command}: {system_refusal(error)}", file=sys.stderr)
-        return 1
+        tell_failure(asked, system_refusal(error))
+        return STATUS_FAILED
     except KeyboardInterrupt:
-        print(f"portrait {asked.command}: interrupted", file=sys.stderr)
-        return 130
+        tell_failure(asked, "interrupted")
+        return STATUS_INTERRUPTED
     except RuntimeError as error:
         if (of_device := device_error(error)) is None:
             raise
-        return _failed(asked.command, of_device)
+        return _failed(asked, of_device)
 
 
-def _failed(command: str, error: PortraitError) -> int:
-    print(f"portrait {command}: {error.message}", file=sys.stderr)
-    if error.remedy:
-        print(f"  {error.remedy}", file=sys.stderr)
-    return 1
+def _failed(asked: argparse.Namespace, error: PortraitError) -> int:
+    tell_failure(asked, error.message, error.remedy, error.code)
+    return STATUS_FAILED
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,8 @@ from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.layers import LAYERS, USUAL, in_order
 from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
+
+log = logging.getLogger(__name__)
 
 _MOST_DIGITS: Final = 20
 
@@ -95,7 +99,7 @@ def tell_saved(paths: Iterable[Path], total: int, progress: bool) -> int:
     Args:
         progress: whether lines tell how many are there, for a program; else a bar does, for a person.
     """
-    saved = 0
+    saved, begun = 0, time.monotonic()
     with tqdm(total=total, unit="frame", desc="Rendering", disable=True if progress else None) as bar:
         for path in paths:
             bar.update()
@@ -103,4 +107,6 @@ def tell_saved(paths: Iterable[Path], total: int, progress: bool) -> int:
             if progress:
                 tell_progress(saved, total)
             print(f"Saved: {path}", flush=True)
+    seconds = round(time.monotonic() - begun, 3)
+    log.info("%d of %d frames are there", saved, total, extra={"frames": saved, "of": total, "seconds": seconds})
     return 0 if saved == total else 1

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_server.commands.arguments import whole_number
+from portrait_server.commands.logs import add_log_format
 from portrait_server.corpora.build import Source, build
 from portrait_server.corpora.photos import Photos
 from portrait_server.corpora.sample import Corpus
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         kind.add_argument(
             "--output", type=Path, required=True, metavar="DIR", help="where the shards go; run again to go on"
         )
+        add_log_format(kind)
     _add_crops(actions.add_parser("crops", help="cut mouths and eyes out of a corpus, for painters to learn from"))
 
 
@@ -38,6 +40,7 @@ def _add_crops(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, (_, summary) in _CROPS.items():
         kind = kinds.add_parser(name, help=summary, description=f"Makes pairs of crops: {summary}.")
+        add_log_format(kind)
         kind.add_argument("corpus", type=Path, metavar="SHARDS" if name != "heads" else "MODEL", help="what is read")
         if name == "heads":
             kind.add_argument(

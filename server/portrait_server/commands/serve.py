@@ -5,17 +5,14 @@ from __future__ import annotations
 
 import argparse
 import logging
-import logging.handlers
 import os
 import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-import platformdirs
 from portrait_shared import __version__
 from portrait_shared.client.launcher import STATUS_NO_DEVICE, find_server
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -24,6 +21,7 @@ from portrait_shared.protocol.connection import Connection, default_connection_f
 from portrait_shared.protocol.framing import PROTOCOL_VERSION
 
 from portrait_server.commands.arguments import add_device, whole_number
+from portrait_server.commands.logs import in_json, log_to_file, tell_failure
 from portrait_server.networks.device import Device, DeviceLost, choose_device
 from portrait_server.service.descriptors import raise_descriptor_limit
 from portrait_server.service.service import Service
@@ -35,8 +33,6 @@ from portrait_server.service.sockets.endpoints import Endpoint, choose_endpoint,
 log = logging.getLogger(__name__)
 
 STATUS_ALREADY_RUNNING: Final = 3
-_LOG_BYTES: Final = 5_000_000
-_KEPT_LOGS: Final = 10
 _SWITCH_SECONDS: Final = 0.001
 """A thread that serves waits no longer for one that draws to let go of the interpreter."""
 
@@ -73,9 +69,9 @@ def run(asked: argparse.Namespace) -> int:
     except PortraitError as error:
         if error.code != ErrorCode.BUSY:
             raise
-        return _already_running(error, connection_file)
+        return _already_running(asked, error, connection_file)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    log_file = _start_log(asked.log_file, asked.log_level)
+    log_file = log_to_file(asked.log_file, asked.log_level, in_json(asked))
     unusable = None
     try:
         device = choose_device(asked.device)
@@ -95,7 +91,7 @@ def run(asked: argparse.Namespace) -> int:
         sweep_folders(Path(tempfile.gettempdir()))
     if unusable is None:
         return 0
-    print(f"portrait serve: {unusable.message}\n  {unusable.remedy}", file=sys.stderr, flush=True)
+    tell_failure(asked, unusable.message, unusable.remedy, unusable.code)
     if isinstance(unusable, DeviceLost):  # threads may hang in the driver, and Python would wait for them
         logging.shutdown()
         os._exit(STATUS_NO_DEVICE)
@@ -119,7 +115,10 @@ def _serve(
         client_secret_key=ring.client_secret_key if ring else None,
         log=str(log_file or ""),
     ).save(connection_file)  # fmt: skip
-    log.info("Serving at %s on %s (%s); connection file %s", door.address, device.name, device, connection_file)
+    log.info(
+        "Serving at %s on %s (%s); connection file %s", door.address, device.name, device, connection_file,
+        extra={"address": door.address, "device": device.name, "connection_file": str(connection_file)},
+    )  # fmt: skip
     try:
         service.run()
     finally:
@@ -136,13 +135,12 @@ def _new_keys(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _already_running(error: PortraitError, connection_file: Path) -> int:
+def _already_running(asked: argparse.Namespace, error: PortraitError, connection_file: Path) -> int:
     try:
         answers = find_server(connection_file) is not None
     except PortraitError as failure:
         answers = failure.code == ErrorCode.VERSION_MISMATCH
-    print(f"portrait serve: {error.message}", file=sys.stderr)
-    print(f"  {error.remedy if answers else 'It does not answer: end its process.'}", file=sys.stderr)
+    tell_failure(asked, error.message, error.remedy if answers else "It does not answer: end its process.", error.code)
     return STATUS_ALREADY_RUNNING
 
 
@@ -169,39 +167,6 @@ def _open(endpoint: Endpoint, ring: KeyRing | None) -> Door:
             ErrorCode.NOT_ALLOWED, f"Cannot listen at {endpoint.address}: {error.strerror}.",
             "Choose another port, or 0 for a free one.",
         ) from error  # fmt: skip
-
-
-def _start_log(path: Path | None, level: str) -> Path | None:
-    """Logs to standard error and to a file; returns the file, None where it cannot be written."""
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
-    path = path or Path(platformdirs.user_log_dir("talking_portraits", False)) / f"server-{os.getpid()}.log"
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handlers.append(_LogFile(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8", errors="backslashreplace"))
-        older = sorted(path.parent.glob("server-*.log*"), key=lambda file: file.stat().st_mtime)
-        for file in older[:-_KEPT_LOGS]:
-            file.unlink(missing_ok=True)
-    except OSError as error:
-        print(f"portrait serve: no log file at {path}: {error.strerror}", file=sys.stderr)
-        path = None
-    logging.basicConfig(
-        level=level.upper(), handlers=handlers, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    return path
-
-
-class _LogFile(logging.handlers.RotatingFileHandler):
-    """Follows no link that another has laid where the log goes."""
-
-    def _open(self) -> TextIOWrapper:
-        return cast(
-            TextIOWrapper,
-            open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_without_following),
-        )
-
-
-def _without_following(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def _watch(pid: int) -> Callable[[], bool]:

@@ -135,7 +135,7 @@ class Service:
             self._counters.refused(error)
             self._refuse(routing, request, error)
         except Exception as error:  # one request's bug must not end every client's work
-            log.exception("A request failed")
+            log.exception("A request failed", extra={"request": request})
             self._refuse(routing, request, as_portrait_error(error, self._log_file))
 
     def _greet(self, routing: bytes, message: Hello) -> None:
@@ -143,11 +143,12 @@ class Service:
         if session is None:
             session = self._sessions.enter(routing, message.client)
             self._door.welcome(routing)
-            log.info("%s (release %s) has come", message.client, message.version)
+            told = {"client": message.client, "release": message.version}
+            log.info("%(client)s (release %(release)s) has come", told, extra=told)
         self._send(session, self._requests.welcome(message.request))
 
     def _refuse(self, routing: bytes, request: int, error: PortraitError) -> None:
-        log.debug("Refused: %s", error)
+        log.debug("Refused: %s", error, extra={"request": request, "code": error.code})
         try:
             self._door.send(routing, Error.of(request, error))
         except Gone:
@@ -163,7 +164,8 @@ class Service:
 
     def _drop(self, routing: bytes) -> None:
         if (session := self._sessions.get(routing)) is not None:
-            log.info("%s has left; %d renders freed", session.name, len(self._renders.of(session)))
+            told = {"client": session.name, "renders": len(self._renders.of(session))}
+            log.info("%(client)s has left; %(renders)d renders freed", told, extra=told)
             self._sessions.leave(session)
             self._deserted_since = time.monotonic()
             for work in (self._renders, self._tunings, self._preparation):
@@ -221,7 +223,7 @@ class Service:
         except PortraitError as error:
             return Error.of(task.request, error)
         except Exception as error:  # one request's bug must not end every client's work
-            log.exception("A request failed")
+            log.exception("A request failed", extra={"client": task.session.name, "request": task.request})
             return Error.of(task.request, as_portrait_error(error, self._log_file))
 
     def _take_tuning(self, task: TuningTask, result: Result) -> None:
