@@ -10,36 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from portrait_shared.body import check_body
-from portrait_shared.bounds import check_points
 from portrait_shared.client.client import Client
 from portrait_shared.client.rendering import StoredFrame, store_frames
-from portrait_shared.digest import image_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.frames.frame_files import frame_path, own_frames
-from portrait_shared.frames.frame_times import FrameTimes
-from portrait_shared.layers import COLORSPACES
-from portrait_shared.other_faces import checked_others
-from portrait_shared.protocol.references import ReferenceImage
 
 from ..blender import problems
-from ..blender.scene_time import notes_on_frames, scene_fps, stretch
+from ..blender.scene_time import notes_on_frames, stretch
 from ..compositing.scene_nodes import Frames
 from ..compositing.strip_nodes import follow_in_compositors
 from ..connection import server
-from ..driving.rest import let_broken_rest
 from ..jobs.job import Job, JobState, time_left
 from ..plane import image_plane
-from ..plane.color_spaces import color_spaces
-from ..portraits import groups, likeness, photo, photo_depth, portrait_copies
+from ..portraits import groups, portrait_copies
 from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..preview import live_preview
-from ..rig.armature import rest_points
-from ..rig.sampling import RigSample, check_rig, other_faces, sample_until
+from ..rig.sampling import RigSample
 from . import frame_folder, frame_keys, portrait_ids, portrait_strip
+from .photo_inputs import PhotoInputs
 
 _SHOW_INTERVAL_SECONDS = 0.5
 _PACE_FRAMES = 24
@@ -143,36 +133,18 @@ class RenderJob(Job):
         scene, portrait = self.portrait()
         self._frames = list(portrait.frames(scene) if self._asked_frames is None else self._asked_frames)
         self.total = len(self._frames)
-        check_plane(scene, portrait)
-        for member in portrait.members:
-            check_rig(scene, member.rig)
-            let_broken_rest(scene, member)
+        self._inputs = PhotoInputs(scene, portrait, self._frames)
         self._folder = self._take_folder(portrait)
         self._names = portrait.frame_prefix, portrait.frame_suffix
-        self._layers = portrait.layers
-        self._colorspace = color_spaces().written if self._layers else COLORSPACES[0]
-        self._times = FrameTimes(scene_fps(scene))
         self._owner = portrait.group_uid
         live_preview.stop(self.uid)  # the plane shows the frames as they come
         self._changes = frame_keys.changes()
         self._subject = portrait_ids.subject_of(portrait)
-        picture = photo.check(portrait.photo, tuple(portrait.size))
         written = (frame_path(self._folder, frame, *self._names) for frame in self._frames)
-        keep_sources(written, [photo.found_file(picture)])
-        self._image, self._depth = photo.pixels(picture), portrait.depth
-        self._stored_photo = photo.stored_file(picture) if self._depth == 16 else None
-        self._points = rest_points(portrait.rig, portrait.space)
-        self._further_faces = groups.further_rest(portrait)
-        self._further, self._personal = likeness.further_references(portrait), likeness.personal_file(portrait)
-        self._engine = portrait.engine or None
-        self._size, self._matte = portrait.frame_size, portrait.matte
+        keep_sources(written, [self._inputs.photo_file])
+        self._size = self._inputs.size
         self._settings = portrait_strip.settings_of(portrait, self._frames[0], self._frames[-1])
-        self.notes = notes_on_frames(scene)
-        if image_digest(self._image) != portrait.photo_digest:
-            self.notes.append(
-                f"The photo {portrait.photo.name} has changed since its face was found. If the rig does not fit any more, "
-                "choose Other Face."
-            )
+        self.notes = [*notes_on_frames(scene), *self._inputs.notes]
         self.note = "Sampling the rig"
 
     def _take_folder(self, portrait: PORTRAIT_PG_portrait) -> Path:
@@ -183,57 +155,41 @@ class RenderJob(Job):
 
     def prepared(self, deadline: float) -> bool:
         scene, portrait = self.portrait()
-        rigs = groups.rigs(portrait)
-        count = 0 if self._further_faces is None else len(self._further_faces)
-        if len(rigs) != 1 + count:
-            raise PortraitError(ErrorCode.CANCELLED, "Faces of the photo were added or removed while it was worked on.")
-        for rig in rigs:
-            check_rig(scene, rig)
-        wanted = [frame for frame in self._frames if frame not in self._rows]
-        self._rows |= sample_until(deadline, scene, portrait.rig, portrait.space, wanted, rigs[1:])
-        if len(self._rows) < len(self._frames):
+        if not self._inputs.sample(deadline, scene, portrait):
             return False
-        self._track = np.stack([self._rows[frame].points for frame in self._frames])
-        self._body = np.stack([self._rows[frame].body for frame in self._frames])
-        self._driven_faces = other_faces([self._rows[frame] for frame in self._frames])
-        check_points(self._track, self._frames, code=ErrorCode.BAD_TRACK)
-        check_body(self._body, self._frames, code=ErrorCode.BAD_TRACK)
-        checked_others(self._driven_faces, self._frames, tuple(portrait.size), count)
         if frame_keys.changes() == self._changes:  # else an edit lies between the first samples and the last
+            rigs = groups.rigs(portrait)
             states = [frame_keys.rig_state(scene, rig, portrait.space) for rig in rigs]
-            keys = frame_keys.keys_of_photo(rigs, states, self._frames)
-            self._sampled = {key: self._rows[frame] for frame, key in keys}
+            rows = dict(zip(self._frames, self._inputs.samples, strict=True))
+            self._sampled = {key: rows[frame] for frame, key in frame_keys.keys_of_photo(rigs, states, self._frames)}
         return True
 
     def work(self, client: Client, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
-        image, note, shallow = self._image, "", image_digest(self._image)
-        if self._depth == 16:
-            image, note = photo_depth.with_16_bits(client, image, self._stored_photo)
-            self._stored_photo = None
-        reference = ReferenceImage(image, self._points)
+        drawn = self._inputs
+        reference, note = drawn.reference(client)
         handle = client.prepare(
-            [reference, *self._further], engine=self._engine, personal=self._personal, others=self._further_faces
+            [reference, *drawn.further], engine=drawn.engine, personal=drawn.personal, others=drawn.further_faces
         )
-        deep = reference.digest if self._depth == 16 else ""
-        post(PortraitReady(portrait_ids.Known(handle.portrait_id, shallow, deep), note))
+        deep = reference.digest if drawn.depth == 16 else ""
+        post(PortraitReady(portrait_ids.Known(handle.portrait_id, drawn.photo_digest, deep), note))
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self._owner)
         for frame in store_frames(
             client,
             handle,
-            self._track,
+            drawn.track,
             self._frames,
             self._folder,
-            size=self._size,
-            matte=self._matte,
-            layers=self._layers,
-            colorspace=self._colorspace,
-            times=self._times,
+            size=drawn.size,
+            matte=drawn.matte,
+            layers=drawn.layers,
+            colorspace=drawn.colorspace,
+            times=drawn.times,
             again=self._again,
             prefix=self._names[0],
-            photo=shallow,
-            body=self._body,
-            others=self._driven_faces,
+            photo=drawn.photo_digest,
+            body=drawn.body,
+            others=drawn.driven_faces,
             cancelled=cancelled,
         ):
             post(FrameArrived(frame, time.monotonic()))
