@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,6 +36,7 @@ from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE, Crop
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.base import Array
 from portrait_server.kernels.opencv import OpenCV
+from portrait_server.networks.device import usable_cores
 from portrait_server.networks.painters import PARTS, load
 from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.networks.traced import TracedPainter
@@ -262,4 +262,4 @@ def _single_threaded(workers: int) -> ThreadPoolExecutor:
     # The calling thread keeps its number, which torch settles here at the latest. MKL has one for all threads: were that
     # set back, its products would start threads of their own beside each worker.
     torch.get_num_threads()
-    return ThreadPoolExecutor(min(workers, os.cpu_count() or 1), "fewshot", partial(torch.set_num_threads, 1))
+    return ThreadPoolExecutor(min(workers, usable_cores()), "fewshot", partial(torch.set_num_threads, 1))

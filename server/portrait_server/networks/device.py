@@ -116,6 +116,17 @@ def look_at(name: str) -> Device:
     return device
 
 
+def usable_cores() -> int:
+    """How many cores this process may use: those it is bound to (by `taskset`, a container, a cluster's scheduler), or
+    fewer where OMP_NUM_THREADS says so."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows
+        cores = os.cpu_count() or 1
+    wish = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(wish)) if wish.isdecimal() and int(wish) > 0 else cores
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device refused memory, after which it goes on: with less at a time the same work may succeed."""
     if "OutOfMemoryError" in _kinds(error):

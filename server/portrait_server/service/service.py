@@ -5,7 +5,6 @@ waits for another's work."""
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Final
@@ -15,7 +14,7 @@ from portrait_shared.protocol.framing import MAX_PART_BYTES, Buffer, VersionMism
 from portrait_shared.protocol.messages import Error, Hello, Message, decode
 
 from portrait_server.engines.loaded_engines import LoadedEngines
-from portrait_server.networks.device import Device, DeviceLost
+from portrait_server.networks.device import Device, DeviceLost, usable_cores
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.counters import Counters
 from portrait_server.service.portraits import Portrait, Store
@@ -67,7 +66,7 @@ class Service:
         self._counters = Counters()
         self._ledger = Ledger(self._budgets)
         self._results = ResultQueue()
-        helpers = min(_MAX_HELPERS, os.cpu_count() or 1)
+        helpers = min(_MAX_HELPERS, usable_cores())
         self._helpers = Workers("helper", helpers, self._results, log_file)
         engines = LoadedEngines(device.name)
         portraits: Store[Portrait] = Store(self._budgets.portraits, engines.layers)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -29,6 +28,7 @@ from portrait_shared.track import LandmarkTrack
 from portrait_server.engines.base import Engine
 from portrait_server.media.exr import encode_exr
 from portrait_server.media.png import encode_png
+from portrait_server.networks.device import usable_cores
 from portrait_server.shots.drawing import FrameDrawer
 from portrait_server.shots.layers import ShotLayers
 from portrait_server.shots.reader import ShotReader
@@ -97,7 +97,7 @@ class ShotRender:
         missing = sorted(self.digests) if again else missing_frames(folder, self.digests, suffix=self._suffix)
         for number in sorted(self.digests.keys() - set(missing)):
             yield number, frame_path(folder, number, suffix=self._suffix)
-        workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, os.cpu_count() or 1)
+        workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, usable_cores())
         others = OtherFrames(self._shot)
         drawer = FrameDrawer(self._engine, self._found, others)
         layers = ShotLayers(self._found, self._layers) if self._layers else None

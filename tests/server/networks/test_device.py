@@ -14,7 +14,14 @@ from typing import Any
 import pytest
 import torch
 from portrait_server.networks import device
-from portrait_server.networks.device import DeviceLost, choose_device, device_error, look_at, out_of_memory
+from portrait_server.networks.device import (
+    DeviceLost,
+    choose_device,
+    device_error,
+    look_at,
+    out_of_memory,
+    usable_cores,
+)
 from portrait_shared.devices import DEVICES, GPUS, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -233,3 +240,25 @@ def test_a_lost_device_says_in_one_line_how(error: Exception) -> None:
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("CUDA error"), MemoryError(), KeyError(1)])
 def test_another_error_is_none_of_the_devices(error: Exception) -> None:
     assert device_error(error) is None
+
+
+@pytest.mark.parametrize(("threads", "fewer"), [("1", 1), ("1000", None), ("0", None), ("2,1", None), ("", None)])
+def test_cores_are_those_of_the_process_or_fewer_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, threads: str, fewer: int | None
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    own = usable_cores()
+    assert 1 <= own <= (os.cpu_count() or 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    assert usable_cores() == (fewer or own)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux binds processes to cores")
+def test_a_process_that_is_bound_to_a_core_uses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(before)])
+    try:
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
