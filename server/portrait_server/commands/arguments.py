@@ -11,10 +11,6 @@ from pathlib import Path
 from typing import Final
 
 from portrait_shared.devices import DEVICES
-from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.frames.frame_times import FrameTimes
-from portrait_shared.layers import LAYERS, USUAL, in_order
-from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
@@ -35,44 +31,6 @@ def whole_number(low: int, high: int, needed: str) -> Callable[[str], int]:
         return number
 
     return parse
-
-
-def parse_layers(text: str) -> tuple[str, ...]:
-    """The layers of ``rgba,depth``, in order.
-
-    Raises:
-        argparse.ArgumentTypeError: there is no such layer, or none is named.
-    """
-    names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in LAYERS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"“{unknown[0]}” is none of the layers {', '.join(LAYERS)}")
-    return in_order(names)
-
-
-def layers_of(asked: argparse.Namespace) -> tuple[str, ...]:
-    """The layers that `--format` and `--layers` ask for; none where frames are pictures.
-
-    Raises:
-        PortraitError: BAD_CONFIGURATION for layers of pictures.
-    """
-    if asked.format == "exr":
-        return asked.layers or USUAL
-    if asked.layers:
-        raise PortraitError(
-            ErrorCode.BAD_CONFIGURATION, "PNG files hold no layers.", "Add --format exr, or leave out --layers."
-        )
-    return ()
-
-
-def track_times(track: LandmarkTrack) -> FrameTimes:
-    """When a track's frames are shown; where it holds the array `timecode`, a text, that is its first frame's.
-
-    Raises:
-        PortraitError: BAD_CONFIGURATION for a rate or a time code that there is not.
-    """
-    timecode = track.extra.get("timecode")
-    return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)
 
 
 def add_device(parser: argparse.ArgumentParser, does: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.frames.frame_files import (
     LAYERED,
     PICTURES,
@@ -81,43 +82,45 @@ class ShotRender:
                 for number, own in self.digests.items()
             }
 
-    def store(self, folder: Path, *, again: bool = False) -> Iterator[tuple[int, Path]]:
+    def store(self, folder: Path, *, only: Collection[int] | None = None, again: bool = False) -> Iterator[StoredFrame]:
         """Brings a folder up to date.
 
         Args:
+            only: which frames; all that are asked for where None. What follows one is the next of all.
             again: all frames are drawn anew, also those that are still valid; each old one stays until its new one is there.
 
         Yields:
-            Number and file of every frame: first of those that are still valid, then in order of those that are drawn.
+            Every frame: first those that are still valid, then in order those that are drawn.
 
         Raises:
             PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL; what reading and drawing raise. Frames that are there stay.
         """
         prepare_folder(folder)
-        missing = sorted(self.digests) if again else missing_frames(folder, self.digests, suffix=self._suffix)
-        for number in sorted(self.digests.keys() - set(missing)):
-            yield number, frame_path(folder, number, suffix=self._suffix)
+        digests = {number: own for number, own in self.digests.items() if only is None or number in only}
+        missing = sorted(digests) if again else missing_frames(folder, digests, suffix=self._suffix)
+        for number in sorted(digests.keys() - set(missing)):
+            yield StoredFrame(number, frame_path(folder, number, suffix=self._suffix), False)
         workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, usable_cores())
         others = OtherFrames(self._shot)
         drawer = FrameDrawer(self._engine, self._found, others)
         layers = ShotLayers(self._found, self._layers) if self._layers else None
         pool = ThreadPoolExecutor(workers, "shot")
-        waiting: deque[tuple[int, Future[Path]]] = deque()
+        waiting: deque[Future[StoredFrame]] = deque()
         try:
             for number in missing:
                 frame = self._shot.frame(self._index(number))
-                waiting.append((number, pool.submit(self._store_one, drawer, layers, frame, number, folder)))
+                waiting.append(pool.submit(self._store_one, drawer, layers, frame, number, folder))
                 while len(waiting) > workers:
-                    yield waiting[0][0], waiting.popleft()[1].result()
+                    yield waiting.popleft().result()
             while waiting:
-                yield waiting[0][0], waiting.popleft()[1].result()
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
             others.close()
 
     def _store_one(
         self, drawer: FrameDrawer, layers: ShotLayers | None, frame: np.ndarray, number: int, folder: Path
-    ) -> Path:
+    ) -> StoredFrame:
         index, path = self._index(number), frame_path(folder, number, suffix=self._suffix)
         target, digest = self._track.points[index], self.digests[number]
         engine = None if is_unchanged(target, self._found.points[index]) else self._engine.name
@@ -130,7 +133,7 @@ class ShotRender:
             data = marked(encode_exr(made, self._layers, self._colorspace, digest, engine), self._digest)
             data = data if self._times is None else timed_exr(data, self._times, number)
         write_frame(path, data)
-        return path
+        return StoredFrame(number, path, True)
 
     def _index(self, number: int) -> int:
         return number - self._track.start

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from portrait_shared.client.client import Client
 from portrait_shared.client.render_stream import RenderStream
-from portrait_shared.digest import followed_digest
+from portrait_shared.digest import followed_digest, frame_digest
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.exr_header import MAGIC
 from portrait_shared.frames.frame_files import (
@@ -52,6 +52,7 @@ def store_frames(
     frames: Sequence[int],
     folder: Path,
     *,
+    only: Collection[int] | None = None,
     size: tuple[int, int] | None = None,
     matte: bool = False,
     layers: Sequence[str] = (),
@@ -76,6 +77,8 @@ def store_frames(
         points: (T, 70, 2 or 3) float32 pixels of the first reference, a row for each of `frames`.
         frames: T frame numbers, no two alike.
         folder: where the frames go; made if need be.
+        only: which of `frames` are brought up to date; all where None. With some, equal frames are not looked for under
+            other numbers: a folder that many machines share may hold a hundred thousand.
         size: (width, height) of the frames; the portrait's own by default.
         matte: whether the frames carry the person's alpha.
         layers: of `portrait_shared.layers.LAYERS`: with some the files are layered ones, ``0001.exr`` and so on. With
@@ -100,12 +103,12 @@ def store_frames(
     prepare_folder(folder)
     suffix = LAYERED if layers else PICTURES
     photo = photo or portrait.references[0].digest
-    wanted = _Wanted(portrait, points, frames, size or portrait.size, matte, body, others, layers, colorspace)
-    digests = wanted.digests(client)
+    wanted = WantedFrames(portrait, points, frames, size or portrait.size, matte, body, others, layers, colorspace)
+    digests = wanted.digests(only)
     missing = sorted(digests) if again else missing_frames(folder, digests, prefix, suffix)
     for number in sorted(digests.keys() - set(missing)):
         yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False)
-    if not again and missing:
+    if not again and missing and only is None:
         sought = {number: digests[number] for number in missing}
         copied = copy_equal_frames(folder, sought, prefix, suffix, partial(_timed, times))
         for number in copied:
@@ -134,32 +137,37 @@ def store_frames(
         stream.cancel()
 
 
-class _Wanted(NamedTuple):
+class WantedFrames(NamedTuple):
     """All frames that are asked for, and how they shall be: see `store_frames`."""
 
     portrait: PortraitHandle
     points: np.ndarray
     frames: Sequence[int]
     size: tuple[int, int]
-    matte: bool
-    body: np.ndarray | None
-    others: OtherFaces | None
-    layers: Sequence[str]
-    colorspace: str
+    matte: bool = False
+    body: np.ndarray | None = None
+    others: OtherFaces | None = None
+    layers: Sequence[str] = ()
+    colorspace: str = COLORSPACES[0]
 
-    def digests(self, client: Client) -> dict[int, str]:
-        """What each frame has for its hash."""
-        found = [
-            client.frame_digest(
-                self.portrait, self.points[row], self.size, self.matte, None if self.body is None else self.body[row],
+    def digests(self, only: Collection[int] | None = None) -> dict[int, str]:
+        """What each frame, or each of `only`, has for its hash."""
+
+        @cache
+        def own(row: int) -> str:
+            return frame_digest(
+                self.portrait.portrait_id, self.points[row], self.size, self.matte,
+                None if self.body is None else self.body[row],
                 None if self.others is None else self.others.rows(row), self.layers, self.colorspace,
-            )
-            for row in range(len(self.frames))
-        ]  # fmt: skip
-        own, following = np.split(followed_rows(self.frames, self.layers), [len(self.frames)])
-        if len(following):
-            found = [followed_digest(found[row], found[after]) for row, after in zip(own, following, strict=True)]
-        return dict(zip(self.frames, found, strict=True))
+            )  # fmt: skip
+
+        count = len(self.frames)
+        rows = range(count) if only is None else [row for row in range(count) if self.frames[row] in only]
+        following = followed_rows(self.frames, self.layers)[count:]
+        return {
+            self.frames[row]: followed_digest(own(row), own(int(following[row]))) if len(following) else own(row)
+            for row in rows
+        }
 
     def render(self, client: Client, drawn: Sequence[int]) -> RenderStream:
         """Asks for some of the frames. What follows one is the next of all frames, not of these."""

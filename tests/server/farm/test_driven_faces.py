@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from portrait_server.commands.driven_faces import DrivenFaces
+from portrait_server.farm.driven_faces import DrivenFaces
 from portrait_shared.client.client import Client
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import ReferenceImage

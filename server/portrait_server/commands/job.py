@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait job`: frames for render farms, as a folder that any machine with the server draws in pieces."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from portrait_shared.frames.frame_numbers import ranges_of
+
+from portrait_server.commands.arguments import tell_saved
+from portrait_server.commands.frame_arguments import (
+    add_drawing_arguments,
+    add_frame_arguments,
+    add_frames,
+    add_run_arguments,
+    frame_request,
+)
+from portrait_server.commands.logs import add_log_format
+from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.worker import JobWorker, check_chunk
+from portrait_server.farm.writing import write_job
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, (summary, add, act) in _ACTIONS.items():
+        action = actions.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        add(action)
+        add_log_format(action)
+        action.set_defaults(act=act)
+
+
+def run(asked: argparse.Namespace) -> int:
+    status: int = asked.act(asked)
+    return status
+
+
+def _add_write(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", type=Path, metavar="JOB", help="the folder to make")
+    add_frame_arguments(parser)
+    add_drawing_arguments(parser)
+
+
+def _write(asked: argparse.Namespace) -> int:
+    job = write_job(asked.job, frame_request(asked), device=asked.device, connect=asked.connect)
+    print(f"Job: {len(job.frames)} frames, {ranges_of(job.frames)}, by {job.engine}. Saved: {job.folder}")
+    return 0
+
+
+def _add_render(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", type=Path, metavar="JOB", help="the job's folder")
+    add_frames(parser)
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the frames (default: JOB/frames)")
+    add_drawing_arguments(parser)
+    add_run_arguments(parser)
+
+
+def _render(asked: argparse.Namespace) -> int:
+    job = FarmJob.load(asked.job)
+    frames = asked.frames or job.frames
+    check_chunk(job, frames)
+    with JobWorker(job, device=asked.device, connect=asked.connect, output=asked.output) as worker:
+        stored = (frame.path for frame in worker.render(frames, asked.again))
+        return tell_saved(stored, len(frames), asked.progress)
+
+
+_ACTIONS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]]] = {
+    "write": ("make a job's folder, with all that its frames are made of", _add_write, _write),
+    "render": ("draw frames of a job", _add_render, _render),
+}

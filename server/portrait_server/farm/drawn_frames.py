@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one way from a request to frames, for `portrait render` and for jobs: the same request gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from portrait_server.farm.frame_request import FrameRequest, not_of_plates
+from portrait_server.farm.photo_frames import PhotoFrames, client_of
+from portrait_server.farm.shot_frames import ShotFrames
+from portrait_server.shots.reader import ShotReader
+
+DrawnFrames = PhotoFrames | ShotFrames
+
+
+@contextmanager
+def drawn_frames(
+    request: FrameRequest, device: str = "auto", connect: Path | None = None, name: str = "portrait render"
+) -> Iterator[DrawnFrames]:
+    """What draws a request's frames, until the context ends.
+
+    Args:
+        device: what draws: one of `portrait_shared.devices.DEVICES`.
+        connect: connection file of the server that draws photos; one of its own where None.
+        name: what the server's log calls the client.
+
+    Raises:
+        PortraitError: as `PhotoFrames`, `ShotFrames` and `client_of`; BAD_CONFIGURATION for a plate and `connect`.
+    """
+    if request.plate is None:
+        with client_of(device, connect, name) as client:
+            yield PhotoFrames(request, client)
+        return
+    if connect is not None:
+        raise not_of_plates("connect")
+    with ShotReader(request.plate, request.depth) as shot:
+        yield ShotFrames(request, shot, device)

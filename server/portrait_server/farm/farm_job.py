@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A farm job: a folder with all that its frames are made of, which renders on any machine that has the server.
+
+``job.json`` says what it draws and by which engine, what its inputs contain, and each frame's content hash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from portrait_shared import __version__
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import parse_json, read_bounded
+from portrait_shared.layers import COLORSPACES, LAYERS
+
+from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.inputs import InputFile, check_inputs, checked_name, input_paths
+
+FORMAT: Final = "talking-portraits-job"
+VERSION: Final = 1
+JOB_FILE: Final = "job.json"
+FRAMES_FOLDER: Final = "frames"
+_MOST_BYTES: Final = 256 << 20
+_PATHS: Final = ("tracks", "references", "reference_points", "plate", "plate_points", "personal")
+"""Fields of a request that name files; in ``job.json`` relative to its folder."""
+_AGAIN: Final = "Write the job again with `portrait job write`."
+
+
+@dataclass(frozen=True)
+class FarmJob:
+    """A job of this release, as it was written. Nothing in it changes.
+
+    Attributes:
+        folder: where it lies.
+        request: what it draws; its files are named from the folder.
+        engine, fingerprint: of what draws it; the fingerprint with what tunes it.
+        digests: each frame's content hash, by its number, in order.
+        inputs: its files, by their paths in the folder, with slashes.
+        size: (width, height) of the frames, pixels.
+    """
+
+    folder: Path
+    request: FrameRequest
+    engine: str
+    fingerprint: str
+    digests: Mapping[int, str]
+    inputs: Mapping[str, InputFile]
+    size: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        """What the folder is called."""
+        return self.folder.absolute().name
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """The numbers of all frames, in order."""
+        return tuple(self.digests)
+
+    @property
+    def is_shot(self) -> bool:
+        """Whether it draws a filmed shot, not photos."""
+        return self.request.plate is not None
+
+    @property
+    def release(self) -> str:
+        """Of the project, that wrote it and that must draw it."""
+        return __version__
+
+    @property
+    def suffix(self) -> str:
+        """What the names of the frames' files end with."""
+        return self.request.suffix
+
+    @property
+    def default_output(self) -> Path:
+        """Where frames are written unless another folder is named."""
+        return self.folder / FRAMES_FOLDER
+
+    @property
+    def located(self) -> FrameRequest:
+        """What it draws, with the files as they are found here."""
+        return _mapped(self.request, lambda path: self.folder / path)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of all that the job says."""
+        return _digest_of(self._told)
+
+    @property
+    def content(self) -> bytes:
+        """What ``job.json`` holds."""
+        return json.dumps({**self._told, "digest": self.digest}, indent=1).encode() + b"\n"
+
+    @property
+    def _told(self) -> dict[str, Any]:
+        named = dataclasses.asdict(_mapped(self.request, Path.as_posix))
+        del named["frames"], named["engine"]
+        source = {field: named.pop(field) for field in (*_PATHS, "faces")}
+        return {
+            "format": FORMAT, "version": VERSION, "release": self.release,
+            "engine": {"name": self.engine, "fingerprint": self.fingerprint},
+            "source": source, "settings": named,
+            "size": list(self.size),
+            "inputs": {name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in self.inputs.items()},
+            "frames": {str(number): digest for number, digest in self.digests.items()},
+        }  # fmt: skip
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads a job and checks that it is whole, and this release's.
+
+        Raises:
+            PortraitError: FILE_MISSING where there is none, or an input is missing; VERSION_MISMATCH for one of another
+                version or release; BAD_CONFIGURATION where ``job.json`` is damaged or altered, or an input is altered.
+        """
+        file = folder / JOB_FILE
+        told = _told_by(file)
+        _check_release(file, told)
+        if told.pop("digest", None) != _digest_of(told):
+            raise _damaged(file, "has been altered since it was written")
+        try:
+            job = cls._of(folder, told)
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise _damaged(file, "does not hold what a job needs") from error
+        check_inputs(folder, job.inputs)
+        return job
+
+    @classmethod
+    def _of(cls, folder: Path, told: Mapping[str, Any]) -> Self:
+        inputs = {checked_name(name): InputFile(one["sha256"], one["bytes"]) for name, one in told["inputs"].items()}
+        given: dict[str, Any] = {**told["source"], **told["settings"]}
+        given |= {field: input_paths(given[field], inputs) for field in _PATHS}
+        given |= {field: tuple(given[field]) for field in ("faces", "layers")}
+        digests = {int(number): str(digest) for number, digest in told["frames"].items()}
+        if not digests or not {*given["layers"]} <= {*LAYERS} or given["colorspace"] not in COLORSPACES:
+            raise ValueError
+        engine = told["engine"]
+        request = FrameRequest(frames=tuple(digests), engine=str(engine["name"]), **given)
+        width, height = told["size"]
+        return cls(
+            folder, request, str(engine["name"]), str(engine["fingerprint"]), digests, inputs, (int(width), int(height))
+        )  # fmt: skip
+
+
+def _mapped(request: FrameRequest, what: Callable[[Path], Any]) -> FrameRequest:
+    """A request with its files named otherwise."""
+
+    def of(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(of, value))
+        return None if value is None else what(value)
+
+    return dataclasses.replace(request, **{field: of(getattr(request, field)) for field in _PATHS})
+
+
+def _told_by(file: Path) -> dict[str, Any]:
+    try:
+        told = parse_json(read_bounded(file, _MOST_BYTES))
+    except OSError as error:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"There is no job in {file.parent}: {file} cannot be read ({error.strerror}).",
+            "Name the folder that `portrait job write` has made, as this machine sees it.",
+        ) from error  # fmt: skip
+    except ValueError as error:
+        raise _damaged(file, "is damaged") from error
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise _damaged(file, "is no job's")
+    return told
+
+
+def _check_release(file: Path, told: Mapping[str, Any]) -> None:
+    if told.get("version") != VERSION:
+        raise PortraitError(
+            ErrorCode.VERSION_MISMATCH,
+            f"{file} is of version {told.get('version')!r} of jobs; this release, {__version__}, reads version {VERSION}.",
+            f"Install Talking Portraits {told.get('release')} here, or write the job again with this release.",
+        )
+    if told.get("release") != __version__:
+        raise PortraitError(
+            ErrorCode.VERSION_MISMATCH,
+            f"{file} was written by Talking Portraits {told.get('release')}; this is {__version__}, which may draw it "
+            "otherwise.",
+            "Install the same release on every machine of the farm, or write the job again with this one.",
+        )
+
+
+def _digest_of(told: Mapping[str, Any]) -> str:
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _damaged(file: Path, what: str) -> PortraitError:
+    return PortraitError(ErrorCode.BAD_CONFIGURATION, f"{file} {what}.", f"{_AGAIN} Frames that are there stay valid.")

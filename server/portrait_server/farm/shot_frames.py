@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frames of a filmed shot with its face changed, drawn by this process itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+
+from portrait_shared.client.rendering import StoredFrame
+from portrait_shared.files.picture_sequences import sequence_at
+from portrait_shared.files.whole_files import keep_sources
+from portrait_shared.personal import PersonalFile
+from portrait_shared.shots import ShotIdentity, identify_shot
+from portrait_shared.track import LandmarkTrack
+
+from portrait_server.detectors.registry import create_detector, default_detector_name
+from portrait_server.engines.base import Engine
+from portrait_server.engines.loaded_engines import TUNED_ENGINE, tunable
+from portrait_server.engines.registry import DEFAULT_ENGINE, create_engine
+from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.photo_frames import track_times
+from portrait_server.networks.device import resolve_device
+from portrait_server.shots.landmarks import points_of_shot
+from portrait_server.shots.matching import check_found, check_targets
+from portrait_server.shots.reader import ShotReader
+from portrait_server.shots.rendering import ShotRender
+
+
+class ShotFrames:
+    """What is drawn of a shot. Landmarks are looked for, and an engine loaded, when they are needed.
+
+    Attributes:
+        frames: the numbers of all that are asked for.
+        size: (width, height) of each, pixels.
+        notes: what is not as in an ordinary shot, a sentence each.
+    """
+
+    def __init__(self, request: FrameRequest, shot: ShotReader, device: str) -> None:
+        """
+        Args:
+            shot: of the request's plate and depth, open.
+
+        Raises:
+            PortraitError: FILE_MISSING, SIZE_MISMATCH, BAD_TRACK.
+        """
+        (track,) = request.tracks
+        self._request, self._shot, self._device = request, shot, device
+        self._track = LandmarkTrack.load(track)
+        self.frames = request.frames or tuple(self._track.frame_numbers)
+        self._track.rows_of(self.frames)
+        self._given = None if request.plate_points is None else LandmarkTrack.load(request.plate_points)
+        self.size, self.notes = shot.size, shot.notes
+
+    def keep_sources(self, output: Path) -> None:
+        """Raises: PortraitError: OUTPUT_NOT_WRITABLE for the folder that the shot's pictures lie in."""
+        if (pictures := sequence_at(self._shot.path)) is not None:
+            keep_sources([output], [pictures.folder])
+
+    @property
+    def plate(self) -> Path:
+        """The shot."""
+        return self._shot.path
+
+    @property
+    def plate_digest(self) -> str:
+        """What it contains, see `identify_shot`."""
+        return self._identity.digest
+
+    @cached_property
+    def _identity(self) -> ShotIdentity:
+        return identify_shot(self._shot.path, None if self._given is None else ShotIdentity.of_track(self._given))
+
+    @cached_property
+    def points(self) -> LandmarkTrack:
+        """The points of each frame of the shot, found where they were not given, and whether all belongs together.
+
+        Raises:
+            PortraitError: SIZE_MISMATCH, BAD_TRACK, BAD_POINTS, NO_FACE, NO_SUCH_FACE.
+        """
+        found = self._given
+        if found is None:
+            with closing(create_detector(default_detector_name(), resolve_device(self._device))) as detector:
+                found = points_of_shot(self._shot.path, detector, *self._request.faces)
+        check_found(self._shot, self._identity, found, str(self._request.plate_points or "The track that was detected"))
+        check_targets(found, self._track, str(self._request.tracks[0]), self.frames)
+        return found
+
+    @cached_property
+    def _engine(self) -> Engine:
+        personal = PersonalFile.load(self._request.personal) if self._request.personal else None
+        name = self._request.engine or (DEFAULT_ENGINE if personal is None else TUNED_ENGINE)
+        engine = create_engine(name, resolve_device(self._device))
+        return engine if personal is None else tunable(engine).tuned(personal)
+
+    @property
+    def engine(self) -> tuple[str, str]:
+        """Name and fingerprint of what draws."""
+        return self._engine.name, self._engine.fingerprint
+
+    @cached_property
+    def _render(self) -> ShotRender:
+        found = self.points
+        return ShotRender(
+            self._shot, self._identity.digest, found, self._track, self._engine, self.frames, self._request.layers,
+            self._request.colorspace, track_times(self._track) if self._request.layers else None,
+        )  # fmt: skip
+
+    @property
+    def digests(self) -> Mapping[int, str]:
+        """What each frame has for its hash."""
+        return self._render.digests
+
+    def store(self, folder: Path, *, only: Collection[int] | None = None, again: bool = False) -> Iterator[StoredFrame]:
+        """Brings a folder up to date: see `ShotRender.store`, whose arguments and errors it has."""
+        return self._render.store(folder, only=only, again=again)

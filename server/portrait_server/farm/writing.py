@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job's folder is written: what was not given is found, all files are copied, every frame gets its hash."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.private_folders import PrivateFolder
+from portrait_shared.files.whole_files import write_error
+
+from portrait_server.farm.drawn_frames import DrawnFrames, drawn_frames
+from portrait_server.farm.farm_job import JOB_FILE, FarmJob
+from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.inputs import Gathered
+from portrait_server.farm.photo_frames import PhotoFrames
+
+_STAGE: Final = ".portrait-job-"
+
+
+def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", connect: Path | None = None) -> FarmJob:
+    """Makes a job's folder, whole or not at all. Landmarks that were not given are found now; workers find none.
+
+    Args:
+        folder: is made; where a job lies there already, it must be the same one.
+        device: what finds landmarks and prepares the portrait.
+        connect: connection file of a server that does; one of its own where None.
+
+    Raises:
+        PortraitError: as `drawn_frames` and what that gives, for all that keeps the frames from being drawn;
+            OUTPUT_NOT_WRITABLE, also where something else lies there; DISK_FULL.
+    """
+    _check_free(folder)
+    with drawn_frames(request, device, connect, "portrait job write") as drawn:
+        (engine, fingerprint), digests = drawn.engine, dict(sorted(drawn.digests.items()))
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with PrivateFolder(folder.parent, _STAGE) as stage:
+                made = stage / "job"
+                made.mkdir()
+                gathered = Gathered(made)
+                kept = dataclasses.replace(
+                    request, frames=tuple(digests), engine=engine, **_gather(drawn, request, gathered)
+                )
+                job = FarmJob(folder, kept, engine, fingerprint, digests, gathered.inputs, drawn.size)
+                (made / JOB_FILE).write_bytes(job.content)
+                _put(made, job)
+        except OSError as error:
+            raise write_error(folder, error) from error
+    return FarmJob.load(folder)
+
+
+def _check_free(folder: Path) -> None:
+    """Whether nothing lies there but a job."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / JOB_FILE).is_file()):
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"{folder} is there already, and is no job.",
+            "Name a folder that is not there yet: a job is written whole, or not at all.",
+        )  # fmt: skip
+
+
+def _gather(drawn: DrawnFrames, request: FrameRequest, gathered: Gathered) -> dict[str, Any]:
+    """Copies all that the frames are made of; returns the fields of the request that name it."""
+    fields: dict[str, Any] = {
+        "tracks": tuple(map(gathered.take, request.tracks)),
+        "personal": None if request.personal is None else gathered.take(request.personal),
+    }
+    if isinstance(drawn, PhotoFrames):
+        fields["references"] = tuple(map(gathered.take, request.references))
+        fields["reference_points"] = tuple(map(gathered.take_track, drawn.points))
+    else:
+        fields["plate"] = gathered.take_shot(drawn.plate, drawn.plate_digest)
+        fields["plate_points"] = gathered.take_track(drawn.points)
+        fields["faces"] = ()
+    return fields
+
+
+def _put(made: Path, job: FarmJob) -> None:
+    """Moves a job to its place, where nothing lies yet, or the same job.
+
+    Raises:
+        OSError: it cannot be moved there.
+        PortraitError: OUTPUT_NOT_WRITABLE where another job lies there; as `FarmJob.load` where that one is damaged.
+    """
+    if not (job.folder / JOB_FILE).is_file():
+        with contextlib.suppress(FileNotFoundError):
+            job.folder.rmdir()  # an empty one, which Windows lets nothing take the place of
+        os.rename(made, job.folder)
+    elif FarmJob.load(job.folder).digest != job.digest:
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"{job.folder} holds another job.",
+            "Name a folder that is not there yet, or delete that one if nobody needs it any more.",
+        )  # fmt: skip
