@@ -67,7 +67,9 @@ def _render(asked: argparse.Namespace) -> int:
         return tell_saved(stored, len(frames), asked.progress)
 
 
-_ACTIONS: Final[dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]]] = {
+_ACTIONS: Final[
+    dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]]
+] = {
     "write": ("make a job's folder, with all that its frames are made of", _add_write, _write),
     "render": ("draw frames of a job", _add_render, _render),
 }
