@@ -10,6 +10,7 @@ from typing import Final
 
 from portrait_shared.frames.frame_numbers import ranges_of
 
+from portrait_server.commands import job_server
 from portrait_server.commands.arguments import tell_saved
 from portrait_server.commands.frame_arguments import (
     add_drawing_arguments,
@@ -20,6 +21,7 @@ from portrait_server.commands.frame_arguments import (
 )
 from portrait_server.commands.logs import add_log_format
 from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.reporting import REPORTS, tell_frames, telling_failure
 from portrait_server.farm.worker import JobWorker, check_chunk
 from portrait_server.farm.writing import write_job
 
@@ -54,17 +56,22 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", type=Path, metavar="JOB", help="the job's folder")
     add_frames(parser)
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the frames (default: JOB/frames)")
+    parser.add_argument("--report", choices=REPORTS,
+                        help="also print what a farm's manager reads of a task: progress, files, why it fails")  # fmt: skip
     add_drawing_arguments(parser)
     add_run_arguments(parser)
 
 
 def _render(asked: argparse.Namespace) -> int:
-    job = FarmJob.load(asked.job)
-    frames = asked.frames or job.frames
-    check_chunk(job, frames)
-    with JobWorker(job, device=asked.device, connect=asked.connect, output=asked.output) as worker:
-        stored = (frame.path for frame in worker.render(frames, asked.again))
-        return tell_saved(stored, len(frames), asked.progress)
+    with telling_failure(asked.report):
+        job = FarmJob.load(asked.job)
+        frames = asked.frames or job.frames
+        check_chunk(job, frames)
+        with JobWorker(job, device=asked.device, connect=asked.connect, output=asked.output) as worker:
+            stored = worker.render(frames, asked.again)
+            if asked.report:
+                return tell_frames(stored, len(frames), asked.report)
+            return tell_saved((frame.path for frame in stored), len(frames), asked.progress)
 
 
 _ACTIONS: Final[
@@ -72,4 +79,10 @@ _ACTIONS: Final[
 ] = {
     "write": ("make a job's folder, with all that its frames are made of", _add_write, _write),
     "render": ("draw frames of a job", _add_render, _render),
+    "start-server": (
+        "start a server for the tasks of a worker, which outlives this command",
+        job_server.add_start_arguments,
+        job_server.start,
+    ),
+    "stop-server": ("stop the server that start-server started", job_server.add_stop_arguments, job_server.stop),
 }

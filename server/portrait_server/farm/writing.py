@@ -13,10 +13,13 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.files.whole_files import write_error
 
+from portrait_server.farm.deadline_bundle import BUNDLE_FILES
 from portrait_server.farm.drawn_frames import DrawnFrames, drawn_frames
 from portrait_server.farm.farm_job import JOB_FILE, FarmJob
+from portrait_server.farm.flamenco import job_type
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.inputs import Gathered
+from portrait_server.farm.open_job import template_of
 from portrait_server.farm.photo_frames import PhotoFrames
 
 _STAGE: Final = ".portrait-job-"
@@ -48,6 +51,8 @@ def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", conn
                 )
                 job = FarmJob(folder, kept, engine, fingerprint, digests, gathered.inputs, drawn.size)
                 (made / JOB_FILE).write_bytes(job.content)
+                for name, text in _for_managers(job).items():
+                    (made / name).write_bytes(text.encode())
                 _put(made, job)
         except OSError as error:
             raise write_error(folder, error) from error
@@ -79,6 +84,11 @@ def _gather(drawn: DrawnFrames, request: FrameRequest, gathered: Gathered) -> di
         fields["plate_points"] = gathered.take_track(drawn.points)
         fields["faces"] = ()
     return fields
+
+
+def _for_managers(job: FarmJob) -> dict[str, str]:
+    """Files by which render farms' managers run a job, by their names; none of them says what the frames are."""
+    return {"template.yaml": template_of(job), "flamenco.js": job_type(), **BUNDLE_FILES}
 
 
 def _put(made: Path, job: FarmJob) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 from typing import Any, Protocol
 
 from portrait_shared.errors import PortraitError
@@ -72,12 +71,10 @@ class Workers:
             del task  # what it holds is let go of before the wait for the next
 
     def _run(self, task: Task) -> Result:
-        begun = time.monotonic()
         try:
-            value = task.run()
-            return Result(task, value, None, time.monotonic() - begun)
+            return Result(task, task.run(), None)
         except PortraitError as error:
-            return Result(task, None, error, time.monotonic() - begun)
+            return Result(task, None, error)
         except Exception as error:  # the server outlives whatever goes wrong in one request
             log.exception("A task failed: %r", task)
-            return Result(task, None, as_portrait_error(error, self._log_file), time.monotonic() - begun)
+            return Result(task, None, as_portrait_error(error, self._log_file))
