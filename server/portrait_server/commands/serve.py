@@ -24,6 +24,7 @@ from portrait_server.commands.arguments import add_device, whole_number
 from portrait_server.commands.logs import in_json, log_to_file, tell_failure
 from portrait_server.networks.device import Device, DeviceLost, choose_device
 from portrait_server.service.descriptors import raise_descriptor_limit
+from portrait_server.service.metrics import metrics_endpoint, serve_metrics
 from portrait_server.service.service import Service
 from portrait_server.service.single import ServerLock
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
@@ -47,6 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="stop when that process has ended")  # fmt: skip
     parser.add_argument("--idle-exit", type=whole_number(1, 10**9, "a number of seconds"), metavar="SECONDS",
                         help="stop when nobody has been connected for so long")  # fmt: skip
+    parser.add_argument("--metrics", metavar="PORT",
+                        help="tell Prometheus what it does, at http://127.0.0.1:PORT/metrics; with --keys also HOST:PORT")  # fmt: skip
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.add_argument("--log-file", type=Path, metavar="FILE", help="(default: one a run in your log folder)")
     parser.add_argument("--keys", type=Path, metavar="FILE",
@@ -105,9 +108,12 @@ def _serve(
     ring = _ring(endpoint, asked.keys)
     door = _open(endpoint, ring)
     parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
+    told = None if asked.metrics is None else metrics_endpoint(asked.metrics, asked.keys is not None)
     service = Service(door, device, str(log_file or ""), parent_alive, idle_s=asked.idle_exit)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.ask_to_stop())
+    if told is not None:
+        log.info("Metrics at %s", serve_metrics(told, service.state, device))
     Connection(
         address=reachable_address(door.address), protocol=PROTOCOL_VERSION, version=__version__, pid=os.getpid(),
         server_public_key=ring.server_public_key if ring else None,

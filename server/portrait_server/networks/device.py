@@ -127,6 +127,18 @@ def usable_cores() -> int:
     return min(cores, int(wish)) if wish.isdecimal() and int(wish) > 0 else cores
 
 
+def free_memory(name: str) -> int | None:
+    """Free bytes of a device that `look_at` knows, now; None where nobody tells."""
+    if name == "cpu":
+        return machine_memory()[1]
+    import torch
+
+    try:
+        return _LOOKS[name](torch).free_bytes
+    except (PortraitError, RuntimeError):  # it was lost; whoever draws on it is told
+        return None
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether a device refused memory, after which it goes on: with less at a time the same work may succeed."""
     if "OutOfMemoryError" in _kinds(error):

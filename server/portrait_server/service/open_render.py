@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,7 @@ class OpenRender:
         credit: how many more frames the client has room for.
         outstanding: frames drawn or being drawn that the client has not consumed.
         peak_outstanding: the most there ever were.
+        begun: when it was asked for, by `time.monotonic`.
         ended: nothing more is drawn or sent.
     """
 
@@ -46,6 +48,7 @@ class OpenRender:
         self.window = request.window
         self.outstanding = 0
         self.peak_outstanding = 0
+        self.begun = time.monotonic()
         self.ended = False
         self._numbers = request.numbers
         self._points, self._body, self._others = request.points, request.body, request.other_faces

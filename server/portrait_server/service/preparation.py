@@ -57,6 +57,11 @@ class Preparation:
     def busy(self) -> bool:
         return self._worker.busy
 
+    @property
+    def waiting(self) -> int:
+        """How many requests have not begun."""
+        return len(self._scheduler)
+
     def detect(self, session: Session, message: Detect) -> Message:
         """Queues the search for a face.
 

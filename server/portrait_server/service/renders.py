@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 
 from portrait_shared.body import check_body
@@ -25,7 +26,7 @@ from portrait_shared.protocol.messages import (
 )
 
 from portrait_server.service.budgets import Ledger
-from portrait_server.service.counters import Counters
+from portrait_server.service.counters import Counters, Outcome
 from portrait_server.service.lanes import Lanes
 from portrait_server.service.open_render import OpenRender
 from portrait_server.service.portraits import Portrait, Store
@@ -125,13 +126,13 @@ class Renders:
         """Stops a render; whether there was one."""
         if (render := self._find(session, request)) is None:
             return False
-        self._end(render)
+        self._end(render, "cancelled")
         return True
 
     def end_session(self, session: Session) -> None:
         """Stops all that a client has asked for."""
         for render in self.of(session):
-            self._end(render)
+            self._end(render, "cancelled")
         self._open.pop(session, None)
         self._scheduler.remove(session)
 
@@ -168,7 +169,7 @@ class Renders:
         if result.value is None or render.ended:
             render.let_go(len(batch.indices))
             return
-        self._counters.drew(len(batch.indices))
+        self._counters.drew(len(batch.indices), result.seconds)
         for index, pixels in zip(batch.indices, result.value, strict=True):
             if render.encoding != "raw":
                 self._encoders(render).give(FrameEncoding(render, index, pixels))
@@ -207,18 +208,35 @@ class Renders:
             self._send(render.session, ready)
         if render.sent == render.total:
             self._send(render.session, Done(render.request, False))
-            self._end(render)
+            self._end(render, "done")
 
     def _fail(self, render: OpenRender, error: PortraitError) -> None:
         if not render.ended:
             self._send(render.session, Error.of(render.request, error))
-            self._end(render)
+            self._end(render, "failed")
 
-    def _end(self, render: OpenRender) -> None:
+    def _end(self, render: OpenRender, outcome: Outcome) -> None:
         """Frees what a render holds; nothing of it is drawn or sent any more."""
         if not render.ended:
             render.ended = True
+            self._note_end(render, outcome)
             del self._open[render.session][render.request]
             self._scheduler.drop(render)
             self._ledger.release(render.session, render.held_bytes)
             self._portraits.unpin(render.portrait.portrait_id)
+
+    def _note_end(self, render: OpenRender, outcome: Outcome) -> None:
+        seconds = time.monotonic() - render.begun
+        self._counters.render_ended(outcome, seconds)
+        told = {
+            "client": render.session.name, "request": render.request, "portrait": render.portrait.portrait_id,
+            "engine": render.portrait.engine.name, "frames": render.sent, "of": render.total,
+            "outcome": outcome, "seconds": round(seconds, 3),
+        }  # fmt: skip
+        level = logging.INFO if render.total > 1 else logging.DEBUG  # a live preview asks for each frame by itself
+        log.log(
+            level,
+            "%(client)s: %(frames)d of %(of)d frames of a render, %(outcome)s after %(seconds)s s",
+            told,
+            extra=told,
+        )

@@ -38,7 +38,7 @@ from portrait_server.detectors.registry import default_detector_name, detector_n
 from portrait_server.engines.loaded_engines import LoadedEngines, tunable
 from portrait_server.engines.registry import DEFAULT_ENGINE
 from portrait_server.networks.device import Device
-from portrait_server.service.counters import Counters
+from portrait_server.service.counters import Counters, State
 from portrait_server.service.portraits import Portrait, Store
 from portrait_server.service.preparation import Preparation
 from portrait_server.service.renders import Renders
@@ -73,6 +73,7 @@ class Requests:
         self._engines = engines
         self._uploads = uploads
         self._renders = renders
+        self._preparation = preparation
         self._tunings = tunings
         self._device = device
         self._log_file = log_file
@@ -128,9 +129,10 @@ class Requests:
     def _echo(self, session: Session, message: Echo) -> Answer:
         return self._renders.add_echo(session, message) if message.through_engine else Echoed(message.request)
 
-    def _stats(self, session: Session, message: AskStats) -> Answer:
-        counters = {
-            **self._counters.totals(),
+    def state(self) -> State:
+        """What the service has done, and what it does now."""
+        renders = [render for session in self._sessions for render in self._renders.of(session)]
+        return self._counters.state({
             "clients": len(self._sessions),
             "references": len(self._uploads.references),
             "reference_bytes": self._uploads.references.held_bytes,
@@ -138,9 +140,15 @@ class Requests:
             "portrait_bytes": self._portraits.held_bytes + self._engines.layers.held_bytes,
             "personal_files": len(self._uploads.personals),
             "tunings": self._tunings.count,
+            "open_renders": len(renders),
+            "frames_waiting": sum(render.to_draw for render in renders),
+            "frames_under_way": sum(render.outstanding for render in renders),
+            "requests_waiting": self._preparation.waiting,
             "device_model": self._device.model[:256],
             "device_bytes": self._device.total_bytes or 0,
-        }
+        })  # fmt: skip
+
+    def _stats(self, session: Session, message: AskStats) -> Answer:
         jobs = [
             {
                 "client": session.name, "total": render.total, "sent": render.sent, "window": render.window,
@@ -148,7 +156,7 @@ class Requests:
             }
             for session in self._sessions for render in self._renders.of(session)
         ]  # fmt: skip
-        return Stats(message.request, counters, tuple(jobs[:128]))
+        return Stats(message.request, self.state().counters, tuple(jobs[:128]))
 
     def _shutdown(self, session: Session, message: Shutdown) -> Answer:
         self.stop()

@@ -38,9 +38,13 @@ class Scheduler:
         self._room = room
         self._served_cost = 0
 
+    def __len__(self) -> int:
+        """How many pieces of work wait."""
+        return sum(len(queue) for queue in self._queues.values())
+
     def add(self, session: Session, work: RequestTask | OpenRender) -> int:
         """Queues work; returns how many pieces of work were queued before it."""
-        ahead = sum(len(queue) for queue in self._queues.values())
+        ahead = len(self)
         self._queues.setdefault(session, deque()).append(work)
         # Whoever was away has no claim to the time that others used meanwhile.
         self._cost[session] = max(self._cost.get(session, 0), self._served_cost)

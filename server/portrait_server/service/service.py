@@ -16,12 +16,12 @@ from portrait_shared.protocol.messages import Error, Hello, Message, decode
 from portrait_server.engines.loaded_engines import LoadedEngines
 from portrait_server.networks.device import Device, DeviceLost, usable_cores
 from portrait_server.service.budgets import Budgets, Ledger
-from portrait_server.service.counters import Counters
+from portrait_server.service.counters import Counters, State
 from portrait_server.service.portraits import Portrait, Store
 from portrait_server.service.preparation import Preparation
 from portrait_server.service.renders import Renders
 from portrait_server.service.requests import Requests
-from portrait_server.service.result_queue import Result, ResultQueue, Update
+from portrait_server.service.result_queue import Result, ResultQueue, StateWish, Update
 from portrait_server.service.service_errors import as_portrait_error, stopping_error
 from portrait_server.service.sessions import Session, Sessions
 from portrait_server.service.sockets.door import Door, Gone
@@ -95,6 +95,16 @@ class Service:
         self._stop_asked = True
         self._results.wake()
 
+    def state(self, timeout_s: float) -> State:
+        """What it has done and does now. Called by any other thread, which waits until the service's own comes to it.
+
+        Raises:
+            TimeoutError: it does not come to it in time.
+        """
+        wish = StateWish()
+        self._results.put(wish)
+        return wish.state.result(timeout_s)
+
     def run(self) -> None:
         """Serves, and returns when all is handed back and closed."""
         self._door.register(self._results.reader)
@@ -149,7 +159,8 @@ class Service:
     def _refuse(self, routing: bytes, request: int, error: PortraitError) -> None:
         log.debug("Refused: %s", error, extra={"request": request, "code": error.code})
         try:
-            self._door.send(routing, Error.of(request, error))
+            self._door.send(routing, told := Error.of(request, error))
+            self._counters.sent(told)
         except Gone:
             self._drop(routing)
 
@@ -158,6 +169,7 @@ class Service:
             return
         try:
             self._door.send(session.routing, message)
+            self._counters.sent(message)
         except Gone:
             self._drop(session.routing)
 
@@ -179,6 +191,8 @@ class Service:
                 self._lose_device(item.task, item.error)
             elif isinstance(item, Update):
                 self._send(item.session, item.message)
+            elif isinstance(item, StateWish):
+                item.state.set_result(self._requests.state())
             elif isinstance(item.task, FrameBatch):
                 self._renders.take_batch(item.task, item)
             elif isinstance(item.task, FrameEncoding):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from typing import Any, Protocol
 
 from portrait_shared.errors import PortraitError
@@ -71,10 +72,12 @@ class Workers:
             del task  # what it holds is let go of before the wait for the next
 
     def _run(self, task: Task) -> Result:
+        begun = time.monotonic()
         try:
-            return Result(task, task.run(), None)
+            value = task.run()
+            return Result(task, value, None, time.monotonic() - begun)
         except PortraitError as error:
-            return Result(task, None, error)
+            return Result(task, None, error, time.monotonic() - begun)
         except Exception as error:  # the server outlives whatever goes wrong in one request
             log.exception("A task failed: %r", task)
-            return Result(task, None, as_portrait_error(error, self._log_file))
+            return Result(task, None, as_portrait_error(error, self._log_file), time.monotonic() - begun)

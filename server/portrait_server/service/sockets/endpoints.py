@@ -59,7 +59,7 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
         PortraitError: NOT_ALLOWED for an address that is none.
     """
     if bind is not None:
-        return _tcp(bind)
+        return tcp_endpoint(bind)
     if sys.platform == "win32":
         return Endpoint("tcp://127.0.0.1:*")
     limit = _MACOS_SOCKET_PATH_BYTES if sys.platform == "darwin" else _SOCKET_PATH_BYTES
@@ -74,13 +74,36 @@ def choose_endpoint(bind: str | None, connection_file: Path) -> Endpoint:
     return Endpoint("tcp://127.0.0.1:*")
 
 
+def tcp_endpoint(bind: str) -> Endpoint:
+    """The endpoint for ``tcp://HOST:PORT``.
+
+    Raises:
+        PortraitError: NOT_ALLOWED for an address that is none.
+    """
+    match = re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(\d{1,5}|\*)", bind)
+    # Of a larger number the system would keep the last 16 bits, which are another port.
+    if not match or (match[2] != "*" and int(match[2]) > _LAST_PORT):
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED,
+            f"{bind!r} is not an address.",
+            f"Write tcp://127.0.0.1:PORT, PORT from 1 to {_LAST_PORT} or 0 for a free one.",
+        )
+    host = "127.0.0.1" if match[1] == "localhost" else match[1]
+    port = "*" if match[2] in ("0", "*") else match[2]
+    try:
+        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = False
+    return Endpoint(f"tcp://{host}:{port}", loopback)
+
+
 def client_address(bind: str) -> str:
     """What a client on another machine connects to.
 
     Raises:
         PortraitError: NOT_ALLOWED for an address that is none, or that is not one machine's and one port's.
     """
-    address = _tcp(bind).address
+    address = tcp_endpoint(bind).address
     if address.endswith(":*") or reachable_address(address) != address:
         raise PortraitError(
             ErrorCode.NOT_ALLOWED, f"No client can connect to {bind}: it names no machine, or no port.",
@@ -127,24 +150,6 @@ def listen(address: str) -> tuple[socket.socket, str]:
 def reachable_address(endpoint: str) -> str:
     """What a client on this machine connects to."""
     return re.sub(r"^tcp://(0\.0\.0\.0|\*)", "tcp://127.0.0.1", endpoint).replace("tcp://[::]", "tcp://[::1]")
-
-
-def _tcp(bind: str) -> Endpoint:
-    match = re.fullmatch(r"tcp://(\[[0-9a-fA-F:]+\]|[^\[\]:/]+):(\d{1,5}|\*)", bind)
-    # Of a larger number the system would keep the last 16 bits, which are another port.
-    if not match or (match[2] != "*" and int(match[2]) > _LAST_PORT):
-        raise PortraitError(
-            ErrorCode.NOT_ALLOWED,
-            f"{bind!r} is not an address.",
-            f"Write tcp://127.0.0.1:PORT, PORT from 1 to {_LAST_PORT} or 0 for a free one.",
-        )
-    host = "127.0.0.1" if match[1] == "localhost" else match[1]
-    port = "*" if match[2] in ("0", "*") else match[2]
-    try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        loopback = False
-    return Endpoint(f"tcp://{host}:{port}", loopback)
 
 
 def _fits(socket: Path, limit: int) -> bool:
