@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from portrait_server.media.png import encode_png
+from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import partial_file, write_error
 from portrait_shared.frames.frame_files import (
@@ -147,9 +148,9 @@ def saved_again(data: bytes) -> bytes:
 )
 def test_an_altered_frame_is_not_valid(tmp_path: Path, altered: Callable[[bytes], bytes]) -> None:
     path = frame_path(tmp_path, 1)
-    whole = marked(encode_png(PIXELS, "a" * 64, "warp"), "c" * 64)
+    whole = marked(encode_png(PIXELS, "a" * 64, "warp", "cpu x"), "c" * 64)
     path.write_bytes(whole)
-    assert read_mark(path) == FrameMark("a" * 64, "c" * 64)
+    assert read_mark(path) == FrameMark("a" * 64, "c" * 64, "cpu x", __version__)
     path.write_bytes(altered(whole))
     assert missing_frames(tmp_path, {1: "a" * 64}) == [1]
 

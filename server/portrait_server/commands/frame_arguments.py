@@ -4,22 +4,29 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.layers import COLORSPACES, LAYERS, USUAL, in_order
 from portrait_shared.protocol.connection import default_connection_file
+from portrait_shared.track import MAX_SIDE_PIXELS
 
 from portrait_server.commands.arguments import add_device, whole_number
 from portrait_server.farm.frame_request import FrameRequest
 
 _MAX_SIDE = 4096
 _MAX_FACE = 10_000
+_longer_side = whole_number(16, _MAX_SIDE, f"a side of 16 to {_MAX_SIDE} pixels, or two such as 640x480,")
 
 
-def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds all that `frame_request` makes a request of."""
+def add_frame_arguments(parser: argparse.ArgumentParser, *, always: bool = True) -> argparse._MutuallyExclusiveGroup:
+    """Adds all that `frame_request` makes a request of; returns the group of what frames are made of, one of which is given.
+
+    Args:
+        always: whether there is no other way to say what is drawn, so that a track must be given.
+    """
     sources = parser.add_mutually_exclusive_group(required=True)
     sources.add_argument("--reference", type=Path, action="append", default=[], metavar="PHOTO",
                          help="a photo of the person; more than one may be given, the first is the picture that moves")  # fmt: skip
@@ -34,16 +41,12 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--face", type=whole_number(0, _MAX_FACE, "the number of a face"), action="append", default=[],
                         metavar="N", help="which face of the first reference the next --track drives, counted from 1 at "
                                           "the picture's left; 0 is the largest (default: 0)")  # fmt: skip
-    parser.add_argument("--track", type=Path, action="append", required=True, metavar="TRACK.npz",
+    parser.add_argument("--track", type=Path, action="append", default=[], required=always, metavar="TRACK.npz",
                         help="landmarks of each frame, in pixels of the first reference, or of the shot; further ones are "
                              "of further faces, each after its --face")  # fmt: skip
     add_frames(parser)
-    parser.add_argument(
-        "--size",
-        type=whole_number(16, _MAX_SIDE, f"a side of 16 to {_MAX_SIDE} pixels"),
-        metavar="N",
-        help="longer side of the frames in pixels (default: as the track)",
-    )
+    parser.add_argument("--size", type=_parse_size, metavar="N|WxH",
+                        help="longer side of the frames in pixels, or both (default: as the track)")  # fmt: skip
     parser.add_argument("--engine", metavar="NAME", help="what draws the frames (default: the server's)")
     parser.add_argument("--personal", type=Path, metavar="FILE",
                         help="draw with the engine tuned to the person by `portrait adapt`")  # fmt: skip
@@ -56,6 +59,10 @@ def add_frame_arguments(parser: argparse.ArgumentParser) -> None:
                         help="what OpenEXR files hold (default: all)")  # fmt: skip
     parser.add_argument("--colorspace", choices=COLORSPACES, default=COLORSPACES[0],
                         help=f"scene-linear space of their colors (default: {COLORSPACES[0]})")  # fmt: skip
+    parser.add_argument("--photo-digest", type=_parse_digest, metavar="HEX",
+                        help="what frames name as their photo: its content hash where another program reads its pixels "
+                        "(default: as it is read here)")  # fmt: skip
+    return sources
 
 
 def add_frames(parser: argparse.ArgumentParser) -> None:
@@ -84,12 +91,15 @@ def frame_request(asked: argparse.Namespace) -> FrameRequest:
     """What was asked for.
 
     Raises:
-        PortraitError: BAD_CONFIGURATION for options that do not go together.
+        PortraitError: BAD_CONFIGURATION for options that do not go together, or without a track.
     """
+    if not asked.track:
+        raise PortraitError(ErrorCode.BAD_CONFIGURATION, "--track is missing.", "Give the landmarks of each frame.")
     return FrameRequest(
         tuple(asked.track), tuple(asked.reference), tuple(asked.reference_points), asked.plate, asked.plate_points,
         tuple(asked.face), asked.personal, tuple(asked.frames) if asked.frames else None, asked.engine, asked.size,
         asked.depth, asked.matte, _layers_of(asked), asked.colorspace,
+        asked.photo_digest,
     )  # fmt: skip
 
 
@@ -115,3 +125,18 @@ def _parse_layers(text: str) -> tuple[str, ...]:
     if unknown:
         raise argparse.ArgumentTypeError(f"“{unknown[0]}” is none of the layers {', '.join(LAYERS)}")
     return in_order(names)
+
+
+def _parse_size(text: str) -> int | tuple[int, int]:
+    if (both := re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)) is None:
+        return _longer_side(text)
+    size = int(both[1]), int(both[2])
+    if not all(1 <= side <= MAX_SIDE_PIXELS for side in size):
+        raise argparse.ArgumentTypeError(f"sides of 1 to {MAX_SIDE_PIXELS} pixels are needed")
+    return size
+
+
+def _parse_digest(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise argparse.ArgumentTypeError("64 digits from 0 to f are needed")
+    return text

@@ -48,7 +48,9 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
 
 def _write(asked: argparse.Namespace) -> int:
     job = write_job(asked.job, frame_request(asked), device=asked.device, connect=asked.connect)
-    print(f"Job: {len(job.frames)} frames, {ranges_of(job.frames)}, by {job.engine}. Saved: {job.folder}")
+    width, height = job.size
+    print(f"Frames: {ranges_of(job.frames)} ({len(job.frames)}), {width}x{height}, by {job.engine}")
+    print(f"Job: {job.folder}")
     return 0
 
 

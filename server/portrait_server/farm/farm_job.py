@@ -138,6 +138,7 @@ class FarmJob:
         given: dict[str, Any] = {**told["source"], **told["settings"]}
         given |= {field: input_paths(given[field], inputs) for field in _PATHS}
         given |= {field: tuple(given[field]) for field in ("faces", "layers")}
+        given["size"] = tuple(given["size"]) if isinstance(given["size"], list) else given["size"]
         digests = {int(number): str(digest) for number, digest in told["frames"].items()}
         if not digests or not {*given["layers"]} <= {*LAYERS} or given["colorspace"] not in COLORSPACES:
             raise ValueError

@@ -11,7 +11,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import LAYERED, PICTURES
 from portrait_shared.layers import COLORSPACES
 
-_OF_PHOTOS = ("reference_points", "size", "matte")
+_OF_PHOTOS = ("reference_points", "size", "matte", "photo_digest")
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,12 @@ class FrameRequest:
         personal: what tunes the engine to the person.
         frames: their numbers; None for all of the first track.
         engine: its name; the default one where None.
-        size: longer side of the frames, pixels; as the track's where None.
+        size: longer side of the frames, or width and height, pixels; as the track's where None.
         depth: bits a channel.
         matte: whether frames have the person's alpha.
         layers: of layered files, see `portrait_shared.layers.LAYERS`; none where files are pictures.
         colorspace: that the colours of those are written in.
+        photo_digest: what frames name as their photo, see `store_frames`; as it is read here where None.
 
     Raises:
         PortraitError: BAD_CONFIGURATION for options that do not go together.
@@ -47,11 +48,12 @@ class FrameRequest:
     personal: Path | None = None
     frames: tuple[int, ...] | None = None
     engine: str | None = None
-    size: int | None = None
+    size: int | tuple[int, int] | None = None
     depth: Literal[8, 16] = 8
     matte: bool = False
     layers: tuple[str, ...] = ()
     colorspace: str = COLORSPACES[0]
+    photo_digest: str | None = None
 
     def __post_init__(self) -> None:
         if self.plate is None:

@@ -49,7 +49,7 @@ class PhotoFrames:
         self._references, self._given = load_references(
             request.references, request.reference_points, len(self._driven.tracks)
         )
-        self._photo = self._references[0].digest
+        self._photo = request.photo_digest or self._references[0].digest
         if request.depth == 16:
             self._references[0] = ReferenceImage(read_image(request.references[0], 16), self._references[0].points)
         self._driven.check_size(request.references[0], self._references[0].size)
@@ -141,8 +141,10 @@ def client_of(device: str, connect: Path | None, name: str) -> Client:
     return Client(connection, name=name)
 
 
-def _output_size(size: tuple[int, int], longer_side: int | None) -> tuple[int, int]:
-    if longer_side is None:
+def _output_size(size: tuple[int, int], asked: int | tuple[int, int] | None) -> tuple[int, int]:
+    if asked is None:
         return size
-    scale = longer_side / max(size)
+    if isinstance(asked, tuple):
+        return asked
+    scale = asked / max(size)
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))

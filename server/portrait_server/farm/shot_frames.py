@@ -21,7 +21,7 @@ from portrait_server.engines.loaded_engines import TUNED_ENGINE, tunable
 from portrait_server.engines.registry import DEFAULT_ENGINE, create_engine
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.photo_frames import track_times
-from portrait_server.networks.device import resolve_device
+from portrait_server.networks.device import Device, choose_device
 from portrait_server.shots.landmarks import points_of_shot
 from portrait_server.shots.matching import check_found, check_targets
 from portrait_server.shots.reader import ShotReader
@@ -46,7 +46,7 @@ class ShotFrames:
             PortraitError: FILE_MISSING, SIZE_MISMATCH, BAD_TRACK.
         """
         (track,) = request.tracks
-        self._request, self._shot, self._device = request, shot, device
+        self._request, self._shot, self._wish = request, shot, device
         self._track = LandmarkTrack.load(track)
         self.frames = request.frames or tuple(self._track.frame_numbers)
         self._track.rows_of(self.frames)
@@ -81,17 +81,21 @@ class ShotFrames:
         """
         found = self._given
         if found is None:
-            with closing(create_detector(default_detector_name(), resolve_device(self._device))) as detector:
+            with closing(create_detector(default_detector_name(), self._device.name)) as detector:
                 found = points_of_shot(self._shot.path, detector, *self._request.faces)
         check_found(self._shot, self._identity, found, str(self._request.plate_points or "The track that was detected"))
         check_targets(found, self._track, str(self._request.tracks[0]), self.frames)
         return found
 
     @cached_property
+    def _device(self) -> Device:
+        return choose_device(self._wish)
+
+    @cached_property
     def _engine(self) -> Engine:
         personal = PersonalFile.load(self._request.personal) if self._request.personal else None
         name = self._request.engine or (DEFAULT_ENGINE if personal is None else TUNED_ENGINE)
-        engine = create_engine(name, resolve_device(self._device))
+        engine = create_engine(name, self._device.name)
         return engine if personal is None else tunable(engine).tuned(personal)
 
     @property
@@ -104,7 +108,7 @@ class ShotFrames:
         found = self.points
         return ShotRender(
             self._shot, self._identity.digest, found, self._track, self._engine, self.frames, self._request.layers,
-            self._request.colorspace, track_times(self._track) if self._request.layers else None,
+            self._request.colorspace, track_times(self._track) if self._request.layers else None, self._device.kind,
         )  # fmt: skip
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import OpenEXR
 from portrait_shared import __version__
 from portrait_shared.frames.exr_header import Attribute, pixel_seal, with_attributes
-from portrait_shared.frames.frame_marks import DIGEST_KEYWORD, SEAL_KEYWORD
+from portrait_shared.frames.frame_marks import DEVICE_KEYWORD, DIGEST_KEYWORD, SEAL_KEYWORD
 from portrait_shared.layers import CHANNELS, FULL_FLOAT, in_order
 
 from portrait_server.media.picture_profiles import REC709, Primaries, srgb_linear, to_d50
@@ -27,7 +27,9 @@ _PRIMARIES: Final[dict[str, Primaries]] = {
 }
 
 
-def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest: str, engine: str | None) -> bytes:
+def encode_exr(
+    frame: np.ndarray, layers: Sequence[str], colorspace: str, digest: str, engine: str | None, device: str = ""
+) -> bytes:  # fmt: skip
     """An OpenEXR file of one part of scan lines, ZIP: half floats, the depth's 32 bits; colours scene-linear, premultiplied.
 
     Args:
@@ -36,6 +38,7 @@ def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest
         colorspace: of `portrait_shared.layers.COLORSPACES`; its primaries are stated in the file.
         digest: what `portrait_shared.digest.frame_digest` gives for it.
         engine: name of the engine that drew it; None for a shot's own frame, of which nothing is stated.
+        device: what it drew on, see `Device.kind`; nothing is stated where empty.
 
     Returns:
         The bytes of the file; the same arguments give the same bytes.
@@ -68,6 +71,8 @@ def encode_exr(frame: np.ndarray, layers: Sequence[str], colorspace: str, digest
     stated = {DIGEST_KEYWORD: digest, SEAL_KEYWORD: pixel_seal(data)}
     if engine is not None:
         stated |= {"software": f"Talking Portraits {__version__} ({engine})", "DigitalSourceType": SOURCE_TYPE}
+        if device:
+            stated[DEVICE_KEYWORD] = device
     return with_attributes(data, {name: Attribute.text(text) for name, text in stated.items()})
 
 

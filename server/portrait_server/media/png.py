@@ -9,7 +9,7 @@ import zlib
 import cv2
 import numpy as np
 from portrait_shared import __version__
-from portrait_shared.frames.frame_marks import DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk
+from portrait_shared.frames.frame_marks import DEVICE_KEYWORD, DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk
 
 # On photographs run-length matching is both the fastest of zlib's strategies and the smallest file.
 _PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -26,13 +26,14 @@ _XMP = (
 )
 
 
-def encode_png(frame: np.ndarray, digest: str, engine: str | None) -> bytes:
+def encode_png(frame: np.ndarray, digest: str, engine: str | None, device: str = "") -> bytes:
     """A PNG file with the frame's digest, the seal of its pixels, and a statement that the picture is synthetic.
 
     Args:
         frame: (H, W, 3 or 4) uint8 or uint16, RGB or RGB with straight alpha.
         digest: what `portrait_shared.digest.frame_digest` gives for it.
         engine: name of the engine that drew it; None for a shot's own frame, of which nothing is stated.
+        device: what it drew on, see `Device.kind`; nothing is stated where empty.
 
     Returns:
         The bytes of the file; the same arguments give the same bytes.
@@ -40,6 +41,8 @@ def encode_png(frame: np.ndarray, digest: str, engine: str | None) -> bytes:
     order = cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
     data = cv2.imencode(".png", cv2.cvtColor(frame, order), _PNG_SETTINGS)[1].tobytes()
     stated = b"" if engine is None else _statement(engine)
+    if engine is not None and device:
+        stated = text_chunk(DEVICE_KEYWORD, device) + stated
     return b"".join(
         (
             data[:_HEADER_BYTES],

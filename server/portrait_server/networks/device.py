@@ -48,7 +48,7 @@ class Device:
     @property
     def kind(self) -> str:
         """What decides the bytes of a frame that it draws: ``cpu x86-64 AVX512``, ``cuda NVIDIA H200``; frames of two kinds
-        are within 1 of 255. Of the processor see `processor_kind`, which may import torch."""
+        are within 1 of 255. Of the processor see `processor_kind`."""
         return f"{self.name} {processor_kind() if self.name == 'cpu' else self.model}"
 
     @property

@@ -16,20 +16,19 @@ _ARCHITECTURES: Final = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm6
 
 @functools.cache
 def processor_kind() -> str:
-    """Processors of one kind draw the same bytes: ``x86-64 AVX512``, the instructions that OpenCV and torch chose.
+    """Processors of one kind draw the same bytes: ``x86-64 AVX512``, the instructions that OpenCV chose.
 
-    A number summed with other instructions may differ in its last bit. Where torch chose others than OpenCV, it is named
-    too. To ask it takes seconds where nothing has imported it yet.
+    A number summed with other instructions may differ in its last bit. torch chooses by the same abilities of the
+    processor, unless its environment says otherwise, which is then told too; to ask it would take seconds.
     """
     import cv2
-    import torch
 
     # The best comes last; what the library knows and does not use ends in a question mark.
     used = [name.lstrip("*") for name in cv2.getCPUFeaturesLine().split() if not name.endswith("?")]
     pictures = used[-1].removesuffix("-SKX") if used else "DEFAULT"
-    networks = torch.backends.cpu.get_cpu_capability()
+    networks = os.environ.get("ATEN_CPU_CAPABILITY", "").upper()
     machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    return f"{machine} {pictures}" if networks == pictures else f"{machine} {pictures}, torch {networks}"
+    return f"{machine} {pictures}" + (f", torch {networks}" if networks else "")
 
 
 def processor_model() -> str:

@@ -48,7 +48,7 @@ class ShotRender:
     def __init__(
         self, shot: ShotReader, digest: str, found: LandmarkTrack, track: LandmarkTrack, engine: Engine,
         frames: Sequence[int], layers: Sequence[str] = (), colorspace: str = COLORSPACES[0],
-        times: FrameTimes | None = None,
+        times: FrameTimes | None = None, device: str = "",
     ) -> None:  # fmt: skip
         """
         Args:
@@ -59,9 +59,11 @@ class ShotRender:
             layers: of layered files, see `portrait_shared.layers.LAYERS`; none where files are pictures.
             colorspace: that the colours of those are written in.
             times: what they say of when frames are shown.
+            device: what the engine draws on, see `Device.kind`.
         """
         self._shot, self._digest, self._found, self._track, self._engine = shot, digest, found, track, engine
         self._layers, self._colorspace, self._times = in_order(layers), colorspace, times
+        self._device = device
         self._suffix = LAYERED if layers else PICTURES
         ordered = sorted(frames)
         self._next = dict(zip(ordered, [*ordered[1:], *ordered[-1:]], strict=True))
@@ -126,11 +128,11 @@ class ShotRender:
         engine = None if is_unchanged(target, self._found.points[index]) else self._engine.name
         drawn = drawer.draw(frame, index, target)
         if layers is None:
-            data = marked(encode_png(drawn, digest, engine), self._digest)
+            data = marked(encode_png(drawn, digest, engine, self._device), self._digest)
         else:
             following = self._track.points[self._index(self._next[number])]
             made = layers.of(drawn, frame, index, target, following)
-            data = marked(encode_exr(made, self._layers, self._colorspace, digest, engine), self._digest)
+            data = marked(encode_exr(made, self._layers, self._colorspace, digest, engine, self._device), self._digest)
             data = data if self._times is None else timed_exr(data, self._times, number)
         write_frame(path, data)
         return StoredFrame(number, path, True)

@@ -2,12 +2,13 @@
 """What a frame's file says of itself, and whether anybody has altered it since.
 
 In tEXt chunks of a PNG, or in attributes of an OpenEXR file, it carries the digest of all that its pixels depend on, that
-of the photo it was made of, and the seal, that of its own pixels.
+of the photo it was made of, the device that drew it, and the seal, the digest of its own pixels.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from portrait_shared.protocol.framing import MAX_PART_BYTES
 
 DIGEST_KEYWORD = "talking-portraits:digest"
 PHOTO_KEYWORD = "talking-portraits:photo"
+DEVICE_KEYWORD = "talking-portraits:device"
 SEAL_KEYWORD = "talking-portraits:pixels"
 MAX_FRAME_BYTES = MAX_PART_BYTES + 2**20  # what a server sends, and what is written into it here
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -29,6 +31,9 @@ _HEADER_BYTES = 8 + 25  # the signature and the IHDR chunk, which must come firs
 _GLANCE_BYTES = 4096
 _MAX_TEXT_BYTES = 1000
 _MAX_CHUNKS = 2**17
+_TOOL_KEYWORD = "software"  # of the attribute in which an OpenEXR file names it
+_TOOL = re.compile(r"Talking Portraits (\S+) \([^)]*\)")
+_XMP_TOOL = re.compile(rb'xmp:CreatorTool="([^"]*)"')
 _WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 
 
@@ -39,10 +44,14 @@ class FrameMark:
     Attributes:
         digest: of all that its pixels depend on, see `portrait_shared.digest.frame_digest`.
         photo: content hash of the first reference; empty where the file does not tell.
+        device: of what kind the device was that drew it; empty where the file does not tell, as a shot's own frame.
+        release: of the project, that drew it; empty as `device`.
     """
 
     digest: str
     photo: str = ""
+    device: str = ""
+    release: str = ""
 
 
 def read_mark(path: Path) -> FrameMark | None:
@@ -90,13 +99,17 @@ def glance(path: Path) -> FrameMark | None:
     for kind, content in _leading_chunks(head):
         if kind == b"IDAT":
             break
-        if kind == b"tEXt":
-            _take_text(texts, content)
+        _take_text(texts, kind, content)
     return _mark(texts)
 
 
 def _mark(texts: Mapping[str, str]) -> FrameMark | None:
-    return FrameMark(texts[DIGEST_KEYWORD], texts.get(PHOTO_KEYWORD, "")) if DIGEST_KEYWORD in texts else None
+    if DIGEST_KEYWORD not in texts:
+        return None
+    tool = _TOOL.fullmatch(texts.get(_TOOL_KEYWORD, ""))
+    return FrameMark(
+        texts[DIGEST_KEYWORD], texts.get(PHOTO_KEYWORD, ""), texts.get(DEVICE_KEYWORD, ""), tool[1] if tool else ""
+    )  # fmt: skip
 
 
 def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
@@ -112,7 +125,7 @@ def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
 
 def text_chunk(keyword: str, text: str) -> bytes:
     """A tEXt chunk of a PNG file."""
-    content = b"tEXt" + f"{keyword}\0{text}".encode("latin-1")
+    content = b"tEXt" + f"{keyword}\0{text}".encode("latin-1", "replace")
     return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
 
 
@@ -148,18 +161,23 @@ def _opened(data: bytes) -> tuple[dict[str, str], str]:
     total = hashlib.sha256()
     pixels = False
     for kind, content, checksum in png_chunks(data):
-        if kind == b"tEXt" and not pixels:
-            _take_text(texts, content)
-        elif kind not in _WORDS:
+        if not pixels:
+            _take_text(texts, kind, content)
+        if kind not in _WORDS:
             total.update(kind + struct.pack(">II", len(content), checksum))
             pixels = pixels or kind == b"IDAT"
     return texts, total.hexdigest()
 
 
-def _take_text(texts: dict[str, str], content: memoryview) -> None:
-    if len(content) <= _MAX_TEXT_BYTES:
-        keyword, _, text = bytes(content).partition(b"\0")
+def _take_text(texts: dict[str, str], kind: bytes, content: memoryview) -> None:
+    """What a chunk says in words, where it does; of XMP the tool alone."""
+    if kind not in (b"tEXt", b"iTXt") or len(content) > _MAX_TEXT_BYTES:
+        return
+    keyword, _, text = bytes(content).partition(b"\0")
+    if kind == b"tEXt":
         texts.setdefault(keyword.decode("latin-1"), text.decode("latin-1"))
+    elif (tool := _XMP_TOOL.search(text)) is not None:
+        texts.setdefault(_TOOL_KEYWORD, tool[1].decode(errors="replace"))
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:

@@ -12,6 +12,7 @@ import OpenEXR
 import OpenImageIO
 import pytest
 from portrait_server.media.exr import encode_exr
+from portrait_shared import __version__
 from portrait_shared.frames.exr_header import Attribute, leading_attributes, pixel_seal, with_attributes
 from portrait_shared.frames.frame_files import copy_equal_frames, frame_path, frames_in, missing_frames
 from portrait_shared.frames.frame_marks import FrameMark, glance, mark_of, marked, read_mark, timed_exr
@@ -115,7 +116,7 @@ def test_the_same_frame_gives_the_same_bytes_and_says_what_it_is() -> None:
     header = OpenEXR.File(io.BytesIO(data), header_only=True).header()
     assert header["DigitalSourceType"].endswith("/compositeSynthetic")
     assert "Talking Portraits" in header["software"] and "(warp)" in header["software"]
-    assert header["talking-portraits:digest"] == DIGEST and mark_of(data) == FrameMark(DIGEST)
+    assert header["talking-portraits:digest"] == DIGEST and mark_of(data) == FrameMark(DIGEST, release=__version__)
 
 
 def test_it_is_marked_with_its_photo_and_its_time() -> None:
@@ -126,7 +127,7 @@ def test_it_is_marked_with_its_photo_and_its_time() -> None:
     assert header["framesPerSecond"] == Fraction(24000, 1001)
     code = header["timeCode"]
     assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 1, 1)
-    assert mark_of(stamped) == FrameMark(DIGEST, "b" * 64)
+    assert mark_of(stamped) == FrameMark(DIGEST, "b" * 64, release=__version__)
     for name, pixels in read(data).items():
         np.testing.assert_array_equal(read(stamped)[name], pixels)
     assert timed_exr(timed_exr(stamped, times, 7), times, 26) == stamped
@@ -141,7 +142,9 @@ def test_what_was_altered_counts_no_more() -> None:
         altered[place] ^= 1
         assert mark_of(bytes(altered)) is None, place
     assert mark_of(data + b"\0") is None
-    assert mark_of(with_attributes(data, {"comments": Attribute.text("said later")})) == FrameMark(DIGEST)
+    assert mark_of(with_attributes(data, {"comments": Attribute.text("said later")})) == FrameMark(
+        DIGEST, release=__version__
+    )
 
 
 def test_no_part_of_a_file_is_a_frame() -> None:
@@ -163,12 +166,12 @@ def test_garbage_is_no_frame_and_costs_nothing() -> None:
 
 
 def test_files_of_a_folder_are_found_by_their_kind(tmp_path: Path) -> None:
-    data = marked(encode_exr(a_frame(), USUAL, "rec709", DIGEST, "warp"), "b" * 64)
+    data = marked(encode_exr(a_frame(), USUAL, "rec709", DIGEST, "warp", "cpu x"), "b" * 64)
     path = frame_path(tmp_path, -3, "anna.", ".exr")
     assert path.name == "anna.-0003.exr"
     path.write_bytes(data)
     assert frames_in(tmp_path, "anna.", ".exr") == [-3] and frames_in(tmp_path, "anna.") == []
-    assert glance(path) == read_mark(path) == FrameMark(DIGEST, "b" * 64)
+    assert glance(path) == read_mark(path) == FrameMark(DIGEST, "b" * 64, "cpu x", __version__)
     assert missing_frames(tmp_path, {-3: DIGEST, 4: DIGEST}, "anna.", ".exr") == [4]
     times = FrameTimes(25, "00:00:00:00", first=0)
     copied = copy_equal_frames(
