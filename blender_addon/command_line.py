@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import bpy
-from portrait_shared.devices import DEVICES
+from portrait_shared.devices import parse_device
 from portrait_shared.errors import ErrorCode, PortraitError, system_refusal
 from portrait_shared.frames.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--format", choices=("png", "exr"), help="kind of the frames' files; without it, as the portrait says"
     )
-    render.add_argument("--device", choices=DEVICES, help="without it, as the preferences say")
+    render.add_argument(
+        "--device", type=parse_device, metavar="cuda:0,cuda:1", help="without it, as the preferences say"
+    )
     render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
     return parser
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
-from portrait_shared.devices import DEVICES, GPUS, missing_driver
+from portrait_shared.devices import ALL_CUDA, DEVICES, GPUS, missing_driver
 
 from . import server_program
 
@@ -23,9 +23,10 @@ _WORDS: Final = {
     "cuda": ("CUDA", "Use an NVIDIA GPU"),
     "xpu": ("XPU", "Use an Intel GPU"),
     "mps": ("Metal", "Use the GPU of a Mac with Apple silicon"),
+    ALL_CUDA: ("CUDA, All GPUs", "Share the frames of a render out among all NVIDIA GPUs of this machine"),
 }
 """What each device is called, and what choosing it does."""
-_DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in DEVICES)
+_DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in (*DEVICES, ALL_CUDA))
 
 
 class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):

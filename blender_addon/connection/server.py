@@ -89,7 +89,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
 
     Args:
         may_start: whether one may be started; as the preferences say where None.
-        device: one of `DEVICES`; as the preferences say where None.
+        device: as `device_names` takes it; as the preferences say where None.
     """
     asked = preferences.of(context)
     program = server_program.find(asked.server_command)

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import bpy
-from portrait_shared.devices import DEVICES
+from portrait_shared.devices import parse_device
 from portrait_shared.errors import PortraitError
 from portrait_shared.terminal import forgiving_output
 
@@ -32,7 +32,7 @@ def _run() -> int:
     parser.add_argument("--photo", type=Path, required=True)
     parser.add_argument("--blend", type=Path, required=True)
     parser.add_argument("--engine", required=True)
-    parser.add_argument("--device", choices=DEVICES, required=True)
+    parser.add_argument("--device", type=parse_device, required=True)
     asked = parser.parse_args()
     blender_addon.register()
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from portrait_shared.devices import DEVICES, GPUS, missing_driver
+from portrait_shared.devices import ALL_CUDA, DEVICES, GPUS, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import ServerInfo
 
@@ -170,10 +170,10 @@ def test_the_server_says_what_draws_and_with_how_much_memory() -> None:
     assert dataclasses.replace(health, info=older).line.startswith("Running on cuda · ")
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", [*DEVICES, ALL_CUDA])
 def test_the_preferences_offer_all_devices_and_say_what_is_there(addon: Any, device: str) -> None:
     holder = preferences.PORTRAIT_AP_preferences
-    assert tuple(holder.bl_rna.properties["device"].enum_items.keys()) == DEVICES
+    assert tuple(holder.bl_rna.properties["device"].enum_items.keys()) == (*DEVICES, ALL_CUDA)
     seen: list[str] = []
     drawn_for = SimpleNamespace(
         layout=CheckedLayout(seen), bl_rna=holder.bl_rna, server_command="", device=device

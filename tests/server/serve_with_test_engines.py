@@ -15,11 +15,15 @@ from portrait_server.cli import main
 from portrait_server.engines.base import Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.networks import device
+from portrait_server.service import branches
 from portrait_shared.body import BREATHING
+from portrait_shared.devices import kind_of
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import CHANNELS, FOLLOWING, in_order
 from portrait_shared.other_faces import OtherFaces
 
 GPU_VARIABLE = "TALKING_PORTRAITS_TEST_GPU"
+NUMBERED_VARIABLE = "TALKING_PORTRAITS_TEST_NUMBERED_GPUS"
 
 
 class PaintEngine(Engine):
@@ -89,7 +93,8 @@ class DeviceEngine(PaintEngine):
 
     def __init__(self, device: str) -> None:
         Gpu().fail_at("load")
-        self.fingerprint = f"device-1-{device}"
+        self.device = device
+        self.fingerprint = f"device-1-{kind_of(device)}"
 
     def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> int:
         Gpu().fail_at("prepare")
@@ -101,6 +106,7 @@ class DeviceEngine(PaintEngine):
     ) -> np.ndarray:  # fmt: skip
         for frame in points[:, 0, 0].astype(int):
             Gpu().fail_at(str(frame))
+            Gpu().fail_at(f"{self.device.replace(':', '-')}-{frame}")
         return super().render(portrait, points, size, matte, body, others)
 
 
@@ -133,6 +139,27 @@ class Gpu:
         device.look_at = lambda name: seen if name == "mps" and self.there else look_at(name)
 
 
+class NumberedGpus:
+    """Two GPUs that compute with the processor: names that become torch's device for it, in this process and in the branches.
+    One that has a file `absent-1` in the folder of `Gpu` is not there."""
+
+    def plug_in(self) -> None:
+        missing_driver = device.missing_driver
+        device.missing_driver = lambda name: "" if kind_of(name) == "cuda" else missing_driver(name)
+        device.look_at = self._look_at
+        device.all_of_kind = lambda kind: tuple(name for name in ("cuda:0", "cuda:1") if self._is_there(name))
+        resolved = device.torch_device
+        device.torch_device = lambda name: resolved("cpu")
+
+    def _is_there(self, name: str) -> bool:
+        return not (Gpu().folder / f"absent-{name[-1]}").exists()
+
+    def _look_at(self, name: str) -> device.Device:
+        if not self._is_there(name):
+            raise PortraitError(ErrorCode.DEVICE_UNAVAILABLE, f"There is no GPU {name}.", "Choose one that is there.")
+        return device.Device(name, "Numbered GPU", 8 * 2**30, 6 * 2**30)
+
+
 class Unmeasurable:
     @property
     def nbytes(self) -> int:
@@ -156,7 +183,10 @@ def shorten_tuning() -> None:
     search.tune_painters = functools.partial(search.tune_painters, effort=effort)
 
 
-if GPU_VARIABLE in os.environ:
+branches.COMMAND[:] = [sys.executable, __file__]
+if NUMBERED_VARIABLE in os.environ:
+    NumberedGpus().plug_in()
+elif GPU_VARIABLE in os.environ:
     Gpu().plug_in()
 if os.environ.get("TALKING_PORTRAITS_TEST_ENGINES_ALONE"):  # loading the real ones is most of a start
     ENGINES.clear()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from portrait_shared.devices import DEVICES
+from portrait_shared.devices import parse_device
 from tqdm import tqdm
 
 log = logging.getLogger(__name__)
@@ -33,16 +33,18 @@ def whole_number(low: int, high: int, needed: str) -> Callable[[str], int]:
     return parse
 
 
-def add_device(parser: argparse.ArgumentParser, does: str) -> None:
+def add_device(parser: argparse.ArgumentParser, does: str, *, several: bool = False) -> None:
     """Adds `--device`.
 
     Args:
         does: what is done there, such as "trains".
+        several: whether it is done on several GPUs at once; else the first of them is taken.
     """
+    more = ", or several GPUs (cuda:0,cuda:1; all: cuda:all)" if several else ""
     parser.add_argument(
-        "--device", choices=DEVICES, default="auto",
-        help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), Intel (xpu) or Apple (mps); "
-             "auto takes the first GPU that can be used, else the processor (default: auto)",
+        "--device", type=parse_device, default="auto", metavar="DEVICE",
+        help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), Intel (xpu) or Apple (mps), one of several by "
+             f"its number (cuda:1){more}; auto takes the first GPU that can be used, else the processor (default: auto)",
     )  # fmt: skip
 
 

@@ -65,16 +65,16 @@ def add_frame_arguments(parser: argparse.ArgumentParser, *, always: bool = True)
     return sources
 
 
-def add_frames(parser: argparse.ArgumentParser, does: str = "render") -> None:
-    """Adds `--frames`. Args: does: what is done with them."""
+def add_frames(parser: argparse.ArgumentParser) -> None:
+    """Adds `--frames`."""
     parser.add_argument(
-        "--frames", type=parse_frames, metavar="1-48", help=f"frames to {does}, such as 1-48, 3,7,10-12 or -10--1"
+        "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
     )
 
 
 def add_drawing_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what says where frames are drawn."""
-    add_device(parser, "draws")
+    add_device(parser, "draws", several=True)
     parser.add_argument("--connect", type=Path, nargs="?", const=default_connection_file(), metavar="FILE",
                         help="use a server that runs already, found by its connection file, not one of its own")  # fmt: skip
 

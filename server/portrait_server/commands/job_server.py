@@ -30,7 +30,7 @@ _POLL_SECONDS: Final = 0.05
 
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     _add_connection_file(parser)
-    add_device(parser, "draws")
+    add_device(parser, "draws", several=True)
 
 
 def add_stop_arguments(parser: argparse.ArgumentParser) -> None:

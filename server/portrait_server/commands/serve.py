@@ -15,6 +15,7 @@ from typing import Final
 
 from portrait_shared import __version__
 from portrait_shared.client.launcher import STATUS_NO_DEVICE, find_server
+from portrait_shared.devices import kind_of
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import sweep_folders
 from portrait_shared.protocol.connection import Connection, default_connection_file
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="tcp://HOST:PORT, port 0 for a free one (default: a socket that only you can open)")  # fmt: skip
     parser.add_argument("--connection-file", type=Path, default=None, metavar="FILE",
                         help="where to write how the server is reached (default: your own, which clients find)")  # fmt: skip
-    add_device(parser, "computes")
+    add_device(parser, "computes", several=True)
     parser.add_argument("--parent-pid", type=whole_number(1, 2**31 - 1, "a process's number"), metavar="PID",
                         help="stop when that process has ended")  # fmt: skip
     parser.add_argument("--idle-exit", type=whole_number(1, 10**9, "a number of seconds"), metavar="SECONDS",
@@ -109,7 +110,8 @@ def _serve(
     door = _open(endpoint, ring)
     parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
     told = None if asked.metrics is None else metrics_endpoint(asked.metrics, asked.keys is not None)
-    service = Service(door, device, str(log_file or ""), parent_alive, idle_s=asked.idle_exit)
+    several = asked.device if kind_of(asked.device) != asked.device else None
+    service = Service(door, device, str(log_file or ""), parent_alive, devices=several, idle_s=asked.idle_exit)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.ask_to_stop())
     if told is not None:
@@ -122,8 +124,8 @@ def _serve(
         log=str(log_file or ""),
     ).save(connection_file)  # fmt: skip
     log.info(
-        "Serving at %s on %s (%s); connection file %s", door.address, device.name, device, connection_file,
-        extra={"address": door.address, "device": device.name, "connection_file": str(connection_file)},
+        "Serving at %s on %s (%s); connection file %s", door.address, several or device.name, device, connection_file,
+        extra={"address": door.address, "device": several or device.name, "connection_file": str(connection_file)},
     )  # fmt: skip
     try:
         service.run()

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
+from portrait_shared.devices import kind_of
 
 from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.opencv import OpenCV
-from portrait_server.networks.device import device_error, look_at, out_of_memory
+from portrait_server.networks.device import device_error, look_at, out_of_memory, torch_device
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,10 @@ def batches_on(device: str) -> Batches | None:
     """How a device draws; None for the processor, where engines have threads of their own."""
     if device == "cpu":
         return None
-    import torch
-
     from portrait_server.kernels.on_device import OnDevice
 
-    return OnDeviceBatches(OnDevice(torch.device(device)), device)
+    place = torch_device(device)
+    return None if place.type == "cpu" else OnDeviceBatches(OnDevice(place), device)
 
 
 class OneByOne(Batches):
@@ -124,10 +124,10 @@ class OnDeviceBatches(Batches):
     most_frames, most_pixels = _DEVICE_FRAMES, _DEVICE_PIXELS
 
     def __init__(self, kernels: Kernels, device: str) -> None:
-        self.kernels, self.device = kernels, device
+        self.kernels, self.device = kernels, kind_of(device)
         found = look_at(device)
         free = found.room_bytes
-        self._large = device != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
+        self._large = self.device != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
         self._many = self._large
         self.memory = LayerMemory(free // _LAYER_SHARE)
         self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))

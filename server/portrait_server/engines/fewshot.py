@@ -36,7 +36,7 @@ from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE, Crop
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.base import Array
 from portrait_server.kernels.opencv import OpenCV
-from portrait_server.networks.device import usable_cores
+from portrait_server.networks.device import torch_device, usable_cores
 from portrait_server.networks.painters import PARTS, load
 from portrait_server.networks.personal import apply_personal, from_file
 from portrait_server.networks.traced import TracedPainter
@@ -69,8 +69,8 @@ class FewshotEngine(Engine):
         Raises:
             PortraitError: WEIGHTS_MISSING, BAD_WEIGHTS.
         """
-        self.painters, info = load(weights, device)
-        self.device = torch.device(device)
+        self.device = torch_device(device)
+        self.painters, info = load(weights, self.device)
         self.checksum = info.checksum
         self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-{self.device.type}-{info.checksum[:16]}"
         # A fifth faster on a CPU, and what a GPU's convolutions want.

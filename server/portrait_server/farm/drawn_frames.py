@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from portrait_server.farm.frame_request import FrameRequest, not_of_plates
 from portrait_server.farm.photo_frames import PhotoFrames, client_of
 from portrait_server.farm.shot_frames import ShotFrames
+from portrait_server.shots.reader import ShotReader
 
 DrawnFrames = PhotoFrames | ShotFrames
 
@@ -21,7 +22,7 @@ def drawn_frames(
     """What draws a request's frames, until the context ends.
 
     Args:
-        device: what draws: one of `portrait_shared.devices.DEVICES`.
+        device: what draws, as `portrait_shared.devices.device_names` takes it; of several the first.
         connect: connection file of the server that draws photos; one of its own where None.
         name: what the server's log calls the client.
 
@@ -34,5 +35,5 @@ def drawn_frames(
         return
     if connect is not None:
         raise not_of_plates("connect")
-    with closing(ShotFrames(request, request.plate, device)) as frames:
-        yield frames
+    with ShotReader(request.plate, request.depth) as shot:
+        yield ShotFrames(request, shot, device)

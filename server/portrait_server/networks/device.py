@@ -8,11 +8,11 @@ import os
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final
 
-from portrait_shared.devices import DEVICES, GPUS, missing_driver
+from portrait_shared.devices import GPUS, device_names, kind_of, missing_driver
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.networks.processor import machine_memory, processor_kind, processor_model
@@ -35,7 +35,7 @@ class Device:
     """A device that can compute.
 
     Attributes:
-        name: as `--device` takes it: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
+        name: as `--device` takes it: ``cpu``, ``cuda``, ``xpu`` or ``mps``; of several GPUs ``cuda:1``.
         model: what its maker calls it.
         total_bytes: of its memory; None where that is not known, as `free_bytes`.
     """
@@ -49,7 +49,7 @@ class Device:
     def kind(self) -> str:
         """What decides the bytes of a frame that it draws: ``cpu x86-64 AVX512``, ``cuda NVIDIA H200``; frames of two kinds
         are within 1 of 255. Of the processor see `processor_kind`."""
-        return f"{self.name} {processor_kind() if self.name == 'cpu' else self.model}"
+        return f"{kind_of(self.name)} {processor_kind() if self.name == 'cpu' else self.model}"
 
     @property
     def room_bytes(self) -> int:
@@ -63,18 +63,15 @@ class Device:
 
 
 def choose_device(wish: str) -> Device:
-    """The device that is asked for, or for ``auto`` the first GPU that can be used, or the processor.
+    """The device that is asked for, or for ``auto`` the first GPU that can be used, or the processor; of several the
+    first.
 
     Raises:
-        PortraitError: DEVICE_UNAVAILABLE, as `look_at`; where `wish` is not one of `DEVICES`.
+        PortraitError: DEVICE_UNAVAILABLE, as `look_at` and `device_names`.
     """
-    if wish not in DEVICES:
-        raise PortraitError(
-            ErrorCode.DEVICE_UNAVAILABLE, f"There is no device {wish!r}.",
-            f"Choose one of: {', '.join(DEVICES)}. Of several GPUs, CUDA_VISIBLE_DEVICES=1 shows cuda the second alone.",
-        )  # fmt: skip
-    if wish != "auto":
-        return look_at(wish)
+    name = device_names(wish)[0]
+    if name != "auto":
+        return look_at(name.replace(":all", ":0"))
     for name in GPUS:
         if missing_driver(name):
             continue
@@ -90,11 +87,37 @@ def resolve_device(wish: str) -> str:
     return choose_device(wish).name
 
 
+def further_devices(wish: str) -> tuple[str, ...]:
+    """The names of the devices that are asked for besides the first. Whether they can be used, `look_at` tells.
+
+    Raises:
+        PortraitError: DEVICE_UNAVAILABLE, as `device_names`.
+    """
+    names = device_names(wish)
+    return all_of_kind(kind_of(wish))[1:] if names[0].endswith(":all") else names[1:]
+
+
+def all_of_kind(kind: str) -> tuple[str, ...]:
+    """The names of all GPUs of a kind that torch sees, such as ``cuda:0`` and ``cuda:1``; ``mps`` has but one."""
+    if kind not in ("cuda", "xpu") or missing_driver(kind):
+        return (kind,)
+    import torch
+
+    return tuple(f"{kind}:{number}" for number in range(max(1, getattr(torch, kind).device_count())))
+
+
+def torch_device(name: str) -> Any:
+    """The `torch.device` of a device's name."""
+    import torch
+
+    return torch.device(name)
+
+
 def look_at(name: str) -> Device:
     """One device.
 
     Args:
-        name: one of `DEVICES`, but not ``auto``.
+        name: ``cpu``, ``cuda``, ``xpu`` or ``mps``, or one of several GPUs, ``cuda:1``.
 
     Raises:
         PortraitError: DEVICE_UNAVAILABLE where it is absent, its driver or torch cannot use it, or its memory is full;
@@ -103,11 +126,11 @@ def look_at(name: str) -> Device:
     if name == "cpu":
         return Device("cpu", processor_model(), *machine_memory())
     if missing := missing_driver(name):
-        raise _unavailable(missing, _DRIVERS[name])
+        raise _unavailable(missing, _DRIVERS[kind_of(name)])
     import torch
 
     try:
-        device = _LOOKS[name](torch)
+        device = _seen(torch, name)
     except RuntimeError as error:  # the driver's own refusal
         raise device_error(error) or _unavailable(f"The device {name} cannot be used ({_first_line(error)}).",
                                                   "Update its driver") from error  # fmt: skip
@@ -134,7 +157,7 @@ def free_memory(name: str) -> int | None:
     import torch
 
     try:
-        return _LOOKS[name](torch).free_bytes
+        return _seen(torch, name).free_bytes
     except (PortraitError, RuntimeError):  # it was lost; whoever draws on it is told
         return None
 
@@ -202,7 +225,7 @@ def _full(message: str) -> PortraitError:
     return _unavailable(message, "Close other programs that use the GPU, render smaller frames")
 
 
-def _cuda(torch: ModuleType) -> Device:
+def _cuda(torch: ModuleType, number: int) -> Device:
     if torch.version.cuda is None:
         raise _unavailable(
             f"The installed PyTorch {torch.__version__} was built without CUDA.",
@@ -210,7 +233,8 @@ def _cuda(torch: ModuleType) -> Device:
         )
     if not torch.cuda.is_available():
         raise _no_cuda_gpu(torch)
-    model, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+    _check_number("cuda", number, torch.cuda.device_count())
+    model, capability = torch.cuda.get_device_name(number), torch.cuda.get_device_capability(number)
     known = list(_capabilities(torch.cuda.get_arch_list()))
     if known and not any(runs(capability) for _, runs in known):
         version = ".".join(map(str, capability))
@@ -221,8 +245,22 @@ def _cuda(torch: ModuleType) -> Device:
                 "(pip install torch --index-url https://download.pytorch.org/whl/cu126)",
             )  # fmt: skip
         raise _unavailable(what, f"Install a newer PyTorch or its build for a newer CUDA ({_INSTALLATION})")
-    free, total = torch.cuda.mem_get_info()
+    free, total = torch.cuda.mem_get_info(number)
     return Device("cuda", model, total, free)
+
+
+def _seen(torch: ModuleType, name: str) -> Device:
+    """A GPU as torch sees it now. Raises: PortraitError; RuntimeError, the driver's own refusal."""
+    kind, _, number = name.partition(":")
+    return replace(_LOOKS[kind](torch, int(number or 0)), name=name)
+
+
+def _check_number(kind: str, number: int, count: int) -> None:
+    """Raises: PortraitError: DEVICE_UNAVAILABLE where the machine has fewer GPUs of the kind."""
+    if number >= count:
+        raise _unavailable(
+            f"There is no GPU {kind}:{number}: of {count} the last is {kind}:{count - 1}.", "Choose one that is there"
+        )
 
 
 def _no_cuda_gpu(torch: ModuleType) -> PortraitError:
@@ -264,7 +302,7 @@ def _capabilities(archs: Iterable[str]) -> Iterator[tuple[tuple[int, int], Calla
             yield number, number.__le__
 
 
-def _xpu(torch: ModuleType) -> Device:
+def _xpu(torch: ModuleType, number: int) -> Device:
     if not torch.xpu._is_compiled():
         raise _unavailable(
             f"The installed PyTorch {torch.__version__} was built without support for Intel GPUs.",
@@ -275,15 +313,16 @@ def _xpu(torch: ModuleType) -> Device:
             "There is Intel's Level Zero, but no GPU that PyTorch can use.",
             "Update the driver until `sycl-ls` lists the GPU",
         )
-    properties: Any = torch.xpu.get_device_properties()
+    _check_number("xpu", number, torch.xpu.device_count())
+    properties: Any = torch.xpu.get_device_properties(number)
     try:
-        free, total = torch.xpu.mem_get_info()
+        free, total = torch.xpu.mem_get_info(number)
     except RuntimeError:  # some drivers do not tell what is free
         free, total = None, properties.total_memory
     return Device("xpu", properties.name, total, free)
 
 
-def _mps(torch: ModuleType) -> Device:
+def _mps(torch: ModuleType, _: int) -> Device:
     if not torch.backends.mps.is_built():
         raise _unavailable(
             f"The installed PyTorch {torch.__version__} was built without support for Apple's GPUs.",
@@ -298,4 +337,4 @@ def _mps(torch: ModuleType) -> Device:
     return Device("mps", "Apple silicon", total, total - torch.mps.driver_allocated_memory())
 
 
-_LOOKS: Final[dict[str, Callable[[ModuleType], Device]]] = {"cuda": _cuda, "xpu": _xpu, "mps": _mps}
+_LOOKS: Final[dict[str, Callable[[ModuleType, int], Device]]] = {"cuda": _cuda, "xpu": _xpu, "mps": _mps}

@@ -53,21 +53,28 @@ class State:
 
 
 class Counters:
-    """Totals since the start. Used by the service's own thread alone."""
+    """Totals since the start. Used by the service's own thread alone.
 
-    def __init__(self) -> None:
+    Args:
+        devices: the names of those that draw, whose frames are counted apart where there are several.
+    """
+
+    def __init__(self, devices: Sequence[str] = ()) -> None:
         self._totals: dict[str, int | float] = dict.fromkeys(
             ("frames_drawn", "frames_sent", "batches", "largest_batch", "bad_messages", "images_received"), 0
         )
         self._totals["drawing_seconds"] = 0.0
+        self._of_devices = dict.fromkeys(devices if len(devices) > 1 else (), 0)
         self._started = time.monotonic()
         self._errors: Counter[str] = Counter()
         self._renders: dict[Outcome, int] = {"done": 0, "failed": 0, "cancelled": 0}
         self._batch_frames = _Tally(BATCH_FRAMES)
         self._render_seconds = _Tally(RENDER_SECONDS)
 
-    def drew(self, frames: int, seconds: float) -> None:
-        """A batch was drawn, in so many seconds of a thread, for a client that still waits for it."""
+    def drew(self, frames: int, seconds: float, device: str) -> None:
+        """A batch was drawn, in so many seconds of a thread, on a device, for a client that still waits for it."""
+        if device in self._of_devices:
+            self._of_devices[device] += frames
         self._totals["frames_drawn"] += frames
         self._totals["drawing_seconds"] += seconds
         self._totals["batches"] += 1
@@ -95,7 +102,8 @@ class Counters:
 
     def state(self, held: dict[str, int | float | str]) -> State:
         """All of it, and what is held now."""
-        counters = {**self._totals, "uptime_seconds": time.monotonic() - self._started, **held}
+        of_devices = {f"frames_drawn.{device}": count for device, count in self._of_devices.items()}
+        counters = {**self._totals, **of_devices, "uptime_seconds": time.monotonic() - self._started, **held}
         return State(
             counters, dict(self._renders), dict(self._errors), self._batch_frames.told(), self._render_seconds.told()
         )

@@ -37,7 +37,11 @@ class OpenRender:
         ended: nothing more is drawn or sent.
     """
 
-    def __init__(self, session: Session, request: Render, portrait: Portrait) -> None:
+    def __init__(self, session: Session, request: Render, portrait: Portrait, devices: int = 1) -> None:
+        """
+        Args:
+            devices: how many may draw frames of it at a time.
+        """
         self.session = session
         self.portrait = portrait
         self.request = request.request
@@ -60,8 +64,11 @@ class OpenRender:
         self.cost = self.size[0] * self.size[1] + FRAME_COST_PIXELS
         self._most_credit = max(1, min(MAX_WINDOW, MAX_CREDIT_BYTES // self.frame_bytes))
         self._batch_size = max(1, min(portrait.engine.batch_size, portrait.engine.batch_pixels // self.cost))
+        if devices > 1:  # each has a batch that it draws and one that waits
+            self._batch_size = min(self._batch_size, max(1, min(request.window, self._most_credit) // (2 * devices)))
         self.credit = min(request.window, self._most_credit)
         self._next_drawn = 0
+        self._again: list[range] = []  # were given to a device that could not draw them
         self._next_sent = 0
         self._ready: dict[int, RenderedFrame] = {}
 
@@ -79,7 +86,12 @@ class OpenRender:
 
     @property
     def to_draw(self) -> int:
-        return self.total - self._next_drawn
+        return self.total - self._next_drawn + sum(map(len, self._again))
+
+    @property
+    def batch_size(self) -> int:
+        """How many frames are drawn in one call, at most."""
+        return self._batch_size
 
     def grant(self, count: int) -> None:
         """The client has consumed frames."""
@@ -92,19 +104,33 @@ class OpenRender:
         Args:
             room_bytes: what they may take.
         """
-        count = min(self._batch_size, self.to_draw, self.credit, room_bytes // self.frame_bytes)
-        good = min(self._batch_size, self.to_draw, max(1, min(self.window, self._most_credit) // 2))
+        following = len(self._again[0]) if self._again else self.to_draw
+        count = min(self._batch_size, following, self.credit, room_bytes // self.frame_bytes)
+        good = min(self._batch_size, following, max(1, min(self.window, self._most_credit) // 2))
         return max(0, count) if count >= good or not full_only else 0
 
     def take(self, count: int) -> range:
         """The indices of the next frames, which count as under way from now on."""
-        indices = range(self._next_drawn, self._next_drawn + count)
-        self._next_drawn += count
+        if self._again:
+            first = self._again.pop(0)
+            indices = first[:count]
+            if len(first) > count:
+                self._again.insert(0, first[count:])
+        else:
+            indices = range(self._next_drawn, self._next_drawn + count)
+            self._next_drawn += count
         self.credit -= count
         self.outstanding += count
         self.session.frame_bytes += count * self.frame_bytes
         self.peak_outstanding = max(self.peak_outstanding, self.outstanding)
         return indices
+
+    def take_back(self, indices: range) -> None:
+        """Frames that were taken were not drawn: they are the next."""
+        self._again.append(indices)
+        self.credit += len(indices)
+        self.outstanding -= len(indices)
+        self.let_go(len(indices))
 
     def let_go(self, count: int) -> None:
         """Some of the frames that were taken hold no memory here any more: they were sent, queued to be, or given up."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
+from portrait_shared.personal import PersonalFile
+from portrait_shared.protocol.references import ReferenceImage
 
 from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory, array_bytes
@@ -16,6 +18,21 @@ REFERENCE_BYTES: Final = 1 << 30
 PERSONAL_BYTES: Final = 256 << 20
 
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """What a portrait is made of: enough to prepare it on another device.
+
+    Attributes:
+        references: all with points.
+        personal: what tuned the engine, where something did.
+        others: (F, 70, 3), points of further faces that are driven.
+    """
+
+    references: tuple[ReferenceImage, ...]
+    personal: PersonalFile | None
+    others: np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +47,7 @@ class Portrait:
         dtype: of its pixels, which is that of the frames too.
         fixed_bytes: of what belongs to it and is not in `value`: networks tuned to the person.
         other_faces: how many further faces are driven.
+        order: what it is made of, where there are devices that may need it.
     """
 
     portrait_id: str
@@ -39,10 +57,11 @@ class Portrait:
     dtype: np.dtype[Any]
     fixed_bytes: int = 0
     other_faces: int = 0
+    order: Order | None = None
 
     def held_bytes(self) -> int:
         """What it takes, without the layers that frames are drawn from."""
-        return array_bytes(self.value) + self.fixed_bytes
+        return array_bytes((self.value, self.order)) + self.fixed_bytes
 
 
 class Store(Generic[Value]):

@@ -12,6 +12,7 @@ from portrait_shared.digest import portrait_digest, tuned_fingerprint
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.other_faces import check_others
 from portrait_shared.protocol.messages import Detect, Detected, Message, Prepare, Prepared, Progress
+from portrait_shared.protocol.references import ReferenceImage
 
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
@@ -21,7 +22,7 @@ from portrait_server.engines.layer_memory import array_bytes
 from portrait_server.engines.loaded_engines import LoadedEngines, tunable
 from portrait_server.media.images import eight_bit, opaque
 from portrait_server.service.budgets import Ledger
-from portrait_server.service.portraits import Portrait, Store
+from portrait_server.service.portraits import Order, Portrait, Store
 from portrait_server.service.result_queue import ResultQueue
 from portrait_server.service.scheduler import Scheduler
 from portrait_server.service.sessions import Send, Session
@@ -37,11 +38,12 @@ class Preparation:
         device: what detectors compute on.
         portraits: where prepared ones are kept.
         send: sends a message to a client, unless it has left.
+        devices: on how many frames are drawn.
     """
 
     def __init__(
         self, device: str, engines: LoadedEngines, uploads: Uploads, portraits: Store[Portrait], ledger: Ledger,
-        results: ResultQueue, log_file: str, send: Send,
+        results: ResultQueue, log_file: str, send: Send, devices: int = 1,
     ) -> None:  # fmt: skip
         self._device = device
         self._engines = engines
@@ -49,6 +51,7 @@ class Preparation:
         self._portraits = portraits
         self._ledger = ledger
         self._send = send
+        self._devices = devices
         self._scheduler = Scheduler()
         self._worker = Workers("preparer", 1, results, log_file)
         self._detectors: dict[str, Detector] = {}
@@ -103,21 +106,32 @@ class Preparation:
         portrait_id = portrait_digest(
             engine.name, fingerprint, zip(message.references, message.points, strict=True), others
         )
-        answer = Prepared(message.request, portrait_id, engine.name, engine.batch_size)
+        answer = Prepared(message.request, portrait_id, engine.name, self._devices * engine.batch_size)
         if self._portraits.get(portrait_id) is not None:
             return answer
         references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]
         face_count = 0 if others is None else len(others)
+        order = None
+        if self._devices > 1:
+            pictures = (ReferenceImage(*each) for each in zip(images, message.points, strict=True))
+            order = Order(tuple(pictures), personal, others)
 
         def prepare() -> tuple[Portrait, int]:
             if personal is None:
                 value = engine.prepare(references, others)
-                portrait = Portrait(portrait_id, engine, value, size, images[0].dtype, other_faces=face_count)
+                portrait = Portrait(portrait_id, engine, value, size, images[0].dtype, 0, face_count, order)
             else:
                 tuned = self._engines.tuned(engine, personal)
                 value = tuned.prepare(references, others)
                 portrait = Portrait(
-                    portrait_id, tuned, value, size, images[0].dtype, array_bytes(tunable(tuned).painters), face_count
+                    portrait_id,
+                    tuned,
+                    value,
+                    size,
+                    images[0].dtype,
+                    array_bytes(tunable(tuned).painters),
+                    face_count,
+                    order,
                 )
             return portrait, portrait.held_bytes()
 

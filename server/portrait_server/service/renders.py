@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from portrait_shared.body import check_body
 from portrait_shared.bounds import check_points
@@ -25,6 +25,8 @@ from portrait_shared.protocol.messages import (
     RenderedFrame,
 )
 
+from portrait_server.networks.device import Device
+from portrait_server.service.branches import Branch, BranchBatch, KeeperTask
 from portrait_server.service.budgets import Ledger
 from portrait_server.service.counters import Counters, Outcome
 from portrait_server.service.lanes import Lanes
@@ -48,12 +50,14 @@ class Renders:
         helpers: make files of frames of usual size.
         large_helpers: how many threads do so with large ones.
         room: how many bytes of frames may be drawn for a client now.
+        device: the server's own; branches: its further ones.
         send: sends a message to a client, unless it has left.
     """
 
     def __init__(
         self, portraits: Store[Portrait], ledger: Ledger, counters: Counters, helpers: Workers, large_helpers: int,
-        results: ResultQueue, log_file: str, room: Callable[[Session], int], send: Send,
+        results: ResultQueue, log_file: str, room: Callable[[Session], int], send: Send, device: Device,
+        branches: Sequence[Branch] = (),
     ) -> None:  # fmt: skip
         self._portraits = portraits
         self._ledger = ledger
@@ -62,7 +66,8 @@ class Renders:
         self._large_helpers = Workers("large-helper", large_helpers, results, log_file, yields=True)
         self._send = send
         self._scheduler = Scheduler(room)
-        self._lanes = Lanes(self._scheduler, results, log_file)
+        self._device, self._branches = device, branches
+        self._lanes = Lanes(self._scheduler, results, log_file, branches)
         self._open: dict[Session, dict[int, OpenRender]] = {}
 
     @property
@@ -96,7 +101,7 @@ class Renders:
         if message.body is not None:
             check_body(message.body, told)
         checked_others(message.other_faces, told, portrait.size, portrait.other_faces)
-        render = OpenRender(session, message, portrait)
+        render = OpenRender(session, message, portrait, 1 + len(self._branches))
         sent_bytes = message.size[0] * message.size[1] * bytes_of_pixel(message.layers) or render.frame_bytes
         if sent_bytes > MAX_PART_BYTES:
             raise PortraitError(
@@ -109,6 +114,7 @@ class Renders:
         self._ledger.charge(session, render.held_bytes)
         self._open.setdefault(session, {})[render.request] = render
         self._portraits.pin(portrait.portrait_id)
+        self._spread(render)
         return Progress(message.request, "queued", self._scheduler.add(session, render))
 
     def add_echo(self, session: Session, message: Echo) -> Message:
@@ -159,20 +165,32 @@ class Renders:
         """Takes note that an echo is done."""
         self._lanes.returned(task)
 
-    def take_batch(self, batch: FrameBatch, result: Result) -> None:
-        """Sends on what was drawn."""
+    def take_batch(self, batch: FrameBatch | BranchBatch, result: Result) -> None:
+        """Sends on what was drawn. What a branch could not draw, the server's own device draws, or says why not."""
         self._lanes.returned(batch)
         render = batch.render
+        if isinstance(batch, BranchBatch) and result.error is not None:
+            batch.branch.failed(batch, result.error)
+            if not render.ended:
+                render.take_back(batch.indices)
+                self._scheduler.add_again(render)
+                return
         if result.error is not None:
             self._fail(render, result.error)
         self._portraits.make_room()
         if result.value is None or render.ended:
             render.let_go(len(batch.indices))
             return
-        self._counters.drew(len(batch.indices), result.seconds)
+        if isinstance(batch, BranchBatch):
+            self._counters.drew(len(batch.indices), result.seconds, batch.branch.device)
+            for index, frame in zip(batch.indices, result.value, strict=True):
+                render.let_go(1)
+                self._deliver(render, index, frame)
+            return
+        self._counters.drew(len(batch.indices), result.seconds, self._device.name)
         for index, pixels in zip(batch.indices, result.value, strict=True):
             if render.encoding != "raw":
-                self._encoders(render).give(FrameEncoding(render, index, pixels))
+                self._encoders(render).give(FrameEncoding(render, index, pixels, self._device))
             else:
                 render.let_go(1)
                 self._deliver(
@@ -190,10 +208,24 @@ class Renders:
         elif result.value is not None:
             self._deliver(render, task.index, result.value)
 
+    def take_keepers(self, task: KeeperTask, result: Result) -> None:
+        """Takes what a branch's keeper has done: more may be drawn there now."""
+        task.branch.returned(task, result)
+        if task.portrait is None:
+            for renders in self._open.values():
+                for render in renders.values():
+                    self._spread(render)
+
     def stop(self, timeout_s: float) -> None:
         """Ends the threads."""
         self._lanes.stop(timeout_s)
         self._large_helpers.stop(timeout_s)
+
+    def _spread(self, render: OpenRender) -> None:
+        """Has a render's portrait prepared on all devices; for a few frames that would not be worth its while."""
+        if render.to_draw > render.batch_size:
+            for branch in self._branches:
+                branch.want(render.portrait)
 
     def _find(self, session: Session, request: int) -> OpenRender | None:
         return self._open.get(session, {}).get(request)

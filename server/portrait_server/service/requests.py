@@ -64,7 +64,7 @@ class Requests:
 
     def __init__(
         self, sessions: Sessions, counters: Counters, portraits: Store[Portrait], engines: LoadedEngines,
-        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, device: Device, log_file: str,
+        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, device: Device, asked_device: str, log_file: str,
     ) -> None:  # fmt: skip
         self.stopping = False
         self._sessions = sessions
@@ -75,7 +75,7 @@ class Requests:
         self._renders = renders
         self._preparation = preparation
         self._tunings = tunings
-        self._device = device
+        self._device, self._asked_device = device, asked_device
         self._log_file = log_file
         self._handlers: dict[type[Message], Callable[[Session, Any], Answer]] = {
             Echo: self._echo,
@@ -113,7 +113,7 @@ class Requests:
     def welcome(self, request: int) -> Welcome:
         """The answer to `Hello`."""
         return Welcome(
-            request, __version__, os.getpid(), self._device.name, self._engines.fingerprints, DEFAULT_ENGINE,
+            request, __version__, os.getpid(), self._asked_device, self._engines.fingerprints, DEFAULT_ENGINE,
             tuple(detector_names()), default_detector_name(), self._log_file,
         )  # fmt: skip
 

@@ -50,6 +50,13 @@ class Scheduler:
         self._cost[session] = max(self._cost.get(session, 0), self._served_cost)
         return ahead
 
+    def add_again(self, render: OpenRender) -> None:
+        """Queues a render, of which something is to be drawn again, as its client's next; unless it is queued."""
+        queue = self._queues.setdefault(render.session, deque())
+        if render not in queue:
+            queue.appendleft(render)
+        self._cost.setdefault(render.session, self._served_cost)
+
     def remove(self, session: Session) -> None:
         """Forgets all that a client has asked for."""
         self._queues.pop(session, None)

@@ -14,7 +14,8 @@ from portrait_shared.protocol.framing import MAX_PART_BYTES, Buffer, VersionMism
 from portrait_shared.protocol.messages import Error, Hello, Message, decode
 
 from portrait_server.engines.loaded_engines import LoadedEngines
-from portrait_server.networks.device import Device, DeviceLost, usable_cores
+from portrait_server.networks.device import Device, DeviceLost, further_devices, usable_cores
+from portrait_server.service.branches import Branch, BranchBatch, KeeperTask
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.counters import Counters, State
 from portrait_server.service.portraits import Portrait, Store
@@ -44,10 +45,14 @@ class Service:
     Args:
         door: the socket.
         device: what it computes on.
+        devices: what it was asked to compute on, where that is several; else `device` as it was found.
         log_file: where a person finds more.
         parent_alive: asked every second; the service stops when it says no.
         idle_s: the service stops when nobody has been connected for so many seconds; never by itself where None.
         budgets: what clients and their portraits may hold.
+
+    Raises:
+        PortraitError: DEVICE_UNAVAILABLE where a further device cannot be used.
 
     Attributes:
         lost: why the device cannot be computed on any more, which ends the server; None where it can.
@@ -55,7 +60,7 @@ class Service:
 
     def __init__(
         self, door: Door, device: Device, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
-        idle_s: float | None = None, budgets: Budgets | None = None,
+        devices: str | None = None, idle_s: float | None = None, budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
         self.lost: DeviceLost | None = None
         self._door = door
@@ -63,25 +68,34 @@ class Service:
         self._parent_alive = parent_alive
         self._budgets = budgets or Budgets()
         self._sessions = Sessions()
-        self._counters = Counters()
+        further = () if devices is None else further_devices(devices)
+        self._counters = Counters((device.name, *further))
         self._ledger = Ledger(self._budgets)
         self._results = ResultQueue()
         helpers = min(_MAX_HELPERS, usable_cores())
         self._helpers = Workers("helper", helpers, self._results, log_file)
-        engines = LoadedEngines(device.name)
+        self._branches = [Branch(name, self._results, log_file) for name in further]
+        try:
+            engines = LoadedEngines(device.name)
+            for branch in self._branches:
+                branch.wait_ready()
+        except PortraitError:
+            self._stop_branches()
+            raise
         portraits: Store[Portrait] = Store(self._budgets.portraits, engines.layers)
         uploads = Uploads(self._helpers, self._ledger, self._counters)
         self._preparation = Preparation(
-            device.name, engines, uploads, portraits, self._ledger, self._results, log_file, self._send
+            device.name, engines, uploads, portraits, self._ledger, self._results, log_file, self._send,
+            1 + len(self._branches),
         )  # fmt: skip
         self._renders = Renders(
             portraits, self._ledger, self._counters, self._helpers, max(1, helpers - 1), self._results, log_file,
-            self._room, self._send,
+            self._room, self._send, device, self._branches,
         )  # fmt: skip
         self._tunings = Tunings(self._results, self._ledger, log_file, device.name)
         self._requests = Requests(
             self._sessions, self._counters, portraits, engines, uploads, self._preparation, self._renders,
-            self._tunings, device, log_file,
+            self._tunings, device, device.name if devices is None else devices, log_file,
         )  # fmt: skip
         self._stop_asked = False
         self._stop_deadline: float | None = None
@@ -193,8 +207,10 @@ class Service:
                 self._send(item.session, item.message)
             elif isinstance(item, StateWish):
                 item.state.set_result(self._requests.state())
-            elif isinstance(item.task, FrameBatch):
+            elif isinstance(item.task, FrameBatch | BranchBatch):
                 self._renders.take_batch(item.task, item)
+            elif isinstance(item.task, KeeperTask):
+                self._renders.take_keepers(item.task, item)
             elif isinstance(item.task, FrameEncoding):
                 self._renders.take_encoding(item.task, item)
             elif isinstance(item.task, RequestTask):
@@ -296,6 +312,7 @@ class Service:
                 self._send(session, Error.of(0, self.lost.to_clients()))
         self._tunings.end_all()
         self._tunings.stop(1.0)
+        self._stop_branches()
         hangs = self.lost is not None or self._renders.engines_busy or self._preparation.busy
         for threads in (self._renders, self._preparation, self._helpers):
             threads.stop(0.0 if hangs else 1.0)
@@ -303,3 +320,7 @@ class Service:
             self._preparation.close()
         self._door.close(_LINGER_SECONDS)
         self._results.close()
+
+    def _stop_branches(self) -> None:
+        for branch in self._branches:
+            branch.stop()

@@ -14,6 +14,7 @@ from portrait_shared.protocol.messages import Message, RenderedFrame
 
 from portrait_server.media.exr import encode_exr
 from portrait_server.media.png import encode_png
+from portrait_server.networks.device import Device
 from portrait_server.service.budgets import Ledger
 from portrait_server.service.open_render import OpenRender
 from portrait_server.service.sessions import Session
@@ -91,19 +92,22 @@ class FrameBatch:
 
 @dataclass(frozen=True, eq=False)
 class FrameEncoding:
-    """One frame on its way into a file."""
+    """One frame on its way into a file, which names the device that drew it."""
 
     render: OpenRender
     index: int
     pixels: np.ndarray
+    device: Device
 
     def run(self) -> RenderedFrame | None:
         """The frame; None where nobody waits for it any more."""
         if self.render.ended:
             return None
         render = self.render
-        digest, engine = render.digest(self.index), render.portrait.engine.name
+        digest, engine, drawn_by = render.digest(self.index), render.portrait.engine.name, self.device.kind
         frame = render.request, render.number(self.index), digest
         if render.layers:
-            return RenderedFrame(*frame, exr=encode_exr(self.pixels, render.layers, render.colorspace, digest, engine))
-        return RenderedFrame(*frame, encode_png(self.pixels, digest, engine))
+            return RenderedFrame(
+                *frame, exr=encode_exr(self.pixels, render.layers, render.colorspace, digest, engine, drawn_by)
+            )
+        return RenderedFrame(*frame, encode_png(self.pixels, digest, engine, drawn_by))

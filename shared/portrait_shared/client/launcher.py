@@ -42,7 +42,7 @@ class ServerProcess:
         command: what starts the `portrait` command, e.g. ``["/usr/bin/portrait"]`` or
             ``[sys.executable, "-m", "portrait_server"]``.
         connection_file: where the server writes how to reach it; a private folder where None.
-        device: one of `DEVICES`.
+        device: as `device_names` takes it.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         idle_exit_s: the server outlives this process, and ends when nobody has been connected for so many seconds, or
             by `stop_server`.

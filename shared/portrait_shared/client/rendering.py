@@ -162,12 +162,11 @@ class WantedFrames(NamedTuple):
             )  # fmt: skip
 
         count = len(self.frames)
-        chosen = frozenset(self.frames if only is None else only)
+        rows = range(count) if only is None else [row for row in range(count) if self.frames[row] in only]
         following = followed_rows(self.frames, self.layers)[count:]
         return {
             self.frames[row]: followed_digest(own(row), own(int(following[row]))) if len(following) else own(row)
-            for row in range(count)
-            if self.frames[row] in chosen
+            for row in rows
         }
 
     def render(self, client: Client, drawn: Sequence[int]) -> RenderStream:

@@ -46,7 +46,7 @@ class Welcome(Message, kind="welcome"):
 
     version: str = checked(text(32))
     pid: int = checked(whole(0, 2**32))
-    device: str = checked(name)
+    device: str = checked(text(256))
     engines: Mapping[str, str] = checked(mapping(name, text(128), 64))
     default_engine: str = checked(name)
     detectors: tuple[str, ...] = checked(listing(name, 0, 64))

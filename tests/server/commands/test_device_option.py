@@ -14,7 +14,7 @@ import pytest
 import torch
 from portrait_server.cli import main
 from portrait_server.networks import painters
-from portrait_shared.devices import DEVICES, missing_driver
+from portrait_shared.devices import ALL_CUDA, DEVICES, missing_driver
 from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.track import LandmarkTrack
 
@@ -27,7 +27,9 @@ def test_all_devices_are_offered_and_auto_is_taken(name: str) -> None:
     parser = argparse.ArgumentParser()
     importlib.import_module(f"portrait_server.commands.{name}").add_arguments(parser)
     (option,) = (action for action in parser._actions if "--device" in action.option_strings)
-    assert option.choices == DEVICES and option.default == "auto"
+    assert option.default == "auto" and all(device in option.help for device in DEVICES)
+    for device in (*DEVICES, "cuda:1", "cuda:0,cuda:1", ALL_CUDA):
+        assert option.type(device) == device
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
@@ -16,13 +17,15 @@ import torch
 from portrait_server.networks import device
 from portrait_server.networks.device import (
     DeviceLost,
+    all_of_kind,
     choose_device,
     device_error,
+    further_devices,
     look_at,
     out_of_memory,
     usable_cores,
 )
-from portrait_shared.devices import DEVICES, GPUS, missing_driver
+from portrait_shared.devices import DEVICES, GPUS, device_names, kind_of, missing_driver, parse_device
 from portrait_shared.errors import ErrorCode, PortraitError
 
 GIB = 2**30
@@ -30,7 +33,7 @@ ARCHS = ("sm_75", "sm_80", "sm_86", "sm_90a", "compute_90")
 
 
 def refuses(said: str) -> Callable[[], None]:
-    def refuse() -> None:
+    def refuse(*_: int) -> None:
         raise RuntimeError(said)
 
     return refuse
@@ -38,15 +41,16 @@ def refuses(said: str) -> Callable[[], None]:
 
 def cuda(
     *, built: str | None = "12.8", said: str | None = None, capability: tuple[int, int] = (8, 9),
-    archs: tuple[str, ...] = ARCHS, free: int = 6 * GIB,
+    archs: tuple[str, ...] = ARCHS, free: int = 6 * GIB, count: int = 1,
 ) -> dict[str, Any]:  # fmt: skip
     """What torch knows of an NVIDIA GPU; `said` is its reason where it can use none."""
     return {
         "version": SimpleNamespace(cuda=built),
         "cuda": SimpleNamespace(
             is_available=lambda: said is None and built is not None, init=refuses(said or ""),
-            get_device_name=lambda: "NVIDIA T", get_device_capability=lambda: capability,
-            get_arch_list=lambda: list(archs), mem_get_info=lambda: (free, 8 * GIB),
+            device_count=lambda: count,
+            get_device_name=lambda number: f"NVIDIA {'TUV'[number]}", get_device_capability=lambda _: capability,
+            get_arch_list=lambda: list(archs), mem_get_info=lambda number: (free - number * GIB, 8 * GIB),
         ),
     }  # fmt: skip
 
@@ -54,8 +58,8 @@ def cuda(
 def xpu(*, built: bool = True, there: bool = True) -> dict[str, Any]:
     return {
         "xpu": SimpleNamespace(
-            _is_compiled=lambda: built, is_available=lambda: there, mem_get_info=lambda: (3 * GIB, 4 * GIB),
-            get_device_properties=lambda: SimpleNamespace(name="Intel Arc", total_memory=4 * GIB),
+            _is_compiled=lambda: built, is_available=lambda: there, mem_get_info=lambda _: (3 * GIB, 4 * GIB),
+            device_count=lambda: 1, get_device_properties=lambda _: SimpleNamespace(name="Intel Arc", total_memory=4 * GIB),
         )
     }  # fmt: skip
 
@@ -79,7 +83,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         drivers = [
             name for name, part in (("cuda", "cuda"), ("xpu", "xpu"), ("mps", "backends")) if hasattr(made, part)
         ]
-        monkeypatch.setattr(device, "missing_driver", lambda name: "" if name in drivers else f"No driver of {name}.")
+        monkeypatch.setattr(
+            device, "missing_driver", lambda name: "" if kind_of(name) in drivers else f"No driver of {name}."
+        )
 
     return make
 
@@ -167,11 +173,49 @@ def test_a_gpu_runs_code_for_an_earlier_one_of_its_kind_and_what_is_translated(
     assert look_at("cuda").model == "NVIDIA T"
 
 
-@pytest.mark.parametrize("wish", ["cuda:9", "CUDA", "tpu", ""])
+@pytest.mark.parametrize("wish", ["cuda:", "CUDA", "tpu", "", "cpu:1", "mps:0", "cuda:0,", "cuda:0;cuda:1", "cuda:-1"])
 def test_a_device_that_no_machine_has(wish: str) -> None:
     with pytest.raises(PortraitError, match="There is no device") as caught:
         choose_device(wish)
-    assert all(name in caught.value.remedy for name in DEVICES) and "CUDA_VISIBLE_DEVICES" in caught.value.remedy
+    assert all(name in caught.value.remedy for name in DEVICES) and "cuda:0,cuda:1" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ("cuda:0,xpu:0", "several kinds"), ("cpu,cuda", "several kinds"), ("auto,cuda:1", "several kinds"),
+        ("cuda:0,cuda:all", "stands alone"), ("cpu,cpu", "stands alone"), ("mps,mps", "stands alone"),
+        ("cuda:1,cuda:1", "twice"), ("cuda,cuda:0", "twice"),
+    ],
+)  # fmt: skip
+def test_devices_that_do_not_go_together(wish: str, message: str) -> None:
+    with pytest.raises(PortraitError, match=message) as caught:
+        device_names(wish)
+    assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE and caught.value.remedy
+    with pytest.raises(argparse.ArgumentTypeError, match=message):
+        parse_device(wish)
+
+
+def test_one_of_several_gpus_is_chosen_by_its_number(machine: Callable) -> None:
+    machine(cuda(count=3))
+    second = choose_device("cuda:1")
+    assert (second.name, second.kind, second.free_bytes) == ("cuda:1", "cuda NVIDIA U", 5 * GIB)
+    assert choose_device("cuda").name == "cuda" and choose_device("cuda:2,cuda:0").name == "cuda:2"
+    with pytest.raises(PortraitError, match="no GPU cuda:3: of 3 the last is cuda:2"):
+        choose_device("cuda:3")
+
+
+def test_several_gpus_are_the_first_and_further_ones(machine: Callable) -> None:
+    machine(cuda(count=3))
+    assert (
+        further_devices("cuda:2,cuda:0") == ("cuda:0",) and further_devices("cuda:1") == further_devices("auto") == ()
+    )
+    assert choose_device("cuda:all").name == "cuda:0" and further_devices("cuda:all") == ("cuda:1", "cuda:2")
+    assert all_of_kind("mps") == ("mps",)
+    machine()
+    assert all_of_kind("cuda") == ("cuda",)
+    with pytest.raises(PortraitError, match="No driver of cuda"):
+        choose_device("cuda:all")
 
 
 def test_a_gpu_is_of_the_kind_that_its_maker_names(machine: Callable) -> None:

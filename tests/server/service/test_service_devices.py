@@ -246,7 +246,7 @@ def test_the_server_tells_what_draws(gpu: Faults, server: ServerProcess) -> None
         assert "on mps (Folder GPU, 6.0 of 8.0 GiB free)" in server.log_tail()
 
 
-@pytest.mark.parametrize("device", ["cuda:9", "gpu", ""])
+@pytest.mark.parametrize("device", ["cuda:x", "gpu", ""])
 def test_a_device_that_no_machine_has_is_refused(device: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["serve", "--device", device])

@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server on several devices: all of them draw one render, in its order and with the bytes of one device, and the loss of
+one costs no frame.
+
+The devices are two names that stand for the processor (`NumberedGpus`, of serve_with_test_engines.py). All else is real.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from portrait_server.engines.base import Reference
+from portrait_server.engines.registry import create_engine
+from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.protocol.references import Frame, PortraitHandle, ReferenceImage
+
+from tests.server.conftest import COMMAND
+from tests.server.service.test_service_devices import GPU_VARIABLE, LOST, Faults, colors
+from tests.waiting import wait_until
+
+Paint = Callable[..., tuple[PortraitHandle, np.ndarray]]
+NUMBERED_VARIABLE = "TALKING_PORTRAITS_TEST_NUMBERED_GPUS"
+BOTH = "cuda:0,cuda:1"
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """The GPUs of servers that are started from here on."""
+    folder = tmp_path / "gpu"
+    folder.mkdir()
+    monkeypatch.setenv(GPU_VARIABLE, str(folder))
+    monkeypatch.setenv(NUMBERED_VARIABLE, "1")
+    return Faults(folder)
+
+
+@pytest.fixture
+def server(gpus: Faults, test_engines_alone: None) -> Iterator[ServerProcess]:
+    server = ServerProcess(COMMAND, device=BOTH)
+    yield server
+    server.stop()
+
+
+def drawn_by(client: Client, device: str) -> int:
+    return int(client.stats()[f"frames_drawn.{device}"])
+
+
+def spread(client: Client, render: Callable[[], object]) -> None:
+    """Asks for frames until the branch draws, too: until then it prepares the portrait."""
+
+    def both() -> bool:
+        before = drawn_by(client, "cuda:1")
+        list(render())
+        return drawn_by(client, "cuda:1") > before
+
+    wait_until(both)
+
+
+@pytest.mark.parametrize("asked", ["raw", "png", "exr"])
+def test_both_draw_one_render_in_its_order(server: ServerProcess, paint: Paint, asked: str) -> None:
+    layers = ("rgba", "forward") if asked == "exr" else ()
+    count = 40
+
+    def frames(client: Client) -> list[Frame]:
+        portrait, points = paint(client, count=count)
+        points = np.concatenate([points, points + 2]) if layers else points
+        body = np.tile(np.float32([0.5, 0.1]), (len(points), 1))
+
+        def render() -> Iterator[Frame]:
+            return client.render(portrait, points, range(5, 5 + count), encoding=asked, layers=layers, body=body)
+
+        if client.server.device == BOTH:
+            spread(client, render)
+            before = drawn_by(client, "cuda:0"), drawn_by(client, "cuda:1")
+            found = list(render())
+            after = drawn_by(client, "cuda:0"), drawn_by(client, "cuda:1")
+            assert sum(after) - sum(before) == count and all(np.subtract(after, before) > 0)
+            return found
+        return list(render())
+
+    with Client(server) as client:
+        of_both = frames(client)
+    alone = ServerProcess(COMMAND, device="cuda:0")
+    with Client(alone) as client:
+        assert client.server.device == "cuda:0"
+        of_one = frames(client)
+    alone.stop()
+    assert [frame.number for frame in of_both] == [*range(5, 5 + count)]
+    for one, other in zip(of_one, of_both, strict=True):
+        assert one.digest == other.digest and np.array_equal(one.data, other.data)
+
+
+def test_a_real_engine_draws_the_same_bytes_on_both(gpus: Faults, astronaut: Reference) -> None:
+    """As here, on the processor under its own name."""
+    count, size = 8, (96, 96)
+    points = np.repeat(astronaut.points[None] / 2, count, 0)
+    points[:, :68, 1] += np.linspace(0, 3, count)[:, None]
+    photo = ReferenceImage(astronaut.image[::2, ::2], astronaut.points / 2)
+    assert photo.points is not None
+    server = ServerProcess(COMMAND, device="cuda:all")
+    with Client(server) as client:
+        portrait = client.prepare([photo], engine="fewshot")
+
+        def render() -> Iterator[Frame]:
+            return client.render(portrait, points, range(count), size=size, encoding="raw", window=8)
+
+        spread(client, render)
+        of_both = [frame.data for frame in render()]
+        assert client.server.device == "cuda:all"
+    server.stop()
+    engine = create_engine("fewshot", "cpu")
+    prepared = engine.prepare([Reference(photo.image, photo.points)])
+    assert np.array_equal(of_both, engine.render(prepared, points, size, False))
+
+
+def test_a_lost_branch_costs_no_frame_and_comes_back(gpus: Faults, server: ServerProcess, paint: Paint) -> None:
+    with Client(server) as client:
+        portrait, points = paint(client, "device", count=60)
+
+        def render() -> Iterator[Frame]:
+            return client.render(portrait, points, range(60), encoding="raw")
+
+        spread(client, render)
+        for frame in range(10, 70):  # whichever of them it draws
+            gpus.add(f"cuda-1-{frame}", LOST[1])
+        pid, frames = server.pid, list(render())
+        assert [frame.number for frame in frames] == list(range(60)) and colors(frames) == list(range(10, 70))
+        assert gpus.left() < 60, "the branch was lost"
+        gpus.clear()
+        spread(client, render)
+        assert server.pid == pid
+    assert "cuda:1 was lost and is started again" in server.log_tail() and "is back" in server.log_tail()
+
+
+def test_a_branch_that_does_not_come_back_is_left_alone(gpus: Faults, server: ServerProcess, paint: Paint) -> None:
+    with Client(server) as client:
+        portrait, points = paint(client, "device", count=60)
+
+        def render() -> Iterator[Frame]:
+            return client.render(portrait, points, range(60), encoding="raw")
+
+        spread(client, render)
+        (gpus.folder / "absent-1").touch()
+        for frame in range(10, 70):
+            gpus.add(f"cuda-1-{frame}", LOST[1])
+        assert colors(render()) == list(range(10, 70))
+        wait_until(lambda: "cuda:1 is not used any more" in server.log_tail())
+        before = drawn_by(client, "cuda:1")
+        assert colors(render()) == list(range(10, 70)) and drawn_by(client, "cuda:1") == before
+
+
+def test_what_a_branch_cannot_draw_the_first_device_draws(gpus: Faults, server: ServerProcess, paint: Paint) -> None:
+    full = "OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."
+    with Client(server) as client:
+        portrait, points = paint(client, "device", count=60)
+
+        def render() -> Iterator[Frame]:
+            return client.render(portrait, points, range(60), encoding="raw")
+
+        spread(client, render)
+        for frame in range(10, 70):
+            gpus.add(f"cuda-1-{frame}", full)
+        assert colors(render()) == list(range(10, 70)) and gpus.left() < 60
+        assert "draws no more of a portrait's frames" in server.log_tail()
+
+
+def test_a_cancelled_render_ends_on_all_devices(server: ServerProcess, paint: Paint) -> None:
+    with Client(server) as client:
+        portrait, points = paint(client, "slow", count=60)
+
+        def render() -> Iterator[Frame]:
+            return client.render(portrait, points, range(60), encoding="raw")
+
+        spread(client, render)
+        stream = render()
+        next(stream)
+        stream.cancel()
+        assert colors(render()) == list(range(10, 70))
+
+
+def test_single_frames_are_the_first_devices(server: ServerProcess, paint: Paint) -> None:
+    """To prepare a portrait on every device costs more than a few frames do."""
+    with Client(server) as client:
+        portrait, points = paint(client, count=1)
+        for _ in range(5):
+            list(client.render(portrait, points, [1], encoding="raw"))
+        assert drawn_by(client, "cuda:1") == 0 and drawn_by(client, "cuda:0") == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process's children in a file")
+def test_branches_end_with_the_server(server: ServerProcess) -> None:
+    server.start()
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    (branch,) = map(int, children.read_text().split())
+    server.stop()
+    wait_until(lambda: not Path(f"/proc/{branch}").exists())
+    server.start()
+    (branch,) = map(int, Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split())
+    server.kill()
+    wait_until(lambda: not Path(f"/proc/{branch}").exists())
+
+
+def test_a_further_device_that_is_not_there_is_said_when_the_server_starts(
+    gpus: Faults, server: ServerProcess, paint: Paint
+) -> None:
+    (gpus.folder / "absent-1").touch()
+    with pytest.raises(PortraitError, match="There is no GPU cuda:1") as caught:
+        server.start()
+    assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE and not server.alive
+    server.device = "cuda:all"  # those that are there
+    with Client(server) as client:
+        portrait, points = paint(client, count=3)
+        assert colors(client.render(portrait, points, range(3), encoding="raw")) == [10, 11, 12]
+        assert client.server.device == "cuda:all" and "frames_drawn.cuda:1" not in client.stats()
