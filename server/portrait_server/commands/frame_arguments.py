@@ -65,10 +65,10 @@ def add_frame_arguments(parser: argparse.ArgumentParser, *, always: bool = True)
     return sources
 
 
-def add_frames(parser: argparse.ArgumentParser) -> None:
-    """Adds `--frames`."""
+def add_frames(parser: argparse.ArgumentParser, does: str = "render") -> None:
+    """Adds `--frames`. Args: does: what is done with them."""
     parser.add_argument(
-        "--frames", type=parse_frames, metavar="1-48", help="frames to render, such as 1-48, 3,7,10-12 or -10--1"
+        "--frames", type=parse_frames, metavar="1-48", help=f"frames to {does}, such as 1-48, 3,7,10-12 or -10--1"
     )
 
 

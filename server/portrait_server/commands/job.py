@@ -22,6 +22,7 @@ from portrait_server.commands.frame_arguments import (
 from portrait_server.commands.logs import add_log_format
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.reporting import REPORTS, tell_frames, telling_failure
+from portrait_server.farm.verifying import FrameState, as_json, in_words, verify_frames
 from portrait_server.farm.worker import JobWorker, check_chunk
 from portrait_server.farm.writing import write_job
 
@@ -76,11 +77,32 @@ def _render(asked: argparse.Namespace) -> int:
             return tell_saved((frame.path for frame in stored), len(frames), asked.progress)
 
 
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("job", type=Path, metavar="JOB", help="the job's folder")
+    add_frames(parser, "verify")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the frames (default: JOB/frames)")
+    parser.add_argument("--json", action="store_true", help="say it as a JSON object, each frame by itself")
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    job = FarmJob.read(asked.job)
+    frames = asked.frames or job.frames
+    check_chunk(job, frames)
+    verdicts = list(verify_frames(job, asked.output, frames))
+    print(as_json(job, verdicts) if asked.json else in_words(verdicts))
+    return 0 if all(verdict.state is FrameState.VALID for verdict in verdicts) else 1
+
+
 _ACTIONS: Final[
     dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]]
 ] = {
     "write": ("make a job's folder, with all that its frames are made of", _add_write, _write),
     "render": ("draw frames of a job", _add_render, _render),
+    "verify": (
+        "tell which frames of a job are there, valid, missing or altered, and what drew them",
+        _add_verify,
+        _verify,
+    ),
     "start-server": (
         "start a server for the tasks of a worker, which outlives this command",
         job_server.add_start_arguments,

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from portrait_server.farm.frame_request import FrameRequest, not_of_plates
 from portrait_server.farm.photo_frames import PhotoFrames, client_of
 from portrait_server.farm.shot_frames import ShotFrames
-from portrait_server.shots.reader import ShotReader
 
 DrawnFrames = PhotoFrames | ShotFrames
 
@@ -35,5 +34,5 @@ def drawn_frames(
         return
     if connect is not None:
         raise not_of_plates("connect")
-    with ShotReader(request.plate, request.depth) as shot:
-        yield ShotFrames(request, shot, device)
+    with closing(ShotFrames(request, request.plate, device)) as frames:
+        yield frames

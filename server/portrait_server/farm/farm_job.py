@@ -34,7 +34,7 @@ _AGAIN: Final = "Write the job again with `portrait job write`."
 
 @dataclass(frozen=True)
 class FarmJob:
-    """A job of this release, as it was written. Nothing in it changes.
+    """A job as it was written. Nothing in it changes.
 
     Attributes:
         folder: where it lies.
@@ -43,6 +43,7 @@ class FarmJob:
         digests: each frame's content hash, by its number, in order.
         inputs: its files, by their paths in the folder, with slashes.
         size: (width, height) of the frames, pixels.
+        release: of the project, that wrote it and that must draw it.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class FarmJob:
     digests: Mapping[int, str]
     inputs: Mapping[str, InputFile]
     size: tuple[int, int]
+    release: str = __version__
 
     @property
     def name(self) -> str:
@@ -67,11 +69,6 @@ class FarmJob:
     def is_shot(self) -> bool:
         """Whether it draws a filmed shot, not photos."""
         return self.request.plate is not None
-
-    @property
-    def release(self) -> str:
-        """Of the project, that wrote it and that must draw it."""
-        return __version__
 
     @property
     def suffix(self) -> str:
@@ -114,23 +111,46 @@ class FarmJob:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads a job and checks that it is whole, and this release's.
+        """Reads a job that shall be drawn, and checks that all it is made of is there, unaltered, and this release's.
 
         Raises:
-            PortraitError: FILE_MISSING where there is none, or an input is missing; VERSION_MISMATCH for one of another
-                version or release; BAD_CONFIGURATION where ``job.json`` is damaged or altered, or an input is altered.
+            PortraitError: as `read`; FILE_MISSING, BAD_CONFIGURATION where an input is missing or altered, naming it;
+                VERSION_MISMATCH for another release's.
+        """
+        job = cls.read(folder)
+        if job.release != __version__:
+            raise _other_release(folder, job.release)
+        check_inputs(folder, job.inputs)
+        return job
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads what a job says; its inputs need not be there.
+
+        Raises:
+            PortraitError: FILE_MISSING where there is none; VERSION_MISMATCH for another version of jobs, or where another
+                release wrote what this one cannot read; BAD_CONFIGURATION where ``job.json`` is damaged or altered.
         """
         file = folder / JOB_FILE
         told = _told_by(file)
-        _check_release(file, told)
+        if told.get("version") != VERSION:
+            raise PortraitError(
+                ErrorCode.VERSION_MISMATCH,
+                f"{file} is of version {told.get('version')!r} of jobs; this release, {__version__}, reads version "
+                f"{VERSION}.",
+                "Render it with the release that wrote it, or write the job again with this one.",
+            )
         if told.pop("digest", None) != _digest_of(told):
             raise _damaged(file, "has been altered since it was written")
         try:
-            job = cls._of(folder, told)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise _damaged(file, "does not hold what a job needs") from error
-        check_inputs(folder, job.inputs)
-        return job
+            return cls._of(folder, told)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            release = told.get("release")
+            raise (
+                _damaged(file, "does not hold what a job needs")
+                if release == __version__
+                else _other_release(folder, release)
+            ) from error
 
     @classmethod
     def _of(cls, folder: Path, told: Mapping[str, Any]) -> Self:
@@ -140,13 +160,15 @@ class FarmJob:
         given |= {field: tuple(given[field]) for field in ("faces", "layers")}
         given["size"] = tuple(given["size"]) if isinstance(given["size"], list) else given["size"]
         digests = {int(number): str(digest) for number, digest in told["frames"].items()}
-        if not digests or not {*given["layers"]} <= {*LAYERS} or given["colorspace"] not in COLORSPACES:
+        known = {*given["layers"]} <= {*LAYERS} and given["colorspace"] in COLORSPACES and given["depth"] in (8, 16)
+        if not digests or not known:
             raise ValueError
         engine = told["engine"]
         request = FrameRequest(frames=tuple(digests), engine=str(engine["name"]), **given)
         width, height = told["size"]
         return cls(
-            folder, request, str(engine["name"]), str(engine["fingerprint"]), digests, inputs, (int(width), int(height))
+            folder, request, str(engine["name"]), str(engine["fingerprint"]), digests, inputs, (int(width), int(height)),
+            str(told["release"]),
         )  # fmt: skip
 
 
@@ -176,20 +198,12 @@ def _told_by(file: Path) -> dict[str, Any]:
     return told
 
 
-def _check_release(file: Path, told: Mapping[str, Any]) -> None:
-    if told.get("version") != VERSION:
-        raise PortraitError(
-            ErrorCode.VERSION_MISMATCH,
-            f"{file} is of version {told.get('version')!r} of jobs; this release, {__version__}, reads version {VERSION}.",
-            f"Install Talking Portraits {told.get('release')} here, or write the job again with this release.",
-        )
-    if told.get("release") != __version__:
-        raise PortraitError(
-            ErrorCode.VERSION_MISMATCH,
-            f"{file} was written by Talking Portraits {told.get('release')}; this is {__version__}, which may draw it "
-            "otherwise.",
-            "Install the same release on every machine of the farm, or write the job again with this one.",
-        )
+def _other_release(folder: Path, release: Any) -> PortraitError:
+    return PortraitError(
+        ErrorCode.VERSION_MISMATCH,
+        f"{folder} was written by Talking Portraits {release}; this is {__version__}, which may draw it otherwise.",
+        "Install the same release on every machine of the farm, or write the job again with this one.",
+    )
 
 
 def _digest_of(told: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from portrait_server.shots.rendering import ShotRender
 
 
 class ShotFrames:
-    """What is drawn of a shot. Landmarks are looked for, and an engine loaded, when they are needed.
+    """What is drawn of a shot. Landmarks are looked for, and an engine loaded, when they are needed. To be closed.
 
     Attributes:
         frames: the numbers of all that are asked for.
@@ -37,21 +37,23 @@ class ShotFrames:
         notes: what is not as in an ordinary shot, a sentence each.
     """
 
-    def __init__(self, request: FrameRequest, shot: ShotReader, device: str) -> None:
+    def __init__(self, request: FrameRequest, plate: Path, device: str) -> None:
         """
         Args:
-            shot: of the request's plate and depth, open.
+            plate: the request's.
+            device: what draws: one of `portrait_shared.devices.DEVICES`.
 
         Raises:
-            PortraitError: FILE_MISSING, SIZE_MISMATCH, BAD_TRACK.
+            PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE, SIZE_MISMATCH, BAD_TRACK.
         """
         (track,) = request.tracks
-        self._request, self._shot, self._wish = request, shot, device
+        self._request, self._wish = request, device
         self._track = LandmarkTrack.load(track)
         self.frames = request.frames or tuple(self._track.frame_numbers)
         self._track.rows_of(self.frames)
         self._given = None if request.plate_points is None else LandmarkTrack.load(request.plate_points)
-        self.size, self.notes = shot.size, shot.notes
+        self._shot = ShotReader(plate, request.depth)
+        self.size, self.notes = self._shot.size, self._shot.notes
 
     def keep_sources(self, output: Path) -> None:
         """Raises: PortraitError: OUTPUT_NOT_WRITABLE for the folder that the shot's pictures lie in."""
@@ -102,6 +104,12 @@ class ShotFrames:
     def engine(self) -> tuple[str, str]:
         """Name and fingerprint of what draws."""
         return self._engine.name, self._engine.fingerprint
+
+    def close(self) -> None:
+        """Lets go of what reads the shot."""
+        if "_render" in self.__dict__:
+            self._render.close()
+        self._shot.close()
 
     @cached_property
     def _render(self) -> ShotRender:

@@ -7,17 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.files.whole_files import read_bounded
+from portrait_shared.frames.frame_files import prepare_folder
 from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES
 from portrait_shared.frames.frame_numbers import ranges_of
 
 from portrait_server.farm.drawn_frames import DrawnFrames, drawn_frames
-from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.farm_job import JOB_FILE, FarmJob
+from portrait_server.farm.shared_folders import comes_back
+
+_OF_FOLDERS: Final = (ErrorCode.OUTPUT_NOT_WRITABLE, ErrorCode.FILE_MISSING, ErrorCode.BAD_IMAGE)
+"""What a folder that is out of reach makes of writing frames, and of reading those of a shot."""
+_MOST_IN_VAIN: Final = 3
 
 
 class JobWorker:
@@ -34,6 +40,7 @@ class JobWorker:
         """
         self._job, self._device, self._connect = job, device, connect
         self._output = job.default_output if output is None else output
+        self._is_ready = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -44,8 +51,9 @@ class JobWorker:
                 than the job says.
         """
         with ExitStack() as stack:
-            request = self._job.located
-            self._drawn = stack.enter_context(drawn_frames(request, self._device, self._connect, "portrait job render"))
+            self._drawn = stack.enter_context(
+                drawn_frames(self._job.located, self._device, self._connect, "portrait job render")
+            )
             _check_same(self._job, self._drawn)
             self._stack = stack.pop_all()
         return self
@@ -56,7 +64,9 @@ class JobWorker:
         self._stack.close()
 
     def render(self, frames: Sequence[int], again: bool = False) -> Iterator[StoredFrame]:
-        """Brings frames up to date in the output folder, which may be another machine's too.
+        """Brings frames up to date in the output folder, which other machines may write to at the same time.
+
+        Where the folder, or that of the job, is out of reach for a while, it is waited for; see `shared_folders`.
 
         Args:
             frames: a chunk of the job's.
@@ -69,7 +79,22 @@ class JobWorker:
             PortraitError: BAD_TRACK for a frame that the job has not; OUTPUT_NOT_WRITABLE, DISK_FULL; what drawing raises.
         """
         check_chunk(self._job, frames)
-        yield from self._drawn.store(self._output, only=frames, again=again)
+        if not self._is_ready:
+            prepare_folder(self._output)
+            self._is_ready = True
+        missing, in_vain = set(frames), 0
+        while missing:
+            try:
+                if not self._output.is_dir():
+                    raise _vanished(self._output)
+                for frame in self._drawn.store(self._output, only=frozenset(missing), again=again):
+                    missing.discard(frame.number)
+                    in_vain = 0
+                    yield frame
+            except PortraitError as error:
+                if error.code not in _OF_FOLDERS or in_vain == _MOST_IN_VAIN or not self._comes_back(error):
+                    raise
+                in_vain += 1
 
     def render_bytes(self, frames: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Draws frames for another machine, with which no folder is shared: numbers, and contents of files.
@@ -82,6 +107,22 @@ class JobWorker:
             for frame in self._drawn.store(folder, only=frames):
                 yield frame.number, read_bounded(frame.path, MAX_FRAME_BYTES)
                 frame.path.unlink()
+
+    def _comes_back(self, error: PortraitError) -> bool:
+        """Whether all is within reach again after a failure; a shot, of which files were open, is opened anew."""
+        if not comes_back([self._job.folder / JOB_FILE], [self._output], error.message):
+            return False
+        if self._job.is_shot:
+            self._stack.close()
+            self.__enter__()
+        return True
+
+
+def _vanished(output: Path) -> PortraitError:
+    return PortraitError(
+        ErrorCode.OUTPUT_NOT_WRITABLE, f"{output} is no longer there.",
+        "Frames that were written stay: run it again when the folder is back.",
+    )  # fmt: skip
 
 
 def check_chunk(job: FarmJob, frames: Sequence[int]) -> None:

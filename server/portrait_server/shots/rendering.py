@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +40,7 @@ _MOST_LAYERED: Final = 2  # of a whole frame's layers each takes some 300 bytes 
 
 
 class ShotRender:
-    """What is drawn of one shot.
+    """What is drawn of one shot, in any number of parts. To be closed.
 
     Attributes:
         digests: of all frames asked for, by their numbers.
@@ -65,6 +66,7 @@ class ShotRender:
         self._layers, self._colorspace, self._times = in_order(layers), colorspace, times
         self._device = device
         self._suffix = LAYERED if layers else PICTURES
+        self._others = OtherFrames(shot)
         ordered = sorted(frames)
         self._next = dict(zip(ordered, [*ordered[1:], *ordered[-1:]], strict=True))
         performance = performance_digest(found)
@@ -98,13 +100,13 @@ class ShotRender:
             PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL; what reading and drawing raise. Frames that are there stay.
         """
         prepare_folder(folder)
-        digests = {number: own for number, own in self.digests.items() if only is None or number in only}
+        chosen = frozenset(self.digests if only is None else only)
+        digests = {number: own for number, own in self.digests.items() if number in chosen}
         missing = sorted(digests) if again else missing_frames(folder, digests, suffix=self._suffix)
         for number in sorted(digests.keys() - set(missing)):
             yield StoredFrame(number, frame_path(folder, number, suffix=self._suffix), False)
         workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, usable_cores())
-        others = OtherFrames(self._shot)
-        drawer = FrameDrawer(self._engine, self._found, others)
+        drawer = self._drawer
         layers = ShotLayers(self._found, self._layers) if self._layers else None
         pool = ThreadPoolExecutor(workers, "shot")
         waiting: deque[Future[StoredFrame]] = deque()
@@ -118,7 +120,14 @@ class ShotRender:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
-            others.close()
+
+    def close(self) -> None:
+        """Lets go of what reads the frames that lend."""
+        self._others.close()
+
+    @cached_property
+    def _drawer(self) -> FrameDrawer:
+        return FrameDrawer(self._engine, self._found, self._others)
 
     def _store_one(
         self, drawer: FrameDrawer, layers: ShotLayers | None, frame: np.ndarray, number: int, folder: Path

@@ -162,11 +162,12 @@ class WantedFrames(NamedTuple):
             )  # fmt: skip
 
         count = len(self.frames)
-        rows = range(count) if only is None else [row for row in range(count) if self.frames[row] in only]
+        chosen = frozenset(self.frames if only is None else only)
         following = followed_rows(self.frames, self.layers)[count:]
         return {
             self.frames[row]: followed_digest(own(row), own(int(following[row]))) if len(following) else own(row)
-            for row in rows
+            for row in range(count)
+            if self.frames[row] in chosen
         }
 
     def render(self, client: Client, drawn: Sequence[int]) -> RenderStream:

@@ -27,6 +27,10 @@ _LOOK: Final = (
 )  # fmt: skip
 
 
+class CutShort(ValueError):
+    """A file ends before it should."""
+
+
 @dataclass(frozen=True)
 class Attribute:
     """One of a header: the name of its type, such as ``string``, and its bytes."""
@@ -57,7 +61,8 @@ def leading_attributes(data: bytes) -> tuple[dict[str, Attribute], int]:
     """The attributes by name that lie whole in the first bytes of a file, and where the empty name is that ends them.
 
     Raises:
-        ValueError: not an OpenEXR file of one part of scan lines, or its header is damaged or not whole.
+        CutShort: it ends in its header.
+        ValueError: not an OpenEXR file of one part of scan lines, or its header is damaged.
     """
     # Of the version only long names may be said besides the number 2: no tiles, no deep data, no further parts.
     if not data.startswith(MAGIC) or len(data) < _START or struct.unpack_from("<I", data, 4)[0] & ~0x400 != 2:
@@ -70,21 +75,23 @@ def leading_attributes(data: bytes) -> tuple[dict[str, Attribute], int]:
             return found, at - 1
         kind, at = _name(data, at)
         if at + 4 > len(data):
-            break
+            raise CutShort("it ends in its header")
         (length,) = struct.unpack_from("<i", data, at)
         at += 4
-        if not 0 <= length <= _MOST_ATTRIBUTE_BYTES or at + length > len(data):
+        if not 0 <= length <= _MOST_ATTRIBUTE_BYTES:
             break
+        if at + length > len(data):
+            raise CutShort("it ends in its header")
         found.setdefault(name, Attribute(kind, data[at : at + length]))
         at += length
-    raise ValueError("the header is damaged or cut short")
+    raise ValueError("the header is damaged")
 
 
 def with_attributes(data: bytes, attributes: Mapping[str, Attribute]) -> bytes:
     """A file with some attributes put in, or in the place of those of their names.
 
     Raises:
-        ValueError: as `leading_attributes`, or its chunks are not where it says.
+        CutShort, ValueError: as `leading_attributes`, or its chunks are not where it says.
     """
     there, end = leading_attributes(data)
     count = _check_chunks(data, there, end)
@@ -133,14 +140,18 @@ def _check_chunks(data: bytes, attributes: Mapping[str, Attribute], end: int) ->
     count = -(-(bottom - top + 1) // lines)
     at = end + 1 + 8 * count
     if at > len(data):
-        raise ValueError("the file ends in its table")
+        raise CutShort("it ends in its table")
     for number, place in enumerate(struct.unpack_from(f"<{count}Q", data, end + 1)):
-        if place != at or at + 8 > len(data):
+        if place != at:
             raise ValueError("a chunk is not where the table says")
+        if at + 8 > len(data):
+            raise CutShort("it ends before its last chunk")
         line, length = struct.unpack_from("<ii", data, at)
         at += 8 + length
-        if line != top + number * lines or length < 0 or at > len(data):
-            raise ValueError("a chunk is damaged or cut short")
+        if line != top + number * lines or length < 0:
+            raise ValueError("a chunk is damaged")
+        if at > len(data):
+            raise CutShort("it ends in a chunk")
     if at != len(data):
         raise ValueError("something follows its end")
     return count
@@ -150,5 +161,9 @@ def _name(data: bytes, at: int) -> tuple[str, int]:
     """A name that ends with a zero, and where the next thing begins."""
     end = data.find(b"\0", at, at + _MOST_NAME_BYTES + 1)
     if end < 0:
-        raise ValueError("the header is damaged or cut short")
+        raise (
+            ValueError("the header is damaged")
+            if len(data) > at + _MOST_NAME_BYTES
+            else CutShort("it ends in its header")
+        )
     return data[at:end].decode(errors="replace"), end + 1

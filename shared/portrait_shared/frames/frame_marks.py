@@ -17,7 +17,7 @@ from pathlib import Path
 
 from portrait_shared.files.whole_files import open_without_waiting, read_bounded
 from portrait_shared.frames import exr_header
-from portrait_shared.frames.exr_header import Attribute
+from portrait_shared.frames.exr_header import Attribute, CutShort
 from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.protocol.framing import MAX_PART_BYTES
 
@@ -69,18 +69,30 @@ def read_digest(path: Path) -> str | None:
 
 
 def mark_of(data: bytes) -> FrameMark | None:
-    """What a frame's file says of itself; None where it is damaged, altered or not one of ours.
-
-    A frame that was written before there were seals counts where it is whole.
-    """
+    """What a frame's file says of itself; None where it is damaged, altered or not one of ours."""
     try:
-        if data.startswith(exr_header.MAGIC):
-            texts, seal = exr_header.texts_of(exr_header.leading_attributes(data)[0]), exr_header.pixel_seal(data)
-        else:
-            texts, seal = _opened(data)
+        return checked_mark(data)
     except ValueError:
         return None
-    return _mark(texts) if texts.get(SEAL_KEYWORD, seal) == seal else None
+
+
+def checked_mark(data: bytes) -> FrameMark:
+    """What a frame's file says of itself.
+
+    A frame that was written before there were seals counts where it is whole.
+
+    Raises:
+        CutShort: the file ends before it should: its writer was ended, or writes still.
+        ValueError: it is damaged, altered or not one of ours.
+    """
+    if data.startswith(exr_header.MAGIC):
+        texts, seal = exr_header.texts_of(exr_header.leading_attributes(data)[0]), exr_header.pixel_seal(data)
+    else:
+        texts, seal = _opened(data)
+    mark = _mark(texts)
+    if mark is None or texts.get(SEAL_KEYWORD, seal) != seal:
+        raise ValueError("its pixels were altered" if mark else "it is not one of ours")
+    return mark
 
 
 def glance(path: Path) -> FrameMark | None:
@@ -184,18 +196,21 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
     """Chunks (type, content, checksum) of a PNG file, one after another.
 
     Raises:
-        ValueError: not a PNG, cut short, a chunk's checksum is wrong, or something follows the end.
+        CutShort: it ends before its end marker.
+        ValueError: not a PNG, a chunk's checksum is wrong, or something follows the end.
     """
     if not data.startswith(_SIGNATURE):
-        raise ValueError("not a PNG file")
+        raise CutShort("it has hardly begun") if _SIGNATURE.startswith(data) else ValueError("not a PNG file")
     view, at = memoryview(data), len(_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
         if at + 12 > len(data):
             break
         (length,) = struct.unpack_from(">I", data, at)
         end = at + 12 + length
+        if end > len(data):
+            raise CutShort("it ends in a chunk")
         checksum = zlib.crc32(view[at + 4 : end - 4])
-        if end > len(data) or struct.unpack_from(">I", data, end - 4)[0] != checksum:
+        if struct.unpack_from(">I", data, end - 4)[0] != checksum:
             raise ValueError("a chunk is damaged")
         kind = data[at + 4 : at + 8]
         if kind == b"IEND" and end != len(data):
@@ -204,4 +219,4 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, int]]:
         if kind == b"IEND":
             return
         at = end
-    raise ValueError("the file ends before its end marker")
+    raise CutShort("the file ends before its end marker")
