@@ -15,6 +15,8 @@ from portrait_server.geometry.pose import fit_pose
 
 _CHIN: Final = (7, 8, 9)
 _GAZE: Final = 3.0  # how much a pupil's place counts beside a lid's point
+_WIDER: Final = 2.0  # how many times as wide an opening may be drawn as it was filmed: beyond it, lips and lids smear
+_SHUT: Final = 8.0  # how much the opening counts that then is missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,7 @@ class FacialPart:
         outline: the landmarks whose hull is the part itself.
         whole, reach: how far around the hull all is lent, and from where on nothing.
         near, far: mean distance of two shapes up to which one stands for the other, and from which on it does not.
+        openings: pairs of landmarks, upper and lower, whose distance tells how far it is open.
         pupil: the landmark of its pupil, or None.
     """
 
@@ -40,6 +43,7 @@ class FacialPart:
     reach: float
     near: float
     far: float
+    openings: tuple[tuple[int, int], ...]
     pupil: int | None = None
 
     def shapes(self, points: np.ndarray, to_eye_distances: np.ndarray) -> np.ndarray:
@@ -48,9 +52,16 @@ class FacialPart:
         place = flat[..., list(self.shape), :] - flat[..., list(self.anchor), :].mean(-2, keepdims=True)
         return place @ to_eye_distances.swapaxes(-1, -2)
 
-    def difference(self, shapes: np.ndarray, other: np.ndarray) -> np.ndarray:
-        """The mean square (…) of the distances between shapes (…, S, 2)."""
-        return ((shapes - other) ** 2).sum(-1) @ self.weights
+    def difference(self, shapes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """How far shapes (…, S, 2) are from standing for a wanted one: the mean square (…) of the distances, and more where
+        they are shut and it is open."""
+        missing = np.maximum(self._opening(wanted) / _WIDER - self._opening(shapes), 0)
+        return ((shapes - wanted) ** 2).sum(-1) @ self.weights + (_SHUT * missing) ** 2
+
+    def _opening(self, shapes: np.ndarray) -> np.ndarray:
+        """How far shapes (…, S, 2) are open (…)."""
+        upper, lower = ([self.shape.index(pair[side]) for pair in self.openings] for side in (0, 1))
+        return np.asarray(np.linalg.norm(shapes[..., upper, :] - shapes[..., lower, :], axis=-1).mean(-1))
 
 
 def _eye(number: int, lids: str) -> FacialPart:
@@ -59,7 +70,7 @@ def _eye(number: int, lids: str) -> FacialPart:
     weights = np.array([1.0] * len(GROUPS[lids]) + [_GAZE])
     return FacialPart(
         shape, weights / weights.sum(), eye.corners, GROUPS[lids], whole=0.06, reach=0.24, near=0.05, far=0.1,
-        pupil=eye.pupil,
+        openings=eye.lids, pupil=eye.pupil,
     )  # fmt: skip
 
 
@@ -67,7 +78,7 @@ _MOUTH_SHAPE: Final = (*GROUPS["outer_lip"], *GROUPS["inner_lip"], *_CHIN)
 # The chin tells how far the jaw is open, with which the lower teeth and the cheeks go.
 MOUTH: Final = FacialPart(
     _MOUTH_SHAPE, np.full(len(_MOUTH_SHAPE), 1 / len(_MOUTH_SHAPE)), GROUPS["nose_base"], GROUPS["outer_lip"],
-    whole=0.15, reach=0.5, near=0.06, far=0.12,
+    whole=0.15, reach=0.5, near=0.06, far=0.12, openings=((61, 67), (62, 66), (63, 65)),
 )  # fmt: skip
 RIGHT_EYE: Final = _eye(0, "right_eye")
 LEFT_EYE: Final = _eye(1, "left_eye")

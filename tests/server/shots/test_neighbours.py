@@ -37,6 +37,14 @@ def test_a_shut_mouth_finds_the_open_one_it_shall_become() -> None:
     assert 9 not in near.rows and set(near.rows) <= {7, 8, 10, 11} and sum(near.weights) == pytest.approx(1)
 
 
+def test_lips_that_were_filmed_shut_do_not_stand_for_open_ones() -> None:
+    """They would be drawn out to an opening filled with lip."""
+    shut, parted = (Neighbours(np.stack([face(0.2), face(mouth), face(mouth)])) for mouth in (0.0, 0.03))
+    assert shut.of(0, face(0.05)) == []
+    assert of_mouth(parted.of(0, face(0.05))).share == 1
+    assert of_mouth(shut.of(0, face(0.005))).share == 1
+
+
 def test_where_the_head_is_and_how_large_does_not_matter() -> None:
     points = np.stack([face(), face(0.1, at=(500, 300), size=260), face(0.1, size=190), face(0.04)])
     lending = of_mouth(Neighbours(points).of(0, face(0.1)))
