@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``blender --command portrait render``: the panel's render for farms and scripts, blocking, with an exit status."""
+"""``blender --command portrait render|job``: the panel's render and its farm jobs for scripts, blocking, with an exit status."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from portrait_shared.frames.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
 
 from .connection import server
+from .export.farm_job import FarmJobExport
 from .jobs import job_queue
 from .jobs.job import Job, JobState
 from .portraits.properties import PORTRAIT_PG_portrait
@@ -41,7 +42,7 @@ def _run(arguments: list[str]) -> int:
     except SystemExit as ended:  # argparse ends Python; Blender is to end by itself
         return int(ended.code or 0)
     try:
-        return _render(asked)
+        return asked.run(asked)
     except PortraitError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -54,34 +55,45 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="blender --command portrait", description="Talking Portraits without a window"
     )
-    render = parser.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
-        "render", help="render the frames of a .blend's portraits"
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    render = actions.add_parser("render", help="render the frames of a .blend's portraits")
+    render.set_defaults(run=_render)
+    _add_frames_of(render, "without it, all of the file")
+    render.add_argument("--output", type=Path, metavar="DIR", help="without it, the portrait's own folder")
+    render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
+    job = actions.add_parser("job", help="write a folder from which machines without Blender render the frames")
+    job.set_defaults(run=_write_job)
+    job.add_argument("job", type=Path, metavar="JOB", help="the new folder")
+    _add_frames_of(job, "needed where the file has several photos or shots")
+    return parser
+
+
+def _add_frames_of(parser: argparse.ArgumentParser, otherwise: str) -> None:
+    """Which frames are meant, and what differs from the portrait's own settings.
+
+    Args:
+        otherwise: what of no --portrait.
+    """
+    parser.add_argument("--blend", type=Path, metavar="FILE", help="the .blend; without it, the one that is loaded")
+    parser.add_argument(
+        "--portrait", metavar="NAME", help=f"one portrait, with all faces of its photo that have a rig; {otherwise}"
     )
-    render.add_argument("--blend", type=Path, metavar="FILE", help="the .blend; without it, the one that is loaded")
-    render.add_argument(
-        "--portrait",
-        metavar="NAME",
-        help="one portrait, with all faces of its photo that have a rig; without it, all of the file",
-    )
-    render.add_argument(
+    parser.add_argument(
         "--frames",
         type=parse_frames,
         metavar="1-48",
         help="such as 1-48, 3,7 or -10--1; without it, the portrait's own range",
     )
-    render.add_argument("--output", type=Path, metavar="DIR", help="without it, the portrait's own folder")
-    render.add_argument("--engine", metavar="NAME", help="without it, the portrait's own engine")
-    render.add_argument(
+    parser.add_argument("--engine", metavar="NAME", help="without it, the portrait's own engine")
+    parser.add_argument(
         "--depth", type=int, choices=(8, 16), help="bits of each color channel; without it, as the portrait says"
     )
-    render.add_argument(
+    parser.add_argument(
         "--format", choices=("png", "exr"), help="kind of the frames' files; without it, as the portrait says"
     )
-    render.add_argument(
+    parser.add_argument(
         "--device", type=parse_device, metavar="cuda:0,cuda:1", help="without it, as the preferences say"
     )
-    render.add_argument("--save", action="store_true", help="save the .blend, its plane and strip with the frames")
-    return parser
 
 
 def _render(asked: argparse.Namespace) -> int:
@@ -92,23 +104,49 @@ def _render(asked: argparse.Namespace) -> int:
         raise PortraitError(ErrorCode.SCENE, "--output takes the frames of one portrait.", "Choose it with --portrait.")
     launch = server.launch_plan(bpy.context, may_start=True, device=asked.device)
     for portrait in chosen:
-        if asked.engine is not None:
-            portrait.engine = asked.engine
-        if asked.depth is not None:
-            portrait.color_depth = str(asked.depth)
-        if asked.format is not None:
-            portrait.file_format = asked.format.upper()
+        _set(portrait, asked)
         folder = Path(os.path.realpath(asked.output)) if asked.output is not None else None
-        job = render_job(portrait.uid, launch, frames=asked.frames, folder=folder)
-        job_queue.run(job, _Printer())
-        for note in job.notes:
-            print(f"Note: {note}", file=sys.stderr)
-        if job.state is not JobState.DONE:
-            failed += 1
-            print(f"Error: {job.error or job.note}", file=sys.stderr)
+        failed += not _done(render_job(portrait.uid, launch, frames=asked.frames, folder=folder))
     if asked.save:
         bpy.ops.wm.save_mainfile()
     return 1 if failed else 0
+
+
+def _write_job(asked: argparse.Namespace) -> int:
+    _open(asked.blend)
+    chosen = _choose(asked.portrait)
+    if len(chosen) > 1:
+        names = ", ".join(f"“{portrait.name}”" for portrait in chosen)
+        raise PortraitError(
+            ErrorCode.SCENE, "A job holds the frames of one portrait.", f"Choose it with --portrait: {names}."
+        )
+    _set(chosen[0], asked)
+    launch = server.launch_plan(bpy.context, may_start=True, device=asked.device)
+    job = FarmJobExport(chosen[0].uid, launch, Path(os.path.realpath(asked.job)), asked.frames)
+    if not _done(job):
+        return 1
+    print(f"Job: {job.folder}", flush=True)
+    return 0
+
+
+def _set(portrait: PORTRAIT_PG_portrait, asked: argparse.Namespace) -> None:
+    """Gives a portrait the settings that were asked for."""
+    if asked.engine is not None:
+        portrait.engine = asked.engine
+    if asked.depth is not None:
+        portrait.color_depth = str(asked.depth)
+    if asked.format is not None:
+        portrait.file_format = asked.format.upper()
+
+
+def _done(job: Job) -> bool:
+    """Works a job off, and says what came of it."""
+    job_queue.run(job, _Printer())
+    for note in job.notes:
+        print(f"Note: {note}", file=sys.stderr)
+    if job.state is not JobState.DONE:
+        print(f"Error: {job.error or job.note}", file=sys.stderr)
+    return job.state is JobState.DONE
 
 
 class _Printer:

@@ -43,7 +43,7 @@ def steps() -> Steps:
     yield from _edit()
 
 
-def _new_file(name: str) -> Steps:
+def new_file(name: str) -> Steps:
     """An empty scene, saved in a folder of its own."""
     bpy.ops.wm.read_homefile()
     yield 2.0
@@ -57,33 +57,33 @@ def _new_file(name: str) -> Steps:
     yield from sidebar.open_tab()
 
 
-def _idle() -> Steps:
+def idle() -> Steps:
     """Until nothing is worked on."""
     queue = extension("jobs.job_queue")
     yield from until(lambda: queue.current() is None, 120, "the end of the work")
 
 
-def _acting(name: str) -> Steps:
+def acting_portrait(name: str) -> Steps:
     """A new file with a portrait that acts."""
-    yield from _new_file(name)
+    yield from new_file(name)
     with at():
         bpy.ops.portrait.add(filepath=PLAN["photo"], without_waiting=True)
     yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
-    yield from _idle()
+    yield from idle()
     with at():
         bpy.ops.portrait.demo_motion()
 
 
 def _two_people() -> Steps:
     """Both faces of one photo, a rig each, one render."""
-    yield from _new_file("two")
+    yield from new_file("two")
     with at():
         bpy.ops.portrait.add(filepath=PLAN["two"], every_face=True, without_waiting=True)
     held = window().scene.talking_portraits
     yield from until(
         lambda: len(held.items) == 2 and all(each.rig is not None for each in held.items), 120, "both rigs"
     )
-    yield from _idle()
+    yield from idle()
     fact("they share one plane", held.items[0].plane == held.items[1].plane)
     for each, slider in zip(held.items, ("jawOpen", "mouthSmileLeft"), strict=True):
         each.rig[slider] = 0.6
@@ -98,7 +98,7 @@ def _two_people() -> Steps:
 
 def _layers() -> Steps:
     """OpenEXR with all layers, and one click to the compositor."""
-    yield from _acting("layers")
+    yield from acting_portrait("layers")
     scene = window().scene
     portrait().frame_start, portrait().frame_end = 1, _LAYERED
     portrait().matte, portrait().file_format = True, "EXR"
@@ -132,7 +132,7 @@ def _layers() -> Steps:
 
 def _edit() -> Steps:
     """The strip with a cut in it goes out as OpenTimelineIO, and comes back into an empty sequencer."""
-    yield from _acting("edit")
+    yield from acting_portrait("edit")
     portrait().frame_start, portrait().frame_end, portrait().frame_step = 1, 24, 4
     portrait().use_strip = True
     yield from render()
@@ -146,20 +146,20 @@ def _edit() -> Steps:
     path = FOLDER / "edit" / "edit.otio"
     with at("SEQUENCE_EDITOR"):
         bpy.ops.portrait.export_timeline(filepath=str(path))
-    yield from _idle()
+    yield from idle()
     fact("the edit is in a file", path.is_file())
     for each in find(portrait().uid):
         extension("blender.compat").strips_of(scene.sequence_editor).remove(each)
     scene.timeline_markers.clear()
     with at("SEQUENCE_EDITOR"):
         bpy.ops.portrait.import_timeline(filepath=str(path))
-    yield from _idle()
+    yield from idle()
     yield from becomes("the same edit comes back", lambda: _ranges(find(portrait().uid)) == before, 10)
     fact("with its marker", [marker.frame for marker in scene.timeline_markers] == [12])
     movie = FOLDER / "edit" / "edit.mp4"
     with at("SEQUENCE_EDITOR"):
         bpy.ops.portrait.export_movie("EXEC_DEFAULT", filepath=str(movie))
-    yield from _idle()
+    yield from idle()
     fact("a movie of the frames is written", movie.is_file() and movie.stat().st_size > 1000)
     timeline = _timeline()
     timeline.spaces.active.show_region_ui = True

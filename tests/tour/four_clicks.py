@@ -48,7 +48,7 @@ def steps() -> Steps:
     started = time.monotonic()
     sidebar.clicked.clear()
     yield from sidebar.click("portrait.add")
-    yield from _choose_file(PLAN["photo"])
+    yield from choose_file(PLAN["photo"])
     yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
     yield 0.5
 
@@ -59,7 +59,7 @@ def steps() -> Steps:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     yield from sidebar.click("wm.save_as_mainfile")
-    yield from _choose_file(str(folder / "first.blend"))
+    yield from choose_file(str(folder / "first.blend"))
     yield from becomes("the file is saved", lambda: bpy.data.filepath.endswith("first.blend"))
 
     yield from sidebar.click("portrait.render")
@@ -86,7 +86,7 @@ def steps() -> Steps:
     yield from until(lambda: not job.active, 30, "the end of the render")
 
 
-def _choose_file(path: str) -> Steps:
+def choose_file(path: str) -> Steps:
     """Names a file in the browser that has opened, and confirms: typing, and no click on the panel."""
     yield from until(lambda: any(area.type == "FILE_BROWSER" for area in window().screen.areas), 10, "the file browser")
     yield 1.5

@@ -19,6 +19,7 @@ import acting  # noqa: E402
 import by_hand  # noqa: E402
 import capturing  # noqa: E402
 import compositing  # noqa: E402
+import farm  # noqa: E402
 import filmed  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
@@ -35,6 +36,7 @@ CHAPTERS = {
     "by_hand": by_hand.steps,
     "filmed": filmed.steps,
     "compositing": compositing.steps,
+    "farm": farm.steps,
     "four_clicks": four_clicks.steps,
 }
 

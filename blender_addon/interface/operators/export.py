@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operators that write movies and edits for other programs, and take edits up again."""
+"""Operators that write movies, farm jobs and edits for other programs, and take edits up again."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import bpy
@@ -11,11 +12,22 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.rates import exact_rate, frame_of
 
 from ...blender import compat
+from ...blender.numbered_names import numbered_names
 from ...blender.scene_time import scene_fps
 from ...connection import server
 from ...export.edit_jobs import EditExportJob, EditImportJob
+from ...export.farm_job import FarmJobExport
 from ...export.movie_job import SUFFIXES, MovieJob, MovieOptions
-from .common import AsksForFile, NeedsFreePortrait, SaysWhyNot, active_portrait, report, scene_of, work_off
+from .common import (
+    AsksForFile,
+    NeedsFreePortrait,
+    SaysWhyNot,
+    active_portrait,
+    has_window,
+    report,
+    scene_of,
+    work_off,
+)
 
 
 class _WritesFile(AsksForFile):
@@ -93,6 +105,40 @@ class PORTRAIT_OT_export_movie(_WritesFile, NeedsFreePortrait, bpy.types.Operato
         return work_off(self, context, MovieJob(portrait.uid, server.launch_plan(context), options))
 
 
+class PORTRAIT_OT_export_job(AsksForFile, NeedsFreePortrait, bpy.types.Operator):
+    """Write a folder from which other machines render the portrait's frames, without Blender and this file"""
+
+    bl_idname = "portrait.export_job"
+    bl_label = "Export Job"
+
+    check_existing: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filepath: StringProperty(name="Folder", description="Choose a name for the job's new folder", subtype="FILE_PATH",
+                             options={"SKIP_SAVE", *compat.path_options()})  # fmt: skip
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._propose(context, active_portrait(context).lead.name)
+        return super().invoke(context, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context).lead
+        try:
+            self._propose(context, portrait.name)
+            folder = _file_of(self.filepath)
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        return work_off(self, context, FarmJobExport(portrait.uid, server.launch_plan(context), folder))
+
+    def _propose(self, context: bpy.types.Context, name: str) -> None:
+        """A name beside the .blend that is still free, where none was given; the browser's folder before the first save."""
+        stem = f"{bpy.path.clean_name(name)}_job"
+        if not self.filepath and bpy.data.filepath:
+            paths = (bpy.path.abspath(f"//{free}") for free in numbered_names(stem))
+            self.filepath = next(path for path in paths if not os.path.lexists(path))
+        elif not self.filepath and has_window(context):
+            self.filepath = stem
+
+
 class PORTRAIT_OT_export_timeline(_WritesFile, SaysWhyNot, bpy.types.Operator):
     """Write the sequencer's edit for other programs, as OpenTimelineIO"""
 
@@ -141,4 +187,4 @@ class PORTRAIT_OT_import_timeline(AsksForFile, SaysWhyNot, bpy.types.Operator):
         return work_off(self, context, EditImportJob(server.launch_plan(context), scene_of(context), path))
 
 
-CLASSES = (PORTRAIT_OT_export_movie, PORTRAIT_OT_export_timeline, PORTRAIT_OT_import_timeline)
+CLASSES = (PORTRAIT_OT_export_movie, PORTRAIT_OT_export_job, PORTRAIT_OT_export_timeline, PORTRAIT_OT_import_timeline)

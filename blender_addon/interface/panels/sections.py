@@ -184,7 +184,9 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row.scale_y = 1.4
     row.operator("portrait.render", icon="RENDER_ANIMATION")
     column.operator("portrait.render_again", icon="FILE_REFRESH")
-    layout.operator("portrait.export_movie", icon="EXPORT")
+    column = layout.column(align=True)
+    column.operator("portrait.export_movie", icon="EXPORT")
+    column.operator("portrait.export_job", icon="NETWORK_DRIVE")
 
 
 def draw_format(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:

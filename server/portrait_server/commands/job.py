@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_numbers import ranges_of
 
 from portrait_server.commands import job_server
 from portrait_server.commands.arguments import tell_saved
+from portrait_server.commands.blend_job import add_blend_arguments, write_from_blend
 from portrait_server.commands.frame_arguments import (
     add_drawing_arguments,
     add_frame_arguments,
@@ -43,11 +45,15 @@ def run(asked: argparse.Namespace) -> int:
 
 def _add_write(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", type=Path, metavar="JOB", help="the folder to make")
-    add_frame_arguments(parser)
+    add_blend_arguments(parser, add_frame_arguments(parser, always=False))
     add_drawing_arguments(parser)
 
 
 def _write(asked: argparse.Namespace) -> int:
+    if asked.blend is not None:
+        return write_from_blend(asked)
+    if asked.portrait is not None:
+        raise PortraitError(ErrorCode.BAD_CONFIGURATION, "--portrait is of a --blend.", "Give the scene, too.")
     job = write_job(asked.job, frame_request(asked), device=asked.device, connect=asked.connect)
     width, height = job.size
     print(f"Frames: {ranges_of(job.frames)} ({len(job.frames)}), {width}x{height}, by {job.engine}")
