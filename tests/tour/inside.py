@@ -24,6 +24,7 @@ import filmed  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
 import four_clicks  # noqa: E402
+import gaze  # noqa: E402
 import troubles  # noqa: E402
 from desktop import FOLDER, PLAN, Steps, park, report, take, window  # noqa: E402
 
@@ -35,6 +36,7 @@ CHAPTERS = {
     "troubles": troubles.steps,
     "by_hand": by_hand.steps,
     "filmed": filmed.steps,
+    "gaze": gaze.steps,
     "compositing": compositing.steps,
     "farm": farm.steps,
     "four_clicks": four_clicks.steps,

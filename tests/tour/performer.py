@@ -26,6 +26,9 @@ FRAMES = 60
 BLINKS = (14, 38)
 _SHUT = {-2: 0.4, -1: 0.85, 0: 1.0, 1: 0.9, 2: 0.5}
 _OPEN_MOUTH = 0.08  # face sizes
+_READING_FRAMES = 24
+_READ_ASIDE, _READ_BELOW, _LINE = 0.16, 0.05, 0.06  # eye widths: where a line begins, and how long it is
+_PORTRAIT = Path(sys.executable).with_name("portrait")
 
 
 def photo(folder: Path) -> Path:
@@ -64,10 +67,7 @@ def acted() -> dict[str, list[float]]:
 
 def movie(picture: Path, folder: Path) -> Path:
     """The video of the performance; what is acted lies beside it in `acted.json`."""
-    portrait = Path(sys.executable).with_name("portrait")
-    rest_file, track_file, frames = folder / "rest.npz", folder / "acted.npz", folder / "acted"
-    subprocess.run([portrait, "landmarks", picture, "--output", rest_file], check=True, timeout=120)
-    rest = LandmarkTrack.load(rest_file)
+    rest = _rest(picture, folder)
     parts = acted()
     points = [
         posing.blinking(
@@ -75,13 +75,44 @@ def movie(picture: Path, folder: Path) -> Path:
         )
         for jaw, blink, yaw in zip(parts["jaw"], parts["blink"], parts["yaw"], strict=True)
     ]
-    LandmarkTrack(np.stack(points), rest.size, FPS, 1).save(track_file)
+    (folder / "acted.json").write_text(json.dumps(parts), encoding="utf-8")
+    return _film(picture, folder, "performer", points, 384)
+
+
+def reader(picture: Path, folder: Path) -> Path:
+    """A video of somebody who speaks and never looks into the camera: the eyes read lines beside it.
+
+    How far beside it they look in each frame, in eye widths, is in `reader.json`.
+    """
+    rest = _rest(picture, folder)
+    numbers = np.arange(_READING_FRAMES)
+    jaws, yaws = np.sin(numbers * 2 * np.pi / 8) ** 2, 4 * np.sin(numbers * 2 * np.pi / _READING_FRAMES)
+    beside = _READ_ASIDE + _LINE * (numbers % 12 / 12)
+    points = [
+        posing.turned(posing.looking(posing.speaking(rest.points[0], _OPEN_MOUTH * jaw), aside, _READ_BELOW), yaw=yaw)
+        for jaw, aside, yaw in zip(jaws, beside, yaws, strict=True)
+    ]
+    (folder / "reader.json").write_text(json.dumps(beside.tolist()), encoding="utf-8")
+    return _film(picture, folder, "reader", points, 768)
+
+
+def _rest(picture: Path, folder: Path) -> LandmarkTrack:
+    """The photo's landmarks, found once."""
+    path = folder / "rest.npz"
+    if not path.is_file():
+        subprocess.run([_PORTRAIT, "landmarks", picture, "--output", path], check=True, timeout=120)
+    return LandmarkTrack.load(path)
+
+
+def _film(picture: Path, folder: Path, name: str, points: list[np.ndarray], side: int) -> Path:
+    """A movie of the photo acting, `side` pixels wide and high."""
+    track_file, frames = folder / f"{name}.npz", folder / name
+    LandmarkTrack(np.stack(points), LandmarkTrack.load(folder / "rest.npz").size, FPS, 1).save(track_file)
     subprocess.run(
-        [portrait, "render", "--reference", picture, "--reference-points", rest_file, "--track", track_file,
-         "--output", frames, "--size", "384"],
+        [_PORTRAIT, "render", "--reference", picture, "--reference-points", folder / "rest.npz", "--track", track_file,
+         "--output", frames, "--size", str(side)],
         check=True, timeout=300, stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    path = folder / "performer.mp4"
+    path = folder / f"{name}.mp4"
     Movie([MovieFrame.of_file(frame) for frame in sorted(frames.glob("*.png"))], Fraction(FPS)).write(path)
-    (folder / "acted.json").write_text(json.dumps(parts), encoding="utf-8")
     return path

@@ -160,6 +160,7 @@ def main() -> int:
         "extension": str((asked.extension or build_extension(blender, folder)).resolve()),
         "movie": str((asked.movie or performer.movie(photo, folder)).resolve()),
         "own_movie": asked.movie is None,
+        "reader": str(performer.reader(photo, folder)),
         "server": str(server_program(folder)),
         "animal": str(performer.animal(folder)),
         "two": str(performer.two_people(folder)),
