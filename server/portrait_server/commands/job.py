@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_numbers import ranges_of
 
@@ -21,6 +23,7 @@ from portrait_server.commands.frame_arguments import (
     add_run_arguments,
     frame_request,
 )
+from portrait_server.commands.job_ray import add_ray_arguments, stored_by_ray
 from portrait_server.commands.logs import add_log_format
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.reporting import REPORTS, tell_frames, telling_failure
@@ -69,6 +72,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
                         help="also print what a farm's manager reads of a task: progress, files, why it fails")  # fmt: skip
     add_drawing_arguments(parser)
     add_run_arguments(parser)
+    add_ray_arguments(parser)
 
 
 def _render(asked: argparse.Namespace) -> int:
@@ -76,8 +80,7 @@ def _render(asked: argparse.Namespace) -> int:
         job = FarmJob.load(asked.job)
         frames = asked.frames or job.frames
         check_chunk(job, frames)
-        with JobWorker(job, device=asked.device, connect=asked.connect, output=asked.output) as worker:
-            stored = worker.render(frames, asked.again)
+        with closing(_stored(job, frames, asked)) as stored:
             if asked.report:
                 return tell_frames(stored, len(frames), asked.report)
             return tell_saved((frame.path for frame in stored), len(frames), asked.progress)
@@ -97,6 +100,14 @@ def _verify(asked: argparse.Namespace) -> int:
     verdicts = list(verify_frames(job, asked.output, frames))
     print(as_json(job, verdicts) if asked.json else in_words(verdicts))
     return 0 if all(verdict.state is FrameState.VALID for verdict in verdicts) else 1
+
+
+def _stored(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Generator[StoredFrame, None, None]:
+    if asked.ray is not None:
+        yield from stored_by_ray(job, frames, asked)
+        return
+    with JobWorker(job, device=asked.device, connect=asked.connect, output=asked.output) as worker:
+        yield from worker.render(frames, asked.again)
 
 
 _ACTIONS: Final[

@@ -52,6 +52,24 @@ def partial_file(path: Path, mode: int = 0o666) -> Iterator[Path]:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def held_file(folder: Path, data: bytes) -> Iterator[Path]:
+    """A new file that is there as long as the context, and is swept away (`sweep_partials`) where its process is killed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path, descriptor = _new_partial(folder, 0o666)
+    try:
+        path.write_bytes(data)
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def check_place(path: Path) -> None:
     """Raises: OSError: no file can take that place, whoever writes it."""
     if _is_kept_by_its_owner(path):

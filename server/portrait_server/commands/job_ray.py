@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portrait job render --ray`: a job's frames, drawn by a Ray cluster."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+
+from portrait_shared.client.rendering import StoredFrame
+from portrait_shared.errors import ErrorCode, PortraitError
+
+from portrait_server.commands.arguments import whole_number
+from portrait_server.commands.logs import in_json
+from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.on_ray import render_on_ray
+from portrait_server.farm.ray_crew import Wish
+
+log = logging.getLogger(__name__)
+
+_USUAL = Wish()
+
+
+def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with Ray")
+    group.add_argument("--ray", metavar="ADDRESS",
+                       help="draw on a Ray cluster: HOST:PORT of its head, ray://HOST:10001 from outside it, auto for this "
+                            "machine's, or local for workers on this machine alone")  # fmt: skip
+    group.add_argument("--workers", type=whole_number(1, 100_000, "a number of workers"), metavar="N",
+                       help="how many draw at most (default: one a GPU, or one for every --worker-cores)")  # fmt: skip
+    group.add_argument("--worker-cores", type=whole_number(1, 4096, "a number of cores"), default=_USUAL.cores, metavar="N",
+                       help=f"cores of each worker, and threads that draw there (default: {_USUAL.cores})")  # fmt: skip
+    group.add_argument("--worker-gpus", type=_share, default=_USUAL.gpus, metavar="SHARE",
+                       help="share of a GPU that each worker takes: with 0.5 two draw on each (default: 1)")  # fmt: skip
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0.01 <= share <= 1:
+        raise argparse.ArgumentTypeError("a share from 0.01 to 1 is needed")
+    return share
+
+
+def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Iterator[StoredFrame]:
+    """Frames as `render_on_ray` yields them; standard error tells of workers. Raises as that, and BAD_CONFIGURATION."""
+    if asked.connect is not None:
+        raise PortraitError(
+            ErrorCode.BAD_CONFIGURATION, "--connect does not go with --ray.",
+            "Leave it out: workers of a cluster each start a server of their own.",
+        )  # fmt: skip
+
+    def note(text: str) -> None:
+        if in_json(asked):
+            log.info(text)
+        else:
+            print(f"Note: {text}", file=sys.stderr, flush=True)
+
+    wish = Wish(asked.workers, asked.worker_cores, asked.worker_gpus, asked.device)
+    yield from render_on_ray(
+        job, frames, asked.output or job.default_output, asked.ray, wish, again=asked.again, note=note
+    )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What draws chunks of a job on a machine of a Ray cluster: an actor, with its engine and portrait kept warm.
+
+What it is told and what it answers are plain values: the other end may be of another release, and must be able to say so.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from portrait_shared import __version__
+from portrait_shared.errors import PortraitError
+
+READY: Final = "ready"
+NO_JOB: Final = "no job"
+"""The job's folder is not seen here: its files are to be sent."""
+
+
+class RayWorker:
+    """Driven by `ray_crew`, one call at a time."""
+
+    def __init__(self, cores: int) -> None:
+        """
+        Args:
+            cores: how many threads draw here at most. Set before anything is loaded that starts threads; the server
+                that draws photos takes it over.
+        """
+        os.environ["OMP_NUM_THREADS"] = os.environ["OPENCV_FOR_THREADS_NUM"] = str(cores)
+        self._stack = ExitStack()
+
+    def greet(self) -> dict[str, str]:
+        """Who this is: `release`, `host` and `process`."""
+        return {"release": __version__, "host": socket.gethostname(), "process": str(os.getpid())}
+
+    def begin(self, order: dict[str, Any], files: dict[str, bytes] | None = None) -> dict[str, Any]:
+        """Makes ready to draw.
+
+        Args:
+            order: `job`, the path of its folder; `digest`, the job's; `output`, the folder of the frames; `probe`, the
+                name of a file in it that holds `token`; `device`.
+            files: the job's files by their names, where its folder is not seen here.
+
+        Returns:
+            `state`: `READY` or `NO_JOB`; `sends`: whether frames are sent back; or `error`.
+        """
+        # Only now: what is imported here loads OpenCV.
+        from portrait_server.farm.farm_job import JOB_FILE, FarmJob
+        from portrait_server.farm.worker import JobWorker
+
+        folder, output = Path(order["job"]), Path(order["output"])
+        try:
+            if files is not None:
+                folder = self._unpacked(files)
+            if not (folder / JOB_FILE).is_file() or (job := FarmJob.load(folder)).digest != order["digest"]:
+                return {"state": NO_JOB}
+            self._sends = not _shares(output, order["probe"], order["token"])
+            worker = JobWorker(job, device=order["device"], output=None if self._sends else output)
+            self._worker = self._stack.enter_context(worker)
+        except PortraitError as error:
+            return {"error": told(error)}
+        return {"state": READY, "sends": self._sends}
+
+    def draw(self, frames: list[int], again: bool) -> dict[str, Any]:
+        """Draws a chunk.
+
+        Returns:
+            `stored`: numbers, and whether each was drawn now; `frames`: numbers and contents of files, where they are sent
+            back; `error`: what ended it early, None where nothing did.
+        """
+        stored: list[tuple[int, bool]] = []
+        sent: list[tuple[int, bytes]] = []
+        try:
+            if self._sends:
+                for number, data in self._worker.render_bytes(frames):
+                    sent.append((number, data))
+            else:
+                for frame in self._worker.render(frames, again):
+                    stored.append((frame.number, frame.drawn))
+        except PortraitError as error:
+            return {"stored": stored, "frames": sent, "error": told(error)}
+        return {"stored": stored, "frames": sent, "error": None}
+
+    def end(self) -> None:
+        """Ends its server and lets go of all it holds."""
+        self._stack.close()
+
+    def _unpacked(self, files: dict[str, bytes]) -> Path:
+        """A private folder with a job's files."""
+        from portrait_shared.files.private_folders import PrivateFolder
+
+        folder = self._stack.enter_context(PrivateFolder())
+        for name, content in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return folder
+
+
+def told(error: PortraitError) -> list[str]:
+    """An error as plain values: code, message and remedy."""
+    return [error.code.value, error.message, error.remedy]
+
+
+def _shares(output: Path, probe: str, token: str) -> bool:
+    """Whether the folder of the frames is the one that the other end means, and can be written to from here."""
+    try:
+        return (output / probe).read_text("ascii") == token and os.access(output, os.W_OK)
+    except (OSError, ValueError):
+        return False
