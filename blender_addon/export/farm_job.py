@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait_shared.client.client import Client
+from portrait_shared.protocol.connection import Connection
 
 from ..blender.problems import SceneError
 from ..connection import server
@@ -37,6 +38,7 @@ class FarmJobExport(CommandJob):
         self.folder, self._asked = folder, frames
         self._inputs: PhotoInputs | ShotInputs
         self._client: Client | None = None
+        self._connection: Connection
         self._of_photo = ""
 
     def concerns(self, uid: str) -> bool:
@@ -64,21 +66,24 @@ class FarmJobExport(CommandJob):
         return True
 
     def new_worker(self) -> Worker:
-        """With a server where the photo's file is to be read with 16 bits."""
+        """Of a photo the server tells what the panel's frames would be; of a shot the command does so by itself."""
         self.note = f"Writing {self.folder.name}"
-        is_deep = isinstance(self._inputs, PhotoInputs) and self._inputs.depth == 16
-        return Worker(self.work, self._launch) if is_deep else super().new_worker()
+        return Worker(self.work, self._launch) if isinstance(self._inputs, PhotoInputs) else super().new_worker()
 
     def work(self, client: Client | None, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         self._client = client
+        if client is not None:
+            reached = server.acquire(self._launch, cancelled)
+            self._connection = reached if isinstance(reached, Connection) else reached.connection
         super().work(client, post, cancelled)
 
     def words(self, output: Path) -> Sequence[str]:
+        words = ["job", "write", str(self.folder)]
         if isinstance(self._inputs, ShotInputs):
-            words = self._inputs.words(output.parent)
-        else:
-            words, self._of_photo = photo_words(self._inputs, output.parent, self._client)
-        return ["job", "write", str(self.folder), "--device", self._launch.device, *words]
+            return [*words, *self._inputs.words(output.parent), "--device", self._launch.device]
+        assert self._client is not None
+        drawn, self._of_photo = photo_words(self._inputs, output.parent, self._client)
+        return [*words, *drawn, "--connect", str(self._connection.file)]
 
     def load(self, output: Path) -> str:
         return self._of_photo

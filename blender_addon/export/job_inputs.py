@@ -17,7 +17,7 @@ from ..rig.sampling import RigSample
 from .png import png_bytes
 
 
-def photo_words(inputs: PhotoInputs, folder: Path, reader: Reader | None) -> tuple[list[str], str]:
+def photo_words(inputs: PhotoInputs, folder: Path, reader: Reader) -> tuple[list[str], str]:
     """What the command is to be asked for. Touches nothing of Blender's.
 
     Args:

@@ -119,7 +119,7 @@ class PhotoInputs:
         checked_others(self.driven_faces, self.frames, tuple(portrait.size), count)
         return True
 
-    def reference(self, reader: photo_depth.Reader | None) -> tuple[ReferenceImage, str]:
+    def reference(self, reader: photo_depth.Reader) -> tuple[ReferenceImage, str]:
         """The photo that is drawn from, and what the user should know of it; or an empty text. Touches nothing of Blender's.
 
         Args:
@@ -130,7 +130,6 @@ class PhotoInputs:
         """
         if self.depth == 8:
             return ReferenceImage(self.image, self.points), ""
-        assert reader is not None
         deep, note = photo_depth.with_16_bits(reader, self.image, self._stored)
         self._stored = None
         return ReferenceImage(deep, self.points), note

@@ -16,6 +16,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from portrait_shared.errors import PortraitError  # noqa: E402
+from portrait_shared.protocol.connection import Connection  # noqa: E402
 
 from blender_addon import command_line  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
@@ -46,12 +47,18 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*program, *map(str, words)], capture_output=True, text=True)
 
 
-def in_pieces(job: Path, output: Path, pieces: Sequence[str]) -> dict[str, bytes]:
+def in_pieces(job: Path, output: Path, pieces: Sequence[str], *more: object) -> dict[str, bytes]:
     """What `portrait job render` makes of a job, piece by piece."""
     for frames in pieces:
-        done = command("job", "render", job, f"--frames={frames}", "--output", output)
+        done = command("job", "render", job, f"--frames={frames}", "--output", output, *more)
         assert done.returncode == 0, done.stderr
     return files_in(output)
+
+
+def by_blenders_server() -> tuple[str, str]:
+    """Saves the start of a server for each piece."""
+    reached = server.acquire(server.launch_plan(bpy.context), lambda: False)
+    return "--connect", str((reached if isinstance(reached, Connection) else reached.connection).file)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -92,7 +99,7 @@ def test_16_bits_a_further_photo_and_a_size_of_its_own(
     moved.parent.mkdir()
     shutil.move(job, moved)
     assert str(tmp_path) not in (moved / "job.json").read_text(encoding="utf-8"), "no path of this machine"
-    assert in_pieces(moved, tmp_path / "pieces", ("5", "1,3")) == panel
+    assert in_pieces(moved, tmp_path / "pieces", ("5", "1,3"), *by_blenders_server()) == panel
 
 
 def test_several_faces_in_layers_that_tell_of_the_next_frame(
@@ -103,7 +110,7 @@ def test_several_faces_in_layers_that_tell_of_the_next_frame(
     panel, job = panel_frames(), tmp_path / "job"
     assert len(panel) == 3 and all(name.endswith(".exr") for name in panel)
     assert bpy.ops.portrait.export_job(filepath=str(job)) == {"FINISHED"}
-    assert in_pieces(job, tmp_path / "pieces", ("5", "4,6")) == panel
+    assert in_pieces(job, tmp_path / "pieces", ("5", "4,6"), *by_blenders_server()) == panel
     of(acted[0]).output_folder = str(tmp_path / "pieces")
     assert bpy.ops.portrait.render() == {"FINISHED"}
     assert job_queue.last_of(acted[0]).drawn == 0, "they are the panel's own"
@@ -120,6 +127,7 @@ def test_of_a_shot_the_frames_that_the_panel_renders(filmed: Any, tmp_path: Path
     assert in_pieces(job, tmp_path / "pieces", (f"{START + 6}", f"{START + 4}-{START + 5}")) == panel
 
 
+@pytest.mark.servers_environment
 def test_the_commands_write_the_same_job(
     needs_server: None, acting: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
