@@ -4,6 +4,7 @@
 
     python3.11 server/set_up.py install
     .venv/bin/python tests/benchmarks/gpu.py --output FOLDER
+    .venv/bin/python tests/benchmarks/gpu.py --output FOLDER --device cuda:all --sections serving   # on all GPUs
     .venv/bin/python tests/benchmarks/gpu.py --output FOLDER --device cpu --short   # a rehearsal without a GPU
 
 Prints each figure as soon as it is known, and keeps all in FOLDER/gpu.json and, as tables, in FOLDER/gpu.md. A section
@@ -30,13 +31,14 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from portrait_shared.devices import device_names, parse_device  # noqa: E402
+
 from tests.benchmarks.gpu_sections.machine import conditions  # noqa: E402
 from tests.benchmarks.gpu_sections.material import Plan  # noqa: E402
 from tests.benchmarks.gpu_sections.report import Report, Row, Section  # noqa: E402
 
 HERE = "tests.benchmarks"
 MINUTES = 8.0
-DEVICES = ("cuda", "mps", "xpu", "cpu")
 _LEAST_SECONDS = 3.0  # a section that has less than this left is not begun
 
 
@@ -71,7 +73,7 @@ TASKS = {
 
 def main() -> int:
     asked = arguments()
-    plan = Plan(asked.device, asked.short)
+    plan = Plan(device_names(asked.device)[0].replace(":all", ":0"), asked.short, asked.device)
     deadline = time.monotonic() + 60 * asked.minutes
     report = Report(asked.output, f"gpu.py --device {asked.device}{' --short' * asked.short}", resume=asked.resume)
     measurer = Measurer(plan)
@@ -91,7 +93,9 @@ def main() -> int:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--device", choices=DEVICES, default="cuda")
+    parser.add_argument("--device", type=parse_device, default="cuda",
+                        help="what draws; of several (cuda:0,cuda:1; cuda:all) all draw for the server, the first in the "
+                             "other sections (default: cuda)")  # fmt: skip
     parser.add_argument(
         "--short", action="store_true", help="a rehearsal: everything runs, nothing long enough to count"
     )

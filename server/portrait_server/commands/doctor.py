@@ -27,7 +27,7 @@ from portrait_shared.protocol.connection import default_connection_file
 
 from portrait_server.commands.system_libraries import missing_libraries
 from portrait_server.detectors.registry import default_detector_name
-from portrait_server.networks.device import choose_device, look_at
+from portrait_server.networks.device import all_of_kind, choose_device, look_at
 
 _ROOM_WANTED_BYTES = 2 * 1024**3
 _BLENDER_START_TIMEOUT_SECONDS = 60
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(asked: argparse.Namespace) -> int:
     checks: list[Callable[[], Finding]] = [
-        _python, _libraries, _packages, *(partial(_device, name) for name in DEVICES if name != "auto"), _chosen_device,
+        _python, _libraries, _packages, *(partial(_device, name) for name in _devices()), _chosen_device,
         _detectors, _bpy, _blender, _disk,
     ]  # fmt: skip
     if not asked.no_server:
@@ -109,6 +109,15 @@ def _missing_packages() -> Iterator[str]:
             yield f"{bare} is not installed"
 
 
+def _devices() -> list[str]:
+    """All that may compute: each GPU by its number where there are several."""
+    found: list[str] = []
+    for kind in DEVICES[1:]:
+        several = all_of_kind(kind)
+        found += several if len(several) > 1 else (kind,)
+    return found
+
+
 def _device(name: str) -> Finding:
     """One that may compute. A GPU that is not there needs no remedy, one that cannot be used does."""
     what = f"Device {name}"
@@ -121,6 +130,8 @@ def _device(name: str) -> Finding:
 def _chosen_device() -> Finding:
     chosen = choose_device("auto")
     hint = "" if chosen.name != "cpu" else "If this machine has a GPU, install its driver; docs/trouble.md says more."
+    if len(all_of_kind(chosen.name)) > 1:
+        hint = f"--device {chosen.name}:all takes all of them; in Blender, Device in the add-on's preferences."
     return Finding("Device auto", Verdict.OK, f"takes {chosen.name}", hint)
 
 

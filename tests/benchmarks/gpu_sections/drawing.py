@@ -11,6 +11,7 @@ from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.registry import create_engine
 from portrait_server.geometry.crops import MOUTH, RIGHT_EYE, Crop
 from portrait_server.networks.painter import RASTERS, Painter
+from portrait_shared.devices import kind_of
 
 from tests.benchmarks.gpu_sections.material import Plan, rates, reference, synchronize, track
 from tests.benchmarks.gpu_sections.report import Row
@@ -79,12 +80,14 @@ def _painted(plan: Plan, painter: Painter, crop: Crop, batch: int, kind: torch.d
 
 def forget_peak(device: str) -> None:
     """Counts the most memory from now on."""
-    if device == "cuda":
+    if kind_of(device) == "cuda":
         synchronize(device)
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak(device: str) -> str:
     """The most memory of the device that tensors took, in words."""
-    return f"peak {torch.cuda.max_memory_allocated() / 2**20:,.0f} MiB of the device" if device == "cuda" else ""
+    if kind_of(device) != "cuda":
+        return ""
+    return f"peak {torch.cuda.max_memory_allocated(device) / 2**20:,.0f} MiB of the device"

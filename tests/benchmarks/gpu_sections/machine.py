@@ -35,8 +35,8 @@ def machine(plan: Plan) -> Iterator[Row]:
     import torch
 
     yield Row("CUDA that torch was built for", note=str(torch.version.cuda))
-    if plan.device == "cuda":
-        properties = torch.cuda.get_device_properties(0)
+    if plan.device.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(plan.device)
         yield Row(
             properties.name, properties.total_memory / 2**30, "GiB", f"{properties.multi_processor_count} processors"
         )

@@ -26,10 +26,12 @@ class Plan:
     Attributes:
         device: the one that draws.
         short: a rehearsal: everything runs, hardly anything is long enough to be a figure.
+        served_on: what the server draws on, which may be several devices; `device` where empty.
     """
 
     device: str
     short: bool
+    served_on: str = ""
 
     @property
     def rounds(self) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.devices import kind_of
 from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
 from tests.benchmarks.gpu_sections.drawing import SIDES
@@ -28,7 +29,7 @@ _LEVEL = 1.15  # a late frame takes no longer than an early one, and no more mem
 
 def server_of(plan: Plan) -> ServerProcess:
     """`portrait serve`, as the client starts it."""
-    return ServerProcess([sys.executable, "-m", "portrait_server"], device=plan.device)
+    return ServerProcess([sys.executable, "-m", "portrait_server"], device=plan.served_on or plan.device)
 
 
 def serving(plan: Plan) -> Iterator[Row]:
@@ -53,7 +54,7 @@ def _served(plan: Plan, client: Client, portrait: PortraitHandle, side: int, enc
     each = [frames / _seconds(client, portrait, side, encoding, frames) for _ in range(plan.rounds)]
     aim = _AIMS.get((side, encoding)) if portrait.engine == "fewshot" and not plan.short else None
     told = f"; aim {aim} on an H100" if aim else ""
-    note = f"{plan.how} of {frames} frames{Rates(tuple(each)).spread()}{told}"
+    note = f"{plan.served_on or plan.device}, {plan.how} of {frames} frames{Rates(tuple(each)).spread()}{told}"
     return Row(f"{portrait.engine} {side}² {encoding}", float(np.median(each)), "frames/s", note)
 
 
@@ -109,8 +110,8 @@ def _growth(first: tuple[float, ...], last: tuple[float, ...], early: int, late:
 def _memory(plan: Plan, client: Client) -> tuple[float, float, float]:
     """Of server, client and device, MiB."""
     device = math.nan
-    if plan.device == "cuda":
-        free, total = torch.cuda.mem_get_info()
+    if kind_of(plan.device) == "cuda":
+        free, total = torch.cuda.mem_get_info(plan.device)
         device = (total - free) / 2**20
     return resident_mib(client.server.pid), resident_mib(os.getpid()), device
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from portrait_server.cli import main
 from portrait_server.networks import device
 from portrait_server.networks.device import (
     DeviceLost,
@@ -239,6 +240,18 @@ def test_processors_are_of_one_kind_whose_instructions_libraries_choose_alike() 
         return
     assert kind(OPENCV_CPU_DISABLE="AVX2,AVX512-SKX").split(",")[0] != whole.split(",")[0]
     assert kind(ATEN_CPU_CAPABILITY="default") == f"{whole.split(',')[0]}, torch DEFAULT"
+
+
+def test_the_doctor_names_each_gpu(machine: Callable, capsys: pytest.CaptureFixture[str]) -> None:
+    machine(cuda(count=2))
+    main(["doctor", "--no-server"])
+    said = capsys.readouterr().out
+    assert "Device cuda:0: NVIDIA T, 6.0 of 8.0 GiB free" in said and "Device cuda:1: NVIDIA U, 5.0 of" in said
+    assert "Device auto: takes cuda" in said and "--device cuda:all takes all" in said
+    machine(cuda())
+    main(["doctor", "--no-server"])
+    said = capsys.readouterr().out
+    assert "Device cuda: NVIDIA T" in said and "cuda:" not in said.replace("Device cuda: ", "")
 
 
 def test_the_processor_needs_no_torch() -> None:
