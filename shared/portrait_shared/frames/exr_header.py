@@ -64,8 +64,10 @@ def leading_attributes(data: bytes) -> tuple[dict[str, Attribute], int]:
         CutShort: it ends in its header.
         ValueError: not an OpenEXR file of one part of scan lines, or its header is damaged.
     """
+    if data.startswith(MAGIC) and len(data) < _START:
+        raise CutShort("it has hardly begun")
     # Of the version only long names may be said besides the number 2: no tiles, no deep data, no further parts.
-    if not data.startswith(MAGIC) or len(data) < _START or struct.unpack_from("<I", data, 4)[0] & ~0x400 != 2:
+    if not data.startswith(MAGIC) or struct.unpack_from("<I", data, 4)[0] & ~0x400 != 2:
         raise ValueError("not an OpenEXR file of scan lines")
     found: dict[str, Attribute] = {}
     at = _START

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs of photos: what is written, and that any pieces of it are, to the byte, what `portrait render` draws."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from portrait_server.cli import main
+from portrait_server.commands import job, render
+from portrait_server.farm import inputs
+from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.worker import JobWorker
+from portrait_shared import __version__
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frames.frame_marks import read_mark
+from portrait_shared.track import LandmarkTrack
+
+from tests.server.farm.conftest import COUNT, FIRST, Material
+from tests.two_people import two_people
+
+pytestmark = pytest.mark.usefixtures("without_weights")
+LAST = FIRST + COUNT - 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a folder, by their paths in it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(photo: Material, connected: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A job of PNG files; tests copy it."""
+    folder = tmp_path_factory.mktemp("jobs") / "job"
+    assert main(["job", "write", str(folder), *photo.words(*connected)]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(written, tmp_path / "job")
+
+
+def job_render(folder: Path, *words: object) -> int:
+    return main(["job", "render", str(folder), *map(str, words)])
+
+
+@pytest.mark.parametrize(
+    ("words", "chunks"),
+    [
+        ([], ["8,10", f"{FIRST}", f"9,11-{LAST}"]),
+        (["--matte", "--size", "111x70", "--frames", f"{FIRST}-10,{LAST}"], [f"10,{LAST}", f"{FIRST}-9"]),
+        (["--depth", "16", "--size", "100"], [f"{FIRST}-{LAST}"]),
+        (
+            ["--format", "exr", "--layers", "rgba,forward,vector", "--colorspace", "acescg"],
+            [str(number) for number in reversed(range(FIRST, LAST + 1))],
+        ),
+        (["--format", "exr", "--frames", f"{FIRST},9,{LAST}"], ["9", f"{FIRST},{LAST}"]),
+    ],
+    ids=["pictures", "mattes", "16 bits", "one at a time", "gaps"],
+)
+def test_any_chunks_are_what_render_draws(
+    photo: Material, connected: list[str], tmp_path: Path, words: list[str], chunks: list[str]
+) -> None:
+    assert main(["render", *photo.words(*words, *connected), "--output", str(tmp_path / "whole")]) == 0
+    assert main(["job", "write", str(tmp_path / "job"), *photo.words(*words, *connected)]) == 0
+    for chunk in chunks:
+        assert job_render(tmp_path / "job", "--frames", chunk, *connected) == 0
+    assert contents(tmp_path / "job" / "frames") == contents(tmp_path / "whole")
+    assert main(["job", "verify", str(tmp_path / "job")]) == 0
+
+
+def test_nothing_outside_the_folder_is_needed(
+    photo: Material, connected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of it is drawn by one machine, the rest by another; landmarks that are not given are found as it is written."""
+    for file in (photo.source, photo.track):
+        shutil.copy(file, tmp_path)
+    given = ["--reference", tmp_path / photo.source.name, "--track", tmp_path / photo.track.name]
+    words = [*map(str, given), *connected]
+    assert main(["render", *words, "--output", str(tmp_path / "whole")]) == 0
+    assert main(["job", "write", str(tmp_path / "job"), *words]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Job: {tmp_path / 'job'}"
+    for path, content in contents(tmp_path / "job").items():
+        assert str(tmp_path).encode() not in content, path
+    (tmp_path / photo.source.name).unlink()
+    (tmp_path / photo.track.name).unlink()
+    assert job_render(tmp_path / "job", "--frames", f"{FIRST}-9", *connected) == 0
+    elsewhere = shutil.copytree(tmp_path / "job", tmp_path / "elsewhere" / "copy")
+    shutil.rmtree(tmp_path / "job")
+    drawn = {path.name: path.stat().st_ino for path in (elsewhere / "frames").iterdir()}
+    assert job_render(elsewhere, *connected) == 0
+    assert contents(elsewhere / "frames") == contents(tmp_path / "whole")
+    assert all((elsewhere / "frames" / name).stat().st_ino == node for name, node in drawn.items()), "drawn again"
+
+
+def test_several_faces_are_drawn_as_render_draws_them(connected: list[str], tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "two.png"), two_people(False)[0][..., ::-1])
+    words = ["--reference", str(tmp_path / "two.png")]
+    for face in ("1", "2"):
+        track = tmp_path / f"{face}.npz"
+        found = ["landmarks", str(tmp_path / "two.png"), "--output", str(track), "--detector", "mediapipe"]
+        assert main([*found, "--face", face]) == 0
+        rest = LandmarkTrack.load(track)
+        points = np.concatenate([rest.points, rest.points + np.float32([3, 2, 0])])
+        LandmarkTrack(points, rest.size, 24, body=np.float32([[1, 0], [0.5, float(face) / 4]])).save(track)
+        words += ["--face", face, "--track", str(track)]
+    assert main(["render", *words, *connected, "--output", str(tmp_path / "whole")]) == 0
+    assert main(["job", "write", str(tmp_path / "job"), *words, *connected]) == 0
+    assert len(FarmJob.load(tmp_path / "job").request.reference_points) == 2
+    for number in ("2", "1"):
+        assert job_render(tmp_path / "job", "--frames", number, *connected) == 0
+    assert contents(tmp_path / "job" / "frames") == contents(tmp_path / "whole")
+
+
+def test_every_option_of_render_goes_into_a_job_or_its_rendering() -> None:
+    def options(add: Callable[[argparse.ArgumentParser], None]) -> set[str]:
+        parser = argparse.ArgumentParser()
+        add(parser)
+        return {word for action in parser._actions for word in action.option_strings}
+
+    writing, rendering = (options(job._ACTIONS[name][1]) for name in ("write", "render"))
+    assert options(render.add_arguments) - writing == {"--output", "--again", "--progress"} <= rendering
+    assert {"--frames", "--device", "--connect"} <= rendering
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--layers", "rgba"], "no layers"),
+        (["--frames", "99"], "frame 99 is not in it"),
+        (["--face", "1", "--face", "2"], "2 faces but 1 tracks"),
+        (["--plate-points", "points.npz"], "--plate-points are of a --plate"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused_when_it_is_written(
+    photo: Material, connected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    words: list[str], named: str,
+) -> None:  # fmt: skip
+    assert main(["job", "write", str(tmp_path / "job"), *photo.words(*words, *connected)]) == 1
+    assert named in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_is_written_whole_or_not_at_all(
+    photo: Material, connected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def full(source: Path, target: Path) -> str:
+        if any(target.parent.iterdir()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return copy(source, target)
+
+    copy = inputs._copy
+    monkeypatch.setattr(inputs, "_copy", full)
+    assert main(["job", "write", str(tmp_path / "job"), *photo.words(*connected)]) == 1
+    assert "The disk is full" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_lies_there_already_is_not_written_over(
+    photo: Material, connected: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = contents(folder)
+    assert main(["job", "write", str(folder), *photo.words(*connected)]) == 0, "the same one"
+    assert main(["job", "write", str(folder), *photo.words("--matte", *connected)]) == 1
+    assert f"{folder} holds another job" in capsys.readouterr().err
+    assert contents(folder) == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    assert main(["job", "write", str(other), *photo.words(*connected)]) == 1
+    assert "is no job" in capsys.readouterr().err and contents(other) == {"mine.txt": b"mine"}
+
+
+def rewritten(folder: Path, **told: object) -> None:
+    """The job's file with other values, as another program would have written it."""
+    file = folder / "job.json"
+    content = {**json.loads(file.read_text()), **told}
+    content["digest"] = farm_digest({name: value for name, value in content.items() if name != "digest"})
+    file.write_text(json.dumps(content))
+
+
+def farm_digest(told: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"version": 2}, "is of version 2 of jobs"),
+        ({"release": "9.9.9"}, "was written by Talking Portraits 9.9.9"),
+        ({"release": "9.9.9", "settings": {"unheard": "of"}}, "was written by Talking Portraits 9.9.9"),
+        ({"engine": {"name": "warp", "fingerprint": "warp-0"}}, "was written for the engine warp (warp-0)"),
+        ({"engine": {"name": "unheard", "fingerprint": "1"}}, "There is no engine named 'unheard'"),
+        ({"frames": {"7": "0" * 64}}, "Here other frames would be drawn"),
+        ({"format": "something"}, "is no job's"),
+        ({"inputs": {"inputs/../../../etc/passwd": {"sha256": "0" * 64, "bytes": 1}}}, "does not hold what"),
+        ({"inputs": [1]}, "does not hold what"),
+    ],
+)
+def test_jobs_of_others_are_refused(
+    folder: Path, connected: list[str], capsys: pytest.CaptureFixture[str], told: dict[str, object], said: str
+) -> None:
+    rewritten(folder, **told)
+    assert job_render(folder, *connected) == 1
+    words = capsys.readouterr().err.splitlines()
+    assert said in words[0] and words[1].strip(), words
+    assert not (folder / "frames").exists()
+
+
+def test_a_job_of_this_release_is_told_from_one_that_was_touched(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = FarmJob.load(folder)
+    assert (loaded.release, loaded.name, loaded.size, loaded.frames) == (
+        __version__, "job", (160, 160), tuple(range(FIRST, LAST + 1)),
+    )  # fmt: skip
+    file = folder / "job.json"
+    file.write_text(file.read_text().replace('"matte": false', '"matte": true'))
+    assert job_render(folder) == 1
+    assert f"{file} has been altered" in capsys.readouterr().err
+    file.write_bytes(file.read_bytes()[:-50])
+    assert job_render(folder) == 1
+    assert f"{file} is damaged" in capsys.readouterr().err
+    file.unlink()
+    assert job_render(folder) == 1
+    assert f"There is no job in {folder}" in capsys.readouterr().err
+
+
+def test_an_input_that_was_touched_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in FarmJob.load(folder).inputs:
+        path = folder / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        for damaged in (bytes(content), bytes(content[:-1])):
+            path.write_bytes(damaged)
+            assert job_render(folder) == 1
+            assert f"{path}, of which the job is made, has been altered" in capsys.readouterr().err
+        path.unlink()
+        assert job_render(folder) == 1
+        assert f"{path}, of which the job is made, cannot be read" in capsys.readouterr().err
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+
+
+def test_a_chunk_beyond_the_range_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for action in ("render", "verify"):
+        assert main(["job", action, str(folder), "--frames", f"{LAST}-{LAST + 2}"]) == 1
+        assert f"the frames {FIRST}-{LAST}; {LAST + 1}-{LAST + 2} are not among them" in capsys.readouterr().err
+
+
+def test_two_workers_draw_the_same_frames_at_once(folder: Path, connected: list[str]) -> None:
+    words = [sys.executable, "-m", "portrait_server", "job", "render", str(folder), "--again", *connected]
+    both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate()[0].splitlines() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert all(len(lines) == COUNT for lines in said)
+    assert len(list((folder / "frames").iterdir())) == COUNT, "something was left behind"
+    assert main(["job", "verify", str(folder)]) == 0
+    drawn = contents(folder / "frames")
+    assert job_render(folder, "--again", *connected) == 0
+    assert contents(folder / "frames") == drawn
+
+
+def test_a_worker_that_is_killed_costs_the_frame_in_hand(folder: Path, connected: list[str]) -> None:
+    words = [sys.executable, "-m", "portrait_server", "job", "render", str(folder), *connected]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline().startswith("Saved: ")
+    process.kill()
+    process.communicate()
+    (folder / "frames" / f"{LAST:04d}.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")  # as a program without care leaves it
+    with JobWorker(FarmJob.load(folder), connect=Path(connected[1])) as worker:
+        stored = list(worker.render(range(FIRST, LAST + 1)))
+    assert sorted(frame.number for frame in stored) == list(range(FIRST, LAST + 1))
+    assert not all(frame.drawn for frame in stored) and stored[-1].drawn
+    assert main(["job", "verify", str(folder)]) == 0
+
+
+def test_frames_come_as_bytes_where_no_folder_is_shared(folder: Path, connected: list[str]) -> None:
+    with JobWorker(FarmJob.load(folder), connect=Path(connected[1])) as worker:
+        sent = dict(worker.render_bytes([9, 8]))
+        assert not (folder / "frames").exists()
+        paths = {frame.number: frame.path for frame in worker.render([8, 9])}
+        with pytest.raises(PortraitError) as caught:
+            next(worker.render_bytes([LAST + 1]))
+    assert caught.value.code is ErrorCode.BAD_TRACK
+    assert sent == {number: path.read_bytes() for number, path in paths.items()}
+    mark = read_mark(paths[8])
+    assert mark is not None and mark.release == __version__
