@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ bpy = pytest.importorskip("bpy")
 
 from blender_addon.blender import problems  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
+from blender_addon.export.farm_job import FarmJobExport  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.job import JobState  # noqa: E402
 from blender_addon.jobs.likeness_jobs import FurtherPhotosJob, TuneJob  # noqa: E402
@@ -147,6 +149,11 @@ def test_tuning_is_kept_beside_the_file_and_drawn_with(
     tuned = read_digest(frame_path(eileen.folder(), 1))
     known = portrait_ids.known(eileen)
     assert known is not None and known.portrait_id == eileen.rendered_with.split()[1]
+    exported = FarmJobExport(eileen.uid, short_tuning, tmp_path / "job")
+    job_queue.run(exported)
+    assert exported.state is JobState.DONE, exported.error
+    told = json.loads((tmp_path / "job" / "job.json").read_text(encoding="utf-8"))
+    assert told["frames"] == {"1": tuned}, "a farm job has the further photo and the tuning, too"
     eileen.personal = ""
     job_queue.run(RenderJob(eileen.uid, short_tuning))
     assert read_digest(frame_path(eileen.folder(), 1)) != tuned

@@ -42,7 +42,8 @@ def steps() -> Steps:
     yield from render()
     panel = _hash(portrait().folder())
     program = Path(os.path.realpath(PLAN["server"]))
-    yield from _command("openjd", program.with_name("openjd"), "run", job / "template.yaml")
+    yield from _command("openjd", program.with_name("openjd"), "run", job / "template.yaml", "-p", f"Portrait={program}",
+                        "-p", "ChunkSize=5")  # fmt: skip
     for frames in _ODD:
         pieces = FOLDER / "farm" / "pieces"
         yield from _command("portrait", program, "job", "render", job, "--frames", frames, "--output", pieces)
