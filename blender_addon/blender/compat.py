@@ -75,6 +75,24 @@ def set_strip_end(strip: Any, frame: int) -> None:
         strip.frame_final_end = frame
 
 
+def is_retimed(strip: Any) -> bool:
+    """Whether a strip plays at another speed than its media, or at several.
+
+    Before 4.4 Blender tells the retiming keys of movies alone. Of others it is known whether their keys are shown, and of
+    pictures whether they take up more or fewer frames than there are.
+    """
+    if hasattr(strip, "retiming_keys"):
+        return len(strip.retiming_keys) > 0
+    if getattr(strip, "show_retiming_keys", False):
+        return True
+    return strip.type == "IMAGE" and whole_length(strip) != len(strip.elements)
+
+
+def whole_length(strip: Any) -> int:
+    """How many scene frames a strip would take up were its handles at the ends of its content."""
+    return len(strip_range(strip)) + round(sum(handle_offsets(strip)))
+
+
 def sequencer_reads_layers() -> bool:
     """Whether strips can show EXR files of several layers. Before 4.4 Blender refuses them, and may then crash."""
     return bpy.app.version >= (4, 4, 0)

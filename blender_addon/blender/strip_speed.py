@@ -16,7 +16,7 @@ _PLAIN: Final = "Reset its speed (Strip › Retiming), or choose the file itself
 def check_plain_speed(scene: bpy.types.Scene, strip: Any) -> None:
     """Raises SCENE for a strip that plays at another speed than its media, or backwards."""
     strips = compat.strips_of(scene.sequence_editor)
-    if len(getattr(strip, "retiming_keys", ())) > 0:
+    if compat.is_retimed(strip):
         raise SceneError(f"The speed of the strip “{strip.name}” was changed by retiming.", _PLAIN)
     if getattr(strip, "use_reverse_frames", False):
         raise SceneError(f"The strip “{strip.name}” plays backwards.", "Turn Reverse Frames off, or choose the file.")

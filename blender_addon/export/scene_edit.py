@@ -108,15 +108,15 @@ def _speed(scene: bpy.types.Scene, strip: Any, media: Media, effect: Any, notes:
         if effect.speed_control == "MULTIPLY" and effect.path_from_id("speed_factor") not in animated:
             return float(effect.speed_factor)
         notes.append(f"The Speed effect on “{strip.name}” is no constant factor, and was left out.")
-    keys = [key.timeline_frame for key in getattr(strip, "retiming_keys", ())]
-    if len(keys) < 2 or keys[-1] <= keys[0]:
+    if not compat.is_retimed(strip):
         return 1.0
     if strip.type != "IMAGE":  # nothing tells how long its media was before
         notes.append(f"The speed of “{strip.name}” was changed by retiming, and was left out.")
         return 1.0
-    if len(keys) > 2:
-        notes.append(f"The speed of “{strip.name}” changes; its mean is kept.")
-    return media.count / (keys[-1] - keys[0])
+    speed = media.count / max(compat.whole_length(strip), 1)
+    if speed != 1 or len(getattr(strip, "retiming_keys", ())) > 2:
+        notes.append(f"The speed of “{strip.name}” was changed by retiming; its mean is kept.")
+    return speed
 
 
 def _common(one: range, other: range) -> range:

@@ -77,11 +77,14 @@ def update_frames(
 def add_strip(
     scene: bpy.types.Scene, portrait_uid: str, name: str, folder: Path, numbers: Iterable[int],
     settings: Mapping[str, str | int | bool], size: tuple[int, int] = (0, 0), channel: int | None = None,
+    moved: int = 0, holder: Any | None = None,
 ) -> Any | None:  # fmt: skip
     """A new strip of all the frames, beside those that are there; None where there are no frames.
 
     Args: as `update_frames`, and
         channel: where it goes; a free one where None.
+        moved: by so many frames it plays later than its files' numbers say.
+        holder: the collection that it goes into, as of a meta; the sequencer's own where None.
 
     Raises:
         PortraitError: SCENE where there is no channel left.
@@ -90,13 +93,13 @@ def add_strip(
     if not there:
         return None
     editor = scene.sequence_editor_create() if scene.sequence_editor is None else scene.sequence_editor
-    strips = compat.strips_of(editor)
+    strips = compat.strips_of(editor) if holder is None else holder
     if channel is None:  # above all that could hide it
         top = max((each.channel for each in strips if each.type != "SOUND"), default=0)
         channel = free_channel(strips, range(there[0], there[-1] + 1), above=top if top < CHANNELS else 0)
     check_readable(str(settings.get("layers", "")))
     first = stored_directory(folder) + frame_path(folder, there[0], *_name_of(settings)).name
-    strip = strips.new_image(name, shown(first), channel, there[0], fit_method="FIT")
+    strip = strips.new_image(name, shown(first), channel, there[0] + moved, fit_method="FIT")
     if editor.active_strip is None:
         editor.active_strip = strip
     strip[PORTRAIT_KEY], strip[FIRST_KEY] = portrait_uid, there[0]
@@ -138,12 +141,7 @@ def _hide_missing_media(scene: bpy.types.Scene) -> None:
 
 def is_as_made(strip: Any) -> bool:
     """Whether a strip still shows all its elements, one a frame: it was neither cut, trimmed nor retimed, nor locked."""
-    return not (strip.lock or any(compat.handle_offsets(strip)) or is_retimed(strip))
-
-
-def is_retimed(strip: Any) -> bool:
-    """Whether a strip plays at another speed than its elements, or at several."""
-    return len(getattr(strip, "retiming_keys", ())) > 0
+    return not (strip.lock or any(compat.handle_offsets(strip)) or compat.is_retimed(strip))
 
 
 def fit_strips(portrait_uid: str) -> None:
@@ -243,7 +241,7 @@ def fill(
     else:
         moved = compat.strip_start(strip) - first
         numbers = range(first, first + len(strip.elements))
-        if not (strip.lock or is_retimed(strip)):  # its handles can be pulled to what came meanwhile
+        if not (strip.lock or compat.is_retimed(strip)):  # its handles can be pulled to what came meanwhile
             numbers = range(min(there[0], first), max(there[-1] + 1, numbers.stop))
         names = _element_names(folder, there, numbers, settings)
         set_elements_behind_handles(

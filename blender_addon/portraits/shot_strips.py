@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import bpy
 
@@ -18,6 +19,25 @@ from . import sequencer, strip_sound
 from .properties import PORTRAIT_PG_portrait
 from .strip_channels import free_channel
 
+_PLAYS_KEY: Final = "talking_portrait_plays"
+"""On all strips that play a filmed portrait's shot, the user's own, too."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A strip that plays a portrait's shot: the whole of it, or what an editor has left of it there.
+
+    Attributes:
+        holder: the collection of strips that it is in.
+        moved: by so many frames it plays later than the shot lies.
+        numbers: the frames of the shot that are seen in it.
+    """
+
+    strip: Any
+    holder: Any
+    moved: int
+    numbers: range
+
 
 def update(
     scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, folder: Path, numbers: Iterable[int],
@@ -25,43 +45,46 @@ def update(
 ) -> None:  # fmt: skip
     """Lets the sequencer show the drawn frames where there are some, and the shot elsewhere.
 
-    Strips that the user has cut, trimmed, retimed or locked stay as they are, but for their files. One whose frames are
-    as filmed again goes.
+    They lie over the shot wherever that was moved to, and are seen where it is seen. Strips that the user has cut,
+    trimmed, retimed or locked stay as they are, but for their files. One whose frames are as filmed again goes.
 
     Args: as `sequencer.update_frames`.
 
     Raises:
         PortraitError: SCENE where there is no channel left, or Blender cannot play the shot.
     """
-    shot = shot_strip(scene, portrait)
-    added = shot is None
-    if shot is None:
-        shot = _add_shot(scene, portrait, size)
-    wanted = [list(range(first, last + 1)) for first, last in frame_runs(sorted(set(numbers)))]
-    channel = shot.channel
-    kept: list[tuple[Any, list[int]]] = []
+    pieces = _pieces(scene, portrait)
+    added = not pieces
+    if added:
+        _add_shot(scene, portrait, size)
+        pieces = _pieces(scene, portrait)
+    runs = [range(first, last + 1) for first, last in frame_runs(sorted(set(numbers)))]
+    wanted = [(piece, part) for piece in pieces for run in runs if (part := _common(run, piece.numbers))]
+    highest = 0
+    kept: list[tuple[Any, range]] = []
     for strip in sequencer.find_strips(portrait.uid):
         own = sequencer.own_numbers(strip)
-        run = next((run for run in wanted if run[0] < own.stop and run[-1] >= own.start), None)
+        match = _seen_by(strip, own, wanted)
         if not sequencer.is_as_made(strip):
             sequencer.fill(strip.id_data, strip, _holder(strip), folder, list(own), settings, size)
-            wanted = [part for each in wanted for part in _without(each, own)]
-        elif run is None:
+            wanted = [(piece, part) for piece, run in wanted for part in _without(run, own)]
+        elif match is None:
             _holder(strip).remove(strip)
             continue
         else:
-            wanted.remove(run)
-            kept.append((strip, run))
+            wanted.remove(match)
+            kept.append((strip, match[1]))
         if strip.id_data == scene:
-            channel = max(channel, strip.channel)
+            highest = max(highest, strip.channel)
     for strip, run in kept:  # once those are gone that would be in the way
-        sequencer.fill(strip.id_data, strip, _holder(strip), folder, run, settings, size)
-    for run in wanted:
-        strips = compat.strips_of(scene.sequence_editor)
-        place = range(run[0], run[-1] + 1)
-        if channel == shot.channel or not _is_free(strips, channel, place):
-            channel = free_channel(strips, place, above=shot.channel)
-        sequencer.add_strip(scene, portrait.uid, portrait.name, folder, run, settings, size, channel)
+        sequencer.fill(strip.id_data, strip, _holder(strip), folder, list(run), settings, size)
+    for piece, run in wanted:
+        place = range(run.start + piece.moved, run.stop + piece.moved)
+        if highest <= piece.strip.channel or not _is_free(piece.holder, highest, place):
+            highest = free_channel(piece.holder, place, above=piece.strip.channel)
+        sequencer.add_strip(
+            scene, portrait.uid, portrait.name, folder, run, settings, size, highest, piece.moved, piece.holder
+        )
     if added and portrait.shot.pictures() is None:
         strip_sound.add_sound_of_shot(scene, portrait.uid, portrait.shot.file, portrait.shot.frames)
     elif wanted:
@@ -69,27 +92,45 @@ def update(
 
 
 def shot_strip(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Any | None:
-    """The strip that plays the portrait's shot where it lies; None where there is none."""
-    for strip, _ in sequencer.all_strips(scene):
-        if strip.get(sequencer.SHOT_KEY) == portrait.uid and strip.type != "SOUND":
-            return strip
-        if strip.type == "MOVIE":
-            same = os.path.realpath(bpy.path.abspath(strip.filepath)) == os.path.realpath(portrait.shot.file)
-            if same and round(compat.media_start(strip)) == portrait.shot.start:
-                return strip
-        if strip.type == "IMAGE" and sequencer.PORTRAIT_KEY not in strip and _plays_pictures(strip, portrait.shot):
-            return strip
-    return None
+    """The strip that plays the portrait's shot, the first where it was cut; None where there is none."""
+    return next((piece.strip for piece in _pieces(scene, portrait)), None)
 
 
-def _plays_pictures(strip: Any, shot: PORTRAIT_PG_shot) -> bool:
-    """Whether a strip shows the pictures of the shot, each where it lies."""
+def _pieces(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> list[_Piece]:
+    """In order of time. Strips that were once seen to play the shot are known as such, wherever they are moved to."""
+    found = []
+    for strip, holder in sequencer.all_strips(scene):
+        moved = _moved(strip, portrait.shot)
+        known = portrait.uid in (strip.get(sequencer.SHOT_KEY), strip.get(_PLAYS_KEY))
+        if moved is not None and (known or moved == 0):
+            strip[_PLAYS_KEY] = portrait.uid
+            shown = compat.strip_range(strip)
+            numbers = _common(portrait.shot.frames, range(shown.start - moved, shown.stop - moved))
+            found.append(_Piece(strip, holder, moved, numbers))
+    return sorted(found, key=lambda piece: compat.strip_range(piece.strip).start)
+
+
+def _moved(strip: Any, shot: PORTRAIT_PG_shot) -> int | None:
+    """By how many frames a strip plays the shot later than it lies; None where it plays something else."""
+    start = round(compat.media_start(strip)) - shot.start
+    if strip.type == "MOVIE":
+        same = os.path.realpath(bpy.path.abspath(strip.filepath)) == os.path.realpath(shot.file)
+        return start if same else None
     pictures = shot.pictures()
-    if pictures is None or os.path.realpath(bpy.path.abspath(strip.directory)) != os.path.realpath(pictures.folder):
-        return False
+    if strip.type != "IMAGE" or sequencer.PORTRAIT_KEY in strip or pictures is None:
+        return None
+    if os.path.realpath(bpy.path.abspath(strip.directory)) != os.path.realpath(pictures.folder):
+        return None
     numbers = {name: number for number, name in pictures.names.items()}
     number = numbers.get(strip.elements[0].filename)
-    return number is not None and round(compat.media_start(strip)) - (number - pictures.start) == shot.start
+    return None if number is None else start - (number - pictures.start)
+
+
+def _seen_by(strip: Any, own: range, wanted: list[tuple[_Piece, range]]) -> tuple[_Piece, range] | None:
+    """The stretch of frames that a strip of drawn ones shows: rather one over which it lies."""
+    moved = compat.strip_start(strip) - own.start
+    over = [pair for pair in wanted if _common(pair[1], own)]
+    return min(over, key=lambda pair: pair[0].moved != moved, default=None)
 
 
 def _add_shot(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, size: tuple[int, int]) -> Any:
@@ -129,7 +170,11 @@ def _holder(strip: Any) -> Any:
     return next(holder for each, holder in sequencer.all_strips(strip.id_data) if each == strip)
 
 
-def _without(run: list[int], own: range) -> list[list[int]]:
+def _without(run: range, own: range) -> list[range]:
     """What is left of a stretch of frames beside those that a strip plays."""
-    left = [number for number in run if number not in own]
-    return [list(range(first, last + 1)) for first, last in frame_runs(left)]
+    left = range(run.start, min(run.stop, own.start)), range(max(run.start, own.stop), run.stop)
+    return [part for part in left if part]
+
+
+def _common(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))

@@ -28,6 +28,13 @@ def background_of(scene: bpy.types.Scene) -> Any | None:
     return min(chosen, key=lambda strip: strip.channel, default=None)
 
 
+def shown_at(scene: bpy.types.Scene, portrait_uid: str) -> range | None:
+    """From the first to the last frame at which a portrait's strips are seen; None where it has none in the scene."""
+    holder = list(compat.strips_of(scene.sequence_editor)) if scene.sequence_editor is not None else []
+    shown = [compat.strip_range(strip) for strip in find_strips(portrait_uid) if strip in holder]
+    return range(min(each.start for each in shown), max(each.stop for each in shown)) if shown else None
+
+
 def add_background(scene: bpy.types.Scene, path: Path, frames: range) -> Any:
     """A new strip of a picture or film in the lowest free channel, as long as the frames; a film no longer than it is.
 

@@ -272,6 +272,20 @@ def test_one_click_cuts_out_over_a_picture(acting: Any, needs_server: None, writ
     assert np.abs(middle - (0, 0, 1)).max() > 0.2, "the person before it"
 
 
+def test_a_picture_lies_behind_the_strip_where_that_was_moved(
+    acting: Any, needs_server: None, tmp_path: Path, write: Any
+) -> None:
+    scene = bpy.context.scene
+    acting.use_strip = True
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    (strip,) = sequencer.find_strips(acting.uid)
+    compat.set_strip_start(strip, 104)
+    wall = write(tmp_path / "wall.png", np.full((HEIGHT, WIDTH, 3), (0, 0, 255), np.uint8))
+    assert bpy.ops.portrait.cut_out_over(filepath=str(wall)) == {"FINISHED"}
+    below = next(each for each in strips(scene) if each != strip)
+    assert compat.strip_range(strip) == compat.strip_range(below) == range(104, 107)
+
+
 def test_cutting_out_needs_something_behind(acting: Any) -> None:
     with pytest.raises(RuntimeError, match="No strip is chosen"):
         bpy.ops.portrait.cut_out_over()

@@ -256,6 +256,53 @@ def test_a_shot_strip_that_is_there_is_not_added_again(filmed: Any, tmp_path: Pa
     assert shot_strips.shot_strip(scene, filmed) != strip, "another sequence of the same folder"
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_drawn_frames_lie_over_the_shot_wherever_it_was_moved(filmed: Any, tmp_path: Path, own: bool) -> None:
+    """Also over a strip that was there before, and in a meta; trimmed, it is seen where the shot is."""
+    scene, first = bpy.context.scene, START
+
+    def update(*numbers: int) -> list[tuple[int, int]]:
+        shot_strips.update(scene, filmed, tmp_path / "drawn", numbers, SETTINGS, (WIDTH, HEIGHT))
+        shots = [strip for strip, _ in sequencer.all_strips(scene) if sequencer.PORTRAIT_KEY not in strip]
+        assert [strip.type for strip in shots if strip.type != "META"] == ["IMAGE"], "none is added to it"
+        assert all(channel > shots[-1].channel for *_, channel in strips_of(filmed))
+        return [(start, last) for start, last, _ in strips_of(filmed)]
+
+    if own:
+        strips = compat.strips_of(scene.sequence_editor_create())
+        strip = strips.new_image("plate", str(tmp_path / "shot" / "sc010.0101.png"), 3, START)
+        for index in range(1, COUNT):
+            strip.elements.append(f"sc010.{NUMBER + index:04d}.png")
+    assert update(first + 1) == [(first + 1, first + 1)]
+    shot = shot_strips.shot_strip(scene, filmed)
+    (drawn,) = sequencer.find_strips(filmed.uid)
+    for strip in (shot, drawn):
+        compat.set_strip_start(strip, compat.strip_start(strip) + 100)
+    assert update(first + 1, first + 2, first + 5) == [(first + 101, first + 102), (first + 105, first + 105)]
+    compat.set_handle_offsets(shot, 2, 2)
+    assert update(*FRAMES) == [(first + 102, FRAMES[-1] + 98)], "trimmed, it shows those that are seen"
+    compat.set_handle_offsets(shot, 0, 0)
+    assert update(*FRAMES) == [(first + 100, FRAMES[-1] + 100)], "and all when it is whole again"
+    meta = compat.strips_of(scene.sequence_editor).new_meta("meta", 9, 1)
+    for strip in (shot_strips.shot_strip(scene, filmed), *sequencer.find_strips(filmed.uid)):
+        strip.move_to_meta(meta)
+    assert update() == []
+    assert update(first + 3) == [(first + 103, first + 103)]
+    assert [strip.type for strip in compat.strips_of(scene.sequence_editor)] == ["META"]
+
+
+def test_a_shot_cut_in_two_shows_drawn_frames_in_both(filmed: Any, tmp_path: Path) -> None:
+    scene, drawn = bpy.context.scene, range(START + 2, START + 7)
+    shot_strips.update(scene, filmed, tmp_path / "drawn", [], SETTINGS, (WIDTH, HEIGHT))
+    right = shot_strips.shot_strip(scene, filmed).split(frame=START + 4, split_method="SOFT")
+    compat.set_strip_start(right, compat.strip_start(right) + 50)
+    shot_strips.update(scene, filmed, tmp_path / "drawn", drawn, SETTINGS, (WIDTH, HEIGHT))
+    places = [(first, last) for first, last, _ in strips_of(filmed)]
+    assert places == [(START + 2, START + 3), (START + 54, START + 56)]
+    names = [strip.elements[0].filename for strip in sequencer.find_strips(filmed.uid)]
+    assert sorted(names) == [f"{START + 2:04d}.png", f"{START + 4:04d}.png"]
+
+
 def test_a_strip_says_which_shot_it_plays(filmed: Any, tmp_path: Path) -> None:
     scene = bpy.context.scene
     strips = compat.strips_of(scene.sequence_editor_create())

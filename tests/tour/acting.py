@@ -273,10 +273,10 @@ def states() -> dict[int, str]:
     return {frame: str(state) for frame, state in extension("render.frame_states").of(portrait().uid).states.items()}
 
 
-def render(name: str | None = None) -> Steps:
-    """Render Portrait, as its button does; a picture on the way where one is asked for."""
+def render(name: str | None = None, editor: str = "VIEW_3D") -> Steps:
+    """Render Portrait, as its button in an editor does; a picture on the way where one is asked for."""
     queue = extension("jobs.job_queue")
-    with at():
+    with at(editor):
         bpy.ops.portrait.render("INVOKE_DEFAULT")
     job = queue.last_of(portrait().uid)
     if name is not None:

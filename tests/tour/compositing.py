@@ -4,35 +4,30 @@ compositing.md tells. Each begins with a new file."""
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import bpy
-import numpy as np
-import sidebar
+import edit_window
 from acting import render
 from desktop import (
     FOLDER,
     PLAN,
-    Place,
     Steps,
     at,
     becomes,
     box_of,
     extension,
     fact,
-    park,
     place,
     portrait,
     report,
-    settled,
     shot,
-    take,
     until,
     window,
     workspace,
 )
 from first_frames import viewport_and_sidebar
+from new_scenes import acting_portrait, idle, new_file, pixels
 
 _LAYERED = 6  # frames
 
@@ -41,37 +36,6 @@ def steps() -> Steps:
     yield from _two_people()
     yield from _layers()
     yield from _edit()
-
-
-def new_file(name: str) -> Steps:
-    """An empty scene, saved in a folder of its own."""
-    bpy.ops.wm.read_homefile()
-    yield 2.0
-    with at():
-        bpy.ops.object.select_all(action="SELECT")
-        bpy.ops.object.delete()
-    folder = FOLDER / name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / f"{name}.blend"))
-    yield from sidebar.open_tab()
-
-
-def idle() -> Steps:
-    """Until nothing is worked on."""
-    queue = extension("jobs.job_queue")
-    yield from until(lambda: queue.current() is None, 120, "the end of the work")
-
-
-def acting_portrait(name: str) -> Steps:
-    """A new file with a portrait that acts."""
-    yield from new_file(name)
-    with at():
-        bpy.ops.portrait.add(filepath=PLAN["photo"], without_waiting=True)
-    yield from until(lambda: portrait() is not None and portrait().rig is not None, 120, "the rig")
-    yield from idle()
-    with at():
-        bpy.ops.portrait.demo_motion()
 
 
 def _two_people() -> Steps:
@@ -125,8 +89,8 @@ def _layers() -> Steps:
     scene.render.filepath, scene.render.image_settings.file_format = str(path), "PNG"
     scene.render.engine = "BLENDER_WORKBENCH"
     bpy.ops.render.render(write_still=True)
-    pixels = _pixels(str(path))
-    fact("what it gives has the person in it", pixels[..., :3].std() > 0.05, f"{pixels[..., :3].mean():.2f}")
+    seen = pixels(path)
+    fact("what it gives has the person in it", seen[..., :3].std() > 0.05, f"{seen[..., :3].mean():.2f}")
     yield from workspace("Layout")
 
 
@@ -136,7 +100,7 @@ def _edit() -> Steps:
     portrait().frame_start, portrait().frame_end, portrait().frame_step = 1, 24, 4
     portrait().use_strip = True
     yield from render()
-    yield from workspace("Video Editing", template="Video_Editing")
+    yield from edit_window.open_window()
     scene = window().scene
     find = extension("portraits.sequencer").find_strips
     (strip,) = find(portrait().uid)
@@ -161,26 +125,10 @@ def _edit() -> Steps:
         bpy.ops.portrait.export_movie("EXEC_DEFAULT", filepath=str(movie))
     yield from idle()
     fact("a movie of the frames is written", movie.is_file() and movie.stat().st_size > 1000)
-    timeline = _timeline()
-    timeline.spaces.active.show_region_ui = True
-    yield 0.5
-    yield from sidebar.choose_tab(Place(timeline, next(one for one in timeline.regions if one.type == "UI")))
-    main = next(region for region in timeline.regions if region.type == "WINDOW")
-    with bpy.context.temp_override(window=window(), screen=window().screen, area=timeline, region=main):
-        bpy.ops.sequencer.view_all()
-    scene.frame_set(10)
-    park()
-    yield from settled()
-    take("edit", [(0, 0, window().width, window().height)])
+    yield from edit_window.view_all()
+    yield from edit_window.picture("edit", 10)
     report["figures"]["edit_strips"] = len(before)
     yield from workspace("Layout")
-
-
-def _timeline() -> bpy.types.Area:
-    areas = [area for area in window().screen.areas if area.type == "SEQUENCE_EDITOR"]
-    return max(
-        (area for area in areas if "PREVIEW" not in area.spaces.active.view_type), key=lambda a: a.width * a.height
-    )
 
 
 def _ranges(strips: list[Any]) -> list[tuple[int, int, int, str]]:
@@ -192,11 +140,3 @@ def _ranges(strips: list[Any]) -> list[tuple[int, int, int, str]]:
         name = strip.elements[shown.start - compat.strip_start(strip)].filename
         found.append((strip.channel, shown.start, shown.stop, name))
     return sorted(found)
-
-
-def _pixels(path: str) -> np.ndarray:
-    image = bpy.data.images.load(path)
-    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(pixels)
-    bpy.data.images.remove(image)
-    return pixels.reshape(-1, 4)

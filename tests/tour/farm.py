@@ -11,10 +11,10 @@ from pathlib import Path
 
 import sidebar
 from acting import render
-from compositing import acting_portrait, idle
 from desktop import FOLDER, PLAN, Steps, becomes, box_of, extension, fact, place, portrait, report, shot, until, window
 from first_frames import viewport_and_sidebar
 from four_clicks import choose_file
+from new_scenes import acting_portrait, idle
 
 _FRAMES = range(1, 13)
 _ODD = ("2-4", "1,9", "5-8,10-12")

@@ -10,7 +10,6 @@ import bpy
 import numpy as np
 from acting import grab
 from bpy_extras.view3d_utils import location_3d_to_region_2d
-from compositing import idle, new_file
 from desktop import (
     FOLDER,
     PLAN,
@@ -29,6 +28,7 @@ from desktop import (
     window,
 )
 from mathutils import Vector
+from new_scenes import idle, new_file
 
 _FRAME = 11  # where the eyes are farthest beside the camera
 _FRAMES = 24

@@ -19,6 +19,8 @@ import acting  # noqa: E402
 import by_hand  # noqa: E402
 import capturing  # noqa: E402
 import compositing  # noqa: E402
+import edited_shots  # noqa: E402
+import editing  # noqa: E402
 import farm  # noqa: E402
 import filmed  # noqa: E402
 import finishing  # noqa: E402
@@ -39,6 +41,8 @@ CHAPTERS = {
     "gaze": gaze.steps,
     "compositing": compositing.steps,
     "farm": farm.steps,
+    "editing": editing.steps,
+    "edited_shots": edited_shots.steps,
     "four_clicks": four_clicks.steps,
 }
 

@@ -6,14 +6,21 @@ What is acted is known exactly, so that what is captured from the video can be h
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
+import wave
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
+import av
 import numpy as np
+import OpenEXR
 from portrait_server.media.movie import Movie, MovieFrame
+from portrait_server.media.movie_sound import Soundtrack
+from portrait_server.media.picture_profiles import srgb_linear
 from portrait_shared.track import LandmarkTrack
 from skimage.data import astronaut, chelsea
 from skimage.io import imsave
@@ -23,6 +30,7 @@ from tests import two_people as two_people_picture
 
 FPS = 24
 FRAMES = 60
+PLATE = 24  # frames of the shot that editors get
 BLINKS = (14, 38)
 _SHUT = {-2: 0.4, -1: 0.85, 0: 1.0, 1: 0.9, 2: 0.5}
 _OPEN_MOUTH = 0.08  # face sizes
@@ -63,6 +71,36 @@ def acted() -> dict[str, list[float]]:
             blink[at + step] = shut
     yaw = 9 * np.sin(np.clip((time - 4) / (FRAMES - 8), 0, 1) * 2 * np.pi)
     return {"jaw": speech.tolist(), "blink": blink.tolist(), "yaw": yaw.tolist()}
+
+
+class Plates(NamedTuple):
+    """A short shot as editors and compositors get it."""
+
+    talking: Path  # a movie with sound
+    pictures: Path  # the first of numbered PNG files
+    light: Path  # the first of numbered OpenEXR files, scene-linear
+
+
+def plates(film: Path, folder: Path) -> Plates:
+    """The beginning of a film in other files."""
+    with av.open(str(film)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in itertools.islice(container.decode(video=0), PLATE)]
+    for name in ("plate_png", "plate_exr"):
+        (folder / name).mkdir(exist_ok=True)
+    pictures = [folder / "plate_png" / f"shot.{number:04d}.png" for number in range(1, PLATE + 1)]
+    lights = [folder / "plate_exr" / f"shot.{number:04d}.exr" for number in range(1001, 1001 + PLATE)]
+    for frame, picture, light in zip(frames, pictures, lights, strict=True):
+        imsave(picture, frame, check_contrast=False)
+        channels = srgb_linear(frame / 255).astype(np.float16)
+        header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+        OpenEXR.File(header, {"RGB": np.ascontiguousarray(channels)}).write(str(light))
+    talking, tone = folder / "talking.mp4", folder / "tone.wav"
+    with wave.open(str(tone), "wb") as file:
+        file.setparams((1, 2, 48000, 0, "NONE", ""))
+        hum = 6000 * np.sin(np.arange(48000 * PLATE // FPS) * 2 * np.pi * 220 / 48000)
+        file.writeframes(hum.astype("<i2").tobytes())
+    Movie([MovieFrame.of_file(picture) for picture in pictures], Fraction(FPS), sound=Soundtrack(tone)).write(talking)
+    return Plates(talking, pictures[0], lights[0])
 
 
 def movie(picture: Path, folder: Path) -> Path:

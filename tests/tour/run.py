@@ -154,15 +154,20 @@ def main() -> int:
     for old in [*folder.glob("*.png"), folder / "report.json"]:
         old.unlink(missing_ok=True)
     photo = performer.photo(folder)
+    movie = asked.movie or performer.movie(photo, folder)
+    plates = performer.plates(movie, folder)
     plan = {
         "folder": str(folder),
         "photo": str(photo),
         "extension": str((asked.extension or build_extension(blender, folder)).resolve()),
-        "movie": str((asked.movie or performer.movie(photo, folder)).resolve()),
+        "movie": str(movie.resolve()),
         "own_movie": asked.movie is None,
         "reader": str(performer.reader(photo, folder)),
         "server": str(server_program(folder)),
         "animal": str(performer.animal(folder)),
+        "talking": str(plates.talking),
+        "pictures": str(plates.pictures),
+        "light": str(plates.light),
         "two": str(performer.two_people(folder)),
         "screen": SCREEN,
         "only": asked.only,

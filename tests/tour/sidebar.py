@@ -14,7 +14,7 @@ from desktop import Place, Steps, at, extension, place, shot, window, xdo
 
 _PROBE_PIXELS = 9  # apart: less than half a button's height
 _PROBE_ACROSS = 0.62  # of the sidebar's width: meets a button of its own row, and the right one of two
-_SCROLLS = 4
+_SCROLLS = 12
 
 clicked: list[str] = []
 """Operators whose buttons were pressed with the mouse."""
@@ -45,16 +45,19 @@ def choose_tab(side: Place, name: str = "Portrait") -> Steps:
     yield 0.5
 
 
-def click(operator: str) -> Steps:
+def click(operator: str, side: Place | None = None) -> Steps:
     """Presses the button of an operator in the open tab, with the mouse.
 
     No script can ask Blender where a button is. Ctrl-C over a button, though, copies what it would call: the mouse goes
     down the tab until it is over the right one, and scrolls where the tab is longer than the screen.
 
+    Args:
+        side: the sidebar; that of the 3D view where None.
+
     Raises:
         TimeoutError: the tab shows no such button.
     """
-    manager, side = bpy.context.window_manager, region()
+    manager, side = bpy.context.window_manager, side or region()
     wanted = f"bpy.ops.{operator}("
     for _ in range(_SCROLLS):
         for down in range(_PROBE_PIXELS, side.region.height, _PROBE_PIXELS):

@@ -130,7 +130,8 @@ class PORTRAIT_OT_cut_out_over(AsksForFile, NeedsFreePortrait, bpy.types.Operato
         chosen = strip_order.background_of(scene)
         if self.filepath:
             path = Path(os.path.realpath(bpy.path.abspath(self.filepath)))
-            return strip_order.add_background(scene, path, portrait.span(scene))
+            frames = strip_order.shown_at(scene, portrait.group_uid) or portrait.span(scene)
+            return strip_order.add_background(scene, path, frames)
         if chosen is None:
             raise SceneError("No strip is chosen to put the person over.", "Choose a strip, or a picture or film.")
         return chosen

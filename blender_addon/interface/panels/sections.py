@@ -210,7 +210,9 @@ def draw_strip_option(
     if strips:
         column.prop(scene_of(context).render, "use_sequencer", text="Render Image Shows the Strip")
         if not all(map(sequencer.is_as_made, strips)):
-            draw_text(layout, context, "A strip was cut or locked: new frames do not lengthen it.", "INFO")
+            draw_text(
+                layout, context, "A strip was cut, trimmed, retimed or locked: new frames do not lengthen it.", "INFO"
+            )
             layout.operator("portrait.add_strip", text="Add Whole Strip", icon="SEQ_SEQUENCER")
     else:
         draw_text(layout, context, "The strip comes with the next render.", "INFO")
