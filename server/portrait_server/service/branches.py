@@ -127,11 +127,6 @@ class Branch:
         """Raises: PortraitError: DEVICE_UNAVAILABLE, in the words of the server that could not start."""
         self._process.start(START_SECONDS)
 
-    @property
-    def busy(self) -> bool:
-        """Whether its keeper is at work."""
-        return self._keeper.busy
-
     def batch(self, render: OpenRender, indices: range) -> BranchBatch:
         """Frames of a portrait that it `draws`, as a task."""
         handle = self._handles[render.portrait]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -322,5 +323,5 @@ class Service:
         self._results.close()
 
     def _stop_branches(self) -> None:
-        for branch in self._branches:
-            branch.stop()
+        with ThreadPoolExecutor(max(1, len(self._branches))) as each:
+            list(each.map(Branch.stop, self._branches))

@@ -13,14 +13,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from portrait_server.engines.base import Reference
+from portrait_server.engines.fewshot import FewshotEngine
+from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.engines.registry import create_engine
+from portrait_server.networks.personal import Personal, PersonalPainter, to_file
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.client.render_stream import RenderStream
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.references import Frame, PortraitHandle, ReferenceImage
 
 from tests.server.conftest import COMMAND
+from tests.server.networks.conftest import weights as weights
 from tests.server.service.test_service_devices import GPU_VARIABLE, LOST, Faults, colors
 from tests.waiting import wait_until
 
@@ -95,27 +102,39 @@ def test_both_draw_one_render_in_its_order(server: ServerProcess, paint: Paint, 
         assert one.digest == other.digest and np.array_equal(one.data, other.data)
 
 
-def test_a_real_engine_draws_the_same_bytes_on_both(gpus: Faults, astronaut: Reference) -> None:
-    """As here, on the processor under its own name."""
-    count, size = 8, (96, 96)
-    points = np.repeat(astronaut.points[None] / 2, count, 0)
-    points[:, :68, 1] += np.linspace(0, 3, count)[:, None]
-    photo = ReferenceImage(astronaut.image[::2, ::2], astronaut.points / 2)
+def test_a_real_engine_draws_the_same_bytes_on_both(
+    gpus: Faults, astronaut: Reference, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As here, on the processor under its own name: two people, of whom one is tuned to."""
+    monkeypatch.setenv(WEIGHTS_VARIABLE, str(weights))
+    engine = create_engine("fewshot", "cpu")
+    assert isinstance(engine, FewshotEngine)
+    style = torch.full((engine.painters.mouth.style.out_features,), 0.5)
+    personal = to_file(Personal({"mouth": PersonalPainter(style, {})}, engine.checksum))
+    one = astronaut.image[::4, ::4]
+    photo = ReferenceImage(np.concatenate([one, one], 1), astronaut.points / 4)
     assert photo.points is not None
+    beside = photo.points + np.float32([one.shape[1], 0, 0])
+    count, size = 4, (128, 64)
+    opening = np.linspace(0, 3, count, dtype=np.float32)[:, None]
+    points, others = (np.repeat(each[None], count, 0) for each in (photo.points, beside))
+    points[:, 8:10, 1] += opening
+    others[:, 36:40, 1] += opening
+    driven = OtherFaces(others[:, None])
     server = ServerProcess(COMMAND, device="cuda:all")
     with Client(server) as client:
-        portrait = client.prepare([photo], engine="fewshot")
+        portrait = client.prepare([photo], personal=personal, others=beside[None])
 
         def render() -> Iterator[Frame]:
-            return client.render(portrait, points, range(count), size=size, encoding="raw", window=8)
+            return client.render(portrait, points, range(count), size=size, encoding="raw", window=8, others=driven)
 
         spread(client, render)
         of_both = [frame.data for frame in render()]
         assert client.server.device == "cuda:all"
     server.stop()
-    engine = create_engine("fewshot", "cpu")
-    prepared = engine.prepare([Reference(photo.image, photo.points)])
-    assert np.array_equal(of_both, engine.render(prepared, points, size, False))
+    tuned = engine.tuned(personal)
+    prepared = tuned.prepare([Reference(photo.image, photo.points)], beside[None])
+    assert np.array_equal(of_both, tuned.render(prepared, points, size, False, None, driven))
 
 
 def test_a_lost_branch_costs_no_frame_and_comes_back(gpus: Faults, server: ServerProcess, paint: Paint) -> None:
@@ -181,6 +200,28 @@ def test_a_cancelled_render_ends_on_all_devices(server: ServerProcess, paint: Pa
         next(stream)
         stream.cancel()
         assert colors(render()) == list(range(10, 70))
+
+
+def test_clients_take_turns_on_all_devices(server: ServerProcess, paint: Paint) -> None:
+    with Client(server, name="anne") as anne, Client(server, name="ben") as ben:
+        streams = []
+        for client in (anne, ben):
+            portrait, points = paint(client, "slow", count=48)
+
+            def render(
+                client: Client = client, portrait: PortraitHandle = portrait, points: np.ndarray = points
+            ) -> RenderStream:
+                return client.render(portrait, points, range(48), encoding="raw", window=16)
+
+            spread(client, render)
+            streams.append(render())
+        firsts = [next(stream) for stream in streams]
+        before = [drawn_by(anne, device) for device in ("cuda:0", "cuda:1")]
+        found = [[first, *stream] for first, stream in zip(firsts, streams, strict=True)]
+        after = [drawn_by(anne, device) for device in ("cuda:0", "cuda:1")]
+        for frames in found:
+            assert colors(frames) == list(range(10, 58))
+        assert all(np.subtract(after, before) > 0)
 
 
 def test_single_frames_are_the_first_devices(server: ServerProcess, paint: Paint) -> None:

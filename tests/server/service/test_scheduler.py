@@ -44,6 +44,31 @@ def test_clients_take_turns_and_so_do_the_jobs_of_each() -> None:
     assert taken(scheduler) is None  # everybody's credit is used up
 
 
+def test_what_a_device_could_not_draw_is_next_and_uses_no_more_credit() -> None:
+    scheduler, anne = Scheduler(), Session(b"a", "anne")
+    render = job(anne, frames=12, window=12)
+    scheduler.add(anne, render)
+    batches = [taken(scheduler) for _ in range(3)]
+    assert [batch[2] for batch in batches if batch] == [range(0, 4), range(4, 8), range(8, 12)]
+    assert taken(scheduler) is None and render.to_draw == 0 and render.outstanding == 12
+    for lost in (range(4, 8), range(8, 10)):
+        render.take_back(lost)
+        scheduler.add_again(render)
+    assert render.to_draw == 6 and render.outstanding == 6 and render.credit == 6
+    assert anne.frame_bytes == 6 * render.frame_bytes
+    again = [taken(scheduler) for _ in range(2)]
+    assert [batch[2] for batch in again if batch] == [range(4, 8), range(8, 10)] and taken(scheduler) is None
+    assert render.outstanding == 12 and render.credit == 0
+
+
+def test_a_render_on_several_devices_leaves_each_a_batch_that_waits() -> None:
+    alone, of_eight = job(Session(b"a", "anne"), frames=200, window=64), Session(b"b", "ben")
+    points, numbers = np.zeros((200, 70, 3), "<f4"), np.arange(200, dtype="<i4")
+    message = Render(1, "a" * 64, (64, 64), False, "raw", 32, numbers, points)
+    assert alone.batch_size == PORTRAIT.engine.batch_size == 4
+    assert [OpenRender(of_eight, message, PORTRAIT, devices).batch_size for devices in (1, 2, 8, 40)] == [4, 4, 2, 1]
+
+
 def test_turns_go_by_cost() -> None:
     scheduler, anne, ben = Scheduler(), Session(b"a", "anne"), Session(b"b", "ben")
     scheduler.add(anne, job(anne, 1, frames=400, window=256, side=64))
