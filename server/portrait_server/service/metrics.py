@@ -31,11 +31,12 @@ READ_SECONDS: Final = 5.0
 PATH: Final = "/metrics"
 
 _TOTALS: Final = {
-    "frames_drawn": "Frames that engines drew for clients who waited for them.",
     "frames_sent": "Frames that were sent to clients.",
     "drawing_seconds": "Seconds that threads drew.",
     "images_received": "Photographs that clients handed over.",
 }
+_OF_DEVICE: Final = "frames_drawn."
+"""What counters of single devices begin with, where there are several."""
 _NOW: Final = {
     "clients": ("clients", "Clients that are connected."),
     "open_renders": ("open_renders", "Renders that clients wait for."),
@@ -147,6 +148,14 @@ class _ServiceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         state = self._state(ANSWER_SECONDS)
+        drawn = CounterMetricFamily(
+            "portrait_frames_drawn", "Frames that engines drew for clients who waited for them.", labels=["device"]
+        )
+        of_devices = {name.removeprefix(_OF_DEVICE): count for name, count in state.counters.items()
+                      if name.startswith(_OF_DEVICE)}  # fmt: skip
+        for device, count in (of_devices or {self._device.name: state.counters["frames_drawn"]}).items():
+            drawn.add_metric([device], count)
+        yield drawn
         for name, meaning in _TOTALS.items():
             yield CounterMetricFamily(f"portrait_{name}", meaning, state.counters[name])
         for name, (told, meaning) in _NOW.items():

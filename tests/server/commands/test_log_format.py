@@ -16,11 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_server.cli import _COMMANDS, main
+from portrait_server.commands.job import _ACTIONS
 from portrait_server.commands.logs import JsonLines
 from portrait_shared.client.client import Client
 from portrait_shared.protocol.connection import Connection
 
-LEAVES = {"corpus": [["build", "photos"], ["build", "videos"], ["crops", "heads"]]}
+LEAVES = {
+    "corpus": [["build", "photos"], ["build", "videos"], ["crops", "heads"]],
+    "job": [[action] for action in _ACTIONS],
+}
 """Commands that have others within them."""
 
 

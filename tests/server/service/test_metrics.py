@@ -58,7 +58,8 @@ def test_what_the_service_did_and_does_is_told(
     connection, address = told_server
     assert address.startswith("http://127.0.0.1:")
     before = read(address)
-    assert before["portrait_frames_drawn_total", ()] == before["portrait_clients", ()] == 0
+    drawn = "portrait_frames_drawn_total", (("device", "cpu"),)
+    assert before[drawn] == before["portrait_clients", ()] == 0
     with Client(connection, name="test") as client:
         portrait, points = paint(client, count=10)
         assert len(list(client.render(portrait, points, np.arange(10)))) == 10
@@ -67,8 +68,8 @@ def test_what_the_service_did_and_does_is_told(
         assert refused.value.code == ErrorCode.UNKNOWN_ENGINE
         statistics = client.stats()
         samples = read(address)
-    for name in ("frames_drawn", "frames_sent"):
-        assert samples[f"portrait_{name}_total", ()] == statistics[name] == 10
+    assert samples[drawn] == statistics["frames_drawn"] == 10
+    assert samples["portrait_frames_sent_total", ()] == statistics["frames_sent"] == 10
     for name in ("clients", "open_renders", "frames_waiting", "frames_under_way", "requests_waiting", "tunings"):
         assert samples[f"portrait_{name}", ()] == statistics[name] == (name == "clients")
     assert samples["portrait_prepared_portraits", ()] == 1
@@ -107,6 +108,17 @@ def test_who_asks_and_says_nothing_holds_up_no_client(told_server: tuple[Connect
     with socket.create_connection((host, int(port))), Client(connection, name="test") as client:
         assert client.stats()["clients"] == 1
     assert read(address)["portrait_uptime_seconds", ()] > 0
+
+
+def test_frames_of_several_devices_are_told_apart() -> None:
+    counters = Counters(["cuda:0", "cuda:1"])
+    counters.drew(3, 0.5, "cuda:1")
+    held: dict[str, int | float | str] = dict.fromkeys(
+        ("clients", "open_renders", "frames_waiting", "frames_under_way", "requests_waiting", "tunings", "portraits",
+         "portrait_bytes", "reference_bytes"), 0,
+    )  # fmt: skip
+    address = serve_metrics(metrics_endpoint("0", keys=False), lambda timeout_s: counters.state(held), look_at("cpu"))
+    assert values(read(address), "portrait_frames_drawn_total") == {"cuda:0": 0, "cuda:1": 3}
 
 
 def test_a_service_that_does_not_answer_is_told_as_such() -> None:
