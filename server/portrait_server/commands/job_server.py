@@ -55,7 +55,7 @@ def start(asked: argparse.Namespace) -> int:
 
 
 def stop(asked: argparse.Namespace) -> int:
-    """Stops the server at the connection file and waits for its end; where there is none, there is nothing to do.
+    """Stops the server at the connection file and waits until it has let go of that; where there is none, that is all.
 
     Raises:
         PortraitError: BUSY where it does not end.
