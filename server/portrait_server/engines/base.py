@@ -38,8 +38,9 @@ class Engine(ABC):
 
     Attributes:
         name: what a user asks for (``--engine``).
-        fingerprint: changes whenever the pixels it makes may change (code version, weights);
-            part of every frame's content hash.
+        fingerprint: changes whenever the pixels it makes may change (code version, weights); part of every frame's
+            content hash. It is the same on every device, which may differ by 1 of 255: no machine draws another's frames
+            again.
         batch_size: how many frames it likes to draw in one call.
         batch_pixels: of all frames of a call, the most: larger ones would keep others waiting for longer than they save.
     """

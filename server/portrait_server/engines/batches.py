@@ -43,12 +43,10 @@ class Batches(ABC):
 
     Attributes:
         kernels: with which they are drawn.
-        device: ``cpu``, or the type of torch's device; frames of two may differ.
         most_frames, most_pixels: of a batch.
     """
 
     kernels: Kernels
-    device: str
     most_frames: int
     most_pixels: int
 
@@ -124,10 +122,10 @@ class OnDeviceBatches(Batches):
     most_frames, most_pixels = _DEVICE_FRAMES, _DEVICE_PIXELS
 
     def __init__(self, kernels: Kernels, device: str) -> None:
-        self.kernels, self.device = kernels, kind_of(device)
+        self.kernels = kernels
         found = look_at(device)
         free = found.room_bytes
-        self._large = self.device != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
+        self._large = kind_of(device) != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
         self._many = self._large
         self.memory = LayerMemory(free // _LAYER_SHARE)
         self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))

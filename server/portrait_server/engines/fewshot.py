@@ -72,7 +72,8 @@ class FewshotEngine(Engine):
         self.device = torch_device(device)
         self.painters, info = load(weights, self.device)
         self.checksum = info.checksum
-        self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-{self.device.type}-{info.checksum[:16]}"
+        # “cpu” whatever draws: when devices had fingerprints of their own, it was the processor's, whose frames stay valid.
+        self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-cpu-{info.checksum[:16]}"
         # A fifth faster on a CPU, and what a GPU's convolutions want.
         self.painters = self.painters.to(memory_format=torch.channels_last)
         self._layers = layers or LayerMemory()

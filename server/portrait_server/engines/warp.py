@@ -59,7 +59,7 @@ class WarpEngine(Engine):
         self._layers = layers or LayerMemory()
         self._detector: Detector | None = None
         self._finding = threading.Lock()
-        self.fingerprint = WARP_VERSION if self._batches.device == "cpu" else f"{WARP_VERSION}-{self._batches.device}"
+        self.fingerprint = WARP_VERSION
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
     def prepare(

@@ -132,7 +132,7 @@ class RenderStream(RemoteJob[Frame]):
     def _hand_over(self) -> None:
         if self._forgotten and self._prepare_again().portrait_id != self._portrait.portrait_id:
             raise PortraitError(
-                ErrorCode.VERSION_MISMATCH, "The server that came back draws with another version of the engine, or on another device.",
+                ErrorCode.VERSION_MISMATCH, "The server that came back draws with another version of the engine.",
                 "Prepare the portrait again and render all frames anew.",
             )  # fmt: skip
 
