@@ -274,24 +274,30 @@ _ACES = "ocio://cg-config-v1.0.0_aces-v1.3_ocio-v2.1"
 
 
 @pytest.mark.parametrize(
-    ("configuration", "working", "spaces", "most"),
+    ("configuration", "working", "spaces"),
     [
-        ("", "", ["sRGB", "rec709", "Linear Rec.709"], 2),
-        ("", "ACEScg", ["sRGB", "acescg", "ACEScg"], 2),
-        ("", "Linear Rec.2020", ["sRGB", "rec2020", "Linear Rec.2020"], 2),
-        (_ACES, "", ["sRGB - Texture", "acescg", "ACEScg"], 2),
-        ("studio", "", ["display", "rec709", "linear"], 9),  # its monitor is a power of 2.2, which is nearly sRGB
+        ("", "", ["sRGB", "rec709", "Linear Rec.709"]),
+        ("", "ACEScg", ["sRGB", "acescg", "ACEScg"]),
+        ("", "Linear Rec.2020", ["sRGB", "rec2020", "Linear Rec.2020"]),
+        (_ACES, "", ["sRGB - Texture", "acescg", "ACEScg"]),
+        ("studio", "", ["display", "rec709", "linear"]),
     ],
 )
 def test_photo_and_layers_keep_their_colors(
-    addon: Any, tmp_path: Path, configuration: str, working: str, spaces: list[str], most: int
+    addon: Any, tmp_path: Path, configuration: str, working: str, spaces: list[str]
 ) -> None:
-    """Under Blender's own configuration and others, in each working space."""
+    """Under Blender's own configuration and others, in each working space.
+
+    The studio's monitor is a plain power of 2.2. Layered frames hold the light of sRGB, as OpenEXR files of any program do,
+    and such a monitor shows light by its own curve: in dark parts up to 9 codes beside the photo's, whose codes Blender
+    takes for that monitor's and gives back unaltered.
+    """
     if working and not hasattr(bpy.data, "colorspace"):
         pytest.skip("a file has one working space in this Blender")
     write_png(tmp_path / "photo.png", photo_pixels())
     environment = dict(os.environ)
-    if configuration == "studio":
+    is_studio = configuration == "studio"
+    if is_studio:
         (tmp_path / "config.ocio").write_text(STUDIO, encoding="utf-8")
         configuration = str(tmp_path / "config.ocio")
     if configuration:
@@ -304,4 +310,6 @@ def test_photo_and_layers_keep_their_colors(
     assert found["spaces"] == spaces
     photo = photo_pixels()[::-1].astype(int)
     assert np.abs(np.array(found["photo"]) - photo).max() <= 2, "the photo's own colors"
-    assert np.abs(np.array(found["layers"]) - photo).max() <= most
+    layers = 255 * light(photo) ** (1 / 2.2) if is_studio else photo
+    assert np.abs(np.array(found["layers"]) - layers).max() <= 2, "the photo's light, as the display shows it"
+    assert is_studio == bool(np.abs(layers - photo).max() > 2)

@@ -11,7 +11,22 @@ import edit_window as edit
 import numpy as np
 import sidebar
 from acting import render
-from desktop import FOLDER, PLAN, Steps, at, becomes, fact, place, portrait, press, rig, until, window
+from desktop import (
+    FOLDER,
+    PLAN,
+    Steps,
+    at,
+    becomes,
+    extension,
+    fact,
+    place,
+    portrait,
+    press,
+    rig,
+    until,
+    window,
+    workspace,
+)
 from new_scenes import idle, pixels, with_rig
 
 _LAST = 20
@@ -30,6 +45,8 @@ def steps() -> Steps:
     yield from _retimed()
     yield from _cut_out_over_a_strip()
     yield from _cut_out_over_a_picture()
+    yield from _compositor_on_strip()
+    yield from workspace("Layout")
 
 
 def _strip() -> Steps:
@@ -252,3 +269,25 @@ def _check_cut_out(frame: int) -> None:
     off = 255 * np.abs(seen - below)[around].max(), 255 * np.abs(seen - drawn[..., :3])[person].max()
     fact("the person is seen before it, and around the person the other", max(off) < 2.6, f"{off} of 255 off")
     fact("and that is a picture", below.std() > 0.05, f"{below.std():.2f}")
+
+
+def _compositor_on_strip() -> Steps:
+    """The node group as a modifier, of Blender 5: as made it changes nothing, and its setting softens the edge."""
+    if not extension("blender.compat_compositor").has_strip_compositor():
+        return
+    frame = 10 + _MOVED
+    before = edit.rendered(frame)
+    yield from sidebar.click("portrait.add_strip_nodes", edit.tab())
+    yield 0.5
+    (modifier,) = edit.own_strip().modifiers
+    off = 255 * np.abs(edit.rendered(frame) - before).max()
+    fact("the strip has the compositor as its modifier, which changes nothing yet", off < 2.6, f"{off:.1f} of 255")
+    sockets = {item.name: item.identifier for item in modifier.node_group.interface.items_tree}
+    getattr(modifier.properties.inputs, sockets["Edge Blur"]).value = 12.0
+    edit.own_strip().invalidate_cache("RAW")
+    off = 255 * np.abs(edit.rendered(frame) - before).max(axis=2)
+    matte = pixels(portrait().folder() / f"{edit.own_number(frame):04d}.png")[..., 3]
+    edge = (matte > 0.2) & (matte < 0.8)
+    fact("Edge Blur softens the edge", off[edge].mean() > 3, f"{off[edge].mean():.1f} of 255 there")
+    fact("and nothing around the person", off[matte < 0.001].max() < 2.6, f"{off[matte < 0.001].max():.1f}")
+    yield from edit.picture("strip_compositor", frame)

@@ -18,6 +18,7 @@ sys.stdout.reconfigure(line_buffering=True)
 import acting  # noqa: E402
 import by_hand  # noqa: E402
 import capturing  # noqa: E402
+import colors  # noqa: E402
 import compositing  # noqa: E402
 import edited_shots  # noqa: E402
 import editing  # noqa: E402
@@ -43,6 +44,7 @@ CHAPTERS = {
     "farm": farm.steps,
     "editing": editing.steps,
     "edited_shots": edited_shots.steps,
+    "colors": colors.steps,
     "four_clicks": four_clicks.steps,
 }
 

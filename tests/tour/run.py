@@ -112,6 +112,8 @@ def run_blender(blender: str, folder: Path, plan: dict[str, object], display: st
         **os.environ, "DISPLAY": display, "BLENDER_USER_RESOURCES": str(home / "blender"),
         "XDG_RUNTIME_DIR": str(home / "run"), "LIBGL_ALWAYS_SOFTWARE": "1",
     }  # fmt: skip
+    if plan["ocio"]:
+        environment["OCIO"] = str(plan["ocio"])
     for name in ("TALKING_PORTRAITS_SERVER", "WAYLAND_DISPLAY"):
         environment.pop(name, None)
     command = [
@@ -138,6 +140,9 @@ def main() -> int:
     parser.add_argument("--movie", type=Path, help="capture from this video, not from one that is made here")
     parser.add_argument("--pictures", type=Path, help="also write the documentation's pictures into this folder")
     parser.add_argument("--only", nargs="+", help="take these chapters alone, for work on the tour itself")
+    parser.add_argument(
+        "--ocio", help="a studio's colour configuration for Blender, as OCIO names it: a file, or ocio://…"
+    )
     parser.add_argument("--limit", type=float, default=LIMIT_SECONDS, help="seconds until it is ended")
     asked = parser.parse_args()
     blender = find_blender(asked.blender)
@@ -171,6 +176,7 @@ def main() -> int:
         "two": str(performer.two_people(folder)),
         "screen": SCREEN,
         "only": asked.only,
+        "ocio": asked.ocio,
     }
     started = time.monotonic()
     with Screen() as screen:
