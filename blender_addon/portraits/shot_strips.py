@@ -51,7 +51,8 @@ def update(
     Args: as `sequencer.update_frames`.
 
     Raises:
-        PortraitError: SCENE where there is no channel left, or Blender cannot play the shot.
+        PortraitError: SCENE where there is no channel left, Blender cannot play the shot, or its strip was retimed: then new
+            frames cannot lie over it.
     """
     pieces = _pieces(scene, portrait)
     added = not pieces
@@ -78,7 +79,8 @@ def update(
             highest = max(highest, strip.channel)
     for strip, run in kept:  # once those are gone that would be in the way
         sequencer.fill(strip.id_data, strip, _holder(strip), folder, list(run), settings, size)
-    for piece, run in wanted:
+    plain = [(piece, run) for piece, run in wanted if not compat.is_retimed(piece.strip)]
+    for piece, run in plain:
         place = range(run.start + piece.moved, run.stop + piece.moved)
         if highest <= piece.strip.channel or not _is_free(piece.holder, highest, place):
             highest = free_channel(piece.holder, place, above=piece.strip.channel)
@@ -87,8 +89,13 @@ def update(
         )
     if added and portrait.shot.pictures() is None:
         strip_sound.add_sound_of_shot(scene, portrait.uid, portrait.shot.file, portrait.shot.frames)
-    elif wanted:
+    elif plain:
         strip_sound.connect(scene, portrait.uid)
+    if len(plain) < len(wanted):
+        raise SceneError(
+            "The shot's strip was retimed: frames that were drawn of it cannot be put over it.",
+            "Reset its speed (Strip › Retiming), render, then retime all the shot's strips together.",
+        )
 
 
 def shot_strip(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> Any | None:

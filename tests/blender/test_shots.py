@@ -32,6 +32,7 @@ from blender_addon.shots import source  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH, face_points, write_png  # noqa: E402
 from tests.blender.test_frame_states import all_in, settle  # noqa: E402
 from tests.blender.test_image_plane import render  # noqa: E402
+from tests.blender.test_retimed_strips import keys, retime  # noqa: E402
 from tests.posing import blinking, turned  # noqa: E402
 
 COUNT, START, NUMBER = 12, 5, 101
@@ -301,6 +302,17 @@ def test_a_shot_cut_in_two_shows_drawn_frames_in_both(filmed: Any, tmp_path: Pat
     assert places == [(START + 2, START + 3), (START + 54, START + 56)]
     names = [strip.elements[0].filename for strip in sequencer.find_strips(filmed.uid)]
     assert sorted(names) == [f"{START + 2:04d}.png", f"{START + 4:04d}.png"]
+
+
+def test_nothing_is_put_over_a_shot_that_was_retimed(filmed: Any, tmp_path: Path) -> None:
+    """There it would be seen at other frames than those that it was drawn of."""
+    scene = bpy.context.scene
+    shot_strips.update(scene, filmed, tmp_path / "drawn", [START + 1], SETTINGS, (WIDTH, HEIGHT))
+    retime(scene, shot_strips.shot_strip(scene, filmed), START + 5)
+    before = [*strips_of(filmed), keys(shot_strips.shot_strip(scene, filmed))]
+    with pytest.raises(PortraitError, match="was retimed"):
+        shot_strips.update(scene, filmed, tmp_path / "drawn", [START + 1, START + 8], SETTINGS, (WIDTH, HEIGHT))
+    assert [*strips_of(filmed), keys(shot_strips.shot_strip(scene, filmed))] == before
 
 
 def test_a_strip_says_which_shot_it_plays(filmed: Any, tmp_path: Path) -> None:
