@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
 BLENDER_VARIABLE = "TALKING_PORTRAITS_BLENDER"
 SCREEN = (1600, 1000)
-LIMIT_SECONDS = 1100
+LIMIT_SECONDS = 2000
 _PYTHON_OF_BLENDER = "import sys, bpy; print('TOUR', *sys.version_info[:2], *bpy.app.version[:2])"
 
 sys.path[:0] = [str(PROJECT), str(HERE)]
