@@ -24,7 +24,7 @@ from portrait_server.detectors.registry import create_detector
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.on_ray import render_on_ray
-from portrait_server.farm.ray_crew import Wish
+from portrait_server.farm.ray_placement import Wish
 from portrait_server.farm.writing import write_job
 from portrait_shared.track import LandmarkTrack
 

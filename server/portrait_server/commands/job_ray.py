@@ -15,7 +15,7 @@ from portrait_server.commands.arguments import whole_number
 from portrait_server.commands.logs import in_json
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.on_ray import render_on_ray
-from portrait_server.farm.ray_crew import Wish
+from portrait_server.farm.ray_placement import Wish
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import frame_path, missing_frames, prepare_folder
 
 from portrait_server.farm.farm_job import FarmJob
-from portrait_server.farm.ray_crew import Wish
 from portrait_server.farm.ray_driver import LOCAL
+from portrait_server.farm.ray_placement import Wish
 from portrait_server.farm.worker import check_chunk
 
 _ADDRESS: Final = re.compile(r"(?:ray://)?(\[[\da-fA-F:]+\]|[\w.-]+):(\d{1,5})|auto|local")

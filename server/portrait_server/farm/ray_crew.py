@@ -6,12 +6,13 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from portrait_shared import __version__
+from portrait_shared.devices import kind_of
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import held_file, write_error
 from portrait_shared.frames.frame_files import frame_path, write_frame
@@ -19,35 +20,17 @@ from portrait_shared.frames.frame_marks import mark_of
 
 from portrait_server.farm.chunks import Chunk, Chunks
 from portrait_server.farm.farm_job import JOB_FILE, FarmJob
+from portrait_server.farm.ray_placement import Wish, placement
 from portrait_server.farm.ray_worker import NO_JOB, RayWorker
 
 log = logging.getLogger(__name__)
 
-WORKER_BYTES: Final = 2 << 30
-"""What a worker that draws on the processor may take of a node's memory: some 1.2 GB were measured at 1024²."""
 _MOST_SENT_BYTES: Final = 1 << 30
 _FAILED_STARTS: Final = 3
 """So many workers in a row may die before one of them is ready, then no more are made."""
 _WAIT_SECONDS: Final = 0.5
 _PLACED_SECONDS: Final = 600.0
 _END_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True)
-class Wish:
-    """Which workers are wanted.
-
-    Attributes:
-        workers: how many; as many as there is room for where None.
-        cores: of each, and how many threads draw there.
-        gpus: share of a GPU that each takes, where they draw on GPUs.
-        device: one of `portrait_shared.devices.DEVICES`; with ``auto`` GPUs, where the cluster has some.
-    """
-
-    workers: int | None = None
-    cores: int = 1
-    gpus: float = 1.0
-    device: str = "auto"
 
 
 @dataclass(eq=False)
@@ -177,7 +160,7 @@ class RayCrew:
         self._ask(member, "begin", self._order())
 
     def _order(self) -> dict[str, Any]:
-        device = "cpu" if "num_gpus" not in self._options else self.wish.device
+        device = kind_of(self.wish.device) if "num_gpus" in self._options else "cpu"
         return {
             "job": str(self.job.folder.resolve()), "digest": self.job.digest, "output": str(self.output.resolve()),
             "probe": self._probe, "token": self._token, "device": device,
@@ -274,36 +257,6 @@ class RayCrew:
         ending = [member.actor.end.remote() for member in self._members if member.ready]
         if ending:
             self.ray.wait(ending, num_returns=len(ending), timeout=_END_SECONDS)
-
-
-def placement(nodes: Iterable[Mapping[str, float]], wish: Wish) -> tuple[dict[str, float], int]:
-    """Ray's options for each worker, and how many find room in the cluster.
-
-    Args:
-        nodes: resources of each machine.
-
-    Raises:
-        PortraitError: DEVICE_UNAVAILABLE where none ever does.
-    """
-    nodes = list(nodes)
-    on_gpus = wish.device not in ("auto", "cpu") or (wish.device == "auto" and any(node.get("GPU") for node in nodes))
-    if on_gpus:
-        options = {"num_gpus": wish.gpus, "num_cpus": wish.cores}
-        room = sum(int(min(_ratio(node, "GPU", wish.gpus), _ratio(node, "CPU", wish.cores))) for node in nodes)
-    else:
-        options = {"num_cpus": wish.cores, "memory": WORKER_BYTES}
-        room = sum(int(min(_ratio(node, "CPU", wish.cores), _ratio(node, "memory", WORKER_BYTES))) for node in nodes)
-    if not room:
-        what = f"{wish.gpus:g} GPU and " if on_gpus else f"{WORKER_BYTES >> 30} GiB of memory and "
-        raise PortraitError(
-            ErrorCode.DEVICE_UNAVAILABLE, f"No machine of the Ray cluster has {what}{wish.cores} cores for a worker.",
-            "Add machines (`ray start --address HEAD:PORT`), or ask for smaller workers or another --device.",
-        )  # fmt: skip
-    return options, room
-
-
-def _ratio(node: Mapping[str, float], resource: str, each: float) -> float:
-    return node.get(resource, 0.0) / each
 
 
 def _reason(error: BaseException) -> str:

@@ -23,7 +23,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 
 from portrait_server.farm.farm_job import FarmJob
-from portrait_server.farm.ray_crew import RayCrew, Wish
+from portrait_server.farm.ray_crew import RayCrew
+from portrait_server.farm.ray_placement import Wish
 from portrait_server.farm.ray_worker import told
 from portrait_server.networks.device import usable_cores
 

@@ -55,7 +55,7 @@ class RayWorker:
         try:
             if files is not None:
                 folder = self._unpacked(files)
-            if not (folder / JOB_FILE).is_file() or (job := FarmJob.load(folder)).digest != order["digest"]:
+            if not os.access(folder / JOB_FILE, os.R_OK) or (job := FarmJob.load(folder)).digest != order["digest"]:
                 return {"state": NO_JOB}
             self._sends = not _shares(output, order["probe"], order["token"])
             worker = JobWorker(job, device=order["device"], output=None if self._sends else output)

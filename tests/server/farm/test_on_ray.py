@@ -27,7 +27,8 @@ from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.farm import on_ray, ray_crew
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.on_ray import render_on_ray
-from portrait_server.farm.ray_crew import WORKER_BYTES, RayCrew, Wish, placement
+from portrait_server.farm.ray_crew import RayCrew
+from portrait_server.farm.ray_placement import WORKER_BYTES, Wish, placement
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.landmarks import LANDMARK_COUNT
