@@ -20,8 +20,8 @@ from .jobs import job_queue
 from .jobs.job import Job, JobState
 from .portraits.properties import PORTRAIT_PG_portrait
 from .portraits.scene_portraits import all_portraits
+from .render.ray_render_job import render_job
 from .render.render_job import RenderJob
-from .render.shot_render_job import render_job
 
 COMMAND = "portrait"
 

@@ -59,6 +59,12 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         default="info",
     )
 
+    ray_address: StringProperty(
+        name="Ray Address",
+        description="Render on this Ray cluster, such as 10.0.0.5:6379; “local” starts workers on this machine, empty "
+        "renders with the server",
+    )
+
     use_strip: BoolProperty(
         name="Strip for New Portraits",
         description="Put the frames of portraits that you add into the sequencer too; Render Image then shows that",
@@ -74,6 +80,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         column.label(text=missing or _what_is_there(), icon="ERROR" if missing else "INFO")
         column.prop(self, "auto_start")
         column.prop(self, "log_level")
+        column.prop(self, "ray_address")
         column.prop(self, "use_strip")
         program = server_program.find(self.server_command)
         said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
@@ -89,7 +96,9 @@ def _what_is_there() -> str:
     return f"Drivers of this machine: {', '.join(found)}" if found else "This machine has no driver of a GPU."
 
 
-_DEFAULTS = SimpleNamespace(server_command="", device="auto", auto_start=True, log_level="info", use_strip=False)
+_DEFAULTS = SimpleNamespace(
+    server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False
+)
 
 
 def of(context: bpy.types.Context) -> PORTRAIT_AP_preferences | SimpleNamespace:

@@ -65,6 +65,7 @@ class Launch:
     online: bool
     log_level: str = "info"
     problem: str = ""  # why there is no command
+    ray: str = ""  # address of the cluster that renders; empty where the server does
 
     def check_command(self) -> None:
         """Raises SERVER_UNAVAILABLE, with the fix *Open Preferences*, where there is no command."""
@@ -100,6 +101,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
         may_start=asked.auto_start if may_start is None else may_start,
         online=bpy.app.online_access,
         log_level=asked.log_level,
+        ray=asked.ray_address.strip(),
     )
 
 
@@ -124,6 +126,12 @@ def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Reachable:
                 "Look at its log.",
             )
     return target
+
+
+def connection(launch: Launch, cancelled: Callable[[], bool]) -> Connection:
+    """How a `portrait` command reaches the server of `acquire`, which see for the errors."""
+    reached = acquire(launch, cancelled)
+    return reached if isinstance(reached, Connection) else reached.connection
 
 
 def warm_up(launch: Launch) -> threading.Thread | None:

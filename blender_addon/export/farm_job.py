@@ -15,9 +15,9 @@ from ..connection import server
 from ..connection.worker import Worker
 from ..jobs.command_job import CommandJob
 from ..portraits import groups
+from ..render.job_inputs import photo_words
 from ..render.photo_inputs import PhotoInputs
 from ..render.shot_inputs import ShotInputs
-from .job_inputs import photo_words
 
 
 class FarmJobExport(CommandJob):
@@ -73,16 +73,15 @@ class FarmJobExport(CommandJob):
     def work(self, client: Client | None, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         self._client = client
         if client is not None:
-            reached = server.acquire(self._launch, cancelled)
-            self._connection = reached if isinstance(reached, Connection) else reached.connection
+            self._connection = server.connection(self._launch, cancelled)
         super().work(client, post, cancelled)
 
     def words(self, output: Path) -> Sequence[str]:
         words = ["job", "write", str(self.folder)]
         if isinstance(self._inputs, ShotInputs):
             return [*words, *self._inputs.words(output.parent), "--device", self._launch.device]
-        assert self._client is not None
-        drawn, self._of_photo = photo_words(self._inputs, output.parent, self._client)
+        first, self._of_photo = self._inputs.reference(self._client)
+        drawn = photo_words(self._inputs, output.parent, first)
         return [*words, *drawn, "--connect", str(self._connection.file)]
 
     def load(self, output: Path) -> str:

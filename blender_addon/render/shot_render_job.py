@@ -16,12 +16,10 @@ from portrait_shared.frames.frame_files import frame_path, prepare_folder
 
 from ..blender.scene_time import notes_on_frames
 from ..connection.command_run import CommandRun
-from ..connection.server import Launch
 from ..connection.worker import Worker
 from ..jobs.command_job import CommandWorker
 from ..jobs.job import JobState
 from ..plane import image_plane
-from ..portraits.scene_portraits import find_portrait
 from ..preview import live_preview
 from . import frame_folder, frame_keys, portrait_ids, portrait_strip
 from .render_job import FrameArrived, RenderJob
@@ -86,6 +84,15 @@ class ShotRenderJob(RenderJob):
         prepare_folder(self._folder)
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self._owner)
+        with PrivateFolder() as folder:
+            self.draw(folder, post)
+
+    def draw(self, folder: Path, post: Callable[[Any], None]) -> None:
+        """Draws the frames.
+
+        Args:
+            folder: a private one, for what the command reads.
+        """
         begun = time.time()
         numbers = {frame_path(self._folder, frame, *self._names).name: frame for frame in self._frames}
 
@@ -98,8 +105,7 @@ class ShotRenderJob(RenderJob):
                 post(FrameArrived(frame, time.monotonic()))
 
         asked = ["--output", str(self._folder), "--device", self._launch.device, *(["--again"] if self._again else [])]
-        with PrivateFolder() as folder:
-            self._run.run([*self._launch.command, "render", *self._inputs.words(folder), *asked], take)
+        self._run.run([*self._launch.command, "render", *self._inputs.words(folder), *asked], take)
 
     def handle(self, event: FrameArrived | EngineTold) -> None:
         if isinstance(event, EngineTold):
@@ -114,13 +120,3 @@ class ShotRenderJob(RenderJob):
             self.note = "Nothing is changed in these frames: the shot is shown"
         elif self.state is JobState.DONE and (left := len(self._asked) - self.total):
             self.note += f", {left} as filmed"
-
-
-def render_job(uid: str, launch: Launch, **options: Any) -> RenderJob:
-    """The job that renders a portrait: of a photo or of a shot.
-
-    Args: as `RenderJob`.
-    """
-    found = find_portrait(uid)
-    is_filmed = found is not None and found[1].shot.is_filmed
-    return (ShotRenderJob if is_filmed else RenderJob)(uid, launch, **options)

@@ -82,7 +82,7 @@ def timed(job: FarmJob, workers: int, output: Path) -> float:
         assert text.startswith("Ready: "), text
         ready.append(time.perf_counter())
 
-    frames = list(render_on_ray(job, job.frames, output, "local", Wish(workers, 1, device="cpu"), note=note))
+    frames = list(render_on_ray(job, job.frames, output, "local", Wish(workers, device="cpu"), note=note))
     end = time.perf_counter()
     assert len(frames) == len(job.frames) and len(ready) == workers
     return end - statistics.mean(ready)

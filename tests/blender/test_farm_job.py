@@ -20,10 +20,11 @@ from portrait_shared.protocol.connection import Connection  # noqa: E402
 
 from blender_addon import command_line  # noqa: E402
 from blender_addon.connection import server  # noqa: E402
-from blender_addon.export import farm_job, png  # noqa: E402
+from blender_addon.export import farm_job  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.job import JobState  # noqa: E402
 from blender_addon.portraits import likeness, portrait_parts  # noqa: E402
+from blender_addon.render import png  # noqa: E402
 from tests.blender.conftest import HEIGHT, WIDTH, face_points  # noqa: E402
 from tests.blender.test_capture_jobs import video, videos  # noqa: E402, F401
 from tests.blender.test_color_depth import deep, deep_photo  # noqa: E402, F401

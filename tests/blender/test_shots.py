@@ -25,7 +25,7 @@ from blender_addon.plane import image_plane  # noqa: E402
 from blender_addon.portraits import portrait_parts, sequencer, shot_parts, shot_strips  # noqa: E402
 from blender_addon.render import frame_states  # noqa: E402
 from blender_addon.render.frame_watch import FrameState  # noqa: E402
-from blender_addon.render.shot_render_job import render_job  # noqa: E402
+from blender_addon.render.ray_render_job import render_job  # noqa: E402
 from blender_addon.rig.replaced_sliders import BLINKS  # noqa: E402
 from blender_addon.rig.sampling import sample_rows  # noqa: E402
 from blender_addon.shots import source  # noqa: E402

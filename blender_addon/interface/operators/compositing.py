@@ -20,7 +20,7 @@ from ...portraits.portrait_parts import check_plane
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...render import portrait_strip
 from ...render.frame_folder import frames_of
-from ...render.render_job import RenderJob
+from ...render.ray_render_job import render_job
 from .common import AsksForFile, NeedsFreePortrait, OnPortrait, active_portrait, has_window, report, scene_of, work_off
 
 
@@ -124,7 +124,7 @@ class PORTRAIT_OT_cut_out_over(AsksForFile, NeedsFreePortrait, bpy.types.Operato
                 self.report({"INFO"}, "The strip comes with the first frames, over all others")
         except problems.PortraitError as error:
             return report(self, error, portrait.uid)
-        return work_off(self, context, RenderJob(portrait.uid, server.launch_plan(context)))
+        return work_off(self, context, render_job(portrait.uid, server.launch_plan(context)))
 
     def _background(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> bpy.types.Strip:
         chosen = strip_order.background_of(scene)

@@ -11,8 +11,8 @@ from ...connection import server
 from ...jobs import job_queue
 from ...jobs.job import Job, JobState
 from ...portraits import portrait_copies, sequencer
+from ...render.ray_render_job import render_job
 from ...render.render_job import RenderJob
-from ...render.shot_render_job import render_job
 from .common import NeedsFreePortrait, SaysWhyNot, active_portrait, has_window, report, scene_of, tell, work_off
 
 _LOOK_SECONDS = 0.2

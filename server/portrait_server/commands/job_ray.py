@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from portrait_shared.client.rendering import StoredFrame
+from portrait_shared.devices import kind_of
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.commands.arguments import whole_number
@@ -28,7 +29,7 @@ def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
                        help="draw on a Ray cluster: HOST:PORT of its head, ray://HOST:10001 from outside it, auto for this "
                             "machine's, or local for workers on this machine alone")  # fmt: skip
     group.add_argument("--workers", type=whole_number(1, 100_000, "a number of workers"), metavar="N",
-                       help="how many draw at most (default: one a GPU, or one for every --worker-cores)")  # fmt: skip
+                       help="how many draw at most (default: one a GPU, or on processors one for every --worker-cores)")  # fmt: skip
     group.add_argument("--worker-cores", type=whole_number(1, 4096, "a number of cores"), default=_USUAL.cores, metavar="N",
                        help=f"cores of each worker, and threads that draw there (default: {_USUAL.cores})")  # fmt: skip
     group.add_argument("--worker-gpus", type=_share, default=_USUAL.gpus, metavar="SHARE",
@@ -59,7 +60,7 @@ def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace
         else:
             print(f"Note: {text}", file=sys.stderr, flush=True)
 
-    wish = Wish(asked.workers, asked.worker_cores, asked.worker_gpus, asked.device)
+    wish = Wish(asked.workers, asked.worker_cores, asked.worker_gpus, kind_of(asked.device))
     yield from render_on_ray(
         job, frames, asked.output or job.default_output, asked.ray, wish, again=asked.again, note=note
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from portrait_shared import __version__
-from portrait_shared.devices import kind_of
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import held_file, write_error
 from portrait_shared.frames.frame_files import frame_path, write_frame
@@ -160,10 +159,9 @@ class RayCrew:
         self._ask(member, "begin", self._order())
 
     def _order(self) -> dict[str, Any]:
-        device = kind_of(self.wish.device) if "num_gpus" in self._options else "cpu"
         return {
             "job": str(self.job.folder.resolve()), "digest": self.job.digest, "output": str(self.output.resolve()),
-            "probe": self._probe, "token": self._token, "device": device,
+            "probe": self._probe, "token": self._token, "device": self.wish.device if "num_gpus" in self._options else "cpu",
         }  # fmt: skip
 
     def _begun(self, member: _Member, answer: Mapping[str, Any]) -> None:

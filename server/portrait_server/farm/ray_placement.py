@@ -21,8 +21,8 @@ class Wish:
         workers: how many; as many as there is room for where None.
         cores: of each, and how many threads draw there.
         gpus: share of a GPU that each takes, where they draw on GPUs.
-        device: as `portrait_shared.devices.device_names` takes it; with ``auto`` GPUs, where the cluster has some. Which
-            of several each worker gets is for Ray.
+        device: ``auto`` (GPUs where the cluster has some), ``cpu`` or a kind of GPU; which of several each worker gets is
+            for Ray.
     """
 
     workers: int | None = None

@@ -249,11 +249,11 @@ def test_frames_that_the_job_has_not_are_refused_before_any_cluster_is_asked(job
     assert raised.value.code is ErrorCode.BAD_TRACK
 
 
-def test_workers_are_placed_by_gpus_where_there_are_some_and_else_by_cores_and_memory() -> None:
+def test_workers_are_placed_by_gpus_or_by_cores_and_memory() -> None:
     memory = 8.0 * WORKER_BYTES
     nodes = [{"CPU": 16.0, "memory": memory}, {"CPU": 3.0, "memory": memory, "GPU": 2.0}, {"CPU": 8.0, "GPU": 4.0}]
     assert placement(nodes, Wish()) == ({"num_gpus": 1.0, "num_cpus": 1}, 6)
-    assert placement(nodes, Wish(gpus=0.5))[1] == 3 + 8
+    assert placement(nodes, Wish(device="cuda", gpus=0.5))[1] == 3 + 8
     assert placement(nodes, Wish(device="cpu")) == ({"num_cpus": 1, "memory": WORKER_BYTES}, 8 + 3)
     assert placement(nodes[:1], Wish(cores=4)) == ({"num_cpus": 4, "memory": WORKER_BYTES}, 4)
     for wish, missing in ((Wish(device="cuda"), "1 GPU and 1 cores"), (Wish(cores=17), "2 GiB of memory and 17 cores")):

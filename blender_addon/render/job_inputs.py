@@ -11,27 +11,22 @@ from portrait_shared.frames.frame_numbers import ranges_of
 from portrait_shared.protocol.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
 
-from ..portraits.photo_depth import Reader
-from ..render.photo_inputs import PhotoInputs
 from ..rig.sampling import RigSample
+from .photo_inputs import PhotoInputs
 from .png import png_bytes
 
 
-def photo_words(inputs: PhotoInputs, folder: Path, reader: Reader) -> tuple[list[str], str]:
+def photo_words(inputs: PhotoInputs, folder: Path, first: ReferenceImage) -> list[str]:
     """What the command is to be asked for. Touches nothing of Blender's.
 
     Args:
         inputs: sampled.
         folder: where the files are written that the words name.
-        reader: of the photo's file, where frames have 16 bits.
-
-    Returns:
-        The words; what the user should know of the photo, or an empty text.
+        first: `PhotoInputs.reference`.
 
     Raises:
-        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL; as `PhotoInputs.reference`.
+        PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
-    first, note = inputs.reference(reader)
     words: list[str] = []
     for number, reference in enumerate([first, *inputs.further], 1):
         picture = folder / f"photo{number}.png"
@@ -55,7 +50,7 @@ def photo_words(inputs: PhotoInputs, folder: Path, reader: Reader) -> tuple[list
         personal = folder / "personal.safetensors"
         inputs.personal.save(personal)
         words += ["--personal", str(personal)]
-    return words, note
+    return words
 
 
 def _track_words(inputs: PhotoInputs, folder: Path, size: tuple[int, int]) -> list[str]:

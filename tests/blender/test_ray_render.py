@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Render with *Ray Address* set: the panel's very frames, drawn by a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon.connection import preferences, server  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from tests.blender.test_capture_jobs import video, videos  # noqa: E402, F401
+from tests.blender.test_shots_rendered import START, filmed, shot, smile  # noqa: E402, F401
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_weights(addon: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TALKING_PORTRAITS_WEIGHTS", str(tmp_path_factory.mktemp("weights") / "none"))
+        server.stop()
+        yield
+        server.stop()
+
+
+def contents(folder: str | Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.suffix == ".png"}
+
+
+@pytest.mark.servers_environment
+def test_a_cluster_draws_the_panels_frames(
+    needs_server: None, acting: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    here, told = contents(acting.folder()), acting.rendered_with
+    monkeypatch.setattr(preferences._DEFAULTS, "ray_address", "local")
+    acting.output_folder, acting.frame_prefix, acting.rendered_with = str(tmp_path / "there"), "anna.", ""
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert contents(tmp_path / "there") == {f"anna.{name}": data for name, data in here.items()}
+    assert acting.rendered_with == told, "frames are known as valid without asking a server"
+    assert job_queue.last_of(acting.uid).drawn == len(here)
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert job_queue.last_of(acting.uid).drawn == 0
+    monkeypatch.setattr(preferences._DEFAULTS, "ray_address", "somewhere")
+    with pytest.raises(RuntimeError, match="no address of a Ray cluster"):
+        bpy.ops.portrait.render_again()
+
+
+@pytest.mark.servers_environment
+def test_changed_frames_of_a_shot_are_drawn_by_a_cluster(
+    filmed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+) -> None:  # fmt: skip
+    pytest.importorskip("ray")
+    smile(filmed, {START + 3: 0.0, START + 5: 0.7, START + 7: 0.0})
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    here = contents(filmed.folder())
+    monkeypatch.setattr(preferences._DEFAULTS, "ray_address", "local")
+    filmed.output_folder = str(tmp_path / "there")
+    assert bpy.ops.portrait.render() == {"FINISHED"}
+    assert contents(tmp_path / "there") == here and len(here) == 3
