@@ -27,7 +27,7 @@ from portrait_server.commands.job_ray import add_ray_arguments, stored_by_ray
 from portrait_server.commands.logs import add_log_format
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.reporting import REPORTS, tell_frames, telling_failure
-from portrait_server.farm.verifying import FrameState, as_json, in_words, verify_frames
+from portrait_server.farm.verifying import Finding, as_json, in_words, verify_frames
 from portrait_server.farm.worker import JobWorker, check_chunk
 from portrait_server.farm.writing import write_job
 
@@ -98,8 +98,8 @@ def _verify(asked: argparse.Namespace) -> int:
     frames = asked.frames or job.frames
     check_chunk(job, frames)
     verdicts = list(verify_frames(job, asked.output, frames))
-    print(as_json(job, verdicts) if asked.json else in_words(verdicts))
-    return 0 if all(verdict.state is FrameState.VALID for verdict in verdicts) else 1
+    print(as_json(job, verdicts) if asked.json else in_words(job, verdicts))
+    return 0 if all(verdict.finding is Finding.VALID for verdict in verdicts) else 1
 
 
 def _stored(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Generator[StoredFrame, None, None]:

@@ -26,8 +26,8 @@ _NO_FRAME: Final = (errno.EINVAL, errno.EFBIG, errno.EISDIR)
 _READERS: Final = 8  # a shared folder answers slowly, but many at once
 
 
-class FrameState(StrEnum):
-    """What became of a frame."""
+class Finding(StrEnum):
+    """What was found of a frame."""
 
     VALID = "valid"
     MISSING = "missing"
@@ -49,7 +49,7 @@ class FrameVerdict:
 
     number: int
     path: Path
-    state: FrameState
+    finding: Finding
     device: str = ""
     release: str = ""
 
@@ -79,38 +79,40 @@ def _verdict(job: FarmJob, output: Path, number: int) -> FrameVerdict:
     try:
         mark = checked_mark(read_bounded(path, MAX_FRAME_BYTES))
     except FileNotFoundError:
-        return FrameVerdict(number, path, FrameState.MISSING)
+        return FrameVerdict(number, path, Finding.MISSING)
     except OSError as error:
         if error.errno not in _NO_FRAME:
             raise
-        return FrameVerdict(number, path, FrameState.ALTERED)
+        return FrameVerdict(number, path, Finding.ALTERED)
     except CutShort:
-        return FrameVerdict(number, path, FrameState.HALF_WRITTEN)
+        return FrameVerdict(number, path, Finding.HALF_WRITTEN)
     except ValueError:
-        return FrameVerdict(number, path, FrameState.ALTERED)
-    state = FrameState.VALID if mark.digest == job.digests[number] else FrameState.STALE
-    return FrameVerdict(number, path, state, mark.device, mark.release)
+        return FrameVerdict(number, path, Finding.ALTERED)
+    finding = Finding.VALID if mark.digest == job.digests[number] else Finding.STALE
+    return FrameVerdict(number, path, finding, mark.device, mark.release)
 
 
-def in_words(verdicts: Sequence[FrameVerdict]) -> str:
-    """Lines for a person: the frames of each state, those that are valid by what drew them."""
-    groups: dict[tuple[FrameState, str], list[int]] = {}
+def in_words(job: FarmJob, verdicts: Sequence[FrameVerdict]) -> str:
+    """Lines for a person: the frames of each finding, those that are whole by what drew them."""
+    groups: dict[tuple[Finding, str], list[int]] = {}
     for verdict in verdicts:
-        by = f", by {verdict.device or 'unknown'} ({verdict.release})" if verdict.release else ""
-        groups.setdefault((verdict.state, by), []).append(verdict.number)
-    ordered = sorted(groups.items(), key=lambda group: (list(FrameState).index(group[0][0]), group[1]))
-    return "\n".join(f"{state}: {ranges_of(numbers)} ({len(numbers)}){by}" for (state, by), numbers in ordered)
+        by = f", by {verdict.device or 'a device not told'} ({verdict.release})" if verdict.release else ""
+        if job.is_shot and verdict.finding is Finding.VALID and not by:
+            by = ", as filmed"
+        groups.setdefault((verdict.finding, by), []).append(verdict.number)
+    ordered = sorted(groups.items(), key=lambda group: (list(Finding).index(group[0][0]), group[1]))
+    return "\n".join(f"{finding}: {ranges_of(numbers)} ({len(numbers)}){by}" for (finding, by), numbers in ordered)
 
 
 def as_json(job: FarmJob, verdicts: Sequence[FrameVerdict]) -> str:
-    """The same for programs: each frame, and how many there are of each state."""
+    """The same for programs: each frame, and how many there are of each finding."""
     told = {
         "job": job.name, "digest": job.digest, "release": job.release, "engine": job.engine,
-        "valid": all(verdict.state is FrameState.VALID for verdict in verdicts),
-        "counts": {state: sum(verdict.state is state for verdict in verdicts) for state in FrameState},
+        "valid": all(verdict.finding is Finding.VALID for verdict in verdicts),
+        "counts": {finding: sum(verdict.finding is finding for verdict in verdicts) for finding in Finding},
         "frames": [
             {
-                "frame": verdict.number, "state": verdict.state, "file": verdict.path.name, "device": verdict.device,
+                "frame": verdict.number, "state": verdict.finding, "file": verdict.path.name, "device": verdict.device,
                 "release": verdict.release,
             }
             for verdict in verdicts
