@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portrait_server.commands.arguments import tell_saved
 from portrait_server.commands.frame_arguments import (
@@ -14,7 +15,10 @@ from portrait_server.commands.frame_arguments import (
     frame_request,
 )
 from portrait_server.farm.drawn_frames import drawn_frames
-from portrait_server.farm.shot_frames import ShotFrames
+from portrait_server.farm.photo_frames import PhotoFrames
+
+if TYPE_CHECKING:
+    from portrait_server.farm.shot_frames import ShotFrames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +37,7 @@ def run(asked: argparse.Namespace) -> int:
     with drawn_frames(frame_request(asked), asked.device, asked.connect) as drawn:
         drawn.keep_sources(asked.output)
         stored = drawn.store(asked.output, again=asked.again)
-        if isinstance(drawn, ShotFrames):
+        if not isinstance(drawn, PhotoFrames):
             _tell_shot(drawn)
         return tell_saved((frame.path for frame in stored), len(drawn.frames), asked.progress)
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from portrait_server.farm.frame_request import FrameRequest, not_of_plates
 from portrait_server.farm.photo_frames import PhotoFrames, client_of
-from portrait_server.farm.shot_frames import ShotFrames
 
-DrawnFrames = PhotoFrames | ShotFrames
+if TYPE_CHECKING:
+    from portrait_server.farm.shot_frames import ShotFrames
+
+DrawnFrames: TypeAlias = "PhotoFrames | ShotFrames"
 
 
 @contextmanager
@@ -34,5 +37,8 @@ def drawn_frames(
         return
     if connect is not None:
         raise not_of_plates("connect")
+    # Only now: it loads detectors, four fifths of what a task of photos would take to start.
+    from portrait_server.farm.shot_frames import ShotFrames
+
     with closing(ShotFrames(request, request.plate, device)) as frames:
         yield frames
