@@ -95,6 +95,19 @@ def identify_shot(path: str | os.PathLike[str], known: ShotIdentity | None = Non
     return ShotIdentity(digest, stamp)
 
 
+def note_shot(path: Path, digest: str) -> None:
+    """Takes over a shot's digest from whoever has just read all of it, so that `identify_shot` need not, unless it changes.
+
+    Raises:
+        PortraitError: FILE_MISSING, BAD_IMAGE: see `sequence_at`.
+        OSError: it cannot be read.
+    """
+    sequence = sequence_at(path)
+    stamp = _stamp([path] if sequence is None else sequence.files)
+    with _lock:
+        _known[f"{path.absolute()}\n{stamp}"] = digest
+
+
 def shot_digest(path: str | os.PathLike[str], known: ShotIdentity | None = None) -> str:
     """The digest of `identify_shot`, whose arguments and errors it has."""
     return identify_shot(path, known).digest

@@ -18,6 +18,7 @@ from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import parse_json, read_bounded
 from portrait_shared.layers import COLORSPACES, LAYERS
+from portrait_shared.shots import note_shot
 
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.inputs import InputFile, check_inputs, checked_name, input_paths
@@ -121,6 +122,8 @@ class FarmJob:
         if job.release != __version__:
             raise _other_release(folder, job.release)
         check_inputs(folder, job.inputs)
+        if job.request.plate is not None:  # its name is its digest, see `Gathered.take_shot`
+            note_shot(folder / job.request.plate, job.request.plate.stem)
         return job
 
     @classmethod

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from portrait_server.farm import shared_folders
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.worker import JobWorker
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.frames import frame_files
 
 from tests.server.farm.conftest import Material
 
@@ -73,6 +75,27 @@ def test_one_that_does_not_come_back_is_given_up(
     shutil.move(tmp_path / "away", job.default_output)
     assert main(["job", "render", str(job.folder), *connected]) == 0
     assert main(["job", "verify", str(job.folder)]) == 0
+
+
+def test_a_full_disk_is_not_waited_for(
+    photo: Material, connected: list[str], tmp_path: Path, pauses: list[Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert main(["job", "write", str(tmp_path / "job"), *photo.words(*connected)]) == 0
+    job = FarmJob.load(tmp_path / "job")
+    pauses.append(lambda: pytest.fail("it waits"))
+    there = []
+    with JobWorker(job, connect=Path(connected[1])) as worker, pytest.raises(PortraitError) as caught:
+        for frame in worker.render(job.frames):
+            there.append(frame.path)
+            if len(there) == 2:
+                monkeypatch.setattr(frame_files, "replace_file", full)
+    assert caught.value.code is ErrorCode.DISK_FULL and caught.value.remedy
+    assert [path.read_bytes()[-8:-4] for path in there] == [b"IEND"] * 2
+
+
+def full(path: Path, data: bytes) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_an_output_that_was_never_there_is_not_waited_for(

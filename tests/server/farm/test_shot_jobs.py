@@ -14,6 +14,7 @@ from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.worker import JobWorker
 from portrait_server.networks.device import choose_device
 from portrait_server.shots.reader import ShotReader
+from portrait_shared import shots
 from portrait_shared.errors import PortraitError
 from portrait_shared.frames.frame_marks import read_mark
 from portrait_shared.track import LandmarkTrack
@@ -107,6 +108,15 @@ def test_what_a_shot_cannot_have_is_refused_when_it_is_written(
     assert main(["job", "write", str(tmp_path / "job"), *shot.words(*words)]) == 1
     assert f"{words[0]} does not go with --plate" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plate_is_read_once_to_know_it(shot: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's first look at its inputs tells which shot it is, too; gigabytes are not hashed twice."""
+    assert main(["job", "write", str(tmp_path / "job"), *shot.words(*DEVICE)]) == 0
+    moved = shutil.move(tmp_path / "job", tmp_path / "moved")
+    monkeypatch.setattr(shots, "_file_digest", lambda file: pytest.fail(f"{file} is read again"))
+    with JobWorker(FarmJob.load(moved), device="cpu") as worker:
+        assert [frame.number for frame in worker.render([2])] == [2]
 
 
 def test_a_plate_that_was_exchanged_is_named(shot: Material, tmp_path: Path) -> None:
