@@ -77,6 +77,11 @@ class PhotoFrames:
         )
 
     @property
+    def release(self) -> str:
+        """Of the server that draws."""
+        return self._client.server.version
+
+    @property
     def engine(self) -> tuple[str, str]:
         """Name and fingerprint of what draws."""
         name = self.portrait.engine

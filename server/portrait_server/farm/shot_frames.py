@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 
+from portrait_shared import __version__
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.files.picture_sequences import sequence_at
 from portrait_shared.files.whole_files import keep_sources
@@ -35,7 +36,10 @@ class ShotFrames:
         frames: the numbers of all that are asked for.
         size: (width, height) of each, pixels.
         notes: what is not as in an ordinary shot, a sentence each.
+        release: of what draws.
     """
+
+    release = __version__
 
     def __init__(self, request: FrameRequest, plate: Path, device: str) -> None:
         """

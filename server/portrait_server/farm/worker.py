@@ -80,6 +80,7 @@ class JobWorker:
         """
         check_chunk(self._job, frames)
         if not self._is_ready:
+            self._drawn.keep_sources(self._output)
             prepare_folder(self._output)
             self._is_ready = True
         missing, in_vain = set(frames), 0
@@ -136,6 +137,12 @@ def check_chunk(job: FarmJob, frames: Sequence[int]) -> None:
 
 def _check_same(job: FarmJob, drawn: DrawnFrames) -> None:
     """Whether the same frames are drawn here as where the job was written."""
+    if drawn.release != job.release:
+        raise PortraitError(
+            ErrorCode.VERSION_MISMATCH,
+            f"The server is of Talking Portraits {drawn.release}, the job of {job.release}.",
+            "Install the same release on every machine of the farm, or leave out --connect.",
+        )
     engine, fingerprint = drawn.engine
     if (engine, fingerprint) != (job.engine, job.fingerprint):
         raise PortraitError(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from portrait_server.cli import main
 from portrait_server.commands import job, render
-from portrait_server.farm import inputs
+from portrait_server.farm import farm_job, inputs
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.worker import JobWorker
 from portrait_shared import __version__
@@ -252,6 +252,17 @@ def test_an_input_that_was_touched_is_named(folder: Path, capsys: pytest.Capture
         assert f"{path}, of which the job is made, cannot be read" in capsys.readouterr().err
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
+
+
+def test_a_server_of_another_release_does_not_draw(
+    folder: Path, connected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farm_job, "__version__", "9.9.9")  # this machine's release; that of the server is another
+    rewritten(folder, release="9.9.9")
+    with pytest.raises(PortraitError) as caught, JobWorker(FarmJob.load(folder), connect=Path(connected[1])):
+        pass
+    assert caught.value.code is ErrorCode.VERSION_MISMATCH
+    assert caught.value.message == f"The server is of Talking Portraits {__version__}, the job of 9.9.9."
 
 
 def test_a_chunk_beyond_the_range_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

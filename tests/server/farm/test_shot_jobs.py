@@ -77,6 +77,8 @@ def test_one_of_several_sequences_keeps_its_names(shot: Material, tmp_path: Path
     assert main(["render", *given, "--output", str(tmp_path / "whole")]) == 0
     assert main(["job", "write", str(tmp_path / "job"), *given]) == 0
     shutil.rmtree(plates)
+    inside = FarmJob.load(tmp_path / "job").located.plate
+    assert main(["job", "render", str(tmp_path / "job"), *DEVICE, "--output", str(inside)]) == 1, "over the shot itself"
     assert sum(name.endswith(".png") for name in FarmJob.load(tmp_path / "job").inputs) == 6
     assert main(["job", "render", str(tmp_path / "job"), *DEVICE]) == 0
     assert frames_of(tmp_path / "job" / "frames") == frames_of(tmp_path / "whole")
