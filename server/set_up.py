@@ -61,7 +61,7 @@ def install_system_libraries() -> None:
     sys.path.insert(0, str(PROJECT / "server"))
     from portrait_server.commands.system_libraries import missing_libraries
 
-    packages = sorted(set(missing_libraries().values()))
+    packages = sorted(set(missing_libraries(bpy=True).values()))
     if os.name != "nt" and importlib.util.find_spec("ensurepip") is None:
         packages.append("python3.11-venv")
     if not packages:

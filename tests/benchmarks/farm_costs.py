@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -40,6 +41,7 @@ from portrait_shared.files.whole_files import replace_file
 from portrait_shared.frames.frame_files import frame_path, missing_frames, prepare_folder, write_frame
 from portrait_shared.layers import COLORSPACES, USUAL
 from portrait_shared.protocol.messages import Render, RenderedFrame, decode
+from portrait_shared.protocol.references import ReferenceImage
 from portrait_shared.track import LandmarkTrack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +72,7 @@ def main() -> None:
         ray_calls(files["png 1024"])
         checks(folder, files["png 512"])
         job(folder, asked.frames)
+    memory()
 
 
 def frame_files() -> Iterator[tuple[str, bytes]]:
@@ -154,9 +157,10 @@ def ray_calls(png: bytes) -> None:
     if importlib.util.find_spec("ray") is None:
         print("\nno Ray here")
         return
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     import ray
 
-    ray.init(num_cpus=1, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    ray.init(num_cpus=1, object_store_memory=1 << 28, include_dashboard=False, configure_logging=False)
     drawer = ray.remote(_Drawer).remote(png)
     print(f"\n{'a chunk by Ray':>22} {'ms':>8} {'processor':>10}")
     for name, count, sends in (("48 frames, in a folder", CHUNK, False), ("8 png 1024 sent back", 8, True)):
@@ -212,6 +216,24 @@ def job(folder: Path, count: int) -> None:
     big.write_bytes(os.urandom(HASHED_BYTES))
     hashed = timed(partial(file_hash, big))
     print(f"a large input is hashed at {HASHED_BYTES / 1e6 / hashed.processor:.0f} MB/s of processor")
+
+
+def memory() -> None:
+    """The most that a worker's server takes, with one portrait as large as its frames, on the processor."""
+    print(f"\n{'server with':>22} {'MiB at most':>12}")
+    for engine in ("warp", "fewshot"):
+        for side in (512, 1024, 2048, 4096):
+            photo = reference(side)
+            server = ServerProcess([sys.executable, "-m", "portrait_server"], device="cpu")
+            with Client(server) as client:
+                handle = client.prepare([ReferenceImage(photo.image, photo.points)], engine=engine)
+                for _ in client.render(handle, track(photo.points, 12), np.arange(12), encoding="png"):
+                    pass
+                status = Path(f"/proc/{server.pid}/status")
+                if not status.exists():
+                    return print("Linux alone tells it")
+                kib = int(status.read_text().split("VmHWM:")[1].split()[0])
+            print(f"{engine + ' ' + str(side):>22} {kib / 1024:12.0f}", flush=True)
 
 
 class Timed(NamedTuple):

@@ -81,7 +81,7 @@ def _python() -> Finding:
 
 
 def _libraries() -> Finding:
-    missing = missing_libraries()
+    missing = missing_libraries(bpy=importlib.util.find_spec("bpy") is not None)  # farms' workers do without
     if not missing:
         return Finding("System libraries", Verdict.OK, "all there")
     return Finding("System libraries", Verdict.MISSING, f"{', '.join(missing)} cannot be loaded",
@@ -145,9 +145,9 @@ def _detectors() -> Finding:
 
 def _bpy() -> Finding:
     try:
-        return Finding("bpy (for the demo and render farms)", Verdict.OK, importlib.metadata.version("bpy"))
+        return Finding("bpy (for the demo, and jobs of .blend files)", Verdict.OK, importlib.metadata.version("bpy"))
     except importlib.metadata.PackageNotFoundError:
-        return Finding("bpy (for the demo and render farms)", Verdict.NOTE, "not installed",
+        return Finding("bpy (for the demo, and jobs of .blend files)", Verdict.NOTE, "not installed",
                        "Run `python3.11 server/set_up.py install`.")  # fmt: skip
 
 

@@ -35,3 +35,10 @@ def test_a_missing_library_is_named_with_its_package(
     assert main(["doctor", "--no-server"]) == 1
     said = capsys.readouterr().out
     assert "libnowhere.so.7" in said and "apt-get install libnowhere7" in said
+
+
+def test_what_bpy_alone_loads_is_missed_only_where_bpy_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(system_libraries.DEBIAN_PACKAGE_OF_BPY, "libnowhere.so.7", "libnowhere7")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert "libnowhere.so.7" in system_libraries.missing_libraries(bpy=True)
+    assert "libnowhere.so.7" not in system_libraries.missing_libraries(bpy=False)
