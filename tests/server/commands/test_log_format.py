@@ -20,6 +20,7 @@ from portrait_server.commands.job import _ACTIONS
 from portrait_server.commands.logs import JsonLines
 from portrait_shared.client.client import Client
 from portrait_shared.protocol.connection import Connection
+from portrait_shared.protocol.references import PortraitHandle
 
 LEAVES = {
     "corpus": [["build", "photos"], ["build", "videos"], ["crops", "heads"]],
@@ -42,13 +43,15 @@ def test_every_command_takes_it(command: list[str], capsys: pytest.CaptureFixtur
 
 @pytest.mark.usefixtures("test_engines_alone")
 def test_a_server_logs_objects_to_standard_error_and_to_its_file(
-    serve: Callable[..., subprocess.Popen[bytes]], eventually: Callable[..., None], tmp_path: Path
-) -> None:
+    serve: Callable[..., subprocess.Popen[bytes]], paint: Callable[..., tuple[PortraitHandle, np.ndarray]],
+    eventually: Callable[..., None], tmp_path: Path,
+) -> None:  # fmt: skip
     file = tmp_path / "connection.json"
     server = serve("--connection-file", file, "--log-format", "json", "--log-level", "debug", wait_for=file)
     before = datetime.now(UTC)
     with Client(Connection.load(file), name="a client’s name") as client:
-        client.stats()
+        portrait, points = paint(client, count=3)
+        assert len(list(client.render(portrait, points, [1, 2, 3]))) == 3
     log = tmp_path / "0.log"
     eventually(lambda: "has left" in log.read_text("utf-8"))
     server.send_signal(signal.SIGTERM)
@@ -62,6 +65,9 @@ def test_a_server_logs_objects_to_standard_error_and_to_its_file(
     assert serving["address"] in serving["message"] and serving["device"] == "cpu" and serving["level"] == "info"
     (come,) = (line for line in lines if "has come" in line["message"])
     assert come["client"] == "a client’s name" and come["logger"] == "portrait_server.service.service"
+    (drawn,) = (line for line in lines if "frames of a render" in line["message"])
+    assert (drawn["client"], drawn["portrait"], drawn["engine"]) == (come["client"], portrait.portrait_id, "paint")
+    assert (drawn["frames"], drawn["of"], drawn["outcome"]) == (3, 3, "done") and drawn["seconds"] > 0
     assert abs((datetime.fromisoformat(come["time"]) - before).total_seconds()) < 3600 and come["time"].endswith("Z")
 
 
