@@ -29,6 +29,15 @@ _SHOULDERS: Final = (
 )  # half face widths beside the middle: of a neck, and how much wider in a face's height below
 _RIM: Final = 0.015  # of the longest side
 
+# Of a head in profile: its skull, an ellipse between the ears, in heights of the face from the forehead to the chin.
+_PROFILE: Final = 0.7  # sine of the turn from which on a head counts as one
+_SKULL_ABOVE, _SKULL_BEHIND = 0.34, 0.1  # its middle, from the ears' middle
+_SKULL_LONG, _SKULL_HIGH = 0.6, 0.44  # its half axes, without hair
+_SURELY_SKULL: Final = 0.8
+_HAIR: Final = 1.2  # how much larger the head may be, where the search begins
+_BEYOND: Final = 2.0  # farther above and beside lies background
+_EARS, _FOREHEAD, _CHIN, _NOSE = (234, 454), 10, 152, 1  # vertices of the mesh
+
 
 def grown_matte(image: np.ndarray, face: np.ndarray) -> np.ndarray:
     """How far each pixel is of the figure whose face is given, on a smaller picture.
@@ -44,8 +53,10 @@ def grown_matte(image: np.ndarray, face: np.ndarray) -> np.ndarray:
     scale = min(1.0, _PIXELS / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    outline = np.asarray(face, float)[list(OVAL), :2] * (size[0] / width, size[1] / height)
-    labels = _first_labels(outline, size)
+    mesh = np.array(face, float)
+    mesh[:, :2] *= (size[0] / width, size[1] / height)
+    profile = _profile_labels(mesh, size) if mesh.shape[1] == 3 else None
+    labels = _first_labels(mesh[list(OVAL), :2], size) if profile is None else profile
     surely = labels == cv2.GC_FGD
     if surely.any() and (labels != cv2.GC_FGD).any() and not (labels == cv2.GC_PR_FGD).all():
         cv2.setRNGSeed(_SEED)
@@ -77,6 +88,39 @@ def _first_labels(outline: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     above, wide, high = _SKULL
     labels[np.hypot(aside / wide, (down + above) / high) < 1] = cv2.GC_FGD
     return labels
+
+
+def _profile_labels(mesh: np.ndarray, size: tuple[int, int]) -> np.ndarray | None:
+    """What GrabCut begins with for a head (468 or more, 3) in profile, (h, w) uint8; None for one that faces us: behind its
+    face lies the skull, as long as the face is high."""
+    ears, up = mesh[list(_EARS)].mean(0), mesh[_FOREHEAD] - mesh[_CHIN]
+    height = max(float(np.linalg.norm(up)), 1.0)
+    up /= height
+    ahead = np.cross(up, mesh[_EARS[1]] - mesh[_EARS[0]])
+    ahead *= np.sign(ahead @ (mesh[_NOSE] - ears)) / max(float(np.linalg.norm(ahead)), 1e-6)
+    if np.linalg.norm(ahead[:2]) < _PROFILE:
+        return None
+    middle = (ears + height * (_SKULL_ABOVE * up - _SKULL_BEHIND * ahead))[:2]
+    turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)[:, None]
+    rim = height * (_SKULL_LONG * np.cos(turn) * ahead[:2] + _SKULL_HIGH * np.sin(turn) * up[:2])
+    face = mesh[:468, :2]
+    head = np.concatenate([face, middle + rim])
+    labels = np.full((size[1], size[0]), cv2.GC_BGD, np.uint8)
+    _fill(labels, head, _BEYOND, cv2.GC_PR_BGD)
+    labels[min(max(round(mesh[_CHIN, 1]), 0), size[1]) :] = cv2.GC_PR_BGD
+    neck = middle + np.array([[-0.35, 0], [0.35, 0], [0.9, 2.5], [-0.9, 2.5]]) * height
+    _fill(labels, neck, 1, cv2.GC_PR_FGD)
+    _fill(labels, head, _HAIR, cv2.GC_PR_FGD)
+    _fill(labels, middle + rim, _SURELY_SKULL, cv2.GC_FGD)
+    _fill(labels, face, _SURELY, cv2.GC_FGD)
+    return labels
+
+
+def _fill(labels: np.ndarray, points: np.ndarray, larger: float, label: int) -> None:
+    """Fills the hull of points (N, 2), so many times as large, in place."""
+    middle = (points.min(0) + points.max(0)) / 2
+    hull = cv2.convexHull(np.round(middle + larger * (points - middle)).astype(np.int32))
+    cv2.fillConvexPoly(labels, hull, (int(label),))
 
 
 def _in_one_piece(figure: np.ndarray, face: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from portrait_server.drawing.opening import (
     LEAST_WIDTH,
     line_height,
     mix,
+    nearer_half,
+    of_half,
     opening_mask,
     patches_around,
     planes,
@@ -63,6 +65,7 @@ class MouthLayer:
         openness: height of the photo's opening over its width.
         shown: that of the opening in the texture, which may be another photo's (`drawing.lent_mouth`).
         jaw: (2,) how much lower the jaw is in the texture than in the photo, pixels.
+        half: of a mouth in profile, see `nearer_half`.
     """
 
     texture: Array
@@ -76,6 +79,7 @@ class MouthLayer:
     openness: float
     shown: float
     jaw: np.ndarray
+    half: tuple[int, ...] | None
 
     def placed(self, kernels: Kernels) -> MouthLayer:
         """The same with its pixels where the kernels have theirs."""
@@ -102,8 +106,9 @@ class MouthLayer:
             turn: (N, 2, 2) how the head's pose carries small distances in the picture.
             skull, jaw: (N, 2) where the middle of the opening goes if it goes with the upper teeth, or the lower.
         """
+        upper, lower = of_half(upper, self.half), of_half(lower, self.half)
         wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
-        now = openness(upper, lower)
+        now = _share(self.half) * openness(upper, lower)
         shows, parted = (between(height, _CLOSED, OPEN) for height in (self.shown, self.openness))
         strength = np.maximum(parted, smoothstep((now - self.openness) / _NEWLY_OPEN)) * (now > 0)
         sealed = parted * _closed(now, self.openness)
@@ -211,6 +216,11 @@ def _closed(now: np.ndarray, before: float) -> np.ndarray:
     return 1 - smoothstep(now / max(0.35 * before, 1e-6))
 
 
+def _share(half: tuple[int, ...] | None) -> float:
+    """Of a mouth's width, how much its rims are across."""
+    return 1.0 if half is None else 0.5
+
+
 def openness(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     """Height of openings over their width, from their two rims (N, P, 2): (N,); below 0 where the lips cross."""
     along = upper[:, -1] - upper[:, 0]
@@ -223,7 +233,8 @@ def openness(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLayer:
     """The inside of a reference's mouth, from its photo (H, W, 3 or 4)."""
-    upper, lower = (mesh.vertices[list(rim), :2] * scale for rim in MOUTH)
+    half = nearer_half(*(mesh.vertices[list(rim)] for rim in MOUTH))
+    upper, lower = (of_half(mesh.vertices[list(rim), :2], half) * scale for rim in MOUTH)
     wide = float(np.linalg.norm(upper[-1] - upper[0]))
     size = (photo.shape[1], photo.shape[0])
     patch = patches_around(np.concatenate([upper, lower])[None], 0.3 * wide + 3, size)
@@ -245,9 +256,10 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
         lip=np.median(lip, axis=0),
         # Teeth are about as bright as lit skin, and half as coloured.
         teeth=(np.median(skin, axis=0) + 0.95 * np.median(skin.max(1))) / 2,
-        openness=(height := float(openness(upper[None], lower[None])[0])),
+        openness=(height := _share(half) * float(openness(upper[None], lower[None])[0])),
         shown=height,
         jaw=np.zeros(2),
+        half=half,
     )
 
 

@@ -85,6 +85,32 @@ def shown_openings(kernels: Kernels, vertices: np.ndarray, size: tuple[int, int]
         yield patches, opening_mask(kernels, upper, lower, patches, np.zeros(len(vertices)))
 
 
+def nearer_half(upper: np.ndarray, lower: np.ndarray) -> tuple[int, ...] | None:
+    """Of a mouth in profile the half that is seen: behind it the other is hidden, and folded back in the picture.
+
+    Args:
+        upper, lower: (11, 3) its rims.
+
+    Returns:
+        Which of the rims' points are landmarks there, left to right: only those are where they shall be, for between them
+        what moves one half moves the other. None where both corners lie on their sides of the middle.
+    """
+    line = (upper + lower) / 2
+    left, right = (line[5] - line[0])[:2], (line[10] - line[5])[:2]
+    if left @ right >= 0:
+        return None
+    return (0, 4, 5) if line[0, 2] < line[10, 2] else (5, 6, 10)
+
+
+def of_half(rim: np.ndarray, half: tuple[int, ...] | None) -> np.ndarray:
+    """As many points (…, 11, 2) along a half of a rim, see `nearer_half`, as there were along all of it."""
+    if half is None:
+        return rim
+    between, all_of_it = np.array(half) - half[0], np.linspace(0, half[-1] - half[0], rim.shape[-2])
+    shares = np.stack([np.interp(all_of_it, between, one) for one in np.eye(len(half))], 1)
+    return np.asarray(shares @ rim[..., list(half), :])
+
+
 def depth_below(kernels: Kernels, rim: np.ndarray, x: Array, y: Array) -> Array:
     """How far pixels at x and y (N, h, w) lie below rims (N, P, 2), square to the line between their ends: (N, h, w)."""
     along = rim[:, -1] - rim[:, 0]

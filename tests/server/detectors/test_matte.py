@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from portrait_server.detectors.grown_matte import grown_matte
 from portrait_server.detectors.matte import MarkedFace, person_matte, segmented
 from portrait_server.detectors.registry import create_detector
+from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.reference_mesh import mesh_near, with_depth
+from portrait_shared.landmarks import MESH_VERTICES
 
+from tests import posing
 from tests.server import drawn_faces
 
 
@@ -75,6 +79,27 @@ def test_a_drawn_figure_is_grown_from_its_face(draw: Callable[[], drawn_faces.Dr
     assert shared(matte > 0.5, face.figure) > 0.93
     assert matte[120:180, 75:165].min() > 0.95, "no hole in the face"
     np.testing.assert_array_equal(matte, person_matte(face.image, faces=[MarkedFace(mesh, False)]))
+
+
+@pytest.mark.parametrize("yaw", [-85, 85])
+def test_a_head_in_profile_is_grown_with_its_skull(yaw: float) -> None:
+    """A statue's, before a wall that is not much darker."""
+    points = posing.turned(neutral_mesh()[list(MESH_VERTICES)] * 150, yaw).astype(np.float32)
+    behind = np.sign(yaw)
+    points[:, :2] += (200 - 60 * behind, 190) - points[:68, :2].mean(0)
+    mesh = mesh_near(points, None)
+    figure = np.zeros((360, 400), np.uint8)
+    cv2.fillConvexPoly(figure, cv2.convexHull(np.round(mesh[:468, :2]).astype(np.int32)), (1,))
+    ear_x, ear_y = points[[0, 16], :2].mean(0).astype(int).tolist()
+    back = int(behind)
+    cv2.ellipse(figure, (ear_x + 15 * back, ear_y - 45), (88, 72), 0, 0, 360, (1,), -1)
+    cv2.rectangle(figure, (ear_x + 20 * back - 45, ear_y), (ear_x + 20 * back + 45, 359), (1,), -1)
+    light = np.linspace(0.8, 1.15, 400)[None, :, None]
+    image = np.where(figure[..., None] > 0, (190, 182, 170) * light, (110, 112, 120) * light[:, ::-1])
+    image = np.clip(image + np.random.default_rng(1).normal(0, 4, image.shape), 0, 255).astype(np.uint8)
+    grown = grown_matte(image, mesh)
+    whole = cv2.resize(figure, grown.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    assert shared(grown > 0.5, whole) > 0.93
 
 
 def test_a_photographed_persons_matte_stays_what_it_was(photo: np.ndarray) -> None:
