@@ -47,7 +47,7 @@ def device_names(wish: str) -> tuple[str, ...]:
     if len({kind_of(name) for name in names}) > 1:
         raise PortraitError(
             ErrorCode.DEVICE_UNAVAILABLE, f"{' and '.join(names)} are devices of several kinds, which draw a little differently.",
-            "Choose devices of one kind: frames of two would flicker.",
+            "Choose devices of one kind, or start a server for each.",
         )  # fmt: skip
     same = [name if ":" in name else f"{name}:0" for name in names]
     if len(names) > 1 and (kind_of(names[0]) not in _SEVERAL or f"{kind_of(names[0])}:all" in names):
