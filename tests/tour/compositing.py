@@ -126,7 +126,7 @@ def _edit() -> Steps:
     yield from idle()
     fact("a movie of the frames is written", movie.is_file() and movie.stat().st_size > 1000)
     yield from edit_window.view_all()
-    yield from edit_window.picture("edit", 10)
+    yield from edit_window.picture("edit", 10, in_guide=True)
     report["figures"]["edit_strips"] = len(before)
     yield from workspace("Layout")
 

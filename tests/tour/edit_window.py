@@ -87,10 +87,10 @@ def show_scene(scene: bpy.types.Scene) -> None:
         window().workspace.sequencer_scene = scene
 
 
-def picture(name: str, frame: int) -> Steps:
+def picture(name: str, frame: int, in_guide: bool = False) -> Steps:
     """The whole window at a frame."""
     window().scene.frame_set(frame)
-    yield from shot(name, [(0, 0, window().width, window().height)])
+    yield from shot(name, [(0, 0, window().width, window().height)] if in_guide else None)
 
 
 # Strips

@@ -13,7 +13,6 @@ import numpy as np
 import sidebar
 from acting import render
 from desktop import FOLDER, PLAN, Steps, at, extension, fact, portrait, rig, shot, until, window, workspace
-from first_frames import viewport_and_sidebar
 from new_scenes import idle, new_file, pixels
 
 _START = 1
@@ -134,11 +133,10 @@ def _of_a_strip() -> Steps:
 def _numbered_pictures(name: str, words: str) -> Steps:
     yield from _filmed(name, PLAN[name])
     fact(f"{words} are a shot", portrait().shot.is_filmed and portrait().shot.count == 24, portrait().shot.count)
-    space = viewport_and_sidebar()
     with at():
         bpy.ops.portrait.use_own_colors()
     window().scene.frame_set(_AS_FILMED)
-    yield from shot(f"shot_of_{name}", space)
+    yield from shot(f"shot_of_{name}")
     _smile()
     with at():
         bpy.ops.portrait.add_strip()
@@ -146,7 +144,7 @@ def _numbered_pictures(name: str, words: str) -> Steps:
     files = sorted(path.name for path in portrait().folder().glob("[0-9]*.png"))
     fact("only changed frames are drawn", f"{_CHANGED:04d}.png" in files and len(files) < 10, files)
     window().scene.frame_set(_CHANGED)
-    yield from shot(f"shot_of_{name}_rendered", space)
+    yield from shot(f"shot_of_{name}_rendered")
     yield from edit.open_window()
     yield from edit.picture(f"shot_of_{name}_edit", _CHANGED)
     _check_pictures(0)

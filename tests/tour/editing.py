@@ -4,6 +4,7 @@ another scene, and with proxies. What is rendered after each stays what it was, 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,7 +13,6 @@ import numpy as np
 import sidebar
 from acting import render
 from desktop import (
-    FOLDER,
     PLAN,
     Steps,
     at,
@@ -244,7 +244,8 @@ def _cut_out_over_a_picture() -> Steps:
     yield 1.5
     browser = place("FILE_BROWSER")
     params = browser.area.spaces.active.params
-    params.directory, params.filename = str(FOLDER).encode(), "two_people.png"
+    backdrop = Path(PLAN["backdrop"])
+    params.directory, params.filename = str(backdrop.parent).encode(), backdrop.name
     yield 0.5
     yield from press("Return", browser.point(0.5, 0.5))
     yield from idle(300)
@@ -255,7 +256,7 @@ def _cut_out_over_a_picture() -> Steps:
     _check_cut_out(10 + _MOVED)
     edit.choose(edit.own_strip())
     yield from edit.view_all()
-    yield from edit.picture("cut_out_over_picture", 10 + _MOVED)
+    yield from edit.picture("cut_out_over", 10 + _MOVED, in_guide=True)
 
 
 def _check_cut_out(frame: int) -> None:

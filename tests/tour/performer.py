@@ -22,7 +22,7 @@ from portrait_server.media.movie import Movie, MovieFrame
 from portrait_server.media.movie_sound import Soundtrack
 from portrait_server.media.picture_profiles import srgb_linear
 from portrait_shared.track import LandmarkTrack
-from skimage.data import astronaut, chelsea
+from skimage.data import astronaut, chelsea, rocket
 from skimage.io import imsave
 
 from tests import posing
@@ -50,6 +50,13 @@ def animal(folder: Path) -> Path:
     """A cat, in whose face no detector sees one: “Chelsea” by Stéfan van der Walt, public domain, of scikit-image."""
     path = folder / "cat.png"
     imsave(path, chelsea(), check_contrast=False)
+    return path
+
+
+def backdrop(folder: Path) -> Path:
+    """What a person is put before: the start of a rocket, by SpaceX, public domain, of scikit-image."""
+    path = folder / "rocket.png"
+    imsave(path, rocket(), check_contrast=False)
     return path
 
 

@@ -173,6 +173,7 @@ def main() -> int:
         "talking": str(plates.talking),
         "pictures": str(plates.pictures),
         "light": str(plates.light),
+        "backdrop": str(performer.backdrop(folder)),
         "two": str(performer.two_people(folder)),
         "screen": SCREEN,
         "only": asked.only,
