@@ -33,6 +33,7 @@ def steps() -> Steps:
     spaces = extension("plane.color_spaces").color_spaces()
     fact("the names of the colour spaces are found", bool(spaces.picture and spaces.linear), spaces)
     space.overlay.show_overlays, space.show_gizmo = False, False
+    scene.eevee.taa_samples = 1  # else the viewport goes on refining edges, from other places each time
     portrait().use_scene_range, portrait().frame_start, portrait().frame_end = False, 1, 2
     views = _views(neutral)
     seen = {"photo": {}, "PNG": {}, "EXR": {}}
@@ -96,7 +97,7 @@ def _in_sequencer(views: list[str], neutral: str) -> Steps:
 
 def _settled(compiling: bool) -> Steps:
     park()
-    yield 3.0 if compiling else 0.3
+    yield 3.0 if compiling else 0.0
     yield from settled()
 
 
