@@ -30,8 +30,8 @@ def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
                             "machine's, or local for workers on this machine alone")  # fmt: skip
     group.add_argument("--workers", type=whole_number(1, 100_000, "a number of workers"), metavar="N",
                        help="how many draw at most (default: one a GPU, or on processors one for every --worker-cores)")  # fmt: skip
-    group.add_argument("--worker-cores", type=whole_number(1, 4096, "a number of cores"), default=_USUAL.cores, metavar="N",
-                       help=f"cores of each worker, and threads that draw there (default: {_USUAL.cores})")  # fmt: skip
+    group.add_argument("--worker-cores", type=whole_number(1, 4096, "a number of cores"), metavar="N",
+                       help="cores of each worker, and threads that draw there (default: 1, with a GPU its share)")  # fmt: skip
     group.add_argument("--worker-gpus", type=_share, default=_USUAL.gpus, metavar="SHARE",
                        help="share of a GPU that each worker takes: with 0.5 two draw on each (default: 1)")  # fmt: skip
 

@@ -124,7 +124,7 @@ class RayCrew:
 
     def _add(self) -> None:
         actor = self.ray.remote(RayWorker).options(max_restarts=0, max_task_retries=0, **self._options)
-        member = _Member(actor.remote(self.wish.cores))
+        member = _Member(actor.remote(int(self._options["num_cpus"]), "num_gpus" not in self._options))
         self._members.append(member)
         self._ask(member, "greet")
 

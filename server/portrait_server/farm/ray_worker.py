@@ -15,6 +15,8 @@ from typing import Any, Final
 from portrait_shared import __version__
 from portrait_shared.errors import PortraitError
 
+from portrait_server.farm.own_cores import take_cores
+
 READY: Final = "ready"
 NO_JOB: Final = "no job"
 """The job's folder is not seen here: its files are to be sent."""
@@ -23,12 +25,15 @@ NO_JOB: Final = "no job"
 class RayWorker:
     """Driven by `ray_crew`, one call at a time."""
 
-    def __init__(self, cores: int) -> None:
+    def __init__(self, cores: int, bound: bool) -> None:
         """
         Args:
             cores: how many threads draw here at most. Set before anything is loaded that starts threads; the server
                 that draws photos takes it over.
+            bound: whether it shall keep to so many cores altogether, what it writes and sends included.
         """
+        if bound:
+            take_cores(cores)
         os.environ["OMP_NUM_THREADS"] = os.environ["OPENCV_FOR_THREADS_NUM"] = str(cores)
         self._stack = ExitStack()
 

@@ -29,6 +29,7 @@ from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.on_ray import render_on_ray
 from portrait_server.farm.ray_crew import RayCrew
 from portrait_server.farm.ray_placement import WORKER_BYTES, Wish, placement
+from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.landmarks import LANDMARK_COUNT
@@ -116,9 +117,14 @@ def job(without_weights: None, tmp_path_factory: pytest.TempPathFactory) -> Farm
     points[:, :LANDMARK_COUNT, 0] += 4 * np.sin(np.linspace(0, 3, _FRAMES))[:, None]
     LandmarkTrack(points, rest.size, 24, start=7).save(folder / "track.npz")
     given = ["--reference", f"{folder}/photo.png", "--reference-points", f"{folder}/photo.npz"]
-    given += ["--track", f"{folder}/track.npz", "--device", "cpu"]
+    given += ["--track", f"{folder}/track.npz", "--connect", f"{folder}/server.json"]
+    server = ServerProcess(
+        [sys.executable, "-m", "portrait_server"], connection_file=folder / "server.json", device="cpu"
+    )
+    server.start()
     assert main(["job", "write", str(folder / "job"), *given]) == 0
     assert main(["render", *given, "--output", str(folder / "job" / "alone")]) == 0
+    server.stop(10)
     return FarmJob.load(folder / "job")
 
 
@@ -252,7 +258,8 @@ def test_frames_that_the_job_has_not_are_refused_before_any_cluster_is_asked(job
 def test_workers_are_placed_by_gpus_or_by_cores_and_memory() -> None:
     memory = 8.0 * WORKER_BYTES
     nodes = [{"CPU": 16.0, "memory": memory}, {"CPU": 3.0, "memory": memory, "GPU": 2.0}, {"CPU": 8.0, "GPU": 4.0}]
-    assert placement(nodes, Wish()) == ({"num_gpus": 1.0, "num_cpus": 1}, 6)
+    assert placement(nodes, Wish()) == ({"num_gpus": 1.0, "num_cpus": 1}, 2 + 4)
+    assert placement(nodes[2:], Wish()) == ({"num_gpus": 1.0, "num_cpus": 2}, 4)
     assert placement(nodes, Wish(device="cuda", gpus=0.5))[1] == 3 + 8
     assert placement(nodes, Wish(device="cpu")) == ({"num_cpus": 1, "memory": WORKER_BYTES}, 8 + 3)
     assert placement(nodes[:1], Wish(cores=4)) == ({"num_cpus": 4, "memory": WORKER_BYTES}, 4)
