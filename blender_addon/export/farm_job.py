@@ -90,4 +90,4 @@ class FarmJobExport(CommandJob):
     def take_up(self, result: str) -> None:
         self.notes += [result] if result else []
         count = len(self._inputs.frames)
-        self.note = f"{count} frame{'' if count == 1 else 's'} to render are in {self.folder.name}"
+        self.note = f"Saved {self.folder.name}, {count} frame{'' if count == 1 else 's'}"

@@ -93,7 +93,7 @@ def test_16_bits_a_further_photo_and_a_size_of_its_own(
     panel, job = panel_frames(), tmp_path / "job"
     assert list(panel) == ["0001.png", "0003.png", "0005.png"]
     assert bpy.ops.portrait.export_job(filepath=str(job)) == {"FINISHED"}
-    assert job_queue.last_of(deep.uid).note == "3 frames to render are in job"
+    assert job_queue.last_of(deep.uid).note == "Saved job, 3 frames"
     shutil.rmtree(tmp_path / "pictures")
     Path(bpy.data.filepath).unlink()
     moved = tmp_path / "elsewhere" / "job"
