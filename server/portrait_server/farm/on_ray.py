@@ -21,6 +21,7 @@ from typing import Any, Final, Self
 
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.frames.frame_files import frame_path, missing_frames, prepare_folder
 
 from portrait_server.farm.farm_job import FarmJob
@@ -99,6 +100,8 @@ def render_on_ray(
     """
     check_chunk(job, frames)
     check_ray(address)
+    written = (frame_path(output, number, suffix=job.suffix) for number in frames)
+    keep_sources(written, [job.folder / name for name in job.inputs])
     left, losses = {*frames}, 0
     while left:
         prepare_folder(output)

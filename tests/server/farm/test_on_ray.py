@@ -241,6 +241,14 @@ def test_where_nothing_answers_it_is_said_at_once(job: FarmJob, tmp_path: Path) 
     assert raised.value.code is ErrorCode.SERVER_UNAVAILABLE and "ray start --head" in raised.value.remedy
 
 
+def test_a_servers_connection_does_not_go_with_a_cluster(
+    job: FarmJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["job", "render", str(job.folder), "--output", str(tmp_path), "--ray", "local", "--connect", "file.json"]
+    assert main(asked) == 1
+    assert "--connect does not go with --ray" in capsys.readouterr().err
+
+
 def test_without_ray_it_is_said_what_to_install(
     job: FarmJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
