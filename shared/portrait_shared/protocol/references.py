@@ -117,7 +117,7 @@ class PortraitHandle:
         points: (70, 3) float32, points of the first reference.
         size: (width, height) of the first reference, pixels.
         engine: name of the engine.
-        batch_size: how many frames the engine likes to draw at once.
+        batch_size: how many frames the engine likes to draw at once, on all of the server's devices together.
         references: what it was made of, all with points: enough to make it again on another server.
         personal: what tuned the engine to the person, where something did.
         others: (F, 70, 3) float32, points of the first reference's further faces that are driven too; or None.
