@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bpy
 from portrait_shared.devices import parse_device
-from portrait_shared.errors import ErrorCode, PortraitError, system_refusal
+from portrait_shared.errors import SYSTEM_REMEDY, ErrorCode, PortraitError, system_refusal
 from portrait_shared.frames.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
 
@@ -47,7 +47,7 @@ def _run(arguments: list[str]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"Error: {system_refusal(error)}", file=sys.stderr)
+        print(f"Error: {system_refusal(error)} {SYSTEM_REMEDY}", file=sys.stderr)
         return 1
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from portrait_shared import __version__
-from portrait_shared.errors import PortraitError, system_refusal
+from portrait_shared.errors import SYSTEM_REMEDY, PortraitError, system_refusal
 from portrait_shared.frames.frame_numbers import joined
 from portrait_shared.terminal import forgiving_output
 
@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except PortraitError as error:
         return _failed(asked, error)
     except OSError as error:  # the system's own refusals, of which every path and disk has some
-        tell_failure(asked, system_refusal(error))
+        tell_failure(asked, system_refusal(error), SYSTEM_REMEDY)
         return STATUS_FAILED
     except KeyboardInterrupt:
         tell_failure(asked, "interrupted")

@@ -11,6 +11,8 @@ import numpy as np
 MESSAGE_CHARACTERS: Final = 400
 REMEDY_CHARACTERS: Final = 1200
 """More than a message's, because a remedy may quote the last lines of a log."""
+SYSTEM_REMEDY: Final = "Check that path, its disk, and that you may read and write there; then run it again."
+"""What to do about a `system_refusal`."""
 _FEW_VALUES = 8
 
 

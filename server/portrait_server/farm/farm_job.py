@@ -17,20 +17,18 @@ from typing import Any, Final, Self
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import parse_json, read_bounded
-from portrait_shared.layers import COLORSPACES, LAYERS
 from portrait_shared.shots import note_shot
 
 from portrait_server.farm.frame_request import FrameRequest
-from portrait_server.farm.inputs import InputFile, check_inputs, checked_name, input_paths
+from portrait_server.farm.inputs import InputFile, check_inputs
+from portrait_server.farm.job_fields import FILES, digests_of, inputs_of, request_of, size_of, text_of
 
 FORMAT: Final = "talking-portraits-job"
 VERSION: Final = 1
 JOB_FILE: Final = "job.json"
 FRAMES_FOLDER: Final = "frames"
 _MOST_BYTES: Final = 256 << 20
-_PATHS: Final = ("tracks", "references", "reference_points", "plate", "plate_points", "personal")
-"""Fields of a request that name files; in ``job.json`` relative to its folder."""
-_AGAIN: Final = "Write the job again with `portrait job write`."
+_AGAIN: Final = "Copy the job's folder again, whole, or write the job again with `portrait job write`."
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ class FarmJob:
     def _told(self) -> dict[str, Any]:
         named = dataclasses.asdict(_mapped(self.request, Path.as_posix))
         del named["frames"], named["engine"]
-        source = {field: named.pop(field) for field in (*_PATHS, "faces")}
+        source = {field: named.pop(field) for field in (*FILES, "faces")}
         return {
             "format": FORMAT, "version": VERSION, "release": self.release,
             "engine": {"name": self.engine, "fingerprint": self.fingerprint},
@@ -157,20 +155,10 @@ class FarmJob:
 
     @classmethod
     def _of(cls, folder: Path, told: Mapping[str, Any]) -> Self:
-        inputs = {checked_name(name): InputFile(one["sha256"], one["bytes"]) for name, one in told["inputs"].items()}
-        given: dict[str, Any] = {**told["source"], **told["settings"]}
-        given |= {field: input_paths(given[field], inputs) for field in _PATHS}
-        given |= {field: tuple(given[field]) for field in ("faces", "layers")}
-        given["size"] = tuple(given["size"]) if isinstance(given["size"], list) else given["size"]
-        digests = {int(number): str(digest) for number, digest in told["frames"].items()}
-        known = {*given["layers"]} <= {*LAYERS} and given["colorspace"] in COLORSPACES and given["depth"] in (8, 16)
-        if not digests or not known:
-            raise ValueError
-        engine = told["engine"]
-        request = FrameRequest(frames=tuple(digests), engine=str(engine["name"]), **given)
-        width, height = told["size"]
+        inputs, digests = inputs_of(told["inputs"]), digests_of(told["frames"])
+        request, engine = request_of(told, inputs, tuple(digests)), told["engine"]
         return cls(
-            folder, request, str(engine["name"]), str(engine["fingerprint"]), digests, inputs, (int(width), int(height)),
+            folder, request, str(request.engine), text_of(engine["fingerprint"]), digests, inputs, size_of(told["size"]),
             str(told["release"]),
         )  # fmt: skip
 
@@ -183,7 +171,7 @@ def _mapped(request: FrameRequest, what: Callable[[Path], Any]) -> FrameRequest:
             return tuple(map(of, value))
         return None if value is None else what(value)
 
-    return dataclasses.replace(request, **{field: of(getattr(request, field)) for field in _PATHS})
+    return dataclasses.replace(request, **{field: of(getattr(request, field)) for field in FILES})
 
 
 def _told_by(file: Path) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,17 +69,14 @@ def check_inputs(folder: Path, inputs: Mapping[str, InputFile]) -> None:
             )  # fmt: skip
 
 
-def input_paths(named: Any, inputs: Mapping[str, InputFile]) -> Any:
-    """One, several or no names of ``job.json`` as paths from its folder; of an image sequence the name is its folder's.
+def input_path(named: Any, inputs: Mapping[str, InputFile]) -> Path:
+    """A name of ``job.json`` as a path from its folder; of an image sequence the name is its folder's.
 
     Raises:
-        ValueError: a name that is not among the files.
+        TypeError, ValueError: a name that is not among the files.
     """
-    if named is None:
-        return None
-    if isinstance(named, list):
-        return tuple(input_paths(name, inputs) for name in named)
-    if named not in inputs and not any(name.startswith(f"{named}/") for name in inputs):
+    pictures = isinstance(named, str) and named.startswith(f"{INPUTS_FOLDER}/")
+    if named not in inputs and not (pictures and any(name.startswith(f"{named}/") for name in inputs)):
         raise ValueError(named)
     return Path(named)
 
@@ -92,9 +91,11 @@ def _hash_of(path: Path, file: InputFile, status: os.stat_result) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 (hex) of a file. Raises: OSError."""
+    """SHA-256 (hex) of a file. Raises: OSError, also for a device or pipe, which may never end."""
     digest = hashlib.sha256()
     with open(path, "rb", opener=open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file")
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -27,7 +27,7 @@ from portrait_shared.frames.frame_files import frame_path, missing_frames, prepa
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.ray_driver import LOCAL
 from portrait_server.farm.ray_placement import Wish
-from portrait_server.farm.worker import check_chunk
+from portrait_server.farm.worker import check_chunk, keep_inputs
 
 _ADDRESS: Final = re.compile(r"(?:ray://)?(\[[\da-fA-F:]+\]|[\w.-]+):(\d{1,5})|auto|local")
 _KNOCK_SECONDS: Final = 10.0
@@ -99,6 +99,7 @@ def render_on_ray(
             Frames that are there stay.
     """
     check_chunk(job, frames)
+    keep_inputs(job, output)
     check_ray(address)
     written = (frame_path(output, number, suffix=job.suffix) for number in frames)
     keep_sources(written, [job.folder / name for name in job.inputs])

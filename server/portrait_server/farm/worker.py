@@ -19,6 +19,7 @@ from portrait_shared.frames.frame_numbers import ranges_of
 
 from portrait_server.farm.drawn_frames import DrawnFrames, drawn_frames
 from portrait_server.farm.farm_job import JOB_FILE, FarmJob
+from portrait_server.farm.inputs import INPUTS_FOLDER
 from portrait_server.farm.shared_folders import comes_back
 
 _OF_FOLDERS: Final = (ErrorCode.OUTPUT_NOT_WRITABLE, ErrorCode.FILE_MISSING, ErrorCode.BAD_IMAGE)
@@ -80,6 +81,7 @@ class JobWorker:
         """
         check_chunk(self._job, frames)
         if not self._is_ready:
+            keep_inputs(self._job, self._output)
             self._drawn.keep_sources(self._output)
             prepare_folder(self._output)
             self._is_ready = True
@@ -119,6 +121,16 @@ class JobWorker:
         return True
 
 
+def keep_inputs(job: FarmJob, output: Path) -> None:
+    """Raises: PortraitError: OUTPUT_NOT_WRITABLE for a folder within that of a job's inputs."""
+    inputs = (job.folder / INPUTS_FOLDER).resolve()
+    if output.resolve().is_relative_to(inputs):
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"{output} is where the job's inputs lie, among which no frames belong.",
+            "Choose another output folder, or none: then frames go into the job's own.",
+        )  # fmt: skip
+
+
 def _vanished(output: Path) -> PortraitError:
     return PortraitError(
         ErrorCode.OUTPUT_NOT_WRITABLE, f"{output} is no longer there.",
@@ -150,7 +162,7 @@ def _check_same(job: FarmJob, drawn: DrawnFrames) -> None:
             f"The job was written for the engine {job.engine} ({job.fingerprint}); here {engine} is {fingerprint}.",
             "Install the same release with the same weights on every machine of the farm, or write the job again.",
         )
-    if drawn.digests != job.digests:
+    if drawn.digests != job.digests or drawn.size != job.size:
         raise PortraitError(
             ErrorCode.VERSION_MISMATCH, "Here other frames would be drawn than the job says, by their hashes.",
             "Its files were changed while it was written, or libraries read pictures otherwise here: write the job "

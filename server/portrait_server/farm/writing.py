@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from pathlib import Path
@@ -42,7 +41,7 @@ def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", conn
         (engine, fingerprint), digests = drawn.engine, dict(sorted(drawn.digests.items()))
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with PrivateFolder(folder.parent, _STAGE) as stage:
+            with PrivateFolder(folder if folder.is_dir() else folder.parent, _STAGE) as stage:
                 made = stage / "job"
                 made.mkdir()
                 gathered = Gathered(made)
@@ -63,11 +62,16 @@ def _check_free(folder: Path) -> None:
     """Whether nothing lies there but a job."""
     if not os.path.lexists(folder):
         return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / JOB_FILE).is_file()):
+    if not folder.is_dir() or not ((folder / JOB_FILE).is_file() or all(map(_is_stage, folder.iterdir()))):
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE, f"{folder} is there already, and is no job.",
             "Name a folder that is not there yet: a job is written whole, or not at all.",
         )  # fmt: skip
+
+
+def _is_stage(entry: Path) -> bool:
+    """Whether it is what a killed `write_job` has left, or one that is still at work."""
+    return entry.name.startswith(_STAGE)
 
 
 def _gather(drawn: DrawnFrames, request: FrameRequest, gathered: Gathered) -> dict[str, Any]:
@@ -98,10 +102,12 @@ def _put(made: Path, job: FarmJob) -> None:
         OSError: it cannot be moved there.
         PortraitError: OUTPUT_NOT_WRITABLE where another job lies there; as `FarmJob.load` where that one is damaged.
     """
-    if not (job.folder / JOB_FILE).is_file():
-        with contextlib.suppress(FileNotFoundError):
-            job.folder.rmdir()  # an empty one, which Windows lets nothing take the place of
+    if not job.folder.is_dir():
         os.rename(made, job.folder)
+    elif not (job.folder / JOB_FILE).is_file():
+        # An empty one: it may be a link, the folder that this command runs in, or where another disk is mounted.
+        for entry in sorted(made.iterdir(), key=lambda entry: entry.name == JOB_FILE):  # without that it is no job
+            os.rename(entry, job.folder / entry.name)
     elif FarmJob.load(job.folder).digest != job.digest:
         raise PortraitError(
             ErrorCode.OUTPUT_NOT_WRITABLE, f"{job.folder} holds another job.",

@@ -183,6 +183,20 @@ def test_what_lies_there_already_is_not_written_over(
     assert "is no job" in capsys.readouterr().err and contents(other) == {"mine.txt": b"mine"}
 
 
+@pytest.mark.parametrize("name", ["empty", "link", "."])
+def test_an_empty_folder_becomes_the_job(
+    photo: Material, connected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (tmp_path / "link").symlink_to(empty)
+    monkeypatch.chdir(empty if name == "." else tmp_path)
+    assert main(["job", "write", name, *photo.words(*connected)]) == 0
+    assert FarmJob.load(empty).frames == tuple(range(FIRST, LAST + 1))
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "link"}
+    assert not [path for path in empty.iterdir() if path.name.startswith(".")]
+
+
 def rewritten(folder: Path, **told: object) -> None:
     """The job's file with other values, as another program would have written it."""
     file = folder / "job.json"
@@ -217,6 +231,74 @@ def test_jobs_of_others_are_refused(
     words = capsys.readouterr().err.splitlines()
     assert said in words[0] and words[1].strip(), words
     assert not (folder / "frames").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("source", "tracks"), []),
+        (("source", "tracks"), None),
+        (("source", "tracks", 0), ["inputs"]),
+        (("source", "references"), None),
+        (("source", "references"), "inputs"),
+        (("source", "reference_points"), None),
+        (("source", "plate"), "inputs"),
+        (("source", "personal"), "../../etc/passwd"),
+        (("source", "faces"), [[]]),
+        (("source", "faces"), "x"),
+        (("settings", "size"), float("nan")),
+        (("settings", "size"), [1e9, -1]),
+        (("settings", "size"), "large"),
+        (("settings", "matte"), ""),
+        (("settings", "depth"), 8.0),
+        (("settings", "layers"), ["rgba", None]),
+        (("settings", "photo_digest"), "/etc/passwd"),
+        (("engine", "fingerprint"), {}),
+        (("size",), [0, 16]),
+        (("frames",), {}),
+        (("frames",), {"01": "0" * 64}),
+        (("frames",), {"1": ""}),
+    ],
+)
+def test_a_field_that_is_not_of_its_kind_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], place: tuple[str | int, ...], value: object
+) -> None:
+    told = json.loads((folder / "job.json").read_text())
+    within = told
+    for key in place[:-1]:
+        within = within[key]
+    within[place[-1]] = value
+    rewritten(folder, **told)
+    assert job_render(folder) == 1
+    assert "does not hold what a job needs" in capsys.readouterr().err
+
+
+def test_an_input_is_named_by_its_content(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads((folder / "job.json").read_text())
+    name = next(iter(told["inputs"]))
+    told["inputs"][name]["sha256"] = "0" * 64
+    rewritten(folder, **told)
+    assert job_render(folder) == 1
+    assert "does not hold what a job needs" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="this system has no endless file")
+def test_an_input_that_never_ends_is_not_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = json.loads((folder / "job.json").read_text())
+    sha256 = hashlib.sha256().hexdigest()
+    told["inputs"][f"inputs/{sha256}"] = {"sha256": sha256, "bytes": 0}
+    rewritten(folder, **told)
+    (folder / "inputs" / sha256).symlink_to("/dev/zero")
+    assert job_render(folder) == 1
+    assert f"{sha256}, of which the job is made, cannot be read" in capsys.readouterr().err
+
+
+def test_no_frames_go_among_the_inputs(folder: Path, capsys: pytest.CaptureFixture[str], connected: list[str]) -> None:
+    before = contents(folder)
+    for output in (folder / "inputs", folder / "inputs" / "frames"):
+        assert job_render(folder, "--output", output, *connected) == 1
+        assert f"{output} is where the job's inputs lie" in capsys.readouterr().err
+    assert contents(folder) == before
 
 
 def test_a_job_of_this_release_is_told_from_one_that_was_touched(
