@@ -13,6 +13,8 @@ from typing import Final
 from portrait_shared.devices import parse_device
 from tqdm import tqdm
 
+from portrait_server.engines.registry import ENGINES
+
 log = logging.getLogger(__name__)
 
 _MOST_DIGITS: Final = 20
@@ -46,6 +48,12 @@ def add_device(parser: argparse.ArgumentParser, does: str, *, several: bool = Fa
         help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), Intel (xpu) or Apple (mps), one of several by "
              f"its number (cuda:1){more}; auto takes the first GPU that can be used, else the processor (default: auto)",
     )  # fmt: skip
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Adds `--engine` of commands that start a server."""
+    parser.add_argument("--engine", choices=sorted(ENGINES),
+                        help="the one engine to load, with which it starts sooner (default: every one)")  # fmt: skip
 
 
 def tell_progress(done: int, expected: int) -> None:

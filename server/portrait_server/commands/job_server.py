@@ -18,7 +18,7 @@ from portrait_shared.client.launcher import ServerProcess, find_server, stop_ser
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.connection import Connection
 
-from portrait_server.commands.arguments import add_device
+from portrait_server.commands.arguments import add_device, add_engine
 from portrait_server.service.single import ServerLock
 
 IDLE_SECONDS: Final = 600
@@ -31,6 +31,7 @@ _POLL_SECONDS: Final = 0.05
 def add_start_arguments(parser: argparse.ArgumentParser) -> None:
     _add_connection_file(parser)
     add_device(parser, "draws", several=True)
+    add_engine(parser)
 
 
 def add_stop_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +48,9 @@ def start(asked: argparse.Namespace) -> int:
     if connection is None:
         command = [sys.executable, "-m", "portrait_server"]
         server = ServerProcess(
-            command, connection_file=asked.connection_file, device=asked.device, idle_exit_s=IDLE_SECONDS
-        )
+            command, connection_file=asked.connection_file, device=asked.device, engine=asked.engine,
+            idle_exit_s=IDLE_SECONDS,
+        )  # fmt: skip
         connection = server.start(_START_SECONDS)
     print(f"Server: {connection.address} (process {connection.pid}, log {connection.log})", flush=True)
     return 0

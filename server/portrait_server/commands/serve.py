@@ -21,7 +21,7 @@ from portrait_shared.files.private_folders import sweep_folders
 from portrait_shared.protocol.connection import Connection, default_connection_file
 from portrait_shared.protocol.framing import PROTOCOL_VERSION
 
-from portrait_server.commands.arguments import add_device, whole_number
+from portrait_server.commands.arguments import add_device, add_engine, whole_number
 from portrait_server.commands.logs import in_json, log_to_file, tell_failure
 from portrait_server.networks.device import Device, DeviceLost, choose_device
 from portrait_server.service.descriptors import raise_descriptor_limit
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connection-file", type=Path, default=None, metavar="FILE",
                         help="where to write how the server is reached (default: your own, which clients find)")  # fmt: skip
     add_device(parser, "computes", several=True)
+    add_engine(parser)
     parser.add_argument("--parent-pid", type=whole_number(1, 2**31 - 1, "a process's number"), metavar="PID",
                         help="stop when that process has ended")  # fmt: skip
     parser.add_argument("--idle-exit", type=whole_number(1, 10**9, "a number of seconds"), metavar="SECONDS",
@@ -111,7 +112,9 @@ def _serve(
     parent_alive = None if asked.parent_pid is None else _watch(asked.parent_pid)
     told = None if asked.metrics is None else metrics_endpoint(asked.metrics, asked.keys is not None)
     several = asked.device if kind_of(asked.device) != asked.device else None
-    service = Service(door, device, str(log_file or ""), parent_alive, devices=several, idle_s=asked.idle_exit)
+    service = Service(
+        door, device, str(log_file or ""), parent_alive, devices=several, engine=asked.engine, idle_s=asked.idle_exit
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.ask_to_stop())
     if told is not None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 
 from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
-from portrait_server.engines.registry import DEFAULT_ENGINE, ENGINES, create_engine
+from portrait_server.engines.registry import ENGINES, TUNED_ENGINE, create_engine, meant_engine
 from portrait_server.networks.device import DeviceLost, device_error
 
 log = logging.getLogger(__name__)
-
-TUNED_ENGINE: Final = "fewshot"
-"""What a client means that names no engine but a person's tuning."""
 
 
 @runtime_checkable
@@ -49,17 +46,18 @@ def tunable(engine: Engine) -> Tunable:
 
 
 class LoadedEngines:
-    """Every engine there is, loaded where that was possible.
+    """Every engine there is, or one of them, loaded where that was possible.
 
     Attributes:
         fingerprints: of those that work, by name.
         layers: what all of them build of portraits.
     """
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, only: str | None = None) -> None:
         """
         Args:
             device: as `create_engine` takes it.
+            only: the one that is loaded, of `ENGINES`.
 
         Raises:
             DeviceLost: nothing can be computed on it in this process.
@@ -67,7 +65,7 @@ class LoadedEngines:
         self.layers = LayerMemory()
         self._engines: dict[str, Engine] = {}
         self._broken: dict[str, tuple[ErrorCode, str, str]] = {}
-        for name in ENGINES:
+        for name in ENGINES if only is None else (only,):
             try:
                 self._engines[name] = create_engine(name, device, self.layers)
             except PortraitError as error:
@@ -95,14 +93,15 @@ class LoadedEngines:
         Raises:
             PortraitError: UNKNOWN_ENGINE; what kept it from being loaded, such as WEIGHTS_MISSING.
         """
-        name = name or (TUNED_ENGINE if tuned else DEFAULT_ENGINE)
+        name = meant_engine(name, tuned)
         if name in self._broken:
             # A new one each time: one that is kept would gather the tracebacks of all requests.
             raise PortraitError(*self._broken[name])
         if name not in self._engines:
+            left_out = "or start the server without --engine" if name in ENGINES else "which the server has"
             raise PortraitError(
                 ErrorCode.UNKNOWN_ENGINE, f"There is no engine named {name!r}.",
-                f"Choose one of: {', '.join(sorted(self._engines))}.",
+                f"Choose one of: {', '.join(sorted(self._engines))}, {left_out}.",
             )  # fmt: skip
         if tuned:
             tunable(self._engines[name])

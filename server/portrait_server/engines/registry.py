@@ -30,6 +30,13 @@ def _fewshot(device: str, layers: LayerMemory) -> Engine:
 
 ENGINES: dict[str, Callable[[str, LayerMemory], Engine]] = {"warp": _warp, "fewshot": _fewshot}
 DEFAULT_ENGINE: Final = "warp"
+TUNED_ENGINE: Final = "fewshot"
+"""What a client means that names no engine but a person's tuning."""
+
+
+def meant_engine(name: str | None, tuned: bool) -> str:
+    """The engine that is meant by its name, or where none is named, by whether a person's tuning is given."""
+    return name or (TUNED_ENGINE if tuned else DEFAULT_ENGINE)
 
 
 def create_engine(name: str, device: str, layers: LayerMemory | None = None) -> Engine:

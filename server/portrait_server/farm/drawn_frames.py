@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from portrait_server.engines.registry import meant_engine
 from portrait_server.farm.frame_request import FrameRequest, not_of_plates
 from portrait_server.farm.photo_frames import PhotoFrames, client_of
 
@@ -32,7 +33,8 @@ def drawn_frames(
         PortraitError: as `PhotoFrames`, `ShotFrames` and `client_of`; BAD_CONFIGURATION for a plate and `connect`.
     """
     if request.plate is None:
-        with client_of(device, connect, name) as client:
+        engine = meant_engine(request.engine, request.personal is not None)
+        with client_of(device, engine, connect, name) as client:
             yield PhotoFrames(request, client)
         return
     if connect is not None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -165,7 +166,8 @@ class _Driver:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it has ended, and what was not yet written to it cannot be
+            self._process.stdin.close()
         try:
             self._process.wait(_CANCEL_SECONDS)
         except subprocess.TimeoutExpired:

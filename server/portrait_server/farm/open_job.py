@@ -97,6 +97,8 @@ _ENVIRONMENT: Final = """\
                 - "{{Session.WorkingDirectory}}/portrait-server.json"
                 - --device
                 - "{{Param.Device}}"
+                - --engine
+                - "{{Param.Engine}}"
               timeout: 600
             onExit:
               command: "{{Param.Portrait}}"

@@ -21,6 +21,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 from portrait_shared.track import LandmarkTrack
 
+from portrait_server.engines.registry import ENGINES
 from portrait_server.farm.driven_faces import DrivenFaces, load_references
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.media.images import read_image
@@ -124,11 +125,12 @@ def track_times(track: LandmarkTrack) -> FrameTimes:
     return FrameTimes(track.fps, "" if timecode is None else str(timecode), track.start)
 
 
-def client_of(device: str, connect: Path | None, name: str) -> Client:
+def client_of(device: str, engine: str, connect: Path | None, name: str) -> Client:
     """A client with a server of its own, or of the server that runs already.
 
     Args:
         device: what the own server draws on.
+        engine: what it draws with; where there is none of that name, it will say so.
         connect: the other's connection file.
         name: what the server's log calls the client.
 
@@ -136,7 +138,8 @@ def client_of(device: str, connect: Path | None, name: str) -> Client:
         PortraitError: SERVER_UNAVAILABLE, VERSION_MISMATCH, NOT_ALLOWED.
     """
     if connect is None:
-        return Client(ServerProcess([sys.executable, "-m", "portrait_server"], device=device), name=name)
+        command, only = [sys.executable, "-m", "portrait_server"], engine if engine in ENGINES else None
+        return Client(ServerProcess(command, device=device, engine=only), name=name)
     connection = find_server(connect)
     if connection is None:
         raise PortraitError(

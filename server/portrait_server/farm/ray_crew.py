@@ -93,6 +93,8 @@ class RayCrew:
                     self._add()
                 self._draw_all(cancelled)
             self._end()
+        except ConnectionError:  # the cluster was lost, not the folder
+            raise
         except OSError as error:
             raise write_error(self.output, error) from error
         finally:

@@ -81,18 +81,23 @@ def _cluster(address: str) -> Iterator[Any]:
     import ray
 
     quiet: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False, "logging_level": "ERROR"}
+    connected = False
     try:
         if address != LOCAL:
             ray.init(address=address, **quiet)
+            connected = True
             yield ray
         else:
             with PrivateFolder(_SHORT_FOLDER if _SHORT_FOLDER.is_dir() else None) as folder:
                 quiet |= {"include_dashboard": False, "_temp_dir": str(folder)}
                 ray.init(num_cpus=usable_cores(), object_store_memory=_STORE_BYTES, **quiet)
-                yield ray
-                ray.shutdown()
+                connected = True
+                try:
+                    yield ray
+                finally:
+                    ray.shutdown()  # before its folder goes
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        if ray.is_initialized():
+        if connected:  # a cluster that was lost, which `on_ray` connects to again
             raise
         raise PortraitError(
             ErrorCode.SERVER_UNAVAILABLE, f"Ray cannot be used at {address!r}: {_first_line(error)}.",

@@ -97,9 +97,12 @@ class RayWorker:
         """A private folder with a job's files."""
         from portrait_shared.files.private_folders import PrivateFolder
 
+        from portrait_server.farm.farm_job import JOB_FILE
+        from portrait_server.farm.inputs import checked_name
+
         folder = self._stack.enter_context(PrivateFolder())
         for name, content in files.items():
-            path = folder / name
+            path = folder / (name if name == JOB_FILE else checked_name(name))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return folder

@@ -18,8 +18,8 @@ from portrait_shared.track import LandmarkTrack
 
 from portrait_server.detectors.registry import create_detector, default_detector_name
 from portrait_server.engines.base import Engine
-from portrait_server.engines.loaded_engines import TUNED_ENGINE, tunable
-from portrait_server.engines.registry import DEFAULT_ENGINE, create_engine
+from portrait_server.engines.loaded_engines import tunable
+from portrait_server.engines.registry import create_engine, meant_engine
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.photo_frames import track_times
 from portrait_server.networks.device import Device, choose_device
@@ -100,8 +100,7 @@ class ShotFrames:
     @cached_property
     def _engine(self) -> Engine:
         personal = PersonalFile.load(self._request.personal) if self._request.personal else None
-        name = self._request.engine or (DEFAULT_ENGINE if personal is None else TUNED_ENGINE)
-        engine = create_engine(name, self._device.name)
+        engine = create_engine(meant_engine(self._request.engine, personal is not None), self._device.name)
         return engine if personal is None else tunable(engine).tuned(personal)
 
     @property

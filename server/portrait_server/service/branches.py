@@ -110,11 +110,11 @@ class Branch:
         device: its name.
     """
 
-    def __init__(self, device: str, results: ResultQueue, log_file: str) -> None:
+    def __init__(self, device: str, engine: str | None, results: ResultQueue, log_file: str) -> None:
         """Begins to start its server: `wait_ready` says whether that came to something."""
         self.device = device
         log_level = logging.getLevelName(log.getEffectiveLevel()).lower()
-        self._process = ServerProcess(COMMAND, device=device, log_level=log_level)
+        self._process = ServerProcess(COMMAND, device=device, engine=engine, log_level=log_level)
         self._process.launch()
         self._started = time.monotonic()
         self._keeper = Workers(f"keeper-{device}", 1, results, log_file)

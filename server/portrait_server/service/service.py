@@ -49,6 +49,7 @@ class Service:
         devices: what it was asked to compute on, where that is several; else `device` as it was found.
         log_file: where a person finds more.
         parent_alive: asked every second; the service stops when it says no.
+        engine: the one that is loaded; every one where None.
         idle_s: the service stops when nobody has been connected for so many seconds; never by itself where None.
         budgets: what clients and their portraits may hold.
 
@@ -61,7 +62,8 @@ class Service:
 
     def __init__(
         self, door: Door, device: Device, log_file: str, parent_alive: Callable[[], bool] | None = None, *,
-        devices: str | None = None, idle_s: float | None = None, budgets: Budgets | None = None,
+        devices: str | None = None, engine: str | None = None, idle_s: float | None = None,
+        budgets: Budgets | None = None,
     ) -> None:  # fmt: skip
         self.lost: DeviceLost | None = None
         self._door = door
@@ -75,9 +77,9 @@ class Service:
         self._results = ResultQueue()
         helpers = min(_MAX_HELPERS, usable_cores())
         self._helpers = Workers("helper", helpers, self._results, log_file)
-        self._branches = [Branch(name, self._results, log_file) for name in further]
+        self._branches = [Branch(name, engine, self._results, log_file) for name in further]
         try:
-            engines = LoadedEngines(device.name)
+            engines = LoadedEngines(device.name, engine)
             for branch in self._branches:
                 branch.wait_ready()
         except PortraitError:

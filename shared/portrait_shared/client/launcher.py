@@ -43,6 +43,7 @@ class ServerProcess:
             ``[sys.executable, "-m", "portrait_server"]``.
         connection_file: where the server writes how to reach it; a private folder where None.
         device: as `device_names` takes it.
+        engine: the one that it loads, and so starts sooner; every one where None.
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         idle_exit_s: the server outlives this process, and ends when nobody has been connected for so many seconds, or
             by `stop_server`.
@@ -55,10 +56,12 @@ class ServerProcess:
 
     def __init__(
         self, command: Sequence[str], *, connection_file: Path | None = None, device: str = "auto",
-        log_level: str = "info", idle_exit_s: int | None = None,
+        engine: str | None = None, log_level: str = "info", idle_exit_s: int | None = None,
     ) -> None:  # fmt: skip
         self.device = self._device_asked_for = device
         self._start_command = [*command, "serve", "--log-level", log_level]
+        if engine is not None:
+            self._start_command += ["--engine", engine]
         if idle_exit_s is None:
             self._start_command += ["--parent-pid", str(os.getpid())]
         else:

@@ -15,7 +15,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 
 def test_one_server_for_several_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "session" / "server.json"
-    asked = argparse.Namespace(connection_file=file, device="cpu")
+    asked = argparse.Namespace(connection_file=file, device="cpu", engine="warp")
     try:
         assert job_server.start(asked) == 0
         first = find_server(file)
@@ -31,7 +31,7 @@ def test_one_server_for_several_commands(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
-    asked = argparse.Namespace(connection_file=tmp_path / "server.json", device="xpu")
+    asked = argparse.Namespace(connection_file=tmp_path / "server.json", device="xpu", engine=None)
     with pytest.raises(PortraitError, match=r"Intel|xpu") as caught:
         job_server.start(asked)
     assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE

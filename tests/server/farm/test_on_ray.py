@@ -189,6 +189,42 @@ def test_a_cancelled_render_leaves_no_workers(job: FarmJob, connected: Any, tmp_
     assert raised.value.code is ErrorCode.CANCELLED and not contents(tmp_path)
 
 
+class LostCluster:
+    """What Ray is like where its head was there a moment ago: as it says it from outside the cluster."""
+
+    class Actor:
+        def __getattr__(self, name: str) -> Any:
+            return self
+
+        def __call__(self, *given: Any, **named: Any) -> Any:
+            return self
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": 2.0, "memory": 2.0 * WORKER_BYTES}}]
+
+    def remote(self, of: type) -> Any:
+        return self.Actor()
+
+    def wait(self, references: list[Any], timeout: float) -> Any:
+        raise ConnectionError("GRPC connection failed")
+
+    def kill(self, actor: Any) -> None:
+        pass
+
+
+def test_a_lost_cluster_is_not_taken_for_a_folder_that_cannot_be_written_to(job: FarmJob, tmp_path: Path) -> None:
+    crew = RayCrew(LostCluster(), _TWO, job, tmp_path, job.frames, False, lambda *_: None, print)
+    with pytest.raises(ConnectionError):
+        crew.run(lambda: False)
+    assert not contents(tmp_path)
+
+
+def test_a_driver_that_ends_before_it_was_told_anything_is_a_lost_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_ray.sys, "executable", shutil.which("false"))
+    with pytest.raises(on_ray._Lost), on_ray._Driver({"more than a pipe holds": "x" * (1 << 20)}) as driver:
+        list(driver.stored(print))
+
+
 def test_frames_are_sent_back_from_machines_that_see_neither_job_nor_output_and_a_lost_driver_is_started_again(
     job: FarmJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from portrait_server.cli import main
@@ -26,7 +27,8 @@ pytestmark = pytest.mark.usefixtures("without_weights")
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """What happens in each pause; nothing in further ones. No time goes by."""
     planned: list[Callable[[], object]] = []
-    monkeypatch.setattr(shared_folders.time, "sleep", lambda seconds: planned.pop(0)() if planned else None)
+    clock = SimpleNamespace(sleep=lambda seconds: planned.pop(0)() if planned else None)
+    monkeypatch.setattr(shared_folders, "time", clock)  # its own alone: others sleep, too
     return planned
 
 

@@ -240,6 +240,15 @@ def test_the_environment_names_the_weights(weights: Path, monkeypatch: pytest.Mo
     assert create_engine("fewshot", "cpu").name == "fewshot"
 
 
+def test_a_server_that_was_to_load_one_engine_has_no_other() -> None:
+    engines = LoadedEngines("cpu", "warp")
+    assert set(engines.fingerprints) == {"warp"}
+    with pytest.raises(PortraitError, match="no engine named 'fewshot'") as caught:
+        engines.get("fewshot")
+    assert caught.value.code is ErrorCode.UNKNOWN_ENGINE
+    assert "warp" in caught.value.remedy and "without --engine" in caught.value.remedy
+
+
 def test_damaged_weights_leave_the_other_engine_at_work(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
