@@ -23,7 +23,7 @@ from portrait_server.commands.frame_arguments import (
     add_run_arguments,
     frame_request,
 )
-from portrait_server.commands.job_ray import add_ray_arguments, stored_by_ray
+from portrait_server.commands.job_ray import add_ray_arguments, check_ray_arguments, stored_by_ray
 from portrait_server.commands.logs import add_log_format
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.reporting import REPORTS, tell_frames, telling_failure
@@ -77,6 +77,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
 
 def _render(asked: argparse.Namespace) -> int:
     with telling_failure(asked.report):
+        check_ray_arguments(asked)
         job = FarmJob.load(asked.job)
         frames = asked.frames or job.frames
         check_chunk(job, frames)

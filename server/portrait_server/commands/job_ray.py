@@ -7,6 +7,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.devices import kind_of
@@ -20,7 +21,8 @@ from portrait_server.farm.ray_placement import Wish
 
 log = logging.getLogger(__name__)
 
-_USUAL = Wish()
+_USUAL: Final = Wish()
+_OF_WORKERS: Final = ("workers", "worker_cores", "worker_gpus")
 
 
 def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +34,7 @@ def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
                        help="how many draw at most (default: one a GPU, or on processors one for every --worker-cores)")  # fmt: skip
     group.add_argument("--worker-cores", type=whole_number(1, 4096, "a number of cores"), metavar="N",
                        help="cores of each worker, and threads that draw there (default: 1, with a GPU its share)")  # fmt: skip
-    group.add_argument("--worker-gpus", type=_share, default=_USUAL.gpus, metavar="SHARE",
+    group.add_argument("--worker-gpus", type=_share, metavar="SHARE",
                        help="share of a GPU that each worker takes: with 0.5 two draw on each (default: 1)")  # fmt: skip
 
 
@@ -46,13 +48,23 @@ def _share(text: str) -> float:
     return share
 
 
-def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Iterator[StoredFrame]:
-    """Frames as `render_on_ray` yields them; standard error tells of workers. Raises as that, and BAD_CONFIGURATION."""
-    if asked.connect is not None:
+def check_ray_arguments(asked: argparse.Namespace) -> None:
+    """Raises: PortraitError: BAD_CONFIGURATION for options that do not go together."""
+    given = [name for name in _OF_WORKERS if getattr(asked, name) is not None]
+    if asked.ray is None and given:
+        raise PortraitError(
+            ErrorCode.BAD_CONFIGURATION, f"--{given[0].replace('_', '-')} is of --ray.",
+            "Give the cluster's address, too: --ray local is this machine alone.",
+        )  # fmt: skip
+    if asked.ray is not None and asked.connect is not None:
         raise PortraitError(
             ErrorCode.BAD_CONFIGURATION, "--connect does not go with --ray.",
             "Leave it out: workers of a cluster each start a server of their own.",
         )  # fmt: skip
+
+
+def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Iterator[StoredFrame]:
+    """Frames as `render_on_ray` yields them; standard error tells of workers. Raises as that."""
 
     def note(text: str) -> None:
         if in_json(asked):
@@ -60,7 +72,7 @@ def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace
         else:
             print(f"Note: {text}", file=sys.stderr, flush=True)
 
-    wish = Wish(asked.workers, asked.worker_cores, asked.worker_gpus, kind_of(asked.device))
+    wish = Wish(asked.workers, asked.worker_cores, asked.worker_gpus or _USUAL.gpus, kind_of(asked.device))
     yield from render_on_ray(
         job, frames, asked.output or job.default_output, asked.ray, wish, again=asked.again, note=note
     )

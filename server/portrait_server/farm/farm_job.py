@@ -20,7 +20,7 @@ from portrait_shared.files.whole_files import parse_json, read_bounded
 from portrait_shared.shots import note_shot
 
 from portrait_server.farm.frame_request import FrameRequest
-from portrait_server.farm.inputs import InputFile, check_inputs
+from portrait_server.farm.inputs import InputFile, check_inputs, check_shot
 from portrait_server.farm.job_fields import FILES, digests_of, inputs_of, request_of, size_of, text_of
 
 FORMAT: Final = "talking-portraits-job"
@@ -120,7 +120,9 @@ class FarmJob:
         if job.release != __version__:
             raise _other_release(folder, job.release)
         check_inputs(folder, job.inputs)
-        if job.request.plate is not None:  # its name is its digest, see `Gathered.take_shot`
+        if job.request.plate is not None:
+            check_shot(folder, job.request.plate, job.inputs)
+            # its name is its digest, see `Gathered.take_shot`
             note_shot(folder / job.request.plate, job.request.plate.stem)
         return job
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.files.picture_sequences import sequence_at
+from portrait_shared.files.picture_sequences import sequence_at, shot_files
 from portrait_shared.files.whole_files import open_without_waiting
 from portrait_shared.track import LandmarkTrack
 
@@ -66,6 +66,23 @@ def check_inputs(folder: Path, inputs: Mapping[str, InputFile]) -> None:
             raise PortraitError(
                 ErrorCode.BAD_CONFIGURATION, f"{path}, of which the job is made, has been altered.",
                 "Copy the job's folder again, whole, or write the job again with `portrait job write`.",
+            )  # fmt: skip
+
+
+def check_shot(folder: Path, plate: Path, inputs: Mapping[str, InputFile]) -> None:
+    """Whether a shot's folder holds no picture but the job's, which would move its frames by one.
+
+    Args:
+        plate: the shot's path from the job's folder.
+
+    Raises:
+        PortraitError: BAD_CONFIGURATION, naming the picture; as `shot_files`.
+    """
+    for picture in shot_files(folder / plate):
+        if picture.relative_to(folder).as_posix() not in inputs:
+            raise PortraitError(
+                ErrorCode.BAD_CONFIGURATION, f"{picture} is none of the pictures of which the job is made.",
+                "Move it away: it was put there after the job was written.",
             )  # fmt: skip
 
 

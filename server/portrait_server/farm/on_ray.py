@@ -55,7 +55,7 @@ def check_ray(address: str) -> None:
             "Install it: pip install 'talking-portraits[ray]'; or render without --ray.",
         )  # fmt: skip
     found = _ADDRESS.fullmatch(address)
-    if found is None:
+    if found is None or (found[2] and not 0 < int(found[2]) < 1 << 16):
         raise PortraitError(
             ErrorCode.BAD_CONFIGURATION, f"{address!r} is no address of a Ray cluster.",
             "Give HOST:PORT of its head, ray://HOST:10001 from a machine outside it, auto for the one that this machine "
@@ -66,7 +66,7 @@ def check_ray(address: str) -> None:
     try:
         # Ray itself would try for minutes.
         socket.create_connection((found[1].strip("[]"), int(found[2])), _KNOCK_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise PortraitError(
             ErrorCode.SERVER_UNAVAILABLE, f"No Ray cluster is reached at {address!r}: {error}.",
             "Check the address, and that the head runs: `ray start --head` starts one, and says where.",

@@ -21,8 +21,8 @@ from portrait_shared.frames.frame_numbers import ranges_of
 
 from portrait_server.farm.farm_job import FarmJob
 
-_NO_FRAME: Final = (errno.EINVAL, errno.EFBIG, errno.EISDIR)
-"""What reading something says that is no frame's file, but a folder, a pipe, or far too large."""
+_NO_FRAME: Final = (errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ELOOP)
+"""What reading something says that is no frame's file, but a folder, a pipe, a link to itself, or far too large."""
 _READERS: Final = 8  # a shared folder answers slowly, but many at once
 
 

@@ -264,7 +264,7 @@ def _processes() -> list[tuple[int, int, str]]:
     return [(int(pid), int(parent), args) for pid, parent, args in rows]
 
 
-@pytest.mark.parametrize("address", ["", "nowhere", "host:port", "http://host:1", "ray://host"])
+@pytest.mark.parametrize("address", ["", "nowhere", "host:port", "http://host:1", "ray://host", "[::1]:70000"])
 def test_what_is_no_address_is_refused(job: FarmJob, tmp_path: Path, address: str) -> None:
     with pytest.raises(PortraitError, match="no address of a Ray cluster") as raised:
         next(render_on_ray(job, job.frames, tmp_path, address, _TWO))
@@ -283,6 +283,15 @@ def test_a_servers_connection_does_not_go_with_a_cluster(
     asked = ["job", "render", str(job.folder), "--output", str(tmp_path), "--ray", "local", "--connect", "file.json"]
     assert main(asked) == 1
     assert "--connect does not go with --ray" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--worker-cores", "1"), ("--worker-gpus", "0.5")])
+def test_options_of_workers_need_a_cluster(
+    job: FarmJob, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
+) -> None:
+    assert main(["job", "render", str(job.folder), "--output", str(tmp_path / "frames"), *option]) == 1
+    assert f"{option[0]} is of --ray" in capsys.readouterr().err
+    assert not (tmp_path / "frames").exists()
 
 
 def test_without_ray_it_is_said_what_to_install(

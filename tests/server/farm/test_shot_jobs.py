@@ -82,6 +82,10 @@ def test_one_of_several_sequences_keeps_its_names(shot: Material, tmp_path: Path
     assert sum(name.endswith(".png") for name in FarmJob.load(tmp_path / "job").inputs) == 6
     assert main(["job", "render", str(tmp_path / "job"), *DEVICE]) == 0
     assert frames_of(tmp_path / "job" / "frames") == frames_of(tmp_path / "whole")
+    assert inside is not None
+    shutil.copy(inside / "sc010.1003.png", inside / "sc010.1000.png")  # would move every frame by one
+    with pytest.raises(PortraitError, match=r"sc010\.1000\.png is none of the pictures"):
+        FarmJob.load(tmp_path / "job")
 
 
 def test_points_that_are_not_given_are_found_when_it_is_written(shot: Material, tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ def test_each_frame_is_told(job: FarmJob, suffix: str, capsys: pytest.CaptureFix
     }  # fmt: skip
 
 
-def test_other_folders_and_some_frames(job: FarmJob, suffix: str, tmp_path: Path) -> None:
+def test_other_folders_and_some_frames(
+    job: FarmJob, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     assert main(["job", "verify", str(job.folder), "--output", str(elsewhere)]) == 1
     elsewhere.mkdir()
@@ -88,7 +90,9 @@ def test_other_folders_and_some_frames(job: FarmJob, suffix: str, tmp_path: Path
     assert main([*words, "0,3"]) == 0
     assert main([*words, "0-3"]) == 1
     frame_path(elsewhere, 1, suffix=suffix).mkdir()
-    assert main([*words, "1"]) == 1
+    frame_path(elsewhere, 2, suffix=suffix).symlink_to(frame_path(elsewhere, 2, suffix=suffix))
+    assert main([*words, "1-2"]) == 1
+    assert "altered: 1-2" in capsys.readouterr().out
 
 
 def test_frames_of_another_kind_of_file_are_missing(job: FarmJob, suffix: str) -> None:
