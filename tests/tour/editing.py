@@ -277,17 +277,18 @@ def _compositor_on_strip() -> Steps:
     if not extension("blender.compat_compositor").has_strip_compositor():
         return
     frame = 10 + _MOVED
-    before = edit.rendered(frame)
+    inside = slice(2, -2)  # Blender draws the outermost row in another way where a modifier has made floats of a strip
+    before = edit.rendered(frame)[inside, inside]
     yield from sidebar.click("portrait.add_strip_nodes", edit.tab())
     yield 0.5
     (modifier,) = edit.own_strip().modifiers
-    off = 255 * np.abs(edit.rendered(frame) - before).max()
+    off = 255 * np.abs(edit.rendered(frame)[inside, inside] - before).max()
     fact("the strip has the compositor as its modifier, which changes nothing yet", off < 2.6, f"{off:.1f} of 255")
     sockets = {item.name: item.identifier for item in modifier.node_group.interface.items_tree}
     getattr(modifier.properties.inputs, sockets["Edge Blur"]).value = 12.0
     edit.own_strip().invalidate_cache("RAW")
-    off = 255 * np.abs(edit.rendered(frame) - before).max(axis=2)
-    matte = pixels(portrait().folder() / f"{edit.own_number(frame):04d}.png")[..., 3]
+    off = 255 * np.abs(edit.rendered(frame)[inside, inside] - before).max(axis=2)
+    matte = pixels(portrait().folder() / f"{edit.own_number(frame):04d}.png")[inside, inside, 3]
     edge = (matte > 0.2) & (matte < 0.8)
     fact("Edge Blur softens the edge", off[edge].mean() > 3, f"{off[edge].mean():.1f} of 255 there")
     fact("and nothing around the person", off[matte < 0.001].max() < 2.6, f"{off[matte < 0.001].max():.1f}")
