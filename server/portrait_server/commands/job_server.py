@@ -9,6 +9,7 @@ before that, the server ends by itself when nobody has come for a while.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -60,12 +61,15 @@ def stop(asked: argparse.Namespace) -> int:
     """Stops the server at the connection file and waits until it has let go of that; where there is none, that is all.
 
     Raises:
-        PortraitError: BUSY where it does not end.
+        PortraitError: BUSY where it does not end; SERVER_UNAVAILABLE for a file that is no connection file; NOT_ALLOWED.
     """
+    connection = None
     try:
-        stop_server(Connection.load(asked.connection_file))
+        connection = Connection.load(asked.connection_file)
+        stop_server(connection)
     except PortraitError as error:
-        if error.code not in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST):
+        has_ended = error.code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST)
+        if not has_ended or (connection is None and os.path.lexists(asked.connection_file)):
             raise
     deadline = time.monotonic() + _STOP_SECONDS
     while True:

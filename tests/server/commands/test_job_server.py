@@ -36,3 +36,12 @@ def test_a_device_that_is_not_there_is_said(tmp_path: Path) -> None:
         job_server.start(asked)
     assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE
     assert job_server.stop(asked) == 0
+
+
+def test_a_file_that_is_no_connection_file_stays(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("private")
+    file.chmod(0o600)
+    with pytest.raises(PortraitError, match="is not a connection file"):
+        job_server.stop(argparse.Namespace(connection_file=file))
+    assert file.read_text() == "private"

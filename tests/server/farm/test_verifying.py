@@ -12,6 +12,7 @@ import pytest
 from portrait_server.cli import main
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.inputs import InputFile
 from portrait_server.media.exr import encode_exr
 from portrait_server.media.png import encode_png
 from portrait_shared import __version__
@@ -40,8 +41,10 @@ def suffix(request: pytest.FixtureRequest) -> str:
 def job(tmp_path: Path, suffix: str) -> FarmJob:
     """One whose frames are all there; of what they were drawn is not, and need not be."""
     folder = tmp_path / "job"
-    request = FrameRequest((), layers=("rgba",) if suffix == ".exr" else ())
-    job = FarmJob(folder, request, "warp", "warp-1", {number: digest(number) for number in FRAMES}, {}, (30, 40))
+    track, photo = Path("inputs", f"{'1' * 64}.npz"), Path("inputs", f"{'2' * 64}.png")
+    request = FrameRequest((track,), (photo,), layers=("rgba",) if suffix == ".exr" else ())
+    inputs = {path.as_posix(): InputFile(path.stem, 1) for path in (track, photo)}
+    job = FarmJob(folder, request, "warp", "warp-1", {number: digest(number) for number in FRAMES}, inputs, (30, 40))
     job.default_output.mkdir(parents=True)
     (folder / "job.json").write_bytes(job.content)
     for number in FRAMES:
