@@ -71,6 +71,7 @@ def _cluster(address: str) -> Iterator[Any]:
 
     Raises:
         PortraitError: SERVER_UNAVAILABLE.
+        SystemExit: it was reached, and lost.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     if address == LOCAL:
@@ -97,8 +98,8 @@ def _cluster(address: str) -> Iterator[Any]:
                 finally:
                     ray.shutdown()  # before its folder goes
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        if connected:  # a cluster that was lost, which `on_ray` connects to again
-            raise
+        if connected:  # it was lost: `on_ray` connects again, and tells these words
+            raise SystemExit(f"{type(error).__name__}: {_first_line(error)}") from error
         raise PortraitError(
             ErrorCode.SERVER_UNAVAILABLE, f"Ray cannot be used at {address!r}: {_first_line(error)}.",
             "Check the address, that the head runs (`ray status`), and that Ray and Python are of the same versions there; "
