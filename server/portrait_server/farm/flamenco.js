@@ -2,6 +2,8 @@
 // A job type of Flamenco 3 for farm jobs of Talking Portraits. It goes into the folder `scripts` beside the
 // flamenco-manager program as talking_portraits.js; one is enough for all jobs of a release.
 
+const MOST_FRAMES = 1000000;
+
 const JOB_TYPE = {
     label: "Talking Portraits",
     description: "Frames of an animated portrait, from a folder that Export Job or `portrait job write` has made",
@@ -100,8 +102,11 @@ function numbersOf(frames) {
         if (!match) {
             throw new Error("No frames: '" + part + "' is neither a number nor a range such as 1-48.");
         }
-        const last = match[2] === undefined ? match[1] : match[2];
-        for (let number = Number(match[1]); number <= Number(last); number++) {
+        const last = Number(match[2] === undefined ? match[1] : match[2]);
+        if (last - Number(match[1]) >= MOST_FRAMES) {
+            throw new Error("Too many frames: '" + part + "' has more than " + MOST_FRAMES + ".");
+        }
+        for (let number = Number(match[1]); number <= last; number++) {
             found.add(number);
         }
     }

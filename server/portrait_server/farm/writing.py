@@ -41,7 +41,9 @@ def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", conn
         (engine, fingerprint), digests = drawn.engine, dict(sorted(drawn.digests.items()))
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with PrivateFolder(folder if folder.is_dir() else folder.parent, _STAGE) as stage:
+            # Within an empty folder, which may be on another disk than the one that it lies in.
+            is_empty = folder.is_dir() and not (folder / JOB_FILE).is_file()
+            with PrivateFolder(folder if is_empty else folder.parent, _STAGE) as stage:
                 made = stage / "job"
                 made.mkdir()
                 gathered = Gathered(made)

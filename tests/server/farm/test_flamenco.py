@@ -92,6 +92,7 @@ def test_no_frame_is_lost_or_drawn_twice(frames: str) -> None:
         ({"job_folder": "/J", "frames": ""}, "No frames"),
         ({"job_folder": "/J", "frames": "all"}, "neither a number nor a range"),
         ({"job_folder": "/J", "frames": "9-1"}, "ends before it starts"),
+        ({"job_folder": "/J", "frames": "1-99999999999"}, "Too many frames"),
         ({"job_folder": "/J"}, "No frames"),
     ],
 )
