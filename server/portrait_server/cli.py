@@ -15,7 +15,7 @@ from portrait_shared.frames.frame_numbers import joined
 from portrait_shared.terminal import forgiving_output
 
 from portrait_server.commands.logs import add_log_format, in_json, log_in_json, tell_failure
-from portrait_server.networks.device import device_error
+from portrait_server.networks.device_errors import device_error
 
 STATUS_FAILED: Final = 1
 """What was asked for is not all there; standard error says why and what to do."""

@@ -86,6 +86,12 @@ def system_refusal(error: OSError) -> str:
     return shortened(f"{names}: {what}." if names else f"{what}.", MESSAGE_CHARACTERS)
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in a line without its stop; the error's name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def described(value: Any) -> str:
     """A value for a message: itself where it is small, else what kind of thing it is."""
     if isinstance(value, np.ndarray):

@@ -23,7 +23,8 @@ from portrait_shared.protocol.framing import PROTOCOL_VERSION
 
 from portrait_server.commands.arguments import add_device, add_engine, whole_number
 from portrait_server.commands.logs import in_json, log_to_file, tell_failure
-from portrait_server.networks.device import Device, DeviceLost, choose_device
+from portrait_server.networks.device import Device, choose_device
+from portrait_server.networks.device_errors import DeviceLost
 from portrait_server.service.descriptors import raise_descriptor_limit
 from portrait_server.service.metrics import metrics_endpoint, serve_metrics
 from portrait_server.service.service import Service

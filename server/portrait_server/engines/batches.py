@@ -15,7 +15,8 @@ from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.opencv import OpenCV
-from portrait_server.networks.device import device_error, look_at, out_of_memory, torch_device
+from portrait_server.networks.device import look_at, torch_device
+from portrait_server.networks.device_errors import device_error, out_of_memory
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from portrait_server.networks.device import out_of_memory
+from portrait_server.networks.device_errors import out_of_memory
 
 DEFAULT_BUDGET_BYTES: Final = 2 << 30
 _REFUSED: Final = ("Insufficient memory", "DefaultCPUAllocator")  # how OpenCV and torch say it of the machine's memory

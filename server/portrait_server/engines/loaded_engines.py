@@ -13,7 +13,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.registry import ENGINES, TUNED_ENGINE, create_engine, meant_engine
-from portrait_server.networks.device import DeviceLost, device_error
+from portrait_server.networks.device_errors import DeviceLost, device_error
 
 log = logging.getLogger(__name__)
 

@@ -35,7 +35,8 @@ _KNOCK_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 120.0
 _LOOK_SECONDS: Final = 2.0
 _WRONG_TOKEN: Final = "InvalidAuthToken"
-_CANCEL_SECONDS: Final = 15.0
+_END_SECONDS: Final = 60.0
+"""How long the other process may take to end its workers, and a cluster of its own: killed, it would leave them behind."""
 _RECONNECTS: Final = 5
 """How often in a row, without a frame in between, a lost cluster is connected to again."""
 _RECONNECT_WAIT_SECONDS: Final = 10.0
@@ -169,7 +170,7 @@ class _Driver:
         with contextlib.suppress(OSError):  # it has ended, and what was not yet written to it cannot be
             self._process.stdin.close()
         try:
-            self._process.wait(_CANCEL_SECONDS)
+            self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, first_line
 from portrait_shared.files.private_folders import PrivateFolder
 
 from portrait_server.farm.farm_job import FarmJob
@@ -99,9 +99,9 @@ def _cluster(address: str) -> Iterator[Any]:
                     ray.shutdown()  # before its folder goes
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         if connected:  # it was lost: `on_ray` connects again, and tells these words
-            raise SystemExit(f"{type(error).__name__}: {_first_line(error)}") from error
+            raise SystemExit(f"{type(error).__name__}: {first_line(error)}") from error
         raise PortraitError(
-            ErrorCode.SERVER_UNAVAILABLE, f"Ray cannot be used at {address!r}: {_first_line(error)}.",
+            ErrorCode.SERVER_UNAVAILABLE, f"Ray cannot be used at {address!r}: {first_line(error)}.",
             "Check the address, that the head runs (`ray status`), and that Ray and Python are of the same versions there; "
             "where the cluster asks for a token, set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.",
         ) from error  # fmt: skip
@@ -113,11 +113,6 @@ def _has_token() -> bool:
     """Whether this user has a token for Ray's clusters: those of today ask for one unless told otherwise."""
     named = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
     return named or (Path.home() / ".ray" / "auth_token").is_file()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 if __name__ == "__main__":

@@ -13,15 +13,15 @@ from types import ModuleType
 from typing import Any, Final
 
 from portrait_shared.devices import GPUS, device_names, kind_of, missing_driver
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import PortraitError, first_line
 
+from portrait_server.networks.device_errors import device_error, full, unavailable
 from portrait_server.networks.processor import machine_memory, processor_kind, processor_model
 
 log = logging.getLogger(__name__)
 
 _LEAST_FREE_BYTES: Final = 512 * 2**20
 """About what the networks and one small frame take, by estimate; with less a device counts as full."""
-_OR_CPU: Final = "or compute on the processor (--device cpu; in Blender, Device in the add-on's preferences)"
 _INSTALLATION: Final = "pytorch.org/get-started/locally has the command"
 _DRIVERS: Final = {
     "cuda": "Install the driver of the NVIDIA GPU (nvidia.com/drivers)",
@@ -126,16 +126,16 @@ def look_at(name: str) -> Device:
     if name == "cpu":
         return Device("cpu", processor_model(), *machine_memory())
     if missing := missing_driver(name):
-        raise _unavailable(missing, _DRIVERS[kind_of(name)])
+        raise unavailable(missing, _DRIVERS[kind_of(name)])
     import torch
 
     try:
         device = _seen(torch, name)
     except RuntimeError as error:  # the driver's own refusal
-        raise device_error(error) or _unavailable(f"The device {name} cannot be used ({_first_line(error)}).",
+        raise device_error(error) or unavailable(f"The device {name} cannot be used ({first_line(error)}).",
                                                   "Update its driver") from error  # fmt: skip
     if device.free_bytes is not None and device.free_bytes < _LEAST_FREE_BYTES:
-        raise _full(f"The memory of the {device.model} is full: {device}.")
+        raise full(f"The memory of the {device.model} is full: {device}.")
     return device
 
 
@@ -162,72 +162,9 @@ def free_memory(name: str) -> int | None:
         return None
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether a device refused memory, after which it goes on: with less at a time the same work may succeed."""
-    if "OutOfMemoryError" in _kinds(error):
-        return True
-    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _OUT_OF_MEMORY)
-
-
-class DeviceLost(PortraitError):
-    """A device failed so that nothing more can be computed on it in this process; in a new one perhaps."""
-
-    def __init__(self, said: str) -> None:
-        super().__init__(
-            ErrorCode.DEVICE_UNAVAILABLE, f"The GPU was lost in the middle of its work ({said}).",
-            "What is done stays done: go on from there. If it happens again, restart the machine, update the GPU's "
-            f"driver, {_OR_CPU}.",
-        )  # fmt: skip
-
-    def to_clients(self) -> PortraitError:
-        """What a server's clients are told: another server may take its place."""
-        return PortraitError(ErrorCode.SERVER_LOST, self.message, self.remedy)
-
-
-def device_error(error: BaseException) -> PortraitError | None:
-    """In words what torch says of a device that is full or lost (`DeviceLost`); None for any other error."""
-    if out_of_memory(error):
-        return _full(f"The GPU's memory is full ({_first_line(error)}).")
-    if "AcceleratorError" in _kinds(error):
-        return DeviceLost(_first_line(error))
-    if isinstance(error, RuntimeError) and any(mark in str(error) for mark in _LOST):
-        return DeviceLost(_first_line(error))
-    return None
-
-
-_OUT_OF_MEMORY: Final = (
-    "CUDA error: out of memory", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED", "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
-)  # fmt: skip
-_LOST: Final = (
-    "CUDA error", "CUDA driver error", "CUBLAS_STATUS", "cuBLAS error", "CUDNN_STATUS", "cuDNN error", "CUFFT_",
-    "UR_RESULT_ERROR", "command buffer exited with error",
-)  # fmt: skip
-"""How torch's messages name the libraries below it. After most of such errors CUDA asks for a new process; so all lead to
-one, which is cheap, and clients bound how often."""
-
-
-def _kinds(error: BaseException) -> set[str]:
-    """Names of an error's classes: torch need not be there to compare them, and older ones lack some."""
-    return {kind.__name__ for kind in type(error).__mro__}
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-def _unavailable(message: str, remedy: str) -> PortraitError:
-    return PortraitError(ErrorCode.DEVICE_UNAVAILABLE, message, f"{remedy}, {_OR_CPU}.")
-
-
-def _full(message: str) -> PortraitError:
-    return _unavailable(message, "Close other programs that use the GPU, render smaller frames")
-
-
 def _cuda(torch: ModuleType, number: int) -> Device:
     if torch.version.cuda is None:
-        raise _unavailable(
+        raise unavailable(
             f"The installed PyTorch {torch.__version__} was built without CUDA.",
             f"Install its build for CUDA ({_INSTALLATION})",
         )
@@ -240,11 +177,11 @@ def _cuda(torch: ModuleType, number: int) -> Device:
         version = ".".join(map(str, capability))
         what = f"The installed PyTorch {torch.__version__} has no code for the {model} (compute capability {version})."
         if capability < min(number for number, _ in known):
-            raise _unavailable(
+            raise unavailable(
                 what, "Install PyTorch's build for CUDA 12.6, which knows GPUs from 5.0 on "
                 "(pip install torch --index-url https://download.pytorch.org/whl/cu126)",
             )  # fmt: skip
-        raise _unavailable(what, f"Install a newer PyTorch or its build for a newer CUDA ({_INSTALLATION})")
+        raise unavailable(what, f"Install a newer PyTorch or its build for a newer CUDA ({_INSTALLATION})")
     free, total = torch.cuda.mem_get_info(number)
     return Device("cuda", model, total, free)
 
@@ -258,7 +195,7 @@ def _seen(torch: ModuleType, name: str) -> Device:
 def _check_number(kind: str, number: int, count: int) -> None:
     """Raises: PortraitError: DEVICE_UNAVAILABLE where the machine has fewer GPUs of the kind."""
     if number >= count:
-        raise _unavailable(
+        raise unavailable(
             f"There is no GPU {kind}:{number}: of {count} the last is {kind}:{count - 1}.", "Choose one that is there"
         )
 
@@ -268,19 +205,19 @@ def _no_cuda_gpu(torch: ModuleType) -> PortraitError:
         torch.cuda.init()
         said = "it gives no reason"
     except RuntimeError as error:
-        said = _first_line(error)
+        said = first_line(error)
     if "too old" in said:
-        return _unavailable(
+        return unavailable(
             f"The NVIDIA driver is too old for the installed PyTorch, which needs CUDA {torch.version.cuda}.",
             f"Update the driver (nvidia.com/drivers), install PyTorch's build for an older CUDA ({_INSTALLATION})",
         )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
-        return _unavailable(
+        return unavailable(
             f"No NVIDIA GPU can be used while CUDA_VISIBLE_DEVICES is {hidden!r} ({said}).",
             "Set that variable to the number of one that is there, or take it away",
         )
-    return _unavailable(
+    return unavailable(
         f"There is an NVIDIA driver, but no GPU that can be used ({said}).",
         "Restart the machine or update the driver until `nvidia-smi` lists the GPU",
     )
@@ -304,12 +241,12 @@ def _capabilities(archs: Iterable[str]) -> Iterator[tuple[tuple[int, int], Calla
 
 def _xpu(torch: ModuleType, number: int) -> Device:
     if not torch.xpu._is_compiled():
-        raise _unavailable(
+        raise unavailable(
             f"The installed PyTorch {torch.__version__} was built without support for Intel GPUs.",
             "Install its build for them (pip install torch --index-url https://download.pytorch.org/whl/xpu)",
         )
     if not torch.xpu.is_available():
-        raise _unavailable(
+        raise unavailable(
             "There is Intel's Level Zero, but no GPU that PyTorch can use.",
             "Update the driver until `sycl-ls` lists the GPU",
         )
@@ -324,12 +261,12 @@ def _xpu(torch: ModuleType, number: int) -> Device:
 
 def _mps(torch: ModuleType, _: int) -> Device:
     if not torch.backends.mps.is_built():
-        raise _unavailable(
+        raise unavailable(
             f"The installed PyTorch {torch.__version__} was built without support for Apple's GPUs.",
             f"Install its build for macOS on arm64 ({_INSTALLATION})",
         )
     if not torch.backends.mps.is_available():
-        raise _unavailable(
+        raise unavailable(
             f"macOS {platform.mac_ver()[0]} is too old for PyTorch to use Apple's GPU.",
             "Update it to macOS 14 or newer",
         )

@@ -15,7 +15,8 @@ from portrait_shared.protocol.framing import MAX_PART_BYTES, Buffer, VersionMism
 from portrait_shared.protocol.messages import Error, Hello, Message, decode
 
 from portrait_server.engines.loaded_engines import LoadedEngines
-from portrait_server.networks.device import Device, DeviceLost, further_devices, usable_cores
+from portrait_server.networks.device import Device, further_devices, usable_cores
+from portrait_server.networks.device_errors import DeviceLost
 from portrait_server.service.branches import Branch, BranchBatch, KeeperTask
 from portrait_server.service.budgets import Budgets, Ledger
 from portrait_server.service.counters import Counters, State

@@ -6,7 +6,7 @@ from __future__ import annotations
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.engines.layer_memory import is_out_of_memory
-from portrait_server.networks.device import device_error
+from portrait_server.networks.device_errors import device_error
 
 
 def as_portrait_error(error: Exception, log_file: str) -> PortraitError:

@@ -20,7 +20,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import TunedPerson
 from portrait_shared.protocol.messages import TuningProgress
 
-from portrait_server.networks.device import device_error
+from portrait_server.networks.device_errors import device_error
 
 log = logging.getLogger(__name__)
 

@@ -39,7 +39,7 @@ def test_without_blender_it_says_what_to_do(without_bpy: Path, blend: Path, caps
     assert "neither the module bpy nor the program `blender`" in said and "Export Job" in said
 
 
-@pytest.mark.skipif(os.name != "posix", reason="the stand-in for Blender is a script with a #! line")
+@pytest.mark.skipif(os.name != "posix", reason="Windows runs no script by its #! line")
 def test_the_program_blender_is_asked_and_its_failure_told(
     without_bpy: Path, blend: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -282,7 +282,7 @@ def test_an_input_is_named_by_its_content(folder: Path, capsys: pytest.CaptureFi
     assert "does not hold what a job needs" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="this system has no endless file")
+@pytest.mark.skipif(not Path("/dev/zero").is_char_device(), reason="Windows has no endless file")
 def test_an_input_that_never_ends_is_not_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told = json.loads((folder / "job.json").read_text())
     sha256 = hashlib.sha256().hexdigest()

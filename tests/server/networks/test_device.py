@@ -16,16 +16,8 @@ import pytest
 import torch
 from portrait_server.cli import main
 from portrait_server.networks import device
-from portrait_server.networks.device import (
-    DeviceLost,
-    all_of_kind,
-    choose_device,
-    device_error,
-    further_devices,
-    look_at,
-    out_of_memory,
-    usable_cores,
-)
+from portrait_server.networks.device import all_of_kind, choose_device, further_devices, look_at, usable_cores
+from portrait_server.networks.device_errors import DeviceLost, device_error, out_of_memory
 from portrait_shared.devices import DEVICES, GPUS, device_names, kind_of, missing_driver, parse_device
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -310,7 +302,7 @@ def test_cores_are_those_of_the_process_or_fewer_where_it_is_asked_for(
     assert usable_cores() == (fewer or own)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux binds processes to cores")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Windows and macOS bind no processes to cores")
 def test_a_process_that_is_bound_to_a_core_uses_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = os.sched_getaffinity(0)
