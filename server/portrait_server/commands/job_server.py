@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from portrait_shared import __version__
 from portrait_shared.client.launcher import ServerProcess, find_server, stop_server
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.connection import Connection
@@ -53,6 +54,12 @@ def start(asked: argparse.Namespace) -> int:
             idle_exit_s=IDLE_SECONDS,
         )  # fmt: skip
         connection = server.start(_START_SECONDS)
+    if connection.version != __version__:
+        raise PortraitError(
+            ErrorCode.VERSION_MISMATCH,
+            f"The server at {asked.connection_file} is of Talking Portraits {connection.version}; this is {__version__}.",
+            "Stop it with `portrait job stop-server`, or give another --connection-file.",
+        )
     print(f"Server: {connection.address} (process {connection.pid}, log {connection.log})", flush=True)
     return 0
 

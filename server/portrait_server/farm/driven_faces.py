@@ -184,6 +184,6 @@ def _points_of(path: Path, photo: Path, image: np.ndarray) -> np.ndarray:
             ErrorCode.SIZE_MISMATCH,
             f"{path} holds {len(track)} frames for a picture of {track.size[0]}x{track.size[1]} pixels; "
             f"one frame for {width}x{height} is needed, the size of {photo}.",
-            f"Make it with `portrait landmarks {photo} --output {path}`.",
+            f"Make one with `portrait landmarks {photo} --output POINTS.npz`.",
         )
     return track.points[0]

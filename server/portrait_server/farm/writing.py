@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.files.whole_files import write_error
@@ -34,10 +35,17 @@ def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", conn
 
     Raises:
         PortraitError: as `drawn_frames` and what that gives, for all that keeps the frames from being drawn;
+            VERSION_MISMATCH where the server is of another release;
             OUTPUT_NOT_WRITABLE, also where something else lies there; DISK_FULL.
     """
     _check_free(folder)
     with drawn_frames(request, device, connect, "portrait job write") as drawn:
+        if drawn.release != __version__:
+            raise PortraitError(
+                ErrorCode.VERSION_MISMATCH,
+                f"The server is of Talking Portraits {drawn.release}; this is {__version__}, by which the job is written.",
+                "Start the server of the same release, or leave out --connect.",
+            )
         (engine, fingerprint), digests = drawn.engine, dict(sorted(drawn.digests.items()))
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)

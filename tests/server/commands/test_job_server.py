@@ -13,7 +13,9 @@ from portrait_shared.client.launcher import find_server
 from portrait_shared.errors import ErrorCode, PortraitError
 
 
-def test_one_server_for_several_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_server_for_several_commands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "session" / "server.json"
     asked = argparse.Namespace(connection_file=file, device="cpu", engine="warp")
     try:
@@ -24,6 +26,10 @@ def test_one_server_for_several_commands(tmp_path: Path, capsys: pytest.CaptureF
             assert client.echo() > 0
         assert job_server.start(asked) == 0, "it runs already"
         assert find_server(file) == first
+        with monkeypatch.context() as updated, pytest.raises(PortraitError, match=r"this is 9\.9\.9") as caught:
+            updated.setattr(job_server, "__version__", "9.9.9")
+            job_server.start(asked)
+        assert caught.value.code == ErrorCode.VERSION_MISMATCH and "stop-server" in caught.value.remedy
     finally:
         assert job_server.stop(asked) == 0
     assert find_server(file) is None and not list(file.parent.iterdir()), "nothing is left in the session's folder"

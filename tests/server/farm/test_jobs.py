@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from portrait_server.cli import main
 from portrait_server.commands import job, render
-from portrait_server.farm import farm_job, inputs
+from portrait_server.farm import farm_job, inputs, writing
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.worker import JobWorker
 from portrait_shared import __version__
@@ -334,6 +334,15 @@ def test_an_input_that_was_touched_is_named(folder: Path, capsys: pytest.Capture
         assert f"{path}, of which the job is made, cannot be read" in capsys.readouterr().err
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
+
+
+def test_a_server_of_another_release_writes_no_job(
+    photo: Material, connected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(writing, "__version__", "9.9.9")
+    assert main(["job", "write", str(tmp_path / "job"), *photo.words(*connected)]) == 1
+    assert "this is 9.9.9" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_a_server_of_another_release_does_not_draw(
