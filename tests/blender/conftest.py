@@ -241,3 +241,15 @@ def astronaut_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no photo: scikit-image is not installed here and TALKING_PORTRAITS_BUILD_PYTHON is not set")
     subprocess.run([python, "-c", _ASTRONAUT, str(path)], check=True)
     return path
+
+
+@pytest.fixture(scope="module")
+def without_weights(addon: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
+    from blender_addon.connection import server
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TALKING_PORTRAITS_WEIGHTS", str(tmp_path_factory.mktemp("weights") / "none"))
+        server.stop()
+        yield
+        server.stop()

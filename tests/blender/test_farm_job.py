@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +31,7 @@ from tests.blender.test_color_depth import deep, deep_photo  # noqa: E402, F401
 from tests.blender.test_faces import acted, couple, couple_file, faces, of  # noqa: E402, F401
 from tests.blender.test_shots_rendered import START, filmed, shot, smile  # noqa: E402, F401
 
-
-@pytest.fixture(scope="module", autouse=True)
-def without_weights(addon: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TALKING_PORTRAITS_WEIGHTS", str(tmp_path_factory.mktemp("weights") / "none"))
-        server.stop()
-        yield
-        server.stop()
+pytestmark = pytest.mark.usefixtures("without_weights")
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:

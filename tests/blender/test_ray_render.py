@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,12 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
-from blender_addon.connection import preferences, server  # noqa: E402
+from blender_addon.connection import preferences  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
 from tests.blender.test_capture_jobs import video, videos  # noqa: E402, F401
 from tests.blender.test_shots_rendered import START, filmed, shot, smile  # noqa: E402, F401
 
-
-@pytest.fixture(scope="module", autouse=True)
-def without_weights(addon: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """All is drawn by `warp`: servers start without the networks, whose loading is most of a start."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TALKING_PORTRAITS_WEIGHTS", str(tmp_path_factory.mktemp("weights") / "none"))
-        server.stop()
-        yield
-        server.stop()
+pytestmark = pytest.mark.usefixtures("without_weights")
 
 
 def contents(folder: str | Path) -> dict[str, bytes]:
