@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import importlib
 import io
 import json
@@ -20,6 +22,10 @@ from PIL import Image
 from portrait_server.corpora.crops import MARGIN, read_crops
 from portrait_server.corpora.rendered.head_model import HeadModel
 from portrait_server.corpora.shards import Face, Shard, write_shard
+from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.inputs import InputFile
+from portrait_server.farm.open_job import template_of
 from portrait_server.geometry.crops import CROPS, MOUTH
 from portrait_server.media.exr import encode_exr
 from portrait_server.media.images import is_picture, read_image
@@ -31,6 +37,7 @@ from portrait_server.service.sockets.authentication import KeyRing, write_new_ke
 from portrait_server.speech.audio import read_speech
 from portrait_server.training import checkpoints, configuration
 from portrait_shared.errors import PortraitError
+from portrait_shared.files.whole_files import parse_json
 from portrait_shared.frames.frame_marks import FrameMark, glance, marked, read_mark, timed_exr
 from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.personal import PersonalFile
@@ -194,6 +201,26 @@ def face_recording(path: Path) -> None:
     path.write_text("\n".join([f"Timecode,BlendShapeCount,{','.join(names)}", *rows]))
 
 
+def farm_job(path: Path) -> None:
+    files = {
+        f"inputs/{digit * 64}{suffix}": InputFile(digit * 64, 9) for digit, suffix in (("1", ".npz"), ("2", ".png"))
+    }
+    track, photo = map(Path, files)
+    request = FrameRequest((track,), (photo,), faces=(1,), size=(32, 48), layers=("rgba",), photo_digest="3" * 64)
+    digests = {number: str(number % 10) * 64 for number in range(-1, 12)}
+    path.write_bytes(FarmJob(path.parent, request, "warp", "warp-1", digests, files, (32, 48)).content)
+
+
+def read_farm_job(path: Path) -> None:
+    """As if whoever wrote it had made its hash anew."""
+    with contextlib.suppress(LookupError, TypeError, ValueError):
+        told = parse_json(path.read_bytes())
+        del told["digest"]
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+        path.write_text(json.dumps({**told, "digest": digest}))
+    template_of(FarmJob.read(path.parent))
+
+
 def of_the_addon(module: str, attribute: str) -> Reader:
     """A reader of the extension's; found when it is needed, since its package needs Blender's."""
 
@@ -228,6 +255,7 @@ READERS: dict[str, tuple[Maker, Reader]] = {
     "connection.json": (connection, Connection.load),
     "keys.json": (keys, KeyRing.load),
     "run.toml": (lambda path: path.write_bytes((configuration.CONFIGS / "painters.toml").read_bytes()), configuration.load),
+    "job.json": (farm_job, read_farm_job),
     "0.shard": (shard, read_shard),
     "crops.safetensors": (crops, lambda path: read_crops(path.parent, MOUTH)),
     "tensors": (checkpoint, read_checkpoint),
