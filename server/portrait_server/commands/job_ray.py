@@ -22,7 +22,7 @@ from portrait_server.farm.ray_placement import Wish
 log = logging.getLogger(__name__)
 
 _USUAL: Final = Wish()
-_OF_WORKERS: Final = ("workers", "worker_cores", "worker_gpus")
+_OF_WORKERS: Final = ("workers", "worker_cores", "worker_gpus", "worker_memory")
 
 
 def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +36,8 @@ def add_ray_arguments(parser: argparse.ArgumentParser) -> None:
                        help="cores of each worker, and threads that draw there (default: 1, with a GPU its share)")  # fmt: skip
     group.add_argument("--worker-gpus", type=_share, metavar="SHARE",
                        help="share of a GPU that each worker takes: with 0.5 two draw on each (default: 1)")  # fmt: skip
+    group.add_argument("--worker-memory", type=_gibibytes, metavar="GIB",
+                       help="of a GPU's memory for each worker: as many draw on each as the smallest GPU holds")  # fmt: skip
 
 
 def _share(text: str) -> float:
@@ -48,6 +50,16 @@ def _share(text: str) -> float:
     return share
 
 
+def _gibibytes(text: str) -> int:
+    try:
+        size = float(text)
+    except ValueError:
+        size = 0.0
+    if not 0.5 <= size <= 1024:
+        raise argparse.ArgumentTypeError("GiB from 0.5 to 1024 are needed")
+    return int(size * 2**30)
+
+
 def check_ray_arguments(asked: argparse.Namespace) -> None:
     """Raises: PortraitError: BAD_CONFIGURATION for options that do not go together."""
     given = [name for name in _OF_WORKERS if getattr(asked, name) is not None]
@@ -55,6 +67,11 @@ def check_ray_arguments(asked: argparse.Namespace) -> None:
         raise PortraitError(
             ErrorCode.BAD_CONFIGURATION, f"--{given[0].replace('_', '-')} is of --ray.",
             "Give the cluster's address, too: --ray local is this machine alone.",
+        )  # fmt: skip
+    if asked.worker_memory is not None and asked.worker_gpus is not None:
+        raise PortraitError(
+            ErrorCode.BAD_CONFIGURATION, "--worker-memory does not go with --worker-gpus.",
+            "Give one of them: either decides how many workers a GPU gets.",
         )  # fmt: skip
     if asked.ray is not None and asked.connect is not None:
         raise PortraitError(
@@ -72,7 +89,9 @@ def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace
         else:
             print(f"Note: {text}", file=sys.stderr, flush=True)
 
-    wish = Wish(asked.workers, asked.worker_cores, asked.worker_gpus or _USUAL.gpus, kind_of(asked.device))
+    wish = Wish(
+        asked.workers, asked.worker_cores, asked.worker_gpus or _USUAL.gpus, kind_of(asked.device), asked.worker_memory
+    )
     yield from render_on_ray(
         job, frames, asked.output or job.default_output, asked.ray, wish, again=asked.again, note=note
     )

@@ -15,14 +15,13 @@ from portrait_server.engines.base import Engine
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.opencv import OpenCV
-from portrait_server.networks.device import look_at, torch_device
+from portrait_server.networks.device import FRAME_BYTES, look_at, torch_device
 from portrait_server.networks.device_errors import device_error, out_of_memory
 
 log = logging.getLogger(__name__)
 
 _DEVICE_FRAMES: Final = 64  # a batch takes a device some 14,000 operations to begin, however many frames it has
 _DEVICE_PIXELS: Final = 10 << 20  # so many frames of 512 x 512
-_FRAME_BYTES: Final = 400  # of a pixel while it is drawn; on torch's CPU, whose look-ups take less, 125 were seen
 # How many crops painters see at once, where each takes some 4 MB: on a GPU of so much memory, and on others.
 _LARGE_BYTES, _PICTURES, _FEW_PICTURES = 4 << 30, 64, 8
 _LAYER_SHARE: Final = 8  # part of what a device has free that layers may take
@@ -129,7 +128,7 @@ class OnDeviceBatches(Batches):
         self._large = kind_of(device) != "cpu" and (found.total_bytes or 0) >= _LARGE_BYTES
         self._many = self._large
         self.memory = LayerMemory(free // _LAYER_SHARE)
-        self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // _FRAME_BYTES))
+        self._fits = self._fitted = max(1, min(_DEVICE_PIXELS, free // 2 // FRAME_BYTES))
         self._calm = 0
 
     def pictures_at_once(self, count: int) -> int:

@@ -19,8 +19,10 @@ from portrait_shared.frames.frame_marks import mark_of
 
 from portrait_server.farm.chunks import Chunk, Chunks
 from portrait_server.farm.farm_job import JOB_FILE, FarmJob
-from portrait_server.farm.ray_placement import Wish, placement
-from portrait_server.farm.ray_worker import NO_JOB, RayWorker
+from portrait_server.farm.ray_gpus import Machine, ask_machines
+from portrait_server.farm.ray_placement import Placement, Wish, on_gpus, placement
+from portrait_server.farm.ray_worker import FULL, NO_JOB, RayWorker
+from portrait_server.networks.device import drawing_bytes
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class RayCrew:
     stored: Callable[[int, bool], None]
     note: Callable[[str], None]
     _members: list[_Member] = field(default_factory=list)
+    _seated: list[Any] = field(default_factory=list)
     _asked: dict[Any, _Member] = field(default_factory=dict)
     _refusals: list[PortraitError] = field(default_factory=list)
     _failed_starts: int = 0
@@ -81,9 +84,8 @@ class RayCrew:
             PortraitError: CANCELLED; BUSY where no worker finds a place; what keeps all workers from drawing, or a chunk
                 from being drawn.
         """
-        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        self._options, room = placement(nodes, self.wish)
-        wanted = min(self.wish.workers or room, len(self.frames))
+        self._place = self._placement()
+        wanted = min(self.wish.workers or self._place.room, len(self.frames))
         self._chunks = Chunks(self.frames, wanted)
         self._token = secrets.token_hex(16)
         try:
@@ -100,6 +102,19 @@ class RayCrew:
         finally:
             for member in list(self._members):
                 self._remove(member)
+            for actor in self._seated:
+                self.ray.kill(actor)
+
+    def _placement(self) -> Placement:
+        nodes = [node for node in self.ray.nodes() if node["Alive"]]
+        if on_gpus((node["Resources"] for node in nodes), self.wish.device):
+            machines = ask_machines(self.ray, nodes, self.wish.device)
+        else:
+            machines = [Machine(node["Resources"]) for node in nodes]
+        found = placement(machines, self.wish, drawing_bytes(self.job.size))
+        for text in found.left_out:
+            self.note(text)
+        return found
 
     def _draw_all(self, cancelled: Callable[[], bool]) -> None:
         last_ready = time.monotonic()
@@ -125,8 +140,8 @@ class RayCrew:
                 )  # fmt: skip
 
     def _add(self) -> None:
-        actor = self.ray.remote(RayWorker).options(max_restarts=0, max_task_retries=0, **self._options)
-        member = _Member(actor.remote(int(self._options["num_cpus"]), "num_gpus" not in self._options))
+        actor = self.ray.remote(RayWorker).options(max_restarts=0, max_task_retries=0, **self._place.options)
+        member = _Member(actor.remote(int(self._place.options["num_cpus"]), not self._place.needs))
         self._members.append(member)
         self._ask(member, "greet")
 
@@ -163,18 +178,33 @@ class RayCrew:
     def _order(self) -> dict[str, Any]:
         return {
             "job": str(self.job.folder.resolve()), "digest": self.job.digest, "output": str(self.output.resolve()),
-            "probe": self._probe, "token": self._token, "device": self.wish.device if "num_gpus" in self._options else "cpu",
+            "probe": self._probe, "token": self._token, "device": self.wish.device if self._place.needs else "cpu",
+            "needs": self._place.needs,
         }  # fmt: skip
 
     def _begun(self, member: _Member, answer: Mapping[str, Any]) -> None:
         if answer.get("error"):
             self._refuse(member, PortraitError(*answer["error"]))
+        elif answer["state"] == FULL:
+            self._sit(member, answer["seen"])
         elif answer["state"] == NO_JOB:
             self._ask(member, "begin", self._order(), self._sent_files())
         else:
             self._failed_starts = 0
             member.ready, member.sends = True, answer["sends"]
             self.note(f"Ready: {member.name}{', which sends its frames back' if member.sends else ''}")
+
+    def _sit(self, member: _Member, seen: str) -> None:
+        """Leaves a worker where its GPU has too little memory: while it holds that place, Ray gives the next one another."""
+        if len(self._seated) >= self._place.spare:
+            self._refuse(member, PortraitError(
+                ErrorCode.DEVICE_UNAVAILABLE, f"{seen[0].upper()}{seen[1:]}.",
+                "Close other programs that use the GPU, or render smaller frames.",
+            ))  # fmt: skip
+            return
+        self._members.remove(member)
+        self._seated.append(member.actor)
+        self._add()
 
     def _sent_files(self) -> Any:
         """The job's files for those who do not see its folder, put into the cluster once."""

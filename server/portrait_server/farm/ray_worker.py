@@ -16,10 +16,13 @@ from portrait_shared import __version__
 from portrait_shared.errors import PortraitError
 
 from portrait_server.farm.own_cores import take_cores
+from portrait_server.farm.ray_gpus import gpus_here
 
 READY: Final = "ready"
 NO_JOB: Final = "no job"
 """The job's folder is not seen here: its files are to be sent."""
+FULL: Final = "full"
+"""The GPU that Ray gave has too little memory free."""
 
 
 class RayWorker:
@@ -46,16 +49,20 @@ class RayWorker:
 
         Args:
             order: `job`, the path of its folder; `digest`, the job's; `output`, the folder of the frames; `probe`, the
-                name of a file in it that holds `token`; `device`.
+                name of a file in it that holds `token`; `device`; `needs`,
+                bytes that must be free on the GPU, 0 for the processor.
             files: the job's files by their names, where its folder is not seen here.
 
         Returns:
-            `state`: `READY` or `NO_JOB`; `sends`: whether frames are sent back; or `error`.
+            `state`: `READY`, `NO_JOB` or `FULL`, of which `seen` tells more; `sends`: whether frames are sent back; or
+            `error`.
         """
         # Only now: what is imported here loads OpenCV.
         from portrait_server.farm.farm_job import JOB_FILE, FarmJob
         from portrait_server.farm.worker import JobWorker
 
+        if (seen := self._full_gpu(order["device"], order["needs"])) is not None:
+            return {"state": FULL, "seen": seen}
         folder, output = Path(order["job"]), Path(order["output"])
         try:
             if files is not None:
@@ -92,6 +99,13 @@ class RayWorker:
     def end(self) -> None:
         """Ends its server and lets go of all it holds."""
         self._stack.close()
+
+    def _full_gpu(self, device: str, needs: int) -> str | None:
+        """What the GPU that Ray gave has, where that is too little."""
+        if not needs or not (gpus := gpus_here(device)):
+            return None
+        host, seen, _, free_bytes = gpus[0]
+        return f"the GPU of {host} has less than {needs / 2**30:.1f} GiB free: {seen}" if free_bytes < needs else None
 
     def _unpacked(self, files: dict[str, bytes]) -> Path:
         """A private folder with a job's files."""

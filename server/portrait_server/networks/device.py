@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 _LEAST_FREE_BYTES: Final = 512 * 2**20
 """About what the networks and one small frame take, by estimate; with less a device counts as full."""
+FRAME_BYTES: Final = 400
+"""Of each pixel of a frame while a device draws it; on torch's CPU, whose look-ups take less, 125 were seen."""
 _INSTALLATION: Final = "pytorch.org/get-started/locally has the command"
 _DRIVERS: Final = {
     "cuda": "Install the driver of the NVIDIA GPU (nvidia.com/drivers)",
@@ -148,6 +150,12 @@ def usable_cores() -> int:
         cores = os.cpu_count() or 1
     wish = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(wish)) if wish.isdecimal() and int(wish) > 0 else cores
+
+
+def drawing_bytes(size: tuple[int, int]) -> int:
+    """What must be free of a GPU's memory to draw frames of (width, height) pixels one at a time, by estimate: with more free
+    it draws more at once."""
+    return _LEAST_FREE_BYTES + FRAME_BYTES * size[0] * size[1]
 
 
 def free_memory(name: str) -> int | None:

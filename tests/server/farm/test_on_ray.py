@@ -24,11 +24,14 @@ import pytest
 import skimage.data
 from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
-from portrait_server.farm import on_ray, ray_crew
+from portrait_server.farm import on_ray, ray_crew, ray_gpus
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.on_ray import render_on_ray
 from portrait_server.farm.ray_crew import RayCrew
-from portrait_server.farm.ray_placement import WORKER_BYTES, Wish, placement
+from portrait_server.farm.ray_gpus import Gpu, Machine, gpus_here
+from portrait_server.farm.ray_placement import WORKER_BYTES, Placement, Wish, placement
+from portrait_server.farm.ray_worker import RayWorker
+from portrait_server.networks.device import drawing_bytes
 from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
@@ -70,7 +73,7 @@ def cluster(without_weights: None, tmp_path_factory: pytest.TempPathFactory) -> 
     hidden = tmp_path_factory.mktemp("hidden")
     with PrivateFolder(Path("/tmp") if Path("/tmp").is_dir() else None) as folder:
         start = [
-            sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2",
+            sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2", "--num-gpus=2",
             "--include-dashboard=false", f"--ray-client-server-port={_free_port()}", f"--temp-dir={folder}",
         ]  # fmt: skip
         apart = _apart(hidden)
@@ -168,6 +171,33 @@ def _runs(process: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_gpu_that_others_have_filled_gets_no_worker(
+    job: FarmJob, connected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two GPUs that the machine says it has, of which the first is full; both compute with the processor."""
+    full = ["here", "Full GPU, 0.1 of 8.0 GiB free", 8 << 30, 100 << 20]
+    empty = ["here", "Empty GPU, 7.0 of 8.0 GiB free", 8 << 30, 7 << 30]
+
+    class Seated(RayWorker):
+        def begin(self, order: dict[str, Any], files: dict[str, bytes] | None = None) -> dict[str, Any]:
+            from portrait_server.farm import ray_worker
+
+            ray_worker.gpus_here = lambda kind: [[full, empty][int(os.environ["CUDA_VISIBLE_DEVICES"])]]
+            return super().begin(order, files)
+
+    monkeypatch.setattr(ray_gpus, "gpus_here", lambda kind: [full, empty])
+    monkeypatch.setattr(ray_crew, "RayWorker", Seated)
+    notes: list[str] = []
+    stored: list[int] = []
+    wish = Wish(workers=1)
+    crew = RayCrew(
+        connected, wish, job, tmp_path, job.frames, False, lambda number, _: stored.append(number), notes.append
+    )
+    crew.run(lambda: False)
+    assert contents(tmp_path) == contents(job.folder / "alone") and sorted(stored) == list(job.frames)
+    assert [text.split(":")[0] for text in notes] == ["Left out", "Ready"] and "Full GPU" in notes[0], notes
 
 
 def test_workers_of_another_release_are_left_out(
@@ -285,7 +315,9 @@ def test_a_servers_connection_does_not_go_with_a_cluster(
     assert "--connect does not go with --ray" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [("--workers", "2"), ("--worker-cores", "1"), ("--worker-gpus", "0.5")])
+@pytest.mark.parametrize(
+    "option", [("--workers", "2"), ("--worker-cores", "1"), ("--worker-gpus", "0.5"), ("--worker-memory", "8")]
+)
 def test_options_of_workers_need_a_cluster(
     job: FarmJob, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str]
 ) -> None:
@@ -311,12 +343,47 @@ def test_frames_that_the_job_has_not_are_refused_before_any_cluster_is_asked(job
 def test_workers_are_placed_by_gpus_or_by_cores_and_memory() -> None:
     memory = 8.0 * WORKER_BYTES
     nodes = [{"CPU": 16.0, "memory": memory}, {"CPU": 3.0, "memory": memory, "GPU": 2.0}, {"CPU": 8.0, "GPU": 4.0}]
-    assert placement(nodes, Wish()) == ({"num_gpus": 1.0, "num_cpus": 1}, 2 + 4)
-    assert placement(nodes[2:], Wish()) == ({"num_gpus": 1.0, "num_cpus": 2}, 4)
-    assert placement(nodes, Wish(device="cuda", gpus=0.5))[1] == 3 + 8
-    assert placement(nodes, Wish(device="cpu")) == ({"num_cpus": 1, "memory": WORKER_BYTES}, 8 + 3)
-    assert placement(nodes[:1], Wish(cores=4)) == ({"num_cpus": 4, "memory": WORKER_BYTES}, 4)
+    machines = [Machine(node) for node in nodes]
+    needs = drawing_bytes((1024, 1024))
+    assert placement(machines, Wish(), needs) == Placement({"num_gpus": 1.0, "num_cpus": 1}, 2 + 4, 0, needs)
+    assert placement(machines[2:], Wish(), needs).options == {"num_gpus": 1.0, "num_cpus": 2}
+    assert placement(machines, Wish(device="cuda", gpus=0.5), needs).room == 3 + 8
+    assert placement(machines[2:], Wish(gpus=0.4, cores=1), needs).room == 4 * 2, "no worker has parts of two GPUs"
+    assert placement(machines, Wish(device="cpu"), needs) == Placement(
+        {"num_cpus": 1, "memory": WORKER_BYTES}, 8 + 3, 0, 0
+    )
+    assert placement(machines[:1], Wish(cores=4), needs).room == 4
     for wish, missing in ((Wish(device="cuda"), "1 GPU and 1 cores"), (Wish(cores=17), "2 GiB of memory and 17 cores")):
         with pytest.raises(PortraitError, match=missing) as raised:
-            placement(nodes[:1], wish)
+            placement(machines[:1], wish, needs)
         assert raised.value.code is ErrorCode.DEVICE_UNAVAILABLE and raised.value.remedy
+
+
+def test_workers_are_placed_by_what_gpus_have_free() -> None:
+    large, used, small = (_gpu(f"{total} GiB", total, free) for total, free in ((80, 79), (80, 5), (24, 23)))
+    lost = Gpu("host", "The device cuda:1 cannot be used.", 0, 0)
+    machines = [Machine({"CPU": 64.0, "GPU": 3.0}, (large, used, lost)), Machine({"CPU": 64.0, "GPU": 1.0}, (small,))]
+    of_2048, of_4096 = drawing_bytes((2048, 2048)), drawing_bytes((4096, 4096))
+    assert of_2048 < 5 << 30 < of_4096 < 7 << 30
+    found = placement(machines, Wish(), of_2048)
+    assert (found.room, found.spare) == (3, 1) and "cuda:1" in "".join(found.left_out), "one a GPU"
+    found = placement(machines, Wish(), of_4096)
+    assert (found.room, found.spare, len(found.left_out)) == (2, 2, 2)
+    assert "6.8 GiB" in found.left_out[0] and "80 GiB, 5.0 of" in found.left_out[0]
+
+    found = placement(machines, Wish(memory=4 << 30), of_2048)
+    assert found.options == {"num_gpus": 0.1666, "num_cpus": 3} and (found.room, found.needs) == (6 + 1 + 5, 4 << 30)
+    assert placement(machines[:1], Wish(memory=4 << 30), of_2048).options["num_gpus"] == 0.05
+    with pytest.raises(PortraitError, match=r"23\.0 of 24\.0 GiB free") as raised:
+        placement(machines[1:], Wish(memory=30 << 30), of_2048)
+    assert raised.value.code is ErrorCode.DEVICE_UNAVAILABLE and "free" in raised.value.remedy
+
+
+def _gpu(name: str, total: int, free: int) -> Gpu:
+    return Gpu("host", f"{name}, {free:.1f} of {total:.1f} GiB free", total << 30, free << 30)
+
+
+def test_a_machine_without_gpus_tells_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gpus_here("mps" if sys.platform != "darwin" else "cuda")[0][2:] == [0, 0]
+    monkeypatch.setattr(sys, "executable", "/no/such/program")
+    assert gpus_here("cuda") == []
