@@ -126,6 +126,9 @@ def workspace(name: str, template: str = "") -> Steps:
         with bpy.context.temp_override(window=window()):
             bpy.ops.workspace.append_activate(idname=name, filepath=f"{folder}/startup.blend")
     yield 1.0
+    for area in window().screen.areas:
+        if area.type == "FILE_BROWSER":
+            area.spaces.active.show_region_ui = False  # its path names folders of the machine that takes the pictures
     if hasattr(window().workspace, "sequencer_scene"):  # Blender 5: the sequencer's scene is the workspace's own
         window().workspace.sequencer_scene = window().scene
     yield 0.5
