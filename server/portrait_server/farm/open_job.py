@@ -10,8 +10,9 @@ Windows too.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Final
+
+from portrait_shared.frames.frame_numbers import ranges_of
 
 from portrait_server.farm.farm_job import FRAMES_FOLDER, JOB_FILE, FarmJob
 from portrait_server.farm.inputs import INPUTS_FOLDER
@@ -26,7 +27,7 @@ _VALUE_CHARACTERS: Final = 1024
 
 def template_of(job: FarmJob) -> str:
     """The text of ``template.yaml``. It names no path but those of the job's own folder."""
-    frames = stepped_ranges(job.frames)
+    frames = ranges_of(job.frames)
     is_parameter = len(frames) <= _VALUE_CHARACTERS
     values = {
         "name": _quoted(f"Talking Portraits: {job_name(job)}"),
@@ -48,24 +49,6 @@ def job_name(job: FarmJob) -> str:
     """The job's name without what a manager would take for its own: braces, and characters that cannot be seen."""
     seen = "".join(sign if sign.isprintable() and sign not in "{}" else " " for sign in job.name)
     return " ".join(seen.split())[:_NAME_CHARACTERS] or "portrait"
-
-
-def stepped_ranges(frames: Sequence[int]) -> str:
-    """Numbers in order as Open Job Description writes them, and `parse_frames` reads them: ``1-48``, ``1-47:2,60``."""
-    runs: list[list[int]] = []
-    for number in frames:
-        if runs and (len(runs[-1]) == 1 or number - runs[-1][-1] == runs[-1][1] - runs[-1][0]):
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ",".join(part for run in runs for part in _parts(run))
-
-
-def _parts(run: Sequence[int]) -> list[str]:
-    step = run[1] - run[0] if len(run) > 1 else 1
-    if len(run) == 1 or (step > 1 and len(run) == 2):
-        return [str(number) for number in run]
-    return [f"{run[0]}-{run[-1]}" if step == 1 else f"{run[0]}-{run[-1]}:{step}"]
 
 
 def _quoted(text: str) -> str:

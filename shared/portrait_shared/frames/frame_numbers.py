@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frame numbers as people write them on a command line: ``1-48``, ``3,7,10-12``, ``-10--1``, ``1-47:2``.
+"""Frame numbers as they are written on a command line: ``1-48``, ``3,7,10-12``, ``-10--1``, ``1-47:2``.
 
 Standard library only.
 """
@@ -43,14 +43,26 @@ def parse_frames(text: str) -> list[int]:
 
 
 def ranges_of(frames: Iterable[int]) -> str:
-    """What `parse_frames` reads, of frames in order: ``3,7,10-12``."""
-    ranges: list[list[int]] = []
+    """Frames in order as short as `parse_frames` and Open Job Description read them: ``3,7,10-12``, ``1-47:2``.
+
+    A shot of thousands of frames, every second of which is wanted, would not fit into a command line of Windows one by one.
+    """
+    runs: list[list[int]] = []
     for frame in frames:
-        if ranges and frame == ranges[-1][1] + 1:
-            ranges[-1][1] = frame
+        if runs and (len(runs[-1]) == 1 or frame - runs[-1][-1] == runs[-1][1] - runs[-1][0]):
+            runs[-1].append(frame)
+        elif runs and len(runs[-1]) == 2 and frame - runs[-1][1] < runs[-1][1] - runs[-1][0]:
+            runs.append([runs[-1].pop(), frame])  # two far apart are no run: the second may begin one
         else:
-            ranges.append([frame, frame])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ranges)
+            runs.append([frame])
+    return ",".join(map(_run, runs))
+
+
+def _run(frames: Sequence[int]) -> str:
+    step = frames[1] - frames[0] if len(frames) > 1 else 1
+    if len(frames) == 1 or (step > 1 and len(frames) == 2):
+        return ",".join(map(str, frames))
+    return f"{frames[0]}-{frames[-1]}" + (f":{step}" if step > 1 else "")
 
 
 def joined(arguments: Sequence[str]) -> list[str]:
