@@ -50,6 +50,7 @@ class ServerProcess:
 
     Attributes:
         wanted: it was started and not stopped since; a client starts it again only then.
+        started_at: when it was started last, by whichever client, by `time.monotonic`.
         device: what it computes on when it is started next. Where it is started in the place of a lost one that had
             chosen by itself, that one's choice: on another device frames may come out otherwise.
     """
@@ -73,6 +74,7 @@ class ServerProcess:
         self._stale: tuple[int, int] | None = None
         self._last_words = ""
         self.wanted = False
+        self.started_at = 0.0
 
     def start(self, timeout: float = 60.0) -> Connection:
         """Starts it, unless it runs, and waits until it can be reached.
@@ -97,6 +99,7 @@ class ServerProcess:
         if self._folder is None:
             self._folder = _folder_of_our_own()
         self._stale = _identity(self._file)
+        self.started_at = time.monotonic()
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}  # Blender's own
         environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as `log_tail` reads it
         try:

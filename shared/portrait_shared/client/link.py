@@ -43,7 +43,6 @@ class Link:
         self._crashes = 0
         self._candidate: Channel | None = None
         self._candidate_since = 0.0
-        self._started_at = 0.0
         self._process_id: int | None = None
         self._device = ""
         self._lost_at: float | None = None
@@ -88,7 +87,7 @@ class Link:
         if isinstance(self._target, ServerProcess) and self._target.end_lost(
             self._process_id, self._device, _EXIT_SECONDS
         ):
-            if time.monotonic() - self._started_at > STABLE_SECONDS:
+            if time.monotonic() - self._target.started_at > STABLE_SECONDS:
                 self._crashes = 0
             self._count_crash()
 
@@ -163,9 +162,8 @@ class Link:
                 raise PortraitError(ErrorCode.NOT_ALLOWED, "The server was stopped.", "Start it again.")
             self._started_it = self._started_it or not process.wanted
             process.launch()
-            self._started_at = time.monotonic()
         connection = process.wait_ready(timeout_s)
-        if connection is None and time.monotonic() - self._started_at > START_SECONDS:
+        if connection is None and time.monotonic() - process.started_at > START_SECONDS:
             process.kill()
             raise ServerLost(f"The server did not get ready within {START_SECONDS:.0f} s.")
         return connection

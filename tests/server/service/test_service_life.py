@@ -285,6 +285,18 @@ def test_two_clients_of_one_process_start_it_again_once(server: ServerProcess) -
 
 @posix_only
 @fast_start
+def test_a_client_waits_for_the_server_that_another_has_just_started_again(server: ServerProcess) -> None:
+    """However long ago, or never, it has started one itself."""
+    server.start()
+    with Client(server) as client:
+        assert client.echo() > 0
+        server.kill()
+        server.launch()
+        started = server.pid
+        assert client.echo() > 0 and server.pid == started
+
+
+@fast_start
 def test_a_client_whose_server_takes_nothing_lets_go_of_it(server: ServerProcess, paint: Paint) -> None:
     client = Client(server, restarts=0)
     portrait, points = paint(client, "slow", count=40)
