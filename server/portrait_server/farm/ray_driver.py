@@ -91,7 +91,8 @@ def _cluster(address: str) -> Iterator[Any]:
         else:
             with PrivateFolder(_SHORT_FOLDER if _SHORT_FOLDER.is_dir() else None) as folder:
                 quiet |= {"include_dashboard": False, "_temp_dir": str(folder)}
-                ray.init(num_cpus=usable_cores(), object_store_memory=_STORE_BYTES, **quiet)
+                # Named, lest it be the cluster that RAY_ADDRESS names, or that runs here already.
+                ray.init(LOCAL, num_cpus=usable_cores(), object_store_memory=_STORE_BYTES, **quiet)
                 connected = True
                 try:
                     yield ray

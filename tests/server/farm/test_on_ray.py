@@ -307,6 +307,13 @@ def test_where_nothing_answers_it_is_said_at_once(job: FarmJob, tmp_path: Path) 
     assert raised.value.code is ErrorCode.SERVER_UNAVAILABLE and "ray start --head" in raised.value.remedy
 
 
+def test_local_is_a_cluster_of_its_own_whatever_the_environment_names() -> None:
+    words = "from portrait_server.farm.ray_driver import LOCAL, _cluster\nwith _cluster(LOCAL) as ray: print(len(ray.nodes()))"
+    environment = {**os.environ, "RAY_ADDRESS": "127.0.0.1:1", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "another's"}
+    done = subprocess.run([sys.executable, "-c", words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.split()[-1] == "1", done.stderr
+
+
 def test_a_servers_connection_does_not_go_with_a_cluster(
     job: FarmJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
