@@ -110,7 +110,7 @@ def _put(made: Path, job: FarmJob) -> None:
 
     Raises:
         OSError: it cannot be moved there.
-        PortraitError: OUTPUT_NOT_WRITABLE where another job lies there; as `FarmJob.load` where that one is damaged.
+        PortraitError: OUTPUT_NOT_WRITABLE where another job lies there, or a damaged one.
     """
     if not job.folder.is_dir():
         os.rename(made, job.folder)
@@ -118,8 +118,16 @@ def _put(made: Path, job: FarmJob) -> None:
         # An empty one: it may be a link, the folder that this command runs in, or where another disk is mounted.
         for entry in sorted(made.iterdir(), key=lambda entry: entry.name == JOB_FILE):  # without that it is no job
             os.rename(entry, job.folder / entry.name)
-    elif FarmJob.load(job.folder).digest != job.digest:
+    elif (other := _other_than(job)) is not None:
         raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE, f"{job.folder} holds another job.",
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"{job.folder} holds another job{other}",
             "Name a folder that is not there yet, or delete that one if nobody needs it any more.",
         )  # fmt: skip
+
+
+def _other_than(job: FarmJob) -> str | None:
+    """What a message says of the job that lies in a job's place; None where it is the very same."""
+    try:
+        return None if FarmJob.load(job.folder).digest == job.digest else "."
+    except PortraitError as error:
+        return f", or a damaged one: {error.message}"

@@ -176,6 +176,11 @@ def test_what_lies_there_already_is_not_written_over(
     assert main(["job", "write", str(folder), *photo.words("--matte", *connected)]) == 1
     assert f"{folder} holds another job" in capsys.readouterr().err
     assert contents(folder) == before and folder.stat().st_mtime_ns == touched, "it may be one that nobody may write to"
+    name = next(iter(FarmJob.load(folder).inputs))
+    (folder / name).write_bytes(b"")
+    assert main(["job", "write", str(folder), *photo.words(*connected)]) == 1
+    said, remedy = capsys.readouterr().err.splitlines()
+    assert "another job, or a damaged one" in said and name in said and "folder that is not there yet" in remedy
     other = tmp_path / "other"
     other.mkdir()
     (other / "mine.txt").write_text("mine")
