@@ -4,26 +4,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import logging.handlers
 import os
 import sys
 import threading
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import platformdirs
+from portrait_shared.log_lines import LOG_FORMATS, JsonLines
 
 log = logging.getLogger(__name__)
 
-LOG_FORMATS: Final = ("text", "json")
 _LOG_BYTES: Final = 5_000_000
 _KEPT_LOGS: Final = 10
-_OF_EVERY_RECORD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 def add_log_format(parser: argparse.ArgumentParser) -> None:
@@ -35,26 +32,6 @@ def add_log_format(parser: argparse.ArgumentParser) -> None:
 def in_json(asked: argparse.Namespace) -> bool:
     """Whether a command's log is to be JSON."""
     return getattr(asked, "log_format", LOG_FORMATS[0]) == "json"
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line, in ASCII: `time` (UTC, ISO 8601), `level`, `logger`, `message`, what the line's `extra`
-    says (`client`, `request`, `portrait`, `frames`, `seconds` …), and `exception`, a traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line: dict[str, Any] = {
-            "time": time.replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        for name, value in record.__dict__.items():
-            if name not in _OF_EVERY_RECORD:
-                line.setdefault(name, value)
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
 
 
 def log_in_json() -> None:

@@ -16,6 +16,7 @@ from portrait_shared.client.channel import Channel, ServerLost
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.files.whole_files import write_error
+from portrait_shared.log_lines import LOG_FORMATS, for_people, log_format
 from portrait_shared.protocol.connection import Connection, default_connection_file
 from portrait_shared.protocol.messages import Shutdown, Stopping
 
@@ -37,6 +38,7 @@ def cannot_start(program: str, error: OSError) -> PortraitError:
 
 class ServerProcess:
     """A server that this process starts, and that ends with it unless it is to stay. Several threads' clients may share it.
+    It logs in the format that this process does.
 
     Args:
         command: what starts the `portrait` command, e.g. ``["/usr/bin/portrait"]`` or
@@ -100,12 +102,13 @@ class ServerProcess:
             self._folder = _folder_of_our_own()
         self._stale = _identity(self._file)
         self.started_at = time.monotonic()
+        logging_so = [] if log_format() == LOG_FORMATS[0] else ["--log-format", log_format()]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}  # Blender's own
         environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as `log_tail` reads it
         try:
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
-                    [*self._start_command, "--device", self.device, "--connection-file", str(self._file)],
+                    [*self._start_command, *logging_so, "--device", self.device, "--connection-file", str(self._file)],
                     stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=environment,
                     start_new_session=True,  # a Ctrl-C meant for the parent is not for the server
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
@@ -209,12 +212,13 @@ class ServerProcess:
             self._process.wait()
 
     def log_tail(self, lines: int = 40) -> str:
-        """The end of what the server said on standard error, which its log file has too."""
+        """The end of what the server said on standard error, which its log file has too; for people, however it logs."""
         if self._folder is not None and self._errors.exists():
             with self._errors.open("rb") as file:
                 file.seek(max(0, self._errors.stat().st_size - _LOG_TAIL_BYTES))
                 self._last_words = file.read().decode(errors="replace")
-        return "\n".join(self._last_words.splitlines()[-lines:])
+        said = [words for line in self._last_words.splitlines()[-lines:] for words in for_people(line)]
+        return "\n".join(said[-lines:])
 
     @property
     def _file(self) -> Path:

@@ -8,7 +8,7 @@ import logging
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,15 @@ import numpy as np
 import pytest
 from portrait_server.cli import _COMMANDS, main
 from portrait_server.commands.job import _ACTIONS
-from portrait_server.commands.logs import JsonLines
 from portrait_shared.client.client import Client
+from portrait_shared.client.launcher import ServerProcess
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.log_lines import JsonLines, for_people
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.references import PortraitHandle
+
+from tests.server.conftest import COMMAND
+from tests.server.service.test_service_devices import ABSENT
 
 LEAVES = {
     "corpus": [["build", "photos"], ["build", "videos"], ["crops", "heads"]],
@@ -80,6 +85,47 @@ def test_a_command_that_fails_says_so_in_an_object(tmp_path: Path) -> None:
     assert ran.returncode == 1 and ran.stdout == ""
     assert line["level"] == "error" and line["command"] == "render" and line["code"] == "file_missing"
     assert "gone.npz" in line["message"] and line["remedy"]
+
+
+@pytest.fixture
+def in_json() -> Iterator[None]:
+    """This process logs in JSON."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.mark.usefixtures("in_json", "test_engines_alone")
+def test_servers_that_are_started_log_as_whoever_started_them(tmp_path: Path) -> None:
+    """The log's folder is what the environment says."""
+    server = ServerProcess(COMMAND, device="cpu")
+    with Client(server) as client:
+        assert client.server.device == "cpu"
+        logged = objects(Path(server.connection.log).read_text("utf-8"))
+    assert any("Serving at" in line["message"] for line in logged)
+    assert "Serving at" in server.log_tail() and "{" not in server.log_tail(), "for people"
+    server.stop()
+
+
+@pytest.mark.usefixtures("in_json")
+def test_why_a_server_did_not_start_is_read_from_its_object() -> None:
+    absent = ServerProcess(COMMAND, device=ABSENT)
+    with pytest.raises(PortraitError, match=r"^This machine (has no|is no)") as caught:
+        absent.start()
+    assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE and "--device cpu" in caught.value.remedy
+    absent.stop()
+
+
+def test_lines_of_a_log_are_read_by_people() -> None:
+    try:
+        raise ValueError("a bug")
+    except ValueError:
+        record = logging.makeLogRecord({"msg": "It failed", "exc_info": sys.exc_info(), "remedy": "Ask."})
+    message, *trace, last, remedy = for_people(JsonLines().format(record))
+    assert (message, last, remedy) == ("It failed", "ValueError: a bug", "Ask.") and "Traceback" in trace[0]
+    assert [for_people(line) for line in ("plain", "", "7", '{"a": 1}')] == [["plain"], [""], ["7"], ['{"a": 1}']]
 
 
 def test_what_nobody_expected_is_an_object_too() -> None:
