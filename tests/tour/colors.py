@@ -137,7 +137,7 @@ def _grabbed(name: str, found: Place, corners: tuple[float, float, float, float]
 
 def _alike(text: str, one: np.ndarray, other: np.ndarray) -> None:
     """Where both are even: what lies at an edge depends on how a viewport smooths it, and on its texture's size."""
-    off = np.abs(one - other).max(axis=2)[_is_even(one) & _is_even(other)]
+    off = np.rint(np.abs(one - other)).max(axis=2)[_is_even(one) & _is_even(other)]  # the screen has 256 levels
     most = float(np.percentile(off, 95))
     report["figures"][text] = [round(float(off.mean()), 2), round(most, 2), off.size]
     fact(
