@@ -26,7 +26,7 @@ from portrait_server.commands.frame_arguments import (
 from portrait_server.commands.job_ray import add_ray_arguments, check_ray_arguments, stored_by_ray
 from portrait_server.commands.logs import add_log_format
 from portrait_server.farm.farm_job import FarmJob
-from portrait_server.farm.reporting import REPORTS, tell_frames, telling_failure
+from portrait_server.farm.reporting import REPORTS, tell_frames, tell_verified, telling_failure
 from portrait_server.farm.verifying import Finding, as_json, in_words, verify_frames
 from portrait_server.farm.worker import JobWorker, check_chunk
 from portrait_server.farm.writing import write_job
@@ -91,15 +91,22 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", type=Path, metavar="JOB", help="the job's folder")
     add_frames(parser, "verify")
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the frames (default: JOB/frames)")
+    parser.add_argument(
+        "--report", choices=REPORTS[:1], help="also print what a farm's manager reads of a task: why it fails"
+    )
     parser.add_argument("--json", action="store_true", help="say it as a JSON object, each frame by itself")
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    job = FarmJob.read(asked.job)
-    frames = asked.frames or job.frames
-    check_chunk(job, frames)
-    verdicts = list(verify_frames(job, asked.output, frames))
-    print(as_json(job, verdicts) if asked.json else in_words(job, verdicts))
+    with telling_failure(asked.report):
+        job = FarmJob.read(asked.job)
+        frames = asked.frames or job.frames
+        check_chunk(job, frames)
+        verdicts = list(verify_frames(job, asked.output, frames))
+    words = in_words(job, verdicts)
+    print(as_json(job, verdicts) if asked.json else words)
+    if asked.report:
+        tell_verified(verdicts, words)
     return 0 if all(verdict.finding is Finding.VALID for verdict in verdicts) else 1
 
 

@@ -207,4 +207,6 @@ steps:
               - "{{Param.JobFolder}}"%(verified)s
               - --output
               - "{{Param.OutputFolder}}"
+              - --report
+              - openjd
 """

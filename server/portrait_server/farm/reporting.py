@@ -8,12 +8,14 @@ file in quotes, which it shows as a preview, and a time or a note for each frame
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import PortraitError
+
+from portrait_server.farm.verifying import Finding, FrameVerdict
 
 REPORTS: Final = ("openjd", "flamenco")
 
@@ -33,6 +35,18 @@ def tell_frames(frames: Iterable[StoredFrame], total: int, report: str) -> int:
     return 0 if done == total else 1
 
 
+def tell_verified(verdicts: Sequence[FrameVerdict], words: str) -> None:
+    """Tells Open Job Description how many frames of a task that verifies them are valid, and which are not.
+
+    Args:
+        words: lines on all of them, see `in_words`.
+    """
+    valid = sum(verdict.finding is Finding.VALID for verdict in verdicts)
+    print(f"openjd_progress: 100.0\nopenjd_status: {valid} of {len(verdicts)} frames are valid", flush=True)
+    if valid < len(verdicts):
+        _tell_failed("; ".join(line for line in words.splitlines() if not line.startswith(Finding.VALID)))
+
+
 @contextmanager
 def telling_failure(report: str | None) -> Iterator[None]:
     """Says to a manager that reads it why a task fails; the error goes on.
@@ -44,8 +58,12 @@ def telling_failure(report: str | None) -> Iterator[None]:
         yield
     except PortraitError as error:
         if report == "openjd":
-            print(f"openjd_fail: {' '.join(str(error).split())}", flush=True)
+            _tell_failed(str(error))
         raise
+
+
+def _tell_failed(why: str) -> None:
+    print(f"openjd_fail: {' '.join(why.split())}", flush=True)
 
 
 def _tell_openjd(frame: StoredFrame, done: int, total: int, _seconds: float) -> None:

@@ -155,7 +155,8 @@ def test_what_a_killed_worker_has_not_drawn_is_drawn_by_the_next(
     for number in range(1, COUNT + 1):
         state = "was there" if f"{number:04d}.png" in there else "drawn"
         assert re.search(rf"openjd_status: Frame {number} {state} \([12] of 2\)", done.stdout)
-    assert done.stdout.count("openjd_progress: 100.0") == 3
+    assert done.stdout.count("openjd_progress: 100.0") == 3 + 1
+    assert f"openjd_status: {COUNT} of {COUNT} frames are valid" in done.stdout
     assert done.stdout.count("Server: ") == 1, "one for all tasks"
     # What the killed worker's server had prepared draws the same.
     connection = Path(hangs.read_text().split("--connect\n")[1].splitlines()[0])

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
-from portrait_server.farm.reporting import tell_frames, telling_failure
+from portrait_server.cli import main
+from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.reporting import tell_frames, tell_verified, telling_failure
+from portrait_server.farm.verifying import Finding, FrameVerdict, in_words
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -33,6 +37,26 @@ def test_flamenco_reads_what_blender_prints(capsys: pytest.CaptureFixture[str]) 
 def test_a_task_that_lacks_frames_has_failed(report: str) -> None:
     assert tell_frames(FRAMES, 3, report) == 1
     assert tell_frames([], 1, report) == 1
+
+
+def test_what_is_not_valid_fails_the_task_that_verifies(small_job: FarmJob, capsys: pytest.CaptureFixture[str]) -> None:
+    of_all = [FrameVerdict(number, Path(f"{number}.png"), Finding.VALID) for number in range(1, 7)]
+    lost = [dataclasses.replace(of_all[number], finding=Finding.MISSING) for number in (1, 3, 5)]
+    some = [*of_all[::2], *lost]
+    for verdicts, told in (
+        (of_all, ["openjd_progress: 100.0", "openjd_status: 6 of 6 frames are valid"]),
+        (some, ["openjd_progress: 100.0", "openjd_status: 3 of 6 frames are valid", "openjd_fail: missing: 2-6:2 (3)"]),
+    ):
+        tell_verified(verdicts, in_words(small_job, verdicts))
+        assert capsys.readouterr().out.splitlines() == told
+
+
+@pytest.mark.parametrize("option", [[], ["--report", "openjd"]])
+def test_a_job_without_its_frames_fails_to_be_verified(
+    option: list[str], small_job: FarmJob, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["job", "verify", str(small_job.folder), "--output", str(tmp_path), *option]) == 1
+    assert ("openjd_fail: missing: 1-" in capsys.readouterr().out) == bool(option)
 
 
 @pytest.mark.parametrize(
