@@ -20,6 +20,7 @@ import by_hand  # noqa: E402
 import capturing  # noqa: E402
 import colors  # noqa: E402
 import compositing  # noqa: E402
+import dubbing  # noqa: E402
 import edited_shots  # noqa: E402
 import editing  # noqa: E402
 import farm  # noqa: E402
@@ -40,6 +41,7 @@ CHAPTERS = {
     "by_hand": by_hand.steps,
     "filmed": filmed.steps,
     "gaze": gaze.steps,
+    "dubbing": dubbing.steps,
     "compositing": compositing.steps,
     "farm": farm.steps,
     "editing": editing.steps,

@@ -27,7 +27,9 @@ from skimage.io import imsave
 
 from tests import posing
 from tests import two_people as two_people_picture
+from tests.server.speech.voice import speak
 
+SAID = "Bob may keep my papers."
 FPS = 24
 FRAMES = 60
 PLATE = 24  # frames of the shot that editors get
@@ -58,6 +60,11 @@ def backdrop(folder: Path) -> Path:
     path = folder / "rocket.png"
     imsave(path, rocket(), check_contrast=False)
     return path
+
+
+def voice(folder: Path) -> Path:
+    """What a shot is dubbed with."""
+    return speak(folder / "voice.wav", SAID)
 
 
 def two_people(folder: Path) -> Path:

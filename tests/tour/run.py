@@ -171,6 +171,8 @@ def main() -> int:
         "server": str(server_program(folder)),
         "animal": str(performer.animal(folder)),
         "talking": str(plates.talking),
+        "voice": str(performer.voice(folder)),
+        "said": performer.SAID,
         "pictures": str(plates.pictures),
         "light": str(plates.light),
         "backdrop": str(performer.backdrop(folder)),
