@@ -32,8 +32,8 @@ from portrait_shared.track import LandmarkTrack
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=1024, help="of the frames (default: 1024)")
-    parser.add_argument("--frames", type=int, default=96)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--frames", type=int, default=480)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--engine", default="fewshot")
     asked = parser.parse_args()
     print(f"Load before: {os.getloadavg()[0]:.2f}", flush=True)
