@@ -29,6 +29,7 @@ from blender_addon.render import frame_states  # noqa: E402
 from blender_addon.render.frame_watch import FrameState  # noqa: E402
 from blender_addon.render.render_job import RenderJob  # noqa: E402
 from blender_addon.rig import sampling  # noqa: E402
+from tests import loaded_picture  # noqa: E402
 from tests.blender.test_capture import NO_SERVER, wav  # noqa: E402
 from tests.blender.test_sequencer import was_connected  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
@@ -71,12 +72,7 @@ def frame(portrait: Any, number: int) -> bytes:
 
 def pixels(portrait: Any, number: int) -> np.ndarray:
     """(H, W, 4) 0 to 1, the highest row first."""
-    image = bpy.data.images.load(str(portrait.lead.folder() / f"{number:04d}.png"))
-    values = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(values)
-    size = tuple(image.size)
-    bpy.data.images.remove(image)
-    return values.reshape(size[1], size[0], 4)[::-1]
+    return loaded_picture.pixels(portrait.lead.folder() / f"{number:04d}.png")[::-1]
 
 
 def settle(uid: str, wanted: dict[int, FrameState]) -> None:

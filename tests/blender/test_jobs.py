@@ -28,6 +28,7 @@ from blender_addon.portraits import photo as photo_module  # noqa: E402
 from blender_addon.portraits import portrait_parts, sequencer  # noqa: E402
 from blender_addon.render.render_job import RenderJob  # noqa: E402
 from blender_addon.rig.armature import rest_points  # noqa: E402
+from tests.loaded_picture import pixels  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 
@@ -71,19 +72,8 @@ def test_render_fills_folder_plane_and_strip(eileen: Any, astronaut_file: Path) 
     assert node.image.source == "SEQUENCE" and Path(bpy.path.abspath(node.image.filepath)).parent == folder
     strip = sequencer.find_strip(scene, eileen.uid)
     assert compat.strip_range(strip) == range(4, 7)
-    np.testing.assert_array_equal(
-        pixels_of(folder / "0004.png"), pixels_of(astronaut_file), "at rest: the photo itself"
-    )
-    assert np.abs(pixels_of(folder / "0006.png") - pixels_of(folder / "0004.png")).max() > 0.2, "her head turned"
-
-
-def pixels_of(path: Path) -> np.ndarray:
-    image = bpy.data.images.load(str(path), check_existing=False)
-    values = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(values)
-    values = values.reshape(image.size[1], image.size[0], 4)
-    bpy.data.images.remove(image)
-    return values
+    np.testing.assert_array_equal(pixels(folder / "0004.png"), pixels(astronaut_file), "at rest: the photo itself")
+    assert np.abs(pixels(folder / "0006.png") - pixels(folder / "0004.png")).max() > 0.2, "her head turned"
 
 
 def test_only_frames_whose_keys_changed_are_rendered_again(needs_server: None, acting: Any) -> None:
@@ -126,8 +116,8 @@ def test_a_photo_that_has_changed_is_told(
 def test_resolution_and_cut_out(needs_server: None, acting: Any) -> None:
     acting.resolution_percentage, acting.matte, acting.use_strip = 50, True, True
     bpy.ops.portrait.render()
-    pixels = pixels_of(acting.folder() / "0004.png")
-    assert pixels.shape == (32, 48, 4)
+    drawn = pixels(acting.folder() / "0004.png")
+    assert drawn.shape == (32, 48, 4)
     strip = sequencer.find_strip(bpy.context.scene, acting.uid)
     assert sequencer.settings_of(strip)["resolution_percentage"] == 50
 

@@ -12,6 +12,7 @@ import pytest
 bpy = pytest.importorskip("bpy")
 
 from blender_addon.plane import image_plane  # noqa: E402
+from tests.loaded_picture import pixels  # noqa: E402
 
 
 def rendered(path: Path) -> np.ndarray:
@@ -21,10 +22,7 @@ def rendered(path: Path) -> np.ndarray:
     scene.render.filepath = str(path)
     image_plane.use_own_colors(scene)
     bpy.ops.render.render(write_still=True)
-    image = bpy.data.images.load(str(path))
-    values = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(values)
-    return values.reshape(image.size[1], image.size[0], 4)[..., :3]
+    return pixels(path)[..., :3]
 
 
 @pytest.mark.parametrize("moved", [False, True])

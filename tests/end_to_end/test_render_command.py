@@ -22,10 +22,11 @@ from portrait_server.cli import main
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.media.images import read_image
 from portrait_shared.client.client import Client
-from portrait_shared.client.launcher import ServerProcess, find_server
+from portrait_shared.client.launcher import find_server
 from portrait_shared.frames.frame_marks import read_digest
 from portrait_shared.track import LandmarkTrack
 
+from tests.own_server import own_server
 from tests.posing import turned
 from tests.two_people import two_people
 from tests.waiting import PATIENCE_SECONDS
@@ -61,11 +62,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def server(without_weights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Arguments that use one server for many tests."""
-    file = tmp_path_factory.mktemp("server") / "connection.json"
-    process = ServerProcess([sys.executable, "-m", "portrait_server"], connection_file=file, device="cpu")
-    process.start()
-    yield ["--connect", str(file)]
-    process.stop(10)
+    with own_server(tmp_path_factory.mktemp("server")) as words:
+        yield words
 
 
 def render(photo: Path, track: Path, output: Path, *more: str) -> int:

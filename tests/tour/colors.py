@@ -13,7 +13,9 @@ import numpy as np
 from acting import render
 from bpy_extras.view3d_utils import location_3d_to_region_2d
 from desktop import FOLDER, PLAN, Place, Steps, at, extension, fact, park, place, portrait, report, settled, window
-from new_scenes import pixels, with_rig
+from new_scenes import with_rig
+
+from tests.loaded_picture import pixels
 
 _BLENDERS_VIEWS = ("AgX", "Filmic", "ACES 1.3", "ACES 2.0")
 _VIEWS = 6  # of another configuration, at most

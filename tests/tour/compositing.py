@@ -27,7 +27,9 @@ from desktop import (
     workspace,
 )
 from first_frames import viewport_and_sidebar
-from new_scenes import acting_portrait, idle, new_file, pixels
+from new_scenes import acting_portrait, idle, new_file
+
+from tests.loaded_picture import pixels
 
 _LAYERED = 6  # frames
 

@@ -26,7 +26,8 @@ from desktop import (
     workspace,
     xdo,
 )
-from new_scenes import pixels
+
+from tests.loaded_picture import pixels
 
 _ALIKE = 2.5 / 255  # an encoded and scaled picture differs a little from its file
 _EDGE_PIXELS = 3  # inside of a strip's end, where its handle is

@@ -13,7 +13,9 @@ import numpy as np
 import sidebar
 from acting import render
 from desktop import FOLDER, PLAN, Steps, at, extension, fact, portrait, rig, shot, until, window, workspace
-from new_scenes import idle, new_file, pixels
+from new_scenes import idle, new_file
+
+from tests.loaded_picture import pixels
 
 _START = 1
 _MOVED = 20  # by so many frames

@@ -27,7 +27,9 @@ from desktop import (
     window,
     workspace,
 )
-from new_scenes import idle, pixels, with_rig
+from new_scenes import idle, with_rig
+
+from tests.loaded_picture import pixels
 
 _LAST = 20
 _FURTHER = 24  # the last frame that is rendered in the end

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 
 import bpy
-import numpy as np
 import sidebar
 from acting import all_done, render
 from desktop import (
@@ -29,6 +28,8 @@ from desktop import (
     xdo,
 )
 from first_frames import viewport_and_sidebar
+
+from tests.loaded_picture import pixels
 
 
 def steps() -> Steps:
@@ -73,14 +74,10 @@ def _cut_out() -> Steps:
     portrait_.use_scene_range, portrait_.frame_start, portrait_.frame_end = False, 1, 8
     portrait_.matte = True
     yield from render()
-    image = bpy.data.images.load(str(portrait_.folder() / "0001.png"))
-    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(pixels)
-    alpha = pixels[3::4]
+    alpha = pixels(portrait_.folder() / "0001.png")[..., 3]
     fact(
         "the frames are transparent around the person", alpha.min() < 0.01 and alpha.max() > 0.99, f"{alpha.mean():.2f}"
     )
-    bpy.data.images.remove(image)
     backdrop = _backdrop(scene)
     scene.frame_set(4)
     space = place("VIEW_3D").area.spaces.active

@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 
 import bpy
-import numpy as np
 import sidebar
 from desktop import FOLDER, PLAN, Steps, at, extension, portrait, until
 
@@ -46,13 +44,3 @@ def acting_portrait(name: str) -> Steps:
     yield from with_rig(name)
     with at():
         bpy.ops.portrait.demo_motion()
-
-
-def pixels(path: Path) -> np.ndarray:
-    """(H, W, 4) float32 of a picture, the lowest row first."""
-    image = bpy.data.images.load(str(path), check_existing=False)
-    found = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(found)
-    found = found.reshape(image.size[1], image.size[0], 4)
-    bpy.data.images.remove(image)
-    return found

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,9 +15,9 @@ from portrait_server.cli import main
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
 from portrait_server.farm.farm_job import FarmJob
-from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.track import LandmarkTrack
 
+from tests.own_server import own_server
 from tests.server.farm.small_jobs import photo_job, shot_job
 from tests.server.video_files import write_video
 
@@ -86,11 +85,8 @@ def shot(tmp_path_factory: pytest.TempPathFactory) -> Material:
 @pytest.fixture(scope="module")
 def connected(without_weights: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """Arguments that use one server for many tests."""
-    file = tmp_path_factory.mktemp("server") / "connection.json"
-    process = ServerProcess([sys.executable, "-m", "portrait_server"], connection_file=file, device="cpu")
-    process.start()
-    yield ["--connect", str(file)]
-    process.stop(10)
+    with own_server(tmp_path_factory.mktemp("server")) as words:
+        yield words
 
 
 @pytest.fixture(scope="session")

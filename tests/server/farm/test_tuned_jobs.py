@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import find_weights
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.networks.personal import Personal, PersonalPainter, to_file
-from portrait_shared.client.launcher import ServerProcess
 
+from tests.own_server import own_server
 from tests.server.farm.conftest import FIRST, Material
 
 
@@ -33,11 +32,8 @@ def personal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def connected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    file = tmp_path_factory.mktemp("server") / "connection.json"
-    process = ServerProcess([sys.executable, "-m", "portrait_server"], connection_file=file, device="cpu")
-    process.start()
-    yield ["--connect", str(file)]
-    process.stop(10)
+    with own_server(tmp_path_factory.mktemp("server")) as words:
+        yield words
 
 
 def test_it_is_drawn_as_render_draws_it(photo: Material, personal: Path, connected: list[str], tmp_path: Path) -> None:
