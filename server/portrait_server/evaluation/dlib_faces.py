@@ -32,7 +32,7 @@ def why_missing() -> str | None:
     """What has to be installed before `DlibFaces` can be made; None where nothing has."""
     absent = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
-        return f"{' and '.join(absent)} not installed (pip install {' '.join(absent)}, or the extra `evaluation`)"
+        return f"{' and '.join(absent)} not installed (pip install {' '.join(absent)})"
     missing = [name for name in (_LANDMARKS, _DESCRIPTOR) if not (_models() / name).is_file()]
     return f"face_recognition_models lacks {missing[0]}" if missing else None
 
