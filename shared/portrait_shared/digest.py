@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from portrait_shared.body import is_usual
+from portrait_shared.disclosure import NOTHING_SHOWN, Disclosure
 from portrait_shared.layers import COLORSPACES, in_order
 from portrait_shared.other_faces import OtherFaces
 
@@ -59,6 +60,7 @@ def tuned_fingerprint(fingerprint: str, personal: str | None) -> str:
 def frame_digest(
     portrait_id: str, row: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,
     others: OtherFaces | None = None, layers: Sequence[str] = (), colorspace: str = COLORSPACES[0],
+    disclosure: Disclosure = NOTHING_SHOWN,
 ) -> str:  # fmt: skip
     """SHA-256 (hex) over all that one frame's pixels depend on.
 
@@ -71,13 +73,16 @@ def frame_digest(
         others: the picture's further faces in this frame alone, T = 1; None where one face is driven.
         layers: of a layered frame, in any order; with `forward` its hash is `followed_digest`.
         colorspace: that its colours are written in.
+        disclosure: what it shows of having been made.
     """
     row = np.ascontiguousarray(row, "<f4")
     text = f"frame {portrait_id} {row.shape[-1]} {int(size[0])}x{int(size[1])} {int(matte)}\n"
     body_bytes = b"" if body is None or is_usual(body) else b"body" + np.ascontiguousarray(body, "<f4").tobytes()
     others_bytes = b"" if others is None else others.hashed
     layered = f"layers {','.join(in_order(layers))} {colorspace}" if layers else ""
-    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes + others_bytes + layered.encode()).hexdigest()
+    shown = f"shown {disclosure.hashed}" if disclosure.hashed else ""
+    tail = f"{layered}{shown}".encode()
+    return hashlib.sha256(text.encode() + row.tobytes() + body_bytes + others_bytes + tail).hexdigest()
 
 
 def followed_digest(own: str, following: str) -> str:

@@ -17,6 +17,7 @@ from typing import Final
 
 import numpy as np
 
+from portrait_shared.disclosure import NOTHING_SHOWN, Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.picture_sequences import sequence_at
 from portrait_shared.layers import FOLLOWING, in_order
@@ -163,7 +164,7 @@ def is_unchanged(target: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 def shot_frame_digest(
     engine: str, fingerprint: str, shot: str, performance: str, index: int, target: np.ndarray, found: np.ndarray,
-    *, depth: int = 8,
+    *, depth: int = 8, disclosure: Disclosure = NOTHING_SHOWN,
 ) -> str:  # fmt: skip
     """SHA-256 (hex) over all that one frame of a shot depends on. That of an unchanged frame is of the shot alone.
 
@@ -176,12 +177,14 @@ def shot_frame_digest(
         target: (70, 2 or 3) points of the frame, pixels; hashed as float32.
         found: (70, 2 or 3) the points that were found in it.
         depth: bits a channel of the frame.
+        disclosure: what a changed frame shows of having been made; one as filmed shows nothing.
     """
     target = np.ascontiguousarray(target, "<f4")
     text = f"shot frame {_READING} {shot} {index} {depth}\n"
     if is_unchanged(target, np.asarray(found, np.float32)):
         return hashlib.sha256(text.encode()).hexdigest()
     text += f"{_DRAWING} {engine}\n{fingerprint}\n{performance} {target.shape[-1]}\n"
+    text += f"shown {disclosure.hashed}\n" if disclosure.hashed else ""
     return hashlib.sha256(text.encode() + target.tobytes()).hexdigest()
 
 
