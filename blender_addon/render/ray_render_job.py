@@ -15,7 +15,7 @@ from portrait_shared.client.client import Client
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.digest import portrait_digest
 from portrait_shared.files.private_folders import PrivateFolder
-from portrait_shared.frames.frame_files import frame_path, missing_frames, prepare_folder, write_frame
+from portrait_shared.frames.frame_files import frame_path, prepare_folder, valid_frames, write_frame
 from portrait_shared.frames.frame_numbers import ranges_of
 
 from ..connection import server
@@ -95,9 +95,10 @@ class _FarmJob:
             post: given a `FrameArrived` for each.
         """
         prefix, suffix = names
-        wanted = sorted(self._digests) if again else missing_frames(output, self._digests, prefix, suffix)
-        for number in sorted(self._digests.keys() - set(wanted)):
-            post(FrameArrived(StoredFrame(number, frame_path(output, number, *names), False), time.monotonic()))
+        valid = {} if again else valid_frames(output, self._digests, prefix, suffix)
+        for number, sha256 in valid.items():
+            post(FrameArrived(StoredFrame(number, frame_path(output, number, *names), False, sha256), time.monotonic()))
+        wanted = sorted(self._digests.keys() - valid.keys())
         if not wanted:
             return
         # Files of a job's frames have no prefix: where the portrait's have one, they are drawn elsewhere.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import struct
@@ -25,8 +26,8 @@ from portrait_shared.frames.frame_files import (
     frame_path,
     frames_in,
     has_frames,
-    missing_frames,
     prepare_folder,
+    valid_frames,
     whole_prefix,
     write_frame,
 )
@@ -69,11 +70,12 @@ def test_a_damaged_byte_is_noticed(tmp_path: Path) -> None:
     assert read_digest(tmp_path / "0001.png") is None
 
 
-def test_missing_frames_are_those_absent_foreign_or_with_another_digest(tmp_path: Path) -> None:
+def test_frames_that_are_absent_foreign_or_have_another_digest_are_not_valid(tmp_path: Path) -> None:
     write_frame(frame_path(tmp_path, 1), encode_png(PIXELS, "a" * 64, "warp"))
     write_frame(frame_path(tmp_path, 2), encode_png(PIXELS, "b" * 64, "warp"))
     frame_path(tmp_path, 4).write_bytes(b"a user's own file")
-    assert missing_frames(tmp_path, dict.fromkeys((1, 2, 3, 4), "a" * 64)) == [2, 3, 4]
+    valid = valid_frames(tmp_path, dict.fromkeys((1, 2, 3, 4), "a" * 64))
+    assert valid == {1: hashlib.sha256(frame_path(tmp_path, 1).read_bytes()).hexdigest()}
 
 
 def test_a_failed_write_keeps_the_frame_that_was_there(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_an_altered_frame_is_not_valid(tmp_path: Path, altered: Callable[[bytes]
     path.write_bytes(whole)
     assert read_mark(path) == FrameMark("a" * 64, "c" * 64, "cpu x", __version__)
     path.write_bytes(altered(whole))
-    assert missing_frames(tmp_path, {1: "a" * 64}) == [1]
+    assert valid_frames(tmp_path, {1: "a" * 64}) == {}
 
 
 def test_frames_of_before_there_were_seals_are_valid_where_they_are_whole(tmp_path: Path) -> None:
@@ -169,13 +171,14 @@ def test_frames_of_before_there_were_seals_are_valid_where_they_are_whole(tmp_pa
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps links and pipes from most users")
 def test_a_pipe_in_a_frames_place_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(frame_path(tmp_path, 1))
-    assert missing_frames(tmp_path, {1: "a" * 64}) == [1]
+    assert valid_frames(tmp_path, {1: "a" * 64}) == {}
 
 
 def test_frames_that_move_are_copied_and_leave_nothing_beside_them(tmp_path: Path) -> None:
     for number, letter in ((1, "a"), (2, "b")):
         write_frame(frame_path(tmp_path, number), encode_png(PIXELS, letter * 64, "warp"))
-    assert copy_equal_frames(tmp_path, {1: "b" * 64, 2: "a" * 64, 3: "a" * 64, 4: "c" * 64}) == [1, 2, 3]
+    wanted = {1: "b" * 64, 2: "a" * 64, 3: "a" * 64, 4: "c" * 64}
+    assert copy_equal_frames(tmp_path, wanted) == valid_frames(tmp_path, wanted)
     assert [read_digest(frame_path(tmp_path, number)) for number in (1, 2, 3)] == ["b" * 64, "a" * 64, "a" * 64]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", "0003.png"]
 

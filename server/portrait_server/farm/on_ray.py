@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import keep_sources
-from portrait_shared.frames.frame_files import frame_path, missing_frames, prepare_folder
+from portrait_shared.frames.frame_files import frame_path, prepare_folder, valid_frames
 
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.ray_driver import LOCAL
@@ -110,9 +110,9 @@ def render_on_ray(
         prepare_folder(output)
         if not again:
             digests = {number: job.digests[number] for number in left}
-            for number in sorted(left.difference(missing_frames(output, digests, suffix=job.suffix))):
+            for number, sha256 in valid_frames(output, digests, suffix=job.suffix).items():
                 left.remove(number)
-                yield StoredFrame(number, frame_path(output, number, suffix=job.suffix), False)
+                yield StoredFrame(number, frame_path(output, number, suffix=job.suffix), False, sha256)
         if not left:
             return
         order = {
@@ -123,11 +123,11 @@ def render_on_ray(
             if losses:
                 check_ray(address)
             with _Driver(order) as driver:
-                for number, drawn in driver.stored(note):
+                for number, drawn, sha256 in driver.stored(note):
                     losses = 0
                     if number in left:
                         left.remove(number)
-                        yield StoredFrame(number, frame_path(output, number, suffix=job.suffix), drawn)
+                        yield StoredFrame(number, frame_path(output, number, suffix=job.suffix), drawn, sha256)
         except (_Lost, PortraitError) as lost:
             if isinstance(lost, PortraitError) and not (losses and lost.code is ErrorCode.SERVER_UNAVAILABLE):
                 raise
@@ -175,8 +175,8 @@ class _Driver:
             self._process.kill()
             self._process.wait()
 
-    def stored(self, note: Callable[[str], None]) -> Iterator[tuple[int, bool]]:
-        """The frames whose files are there, until all are: numbers, and whether each was drawn now.
+    def stored(self, note: Callable[[str], None]) -> Iterator[tuple[int, bool, str]]:
+        """The frames whose files are there, until all are: numbers, whether each was drawn now, its file's SHA-256 (hex).
 
         Raises:
             PortraitError: what it says; SERVER_UNAVAILABLE where it does not reach the cluster in time.
@@ -187,8 +187,8 @@ class _Driver:
         while (event := self._next(None if connected else _CONNECT_SECONDS)) is not None:
             connected = connected or "connected" in event
             if "stored" in event:
-                number, drawn = event["stored"]
-                yield int(number), bool(drawn)
+                number, drawn, sha256 = event["stored"]
+                yield int(number), bool(drawn), str(sha256)
             elif "note" in event:
                 note(event["note"])
             elif "error" in event:

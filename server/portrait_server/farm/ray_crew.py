@@ -14,7 +14,7 @@ from typing import Any, Final
 from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import held_file, write_error
-from portrait_shared.frames.frame_files import frame_path, write_frame
+from portrait_shared.frames.frame_files import file_digest, frame_path, write_frame
 from portrait_shared.frames.frame_marks import mark_of
 
 from portrait_server.farm.chunks import Chunk, Chunks
@@ -58,7 +58,7 @@ class RayCrew:
         output: folder of the frames, as this machine sees it.
         frames: that are to be drawn.
         again: whether frames that are there and valid are drawn, too.
-        stored: told of every frame whose file is there: its number, and whether it was drawn now.
+        stored: told of every frame whose file is there: its number, whether it was drawn now, the file's SHA-256 (hex).
         note: told, in a sentence, what a person may want to know.
     """
 
@@ -68,7 +68,7 @@ class RayCrew:
     output: Path
     frames: tuple[int, ...]
     again: bool
-    stored: Callable[[int, bool], None]
+    stored: Callable[[int, bool, str], None]
     note: Callable[[str], None]
     _members: list[_Member] = field(default_factory=list)
     _seated: list[Any] = field(default_factory=list)
@@ -229,13 +229,13 @@ class RayCrew:
         chunk, member.chunk = member.chunk, None
         assert chunk is not None
         member.pace = (time.monotonic() - member.given) / len(chunk.frames)
-        done = {number for number, _ in answer["stored"]}
-        for number, drawn in answer["stored"]:
-            self.stored(number, drawn)
+        done = {number for number, *_ in answer["stored"]}
+        for frame in answer["stored"]:
+            self.stored(*frame)
         for number, data in answer["frames"]:
             if (mark := mark_of(data)) is not None and mark.digest == self.job.digests[number]:
                 write_frame(frame_path(self.output, number, suffix=self.job.suffix), data)
-                self.stored(number, True)
+                self.stored(number, True, file_digest(data))
                 done.add(number)
         if done == {*chunk.frames}:
             self._chunks.drawn(max((len(data) for _, data in answer["frames"]), default=0))

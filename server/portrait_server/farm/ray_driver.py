@@ -52,7 +52,7 @@ def main() -> int:
             say(connected=True)
             RayCrew(
                 ray, Wish(**order["wish"]), job, Path(order["output"]), tuple(order["frames"]), order["again"],
-                lambda number, drawn: say(stored=[number, drawn]), lambda text: say(note=text),
+                lambda *frame: say(stored=frame), lambda text: say(note=text),
             ).run(cancelled.is_set)  # fmt: skip
             say(done=True)
     except PortraitError as error:

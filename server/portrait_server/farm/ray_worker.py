@@ -80,10 +80,10 @@ class RayWorker:
         """Draws a chunk.
 
         Returns:
-            `stored`: numbers, and whether each was drawn now; `frames`: numbers and contents of files, where they are sent
+            `stored`: numbers, whether each was drawn now, its file's SHA-256; `frames`: numbers and contents of files, where they are sent
             back; `error`: what ended it early, None where nothing did.
         """
-        stored: list[tuple[int, bool]] = []
+        stored: list[tuple[int, bool, str]] = []
         sent: list[tuple[int, bytes]] = []
         try:
             if self._sends:
@@ -91,7 +91,7 @@ class RayWorker:
                     sent.append((number, data))
             else:
                 for frame in self._worker.render(frames, again):
-                    stored.append((frame.number, frame.drawn))
+                    stored.append((frame.number, frame.drawn, frame.sha256))
         except PortraitError as error:
             return {"stored": stored, "frames": sent, "error": told(error)}
         return {"stored": stored, "frames": sent, "error": None}

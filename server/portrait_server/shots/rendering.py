@@ -16,9 +16,10 @@ from portrait_shared.client.rendering import StoredFrame
 from portrait_shared.frames.frame_files import (
     LAYERED,
     PICTURES,
+    file_digest,
     frame_path,
-    missing_frames,
     prepare_folder,
+    valid_frames,
     write_frame,
 )
 from portrait_shared.frames.frame_marks import marked, timed_exr
@@ -102,16 +103,16 @@ class ShotRender:
         prepare_folder(folder)
         chosen = frozenset(self.digests if only is None else only)
         digests = {number: own for number, own in self.digests.items() if number in chosen}
-        missing = sorted(digests) if again else missing_frames(folder, digests, suffix=self._suffix)
-        for number in sorted(digests.keys() - set(missing)):
-            yield StoredFrame(number, frame_path(folder, number, suffix=self._suffix), False)
+        valid = {} if again else valid_frames(folder, digests, suffix=self._suffix)
+        for number, sha256 in valid.items():
+            yield StoredFrame(number, frame_path(folder, number, suffix=self._suffix), False, sha256)
         workers = min(_MOST_WORKERS if not self._layers else _MOST_LAYERED, usable_cores())
         drawer = self._drawer
         layers = ShotLayers(self._found, self._layers) if self._layers else None
         pool = ThreadPoolExecutor(workers, "shot")
         waiting: deque[Future[StoredFrame]] = deque()
         try:
-            for number in missing:
+            for number in sorted(digests.keys() - valid.keys()):
                 frame = self._shot.frame(self._index(number))
                 waiting.append(pool.submit(self._store_one, drawer, layers, frame, number, folder))
                 while len(waiting) > workers:
@@ -144,7 +145,7 @@ class ShotRender:
             data = marked(encode_exr(made, self._layers, self._colorspace, digest, engine, self._device), self._digest)
             data = data if self._times is None else timed_exr(data, self._times, number)
         write_frame(path, data)
-        return StoredFrame(number, path, True)
+        return StoredFrame(number, path, True, file_digest(data))
 
     def _index(self, number: int) -> int:
         return number - self._track.start

@@ -19,9 +19,10 @@ from portrait_shared.frames.frame_files import (
     LAYERED,
     PICTURES,
     copy_equal_frames,
+    file_digest,
     frame_path,
-    missing_frames,
     prepare_folder,
+    valid_frames,
     write_frame,
 )
 from portrait_shared.frames.frame_marks import marked, timed_exr
@@ -38,11 +39,13 @@ class StoredFrame(NamedTuple):
 
     Attributes:
         drawn: whether it was rendered now; else it was still valid, or is a copy of one that was.
+        sha256: of the file, hex; empty where whoever tells of it has not seen its bytes.
     """
 
     number: int
     path: Path
     drawn: bool
+    sha256: str = ""
 
 
 def store_frames(
@@ -105,15 +108,16 @@ def store_frames(
     photo = photo or portrait.references[0].digest
     wanted = WantedFrames(portrait, points, frames, size or portrait.size, matte, body, others, layers, colorspace)
     digests = wanted.digests(only)
-    missing = sorted(digests) if again else missing_frames(folder, digests, prefix, suffix)
-    for number in sorted(digests.keys() - set(missing)):
-        yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False)
+    valid = {} if again else valid_frames(folder, digests, prefix, suffix)
+    for number, sha256 in valid.items():
+        yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False, sha256)
+    missing = sorted(digests.keys() - valid.keys())
     if not again and missing and only is None:
         sought = {number: digests[number] for number in missing}
         copied = copy_equal_frames(folder, sought, prefix, suffix, partial(_timed, times))
-        for number in copied:
-            yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False)
-        missing = sorted(set(missing) - set(copied))
+        for number, sha256 in copied.items():
+            yield StoredFrame(number, frame_path(folder, number, prefix, suffix), False, sha256)
+        missing = sorted(set(missing) - copied.keys())
     if not missing:
         return
     alike: dict[str, list[int]] = {}
@@ -131,8 +135,9 @@ def store_frames(
                 data = marked(bytes(frame.data), photo)
                 for number in alike[frame.digest]:
                     path = frame_path(folder, number, prefix, suffix)
-                    write_frame(path, _timed(times, data, number))
-                    yield StoredFrame(number, path, True)
+                    timed = _timed(times, data, number)
+                    write_frame(path, timed)
+                    yield StoredFrame(number, path, True, file_digest(timed))
     finally:
         stream.cancel()
 

@@ -6,6 +6,7 @@ A frame whose digest is the one asked for, and which nobody has altered since (`
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from portrait_shared.errors import PortraitError
 from portrait_shared.files.private_folders import PrivateFolder, sweep_folders
 from portrait_shared.files.whole_files import read_bounded, replace_file, sweep_partials, write_error
-from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES, glance, mark_of, read_digest
+from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES, glance, mark_of
 
 _STAGE = ".portrait-stage-"
 _MAX_PREFIX_CHARACTERS = 100
@@ -27,6 +28,11 @@ _FRAME_FILE = re.compile(r"(.*?)(-?\d{4,})(\.png|\.exr)", re.ASCII)
 def frame_path(folder: Path, number: int, prefix: str = "", suffix: str = PICTURES) -> Path:
     """``0001.png`` and so on, behind a prefix; a negative number keeps its sign in front of the four digits."""
     return folder / f"{prefix}{'-' if number < 0 else ''}{abs(number):04d}{suffix}"
+
+
+def credentials_path(folder: Path, prefix: str = "") -> Path:
+    """``frames.c2pa``, the signed credentials of a folder's frames with a prefix."""
+    return folder / f"{prefix}frames.c2pa"
 
 
 def whole_prefix(text: str) -> str:
@@ -67,10 +73,22 @@ def own_frames(folder: Path, photo: str, prefix: str = "", suffix: str = PICTURE
     return [number for number, mark in marks if mark is not None and mark.photo in ("", photo)]
 
 
-def missing_frames(folder: Path, digests: Mapping[int, str], prefix: str = "", suffix: str = PICTURES) -> list[int]:
-    """Frame numbers, in order, whose file is not there with the digest asked for."""
-    paths = {number: frame_path(folder, number, prefix, suffix) for number in digests}
-    return [number for number, digest in sorted(digests.items()) if read_digest(paths[number]) != digest]
+def valid_frames(folder: Path, digests: Mapping[int, str], prefix: str = "", suffix: str = PICTURES) -> dict[int, str]:
+    """The frames whose file is there with the digest asked for: numbers, in order, and each file's SHA-256 (hex)."""
+    found: dict[int, str] = {}
+    for number, digest in sorted(digests.items()):
+        try:
+            data = read_bounded(frame_path(folder, number, prefix, suffix), MAX_FRAME_BYTES)
+        except OSError:
+            continue
+        if (mark := mark_of(data)) is not None and mark.digest == digest:
+            found[number] = file_digest(data)
+    return found
+
+
+def file_digest(data: bytes) -> str:
+    """SHA-256 (hex) of a file's bytes, by which signed credentials know it."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -105,7 +123,7 @@ def write_frame(path: Path, data: bytes) -> None:
 def copy_equal_frames(
     folder: Path, digests: Mapping[int, str], prefix: str = "", suffix: str = PICTURES,
     marked: Callable[[bytes, int], bytes] = lambda data, number: data,
-) -> list[int]:  # fmt: skip
+) -> dict[int, str]:  # fmt: skip
     """Fills frames with files of the folder that have their digest under another number: keys that were moved in
     time, an expression that comes back.
 
@@ -116,7 +134,7 @@ def copy_equal_frames(
         marked: what a file becomes under a number: its time code is another.
 
     Returns:
-        The frames that were filled, in order.
+        The frames that were filled: numbers, in order, and each file's SHA-256 (hex).
 
     Raises:
         PortraitError: OUTPUT_NOT_WRITABLE, DISK_FULL.
@@ -128,14 +146,14 @@ def copy_equal_frames(
         if (mark := glance(path)) is not None and mark.digest in wanted:
             sources.setdefault(mark.digest, path)
     if not sources:
-        return []
+        return {}
     try:
         with PrivateFolder(folder, _STAGE) as stage:
-            staged = [
-                number
-                for number, digest in sorted(digests.items())
-                if digest in sources and _stage_copy(sources[digest], frame_path(stage, number), digest, number, marked)
-            ]
+            staged: dict[int, str] = {}
+            for number, digest in sorted(digests.items()):
+                if digest in sources:
+                    copy = _stage_copy(sources[digest], frame_path(stage, number), digest, number, marked)
+                    staged |= {} if copy is None else {number: copy}
             for number in staged:
                 os.replace(frame_path(stage, number), frame_path(folder, number, prefix, suffix))
             return staged
@@ -143,16 +161,19 @@ def copy_equal_frames(
         raise _write_error(folder, error) from error
 
 
-def _stage_copy(source: Path, target: Path, digest: str, number: int, marked: Callable[[bytes, int], bytes]) -> bool:
-    """Copies a frame; False where the source is not what it says, or not there any more."""
+def _stage_copy(
+    source: Path, target: Path, digest: str, number: int, marked: Callable[[bytes, int], bytes]
+) -> str | None:
+    """Copies a frame; the copy's SHA-256 (hex), None where the source is not what it says, or not there any more."""
     try:
         data = read_bounded(source, MAX_FRAME_BYTES)
     except OSError:
-        return False
+        return None
     if (mark := mark_of(data)) is None or mark.digest != digest:
-        return False
-    target.write_bytes(marked(data, number))
-    return True
+        return None
+    copy = marked(data, number)
+    target.write_bytes(copy)
+    return file_digest(copy)
 
 
 def _write_error(path: Path, error: OSError) -> PortraitError:

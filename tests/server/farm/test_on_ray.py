@@ -156,7 +156,7 @@ def test_a_worker_that_is_killed_costs_its_chunk_and_no_more(job: FarmJob, conne
             if len(processes) == 1:  # as soon as it is ready: it is just about to get its first chunk
                 os.kill(processes[0], signal.SIGKILL)
 
-    crew = RayCrew(connected, _TWO, job, tmp_path, job.frames, False, lambda number, _: stored.append(number), note)
+    crew = RayCrew(connected, _TWO, job, tmp_path, job.frames, False, lambda number, *_: stored.append(number), note)
     crew.run(lambda: False)
     assert contents(tmp_path) == contents(job.folder / "alone")
     assert sorted(stored) == list(job.frames)
@@ -193,7 +193,7 @@ def test_a_gpu_that_others_have_filled_gets_no_worker(
     stored: list[int] = []
     wish = Wish(workers=1)
     crew = RayCrew(
-        connected, wish, job, tmp_path, job.frames, False, lambda number, _: stored.append(number), notes.append
+        connected, wish, job, tmp_path, job.frames, False, lambda number, *_: stored.append(number), notes.append
     )
     crew.run(lambda: False)
     assert contents(tmp_path) == contents(job.folder / "alone") and sorted(stored) == list(job.frames)

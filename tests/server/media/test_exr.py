@@ -14,7 +14,7 @@ import pytest
 from portrait_server.media.exr import encode_exr
 from portrait_shared import __version__
 from portrait_shared.frames.exr_header import Attribute, leading_attributes, pixel_seal, with_attributes
-from portrait_shared.frames.frame_files import copy_equal_frames, frame_path, frames_in, missing_frames
+from portrait_shared.frames.frame_files import copy_equal_frames, frame_path, frames_in, valid_frames
 from portrait_shared.frames.frame_marks import FrameMark, glance, mark_of, marked, read_mark, timed_exr
 from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.layers import COLORSPACES, LAYERS, USUAL, channels_of
@@ -172,11 +172,11 @@ def test_files_of_a_folder_are_found_by_their_kind(tmp_path: Path) -> None:
     path.write_bytes(data)
     assert frames_in(tmp_path, "anna.", ".exr") == [-3] and frames_in(tmp_path, "anna.") == []
     assert glance(path) == read_mark(path) == FrameMark(DIGEST, "b" * 64, "cpu x", __version__)
-    assert missing_frames(tmp_path, {-3: DIGEST, 4: DIGEST}, "anna.", ".exr") == [4]
+    assert [*valid_frames(tmp_path, {-3: DIGEST, 4: DIGEST}, "anna.", ".exr")] == [-3]
     times = FrameTimes(25, "00:00:00:00", first=0)
     copied = copy_equal_frames(
         tmp_path, {4: DIGEST}, "anna.", ".exr", lambda file, number: timed_exr(file, times, number)
     )
-    assert copied == [4]
+    assert copied == valid_frames(tmp_path, {4: DIGEST}, "anna.", ".exr") and [*copied] == [4]
     code = OpenEXR.File(str(tmp_path / "anna.0004.exr"), header_only=True).header()["timeCode"]
     assert code.frame == 4
