@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The watermark: a faint pattern of blue and yellow, added to every frame of a portrait, always the same.
+
+Blue against yellow, at one brightness, is where eyes are dullest and photographs of people smoothest: what is easily
+found there is not seen. The pattern stays where it is while the face moves, so that nothing flickers, and adding it is
+an addition of two pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from portrait_server.disclosure import watermark_pattern as pattern
+
+_STRENGTH = 1.25  # root mean square of the change of Cb where nothing hides it, in levels of 255
+_HIDDEN = 0.6  # how much stronger it may be where the picture is full of detail
+_FULL_SIDE = 324.0  # pixels: side of the square as large as what is marked, from which on the pattern grows with it
+_LARGEST_UNIT = 4.0  # pixels
+_BLUE, _GREEN = 1.772, -0.344  # what Cb adds to them (ITU-T T.871); it leaves red and the brightness alone
+_DETAIL = 6.0  # levels: this much local deviation hides all that can be hidden
+
+
+class Watermark:
+    """A watermark for frames of one size.
+
+    Args:
+        size: width and height of the frames, pixels.
+        identifier: 32 bits, read again by `find_watermark`.
+        weight: (H, W), 0 … 1: where the mark may lie.
+        activity: (H, W), 0 … 1: where the picture's detail hides more of it (`activity_of`). None: nowhere.
+
+    Raises:
+        ValueError: for an identifier beyond 32 bits, or maps of another size.
+    """
+
+    def __init__(
+        self, size: tuple[int, int], identifier: int, weight: np.ndarray, activity: np.ndarray | None = None
+    ) -> None:
+        width, height = size
+        if not 0 <= identifier < 1 << 32:
+            raise ValueError("A watermark's identifier has 32 bits.")
+        if weight.shape != (height, width) or (activity is not None and activity.shape != weight.shape):
+            raise ValueError(f"A watermark for {width} × {height} needs maps of {height} rows and {width} columns.")
+        wave = _wave_field(size, identifier, unit_for(weight))
+        strength = weight.astype(np.float32) * _STRENGTH
+        if activity is not None:
+            strength *= 1 + _HIDDEN * activity.astype(np.float32)
+        change = (wave * strength)[..., None] * np.array([0, _GREEN, _BLUE], np.float32)
+        self._change = change
+        self._parts: dict[tuple[np.dtype, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    def apply(self, frame: np.ndarray) -> np.ndarray:
+        """The frame with the mark: a new array, of the same kind.
+
+        Args:
+            frame: (H, W, 3 or 4) RGB(A), uint8, uint16, or floating in 0 … 1 (display-encoded, not linear light).
+                Alpha stays, and what is wholly transparent is not marked.
+        """
+        if frame.shape[:2] != self._change.shape[:2]:
+            raise ValueError("The frame has another size than its watermark.")
+        if np.issubdtype(frame.dtype, np.floating):
+            marked = frame.copy()
+            marked[..., :3] += (self._change / 255).astype(frame.dtype)
+        else:
+            more, less = self._steps(frame.dtype, frame.shape[2])
+            marked = cv2.subtract(cv2.add(frame, more), less)
+        if frame.shape[2] == 4:
+            clear = frame[..., 3] == 0
+            if clear.any():
+                marked[clear] = frame[clear]
+        return marked
+
+    def _steps(self, dtype: np.dtype, channels: int) -> tuple[np.ndarray, np.ndarray]:
+        """What to add and what to take away: OpenCV's sums end at black and white instead of coming round again."""
+        if (dtype, channels) not in self._parts:
+            steps = np.rint(self._change * (np.iinfo(dtype).max / 255))
+            if channels == 4:
+                steps = np.concatenate([steps, np.zeros_like(steps[..., :1])], axis=2)
+            self._parts[dtype, channels] = (
+                np.ascontiguousarray(np.maximum(steps, 0).astype(dtype)),
+                np.ascontiguousarray(np.maximum(-steps, 0).astype(dtype)),
+            )
+        return self._parts[dtype, channels]
+
+
+def unit_for(weight: np.ndarray) -> float:
+    """Pixels of a unit of the pattern: larger where more is marked, so that it stands being made small again."""
+    side = math.sqrt(float(weight.sum(dtype=np.float64)))
+    return min(max(math.sqrt(side / _FULL_SIDE), 1.0), _LARGEST_UNIT)
+
+
+def activity_of(image: np.ndarray) -> np.ndarray:
+    """Where a picture's own detail hides a mark: (H, W) float32, 0 on flat skin and sky, 1 in hair and cloth.
+
+    Args:
+        image: (H, W, 3 or 4) RGB(A), uint8 or uint16.
+    """
+    levels = image[..., :3].astype(np.float32).mean(axis=2) * (255 / np.iinfo(image.dtype).max)
+    across = max(2.0, math.sqrt(image.shape[0] * image.shape[1]) / 128)
+    fine = levels - cv2.GaussianBlur(levels, (0, 0), across)
+    # Sharp edges are few pixels wide: their square root keeps them from lighting up all that lies around them.
+    deviation = cv2.GaussianBlur(np.sqrt(np.abs(fine)), (0, 0), 2 * across) ** 2
+    return np.clip(deviation / _DETAIL, 0, 1).astype(np.float32)
+
+
+def _wave_field(size: tuple[int, int], identifier: int, unit: float) -> np.ndarray:
+    """The sum of all waves over a frame: (H, W) float32, root mean square about 1, its peaks softened."""
+    period = pattern.TILE * unit
+    reach = np.arange(-int(pattern.HIGHEST), int(pattern.HIGHEST) + 1)
+    amplitudes = np.zeros((len(reach), len(reach)), np.complex64)  # [ky, kx]
+    kx, ky = pattern.WAVES.T + int(pattern.HIGHEST)
+    amplitudes[ky, kx] = pattern.phasors(identifier) * math.sqrt(2 / pattern.COUNT)
+    along_x, along_y = (
+        np.exp(2j * np.pi / period * np.outer(np.arange(length), reach)).astype(np.complex64) for length in size
+    )
+    waves = (along_y @ (amplitudes @ along_x.T)).real
+    return 1.5 * np.tanh(waves / 1.25)
