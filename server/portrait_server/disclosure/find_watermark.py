@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
@@ -160,7 +160,7 @@ def _octaves(longest: int) -> list[tuple[float, float]]:
     high = max(min(_LARGEST_UNIT, longest / _FEWEST_UNITS), low * 1.1)
     count = max(round(math.log2(high / low)), 1)
     edges = np.geomspace(low, high, count + 1)
-    return [(float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(float(a), float(b)) for a, b in pairwise(edges)]
 
 
 def _blueness(frame: np.ndarray) -> np.ndarray:
