@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import bpy
+from portrait_shared.files.picture_names import MOVIE_SUFFIXES
 from portrait_shared.files.picture_sequences import sequence_of
 
 from ..blender import compat
 from ..blender.problems import SceneError
 from ..blender.strip_speed import check_plain_speed
 
-MOVIE_SUFFIXES: Final = (
-    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".3gp", ".wmv", ".ogv",
-    ".mxf", ".dv", ".y4m",
-)  # fmt: skip
 MOVIE_GLOB: Final = ";".join(f"*{suffix}" for suffix in MOVIE_SUFFIXES)
 
 

@@ -152,7 +152,7 @@ def test_an_altered_frame_is_not_valid(tmp_path: Path, altered: Callable[[bytes]
     path = frame_path(tmp_path, 1)
     whole = marked(encode_png(PIXELS, "a" * 64, "warp", "cpu x"), "c" * 64)
     path.write_bytes(whole)
-    assert read_mark(path) == FrameMark("a" * 64, "c" * 64, "cpu x", __version__)
+    assert read_mark(path) == FrameMark("a" * 64, "c" * 64, "cpu x", __version__, "warp")
     path.write_bytes(altered(whole))
     assert valid_frames(tmp_path, {1: "a" * 64}) == {}
 

@@ -110,7 +110,7 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
             if file.read(16).startswith((exr_pictures.MARK, *_RADIANCE_MARKS)):
                 return True
             file.seek(0)
-            with _opened(file, path.suffix) as image:
+            with opened_picture(file, path.suffix) as image:
                 return not is_animation(image)
     except PortraitError as error:
         return named_so or error.code is ErrorCode.IMAGE_TOO_LARGE
@@ -150,7 +150,7 @@ def _decode(file: BinaryIO, suffix: str, name: str, depth: Depth) -> np.ndarray:
         raise bad_image(name, "it holds light as floating-point numbers, not a finished picture")
     if suffix.lower() in _RAW_SUFFIXES or head[8:10] == b"CR":
         raise raw_data(name)
-    with _opened(file, suffix) as image:
+    with opened_picture(file, suffix) as image:
         check_size(name, *image.size)
         tags = getattr(image, "tag_v2", {})  # of TIFF alone
         if _DNG_VERSION in tags or tags.get(_TIFF_SUBFILE, 0) & 1:
@@ -167,7 +167,12 @@ def _decode(file: BinaryIO, suffix: str, name: str, depth: Depth) -> np.ndarray:
         return widened(pixels) if deep is None else deep
 
 
-def _opened(file: BinaryIO, suffix: str) -> Image.Image:
+def opened_picture(file: BinaryIO, suffix: str) -> Image.Image:
+    """The file as Pillow opens it, by those of its readers that are of use for photographs; nothing is decoded yet.
+
+    Raises:
+        Whatever Pillow raises, see `in_words`.
+    """
     Image.init()
     # TGA files begin with no mark to know them by, and Pillow's reader takes much else for one.
     names = [name for name in FORMATS if name in Image.OPEN and (name != "TGA" or suffix.lower() in _TGA_SUFFIXES)]

@@ -32,7 +32,7 @@ _GLANCE_BYTES = 4096
 _MAX_TEXT_BYTES = 1000
 _MAX_CHUNKS = 2**17
 _TOOL_KEYWORD = "software"  # of the attribute in which an OpenEXR file names it
-_TOOL = re.compile(r"Talking Portraits (\S+) \([^)]*\)")
+_TOOL = re.compile(r"Talking Portraits (\S+) \(([^)]*)\)")
 _XMP_TOOL = re.compile(rb'xmp:CreatorTool="([^"]*)"')
 _WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
 
@@ -46,12 +46,14 @@ class FrameMark:
         photo: content hash of the first reference; empty where the file does not tell.
         device: of what kind the device was that drew it; empty where the file does not tell, as a shot's own frame.
         release: of the project, that drew it; empty as `device`.
+        engine: the name of the engine; empty as `device`.
     """
 
     digest: str
     photo: str = ""
     device: str = ""
     release: str = ""
+    engine: str = ""
 
 
 def read_mark(path: Path) -> FrameMark | None:
@@ -119,9 +121,9 @@ def _mark(texts: Mapping[str, str]) -> FrameMark | None:
     if DIGEST_KEYWORD not in texts:
         return None
     tool = _TOOL.fullmatch(texts.get(_TOOL_KEYWORD, ""))
-    return FrameMark(
-        texts[DIGEST_KEYWORD], texts.get(PHOTO_KEYWORD, ""), texts.get(DEVICE_KEYWORD, ""), tool[1] if tool else ""
-    )  # fmt: skip
+    release, engine = tool.groups() if tool else ("", "")
+    photo, device = texts.get(PHOTO_KEYWORD, ""), texts.get(DEVICE_KEYWORD, "")
+    return FrameMark(texts[DIGEST_KEYWORD], photo, device, release, engine)
 
 
 def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:

@@ -116,7 +116,9 @@ def test_the_same_frame_gives_the_same_bytes_and_says_what_it_is() -> None:
     header = OpenEXR.File(io.BytesIO(data), header_only=True).header()
     assert header["DigitalSourceType"].endswith("/compositeSynthetic")
     assert "Talking Portraits" in header["software"] and "(warp)" in header["software"]
-    assert header["talking-portraits:digest"] == DIGEST and mark_of(data) == FrameMark(DIGEST, release=__version__)
+    assert header["talking-portraits:digest"] == DIGEST and mark_of(data) == FrameMark(
+        DIGEST, release=__version__, engine="warp"
+    )
 
 
 def test_it_is_marked_with_its_photo_and_its_time() -> None:
@@ -127,7 +129,7 @@ def test_it_is_marked_with_its_photo_and_its_time() -> None:
     assert header["framesPerSecond"] == Fraction(24000, 1001)
     code = header["timeCode"]
     assert (code.hours, code.minutes, code.seconds, code.frame) == (1, 0, 1, 1)
-    assert mark_of(stamped) == FrameMark(DIGEST, "b" * 64, release=__version__)
+    assert mark_of(stamped) == FrameMark(DIGEST, "b" * 64, release=__version__, engine="warp")
     for name, pixels in read(data).items():
         np.testing.assert_array_equal(read(stamped)[name], pixels)
     assert timed_exr(timed_exr(stamped, times, 7), times, 26) == stamped
@@ -143,7 +145,7 @@ def test_what_was_altered_counts_no_more() -> None:
         assert mark_of(bytes(altered)) is None, place
     assert mark_of(data + b"\0") is None
     assert mark_of(with_attributes(data, {"comments": Attribute.text("said later")})) == FrameMark(
-        DIGEST, release=__version__
+        DIGEST, release=__version__, engine="warp"
     )
 
 
@@ -171,7 +173,7 @@ def test_files_of_a_folder_are_found_by_their_kind(tmp_path: Path) -> None:
     assert path.name == "anna.-0003.exr"
     path.write_bytes(data)
     assert frames_in(tmp_path, "anna.", ".exr") == [-3] and frames_in(tmp_path, "anna.") == []
-    assert glance(path) == read_mark(path) == FrameMark(DIGEST, "b" * 64, "cpu x", __version__)
+    assert glance(path) == read_mark(path) == FrameMark(DIGEST, "b" * 64, "cpu x", __version__, "warp")
     assert [*valid_frames(tmp_path, {-3: DIGEST, 4: DIGEST}, "anna.", ".exr")] == [-3]
     times = FrameTimes(25, "00:00:00:00", first=0)
     copied = copy_equal_frames(
