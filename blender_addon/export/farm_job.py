@@ -52,7 +52,7 @@ class FarmJobExport(CommandJob):
             self._inputs = ShotInputs(scene, portrait, frames)
         else:
             self._inputs = PhotoInputs(scene, portrait, frames)
-            self.notes = list(self._inputs.notes)
+        self.notes = list(self._inputs.notes)
         self.note = "Sampling the rig"
 
     def prepared(self, deadline: float) -> bool:

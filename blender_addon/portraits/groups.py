@@ -17,7 +17,7 @@ from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import find_portrait, free_name, portraits_of
 
 _OF_ONE_FACE: Final = {
-    "name", "uid", "group", "rig", "detected", "face", "found", "references", "reference_index", "personal", "driving",
+    "name", "uid", "group", "rig", "detected", "face", "found", "references", "reference_index", "personal", "driving", "consent",
 }  # fmt: skip
 """All else of a portrait is that of the photo, and the leading one's counts."""
 MAX_FACES: Final = MAX_OTHER_FACES + 1

@@ -14,7 +14,7 @@ from ..blender.problems import SceneError
 from ..plane import image_plane
 from ..plane.plane_space import PlaneSpace
 from ..rig import armature
-from . import groups, photo, sequencer
+from . import consents, groups, photo, sequencer
 from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import all_portraits, free_name, portraits_of
 
@@ -138,6 +138,7 @@ def adopt(scene: bpy.types.Scene, spare: bpy.types.Object) -> PORTRAIT_PG_portra
         portrait.plane = plane
         image_plane.show_photo(plane, picture)
     portrait.rig = spare
+    consents.take_from_rig(portrait.consent, spare)
     portrait.set_detected_points(points)
     return portrait
 

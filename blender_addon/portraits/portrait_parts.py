@@ -16,7 +16,7 @@ from ..plane import image_plane, plane_shot
 from ..rig import armature, bone_names
 from ..rig.replaced_sliders import add_sliders
 from ..shots import riding
-from . import groups, photo, sequencer
+from . import consents, groups, photo, sequencer
 from .properties import PORTRAIT_PG_portrait
 from .scene_portraits import all_portraits, find_portrait, portraits_of
 
@@ -41,6 +41,7 @@ def attach_rig(context: bpy.types.Context, portrait: PORTRAIT_PG_portrait, point
     """Puts a rig on the landmarks that were found, (70, 3) pixels."""
     portrait.set_detected_points(points)
     portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
+    consents.keep_on_rig(portrait.consent, portrait.rig)
 
 
 def add_face(context: bpy.types.Context, uid: str, points: np.ndarray) -> PORTRAIT_PG_portrait:
@@ -124,6 +125,7 @@ def _rebuild_rig(context: bpy.types.Context, scene: bpy.types.Scene, portrait: P
         return []
     if portrait.rig is None:
         portrait.rig = armature.build(context, portrait.name, portrait.plane, portrait.space, points)
+        consents.keep_on_rig(portrait.consent, portrait.rig)
         riding.hang(portrait.rig, _parent_of_rig(scene, portrait))
         if portrait.shot.is_filmed:
             add_sliders(portrait.rig)

@@ -19,6 +19,7 @@ from bpy.props import (  # fmt: skip
     PointerProperty,
     StringProperty,
 )
+from portrait_shared.consent import Consent
 from portrait_shared.frames.frame_files import whole_prefix
 
 from ..blender import compat
@@ -30,6 +31,8 @@ from ..plane.plane_space import PlaneSpace
 from ..shots.properties import CLASSES as SHOT_CLASSES
 from ..shots.properties import PORTRAIT_PG_shot
 from . import engine_choice, face_choice, frame_format
+from .consents import CLASSES as CONSENT_CLASSES
+from .consents import PORTRAIT_PG_consent
 from .found_points import CLASSES as POINT_CLASSES
 from .found_points import PORTRAIT_PG_found_face, PORTRAIT_PG_point, PORTRAIT_PG_reference, points_in, store_points
 
@@ -143,6 +146,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     driving: PointerProperty(type=PORTRAIT_PG_driving)
     shot: PointerProperty(type=PORTRAIT_PG_shot)
+    consent: PointerProperty(type=PORTRAIT_PG_consent)
     rendered_with: StringProperty(options={"HIDDEN"})  # what a server told at the last render: see `portrait_ids.keep`
 
     @property
@@ -159,6 +163,15 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     def lead(self) -> PORTRAIT_PG_portrait:
         """The portrait whose photo, folder and settings count for all of `members`."""
         return self.members[0]
+
+    @property
+    def consents(self) -> tuple[Consent, ...]:
+        """On what ground each person of `members` is animated, in their order.
+
+        Raises:
+            PortraitError: SCENE where a consent's end is no date.
+        """
+        return tuple(member.consent.record for member in self.members)
 
     @property
     def group_uid(self) -> str:
@@ -261,5 +274,5 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
 
 
 CLASSES = (
-    *DRIVING_CLASSES, *SHOT_CLASSES, *POINT_CLASSES, PORTRAIT_PG_portrait
+    *DRIVING_CLASSES, *SHOT_CLASSES, *POINT_CLASSES, *CONSENT_CLASSES, PORTRAIT_PG_portrait
 )  # fmt: skip

@@ -69,7 +69,7 @@ class PhotoInputs:
         self.size, self.matte, self.layers = portrait.frame_size, portrait.matte, portrait.layers
         self.colorspace = color_spaces().written if self.layers else COLORSPACES[0]
         self.times = FrameTimes(scene_fps(scene))
-        self.notes: list[str] = []
+        self.notes = [note for member in portrait.members for note in member.consent.notes]
         if self.photo_digest != portrait.photo_digest:
             self.notes.append(
                 f"The photo {portrait.photo.name} has changed since its face was found. If the rig does not fit any more, "

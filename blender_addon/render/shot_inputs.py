@@ -29,6 +29,7 @@ class ShotInputs:
         asked: frames of the scene that the shot has.
         frames: those of them that are drawn, once `sample` is through: the changed ones; all where files have layers.
         layers: of the frames' files.
+        notes: what the user should know, in sentences.
     """
 
     def __init__(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, frames: Sequence[int]) -> None:
@@ -49,6 +50,7 @@ class ShotInputs:
         shot_parts.check_there(portrait)
         let_broken_rest(scene, portrait)
         self.layers = portrait.layers
+        self.notes = portrait.consent.notes
         self.frames: list[int] = []
         self._filmed, self._start = shot_parts.points_of(portrait), shot.start
         self._words = _command(portrait)

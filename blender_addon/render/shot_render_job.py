@@ -57,7 +57,7 @@ class ShotRenderJob(RenderJob):
         self._settings = portrait_strip.settings_of(portrait, self._asked[0], self._asked[-1])
         self._others = sorted(set(image_plane.wanted_frames(portrait.plane)).difference(self._asked))
         self._run = CommandRun()
-        self.notes = notes_on_frames(scene)
+        self.notes = [*notes_on_frames(scene), *self._inputs.notes]
         self.note = "Sampling the rig"
 
     def prepared(self, deadline: float) -> bool:

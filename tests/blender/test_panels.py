@@ -26,7 +26,7 @@ from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
 from blender_addon.connection import preferences, server  # noqa: E402
 from blender_addon.interface import face_marks  # noqa: E402
 from blender_addon.interface.operators import add, capture, render  # noqa: E402
-from blender_addon.interface.panels import likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
+from blender_addon.interface.panels import consent_panel, likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
 from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.job import time_left  # noqa: E402
 from blender_addon.portraits import portrait_parts, viewport  # noqa: E402
@@ -76,7 +76,8 @@ def drawn(context: Any = None) -> str:
     """Every panel that Blender would show, one after another."""
     context = context or bpy.context
     seen: list[str] = []
-    for panel in (*sidebar.CLASSES[1:], likeness_panel.PORTRAIT_PT_likeness, messages.PORTRAIT_PT_messages):
+    further = (likeness_panel.PORTRAIT_PT_likeness, consent_panel.PORTRAIT_PT_consent, messages.PORTRAIT_PT_messages)
+    for panel in (*sidebar.CLASSES[1:], *further):
         assert issubclass(panel, bpy.types.Panel) and panel.is_registered
         if not hasattr(panel, "poll") or panel.poll(context):
             panel.draw(SimpleNamespace(layout=CheckedLayout(seen)), context)
@@ -354,7 +355,7 @@ def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:
         panels = [kind for kind in own_panels(bpy.types.Panel) if kind.bl_space_type == space]
         names = [kind.bl_label for kind in sorted(panels, key=lambda kind: kind.bl_order)]
         wanted = ["Talking Portraits", "Shot", "Rig", "Capture", "Drive from Another Rig", "Preview and Frames",
-                  "Likeness", "Render", "Compositing",
+                  "Likeness", "Consent", "Render", "Compositing",
                   "Strip", "Server", "Messages"]  # fmt: skip
         assert names == [name for name in wanted if name in names]
         assert set(wanted) - set(names) == ({"Strip"} if space == "VIEW_3D" else set()), "the same in both editors"

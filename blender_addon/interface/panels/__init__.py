@@ -8,6 +8,7 @@ import bpy
 from . import (
     capture_panel,
     compositing_panel,
+    consent_panel,
     driving_panel,
     likeness_panel,
     messages,
@@ -25,6 +26,7 @@ _CLASSES = (
     *rig_panel.CLASSES,
     *driving_panel.CLASSES,
     *likeness_panel.CLASSES,
+    *consent_panel.CLASSES,
     *compositing_panel.CLASSES,
     *messages.CLASSES,
 )

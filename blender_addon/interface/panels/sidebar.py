@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..operators.common import active_portrait
-from . import sections
+from . import consent_panel, sections
 from .placement import InSequencer, InView3D
 
 
@@ -29,6 +29,7 @@ class _Portraits:
 
     def draw(self, context: bpy.types.Context) -> None:
         sections.draw_portraits(self.layout, context)
+        consent_panel.draw_question(self.layout, context)
 
 
 class _Render:
