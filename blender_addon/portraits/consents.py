@@ -16,6 +16,7 @@ from portrait_shared.consent import (  # fmt: skip
     Ground,
     new_salt,
     spelled_date,
+    today,
 )
 from portrait_shared.errors import PortraitError
 
@@ -37,7 +38,7 @@ def _changed(consent: PORTRAIT_PG_consent, context: bpy.types.Context) -> None:
     """Anything that is said makes it today's record."""
     if consent.ground != "NONE":
         consent.salt = consent.salt or new_salt()
-        consent.recorded = datetime.datetime.now(datetime.UTC).date().isoformat()
+        consent.recorded = today()
     _follow(consent, context)
 
 

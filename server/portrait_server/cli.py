@@ -27,6 +27,7 @@ _COMMANDS = {
     "render": "render frames from a photo and a landmark track",
     "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
     "job": "write, render and verify jobs for render farms",
+    "consent": "write down on what ground a person is animated",
     "shot-frame": "write one frame of a filmed shot as a picture",
     "movie": "make a movie of rendered frames, with sound and timecode",
     "otio": "exchange edits with other programs by OpenTimelineIO",

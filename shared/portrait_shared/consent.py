@@ -16,7 +16,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -162,12 +162,13 @@ NO_CONSENT: Final = Consent()
 """Nobody has recorded anything."""
 
 
-def recorded_now(consent: Consent) -> Consent:
-    """The record with today's date, UTC, and a salt of its own."""
-    return replace(consent, recorded=datetime.datetime.now(datetime.UTC).date().isoformat(), salt=new_salt())
+def today() -> str:
+    """For `Consent.recorded`: the day, UTC."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def new_salt() -> str:
+    """For `Consent.salt`: another one each time."""
     return secrets.token_hex(16)
 
 

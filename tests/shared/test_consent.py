@@ -17,8 +17,9 @@ from portrait_shared.consent import (
     Ground,
     checked_public,
     document_digest,
-    recorded_now,
+    new_salt,
     sentence,
+    today,
 )
 from portrait_shared.errors import ErrorCode, PortraitError
 
@@ -30,19 +31,18 @@ ANNA = Consent(
 
 
 def test_a_record_comes_back_as_it_was_saved(tmp_path: Path) -> None:
-    for number, consent in enumerate((ANNA, NO_CONSENT, recorded_now_oneself())):
+    for number, consent in enumerate((ANNA, NO_CONSENT, oneself_today())):
         path = tmp_path / f"{number}.json"
         consent.save(path)
         assert Consent.load(path) == consent and Consent.load(path).digest == consent.digest
 
 
-def recorded_now_oneself() -> Consent:
-    return recorded_now(Consent(Ground.ONESELF, recorded="2000-01-01", salt=SALT))
+def oneself_today() -> Consent:
+    return Consent(Ground.ONESELF, recorded=today(), salt=new_salt())
 
 
-def test_recording_gives_a_day_and_a_salt_of_its_own() -> None:
-    now, again = recorded_now_oneself(), recorded_now_oneself()
-    assert now.recorded > "2026" and now.salt != SALT and now.digest != again.digest
+def test_two_records_of_the_same_words_have_hashes_of_their_own() -> None:
+    assert oneself_today().digest != oneself_today().digest
 
 
 def test_others_are_told_neither_the_name_nor_the_users_words() -> None:
