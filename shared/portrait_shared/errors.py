@@ -46,6 +46,7 @@ class ErrorCode(StrEnum):
     OUTPUT_NOT_WRITABLE = "output_not_writable"
     DISK_FULL = "disk_full"
     FILE_MISSING = "file_missing"
+    SIGNING_FAILED = "signing_failed"
     SCENE = "scene"
     INTERNAL = "internal"
 
