@@ -176,7 +176,9 @@ def _users_key(folder: Path, settings: Mapping[str, Any], stamps: str) -> Signin
             ErrorCode.FILE_MISSING, f"The certificates {path} cannot be read: {error.strerror}.", "Check the path."
         ) from error
     except ValueError as error:
-        raise _bad(f"{path} holds no certificates: {error}", "Give the chain as PEM, the one that signs first.") from error
+        raise _bad(
+            f"{path} holds no certificates: {error}", "Give the chain as PEM, the one that signs first."
+        ) from error
     if "command" in settings:
         return SigningKey(chain, b"", algorithm, tuple(settings["command"]), stamps)
     path = folder / Path(settings["key"]).expanduser()
@@ -185,7 +187,9 @@ def _users_key(folder: Path, settings: Mapping[str, Any], stamps: str) -> Signin
     except FileNotFoundError as error:
         raise PortraitError(ErrorCode.FILE_MISSING, f"There is no key {path}.", "Check the path.") from error
     if _public(serialization.load_pem_private_key(key, None)) != _public(certificate):
-        raise _bad(f"{path} is not the key of the first certificate", "Give both of one pair, the one that signs first.")
+        raise _bad(
+            f"{path} is not the key of the first certificate", "Give both of one pair, the one that signs first."
+        )
     return SigningKey(chain, key, algorithm, (), stamps)
 
 

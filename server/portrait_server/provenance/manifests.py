@@ -46,7 +46,13 @@ class Manifest:
 
     def bind(self, digest: str) -> None:
         """Binds it to a file by its SHA-256 (hex) alone: for a side-car."""
-        bound = {"alg": "sha256", "name": "whole file", "hash": list(bytes.fromhex(digest)), "exclusions": [], "pad": []}
+        bound = {
+            "alg": "sha256",
+            "name": "whole file",
+            "hash": list(bytes.fromhex(digest)),
+            "exclusions": [],
+            "pad": [],
+        }
         self.definition["assertions"].append({"label": "c2pa.hash.data", "data": bound})
 
 

@@ -10,7 +10,7 @@ import datetime
 import io
 import json
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -109,7 +109,9 @@ def read_sequence(path: Path, trust: bytes = b"") -> tuple[Credentials, dict[str
     try:
         manifest = read_bounded(path, MAX_MANIFEST_BYTES)
     except OSError as error:
-        raise PortraitError(ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"Cannot read {path}: {error.strerror}.", "Check the path."
+        ) from error
     try:
         listing = _listing(manifest)
     except C2paError as error:
@@ -135,12 +137,16 @@ def parent_of(path: Path) -> Parent | None:
     manifest = read_bounded(path, MAX_MANIFEST_BYTES)
     listing = _listing(manifest) or b""
     with _context(b"") as context, Reader("text/plain", io.BytesIO(listing), manifest, context) as reader:
-        return Parent(path.name, "text/plain", manifest, _told(reader)["active_manifest"], reader.get_validation_results())
+        return Parent(
+            path.name, "text/plain", manifest, _told(reader)["active_manifest"], reader.get_validation_results()
+        )
 
 
 def _context(roots: bytes) -> Context:
     verify = {**_SETTINGS}
-    return Context.from_dict({"verify": verify, "trust": {"user_anchors": roots.decode(errors="replace")} if roots else {}})
+    return Context.from_dict(
+        {"verify": verify, "trust": {"user_anchors": roots.decode(errors="replace")} if roots else {}}
+    )
 
 
 def _read(file: BinaryIO, manifest: bytes | None, trust: bytes) -> Credentials | None:
@@ -183,10 +189,10 @@ def _credentials(reader: Reader) -> Credentials:
         for kind in ("success", "failure")
     }
     signature = active.get("signature_info") or {}
-    generator = next(iter(active.get("claim_generator_info") or []), {})
+    generator: dict[str, str] = next(iter(active.get("claim_generator_info") or []), {})
     state, why = _state(reader, codes["failure"] - {_UNTRUSTED})
-    statement = _statement(reader, active)
-    elders = (_statement(reader, each) for each in manifests.values()) if statement is None else iter(())
+    thumbnails = _thumbnails(manifests.values())
+    stated = (_statement(reader, each, thumbnails) for each in (active, *manifests.values()))
     return Credentials(
         state,
         ours=_assertion(active, STATEMENT_LABEL) is not None,
@@ -195,7 +201,7 @@ def _credentials(reader: Reader) -> Credentials:
         known="signingCredential.trusted" in codes["success"],
         signed_at=_time(signature.get("time")) or _time(_claimed_time(active)),
         stamped="timeStamp.validated" in codes["success"] and bool(signature.get("time")),
-        statement=statement or next((each for each in elders if each is not None), None),
+        statement=next((each for each in stated if each is not None), None),
         why=why,
     )  # fmt: skip
 
@@ -206,23 +212,30 @@ def _state(reader: Reader, failures: set[str]) -> tuple[CredentialsState, str]:
     if failures and failures <= _CONTENT:
         return CredentialsState.ALTERED, "The file was changed after it was signed."
     known = [_WHYS[code] for code in _WHYS if code in failures]
-    return CredentialsState.DAMAGED, known[0] if known else f"They do not hold ({', '.join(sorted(failures)) or 'an earlier step'})."
+    return CredentialsState.DAMAGED, known[
+        0
+    ] if known else f"They do not hold ({', '.join(sorted(failures)) or 'an earlier step'})."
 
 
 def _assertion(manifest: Mapping[str, Any], label: str) -> Any:
     return next((each.get("data") for each in manifest.get("assertions", []) if each.get("label") == label), None)
 
 
-def _statement(reader: Reader, manifest: Mapping[str, Any]) -> Statement | None:
+def _statement(reader: Reader, manifest: Mapping[str, Any], thumbnails: Mapping[str, str]) -> Statement | None:
     try:
         stated = Statement.of_json(_assertion(manifest, STATEMENT_LABEL))
     except ValueError:
         return None
-    thumbnails = {
-        each.get("instance_id"): each["thumbnail"].get("identifier")
-        for each in manifest.get("ingredients", []) if isinstance(each.get("thumbnail"), dict)
-    }  # fmt: skip
     return replace(stated, sources=tuple(_with_thumbnail(reader, each, thumbnails) for each in stated.sources))
+
+
+def _thumbnails(manifests: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Where the pictures of ingredients are, by the ingredients' ids."""
+    return {
+        each["instance_id"]: each["thumbnail"].get("identifier", "")
+        for manifest in manifests for each in manifest.get("ingredients", [])
+        if "instance_id" in each and isinstance(each.get("thumbnail"), dict)
+    }  # fmt: skip
 
 
 def _with_thumbnail(reader: Reader, source: Source, thumbnails: Mapping[str, str]) -> Source:
@@ -232,7 +245,9 @@ def _with_thumbnail(reader: Reader, source: Source, thumbnails: Mapping[str, str
     content = io.BytesIO()
     try:
         reader.resource_to_stream(name, content)
-        return replace(source, thumbnail=content.getvalue()) if len(content.getvalue()) <= MAX_THUMBNAIL_BYTES else source
+        return (
+            replace(source, thumbnail=content.getvalue()) if len(content.getvalue()) <= MAX_THUMBNAIL_BYTES else source
+        )
     except (C2paError, ValueError):
         return source
 

@@ -13,6 +13,7 @@ import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -110,7 +111,7 @@ def sign_file(path: Path, statement: Statement, *, parent: Parent | None = None)
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: Path) -> Iterator[BufferedReader]:
     try:
         with open(path, "rb", opener=open_without_waiting) as file:
             yield file
@@ -126,14 +127,17 @@ def _signed(made: Manifest, form: str, source: BinaryIO, target: Any = None) -> 
     """
     key, failures = signing_key(), list[PortraitError]()
     try:
-        with Context.from_dict(_SETTINGS) as context, key.signer(failures) as signer:
-            with Builder(made.text, context=context) as builder:
-                for name, content in made.resources.items():
-                    builder.add_resource(name, io.BytesIO(content))
-                if target is None:
-                    builder.set_no_embed()
-                manifest: bytes = builder.sign(signer, form, source, io.BytesIO() if target is None else target)
-                return manifest
+        with (
+            Context.from_dict(_SETTINGS) as context,
+            key.signer(failures) as signer,
+            Builder(made.text, context=context) as builder,
+        ):
+            for name, content in made.resources.items():
+                builder.add_resource(name, io.BytesIO(content))
+            if target is None:
+                builder.set_no_embed()
+            manifest: bytes = builder.sign(signer, form, source, io.BytesIO() if target is None else target)
+            return manifest
     except C2paError as error:
         raise failures[0] if failures else _failed(key, error) from error
 
