@@ -84,21 +84,32 @@ def test_an_end_that_is_no_date_is_told_with_its_remedy(portrait: Any) -> None:
 
 
 def test_a_child_and_a_filmed_person_get_a_sentence_more(portrait: Any) -> None:
-    assert "may be a child" not in drawn() and "filmed" not in drawn()
+    assert "responsible" not in drawn() and "filmed" not in drawn()
     portrait.consent.ground, portrait.consent.child = "WRITTEN", True
     portrait.shot.path = "//shot.mp4"
-    assert "may be a child" in drawn() and "agreed to be filmed" in drawn()
+    assert "responsible" in drawn() and "may be a child" not in drawn() and "agreed to be filmed" in drawn()
+
+
+def with_proportion(face: np.ndarray, proportion: float) -> np.ndarray:
+    """The face, longer or shorter below its eyes."""
+    made, eyes = face.copy(), face[36, 1]
+    below = face[:, 1] > face[[36, 39, 42, 45], 1].mean()
+    made[below, 1] = eyes + (face[below, 1] - eyes) * proportion / age_estimate.proportion(face)
+    made[:, 2] = np.linspace(0, 1, 70)
+    return made
+
+
+def test_a_face_of_a_childs_proportions_gets_that_sentence(portrait: Any, face: np.ndarray) -> None:
+    portrait.set_detected_points(with_proportion(face, 0.87))
+    assert "This may be a child" not in drawn()
+    portrait.set_detected_points(with_proportion(face, 0.7))
+    assert "This may be a child" in drawn()
+    portrait.consent.ground = "ARTWORK"
+    assert "child" not in drawn().replace("\nchild\n", "\n"), "of a painting nothing but the field is left"
 
 
 def test_the_estimate_is_of_proportions_in_depth(face: np.ndarray) -> None:
-    face = face.copy()
-    face[:, 2] = np.linspace(0, 1, 70)
-    below = face[:, 1] > face[[36, 39, 42, 45], 1].mean()
-    short = face.copy()
-    scale = 0.7 / age_estimate.proportion(face)
-    short[below, 1] = face[36, 1] + (face[below, 1] - face[36, 1]) * scale
-    tall = face.copy()
-    tall[below, 1] = face[36, 1] + (face[below, 1] - face[36, 1]) * scale / 0.8
+    short, tall = with_proportion(face, 0.7), with_proportion(face, 0.87)
     assert age_estimate.may_be_child(short) and not age_estimate.may_be_child(tall)
     assert age_estimate.may_be_child(short * 3), "whatever the picture's size"
     short[:, 2] = 0

@@ -13,7 +13,8 @@ from ..operators.common import active_portrait
 from .placement import ForFace, InSequencer, InView3D
 from .sections import draw_text
 
-_CHILD: Final = "This may be a child: those responsible have to agree, and the child as far as it can."
+_CHILD: Final = "For a child those responsible have to agree, and the child as far as it can."
+_MAY_BE_CHILD: Final = "This may be a child. " + _CHILD
 _FILMED: Final = "Who agreed to be filmed has not yet agreed to a face that does something else."
 _NO_RECORD: Final = "Files then say: no consent is on record."
 _DIGITS: Final = 8
@@ -53,8 +54,10 @@ def draw_consent(layout: bpy.types.UILayout, context: bpy.types.Context, portrai
         draw_text(layout, context, note, "ERROR")
     if consent.ground != "ARTWORK":
         points = portrait.detected_points
-        if consent.child or (points is not None and may_be_child(points)):
+        if consent.child:
             draw_text(layout, context, _CHILD, "INFO")
+        elif points is not None and may_be_child(points):
+            draw_text(layout, context, _MAY_BE_CHILD, "INFO")
         if portrait.shot.is_filmed:
             draw_text(layout, context, _FILMED, "INFO")
 
