@@ -26,6 +26,10 @@ _WORDS: Final = {
     ALL_CUDA: ("CUDA, All GPUs", "Share the frames of a render out among all NVIDIA GPUs of this machine"),
 }
 """What each device is called, and what choosing it does."""
+_WITHOUT_WATERMARK: Final = (
+    "Nothing in the pixels tells that frames are made: once they were copied or encoded anew, nobody can check it. The law "
+    "may ask for such a mark, as Article 50 of the EU's AI Act does. What the files say of themselves stays in them."
+)
 _DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in (*DEVICES, ALL_CUDA))
 
 
@@ -71,6 +75,13 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         default=False,
     )
 
+    watermark: BoolProperty(
+        name="Watermark",
+        description="Put an invisible watermark into all frames, by which programs can tell that they are made, also after "
+        "they were copied or encoded anew",
+        default=True,
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
@@ -82,12 +93,18 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         column.prop(self, "log_level")
         column.prop(self, "ray_address")
         column.prop(self, "use_strip")
+        column.prop(self, "watermark")
+        if not self.watermark:
+            _draw_lines(column, _WITHOUT_WATERMARK, "ERROR")
         program = server_program.find(self.server_command)
         said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
         column.alert = not program.command
-        for number, line in enumerate(textwrap.wrap(said, _LINE_CHARACTERS)):
-            icon = "BLANK1" if number else "CHECKMARK" if program.command else "ERROR"
-            column.label(text=line, icon=icon)
+        _draw_lines(column, said, "CHECKMARK" if program.command else "ERROR")
+
+
+def _draw_lines(layout: bpy.types.UILayout, text: str, icon: str) -> None:
+    for number, line in enumerate(textwrap.wrap(text, _LINE_CHARACTERS)):
+        layout.label(text=line, icon="BLANK1" if number else icon)
 
 
 def _what_is_there() -> str:
@@ -97,7 +114,7 @@ def _what_is_there() -> str:
 
 
 _DEFAULTS = SimpleNamespace(
-    server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False
+    server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True
 )
 
 

@@ -20,7 +20,8 @@ from .scene_portraits import all_portraits, free_name, portraits_of
 
 _SETTINGS: Final = (
     "engine", "use_scene_range", "frame_start", "frame_end", "frame_step", "resolution_percentage", "matte", "color_depth",
-    "preview_size", "frame_prefix", "use_strip", "file_format", "layer_choice",
+    "preview_size", "frame_prefix", "use_strip", "file_format", "layer_choice", "use_label", "label_icon", "label_text", "label_corner",
+    "label_size",
 )  # fmt: skip
 _APART_WIDTHS: Final = 2.2
 """How far beside the original a copy's plane is put, in halves of its width."""

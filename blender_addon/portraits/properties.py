@@ -14,12 +14,14 @@ from bpy.props import (  # fmt: skip
     BoolProperty,
     CollectionProperty,
     EnumProperty,
+    FloatProperty,
     IntProperty,
     IntVectorProperty,
     PointerProperty,
     StringProperty,
 )
 from portrait_shared.consent import Consent
+from portrait_shared.disclosure import Disclosure
 from portrait_shared.frames.frame_files import whole_prefix
 
 from ..blender import compat
@@ -30,7 +32,7 @@ from ..plane import plane_light
 from ..plane.plane_space import PlaneSpace
 from ..shots.properties import CLASSES as SHOT_CLASSES
 from ..shots.properties import PORTRAIT_PG_shot
-from . import engine_choice, face_choice, frame_format
+from . import engine_choice, face_choice, frame_format, label_choice
 from .consents import CLASSES as CONSENT_CLASSES
 from .consents import PORTRAIT_PG_consent
 from .found_points import CLASSES as POINT_CLASSES
@@ -126,6 +128,11 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     )
     file_format: EnumProperty(**frame_format.FORMAT)
     layer_choice: EnumProperty(**frame_format.LAYERS)
+    use_label: BoolProperty(**label_choice.USE)
+    label_icon: BoolProperty(**label_choice.ICON)
+    label_text: StringProperty(**label_choice.TEXT)
+    label_corner: EnumProperty(**label_choice.CORNER)
+    label_size: FloatProperty(**label_choice.SIZE)
     preview_size: EnumProperty(
         name="Preview Size",
         description="Choose the longer side of the live preview's picture; a smaller one follows faster",
@@ -199,6 +206,13 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         return frame_format.layers_of(self.file_format, self.layer_choice)
 
     @property
+    def disclosure(self) -> Disclosure:
+        """What the frames show of having been made."""
+        return label_choice.disclosure_of(
+            self.use_label, self.label_icon, self.label_text, self.label_corner, self.label_size
+        )
+
+    @property
     def frame_suffix(self) -> str:
         """What the names of the frames' files end with."""
         return frame_format.suffix_of(self.layers)
@@ -226,6 +240,11 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         self.frame_step = settings.get("frame_step", 1)  # older strips do not say
         self.output_folder = settings["folder"]
         self.frame_prefix = settings.get("prefix", "")  # older strips do not say
+        label = Disclosure.from_json(settings.get("label", "")).label  # older strips do not say
+        self.use_label = label is not None
+        if label is not None:
+            self.label_icon, self.label_text = label.icon, label.text
+            self.label_corner, self.label_size = label.corner, label.size
 
     def frames(self, scene: bpy.types.Scene) -> range:
         """The frames to render: of the range, each `frame_step`th.

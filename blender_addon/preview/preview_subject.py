@@ -50,7 +50,7 @@ class CurrentSubject:
                 references = (first, *likeness.further_references(portrait))
             self.subject = Subject(
                 references, filmed, groups.further_rest(portrait), likeness.personal_file(portrait), portrait.engine or None,
-                portrait.preview_frame_size, portrait.matte,
+                portrait.preview_frame_size, portrait.matte, portrait.disclosure,
             )  # fmt: skip
             self._key = key
         return self.subject
@@ -87,6 +87,6 @@ def _key_of(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> tuple[Any
     return (
         portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
         rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
-        portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(),
+        portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(), portrait.disclosure,
         scene.frame_current if portrait.shot.is_filmed else None,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from portrait_shared.client.client import Client
 from portrait_shared.client.render_stream import RenderStream
+from portrait_shared.disclosure import Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
@@ -45,6 +46,7 @@ class Subject:
         engine: its name; the server's own choice where None.
         size: (width, height) of the picture, pixels.
         matte: whether the picture carries the person's alpha.
+        disclosure: what it shows of having been made, as the frames will.
     """
 
     references: tuple[ReferenceImage, ...]
@@ -54,6 +56,7 @@ class Subject:
     engine: str | None
     size: tuple[int, int]
     matte: bool
+    disclosure: Disclosure
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +195,7 @@ class PreviewWorker(threading.Thread):
         stream = client.render(
             self._handle, ask.row.points[np.newaxis], [ask.number], size=ask.subject.size, matte=ask.subject.matte,
             encoding="raw", window=1, body=ask.row.body[np.newaxis], others=other_faces([ask.row]),
+            disclosure=ask.subject.disclosure,
         )  # fmt: skip
         self._flying.append((ask, stream))
         self._receive(0.0, stream, ask)  # sends it

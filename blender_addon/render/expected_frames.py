@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from portrait_shared.digest import followed_digest, frame_digest
+from portrait_shared.disclosure import USUALLY_SHOWN, Disclosure
 from portrait_shared.layers import COLORSPACES, FOLLOWING
 from portrait_shared.shots import layered_shot_digest, shot_frame_digest
 
@@ -28,6 +29,7 @@ class OfPhoto:
         size: (width, height) of the frames, pixels.
         layers: of layered frames; none where they are pictures.
         colorspace: that colours of layered frames are written in.
+        disclosure: what they show of having been made.
     """
 
     known: portrait_ids.Known
@@ -35,6 +37,7 @@ class OfPhoto:
     matte: bool
     layers: tuple[str, ...] = ()
     colorspace: str = COLORSPACES[0]
+    disclosure: Disclosure = USUALLY_SHOWN
 
     @property
     def photo(self) -> str:
@@ -51,7 +54,8 @@ class OfPhoto:
         portrait = self.known.portrait_id
         return [
             frame_digest(
-                portrait, row.points, self.size, self.matte, row.body, other_faces([row]), self.layers, self.colorspace
+                portrait, row.points, self.size, self.matte, row.body, other_faces([row]), self.layers, self.colorspace,
+                self.disclosure,
             )
             for row in rows
         ]  # fmt: skip
@@ -75,7 +79,7 @@ class OfShot:
         start: the scene's frame at which the shot begins.
         engine: name and fingerprint of what draws; None where that is not known.
         depth: bits a channel.
-        layers, colorspace: as `OfPhoto` has them.
+        layers, colorspace, disclosure: as `OfPhoto` has them.
     """
 
     filmed: Filmed
@@ -84,6 +88,7 @@ class OfShot:
     depth: int
     layers: tuple[str, ...] = ()
     colorspace: str = COLORSPACES[0]
+    disclosure: Disclosure = USUALLY_SHOWN
 
     @property
     def follows(self) -> bool:
@@ -117,8 +122,9 @@ class OfShot:
             return ""
         filmed = self.filmed
         return shot_frame_digest(
-            *self.engine, filmed.identity.digest, filmed.digest, index, target, found, depth=self.depth
-        )
+            *self.engine, filmed.identity.digest, filmed.digest, index, target, found, depth=self.depth,
+            disclosure=self.disclosure,
+        )  # fmt: skip
 
 
 def expected(portrait: PORTRAIT_PG_portrait) -> OfPhoto | OfShot | None:
@@ -131,6 +137,9 @@ def expected(portrait: PORTRAIT_PG_portrait) -> OfPhoto | OfShot | None:
     colorspace = color_spaces().written if layers else COLORSPACES[0]
     if not shot.is_filmed:
         known = portrait_ids.known(portrait)
-        return None if known is None else OfPhoto(known, portrait.frame_size, portrait.matte, layers, colorspace)
+        if known is None:
+            return None
+        return OfPhoto(known, portrait.frame_size, portrait.matte, layers, colorspace, portrait.disclosure)
     engine = portrait_ids.engine_of_shot(portrait)
-    return OfShot(shot_parts.points_of(portrait), shot.start, engine, portrait.depth, layers, colorspace)
+    points = shot_parts.points_of(portrait)
+    return OfShot(points, shot.start, engine, portrait.depth, layers, colorspace, portrait.disclosure)

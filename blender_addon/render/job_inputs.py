@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from portrait_shared.disclosure import Disclosure
 from portrait_shared.files.whole_files import write_whole
 from portrait_shared.frames.frame_numbers import ranges_of
 from portrait_shared.protocol.references import ReferenceImage
@@ -44,12 +45,22 @@ def photo_words(inputs: PhotoInputs, folder: Path, first: ReferenceImage) -> lis
     words += ["--depth", str(inputs.depth), *(["--matte"] if inputs.matte else [])]
     if inputs.layers:
         words += ["--format", "exr", "--layers", ",".join(inputs.layers), "--colorspace", inputs.colorspace]
+    words += disclosure_words(inputs.disclosure)
     if inputs.engine is not None:
         words += ["--engine", inputs.engine]
     if inputs.personal is not None:
         personal = folder / "personal.safetensors"
         inputs.personal.save(personal)
         words += ["--personal", str(personal)]
+    return words
+
+
+def disclosure_words(disclosure: Disclosure) -> list[str]:
+    """What a `portrait` command is told of what frames show of having been made."""
+    words = [] if disclosure.watermark else ["--no-watermark"]
+    if (label := disclosure.label) is not None:
+        words += [f"--label={label.text}" if label.text else "--label", "--label-corner", label.corner]
+        words += ["--label-size", str(label.size), "--label-icon" if label.icon else "--no-label-icon"]
     return words
 
 

@@ -40,6 +40,7 @@ class PhotoInputs:
         personal: what tunes the engine.
         engine: the server's own choice where None.
         depth, size, matte, layers, colorspace: of the frames' files.
+        disclosure: what the frames show of having been made.
         times: when the frames are shown.
         notes: what the user should know, in sentences.
     """
@@ -68,6 +69,7 @@ class PhotoInputs:
         self.engine = portrait.engine or None
         self.size, self.matte, self.layers = portrait.frame_size, portrait.matte, portrait.layers
         self.colorspace = color_spaces().written if self.layers else COLORSPACES[0]
+        self.disclosure = portrait.disclosure
         self.times = FrameTimes(scene_fps(scene))
         self.notes = [note for member in portrait.members for note in member.consent.notes]
         if self.photo_digest != portrait.photo_digest:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import bpy
+from portrait_shared.disclosure import Disclosure
 from portrait_shared.errors import PortraitError
 
 from ..plane import image_plane
@@ -29,6 +30,7 @@ def settings_of(portrait: PORTRAIT_PG_portrait, first: int, last: int) -> dict[s
         "resolution_percentage": portrait.resolution_percentage,
         "frame_start": first, "frame_end": last, "frame_step": portrait.frame_step, "folder": portrait.output_folder,
         "prefix": portrait.frame_prefix, "layers": ",".join(portrait.layers),
+        "label": Disclosure(False, portrait.disclosure.label).as_json(),
     }  # fmt: skip
 
 

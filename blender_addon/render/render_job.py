@@ -184,6 +184,7 @@ class RenderJob(Job):
             matte=drawn.matte,
             layers=drawn.layers,
             colorspace=drawn.colorspace,
+            disclosure=drawn.disclosure,
             times=drawn.times,
             again=self._again,
             prefix=self._names[0],

@@ -20,6 +20,7 @@ from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.sampling import RigSample, check_rig, sample_until
 from . import frame_keys
+from .job_inputs import disclosure_words
 
 
 class ShotInputs:
@@ -117,6 +118,7 @@ def _command(portrait: PORTRAIT_PG_portrait) -> list[str]:
              "--depth", str(portrait.depth)]  # fmt: skip
     if portrait.layers:
         words += ["--format", "exr", "--layers", ",".join(portrait.layers), "--colorspace", color_spaces().written]
+    words += disclosure_words(portrait.disclosure)
     if portrait.engine:
         words += ["--engine", portrait.engine]
     if likeness.personal_file(portrait) is not None:

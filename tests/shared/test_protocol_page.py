@@ -100,7 +100,7 @@ def of_buffer(check: Array | Blob) -> str:
 def default(item: dataclasses.Field[Any]) -> str:
     if item.default is dataclasses.MISSING:
         return "required"
-    named = {None: "nothing", (): "an empty list"}
+    named = {None: "nothing", (): "an empty list", "": "an empty text"}
     word = named.get(item.default, str(item.default).lower())
     return f"{word}, and then it is not sent" if item.metadata["added"] else word
 

@@ -174,6 +174,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         column.prop(portrait, "resolution_percentage")
         column.prop(portrait, "matte")
     draw_format(column, portrait)
+    draw_label(column, portrait)
     column.prop(portrait, "engine_choice")
     column.prop(portrait, "output_folder", placeholder="beside the .blend")
     if not portrait.shot.is_filmed:
@@ -195,6 +196,17 @@ def draw_format(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> N
     if portrait.layers:
         layout.column(align=True).prop(portrait, "layer_choice")
     layout.row().prop(portrait, "color_depth", expand=True)
+
+
+def draw_label(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
+    """The visible label of the frames."""
+    layout.prop(portrait, "use_label")
+    if portrait.use_label:
+        column = layout.column(align=True)
+        column.prop(portrait, "label_icon")
+        column.prop(portrait, "label_text", placeholder="none: the icon alone")
+        column.prop(portrait, "label_corner")
+        column.prop(portrait, "label_size")
 
 
 def draw_strip_option(
