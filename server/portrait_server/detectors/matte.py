@@ -17,6 +17,7 @@ import numpy as np
 from portrait_server.detectors.grown_matte import grown_matte
 from portrait_server.detectors.native_log import without_harmless_lines
 from portrait_server.geometry.face_mesh import OVAL
+from portrait_server.model_files import SELFIE
 
 _MODEL_PIXELS: Final = 512  # the network sees 256; more only adds aliasing
 GUIDE_PIXELS: Final = 1024
@@ -111,6 +112,7 @@ def _grown_where_unseen(rough: np.ndarray, image: np.ndarray, face: MarkedFace) 
 
 def segmented(image: np.ndarray) -> np.ndarray:
     """Where a picture (H, W, 3) uint8 RGB shows people, roughly: (h, w) float32, 0 to 1, 512 pixels a side at most."""
+    SELFIE.check()
     image = _at_most(image, _MODEL_PIXELS)
     with without_harmless_lines(), mp_selfie.SelfieSegmentation(model_selection=0) as model:
         mask = model.process(np.ascontiguousarray(image)).segmentation_mask

@@ -27,6 +27,7 @@ from portrait_server.detectors.turns import (
     points_turned_back,
     quarter_turns,
 )
+from portrait_server.model_files import FACE_MESH, FAR_FACES, NEAR_FACES, check_models
 
 MAX_FACES = 8
 _CROP_PER_FACE = 2.0  # side of the crop in face sizes
@@ -63,6 +64,7 @@ class MediaPipeDetector(Detector):
     name = "mediapipe"
 
     def __init__(self) -> None:
+        check_models((FACE_MESH, NEAR_FACES, FAR_FACES))
         with without_harmless_lines():
             self._mesh = mp_face_mesh.FaceMesh(
                 static_image_mode=True, max_num_faces=4, refine_landmarks=True, min_detection_confidence=0.3

