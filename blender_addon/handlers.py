@@ -11,7 +11,7 @@ from .interface import face_marks
 from .jobs import job_queue
 from .portraits import portrait_copies, project_paths, scene_portraits
 from .preview import live_preview
-from .render import frame_band, frame_display, frame_states
+from .render import frame_band, frame_display, frame_states, recognition
 from .render.render_job import RenderJob
 
 
@@ -43,6 +43,7 @@ _HANDLERS = (
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,
     *frame_display.HANDLERS,
+    *recognition.HANDLERS,
     *project_paths.HANDLERS,
 )
 
@@ -53,11 +54,13 @@ def register() -> None:
             handlers.append(handler)
     frame_states.register()
     frame_band.register()
+    recognition.register()
     face_marks.register()
 
 
 def unregister() -> None:
     face_marks.unregister()
+    recognition.unregister()
     frame_band.unregister()
     frame_states.unregister()
     job_queue.abandon_all()

@@ -82,6 +82,13 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         default=True,
     )
 
+    check_likeness: BoolProperty(
+        name="Check the Likeness",
+        description="After a render, find out whether the frames show the person of the photo: at low priority, and never "
+        "while anything is rendered",
+        default=True,
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
@@ -96,6 +103,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         column.prop(self, "watermark")
         if not self.watermark:
             _draw_lines(column, _WITHOUT_WATERMARK, "ERROR")
+        column.prop(self, "check_likeness")
         program = server_program.find(self.server_command)
         said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
         column.alert = not program.command
@@ -114,8 +122,9 @@ def _what_is_there() -> str:
 
 
 _DEFAULTS = SimpleNamespace(
-    server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True
-)
+    server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True,
+    check_likeness=True,
+)  # fmt: skip
 
 
 def of(context: bpy.types.Context) -> PORTRAIT_AP_preferences | SimpleNamespace:

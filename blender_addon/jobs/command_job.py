@@ -95,9 +95,15 @@ class CommandWorker(Worker):
         self.task(None, self.events.put, self.cancel.is_set)
 
 
+def progress_in(line: str) -> CommandProgress | None:
+    """What a line that a command prints says of its progress; None where it says something else."""
+    match = _PROGRESS.match(line)
+    return CommandProgress(int(match.group(1)), int(match.group(2))) if match else None
+
+
 def _tell(line: str, post: Callable[[Any], None]) -> None:
-    if match := _PROGRESS.match(line):
-        post(CommandProgress(int(match.group(1)), int(match.group(2))))
+    if (reached := progress_in(line)) is not None:
+        post(reached)
 
 
 def _clock(seconds: float) -> str:

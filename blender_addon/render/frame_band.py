@@ -15,6 +15,7 @@ COLORS: Final = {
     FrameState.QUEUED: (0.45, 0.55, 0.75, 1.0),
     FrameState.RENDERING: (1.0, 1.0, 1.0, 1.0),
     FrameState.DONE: (0.25, 0.70, 0.35, 1.0),
+    FrameState.NOT_RECOGNISED: (0.75, 0.35, 0.85, 1.0),
     FrameState.STALE: (0.95, 0.65, 0.15, 1.0),
     FrameState.FAILED: (0.90, 0.20, 0.20, 1.0),
     FrameState.MISSING: (0.55, 0.55, 0.55, 1.0),

@@ -13,6 +13,7 @@ from typing import Any, Final
 import bpy
 from portrait_shared.frames.frame_files import PICTURES, frame_path, frames_in
 from portrait_shared.frames.frame_marks import FrameMark, read_mark
+from portrait_shared.frames.identity import IDENTITY_FILE, Identity, Verdict
 
 from ..blender.scene_time import notes_on_frames, stretch
 from ..jobs import job_queue
@@ -36,6 +37,8 @@ class FrameState(StrEnum):
     QUEUED = "queued"
     RENDERING = "rendering"
     DONE = "done"
+    NOT_RECOGNISED = "not recognised"
+    """Done, and its face is not the photo's by `Identity`."""
     STALE = "stale"
     FAILED = "failed"
     MISSING = "missing"
@@ -45,6 +48,8 @@ class FrameState(StrEnum):
 
 Marks = dict[int, tuple[int, int, FrameMark | None]]
 """{frame: (time of the last change, size, what the file says of itself)}."""
+_StampedIdentity = tuple[int, Identity | None]
+"""(time of the file's last change, what it says)."""
 
 
 class Watch:
@@ -53,12 +58,14 @@ class Watch:
     Attributes:
         states: of each frame to be rendered, in order.
         hint: something to look at that is no error.
+        identity: of those frames of `states` that are done, as far as it was found out; None where of none.
     """
 
     def __init__(self, uid: str) -> None:
         self.uid = uid
         self.states: dict[int, FrameState] = {}
         self.hint = ""
+        self.identity: Identity | None = None
         self._keys: dict[int, bytes] = {}
         self._step = 1  # from one frame that is rendered to the next
         self._pass: range | None = None
@@ -68,7 +75,8 @@ class Watch:
         self._marks: Marks = {}
         self._folder: Path | None = None
         self._names = ("", PICTURES)  # what is before and after the numbers in the names of the files
-        self._look: Future[Marks] | None = None
+        self._identity: _StampedIdentity = (0, None)
+        self._look: Future[tuple[Marks, _StampedIdentity]] | None = None
         self._looked_at = 0.0
         self._looked = self._look_counts = False
         self._failed: set[int] = set()
@@ -132,6 +140,7 @@ class Watch:
         # Deciding may itself change what the states depend on: then they are decided again next time.
         self._decided_on = seen if self._seen(portrait, frames) == seen else ()
         changed, self.states = states != self.states, states
+        self.identity = self._of_done(frames)
         return changed or self.hint != before
 
     def _seen(self, portrait: PORTRAIT_PG_portrait, frames: range) -> tuple[Any, ...]:
@@ -139,7 +148,7 @@ class Watch:
         job = self._latest_job()
         progress = (id(job), job.state, job.rendering, len(job.stored)) if job is not None else ()
         return (
-            frames, expected(portrait), portrait.photo_digest, len(self._digests), self._marks, id(self._keys), len(self._rows), len(self._failed), progress,
+            frames, expected(portrait), portrait.photo_digest, len(self._digests), self._marks, self._identity[0], id(self._keys), len(self._rows), len(self._failed), progress,
         )  # fmt: skip
 
     def _read_curves(self, portrait: PORTRAIT_PG_portrait, deadline: float) -> None:
@@ -185,14 +194,15 @@ class Watch:
         if (folder, names) != (self._folder, self._names):
             self._folder, self._names = folder, names
             self._marks, self._look, self._looked_at, self._looked = {}, None, 0.0, False
+            self._identity = 0, None
         if self._look is not None and self._look.done():
-            self._marks, self._look, self._looked = self._look.result(), None, self._look_counts
+            (self._marks, self._identity), self._look, self._looked = self._look.result(), None, self._look_counts
         if job_queue.active_of(self.uid) is not None:
             self._looked = self._look_counts = False  # its frames may be newer than what was seen
         if self._look is None and time.monotonic() - self._looked_at > _LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look_counts = job_queue.active_of(self.uid) is None
-            self._look = _reader.submit(look_at_files, folder, self._marks, *self._names)
+            self._look = _reader.submit(_look, folder, self._marks, self._identity, *self._names)
 
     def _states(self, portrait: PORTRAIT_PG_portrait, frames: range) -> dict[int, FrameState]:
         job, wanted = self._job, expected(portrait)
@@ -200,7 +210,7 @@ class Watch:
         states = {}
         for frame in frames:
             state = self._state(frame, wanted, portrait.photo_digest)
-            if state in (FrameState.DONE, FrameState.AS_FILMED):
+            if state in (FrameState.DONE, FrameState.NOT_RECOGNISED, FrameState.AS_FILMED):
                 self._failed.discard(frame)
             states[frame] = FrameState.FAILED if frame in self._failed else state
         if job is not None and job.active:
@@ -226,10 +236,34 @@ class Watch:
         carried = self._carried(frame, key, wanted)
         if carried is not None:
             self._sampled.add(frame)
-            return FrameState.DONE if mark.digest == carried else FrameState.STALE
+            if mark.digest != carried:
+                return FrameState.STALE
+            return FrameState.NOT_RECOGNISED if self._is_stranger(frame) else FrameState.DONE
         # The rig's curves have changed at this frame since it was sampled, so its points almost surely have too.
         still = bool(self._rigs) and not any(rig.moved_from_outside for rig in self._rigs)
         return FrameState.STALE if frame in self._sampled and still else FrameState.CHECKING
+
+    def _is_stranger(self, frame: int) -> bool:
+        """Whether a frame's pixels were found to show somebody else than the photo."""
+        identity = self._identity[1]
+        if identity is None or not self._is_of(frame, identity):
+            return False
+        return identity.frames[frame].verdict is Verdict.NOT_RECOGNISED
+
+    def _of_done(self, frames: range) -> Identity | None:
+        identity = self._identity[1]
+        if identity is None:
+            return None
+        done = (FrameState.DONE, FrameState.NOT_RECOGNISED)
+        known = identity.only(
+            frame for frame in frames if self.states.get(frame) in done and self._is_of(frame, identity)
+        )
+        return known if known.frames else None
+
+    def _is_of(self, frame: int, identity: Identity) -> bool:
+        """Whether what was found of a frame was found of the pixels that are there now."""
+        _, _, mark = self._marks.get(frame, (0, 0, None))
+        return mark is not None and frame in identity.frames and identity.frames[frame].digest == mark.digest
 
     def _carried(self, frame: int, key: bytes, wanted: OfPhoto | OfShot) -> str | None:
         """What a frame's file carries if it is done; None where that is not known yet."""
@@ -265,6 +299,20 @@ class Watch:
         if job.state is JobState.FAILED and not self._failed:
             self._failed = job.asked_frames - set(job.stored)
         return job
+
+
+def _look(
+    folder: Path, known: Marks, identity: _StampedIdentity, prefix: str, suffix: str
+) -> tuple[Marks, _StampedIdentity]:
+    """Reads what is new or has changed: frames' marks, and whether they show the person."""
+    path = folder / f"{prefix}{IDENTITY_FILE}"
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        changed = 0
+    if changed != identity[0]:
+        identity = changed, Identity.load(path)
+    return look_at_files(folder, known, prefix, suffix), identity
 
 
 def look_at_files(folder: Path, known: Marks, prefix: str = "", suffix: str = PICTURES) -> Marks:

@@ -15,6 +15,7 @@ from portrait_shared.client.rendering import StoredFrame, store_frames
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.frames.frame_files import frame_path, own_frames
+from portrait_shared.protocol.references import ReferenceImage
 
 from ..blender import problems
 from ..blender.scene_time import notes_on_frames, stretch
@@ -28,7 +29,8 @@ from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..preview import live_preview
 from ..rig.sampling import RigSample
-from . import frame_folder, frame_keys, portrait_ids, portrait_strip
+from . import frame_folder, frame_keys, portrait_ids, portrait_strip, recognition
+from .job_inputs import photo_words
 from .photo_inputs import PhotoInputs
 
 _SHOW_INTERVAL_SECONDS = 0.5
@@ -246,9 +248,22 @@ class RenderJob(Job):
             self.note = f"{_frames(self.drawn)} rendered"
             if self.drawn < len(self.stored):
                 self.note += f", {len(self.stored) - self.drawn} already there"
+            self._check_likeness()
             if len(self.stored) != self.total:
                 self.state = JobState.FAILED
                 self.error = PortraitError(ErrorCode.INTERNAL, f"{self.total - len(self.stored)} frames are missing.")
+
+    def _check_likeness(self) -> None:
+        if self.stored:
+            recognition.ask(self.uid, self._launch.command, self._folder, self._names[0], self.recognition_words)
+
+    def recognition_words(self, folder: Path) -> list[str]:
+        """What `portrait recognise` is asked for. Touches nothing of Blender's.
+
+        Args:
+            folder: where the files are written that the words name.
+        """
+        return photo_words(self._inputs, folder, ReferenceImage(self._inputs.image, self._inputs.points))
 
 
 def _frames(count: int) -> str:

@@ -113,6 +113,9 @@ class ShotRenderJob(RenderJob):
         else:
             super().handle(event)
 
+    def recognition_words(self, folder: Path) -> list[str]:
+        return self._inputs.words(folder)
+
     def end(self) -> None:
         super().end()
         if self.state is JobState.DONE and not self.stored:

@@ -28,6 +28,7 @@ _COMMANDS = {
     "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
     "job": "write, render and verify jobs for render farms",
     "consent": "write down on what ground a person is animated",
+    "recognise": "find out whether frames show the person of their references",
     "shot-frame": "write one frame of a filmed shot as a picture",
     "movie": "make a movie of rendered frames, with sound and timecode",
     "otio": "exchange edits with other programs by OpenTimelineIO",

@@ -34,7 +34,8 @@ def test_every_status_that_has_a_name_is_listed() -> None:
         for name, value in statuses(tree(file))
     }
     assert {(status, file, name) for status, _, file, name in rows() if name} == named
-    assert len({status for status, *_ in rows()}) == len(rows()), "each status once"
+    each = [(status, command) for status, commands, *_ in rows() for command in commands.split(",")]
+    assert len(set(each)) == len(each), "each status of a command once"
 
 
 def test_no_command_ends_with_a_status_that_has_no_name() -> None:

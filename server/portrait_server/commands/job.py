@@ -25,6 +25,7 @@ from portrait_server.commands.frame_arguments import (
 )
 from portrait_server.commands.job_ray import add_ray_arguments, check_ray_arguments, stored_by_ray
 from portrait_server.commands.logs import add_log_format
+from portrait_server.commands.recognised import add_recognised, find_and_tell
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.reporting import REPORTS, tell_frames, tell_verified, telling_failure
 from portrait_server.farm.verifying import Finding, as_json, in_words, verify_frames
@@ -72,6 +73,7 @@ def _add_render(parser: argparse.ArgumentParser) -> None:
                         help="also print what a farm's manager reads of a task: progress, files, why it fails")  # fmt: skip
     add_drawing_arguments(parser)
     add_run_arguments(parser)
+    add_recognised(parser)
     add_ray_arguments(parser)
 
 
@@ -83,8 +85,12 @@ def _render(asked: argparse.Namespace) -> int:
         check_chunk(job, frames)
         with closing(_stored(job, frames, asked)) as stored:
             if asked.report:
-                return tell_frames(stored, len(frames), asked.report)
-            return tell_saved((frame.path for frame in stored), len(frames), asked.progress)
+                status = tell_frames(stored, len(frames), asked.report)
+            else:
+                status = tell_saved((frame.path for frame in stored), len(frames), asked.progress)
+        if status or asked.recognised is None:
+            return status
+        return find_and_tell(asked, job.located, asked.output or job.default_output, frames)
 
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:

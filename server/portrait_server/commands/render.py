@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from portrait_shared.track import LandmarkTrack
+
 from portrait_server.commands.arguments import tell_saved
 from portrait_server.commands.frame_arguments import (
     add_drawing_arguments,
@@ -14,6 +16,7 @@ from portrait_server.commands.frame_arguments import (
     add_run_arguments,
     frame_request,
 )
+from portrait_server.commands.recognised import add_recognised, find_and_tell
 from portrait_server.farm.drawn_frames import drawn_frames
 from portrait_server.farm.photo_frames import PhotoFrames
 
@@ -26,20 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for 0001.png … or 0001.exr …")
     add_drawing_arguments(parser)
     add_run_arguments(parser)
+    add_recognised(parser)
 
 
 def run(asked: argparse.Namespace) -> int:
     """Writes the frames.
 
     Raises:
-        PortraitError: as `drawn_frames`, and as what that gives; OUTPUT_NOT_WRITABLE, DISK_FULL.
+        PortraitError: as `drawn_frames`, and as what that gives; OUTPUT_NOT_WRITABLE, DISK_FULL; as `find_and_tell`.
     """
-    with drawn_frames(frame_request(asked), asked.device, asked.connect) as drawn:
+    request = frame_request(asked)
+    with drawn_frames(request, asked.device, asked.connect) as drawn:
         drawn.keep_sources(asked.output)
         stored = drawn.store(asked.output, again=asked.again)
         if not isinstance(drawn, PhotoFrames):
             _tell_shot(drawn)
-        return tell_saved((frame.path for frame in stored), len(drawn.frames), asked.progress)
+        status = tell_saved((frame.path for frame in stored), len(drawn.frames), asked.progress)
+        if status or asked.recognised is None:
+            return status
+        frames, points = drawn.frames, drawn.points
+    return find_and_tell(
+        asked, request, asked.output, frames, points=[points] if isinstance(points, LandmarkTrack) else points
+    )
 
 
 def _tell_shot(drawn: ShotFrames) -> None:
