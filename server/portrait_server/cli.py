@@ -31,6 +31,7 @@ _COMMANDS = {
     "recognise": "find out whether frames show the person of their references",
     "shot-frame": "write one frame of a filmed shot as a picture",
     "movie": "make a movie of rendered frames, with sound and timecode",
+    "verify": "tell what made pictures and films, from what, and whether they have been altered since",
     "otio": "exchange edits with other programs by OpenTimelineIO",
     "visemes": "hear speech and write timed mouth shapes",
     "serve": "run the server that Blender and other programs connect to",

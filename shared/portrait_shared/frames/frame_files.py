@@ -51,6 +51,11 @@ def has_frames(folder: Path) -> bool:
     return any(True for _ in _names_in(folder))
 
 
+def is_frame(name: str) -> bool:
+    """Whether a frame's file is called so."""
+    return _FRAME_FILE.fullmatch(name) is not None
+
+
 def prefix_of(name: str) -> str:
     """What is before the number in the name of a frame file; empty where it is none."""
     found = _FRAME_FILE.fullmatch(name)

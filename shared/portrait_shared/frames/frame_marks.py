@@ -8,12 +8,14 @@ of the photo it was made of, the device that drew it, and the seal, the digest o
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from portrait_shared.files.whole_files import open_without_waiting, read_bounded
 from portrait_shared.frames import exr_header
@@ -31,10 +33,11 @@ _HEADER_BYTES = 8 + 25  # the signature and the IHDR chunk, which must come firs
 _GLANCE_BYTES = 4096
 _MAX_TEXT_BYTES = 1000
 _MAX_CHUNKS = 2**17
+_MAX_LEADING_CHUNKS = 64
 _TOOL_KEYWORD = "software"  # of the attribute in which an OpenEXR file names it
 _TOOL = re.compile(r"Talking Portraits (\S+) \(([^)]*)\)")
 _XMP_TOOL = re.compile(rb'xmp:CreatorTool="([^"]*)"')
-_WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME")
+_WORDS = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX")  # the last holds Content Credentials
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class FrameMark:
         device: of what kind the device was that drew it; empty where the file does not tell, as a shot's own frame.
         release: of the project, that drew it; empty as `device`.
         engine: the name of the engine; empty as `device`.
+        sealed: whether it has a seal, by which alterations show; frames of early releases have none.
     """
 
     digest: str
@@ -54,6 +58,7 @@ class FrameMark:
     device: str = ""
     release: str = ""
     engine: str = ""
+    sealed: bool = True
 
 
 def read_mark(path: Path) -> FrameMark | None:
@@ -98,23 +103,15 @@ def checked_mark(data: bytes) -> FrameMark:
 
 
 def glance(path: Path) -> FrameMark | None:
-    """As `read_mark`, but reads only the file's head: the pixels behind it may be damaged."""
+    """As `read_mark`, but reads only what stands before the pixels, which may be damaged."""
     try:
         with open(path, "rb", opener=open_without_waiting) as file:
             head = file.read(_GLANCE_BYTES) or b""  # None of a pipe
-    except OSError:
+            if head.startswith(exr_header.MAGIC):
+                return _mark(exr_header.texts_of(exr_header.leading_attributes(head)[0]))
+            return _mark(_leading_texts(file)) if head.startswith(_SIGNATURE) else None
+    except (OSError, ValueError):
         return None
-    if head.startswith(exr_header.MAGIC):
-        try:
-            return _mark(exr_header.texts_of(exr_header.leading_attributes(head)[0]))
-        except ValueError:
-            return None
-    texts: dict[str, str] = {}
-    for kind, content in _leading_chunks(head):
-        if kind == b"IDAT":
-            break
-        _take_text(texts, kind, content)
-    return _mark(texts)
 
 
 def _mark(texts: Mapping[str, str]) -> FrameMark | None:
@@ -123,18 +120,26 @@ def _mark(texts: Mapping[str, str]) -> FrameMark | None:
     tool = _TOOL.fullmatch(texts.get(_TOOL_KEYWORD, ""))
     release, engine = tool.groups() if tool else ("", "")
     photo, device = texts.get(PHOTO_KEYWORD, ""), texts.get(DEVICE_KEYWORD, "")
-    return FrameMark(texts[DIGEST_KEYWORD], photo, device, release, engine)
+    return FrameMark(texts[DIGEST_KEYWORD], photo, device, release, engine, SEAL_KEYWORD in texts)
 
 
-def _leading_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """The chunks (type, content) that lie whole in the first bytes of a PNG file."""
-    at = len(_SIGNATURE) if data.startswith(_SIGNATURE) else len(data)
-    while at + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
-        if at + 12 + length > len(data):
-            return
-        yield data[at + 4 : at + 8], memoryview(data)[at + 8 : at + 8 + length]
-        at += 12 + length
+def _leading_texts(file: BinaryIO) -> dict[str, str]:
+    """The texts before a PNG's pixels, by keyword; what is longer, such as credentials, is passed over."""
+    texts: dict[str, str] = {}
+    file.seek(len(_SIGNATURE))
+    for _ in range(_MAX_LEADING_CHUNKS):
+        start = file.read(8)
+        if len(start) < 8 or start[4:] in (b"IDAT", b"IEND"):
+            break
+        (length,) = struct.unpack_from(">I", start)
+        if length <= _MAX_TEXT_BYTES:
+            content = file.read(length)
+            if len(content) == length:
+                _take_text(texts, start[4:], memoryview(content))
+            file.seek(4, os.SEEK_CUR)
+        else:
+            file.seek(length + 4, os.SEEK_CUR)
+    return texts
 
 
 def text_chunk(keyword: str, text: str) -> bytes:
@@ -161,7 +166,7 @@ def timed_exr(data: bytes, times: FrameTimes, number: int) -> bytes:
 
 def pixel_seal(data: bytes) -> str:
     """SHA-256 (hex) over the lengths and checksums of all chunks of a PNG that its pixels' look depends on: all but
-    words and dates. It tells what programs and disks have altered; whoever wants to deceive can make another.
+    words, dates and credentials. It tells what programs and disks have altered; whoever wants to deceive can make another.
 
     Raises:
         ValueError: as `png_chunks`.
