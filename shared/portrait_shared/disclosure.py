@@ -115,6 +115,8 @@ class Disclosure:
 
 
 NOTHING_SHOWN: Final = Disclosure(watermark=False)
+USUALLY_SHOWN: Final = Disclosure()
+"""What frames show where nobody says anything."""
 
 
 def watermark_id(source: str) -> int:

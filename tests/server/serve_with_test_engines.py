@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from portrait_server.cli import main
-from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.base import DrivenPhoto, Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.networks import device
 from portrait_server.service import branches
@@ -36,6 +36,10 @@ class PaintEngine(Engine):
 
     def prepare(self, references: Sequence[Reference], others: np.ndarray | None = None) -> int:
         return int(references[0].image[0, 0, 0])
+
+    def driven_photo(self, portrait: int) -> DrivenPhoto:
+        """One with nobody in it, so that frames keep their colour under a watermark."""
+        return DrivenPhoto(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2), np.float32))
 
     def render(
         self, portrait: int, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,

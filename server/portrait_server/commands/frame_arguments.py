@@ -7,6 +7,7 @@ import argparse
 import re
 from pathlib import Path
 
+from portrait_shared.disclosure import CORNERS, SIZES, USUAL_SIZE, Disclosure, Label
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.layers import COLORSPACES, LAYERS, USUAL, in_order
@@ -62,7 +63,25 @@ def add_frame_arguments(parser: argparse.ArgumentParser, *, always: bool = True)
     parser.add_argument("--photo-digest", type=_parse_digest, metavar="HEX",
                         help="what frames name as their photo: its content hash where another program reads its pixels "
                         "(default: as it is read here)")  # fmt: skip
+    _add_disclosure(parser)
     return sources
+
+
+def _add_disclosure(parser: argparse.ArgumentParser) -> None:
+    shown = parser.add_argument_group(
+        "what frames show of having been made",
+        "Frames carry an invisible watermark, by which `portrait verify` knows them when all else is lost.",
+    )
+    shown.add_argument("--no-watermark", action="store_true",
+                       help="leave the watermark out: after a copy or a new encoding nothing tells programs any more that "
+                       "the frames are made, as the law of some countries asks for; what files say of themselves stays")  # fmt: skip
+    shown.add_argument("--label", nargs="?", const="", metavar="TEXT",
+                       help="draw a visible label: the EU's icon “AI modified”, and an own wording where TEXT is given")  # fmt: skip
+    shown.add_argument("--label-corner", choices=CORNERS, help=f"where it lies (default: {CORNERS[0]})")
+    shown.add_argument("--label-size", type=float, metavar="PART",
+                       help=f"its height in heights of the frame, {SIZES[0]} to {SIZES[1]} (default: {USUAL_SIZE})")  # fmt: skip
+    shown.add_argument("--label-icon", action=argparse.BooleanOptionalAction,
+                       help="whether the icon is shown beside an own wording (default: yes)")  # fmt: skip
 
 
 def add_frames(parser: argparse.ArgumentParser, does: str = "render") -> None:
@@ -99,8 +118,18 @@ def frame_request(asked: argparse.Namespace) -> FrameRequest:
         tuple(asked.track), tuple(asked.reference), tuple(asked.reference_points), asked.plate, asked.plate_points,
         tuple(asked.face), asked.personal, tuple(asked.frames) if asked.frames else None, asked.engine, asked.size,
         asked.depth, asked.matte, _layers_of(asked), asked.colorspace,
-        asked.photo_digest,
+        asked.photo_digest, _disclosure_of(asked),
     )  # fmt: skip
+
+
+def _disclosure_of(asked: argparse.Namespace) -> Disclosure:
+    told = {"corner": asked.label_corner, "size": asked.label_size, "icon": asked.label_icon}
+    given = {name: value for name, value in told.items() if value is not None}
+    if asked.label is None and given:
+        raise PortraitError(
+            ErrorCode.BAD_CONFIGURATION, f"--label-{next(iter(given))} is of a label.", "Add --label, too."
+        )
+    return Disclosure(not asked.no_watermark, None if asked.label is None else Label(asked.label, **given))
 
 
 def _layers_of(asked: argparse.Namespace) -> tuple[str, ...]:

@@ -15,12 +15,14 @@ import numpy as np
 
 from portrait_server.disclosure import watermark_pattern as pattern
 
-_STRENGTH = 1.25  # root mean square of the change of Cb where nothing hides it, in levels of 255
-_HIDDEN = 0.6  # how much stronger it may be where the picture is full of detail
+_STRENGTH = 0.9  # root mean square of the change of Cb where nothing hides it, in levels of 255
+_HIDDEN = 2.5  # how much stronger it may be where the picture is full of detail
+_MOST_CHANGE = 1.9  # root mean square of the change of RGB over what is marked, levels: 42.5 dB
 _FULL_SIDE = 324.0  # pixels: side of the square as large as what is marked, from which on the pattern grows with it
 _LARGEST_UNIT = 4.0  # pixels
-_BLUE, _GREEN = 1.772, -0.344  # what Cb adds to them (ITU-T T.871); it leaves red and the brightness alone
-_DETAIL = 6.0  # levels: this much local deviation hides all that can be hidden
+# What Cb adds to RGB (ITU-T T.871): it leaves red and the brightness alone.
+_COLOR = np.array([0, -0.344, 1.772], np.float32)
+_DETAIL = 4.0  # levels: this much local deviation hides all that can be hidden
 
 
 class Watermark:
@@ -44,12 +46,12 @@ class Watermark:
             raise ValueError("A watermark's identifier has 32 bits.")
         if weight.shape != (height, width) or (activity is not None and activity.shape != weight.shape):
             raise ValueError(f"A watermark for {width} × {height} needs maps of {height} rows and {width} columns.")
-        wave = _wave_field(size, identifier, unit_for(weight))
         strength = weight.astype(np.float32) * _STRENGTH
         if activity is not None:
             strength *= 1 + _HIDDEN * activity.astype(np.float32)
-        change = (wave * strength)[..., None] * np.array([0, _GREEN, _BLUE], np.float32)
-        self._change = change
+        change = (_wave_field(size, identifier, unit_for(weight)) * strength)[..., None] * _COLOR
+        usual = math.sqrt((change**2).sum(dtype=np.float64) / max(3 * weight.sum(dtype=np.float64), 1))
+        self._change = change * np.float32(min(1, _MOST_CHANGE / max(usual, 1e-6)))
         self._parts: dict[tuple[np.dtype, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def apply(self, frame: np.ndarray) -> np.ndarray:
@@ -99,11 +101,14 @@ def activity_of(image: np.ndarray) -> np.ndarray:
         image: (H, W, 3 or 4) RGB(A), uint8 or uint16.
     """
     levels = image[..., :3].astype(np.float32).mean(axis=2) * (255 / np.iinfo(image.dtype).max)
-    across = max(2.0, math.sqrt(image.shape[0] * image.shape[1]) / 128)
+    across = max(1.5, math.sqrt(image.shape[0] * image.shape[1]) / 200)
     fine = levels - cv2.GaussianBlur(levels, (0, 0), across)
     # Sharp edges are few pixels wide: their square root keeps them from lighting up all that lies around them.
-    deviation = cv2.GaussianBlur(np.sqrt(np.abs(fine)), (0, 0), 2 * across) ** 2
-    return np.clip(deviation / _DETAIL, 0, 1).astype(np.float32)
+    deviation = cv2.GaussianBlur(np.sqrt(np.abs(fine)), (0, 0), across) ** 2
+    # A single edge hides nothing in the flat skin beside it: detail counts where it is on all sides.
+    round_about = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(2 * across) + 1,) * 2)
+    everywhere = cv2.GaussianBlur(cv2.erode(deviation, round_about), (0, 0), 1.5 * across)
+    return np.clip(everywhere / _DETAIL, 0, 1).astype(np.float32)
 
 
 def _wave_field(size: tuple[int, int], identifier: int, unit: float) -> np.ndarray:

@@ -19,7 +19,7 @@ TILE = 256.0  # side, units
 # Waves of 14 to 64 units: longer ones drown in what a picture shows, shorter ones are what its compression drops.
 LOWEST, HIGHEST = 4.0, 18.0  # periods in a tile
 SYMBOLS, SYMBOL_BITS = 4, 12
-_SYNC_SHARE = 0.4
+_SYNC_SHARE = 0.28  # so that what is just found is just read
 _KEY = b"talking-portraits watermark 1 "
 
 

@@ -30,6 +30,20 @@ class Reference:
     people: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class DrivenPhoto:
+    """The picture that an engine moves.
+
+    Attributes:
+        image: (H, W, 3 or 4) uint8 or uint16.
+        people: (H, W) float32, 0 to 1: how far each pixel is one of the people who are driven. Around these a frame has
+            the picture's own pixels, but for where they move to.
+    """
+
+    image: np.ndarray
+    people: np.ndarray
+
+
 class Engine(ABC):
     """A way to draw a portrait.
 
@@ -71,6 +85,20 @@ class Engine(ABC):
             PortraitError: BAD_POINTS, BAD_IMAGE.
         """
         return self.prepare([frame])
+
+    def driven_photo(self, portrait: Any) -> DrivenPhoto | None:
+        """What a portrait's frames are made of; None for an engine that may draw all of a frame anew."""
+        return None
+
+    def at_rest(
+        self, portrait: Any, points: np.ndarray, body: np.ndarray | None = None, others: OtherFaces | None = None
+    ) -> np.ndarray:
+        """Which frames (N,) bool are the picture itself, for nothing in them moves.
+
+        Args:
+            points, body, others: as `render` takes them.
+        """
+        return np.zeros(len(points), bool)
 
     @abstractmethod
     def render(

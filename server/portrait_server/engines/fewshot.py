@@ -25,7 +25,7 @@ from portrait_server.drawing.lent_mouth import most_open
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.painting import Placed, place
 from portrait_server.drawing.scene import Scene
-from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.base import DrivenPhoto, Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne, batches_on
 from portrait_server.engines.fewshot_portrait import FewshotPortrait, Known, Shown
 from portrait_server.engines.layer_memory import LayerMemory
@@ -156,6 +156,15 @@ class FewshotEngine(Engine):
         pictures, rasters = (each.permute(0, 1, 4, 2, 3) / 255 for each in (pictures, rasters))
         return Known(pictures[:, 0], rasters[:, 0], getattr(self.painters, part).styled(pictures, rasters))
 
+    def driven_photo(self, portrait: FewshotPortrait | PeoplePortrait) -> DrivenPhoto:
+        return _photo_of(portrait).driven_photo
+
+    def at_rest(
+        self, portrait: FewshotPortrait | PeoplePortrait, points: np.ndarray, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        return _photo_of(portrait).at_rest(points, body, others)
+
     def render(
         self, portrait: FewshotPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
         body: np.ndarray | None = None, others: OtherFaces | None = None,
@@ -264,3 +273,7 @@ def _single_threaded(workers: int) -> ThreadPoolExecutor:
     # set back, its products would start threads of their own beside each worker.
     torch.get_num_threads()
     return ThreadPoolExecutor(min(workers, usable_cores()), "fewshot", partial(torch.set_num_threads, 1))
+
+
+def _photo_of(portrait: FewshotPortrait | PeoplePortrait) -> WarpPortrait | PeoplePortrait:
+    return portrait if isinstance(portrait, PeoplePortrait) else portrait.photo

@@ -16,6 +16,7 @@ from portrait_server.drawing.crowd import InFrame, composite_people, draw_people
 from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.scene import Scene
+from portrait_server.engines.base import DrivenPhoto
 from portrait_server.engines.batches import Batches
 from portrait_server.kernels.base import Array
 
@@ -27,6 +28,7 @@ class Photo(Protocol):
     """What an engine makes of a photo of one person."""
 
     image: np.ndarray
+    matte: np.ndarray
 
     def scene_bytes(self, size: tuple[int, int]) -> int: ...
 
@@ -59,6 +61,18 @@ class PeoplePortrait:
     """
 
     people: tuple[Person, ...]
+
+    @property
+    def driven_photo(self) -> DrivenPhoto:
+        """See `Engine.driven_photo`."""
+        # Nobody stands before the nearest, whose picture is the whole photo.
+        return DrivenPhoto(
+            self.people[-1].photo.image, np.maximum.reduce([person.photo.matte for person in self.people])
+        )
+
+    def at_rest(self, points: np.ndarray, body: np.ndarray | None, others: OtherFaces | None) -> np.ndarray:
+        """See `Engine.at_rest`."""
+        return np.logical_and.reduce([driven.still for driven in self._driven(points, body, others)])
 
     def frames(
         self, batches: Batches, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,
@@ -107,9 +121,7 @@ class PeoplePortrait:
             points, body, others: of N frames, or of 2 N, then of the frames that follow too.
             draw: makes some of such frames, finished, where the kernels have their pixels.
         """
-        height, width = self.people[0].photo.image.shape[:2]
-        others = checked_others(others, range(len(points)), (width, height), len(self.people) - 1)
-        driven = [_Driven.of(person, points, body, others) for person in self.people]
+        driven = self._driven(points, body, others)
         still = np.stack([each.still[:count] for each in driven], 1)
         frames: np.ndarray | None = None
         for pattern in np.unique(still, axis=0):
@@ -125,6 +137,11 @@ class PeoplePortrait:
             frames[chosen] = drawn
         assert frames is not None
         return frames
+
+    def _driven(self, points: np.ndarray, body: np.ndarray | None, others: OtherFaces | None) -> list[_Driven]:
+        height, width = self.people[0].photo.image.shape[:2]
+        others = checked_others(others, range(len(points)), (width, height), len(self.people) - 1)
+        return [_Driven.of(person, points, body, others) for person in self.people]
 
 
 @dataclass(frozen=True)

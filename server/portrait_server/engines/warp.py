@@ -22,7 +22,7 @@ from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.people import taken_apart
 from portrait_server.drawing.plate import build_plate, plate_of_frame
 from portrait_server.drawing.scene import Scene
-from portrait_server.engines.base import Engine, Reference
+from portrait_server.engines.base import DrivenPhoto, Engine, Reference
 from portrait_server.engines.batches import Batches, OneByOne
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.people import PeoplePortrait, Person
@@ -152,6 +152,15 @@ class WarpEngine(Engine):
         """How far each pixel (H, W) float32 shows people; what is transparent shows none."""
         matte = person_matte(rgb, guide_pixels, faces, seen)
         return matte * (levels(image[..., 3]).astype(np.float32) / 255) if image.shape[2] == 4 else matte
+
+    def driven_photo(self, portrait: WarpPortrait | PeoplePortrait) -> DrivenPhoto:
+        return portrait.driven_photo
+
+    def at_rest(
+        self, portrait: WarpPortrait | PeoplePortrait, points: np.ndarray, body: np.ndarray | None = None,
+        others: OtherFaces | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        return portrait.at_rest(points, body, others)
 
     def render(
         self, portrait: WarpPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,

@@ -11,10 +11,12 @@ from portrait_shared.body import BREATHING, check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import FOLLOWING, channels_of
+from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene, build_scene
+from portrait_server.engines.base import DrivenPhoto
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.levels import finished, levels
@@ -43,6 +45,11 @@ class WarpPortrait:
     mesh: HeadMesh
     hair: Hair | None
     layers: LayerMemory = field(default_factory=LayerMemory)
+
+    @property
+    def driven_photo(self) -> DrivenPhoto:
+        """See `Engine.driven_photo`."""
+        return DrivenPhoto(self.image, self.matte)
 
     def scene(self, size: tuple[int, int]) -> Scene:
         """The layers at (width, height) pixels."""
@@ -81,6 +88,10 @@ class WarpPortrait:
             still &= body[:, BREATHING] == 0
         height, width = self.image.shape[:2]
         return within_reach(points, width, height), body, still
+
+    def at_rest(self, points: np.ndarray, body: np.ndarray | None, others: OtherFaces | None = None) -> np.ndarray:
+        """See `Engine.at_rest`."""
+        return self.aimed(points, body)[2]
 
     def frames(
         self, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,

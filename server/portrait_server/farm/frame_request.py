@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from portrait_shared.disclosure import USUALLY_SHOWN, Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_files import LAYERED, PICTURES
 from portrait_shared.layers import COLORSPACES
@@ -34,6 +35,7 @@ class FrameRequest:
         layers: of layered files, see `portrait_shared.layers.LAYERS`; none where files are pictures.
         colorspace: that the colours of those are written in.
         photo_digest: what frames name as their photo, see `store_frames`; as it is read here where None.
+        disclosure: what frames show of having been made.
 
     Raises:
         PortraitError: BAD_CONFIGURATION for options that do not go together.
@@ -54,6 +56,7 @@ class FrameRequest:
     layers: tuple[str, ...] = ()
     colorspace: str = COLORSPACES[0]
     photo_digest: str | None = None
+    disclosure: Disclosure = USUALLY_SHOWN
 
     def __post_init__(self) -> None:
         if self.plate is None:

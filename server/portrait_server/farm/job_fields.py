@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from portrait_shared.disclosure import Disclosure
+from portrait_shared.errors import PortraitError
 from portrait_shared.layers import COLORSPACES, LAYERS
 from portrait_shared.track import MAX_SIDE_PIXELS
 
@@ -20,7 +22,7 @@ from portrait_server.farm.inputs import InputFile, checked_name, input_path
 FILES: Final = ("tracks", "references", "reference_points", "plate", "plate_points", "personal")
 """Fields of a request that name files; in ``job.json`` relative to its folder."""
 _SOURCE: Final = {*FILES, "faces"}
-_SETTINGS: Final = {"size", "depth", "matte", "layers", "colorspace", "photo_digest"}
+_SETTINGS: Final = {"size", "depth", "matte", "layers", "colorspace", "photo_digest", "disclosure"}
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES: Final = 1 << 60
 _MAX_FRAME_NUMBER: Final = 10**9
@@ -48,6 +50,7 @@ def request_of(told: Mapping[str, Any], inputs: Mapping[str, InputFile], frames:
         _of(settings["matte"], (False, True)), tuple(_of(layer, LAYERS) for layer in _list(settings["layers"])),
         _of(settings["colorspace"], COLORSPACES),
         None if settings["photo_digest"] is None else _digest(settings["photo_digest"]),
+        _disclosure(settings["disclosure"]),
     )  # fmt: skip
 
 
@@ -78,6 +81,13 @@ def size_of(told: Any) -> tuple[int, int]:
     """(width, height) of frames, pixels."""
     width, height = (_whole(side, 1, MAX_SIDE_PIXELS) for side in _list(told))
     return width, height
+
+
+def _disclosure(told: Any) -> Disclosure:
+    try:
+        return Disclosure.from_values(told)
+    except PortraitError as error:
+        raise ValueError(error.message) from error
 
 
 def _asked_size(told: Any) -> int | tuple[int, int] | None:

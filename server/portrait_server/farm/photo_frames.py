@@ -103,7 +103,7 @@ class PhotoFrames:
         """What each frame has for its hash."""
         return WantedFrames(
             self.portrait, self._points, self.frames, self.size, self._request.matte, self._body, self._others,
-            self._request.layers, self._request.colorspace,
+            self._request.layers, self._request.colorspace, self._request.disclosure,
         ).digests()  # fmt: skip
 
     def store(self, folder: Path, *, only: Collection[int] | None = None, again: bool = False) -> Iterator[StoredFrame]:
@@ -112,6 +112,7 @@ class PhotoFrames:
             self._client, self.portrait, self._points, self.frames, folder, only=only, size=self.size,
             matte=self._request.matte, photo=self._photo, body=self._body, others=self._others,
             layers=self._request.layers, colorspace=self._request.colorspace, times=self._times, again=again,
+            disclosure=self._request.disclosure,
         )  # fmt: skip
 
 

@@ -120,6 +120,7 @@ class ShotFrames:
         return ShotRender(
             self._shot, self._identity.digest, found, self._track, self._engine, self.frames, self._request.layers,
             self._request.colorspace, track_times(self._track) if self._request.layers else None, self._device.kind,
+            self._request.disclosure,
         )  # fmt: skip
 
     @property

@@ -93,7 +93,7 @@ class BranchBatch:
         with client.render(
             self.handle, render.points(indices), numbers, size=render.size, matte=render.matte,
             encoding=cast(Literal["png", "raw", "exr"], render.encoding), window=len(numbers), body=render.body(indices), others=render.others(indices),
-            layers=render.layers, colorspace=render.colorspace,
+            layers=render.layers, colorspace=render.colorspace, disclosure=render.disclosure,
         ) as stream:  # fmt: skip
             while not stream.ended and not render.ended:
                 if (frame := stream.next(_POLL_SECONDS)) is not None:

@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Final
 
 import numpy as np
 from portrait_shared.digest import followed_digest, frame_digest
+from portrait_shared.disclosure import NOTHING_SHOWN
 from portrait_shared.layers import FOLLOWING, channels_of
 from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.messages import MAX_WINDOW, Render, RenderedFrame
 
+from portrait_server.disclosure.disclosing import Disclosing
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.service.large_frames import LARGE_PIXELS
 from portrait_server.service.portraits import Portrait
 from portrait_server.service.sessions import Session
@@ -37,10 +41,13 @@ class OpenRender:
         ended: nothing more is drawn or sent.
     """
 
-    def __init__(self, session: Session, request: Render, portrait: Portrait, devices: int = 1) -> None:
+    def __init__(
+        self, session: Session, request: Render, portrait: Portrait, devices: int = 1, layers: LayerMemory | None = None
+    ) -> None:
         """
         Args:
             devices: how many may draw frames of it at a time.
+            layers: where what is made of its portrait is kept from render to render.
         """
         self.session = session
         self.portrait = portrait
@@ -48,12 +55,13 @@ class OpenRender:
         self.size = request.size
         self.matte = request.matte
         self.encoding = request.encoding
-        self.layers, self.colorspace = request.layers, request.colorspace
+        self.layers, self.colorspace, self.disclosure = request.layers, request.colorspace, request.shown
         self.window = request.window
         self.outstanding = 0
         self.peak_outstanding = 0
         self.begun = time.monotonic()
         self.ended = False
+        self._layer_memory = layers or LayerMemory()
         self._numbers = request.numbers
         self._points, self._body, self._others = request.points, request.body, request.other_faces
         self.held_bytes = request.points.nbytes + request.numbers.nbytes
@@ -154,10 +162,31 @@ class OpenRender:
                 self.portrait.portrait_id, self._points[row], self.size, self.matte,
                 None if self._body is None else self._body[row],
                 None if self._others is None else self._others.rows(row), self.layers, self.colorspace,
+                self.disclosure,
             )
             for row in self._rows(range(index, index + 1)).tolist()
         )  # fmt: skip
         return followed_digest(own, following[0]) if following else own
+
+    def disclosed(self, frames: np.ndarray, indices: range) -> list[np.ndarray]:
+        """Frames as they were drawn, with what they show of having been made. Called by threads that draw.
+
+        Args:
+            frames: (N, height, width, C).
+        """
+        if self.disclosure == NOTHING_SHOWN:
+            return list(frames)
+        portrait = self.portrait
+        engine, photo = portrait.engine, portrait.engine.driven_photo(portrait.value)
+        disclosing = self._layer_memory.get(
+            portrait, (self.size, self.disclosure), Disclosing.bytes_of(self.size),
+            lambda: Disclosing(
+                self.disclosure, self.size, portrait.portrait_id, *((photo.people, photo.image) if photo else ())
+            ),
+        )  # fmt: skip
+        rests = engine.at_rest(portrait.value, self.points(indices), self.body(indices), self.others(indices))
+        put = partial(disclosing.into_layers, layers=self.layers) if self.layers else disclosing.into
+        return [put(frame, bool(rest)) for frame, rest in zip(frames, rests, strict=False)]  # of those that follow, too
 
     def _rows(self, indices: range) -> np.ndarray:
         rows = np.arange(indices.start, indices.stop)

@@ -25,6 +25,8 @@ from portrait_shared.protocol.messages import (
     RenderedFrame,
 )
 
+from portrait_server.disclosure.label import check_label
+from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.networks.device import Device
 from portrait_server.service.branches import Branch, BranchBatch, KeeperTask
 from portrait_server.service.budgets import Ledger
@@ -46,7 +48,7 @@ class Renders:
     """All renders that clients wait for. Used by the service's own thread alone.
 
     Args:
-        portraits: what is rendered.
+        portraits: what is rendered; layers: what is kept of them while they are.
         helpers: make files of frames of usual size.
         large_helpers: how many threads do so with large ones.
         room: how many bytes of frames may be drawn for a client now.
@@ -55,11 +57,11 @@ class Renders:
     """
 
     def __init__(
-        self, portraits: Store[Portrait], ledger: Ledger, counters: Counters, helpers: Workers, large_helpers: int,
+        self, portraits: Store[Portrait], layers: LayerMemory, ledger: Ledger, counters: Counters, helpers: Workers, large_helpers: int,
         results: ResultQueue, log_file: str, room: Callable[[Session], int], send: Send, device: Device,
         branches: Sequence[Branch] = (),
     ) -> None:  # fmt: skip
-        self._portraits = portraits
+        self._portraits, self._layers = portraits, layers
         self._ledger = ledger
         self._counters = counters
         self._helpers = helpers
@@ -87,7 +89,8 @@ class Renders:
         """Queues a render.
 
         Raises:
-            PortraitError: UNKNOWN_PORTRAIT, BAD_MESSAGE, BAD_POINTS, IMAGE_TOO_LARGE, BUSY.
+            PortraitError: UNKNOWN_PORTRAIT, BAD_MESSAGE, BAD_POINTS, BAD_CONFIGURATION for a label that cannot be written,
+                IMAGE_TOO_LARGE, BUSY.
         """
         portrait = self._portraits.get(message.portrait)
         if portrait is None:
@@ -101,7 +104,9 @@ class Renders:
         if message.body is not None:
             check_body(message.body, told)
         checked_others(message.other_faces, told, portrait.size, portrait.other_faces)
-        render = OpenRender(session, message, portrait, 1 + len(self._branches))
+        if message.shown.label is not None:
+            check_label(message.shown.label)
+        render = OpenRender(session, message, portrait, 1 + len(self._branches), self._layers)
         sent_bytes = message.size[0] * message.size[1] * bytes_of_pixel(message.layers) or render.frame_bytes
         if sent_bytes > MAX_PART_BYTES:
             raise PortraitError(

@@ -93,7 +93,7 @@ class Service:
             1 + len(self._branches),
         )  # fmt: skip
         self._renders = Renders(
-            portraits, self._ledger, self._counters, self._helpers, max(1, helpers - 1), self._results, log_file,
+            portraits, engines.layers, self._ledger, self._counters, self._helpers, max(1, helpers - 1), self._results, log_file,
             self._room, self._send, device, self._branches,
         )  # fmt: skip
         self._tunings = Tunings(self._results, self._ledger, log_file, device.name)

@@ -70,9 +70,9 @@ class FrameBatch:
         """In pixels to be drawn."""
         return len(self.indices) * self.render.cost
 
-    def run(self) -> np.ndarray | None:
-        """The frames (N, height, width, 3 or 4) uint8 or uint16, or layered (N, height, width, K) float32; None where
-        nobody waits for them any more."""
+    def run(self) -> list[np.ndarray] | None:
+        """N frames (height, width, 3 or 4) uint8 or uint16, or layered (height, width, K) float32, with what they show of
+        having been made; None where nobody waits for them any more."""
         render = self.render
         if render.ended:
             return None
@@ -87,7 +87,7 @@ class FrameBatch:
         wanted = (len(self.indices), render.size[1], render.size[0])
         if frames.dtype != dtype or frames.ndim != 4 or frames.shape[:3] != wanted or frames.shape[3] not in channels:
             raise PortraitError(ErrorCode.INTERNAL, f"The engine drew {frames.shape} {frames.dtype}, not {wanted}.")
-        return np.ascontiguousarray(frames)
+        return render.disclosed(np.ascontiguousarray(frames), self.indices)
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,12 +34,14 @@ class ShotLayers:
         self._engine = WarpEngine()
 
     def of(
-        self, drawn: np.ndarray, frame: np.ndarray, index: int, target: np.ndarray, following: np.ndarray
+        self, drawn: np.ndarray, shown: np.ndarray, frame: np.ndarray, index: int, target: np.ndarray,
+        following: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
         """A frame's layers.
 
         Args:
-            drawn: (H, W, 3 or 4) uint8 or uint16, the frame with its face changed; frame: the shot's own.
+            drawn: (H, W, 3 or 4) uint8 or uint16, the frame with its face changed; shown: the same with what it shows of
+                having been made; frame: the shot's own.
             index: of it, from 0.
             target, following: (70, 2 or 3) where its points were moved to, and where those of the next frame are.
 
@@ -50,7 +52,7 @@ class ShotLayers:
             PortraitError: BAD_POINTS.
         """
         found = self._moved(frame, index, target, following)
-        colours = levels(drawn).astype(np.float32)
+        colours = levels(shown).astype(np.float32)
         opaque = np.full(drawn.shape[:2], 255, np.float32)
         found |= dict(zip("RGBA", [*np.moveaxis(colours, -1, 0), opaque], strict=False))
         if "confidence" in self._layers:

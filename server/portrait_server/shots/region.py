@@ -106,3 +106,16 @@ class Region:
 def _face_size(points: np.ndarray) -> float:
     """The longer side of the box of landmarks (70, 2 or 3)."""
     return float(np.ptp(points[:68, :2].astype(float), axis=0).max())
+
+
+def place_of_faces(found: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
+    """(H, W) float32, 1 in the box of all that may change of a shot's faces (T, 70, 2 or 3), wherever they are moved from
+    where they were found; 0 around it."""
+    points = found[:, :68, :2].astype(float)
+    face = np.ptp(points, axis=1).max(1)[:, None]
+    low = (points.min(1) - face * (1 + _OF_HEADS[[0, 1]])).min(0).clip(0, frame_size)
+    high = (points.max(1) + face * (1 + _OF_HEADS[[0, 2]])).max(0).clip(0, frame_size)
+    place = np.zeros(frame_size[::-1], np.float32)
+    (left, top), (right, bottom) = np.floor(low).astype(int), np.ceil(high).astype(int)
+    place[top:bottom, left:right] = 1
+    return place

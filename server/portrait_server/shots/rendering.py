@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 from portrait_shared.client.rendering import StoredFrame
+from portrait_shared.disclosure import NOTHING_SHOWN, Disclosure
 from portrait_shared.frames.frame_files import (
     LAYERED,
     PICTURES,
@@ -28,6 +29,8 @@ from portrait_shared.layers import COLORSPACES, in_order
 from portrait_shared.shots import is_unchanged, layered_shot_digest, performance_digest, shot_frame_digest
 from portrait_shared.track import LandmarkTrack
 
+from portrait_server.disclosure.disclosing import Disclosing
+from portrait_server.disclosure.label import check_label
 from portrait_server.engines.base import Engine
 from portrait_server.media.exr import encode_exr
 from portrait_server.media.png import encode_png
@@ -35,6 +38,7 @@ from portrait_server.networks.device import usable_cores
 from portrait_server.shots.drawing import FrameDrawer
 from portrait_server.shots.layers import ShotLayers
 from portrait_server.shots.reader import ShotReader
+from portrait_server.shots.region import place_of_faces
 
 _MOST_WORKERS: Final = 4
 _MOST_LAYERED: Final = 2  # of a whole frame's layers each takes some 300 bytes a pixel
@@ -50,7 +54,7 @@ class ShotRender:
     def __init__(
         self, shot: ShotReader, digest: str, found: LandmarkTrack, track: LandmarkTrack, engine: Engine,
         frames: Sequence[int], layers: Sequence[str] = (), colorspace: str = COLORSPACES[0],
-        times: FrameTimes | None = None, device: str = "",
+        times: FrameTimes | None = None, device: str = "", disclosure: Disclosure = NOTHING_SHOWN,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -62,10 +66,16 @@ class ShotRender:
             colorspace: that the colours of those are written in.
             times: what they say of when frames are shown.
             device: what the engine draws on, see `Device.kind`.
+            disclosure: what changed frames show of having been made; those as filmed show nothing.
+
+        Raises:
+            PortraitError: BAD_CONFIGURATION for a label that cannot be written.
         """
         self._shot, self._digest, self._found, self._track, self._engine = shot, digest, found, track, engine
         self._layers, self._colorspace, self._times = in_order(layers), colorspace, times
-        self._device = device
+        self._device, self._disclosure = device, disclosure
+        if disclosure.label is not None:
+            check_label(disclosure.label)
         self._suffix = LAYERED if layers else PICTURES
         self._others = OtherFrames(shot)
         ordered = sorted(frames)
@@ -76,6 +86,7 @@ class ShotRender:
             number: shot_frame_digest(
                 *drawn, digest, performance, self._index(number), track.points[self._index(number)],
                 found.points[self._index(number)], depth=shot.depth,
+                disclosure=disclosure,
             )
             for number in frames
         }  # fmt: skip
@@ -130,18 +141,25 @@ class ShotRender:
     def _drawer(self) -> FrameDrawer:
         return FrameDrawer(self._engine, self._found, self._others)
 
+    @cached_property
+    def _disclosing(self) -> Disclosing:
+        size = self._shot.size
+        return Disclosing(self._disclosure, size, self._digest, place_of_faces(self._found.points, size))
+
     def _store_one(
         self, drawer: FrameDrawer, layers: ShotLayers | None, frame: np.ndarray, number: int, folder: Path
     ) -> StoredFrame:
         index, path = self._index(number), frame_path(folder, number, suffix=self._suffix)
         target, digest = self._track.points[index], self.digests[number]
         engine = None if is_unchanged(target, self._found.points[index]) else self._engine.name
-        drawn = drawer.draw(frame, index, target)
+        drawn = shown = drawer.draw(frame, index, target)
+        if engine is not None and self._disclosure != NOTHING_SHOWN:
+            shown = self._disclosing.into_changed(drawn, frame)
         if layers is None:
-            data = marked(encode_png(drawn, digest, engine, self._device), self._digest)
+            data = marked(encode_png(shown, digest, engine, self._device), self._digest)
         else:
             following = self._track.points[self._index(self._next[number])]
-            made = layers.of(drawn, frame, index, target, following)
+            made = layers.of(drawn, shown, frame, index, target, following)
             data = marked(encode_exr(made, self._layers, self._colorspace, digest, engine, self._device), self._digest)
             data = data if self._times is None else timed_exr(data, self._times, number)
         write_frame(path, data)

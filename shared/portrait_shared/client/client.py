@@ -18,6 +18,7 @@ from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.client.render_stream import RenderStream
 from portrait_shared.client.tuning import Tuning
 from portrait_shared.digest import frame_digest
+from portrait_shared.disclosure import USUALLY_SHOWN, Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import COLORSPACES, followed_rows, in_order
 from portrait_shared.other_faces import OtherFaces, check_others, checked_others
@@ -187,6 +188,7 @@ class Client(Conversation):
         others: OtherFaces | None = None,
         layers: Sequence[str] = (),
         colorspace: str = COLORSPACES[0],
+        disclosure: Disclosure = USUALLY_SHOWN,
     ) -> RenderStream:
         """Asks for frames, which then stream in.
 
@@ -204,6 +206,7 @@ class Client(Conversation):
             others: T frames, or with `forward` 2 T, of the portrait's further faces, where it has some.
             layers: of ``exr`` files, see `portrait_shared.layers.LAYERS`.
             colorspace: that their colours are written in, of `portrait_shared.layers.COLORSPACES`.
+            disclosure: what they show of having been made.
 
         Raises:
             PortraitError: BAD_POINTS, naming the frame and the point.
@@ -230,17 +233,19 @@ class Client(Conversation):
         )
         return RenderStream(
             self, portrait, prepare_again, checked, None if is_usual(body) else body, others, numbers, size or portrait.size,
-            matte, encoding, max(1, min(window, MAX_WINDOW)), in_order(layers), colorspace,
+            matte, encoding, max(1, min(window, MAX_WINDOW)), in_order(layers), colorspace, disclosure,
         )  # fmt: skip
 
     def frame_digest(
         self, portrait: PortraitHandle, row: np.ndarray, size: tuple[int, int] | None = None, matte: bool = False,
         body: np.ndarray | None = None, others: OtherFaces | None = None, layers: Sequence[str] = (),
-        colorspace: str = COLORSPACES[0],
+        colorspace: str = COLORSPACES[0], disclosure: Disclosure = USUALLY_SHOWN,
     ) -> str:  # fmt: skip
         """The content hash that the frame of this row (70, 2 or 3), body (2,) and further faces (T = 1) will have: see
         `digest.frame_digest`."""
-        return frame_digest(portrait.portrait_id, row, size or portrait.size, matte, body, others, layers, colorspace)
+        return frame_digest(
+            portrait.portrait_id, row, size or portrait.size, matte, body, others, layers, colorspace, disclosure
+        )
 
     def echo(self, *, through_engine: bool = False) -> float:
         """Round-trip time in seconds, through the server's queue of engine work if asked."""

@@ -13,6 +13,7 @@ import numpy as np
 from portrait_shared.client.conversation import Conversation
 from portrait_shared.client.remote_job import RemoteJob
 from portrait_shared.digest import followed_digest, frame_digest
+from portrait_shared.disclosure import Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import FOLLOWING
 from portrait_shared.other_faces import OtherFaces
@@ -48,6 +49,7 @@ class RenderStream(RemoteJob[Frame]):
         window: int,
         layers: tuple[str, ...],
         colorspace: str,
+        disclosure: Disclosure,
     ) -> None:
         super().__init__(conversation)
         self.total = len(frames)
@@ -58,7 +60,7 @@ class RenderStream(RemoteJob[Frame]):
         self._matte = matte
         self._encoding = encoding
         self._window = window
-        self._layers, self._colorspace = layers, colorspace
+        self._layers, self._colorspace, self._disclosure = layers, colorspace, disclosure
         self._points, self._body, self._others = points, body, others
         self._missing = {int(number): row for row, number in enumerate(frames)}
         self._inbox: deque[Frame] = deque()
@@ -146,6 +148,7 @@ class RenderStream(RemoteJob[Frame]):
             job, self._portrait.portrait_id, self._size, self._matte, self._encoding, window, numbers,
             self._points[rows], self._body_of(rows), None if others is None else others.points,
             None if others is None else others.body, self._layers, self._colorspace,
+            self._disclosure.as_json(),
         )  # fmt: skip
 
     def _with_following(self, rows: np.ndarray) -> np.ndarray:
@@ -158,6 +161,7 @@ class RenderStream(RemoteJob[Frame]):
             frame_digest(
                 self._portrait.portrait_id, self._points[each], self._size, self._matte, self._body_of(each),
                 None if self._others is None else self._others.rows(each), self._layers, self._colorspace,
+                self._disclosure,
             )
             for each in self._with_following(np.array([row])).tolist()
         )  # fmt: skip

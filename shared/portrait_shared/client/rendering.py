@@ -13,6 +13,7 @@ import numpy as np
 from portrait_shared.client.client import Client
 from portrait_shared.client.render_stream import RenderStream
 from portrait_shared.digest import followed_digest, frame_digest
+from portrait_shared.disclosure import USUALLY_SHOWN, Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.exr_header import MAGIC
 from portrait_shared.frames.frame_files import (
@@ -60,6 +61,7 @@ def store_frames(
     matte: bool = False,
     layers: Sequence[str] = (),
     colorspace: str = COLORSPACES[0],
+    disclosure: Disclosure = USUALLY_SHOWN,
     again: bool = False,
     prefix: str = "",
     photo: str = "",
@@ -87,6 +89,7 @@ def store_frames(
         layers: of `portrait_shared.layers.LAYERS`: with some the files are layered ones, ``0001.exr`` and so on. With
             `forward` each frame depends on the next of `frames` too.
         colorspace: that the colours of those are written in, of `portrait_shared.layers.COLORSPACES`.
+        disclosure: what frames show of having been made.
         again: renders all frames, valid or not; those that are alike still once.
         prefix: what stands before the number in a file's name, see `frame_files.whole_prefix`.
         photo: content hash of the photo that frames are marked with; the first reference's where empty. One photo has
@@ -106,7 +109,9 @@ def store_frames(
     prepare_folder(folder)
     suffix = LAYERED if layers else PICTURES
     photo = photo or portrait.references[0].digest
-    wanted = WantedFrames(portrait, points, frames, size or portrait.size, matte, body, others, layers, colorspace)
+    wanted = WantedFrames(
+        portrait, points, frames, size or portrait.size, matte, body, others, layers, colorspace, disclosure
+    )
     digests = wanted.digests(only)
     valid = {} if again else valid_frames(folder, digests, prefix, suffix)
     for number, sha256 in valid.items():
@@ -154,6 +159,7 @@ class WantedFrames(NamedTuple):
     others: OtherFaces | None = None
     layers: Sequence[str] = ()
     colorspace: str = COLORSPACES[0]
+    disclosure: Disclosure = USUALLY_SHOWN
 
     def digests(self, only: Collection[int] | None = None) -> dict[int, str]:
         """What each frame, or each of `only`, has for its hash."""
@@ -164,6 +170,7 @@ class WantedFrames(NamedTuple):
                 self.portrait.portrait_id, self.points[row], self.size, self.matte,
                 None if self.body is None else self.body[row],
                 None if self.others is None else self.others.rows(row), self.layers, self.colorspace,
+                self.disclosure,
             )  # fmt: skip
 
         count = len(self.frames)
@@ -184,7 +191,7 @@ class WantedFrames(NamedTuple):
             self.portrait, self.points[rows], drawn, size=self.size, matte=self.matte,
             encoding="exr" if self.layers else "png", body=None if self.body is None else self.body[rows],
             others=None if self.others is None else self.others.rows(rows), layers=self.layers,
-            colorspace=self.colorspace,
+            colorspace=self.colorspace, disclosure=self.disclosure,
         )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from portrait_shared.disclosure import MAX_DISCLOSURE_CHARACTERS, Disclosure
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import COLORSPACES, FOLLOWING, LAYERS, in_order
 from portrait_shared.other_faces import MAX_OTHER_FACES, OtherFaces
@@ -154,6 +155,7 @@ class Render(Message, kind="render"):
         other_bodies: (N, F, 2) what `body` says, of each of them.
         layers: of layered frames, which ``exr`` files are; in the order of `portrait_shared.layers.LAYERS`.
         colorspace: that their colours are written in.
+        disclosure: what they show of having been made, see `portrait_shared.disclosure.Disclosure.as_json`.
     """
 
     portrait: str = checked(digest)
@@ -168,6 +170,7 @@ class Render(Message, kind="render"):
     other_bodies: np.ndarray | None = checked(_FRAME_OTHER_BODIES, None, added=True)
     layers: tuple[str, ...] = checked(listing(one_of(*LAYERS), 0, len(LAYERS)), (), added=True)
     colorspace: str = checked(one_of(*COLORSPACES), COLORSPACES[0], added=True)
+    disclosure: str = checked(text(MAX_DISCLOSURE_CHARACTERS), "", added=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -180,11 +183,20 @@ class Render(Message, kind="render"):
         if self.body is not None and len(self.body) != len(self.points):
             raise bad_message("`render`: there must be as many rows of `body` as of `points`, or none.")
         self._check_others()
+        try:
+            Disclosure.from_json(self.disclosure)
+        except PortraitError as error:
+            raise bad_message(f"`render`: `disclosure`: {error.message}") from error
         if self.size[0] * self.size[1] > MAX_IMAGE_PIXELS:
             raise PortraitError(
                 ErrorCode.IMAGE_TOO_LARGE, f"Frames of {self.size[0]}x{self.size[1]} pixels are too large.",
                 f"Ask for at most {MAX_IMAGE_PIXELS // 10**6} million pixels.",
             )  # fmt: skip
+
+    @property
+    def shown(self) -> Disclosure:
+        """What `disclosure` tells."""
+        return Disclosure.from_json(self.disclosure)
 
     @property
     def other_faces(self) -> OtherFaces | None:

@@ -15,6 +15,7 @@ import skimage.data
 from portrait_server import cli
 from portrait_server.media.images import read_image
 from portrait_server.shots.reader import ShotReader
+from portrait_shared.disclosure import USUALLY_SHOWN
 from portrait_shared.frames.frame_marks import read_mark
 from portrait_shared.shots import SHOT_ARRAY, ShotIdentity, performance_digest, shot_digest, shot_frame_digest
 from portrait_shared.track import LandmarkTrack
@@ -92,8 +93,9 @@ def test_changed_frames_are_drawn_and_others_are_the_shots_own(
         mark = read_mark(path)
         assert mark is not None and mark.photo == shot
         assert mark.digest == shot_frame_digest(
-            engine, fingerprint, shot, performance, index, target.points[index], found.points[index]
-        )
+            engine, fingerprint, shot, performance, index, target.points[index], found.points[index],
+            disclosure=USUALLY_SHOWN,
+        )  # fmt: skip
         assert (b"compositeSynthetic" in path.read_bytes()) == (index in OPENED)
 
 
