@@ -38,15 +38,11 @@ class CommandRun:
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate()
 
-    def run(
-        self, command: Sequence[str], take: Callable[[str], None],
-        succeeded: Callable[[int], bool] = lambda status: status == 0,
-    ) -> None:  # fmt: skip
+    def run(self, command: Sequence[str], take: Callable[[str], None]) -> None:
         """Runs a command to its end.
 
         Args:
             take: given each line that it prints, without the line's end.
-            succeeded: whether a command that ended with that status did what it was to do.
 
         Raises:
             PortraitError: CANCELLED where it was ended; SERVER_UNAVAILABLE where it cannot be started; SCENE with the
@@ -85,7 +81,7 @@ class CommandRun:
                 status = process.wait()
             if self._ended:
                 raise PortraitError(ErrorCode.CANCELLED, "Cancelled.")
-            if not succeeded(status):
+            if status != 0:
                 words.seek(0)
                 raise _failure(words.read().decode("utf-8", "replace"), status)
 

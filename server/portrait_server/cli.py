@@ -32,6 +32,7 @@ _COMMANDS = {
     "shot-frame": "write one frame of a filmed shot as a picture",
     "movie": "make a movie of rendered frames, with sound and timecode",
     "verify": "tell what made pictures and films, from what, and whether they have been altered since",
+    "sign": "sign frames, pictures and movies made of them: Content Credentials",
     "otio": "exchange edits with other programs by OpenTimelineIO",
     "visemes": "hear speech and write timed mouth shapes",
     "serve": "run the server that Blender and other programs connect to",

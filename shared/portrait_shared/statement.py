@@ -99,7 +99,7 @@ class Statement:
     """What is said of some frames.
 
     Attributes:
-        engine: its name. fingerprint: its fingerprint, see `portrait_shared.digest`.
+        engine: its name. fingerprint: its fingerprint, see `portrait_shared.digest`; empty where it is not known.
         networks: whether trained networks drew some of the pixels; else geometry alone moved the sources' own.
         sources: references in their order, or the plate first.
         weights: SHA-256 (hex) of the networks' weights.
@@ -161,7 +161,7 @@ class Statement:
             "personal": self.personal, "consents": [dict(each) for each in self.consents],
             "watermark": self.watermark, "label": self.label, "release": self.release,
         }  # fmt: skip
-        return {name: value for name, value in told.items() if value not in ("", [], None)}
+        return {name: value for name, value in told.items() if value not in ("", [], None) or name == "fingerprint"}
 
     def to_text(self) -> str:
         """Canonical JSON: equal statements give equal texts."""

@@ -22,7 +22,7 @@ FULL = Statement(
 
 
 def test_a_statement_goes_through_json_and_comes_back_the_same() -> None:
-    bare = Statement("warp", "warp-1", False)
+    bare = Statement("warp", "", False)
     assert Statement.parse(FULL.to_text()) == FULL and Statement.parse(bare.to_text()) == bare
     assert FULL.plate == FULL.sources[0] and bare.plate is None
 

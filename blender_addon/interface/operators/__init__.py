@@ -23,7 +23,6 @@ from . import (  # fmt: skip
     server_control,
     shots,
     strip,
-    verify,
 )
 
 _MODULES = (
@@ -44,7 +43,6 @@ _MODULES = (
     server_control,
     shots,
     strip,
-    verify,
 )
 _CLASSES = tuple(cls for module in _MODULES for cls in module.CLASSES)
 

@@ -16,7 +16,6 @@ from . import (
     rig_panel,
     shot_panel,
     sidebar,
-    verify_panel,
 )
 
 _CLASSES = (
@@ -30,7 +29,6 @@ _CLASSES = (
     *consent_panel.CLASSES,
     *compositing_panel.CLASSES,
     *messages.CLASSES,
-    *verify_panel.CLASSES,
 )
 
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, cast
 
 import platformdirs
+from portrait_shared.errors import PortraitError
 from portrait_shared.log_lines import LOG_FORMATS, JsonLines
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,22 @@ def tell_failure(asked: argparse.Namespace, message: str, remedy: str = "", code
         return
     said = f"portrait {asked.command}: {message}"
     print(f"{said}\n  {remedy}" if remedy else said, file=sys.stderr, flush=True)
+
+
+def tell_note(asked: argparse.Namespace, text: str) -> None:
+    """Says on standard error what a person may want to know, as the command's log is written."""
+    if in_json(asked):
+        log.info(text)
+    else:
+        print(f"Note: {text}", file=sys.stderr, flush=True)
+
+
+def tell_unsigned(asked: argparse.Namespace, error: PortraitError) -> None:
+    """Says on standard error why frames, which are there, got no credentials."""
+    if in_json(asked):
+        log.warning("unsigned: %s", error.message, extra={"code": error.code, "remedy": error.remedy})
+    else:
+        print(f"Unsigned: {error.message}\n  {error.remedy}", file=sys.stderr, flush=True)
 
 
 def _log_what_is_not_caught() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,12 +14,13 @@ from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.picture_sequences import shot_files
-from portrait_shared.frames.frame_files import LAYERED, PICTURES, frame_path, frames_in
+from portrait_shared.frames.frame_files import LAYERED, PICTURES, credentials_path, frame_path, frames_in
 from portrait_shared.frames.frame_numbers import parse_frames
 from portrait_shared.rates import frame_of, parse_rate
 
 from portrait_server.commands.arguments import tell_progress
 from portrait_server.commands.landmarks import check_writable, seconds
+from portrait_server.commands.logs import tell_unsigned
 from portrait_server.media.movie import CODECS, DEFAULT_CODEC, Movie, MovieFrame, check_suffix
 from portrait_server.media.movie_sound import Soundtrack
 from portrait_server.shots.reader import ShotReader
@@ -57,6 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sound-from", type=seconds, default=0.0, metavar="SECONDS",
                         help="where in the sound the movie begins; below 0, the sound begins later than the movie")  # fmt: skip
     parser.add_argument("--timecode", metavar="01:00:00:00", help="of the first frame (default: by its number)")
+    parser.add_argument("--no-credentials", action="store_true",
+                        help="do not sign the movie: nobody can then check who made it, and whether it was altered")  # fmt: skip
     parser.add_argument("--progress", action="store_true", help="print lines of the form `Progress: 3/100`")
 
 
@@ -83,8 +87,24 @@ def run(asked: argparse.Namespace) -> int:
         start = frame_of(asked.timecode, asked.fps) if asked.timecode else next(iter(frames))
         movie = Movie(list(frames.values()), asked.fps, asked.codec, start, sound)
         movie.write(asked.output, tell_progress if asked.progress else None)
+    _sign(asked, [frame.file for frame in frames.values() if frame.file is not None])
     print(f"{len(frames)} frames. Saved: {asked.output}")
     return 0
+
+
+def _sign(asked: argparse.Namespace, files: Sequence[Path]) -> None:
+    """Signs the movie, or says why it has no credentials; without any frame that was rendered it needs none."""
+    # Only now: what it takes to sign is slow to load.
+    from portrait_server.provenance.attribution import attribute
+    from portrait_server.provenance.signing import remove_side_car, sign_file
+
+    try:
+        remove_side_car(asked.output)
+        if files and not asked.no_credentials:
+            said = attribute(list(dict.fromkeys(files)), credentials_path(asked.frames_folder, asked.prefix))
+            sign_file(asked.output, said.statement, parent=said.parent)
+    except PortraitError as error:
+        tell_unsigned(asked, error)
 
 
 def suffix_of(folder: Path, prefix: str, form: str | None) -> str:

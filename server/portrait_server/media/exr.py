@@ -10,13 +10,13 @@ from typing import Final
 
 import numpy as np
 import OpenEXR
-from portrait_shared import __version__
 from portrait_shared.frames.exr_header import Attribute, pixel_seal, with_attributes
 from portrait_shared.frames.frame_marks import DEVICE_KEYWORD, DIGEST_KEYWORD, SEAL_KEYWORD
 from portrait_shared.layers import CHANNELS, FULL_FLOAT, in_order
 
 from portrait_server.media.picture_profiles import REC709, Primaries, srgb_linear, to_d50
-from portrait_server.media.png import SOURCE_TYPE
+from portrait_server.media.png import tool_of
+from portrait_server.media.source_types import draws_with_networks, source_type
 
 _CODES: Final = 65536  # levels that a colour may have: those of 16 bits, of which those of 8 are a part
 _D60: Final = (0.32168, 0.33767)  # as SMPTE ST 2065-1 rounds it
@@ -70,7 +70,7 @@ def encode_exr(
     data = written.getvalue()
     stated = {DIGEST_KEYWORD: digest, SEAL_KEYWORD: pixel_seal(data)}
     if engine is not None:
-        stated |= {"software": f"Talking Portraits {__version__} ({engine})", "DigitalSourceType": SOURCE_TYPE}
+        stated |= {"software": tool_of(engine), "DigitalSourceType": source_type(draws_with_networks(engine))}
         if device:
             stated[DEVICE_KEYWORD] = device
     return with_attributes(data, {name: Attribute.text(text) for name, text in stated.items()})

@@ -74,15 +74,17 @@ class MovieFrame:
     Attributes:
         name: to people.
         read: gives (H, W, 3 or 4) uint8 or uint16, sRGB with straight alpha; raises PortraitError.
+        file: of a rendered frame; None where it is not one.
     """
 
     name: str
     read: Callable[[], np.ndarray]
+    file: Path | None = None
 
     @classmethod
     def of_file(cls, path: Path) -> MovieFrame:
         """A picture, or a layered frame's colours; with 16 bits, of which codecs for editing keep 10."""
-        return cls(path.name, lambda: read_image(path, 16))
+        return cls(path.name, lambda: read_image(path, 16), path)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A statement in the words of C2PA: what goes into a manifest, before it is bound to a file and signed.
-
-Of the IPTC's kinds of source, `compositeWithTrainedAlgorithmicMedia` is for composites made with what a trained network made
-up, as by inpainting; `compositeSynthetic` for those with synthetic elements of any other origin. The engine `warp` moves the
-photograph's own pixels by geometry and fills in what they cover: the second. Where networks paint mouth and eyes: the first.
-"""
+"""A statement in the words of C2PA: what goes into a manifest, before it is bound to a file and signed."""
 
 from __future__ import annotations
 
@@ -18,11 +13,12 @@ from portrait_shared import __version__
 from portrait_shared.disclosure import WATERMARK_VERSION
 from portrait_shared.statement import TOOL, Hashed, Source, SourceKind, Statement
 
+from portrait_server.media.source_types import source_type
+
 STATEMENT_LABEL: Final = "org.talking-portraits.statement"
 """Of the assertion that holds a `Statement`, without its thumbnails, which are the ingredients'."""
 FRAMES_TITLE: Final = "frames.sha256"
 """Of the ingredient that holds a sequence's hashes, as `sha256sum` prints them."""
-_SOURCE_TYPES: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _HASHED: Final = {
     Hashed.PIXELS: "its pixels", Hashed.FILE: "its file", Hashed.SEQUENCE: "the names and contents of its pictures",
 }  # fmt: skip
@@ -73,11 +69,6 @@ class Parent:
     results: Mapping[str, Any] = field(repr=False)
 
 
-def source_type(statement: Statement) -> str:
-    """IPTC's word for how it was made, a URI."""
-    return _SOURCE_TYPES + ("compositeWithTrainedAlgorithmicMedia" if statement.networks else "compositeSynthetic")
-
-
 def manifest_of(statement: Statement, title: str, when: str, parent: Parent | None = None) -> Manifest:
     """What is said of frames, a picture or a movie.
 
@@ -123,7 +114,7 @@ def _actions(
     statement: Statement, when: str, opened: list[str], inputs: list[str], had_credentials: bool
 ) -> list[dict[str, Any]]:
     agent = {"softwareAgent": {"name": TOOL, "version": statement.release}, "when": when}
-    made = {"digitalSourceType": source_type(statement), **agent}
+    made = {"digitalSourceType": source_type(statement.networks), **agent}
     inputs_of = {"parameters": {"ingredientIds": inputs}} if inputs else {}
     actions: list[dict[str, Any]]
     if not opened:

@@ -85,17 +85,15 @@ def _place(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        try:
-            os.link(new, path)
-        except FileExistsError:
-            return
-        except OSError:  # a file system without links
-            os.rename(new, path)
-            return
-        os.unlink(new)
-    except BaseException:
+        os.link(new, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        if path.exists() or not Path(new).stat().st_size == len(content):
+            raise
+        os.rename(new, path)  # a file system without links
+    finally:
         Path(new).unlink(missing_ok=True)
-        raise
 
 
 def _new_key() -> bytes:

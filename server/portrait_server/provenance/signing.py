@@ -11,6 +11,7 @@ import contextlib
 import datetime
 import hashlib
 import io
+import shutil
 from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Final
 
 from c2pa import Builder, C2paError, Context
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.files.whole_files import open_without_waiting, partial_file, write_error, write_whole
+from portrait_shared.files.whole_files import open_without_waiting, partial_file, replace_file, write_error
 from portrait_shared.statement import Statement
 
 from portrait_server.provenance.keys import SETTINGS_FILE, SigningKey, signing_key
@@ -33,8 +34,9 @@ FORMATS: Final = {
     ".webp": "image/webp", ".avif": "image/avif", ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime",
 }  # fmt: skip
 """Files that can hold their credentials themselves, by suffix."""
+_BLOCK_BYTES: Final = 2**20
 _MANIFEST: Final = "application/c2pa"
-_SETTINGS: Final = {"builder": {"thumbnail": {"enabled": False}}, "verify": {"verify_after_sign": False}}
+_BUILDER: Final = {"thumbnail": {"enabled": False}}
 
 
 def sign_sequence(statement: Statement, hashes: Mapping[str, str], title: str = SEQUENCE_FILE) -> bytes:
@@ -53,12 +55,15 @@ def sign_sequence(statement: Statement, hashes: Mapping[str, str], title: str = 
     return _signed(sequence_manifest(statement, listing_of(hashes), title, _now()), _MANIFEST, io.BytesIO())
 
 
-def sign_file(path: Path, statement: Statement, *, parent: Parent | None = None) -> Path:
+def sign_file(
+    path: Path, statement: Statement, *, parent: Parent | None = None, source: BinaryIO | None = None
+) -> Path:  # fmt: skip
     """Gives a file its credentials, whole or not at all.
 
     Args:
         path: a picture or a movie made of what the statement tells of.
         parent: credentials of the sequence that a movie was made of, see `reading.parent_of`.
+        source: what the file shall hold beside its credentials; with None, what it holds.
 
     Returns:
         The file that holds them: `path`, or the side-car of a file that cannot.
@@ -66,25 +71,57 @@ def sign_file(path: Path, statement: Statement, *, parent: Parent | None = None)
     Raises:
         PortraitError: FILE_MISSING; SIGNING_FAILED, also for a damaged file; BAD_CONFIGURATION; OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
-    made = manifest_of(statement, path.name, _now(), parent)
+    if source is None:
+        with _opened(path) as own:
+            return _sign_from(own, path, manifest_of(statement, path.name, _now(), parent))
+    return _sign_from(source, path, manifest_of(statement, path.name, _now(), parent), copied=True)
+
+
+def _sign_from(source: BinaryIO, path: Path, made: Manifest, *, copied: bool = False) -> Path:
     form = FORMATS.get(path.suffix.lower())
-    with _opened(path) as source:
-        if form is None:
-            made.bind(hashlib.file_digest(source, "sha256").hexdigest())
-            side_car = side_car_of(path)
-            if side_car.exists() and not is_side_car_of(path):
-                raise PortraitError(
-                    ErrorCode.OUTPUT_NOT_WRITABLE, f"{side_car} holds the credentials of something else.",
-                    f"Give {path.name} another name.",
-                )  # fmt: skip
-            write_whole(side_car, _signed(made, _MANIFEST, io.BytesIO()))
-            return side_car
-        try:
+    side_car = side_car_of(path)
+    if form is None and side_car.exists() and not is_side_car_of(path):
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"{side_car} holds the credentials of something else.",
+            f"Give {path.name} another name.",
+        )  # fmt: skip
+    try:
+        if form is not None:
             with partial_file(path) as partial, partial.open("r+b") as target:
                 _signed(made, form, source, target)
-        except OSError as error:
-            raise write_error(path, error) from error
-    return path
+            return path
+        made.bind(_digest(source))
+        manifest = _signed(made, _MANIFEST, io.BytesIO())
+        if copied:
+            source.seek(0)
+            with partial_file(path) as partial, partial.open("r+b") as target:
+                shutil.copyfileobj(source, target)
+        replace_file(side_car, manifest)
+        return side_car
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+def _digest(source: BinaryIO) -> str:
+    total = hashlib.sha256()
+    while block := source.read(_BLOCK_BYTES):
+        total.update(block)
+    return total.hexdigest()
+
+
+def remove_side_car(path: Path) -> None:
+    """Removes what was said of a file that another has replaced.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE.
+    """
+    side_car = side_car_of(path)
+    if side_car == path or not side_car.exists() or not is_side_car_of(path):
+        return
+    try:
+        side_car.unlink()
+    except OSError as error:
+        raise write_error(side_car, error) from error
 
 
 @contextlib.contextmanager
@@ -105,7 +142,8 @@ def _signed(made: Manifest, form: str, source: BinaryIO, target: Any = None) -> 
     key, failures = signing_key(), list[PortraitError]()
     try:
         with (
-            Context.from_dict(_SETTINGS) as context,
+            # A command may print anything for a signature.
+            Context.from_dict({"builder": _BUILDER, "verify": {"verify_after_sign": bool(key.command)}}) as context,
             key.signer(failures) as signer,
             Builder(made.text, context=context) as builder,
         ):

@@ -41,12 +41,6 @@ OF_SHOT = Statement("warp", "warp-1", False, (Source(SourceKind.PLATE, "a" * 64,
 HASHES = {f"{number:04d}.png": hashlib.sha256(bytes([number])).hexdigest() for number in range(1, 13)}
 
 
-@pytest.fixture(autouse=True)
-def signing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(keys.SIGNING_VARIABLE, str(tmp_path / "signing"))
-    return tmp_path / "signing"
-
-
 def made(path: Path) -> Path:
     """A picture or a movie of noise, or a file of no kind."""
     if path.suffix in (".mp4", ".mov"):
@@ -80,7 +74,7 @@ def test_a_file_says_what_was_stated_and_whether_it_was_changed(
     assert found is not None and (found.state, found.why) == (CredentialsState.VALID, "")
     assert found.ours and found.known and not found.stamped and found.signed_at is not None
     assert found.statement == statement and found.tool.startswith("Talking Portraits ")
-    assert sorted(each.name for each in tmp_path.iterdir()) == sorted({name, holder.name, "signing"})
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted({name, holder.name})
 
     content = bytearray(path.read_bytes())
     manifest = content.find(b"c2pa\x00\x11")
