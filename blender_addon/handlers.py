@@ -7,6 +7,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from .blender import problems
+from .export import verify_job
 from .interface import face_marks
 from .jobs import job_queue
 from .portraits import portrait_copies, project_paths, scene_portraits
@@ -19,6 +20,7 @@ from .render.render_job import RenderJob
 def _before_load(*_: object) -> None:
     job_queue.abandon_all()
     problems.forget_all()
+    verify_job.forget()
 
 
 @persistent

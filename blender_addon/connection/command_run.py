@@ -38,11 +38,15 @@ class CommandRun:
             if self._process is not None and self._process.poll() is None:
                 self._process.terminate()
 
-    def run(self, command: Sequence[str], take: Callable[[str], None]) -> None:
+    def run(
+        self, command: Sequence[str], take: Callable[[str], None],
+        succeeded: Callable[[int], bool] = lambda status: status == 0,
+    ) -> None:  # fmt: skip
         """Runs a command to its end.
 
         Args:
             take: given each line that it prints, without the line's end.
+            succeeded: whether a command that ended with that status did what it was to do.
 
         Raises:
             PortraitError: CANCELLED where it was ended; SERVER_UNAVAILABLE where it cannot be started; SCENE with the
@@ -81,7 +85,7 @@ class CommandRun:
                 status = process.wait()
             if self._ended:
                 raise PortraitError(ErrorCode.CANCELLED, "Cancelled.")
-            if status != 0:
+            if not succeeded(status):
                 words.seek(0)
                 raise _failure(words.read().decode("utf-8", "replace"), status)
 

@@ -14,6 +14,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 CORNERS: Final = ("top-right", "top-left", "bottom-right", "bottom-left")
 """Where a label may lie; the first is where one is looked for."""
 USUAL_SIZE: Final = 0.06
+ICON_WORDS: Final = "AI MODIFIED"
+"""What the icon says."""
 SIZES: Final = (0.02, 0.3)
 """The least and the largest height of a label, in heights of the frame."""
 MAX_WORDING_CHARACTERS: Final = 80
@@ -39,6 +41,11 @@ class Label:
     corner: str = CORNERS[0]
     size: float = USUAL_SIZE
     icon: bool = True
+
+    @property
+    def words(self) -> str:
+        """All that it says, those of the icon too."""
+        return " ".join([*([ICON_WORDS] if self.icon else []), *self.text.split()])
 
     def __post_init__(self) -> None:
         """Raises: PortraitError: BAD_CONFIGURATION."""

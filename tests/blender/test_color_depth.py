@@ -117,6 +117,10 @@ def test_frames_of_the_other_depth_are_stale(deep: Any) -> None:
     settle(deep, FrameState.STALE)
     bpy.ops.portrait.render()
     settle(deep, FrameState.DONE)
+    deep.use_label = True
+    settle(deep, FrameState.STALE)
+    deep.use_label = False
+    settle(deep, FrameState.DONE)
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
     deep = bpy.context.scene.talking_portraits.active

@@ -77,10 +77,11 @@ def test_a_picture_is_read_as_it_was_written(kind: type, channels: int, tmp_path
 def test_16_bits_a_further_photo_and_a_size_of_its_own(
     needs_server: None, deep: Any, write: Callable[[Path, np.ndarray], Path], photo: np.ndarray, tmp_path: Path  # noqa: F811
 ) -> None:  # fmt: skip
-    """Each second frame, cut out, smaller; the photo and the .blend are gone when the job renders."""
+    """Each second frame, cut out, smaller, labelled; the photo and the .blend are gone when the job renders."""
     item = likeness.add_photo(deep, str(write(tmp_path / "pictures" / "further.png", photo[::-1])))
     item.set_points(face_points())
     deep.color_depth, deep.matte, deep.resolution_percentage = "16", True, 45
+    deep.use_label, deep.label_text, deep.label_corner = True, "AI-„Test“", "bottom-left"
     deep.frame_step, deep.use_scene_range, deep.frame_start, deep.frame_end = 2, False, 1, 6
     panel, job = panel_frames(), tmp_path / "job"
     assert list(panel) == ["0001.png", "0003.png", "0005.png"]
@@ -113,6 +114,7 @@ def test_of_a_shot_the_frames_that_the_panel_renders(filmed: Any, tmp_path: Path
     with pytest.raises(RuntimeError, match="Nothing is changed"):
         bpy.ops.portrait.export_job(filepath=str(tmp_path / "job"))
     assert not (tmp_path / "job").exists()
+    filmed.use_label = True
     smile(filmed, {START + 3: 0.0, START + 5: 0.7, START + 7: 0.0})
     panel, job = panel_frames(), tmp_path / "job"
     assert list(panel) == [f"{START + n:04d}.png" for n in (4, 5, 6)]

@@ -91,7 +91,7 @@ def test_the_plane_follows_the_pose_and_the_frame(preview: PortraitPreview, acti
 
 def test_the_preview_shows_what_the_render_will(preview: PortraitPreview, acting: Any) -> None:
     bpy.context.scene.frame_set(5)
-    acting.preview_size = "FULL"
+    acting.preview_size, acting.use_label = "FULL", True
     settle(preview)
     seen = shown(acting)
     bpy.ops.portrait.render()

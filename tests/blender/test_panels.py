@@ -177,10 +177,12 @@ def test_the_preferences_offer_all_devices_and_say_what_is_there(addon: Any, dev
     assert tuple(holder.bl_rna.properties["device"].enum_items.keys()) == (*DEVICES, ALL_CUDA)
     seen: list[str] = []
     drawn_for = SimpleNamespace(
-        layout=CheckedLayout(seen), bl_rna=holder.bl_rna, server_command="", device=device
+        layout=CheckedLayout(seen), bl_rna=holder.bl_rna, server_command="", device=device,
+        watermark=False,
     )  # fmt: skip
     holder.draw(drawn_for, bpy.context)
     text = "\n".join(seen)
+    assert "nobody can check it" in " ".join(seen), "what frames without a watermark mean"
     if missing_driver(device):
         assert missing_driver(device) in text
     elif all(missing_driver(name) for name in GPUS):

@@ -23,6 +23,7 @@ from . import (  # fmt: skip
     server_control,
     shots,
     strip,
+    verify,
 )
 
 _MODULES = (
@@ -43,6 +44,7 @@ _MODULES = (
     server_control,
     shots,
     strip,
+    verify,
 )
 _CLASSES = tuple(cls for module in _MODULES for cls in module.CLASSES)
 

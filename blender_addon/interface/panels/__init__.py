@@ -16,6 +16,7 @@ from . import (
     rig_panel,
     shot_panel,
     sidebar,
+    verify_panel,
 )
 
 _CLASSES = (
@@ -29,6 +30,7 @@ _CLASSES = (
     *consent_panel.CLASSES,
     *compositing_panel.CLASSES,
     *messages.CLASSES,
+    *verify_panel.CLASSES,
 )
 
 

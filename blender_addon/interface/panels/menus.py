@@ -66,6 +66,19 @@ def draw_animation(self: bpy.types.Menu, context: bpy.types.Context) -> None:
         self.layout.operator_menu_enum("portrait.key_all", "part", text="Key All of the Portrait")
 
 
+def draw_image(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """The entries at the end of Image in the image editor."""
+    self.layout.separator()
+    self.layout.operator("portrait.verify_image", icon="CHECKMARK")
+    self.layout.operator("portrait.verify_file", icon="FILE")
+
+
+def draw_strip(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """The entry at the end of Strip in the sequencer."""
+    self.layout.separator()
+    self.layout.operator("portrait.verify_strips", icon="CHECKMARK")
+
+
 _shortcuts: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
@@ -74,6 +87,8 @@ def register() -> None:
     bpy.utils.register_class(PORTRAIT_MT_expressions)
     bpy.types.VIEW3D_MT_add.append(draw_add)
     bpy.types.VIEW3D_MT_object_animation.append(draw_animation)
+    bpy.types.IMAGE_MT_image.append(draw_image)
+    bpy.types.SEQUENCER_MT_strip.append(draw_strip)
     keys = bpy.context.window_manager.keyconfigs.addon
     if keys is None:
         return
@@ -90,6 +105,8 @@ def unregister() -> None:
     while _shortcuts:
         keymap, shortcut = _shortcuts.pop()
         keymap.keymap_items.remove(shortcut)
+    bpy.types.SEQUENCER_MT_strip.remove(draw_strip)
+    bpy.types.IMAGE_MT_image.remove(draw_image)
     bpy.types.VIEW3D_MT_object_animation.remove(draw_animation)
     bpy.types.VIEW3D_MT_add.remove(draw_add)
     bpy.utils.unregister_class(PORTRAIT_MT_expressions)

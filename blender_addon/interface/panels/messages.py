@@ -8,6 +8,7 @@ import bpy
 from ...blender import problems
 from ...blender.problems import Fix, SceneError
 from ...capture import jobs
+from ...export import verify_job
 from ...jobs import job_queue
 from ...plane import view_colors
 from ...portraits.properties import PORTRAIT_PG_portrait
@@ -15,10 +16,12 @@ from ...preview import live_preview
 from ...render import frame_states
 from ...rig import armature
 from ..operators.common import active_portrait, scene_of
+from ..verified_lines import draw_verified
 from .placement import InSequencer, InView3D
-from .sections import draw_text, problem_of
+from .sections import characters_of, draw_text, problem_of
 
 _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
+_VERIFIED_LINES = 3
 _OUTDATED = (
     "An older version made this rig's handles: some leave the face when the head turns. "
     "Update Handles puts them in their places; keys and poses stay."
@@ -28,7 +31,7 @@ _OUTDATED = (
 def has_messages(context: bpy.types.Context) -> bool:
     """Whether there is anything to say."""
     portrait = active_portrait(context)
-    if problems.last("") is not None:
+    if problems.last("") is not None or verify_job.last() is not None:
         return True
     if portrait is None:
         return False
@@ -49,6 +52,7 @@ def has_messages(context: bpy.types.Context) -> bool:
 def draw_messages(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The last errors with what mends them, what a job told, and what keeps the photo from being seen as it is."""
     draw_problem(layout, context, problems.last(""))
+    draw_last_verified(layout, context)
     portrait = active_portrait(context)
     if portrait is None:
         return
@@ -83,6 +87,18 @@ def draw_messages(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
         draw_text(box, context, f"The photo's colors are altered: {altered}.", "COLOR")
         view = view_colors.known_neutral_view(scene_of(context))
         box.operator("portrait.use_own_colors", text=f"Use View “{view}”" if view else "Use the Photo's Own Colors")
+
+
+def draw_last_verified(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What Verify found last, until it is put away."""
+    found = verify_job.last()
+    if found is None:
+        return
+    box = layout.box()
+    draw_verified(box, found, characters_of(context), _VERIFIED_LINES)
+    row = box.row(align=True)
+    row.operator("portrait.show_verified", text="Show Wide", icon="WINDOW")
+    row.operator("portrait.forget_verified", text="", icon="X")
 
 
 def is_outdated(portrait: PORTRAIT_PG_portrait) -> bool:

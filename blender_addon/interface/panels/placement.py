@@ -20,6 +20,12 @@ class InSequencer:
     bl_category = "Portrait"
 
 
+class InImageEditor:
+    bl_space_type = "IMAGE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = "Portrait"
+
+
 class ForFace:
     """Sections for a portrait whose face was found."""
 

@@ -188,6 +188,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column = layout.column(align=True)
     column.operator("portrait.export_movie", icon="EXPORT")
     column.operator("portrait.export_job", icon="NETWORK_DRIVE")
+    column.operator("portrait.verify_frames", icon="CHECKMARK")
 
 
 def draw_format(layout: bpy.types.UILayout, portrait: PORTRAIT_PG_portrait) -> None:
@@ -236,6 +237,7 @@ def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row(align=True)
     row.operator("portrait.export_timeline", icon="EXPORT")
     row.operator("portrait.import_timeline", icon="IMPORT")
+    layout.operator("portrait.verify_strips", icon="CHECKMARK")
 
 
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -272,7 +274,12 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str,
         column.label(text=line, icon="NONE" if not line else icon if number == 0 else "BLANK1")
 
 
-def _wrapped(context: bpy.types.Context, text: str) -> list[str]:
+def characters_of(context: bpy.types.Context) -> int:
+    """That fit in a line of the sidebar."""
     width = context.region.width if context.region is not None else 260
     scale = context.preferences.system.ui_scale or 1.0  # 0 without a window
-    return textwrap.wrap(text, max(18, int(width / (7 * scale)) - 6))
+    return max(18, int(width / (7 * scale)) - 6)
+
+
+def _wrapped(context: bpy.types.Context, text: str) -> list[str]:
+    return textwrap.wrap(text, characters_of(context))
