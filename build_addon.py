@@ -4,7 +4,8 @@
 
 Each zip carries `portrait_shared`, pyzmq and msgpack as wheels, so nothing is downloaded when it is installed.
 Blender's own builder, a script inside the `bpy` wheel, makes the zips and validates them. The same source gives
-the same bytes, whatever the clock, the time zone and the order of files on the disk.
+the same bytes, whatever the clock, the time zone, the umask and the order of files on the disk. Beside each zip lies what
+it is made of (`.cdx.json`, CycloneDX), and one such list of the server.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import tempfile
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+
+from sbom import extension_sbom, server_sbom
 
 ROOT = Path(__file__).resolve().parent
 ADDON = ROOT / "blender_addon"
@@ -101,11 +105,17 @@ def blender_builder() -> Path:
     )
 
 
-def run(command: Sequence[str], failure: str, remedy: str, environment: dict[str, str] | None = None) -> str:
-    """Runs a program and returns what it printed. Raises BuildError with its last lines when it fails."""
+def run(
+    command: Sequence[str], failure: str, remedy: str, environment: dict[str, str] | None = None, umask: int = -1
+) -> str:
+    """Runs a program and returns what it printed. Raises BuildError with its last lines when it fails.
+
+    Args:
+        umask: what rights its files lack; this process's own umask where -1.
+    """
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace",
-        env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace", **(environment or {})},
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace", **(environment or {})}, umask=umask,
     )  # fmt: skip
     if done.returncode:
         last_lines = "\n".join(f"    {line}" for line in done.stdout.strip().splitlines()[-12:])
@@ -119,11 +129,13 @@ def build_shared_wheel(folder: Path, source_time: int) -> Path:
         # A copy: setuptools leaves build folders beside what it builds.
         source = copy_tree(SHARED, Path(temporary) / "shared", source_time)
         shutil.copy(ROOT / "LICENSE", source)
+        settle(source, source_time)
         run(
             [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(folder), str(source)],
             "The portrait_shared wheel could not be built.",
             "Building needs pip (python -m ensurepip) and, for setuptools, a package index: see pip's message above.",
             {"SOURCE_DATE_EPOCH": str(source_time)},
+            umask=0o022,  # setuptools writes the rights of its own files into the wheel
         )
     return folder / f"portrait_shared-{shared_version()}-py3-none-any.whl"
 
@@ -207,6 +219,21 @@ def build_zip(target: Target, platform: str, shared_wheel: Path, output: Path, s
     return zip_path
 
 
+def write_sbom(path: Path, bill: str) -> None:
+    path.write_text(bill, encoding="utf-8", newline="\n")
+    print(path, flush=True)
+
+
+def told_server_sbom() -> str:
+    try:
+        return server_sbom(shared_version())
+    except PackageNotFoundError as error:
+        raise BuildError(
+            f"The list of what the server is made of lacks {error.name}, which is not installed.",
+            "Build in the project's environment: python -m pip install -e '.[test]'.",
+        ) from error
+
+
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "dist", help="folder for the zips (default: dist)")
@@ -222,7 +249,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    sys.path.insert(0, str(SHARED))
+    sys.path[:0] = [str(SHARED), str(ROOT / "server")]
     from portrait_shared.terminal import forgiving_output
 
     with forgiving_output():
@@ -251,6 +278,8 @@ def build(arguments: Sequence[str] | None) -> int:
             for target, platform in wanted:
                 zip_path = build_zip(target, platform, shared_wheel, options.output.resolve(), source_time)
                 print(f"{zip_path}  {zip_path.stat().st_size / 1e6:.1f} MB", flush=True)
+                write_sbom(zip_path.with_suffix(".cdx.json"), extension_sbom(zip_path, shared_version()))
+            write_sbom(options.output / f"talking_portraits-{shared_version()}-server.cdx.json", told_server_sbom())
     except BuildError as error:
         print(f"build_addon: {error}", file=sys.stderr)
         return 1

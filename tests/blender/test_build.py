@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import os
 import platform
 import re
@@ -13,6 +15,7 @@ import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import portrait_shared
 import pytest
@@ -64,12 +67,13 @@ if bpy.app.version < (5, 0, 0):
 """
 
 
-def build(output: Path, *arguments: str) -> list[Path]:
+def build(output: Path, *arguments: str, root: Path = ROOT, **how: Any) -> list[Path]:
     done = subprocess.run(
-        [BUILD_PYTHON, str(ROOT / "build_addon.py"), "--output", str(output), *arguments],
+        [BUILD_PYTHON, str(root / "build_addon.py"), "--output", str(output), *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **how,
     )
     if done.returncode and NO_NETWORK.search(done.stdout):
         pytest.skip("the package index, from which the bundled wheels come, cannot be reached")
@@ -154,10 +158,61 @@ def test_zips_for_the_other_systems(tmp_path: Path) -> None:
         assert sum(wheel_of[manifest["platforms"][0]] in tag for tag in tags) == 2  # type: ignore[index]
 
 
+def copied_source(folder: Path) -> Path:
+    """What a build reads, elsewhere: written in another order, at another time, with other rights."""
+    kept = ("blender_addon", "shared", "build_addon.py", "sbom.py", "bundled_wheels.txt", "LICENSE", "pyproject.toml",
+            "server/portrait_server/__init__.py", "server/portrait_server/model_files.py")  # fmt: skip
+    found = [ROOT / name for name in kept]
+    files = [file for each in found for file in (each.rglob("*") if each.is_dir() else [each]) if file.is_file()]
+    for file in sorted(files, reverse=True):
+        if "__pycache__" not in file.parts:
+            copy = folder / file.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(file.read_bytes())
+            copy.chmod(0o600)
+            os.utime(copy, (1_000_000_000, 1_000_000_000))
+    return folder
+
+
 @pytest.mark.servers_environment
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no umask")
 def test_the_same_source_gives_the_same_bytes(zips: dict[str, Path], tmp_path: Path) -> None:
-    again = build(tmp_path, "--platform", HERE, "--target", "py311")
-    assert again[0].read_bytes() == zips["py311"].read_bytes()
+    environment = {**os.environ, "TZ": "Pacific/Auckland", "PYTHONHASHSEED": "7"}
+    words = ("--platform", HERE, "--target", "py311")
+    (again,) = build(tmp_path / "dist", *words, root=copied_source(tmp_path / "copy"), env=environment, umask=0o077)
+    for made in (again, again.with_suffix(".cdx.json")):
+        assert made.read_bytes() == zips["py311"].with_name(made.name).read_bytes()
+
+
+@pytest.mark.servers_environment
+def test_what_a_release_is_made_of_is_listed(zips: dict[str, Path]) -> None:
+    pytest.importorskip("cyclonedx")
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    pinned = set(re.findall(r"sha256:([0-9a-f]{64})", (ROOT / "bundled_wheels.txt").read_text()))
+    lists = sorted(zips["py311"].parent.glob("*.cdx.json"))
+    assert [path.name for path in lists] == sorted(
+        [path.with_suffix(".cdx.json").name for path in zips.values()]
+        + [f"talking_portraits-{portrait_shared.__version__}-server.cdx.json"]
+    )
+    for path in lists:
+        assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(path.read_text(encoding="utf-8")) is None
+    for path in zips.values():
+        bill = json.loads(path.with_suffix(".cdx.json").read_text(encoding="utf-8"))
+        assert hashes_of(bill["metadata"]["component"]) == {hashlib.sha256(path.read_bytes()).hexdigest()}
+        with zipfile.ZipFile(path) as archive:
+            wheels = {
+                each: hashlib.sha256(archive.read(each)).hexdigest() for each in archive.namelist() if ".whl" in each
+            }
+        assert {digest for each in bill["components"] for digest in hashes_of(each)} == set(wheels.values())
+        assert {digest for name, digest in wheels.items() if "portrait_shared" not in name} <= pinned
+    server = json.loads(lists[-1].read_text(encoding="utf-8"))["components"]
+    assert {"numpy", "pyzmq", "c2pa-python", "portrait.safetensors"} <= {each["name"] for each in server}
+
+
+def hashes_of(component: dict[str, Any]) -> set[str]:
+    return {each["content"] for each in component["hashes"]}
 
 
 @pytest.mark.servers_environment
