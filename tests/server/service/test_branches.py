@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from portrait_server.disclosure.disclosing import Disclosing
 from portrait_server.engines.base import Reference
 from portrait_server.engines.fewshot import FewshotEngine
 from portrait_server.engines.fewshot_weights import WEIGHTS_VARIABLE
@@ -22,6 +23,7 @@ from portrait_server.networks.personal import Personal, PersonalPainter, to_file
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import ServerProcess
 from portrait_shared.client.render_stream import RenderStream
+from portrait_shared.disclosure import USUALLY_SHOWN
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.other_faces import OtherFaces
 from portrait_shared.protocol.references import Frame, PortraitHandle, ReferenceImage
@@ -134,7 +136,13 @@ def test_a_real_engine_draws_the_same_bytes_on_both(
     server.stop()
     tuned = engine.tuned(personal)
     prepared = tuned.prepare([Reference(photo.image, photo.points)], beside[None])
-    assert np.array_equal(of_both, tuned.render(prepared, points, size, False, None, driven))
+    drawn = tuned.render(prepared, points, size, False, None, driven)
+    rests = tuned.at_rest(prepared, points, None, driven)
+    assert rests.tolist() == [True, False, False, False]
+    moved = tuned.driven_photo(prepared)
+    marking = Disclosing(USUALLY_SHOWN, size, portrait.portrait_id, moved.people, moved.image)
+    assert np.array_equal(of_both, [marking.into(frame, rests[at]) for at, frame in enumerate(drawn)])
+    assert np.array_equal(of_both[0], drawn[0]) and not np.array_equal(of_both[1], drawn[1])
 
 
 def test_a_lost_branch_costs_no_frame_and_comes_back(gpus: Faults, server: ServerProcess, paint: Paint) -> None:
