@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import bpy
+from portrait_shared.frames.identity import Verdict
 
 from ...blender import problems
 from ...blender.problems import Fix, SceneError
@@ -20,6 +23,12 @@ from ..verified_lines import draw_verified
 from .placement import InSequencer, InView3D
 from .sections import characters_of, draw_text, problem_of
 
+_RECOGNISED: Final = 0.9
+"""Share of the frames that is to show the person."""
+_WHAT_HELPS: Final = (
+    "What helps: less motion of the head and milder expressions, another photo, further photos with the engine fewshot, or "
+    "tuning to the person."
+)
 _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
 _VERIFIED_LINES = 3
 _OUTDATED = (
@@ -42,6 +51,7 @@ def has_messages(context: bpy.types.Context) -> bool:
         or jobs.last_report(portrait.uid) is not None
         or (preview is not None and preview.trouble is not None)
         or frame_states.of(portrait.uid).hint
+        or is_little_recognised(portrait)
         or job_queue.active_of(portrait.uid) is not None
         or unsaved(portrait.lead) is not None
         or altered_colors_seen(context)
@@ -77,6 +87,7 @@ def draw_messages(layout: bpy.types.UILayout, context: bpy.types.Context) -> Non
             draw_text(box, context, note, "INFO")
     if hint := frame_states.of(portrait.uid).hint:
         draw_text(layout, context, hint, "INFO")
+    _draw_little_recognised(layout, context, portrait)
     if is_outdated(portrait):
         box = layout.box()
         draw_text(box, context, _OUTDATED, "INFO")
@@ -99,6 +110,26 @@ def draw_last_verified(layout: bpy.types.UILayout, context: bpy.types.Context) -
     row = box.row(align=True)
     row.operator("portrait.show_verified", text="Show Wide", icon="WINDOW")
     row.operator("portrait.forget_verified", text="", icon="X")
+
+
+def is_little_recognised(portrait: PORTRAIT_PG_portrait) -> bool:
+    """Whether too few of the frames were found to show the person; not where of too many it cannot be told."""
+    found = frame_states.of(portrait.uid).identity
+    return found is not None and found.share < _RECOGNISED and bool(found.counts[Verdict.NOT_RECOGNISED])
+
+
+def _draw_little_recognised(
+    layout: bpy.types.UILayout, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait
+) -> None:  # fmt: skip
+    """What was found, and what helps."""
+    found = frame_states.of(portrait.uid).identity
+    if found is None or not is_little_recognised(portrait):
+        return
+    box = layout.box()
+    draw_text(box, context, f"{found.in_words} {_WHAT_HELPS}", "ERROR")
+    row = box.row(align=True)
+    row.operator("portrait.add_references", icon="ADD")
+    row.operator("portrait.tune", icon="MOD_ARMATURE")
 
 
 def is_outdated(portrait: PORTRAIT_PG_portrait) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ...preview import live_preview
-from ...render import frame_states
+from ...render import frame_states, recognition
 from ..operators.common import active_portrait, portraits
 from . import sections
 from .placement import ForFace, InSequencer, InView3D
@@ -26,9 +26,12 @@ def draw_preview(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 
 
 def draw_states(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """How many frames are in which state."""
+    """How many frames are in which state, and whether they show the person."""
     portrait = active_portrait(context)
     sections.draw_text(layout, context, frame_states.line(portrait.uid), "RENDERLAYERS", lines=2)
+    found = frame_states.of(portrait.uid).identity
+    line = recognition.line(portrait.lead.uid) or ("Likeness: not checked" if found is None else found.in_words)
+    sections.draw_text(layout, context, line, "USER", lines=3)
     layout.prop(portraits(context), "show_states")
 
 

@@ -8,6 +8,7 @@ import textwrap
 from typing import Final
 
 import bpy
+from portrait_shared.frames.identity import Verdict
 
 from ...blender import compat, problems
 from ...connection import server
@@ -15,6 +16,7 @@ from ...jobs import job_queue
 from ...portraits import groups, portrait_copies, sequencer, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
 from ...portraits.scene_portraits import find_portrait
+from ...render import frame_states
 from ..operators.common import active_portrait, portraits, scene_of
 from ..operators.shots import PORTRAIT_OT_add_shot_of_strip
 
@@ -142,10 +144,14 @@ def problem_of(portrait: PORTRAIT_PG_portrait) -> problems.Problem | None:
 
 
 def state_icon(portrait: PORTRAIT_PG_portrait) -> str:
-    """For the list: whether something went wrong with a portrait, or it is worked on, or it waits for that."""
+    """For the list: whether something went wrong with a portrait, or it is worked on, or it waits for that; a question
+    mark where frames do not show the person."""
     if problem_of(portrait) is not None:
         return "ERROR"
     job = job_queue.active_of(portrait.uid)
+    found = frame_states.of(portrait.uid).identity
+    if job is None and found is not None and found.counts[Verdict.NOT_RECOGNISED]:
+        return "QUESTION"
     return "NONE" if job is None else "RENDER_ANIMATION" if job is job_queue.current() else "SORTTIME"
 
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""dlib's view of a face: its 68 landmarks and its 128-number descriptor, neither ever used in training."""
+"""dlib's view of a face: its 68 landmarks and its descriptor, neither ever used in training.
+
+The landmark predictor learnt from 300-W, whose terms exclude commercial use: nothing but this judge opens it.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from typing import Final
 
 import numpy as np
 
-_LANDMARKS = "shape_predictor_68_face_landmarks.dat"
-_DESCRIPTOR = "dlib_face_recognition_resnet_model_v1.dat"
+from portrait_server.recognition.descriptor import CHIP_SIDE, Descriptor, model_path
+
+_LANDMARKS: Final = "shape_predictor_68_face_landmarks.dat"
 _PACKAGES: Final = {"dlib": "dlib-bin", "face_recognition_models": "face_recognition_models"}
+_AROUND: Final = 0.25  # of the face, on every side of what is described
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,8 @@ def why_missing() -> str | None:
     absent = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
         return f"{' and '.join(absent)} not installed (pip install {' '.join(absent)})"
-    missing = [name for name in (_LANDMARKS, _DESCRIPTOR) if not (_models() / name).is_file()]
-    return f"face_recognition_models lacks {missing[0]}" if missing else None
+    missing = [path for path in (_landmarks(), model_path()) if not path.is_file()]
+    return f"face_recognition_models lacks {missing[0].name}" if missing else None
 
 
 class DlibFaces:
@@ -43,9 +48,9 @@ class DlibFaces:
     def __init__(self) -> None:
         import dlib
 
-        self._rectangle = dlib.rectangle
-        self._predict = dlib.shape_predictor(str(_models() / _LANDMARKS))
-        self._describe = dlib.face_recognition_model_v1(str(_models() / _DESCRIPTOR))
+        self._dlib = dlib
+        self._predict = dlib.shape_predictor(str(_landmarks()))
+        self._descriptor = Descriptor()
 
     def look(self, image: np.ndarray, points: np.ndarray) -> DlibFace:
         """The face at the given landmarks.
@@ -55,15 +60,13 @@ class DlibFaces:
             points: (70, 2 or 3) pixels; only their box is used, cut at the brows as dlib's own boxes are.
         """
         (left, top), (right, bottom) = points[:68, :2].min(0), points[:68, :2].max(0)
-        place = self._rectangle(int(left), int(top + 0.05 * (bottom - top)), int(right), int(bottom))
+        place = self._dlib.rectangle(int(left), int(top + 0.05 * (bottom - top)), int(right), int(bottom))
         image = np.ascontiguousarray(image)
         found = self._predict(image, place)
         landmarks = np.array([(part.x, part.y) for part in found.parts()], float)
-        return DlibFace(np.array(self._describe.compute_face_descriptor(image, found)), landmarks)
+        chip = self._dlib.get_face_chip(image, found, CHIP_SIDE, _AROUND)
+        return DlibFace(self._descriptor.describe(chip), landmarks)
 
 
-def _models() -> Path:
-    # The package is only located: importing it needs setuptools' long-gone pkg_resources.
-    spec = importlib.util.find_spec("face_recognition_models")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent / "models"
+def _landmarks() -> Path:
+    return model_path().with_name(_LANDMARKS)
