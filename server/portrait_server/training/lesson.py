@@ -20,7 +20,7 @@ from portrait_server.networks.painter import Painter
 from portrait_server.training import checkpoints
 from portrait_server.training.batches import CropBatch, Pairs
 from portrait_server.training.configuration import PainterTraining
-from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.measures import measure, sheet
 from portrait_server.training.objective import CropDiscriminator, Objective
 from portrait_server.training.precision import autocast

@@ -16,7 +16,7 @@ from portrait_server.corpora.crops import CropPairs
 from portrait_server.geometry.crops import Crop
 from portrait_server.networks.painter import Painter
 from portrait_server.training.batches import CropBatch, plain
-from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.perceptual import PerceptualLoss
 
 COLUMNS: Final = ("middle", "opening", "rim", "perceptual", "sharp", "opening_sharp")
 """Mean absolute error in the crop's middle, in the mouth's or lids' opening, and outside of the middle; the perceptual

