@@ -24,6 +24,7 @@ from portrait_server.media.images import read_image
 from portrait_shared.client.client import Client
 from portrait_shared.client.launcher import find_server
 from portrait_shared.frames.frame_marks import read_digest
+from portrait_shared.frames.identity import Identity
 from portrait_shared.track import LandmarkTrack
 
 from tests.own_server import own_server
@@ -110,6 +111,33 @@ def test_it_writes_layers_that_another_program_reads(
     stated = {each.name: each.value for each in spec.extra_attribs}
     assert stated["framesPerSecond"] == (24, 1) and stated["smpte:TimeCode"][0] == 0x10000001
     assert stated["DigitalSourceType"].endswith("compositeSynthetic")
+
+
+def test_it_tells_whether_the_frames_show_the_person(
+    material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, asked = tmp_path / "out", ("--frames", "7-9", "--recognised", "0.9", *server)
+    assert render(*material, out, *asked) == 0
+    assert "The person is recognised in 3 of 3 frames." in capsys.readouterr().err
+    found = Identity.load(out / "identity.json")
+    assert found is not None and found.share == 1 and list(found.frames) == [7, 8, 9]
+    assert [frame.digest for frame in found.frames.values()] == [read_digest(out / f"000{n}.png") for n in (7, 8, 9)]
+    assert [frame.distance for frame in found.frames.values()] < [0.2] * 3
+
+    told = dict(found.frames)
+    told[8] = dataclasses.replace(told[8], distance=0.125)
+    told[9] = dataclasses.replace(told[9], digest="of other pixels", distance=0.75)
+    Identity(found.measure, found.threshold, told).save(out / "identity.json")
+    assert render(*material, out, *asked) == 0
+    again = Identity.load(out / "identity.json")
+    assert again is not None and again.frames == {**found.frames, 8: told[8]}, "what is known is not measured again"
+
+    capsys.readouterr()
+    assert render(*material, tmp_path / "small", "--size", "48", *asked) == 3
+    assert "it cannot be told of 7-9: the face is too small" in (said := capsys.readouterr().err)
+    assert "recognised in 0.0% of the frames, not in 90.0%" in said
+    assert main(["recognise", str(out), "--reference", str(material[0]), "--track", str(material[1])]) == 0
+    assert "in 3 of 3 frames" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,12 @@ from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.media.images import decode_image, opaque
 from portrait_server.recognition.describing import described
 from portrait_server.recognition.descriptor import chip_of
-from portrait_server.recognition.recognise import MEASURE, THRESHOLD, Look, compared, together, why_not_seen
+from portrait_server.recognition.photograph import is_photograph
+from portrait_server.recognition.recognise import MEASURE, THRESHOLD, Look, compared, is_known, together, why_not_seen
 from portrait_server.shots.landmarks import points_of_shot
 from portrait_server.shots.reader import ShotReader, eight_bit_rgb
 
+_NO_PHOTOGRAPH: Final = "the picture looks like a painting or a drawing"
 _TRIES: Final = 4  # other machines may write the same file at the same time
 
 
@@ -46,6 +48,12 @@ class _Face:
         """Args: image: (H, W, 3) uint8. points: (70, 2 or 3) of its pixels."""
         why = why_not_seen(points)
         return cls(None if why else chip_of(image, points), why)
+
+    @classmethod
+    def of_reference(cls, image: np.ndarray, points: np.ndarray) -> _Face:
+        """As `of`, of a picture that shows whom frames are to show: it has to be a photograph."""
+        face = cls.of(image, points)
+        return face if face.chip is None or is_photograph(image, points) else cls(None, _NO_PHOTOGRAPH)
 
 
 def find_identity(
@@ -163,7 +171,7 @@ class _Photos(_Subject):
         rows = [track.points[0] for track in points] or _given(request) or _found(images, driven.numbers)
         # The further photos are of the first face's person.
         whose = [0] * len(driven.tracks) + [number for number in range(1, len(images))]
-        faces = [_Face.of(images[image], row) for image, row in zip(whose, rows, strict=True)]
+        faces = [_Face.of_reference(images[image], row) for image, row in zip(whose, rows, strict=True)]
         looks = [
             Look(one, face.why) for one, face in zip(described([f.chip for f in faces], len(faces)), faces, strict=True)
         ]
@@ -171,7 +179,10 @@ class _Photos(_Subject):
         self._known[0] += looks[self.looks_a_frame :]
 
     def faces(self, number: int, picture: np.ndarray) -> list[_Face]:
-        return [_Face.of(picture, _scaled(track, number, picture)) for track in self._tracks]
+        return [
+            _Face.of(picture, _scaled(track, number, picture)) if is_known(known) else _Face(None)
+            for track, known in zip(self._tracks, self._known, strict=True)
+        ]
 
     def verdict(self, number: int, looks: Sequence[Look], digest: str) -> FrameIdentity:
         return together([compared(known, look, digest) for known, look in zip(self._known, looks, strict=True)])
@@ -188,6 +199,7 @@ class _Shot(_Subject):
     def __init__(self, request: FrameRequest, plate: Path, points: Sequence[LandmarkTrack]) -> None:
         (track,) = request.tracks
         self._target = LandmarkTrack.load(track)
+        self._is_photographed: bool | None = None
         self._shot = ShotReader(plate)
         if points:
             (self._filmed,) = points
@@ -202,7 +214,14 @@ class _Shot(_Subject):
         if is_unchanged(target, filmed):
             return [_Face(None), _Face(None)]
         plate = eight_bit_rgb(self._shot.frame(self._index(number)))
-        return [_Face.of(plate, filmed), _Face.of(picture, target)]
+        face = _Face.of(plate, filmed)
+        if (
+            face.chip is not None and self._is_photographed is None
+        ):  # of the first face that can be told: it is one film
+            self._is_photographed = is_photograph(plate, filmed)
+        if self._is_photographed is False:
+            return [_Face(None, _NO_PHOTOGRAPH), _Face(None)]
+        return [face, _Face.of(picture, target)]
 
     def verdict(self, number: int, looks: Sequence[Look], digest: str) -> FrameIdentity:
         filmed, seen = looks

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from portrait_server.geometry.alignment import aligned_transform, crop
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SIDE = 160
 """Pixels of the aligned frame that is looked at."""
@@ -43,7 +47,7 @@ def surface_of(image: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _network():
+def _network() -> nn.Module:
     from portrait_server.networks.efficientnet import EfficientNetLite
 
     return EfficientNetLite().eval()
@@ -53,4 +57,4 @@ def _network():
 def _discriminants() -> np.ndarray:
     """(321, 2) float32: weights, and in the last row what is added; above 0 is a painting, or a drawing."""
     with resources.as_file(resources.files(__package__) / "photograph.npy") as path:
-        return np.load(path)
+        return np.asarray(np.load(path, allow_pickle=False))

@@ -46,11 +46,16 @@ def compared(known: Sequence[Look], seen: Look, digest: str) -> FrameIdentity:
         known: the same person in each reference.
         digest: the frame's.
     """
+    if not is_known(known) or seen.descriptor is None:
+        return FrameIdentity(digest, Verdict.CANNOT_TELL, None, seen.why if is_known(known) else known[0].why)
     there = [look.descriptor for look in known if look.descriptor is not None]
-    if not there or seen.descriptor is None:
-        return FrameIdentity(digest, Verdict.CANNOT_TELL, None, seen.why or known[0].why)
     distance = round(min(float(np.linalg.norm(seen.descriptor - one)) for one in there), 4)
     return FrameIdentity(digest, Verdict.RECOGNISED if distance <= THRESHOLD else Verdict.NOT_RECOGNISED, distance)
+
+
+def is_known(known: Sequence[Look]) -> bool:
+    """Whether a reference tells anything, so that frames can be compared with it."""
+    return any(look.descriptor is not None for look in known)
 
 
 def together(faces: Sequence[FrameIdentity]) -> FrameIdentity:

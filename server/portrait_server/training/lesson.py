@@ -20,9 +20,9 @@ from portrait_server.networks.painter import Painter
 from portrait_server.training import checkpoints
 from portrait_server.training.batches import CropBatch, Pairs
 from portrait_server.training.configuration import PainterTraining
-from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.measures import measure, sheet
 from portrait_server.training.objective import CropDiscriminator, Objective
+from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.precision import autocast
 
 _AHEAD: Final = 3  # batches that are made while the network learns

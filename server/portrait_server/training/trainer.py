@@ -21,9 +21,9 @@ from portrait_server.networks.painter import Painter
 from portrait_server.training import checkpoints
 from portrait_server.training.batches import CropBatch
 from portrait_server.training.configuration import Training
-from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.lesson import Lesson, below
 from portrait_server.training.measures import score
+from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.run_log import RunLog
 
 WEIGHTS: Final = "portrait.safetensors"

@@ -19,8 +19,8 @@ from portrait_server.geometry.crops import CROPS
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.networks import painters as weights
 from portrait_server.training.configuration import load
-from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.lesson import Lesson
+from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.tuning.photographs import faces_of
 from portrait_server.tuning.search import DEFAULT_EFFORT, Effort, tune_painters
 from portrait_shared.client.client import Client

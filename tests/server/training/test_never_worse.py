@@ -29,8 +29,8 @@ from portrait_server.media.video import VideoReader
 from portrait_server.networks import painters
 from portrait_server.networks.painter import Painter
 from portrait_server.networks.painters import Painters
-from portrait_server.training.perceptual import PerceptualLoss
 from portrait_server.training.measures import ERRORS, measure
+from portrait_server.training.perceptual import PerceptualLoss
 
 from tests import paths
 from tests.server.training.made_crops import needs_perceptual, pairs
