@@ -17,8 +17,8 @@ from portrait_server.geometry.pose import fit_pose
 from portrait_server.recognition.descriptor import MODEL
 
 THRESHOLD: Final = 0.54
-"""Distance up to which a face is the same person's; its error rates: docs/trust.md, by tests/benchmarks/recognition_errors.py."""
-MEASURE: Final = f"{MODEL}, by eyes and nose, threshold {THRESHOLD}"
+"""Distance up to which a face is the same person's; its error rates are in docs/trust.md."""
+MEASURE: Final = f"{MODEL}, by eyes and nose, threshold {THRESHOLD}, of photographs"
 
 # Degrees: of heads turned further nothing was measured, for no data shows real people so.
 _MOST_TURNED: Final = 30.0
