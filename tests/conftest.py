@@ -6,9 +6,11 @@ It runs in the environments of other Blenders too, which have no package of the 
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import sys
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -88,4 +90,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # A shell starts what runs in its background deaf to an interrupt, and programs that tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    folder = tempfile.TemporaryDirectory(prefix="portrait-signing-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["TALKING_PORTRAITS_SIGNING"] = (
+        folder.name
+    )  # frames are signed by a key of this run's own, not by the user's
     config.pluginmanager.register(Watch(config.getoption("--whole-files")), "watch")

@@ -41,12 +41,15 @@ class CommandRun:
     def run(
         self, command: Sequence[str], take: Callable[[str], None],
         succeeded: Callable[[int], bool] = lambda status: status == 0,
-    ) -> None:  # fmt: skip
+    ) -> str:  # fmt: skip
         """Runs a command to its end.
 
         Args:
             take: given each line that it prints, without the line's end.
             succeeded: whether a command that ended with that status did what it was to do.
+
+        Returns:
+            what it said on standard error.
 
         Raises:
             PortraitError: CANCELLED where it was ended; SERVER_UNAVAILABLE where it cannot be started; SCENE with the
@@ -85,9 +88,11 @@ class CommandRun:
                 status = process.wait()
             if self._ended:
                 raise PortraitError(ErrorCode.CANCELLED, "Cancelled.")
+            words.seek(0)
+            said = words.read().decode("utf-8", "replace")
             if not succeeded(status):
-                words.seek(0)
-                raise _failure(words.read().decode("utf-8", "replace"), status)
+                raise _failure(said, status)
+            return said
 
 
 def _failure(words: str, status: int) -> PortraitError:

@@ -30,6 +30,10 @@ _WITHOUT_WATERMARK: Final = (
     "Nothing in the pixels tells that frames are made: once they were copied or encoded anew, nobody can check it. The law "
     "may ask for such a mark, as Article 50 of the EU's AI Act does. What the files say of themselves stays in them."
 )
+_WITHOUT_CREDENTIALS: Final = (
+    "Nobody can check who made the frames, from what, and whether they were altered since. What the files say of themselves, "
+    "unsigned, stays in them."
+)
 _DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in (*DEVICES, ALL_CUDA))
 
 
@@ -89,6 +93,23 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         default=True,
     )
 
+    credentials: BoolProperty(
+        name="Content Credentials",
+        description="Sign the frames of a render, in one file beside them: anyone can then check who made them, and "
+        "whether they were altered. Without, each file still says what made it, but nobody vouches for that",
+        default=True,
+    )
+    thumbnails: BoolProperty(
+        name="Thumbnails",
+        description="Put small pictures of the photos, or of the shot, into the credentials; else these tell hashes alone",
+        default=False,
+    )
+    time_stamp_server: StringProperty(
+        name="Time-Stamp Server",
+        description="Let this server vouch for the time at which frames are signed, such as "
+        "http://timestamp.digicert.com; it gets a hash alone, needs online access, and takes effect when the server starts",
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
@@ -104,6 +125,13 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         if not self.watermark:
             _draw_lines(column, _WITHOUT_WATERMARK, "ERROR")
         column.prop(self, "check_likeness")
+        column.prop(self, "credentials")
+        if not self.credentials:
+            _draw_lines(column, _WITHOUT_CREDENTIALS, "ERROR")
+        signing = column.column()
+        signing.active = self.credentials
+        signing.prop(self, "thumbnails")
+        signing.prop(self, "time_stamp_server")
         program = server_program.find(self.server_command)
         said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
         column.alert = not program.command
@@ -123,7 +151,7 @@ def _what_is_there() -> str:
 
 _DEFAULTS = SimpleNamespace(
     server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True,
-    check_likeness=True,
+    check_likeness=True, credentials=True, thumbnails=False, time_stamp_server="",
 )  # fmt: skip
 
 

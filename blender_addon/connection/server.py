@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ _START_TIMEOUT_SECONDS = 60.0
 _START_LOOK_SECONDS = 0.2
 _STOP_TIMEOUT_SECONDS = 10.0
 _NO_SERVER = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH)
+_TIME_STAMP_VARIABLE = "TALKING_PORTRAITS_TIME_STAMP_SERVER"
+_STAMPED_BY = os.environ.get(_TIME_STAMP_VARIABLE, "")
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
@@ -66,6 +69,8 @@ class Launch:
     log_level: str = "info"
     problem: str = ""  # why there is no command
     ray: str = ""  # address of the cluster that renders; empty where the server does
+    credentials: bool = True  # whether frames are signed
+    thumbnails: bool = False  # whether their credentials show small pictures of what they were made of
 
     def check_command(self) -> None:
         """Raises SERVER_UNAVAILABLE, with the fix *Open Preferences*, where there is no command."""
@@ -94,6 +99,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
     """
     asked = preferences.of(context)
     program = server_program.find(asked.server_command)
+    _set_time_stamp_server(asked.time_stamp_server.strip())
     return Launch(
         command=program.command,
         problem=program.problem,
@@ -102,7 +108,19 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
         online=bpy.app.online_access,
         log_level=asked.log_level,
         ray=asked.ray_address.strip(),
+        credentials=asked.credentials,
+        thumbnails=asked.thumbnails,
     )
+
+
+def _set_time_stamp_server(address: str) -> None:
+    """Tells the server and the commands that are started from now on who vouches for when they sign. Without online access
+    nobody is asked."""
+    said = address if bpy.app.online_access else ""
+    if said or _STAMPED_BY:
+        os.environ[_TIME_STAMP_VARIABLE] = said or _STAMPED_BY
+    else:
+        os.environ.pop(_TIME_STAMP_VARIABLE, None)
 
 
 def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Reachable:

@@ -15,6 +15,7 @@ from ..connection import server
 from ..connection.worker import Worker
 from ..jobs.command_job import CommandJob
 from ..portraits import groups
+from ..render.credential_words import credential_words
 from ..render.job_inputs import photo_words
 from ..render.photo_inputs import PhotoInputs
 from ..render.shot_inputs import ShotInputs
@@ -78,6 +79,7 @@ class FarmJobExport(CommandJob):
 
     def words(self, output: Path) -> Sequence[str]:
         words = ["job", "write", str(self.folder)]
+        words += credential_words(self._launch, self._inputs.consents, output.parent)
         if isinstance(self._inputs, ShotInputs):
             return [*words, *self._inputs.words(output.parent), "--device", self._launch.device]
         first, self._of_photo = self._inputs.reference(self._client)

@@ -42,6 +42,7 @@ class PhotoInputs:
         depth, size, matte, layers, colorspace: of the frames' files.
         disclosure: what the frames show of having been made.
         times: when the frames are shown.
+        consents: of each face, the first one first.
         notes: what the user should know, in sentences.
     """
 
@@ -71,6 +72,7 @@ class PhotoInputs:
         self.colorspace = color_spaces().written if self.layers else COLORSPACES[0]
         self.disclosure = portrait.disclosure
         self.times = FrameTimes(scene_fps(scene))
+        self.consents = portrait.consents
         self.notes = [note for member in portrait.members for note in member.consent.notes]
         if self.photo_digest != portrait.photo_digest:
             self.notes.append(

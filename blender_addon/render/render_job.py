@@ -7,15 +7,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from portrait_shared.client.client import Client
+from portrait_shared.client.credentials import Sign, statement_of, with_credentials
 from portrait_shared.client.rendering import StoredFrame, store_frames
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import keep_sources
-from portrait_shared.frames.frame_files import frame_path, own_frames
-from portrait_shared.protocol.references import ReferenceImage
+from portrait_shared.frames.frame_files import credentials_path, frame_path, own_frames
+from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
 from ..blender import problems
 from ..blender.scene_time import notes_on_frames, stretch
@@ -56,6 +58,13 @@ class PortraitReady:
 
     told: portrait_ids.Known
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Unsigned:
+    """The frames are there, but got no credentials; `why`, and what mends it."""
+
+    why: str
 
 
 class RenderJob(Job):
@@ -176,7 +185,7 @@ class RenderJob(Job):
         post(PortraitReady(portrait_ids.Known(handle.portrait_id, drawn.photo_digest, deep), note))
         if self._asked_folder is None:
             frame_folder.claim(self._folder, self._owner)
-        for frame in store_frames(
+        stored = store_frames(
             client,
             handle,
             drawn.track,
@@ -194,10 +203,25 @@ class RenderJob(Job):
             body=drawn.body,
             others=drawn.driven_faces,
             cancelled=cancelled,
-        ):
+        )
+        sign = self._signs(client, handle) if self._launch.credentials else None
+        for frame in with_credentials(
+            stored, self._folder, self._names[0], sign, lambda error: post(Unsigned(str(error)))
+        ):  # fmt: skip
             post(FrameArrived(frame, time.monotonic()))
 
-    def handle(self, event: FrameArrived | PortraitReady) -> None:
+    def _signs(self, client: Client, portrait: PortraitHandle) -> Sign:
+        """What has the server sign the frames."""
+        drawn = self._inputs
+        statement = statement_of(client, portrait, drawn.photo_digest, drawn.disclosure, drawn.consents)
+        title = credentials_path(self._folder, self._names[0]).name
+        shown = portrait.references if self._launch.thumbnails else ()
+        return partial(client.sign_sequence, statement, title, thumbnails=shown)
+
+    def handle(self, event: FrameArrived | PortraitReady | Unsigned) -> None:
+        if isinstance(event, Unsigned):
+            self.notes.append(f"The frames are not signed: {event.why}")
+            return
         if isinstance(event, PortraitReady):
             portrait_ids.keep(self.portrait()[1], self._subject, event.told)
             self._others = own_frames(self._folder, event.told.photo, *self._names)

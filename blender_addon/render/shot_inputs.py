@@ -31,6 +31,7 @@ class ShotInputs:
         frames: those of them that are drawn, once `sample` is through: the changed ones; all where files have layers.
         layers: of the frames' files.
         notes: what the user should know, in sentences.
+        consents: of the face.
     """
 
     def __init__(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, frames: Sequence[int]) -> None:
@@ -50,7 +51,7 @@ class ShotInputs:
         check_rig(scene, portrait.rig)
         shot_parts.check_there(portrait)
         let_broken_rest(scene, portrait)
-        self.layers = portrait.layers
+        self.layers, self.consents = portrait.layers, portrait.consents
         self.notes = portrait.consent.notes
         self.frames: list[int] = []
         self._filmed, self._start = shot_parts.points_of(portrait), shot.start

@@ -22,10 +22,12 @@ from ..jobs.job import JobState
 from ..plane import image_plane
 from ..preview import live_preview
 from . import frame_folder, frame_keys, portrait_ids, portrait_strip
-from .render_job import FrameArrived, RenderJob
+from .credential_words import credential_words
+from .render_job import FrameArrived, RenderJob, Unsigned
 from .shot_inputs import ShotInputs
 
 _SAVED: Final = re.compile(r"^Saved: (.+)$")
+_UNSIGNED: Final = re.compile(r"^Unsigned: (.+)$(?:\n  (.+)$)?", re.MULTILINE)
 _ENGINE: Final = re.compile(r"^Engine: (\S+) (.+)$")
 
 
@@ -35,6 +37,12 @@ class EngineTold:
 
     name: str
     fingerprint: str
+
+
+def tell_unsigned(said: str, post: Callable[[Any], None]) -> None:
+    """Posts why a command could not sign the frames, where it has `said` so on standard error."""
+    if (match := _UNSIGNED.search(said)) is not None:
+        post(Unsigned(f"{match[1]} {match[2] or ''}".strip()))
 
 
 class ShotRenderJob(RenderJob):
@@ -105,9 +113,10 @@ class ShotRenderJob(RenderJob):
                 post(FrameArrived(frame, time.monotonic()))
 
         asked = ["--output", str(self._folder), "--device", self._launch.device, *(["--again"] if self._again else [])]
-        self._run.run([*self._launch.command, "render", *self._inputs.words(folder), *asked], take)
+        asked += credential_words(self._launch, self._inputs.consents, folder)
+        tell_unsigned(self._run.run([*self._launch.command, "render", *self._inputs.words(folder), *asked], take), post)
 
-    def handle(self, event: FrameArrived | EngineTold) -> None:
+    def handle(self, event: FrameArrived | EngineTold | Unsigned) -> None:
         if isinstance(event, EngineTold):
             portrait_ids.keep_engine(self.portrait()[1], self._subject, event.name, event.fingerprint)
         else:

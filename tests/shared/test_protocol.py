@@ -38,6 +38,8 @@ from portrait_shared.protocol.messages import (
     Render,
     RenderedFrame,
     Shutdown,
+    Signed,
+    SignSequence,
     Stats,
     Stopping,
     Tune,
@@ -90,6 +92,10 @@ MESSAGES: list[Message] = [
     ReadPicture(12, "", b""),
     PictureRead(12, IMAGE),
     Prepare(4, "fewshot", (A,), POINTS[:1], A),
+    Prepared(4, A, "fewshot", 4, (A,)),
+    SignSequence(13, np.zeros((1, 32), np.uint8), b"0001.png\n0002.png", b"{}", "frames.c2pa", b"manifest", (A, A)),
+    SignSequence(13, np.zeros((1, 32), np.uint8), b"0001.png", b"{}", "frames.c2pa"),
+    Signed(13, b"manifest"),
     OfferPersonal(11, A),
     OfferPersonal(11, A, b"safetensors"),
     Tune(12, None, (A, A)),
@@ -153,7 +159,7 @@ def test_buffers_are_not_copied_and_none_is_left_over(message: Message) -> None:
             decode(parts[:-1])
     if arrays:
         with pytest.raises(PortraitError):
-            decode([*parts[:-1], parts[-1][:-1]])
+            decode([parts[0], parts[1][:-1], *parts[2:]])
 
 
 def header(message: Message, /, **changes: object) -> list[bytes]:
@@ -270,3 +276,25 @@ def test_random_fields_raise_nothing_else(message: Message, data: st.DataObject)
     fields = msgpack.unpackb(as_sent(message)[0])
     changed = data.draw(st.sampled_from(sorted(fields)))
     refused_or_sound(header(message, **{changed: data.draw(_values)}))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        b"",
+        b"0001.png",
+        b"0001.png\n0001.png",
+        b"0001.png\n../0002.png",
+        b"0001.png\n",
+        b"0001.png\n\xff",
+        b"a\nb\\c",
+        b"a\n\0",
+    ],
+)
+def test_names_of_files_that_are_signed_are_of_files_alone(names: bytes) -> None:
+    hashes = np.arange(64, dtype=np.uint8).reshape(2, 32)
+    good = SignSequence(13, hashes, b"0001.png\n0002.png\n0003.png", b"{}", "").files()
+    assert good == ({"0001.png": bytes(range(32)).hex(), "0002.png": bytes(range(32, 64)).hex()}, ["0003.png"])
+    with pytest.raises(PortraitError) as caught:
+        SignSequence(13, hashes, names, b"{}", "").files()
+    assert caught.value.code == ErrorCode.BAD_MESSAGE

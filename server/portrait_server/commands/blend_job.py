@@ -23,7 +23,7 @@ _OF_THE_PORTRAIT: Final[dict[str, Any]] = {
     "reference_points": [], "plate_points": None, "face": [], "track": [], "size": None, "engine": None,
     "personal": None, "depth": 8, "matte": False, "format": "png", "layers": None, "colorspace": COLORSPACES[0],
     "photo_digest": None, "connect": None, "no_watermark": False, "label": None, "label_corner": None, "label_size": None,
-    "label_icon": None,
+    "label_icon": None, "consent": [],
 }  # fmt: skip
 """Options that a .blend says itself, and their values where they were not given."""
 _SERVER_VARIABLE: Final = "TALKING_PORTRAITS_SERVER"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from portrait_shared.frames.frame_numbers import ranges_of
 from portrait_server.commands import job_server
 from portrait_server.commands.arguments import tell_saved
 from portrait_server.commands.blend_job import add_blend_arguments, write_from_blend
+from portrait_server.commands.credential_arguments import add_credential_arguments, said_of
 from portrait_server.commands.frame_arguments import (
     add_drawing_arguments,
     add_frame_arguments,
@@ -24,9 +26,10 @@ from portrait_server.commands.frame_arguments import (
     frame_request,
 )
 from portrait_server.commands.job_ray import add_ray_arguments, check_ray_arguments, stored_by_ray
-from portrait_server.commands.logs import add_log_format
+from portrait_server.commands.logs import add_log_format, tell_unsigned
 from portrait_server.commands.recognised import add_recognised, find_and_tell
 from portrait_server.farm.farm_job import FarmJob
+from portrait_server.farm.job_credentials import with_job_credentials
 from portrait_server.farm.reporting import REPORTS, tell_frames, tell_verified, telling_failure
 from portrait_server.farm.verifying import Finding, as_json, in_words, verify_frames
 from portrait_server.farm.worker import JobWorker, check_chunk
@@ -51,6 +54,7 @@ def _add_write(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("job", type=Path, metavar="JOB", help="the folder to make")
     add_blend_arguments(parser, add_frame_arguments(parser, always=False))
     add_drawing_arguments(parser)
+    add_credential_arguments(parser)
 
 
 def _write(asked: argparse.Namespace) -> int:
@@ -58,7 +62,7 @@ def _write(asked: argparse.Namespace) -> int:
         return write_from_blend(asked)
     if asked.portrait is not None:
         raise PortraitError(ErrorCode.BAD_CONFIGURATION, "--portrait is of a --blend.", "Give the scene, too.")
-    job = write_job(asked.job, frame_request(asked), device=asked.device, connect=asked.connect)
+    job = write_job(asked.job, frame_request(asked), said_of(asked), device=asked.device, connect=asked.connect)
     width, height = job.size
     print(f"Frames: {ranges_of(job.frames)} ({len(job.frames)}), {width}x{height}, by {job.engine}")
     print(f"Job: {job.folder}")
@@ -117,11 +121,12 @@ def _verify(asked: argparse.Namespace) -> int:
 
 
 def _stored(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Generator[StoredFrame, None, None]:
+    output, unsigned = asked.output or job.default_output, partial(tell_unsigned, asked)
     if asked.ray is not None:
-        yield from stored_by_ray(job, frames, asked)
+        yield from with_job_credentials(stored_by_ray(job, frames, asked), job, output, unsigned)
         return
-    with JobWorker(job, device=asked.device, connect=asked.connect, output=asked.output) as worker:
-        yield from worker.render(frames, asked.again)
+    with JobWorker(job, device=asked.device, connect=asked.connect, output=output) as worker:
+        yield from with_job_credentials(worker.render(frames, asked.again), job, output, unsigned)
 
 
 _ACTIONS: Final[

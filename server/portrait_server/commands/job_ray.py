@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from portrait_shared.client.rendering import StoredFrame
@@ -14,12 +13,10 @@ from portrait_shared.devices import kind_of
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.commands.arguments import whole_number
-from portrait_server.commands.logs import in_json
+from portrait_server.commands.logs import tell_note
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.on_ray import render_on_ray
 from portrait_server.farm.ray_placement import Wish
-
-log = logging.getLogger(__name__)
 
 _USUAL: Final = Wish()
 _OF_WORKERS: Final = ("workers", "worker_cores", "worker_gpus", "worker_memory")
@@ -82,16 +79,15 @@ def check_ray_arguments(asked: argparse.Namespace) -> None:
 
 def stored_by_ray(job: FarmJob, frames: Sequence[int], asked: argparse.Namespace) -> Iterator[StoredFrame]:
     """Frames as `render_on_ray` yields them; standard error tells of workers. Raises as that."""
-
-    def note(text: str) -> None:
-        if in_json(asked):
-            log.info(text)
-        else:
-            print(f"Note: {text}", file=sys.stderr, flush=True)
-
     wish = Wish(
         asked.workers, asked.worker_cores, asked.worker_gpus or _USUAL.gpus, kind_of(asked.device), asked.worker_memory
     )
     yield from render_on_ray(
-        job, frames, asked.output or job.default_output, asked.ray, wish, again=asked.again, note=note
+        job,
+        frames,
+        asked.output or job.default_output,
+        asked.ray,
+        wish,
+        again=asked.again,
+        note=partial(tell_note, asked),
     )

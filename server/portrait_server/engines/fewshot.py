@@ -72,6 +72,7 @@ class FewshotEngine(Engine):
         self.device = torch_device(device)
         self.painters, info = load(weights, self.device)
         self.checksum = info.checksum
+        self.weights = (info.checksum,)
         # “cpu” whatever draws: when devices had fingerprints of their own, it was the processor's, whose frames stay valid.
         self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-cpu-{info.checksum[:16]}"
         # A fifth faster on a CPU, and what a GPU's convolutions want.

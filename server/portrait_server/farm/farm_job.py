@@ -18,6 +18,7 @@ from portrait_shared import __version__
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import parse_json, read_bounded
 from portrait_shared.shots import note_shot
+from portrait_shared.statement import Statement
 
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.inputs import InputFile, check_inputs, check_shot
@@ -42,6 +43,7 @@ class FarmJob:
         digests: each frame's content hash, by its number, in order.
         inputs: its files, by their paths in the folder, with slashes.
         size: (width, height) of the frames, pixels.
+        statement: what is said of the frames in their credentials; None where they shall have none.
         release: of the project, that wrote it and that must draw it.
     """
 
@@ -52,6 +54,7 @@ class FarmJob:
     digests: Mapping[int, str]
     inputs: Mapping[str, InputFile]
     size: tuple[int, int]
+    statement: Statement | None = None
     release: str = __version__
 
     @property
@@ -104,6 +107,7 @@ class FarmJob:
             "engine": {"name": self.engine, "fingerprint": self.fingerprint},
             "source": source, "settings": named,
             "size": list(self.size),
+            "statement": None if self.statement is None else self.statement.as_json(),
             "inputs": {name: {"sha256": file.sha256, "bytes": file.bytes} for name, file in self.inputs.items()},
             "frames": {str(number): digest for number, digest in self.digests.items()},
         }  # fmt: skip
@@ -161,7 +165,7 @@ class FarmJob:
         request, engine = request_of(told, inputs, tuple(digests)), told["engine"]
         return cls(
             folder, request, str(request.engine), text_of(engine["fingerprint"]), digests, inputs, size_of(told["size"]),
-            str(told["release"]),
+            None if told["statement"] is None else Statement.of_json(told["statement"]), str(told["release"]),
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from portrait_shared.client.client import Client
+from portrait_shared.client.credentials import statement_of
 from portrait_shared.client.launcher import ServerProcess, find_server
 from portrait_shared.client.rendering import StoredFrame, WantedFrames, store_frames
 from portrait_shared.digest import tuned_fingerprint
@@ -19,12 +20,15 @@ from portrait_shared.frames.frame_files import frame_path
 from portrait_shared.frames.frame_times import FrameTimes
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
+from portrait_shared.statement import Statement
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.engines.registry import ENGINES
 from portrait_server.farm.driven_faces import DrivenFaces, load_references
 from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.stating import Said
 from portrait_server.media.images import read_image
+from portrait_server.provenance.thumbnails import with_thumbnails
 
 
 class PhotoFrames:
@@ -88,6 +92,11 @@ class PhotoFrames:
         name = self.portrait.engine
         personal = None if self._personal is None else self._personal.digest
         return name, tuned_fingerprint(self._client.server.engines[name], personal)
+
+    def statement(self, said: Said) -> Statement:
+        """What is said of the frames. Raises: PortraitError: as `portrait`."""
+        stated = statement_of(self._client, self.portrait, self._photo, self._request.disclosure, said.consents)
+        return with_thumbnails(stated, [each.image for each in self._references] if said.thumbnails else [])
 
     @property
     def points(self) -> list[LandmarkTrack]:

@@ -9,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 
 from portrait_shared import __version__
+from portrait_shared.client.credentials import public_consents
 from portrait_shared.client.rendering import StoredFrame
+from portrait_shared.disclosure import watermark_id
 from portrait_shared.files.picture_sequences import sequence_at
 from portrait_shared.files.whole_files import keep_sources
 from portrait_shared.personal import PersonalFile
 from portrait_shared.shots import ShotIdentity, identify_shot
+from portrait_shared.statement import Hashed, Source, SourceKind, Statement
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.detectors.registry import create_detector, default_detector_name
@@ -22,7 +25,9 @@ from portrait_server.engines.loaded_engines import tunable
 from portrait_server.engines.registry import create_engine, meant_engine
 from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.photo_frames import track_times
+from portrait_server.farm.stating import Said
 from portrait_server.networks.device import Device, choose_device
+from portrait_server.provenance.thumbnails import with_thumbnails
 from portrait_server.shots.landmarks import points_of_shot
 from portrait_server.shots.matching import check_found, check_targets
 from portrait_server.shots.reader import ShotReader
@@ -98,8 +103,12 @@ class ShotFrames:
         return choose_device(self._wish)
 
     @cached_property
+    def _personal(self) -> PersonalFile | None:
+        return PersonalFile.load(self._request.personal) if self._request.personal else None
+
+    @cached_property
     def _engine(self) -> Engine:
-        personal = PersonalFile.load(self._request.personal) if self._request.personal else None
+        personal = self._personal
         engine = create_engine(meant_engine(self._request.engine, personal is not None), self._device.name)
         return engine if personal is None else tunable(engine).tuned(personal)
 
@@ -107,6 +116,18 @@ class ShotFrames:
     def engine(self) -> tuple[str, str]:
         """Name and fingerprint of what draws."""
         return self._engine.name, self._engine.fingerprint
+
+    def statement(self, said: Said) -> Statement:
+        """What is said of the frames. Raises: PortraitError: as `points`, and what loading the engine raises."""
+        disclosure, personal = self._request.disclosure, self._personal
+        hashed = Hashed.FILE if sequence_at(self._shot.path) is None else Hashed.SEQUENCE
+        stated = Statement(
+            *self.engine, bool(self._engine.weights), (Source(SourceKind.PLATE, self._identity.digest, hashed),),
+            self._engine.weights, "" if personal is None else personal.digest, public_consents(said.consents, 1),
+            watermark_id(self._identity.digest) if disclosure.watermark else None,
+            "" if disclosure.label is None else disclosure.label.words,
+        )  # fmt: skip
+        return with_thumbnails(stated, [self._shot.frame(0)] if said.thumbnails else [])
 
     def close(self) -> None:
         """Lets go of what reads the shot."""

@@ -21,15 +21,24 @@ from portrait_server.farm.frame_request import FrameRequest
 from portrait_server.farm.inputs import Gathered
 from portrait_server.farm.open_job import template_of
 from portrait_server.farm.photo_frames import PhotoFrames
+from portrait_server.farm.stating import NOTHING_SAID, Said
 
 _STAGE: Final = ".portrait-job-"
 
 
-def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", connect: Path | None = None) -> FarmJob:
+def write_job(
+    folder: Path,
+    request: FrameRequest,
+    said: Said | None = NOTHING_SAID,
+    *,
+    device: str = "auto",
+    connect: Path | None = None,
+) -> FarmJob:
     """Makes a job's folder, whole or not at all. Landmarks that were not given are found now; workers find none.
 
     Args:
         folder: is made; where a job lies there already, it must be the same one.
+        said: of the frames, in their credentials; None where they shall have none.
         device: what finds landmarks and prepares the portrait.
         connect: connection file of a server that does; one of its own where None.
 
@@ -47,6 +56,7 @@ def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", conn
                 "Start the server of the same release, or leave out --connect.",
             )
         (engine, fingerprint), digests = drawn.engine, dict(sorted(drawn.digests.items()))
+        statement = None if said is None else drawn.statement(said)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             # Within an empty folder, which may be on another disk than the one that it lies in.
@@ -58,7 +68,7 @@ def write_job(folder: Path, request: FrameRequest, *, device: str = "auto", conn
                 kept = dataclasses.replace(
                     request, frames=tuple(digests), engine=engine, **_gather(drawn, request, gathered)
                 )
-                job = FarmJob(folder, kept, engine, fingerprint, digests, gathered.inputs, drawn.size)
+                job = FarmJob(folder, kept, engine, fingerprint, digests, gathered.inputs, drawn.size, statement)
                 (made / JOB_FILE).write_bytes(job.content)
                 for name, text in _for_managers(job).items():
                     (made / name).write_bytes(text.encode())

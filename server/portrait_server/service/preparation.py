@@ -106,7 +106,7 @@ class Preparation:
         portrait_id = portrait_digest(
             engine.name, fingerprint, zip(message.references, message.points, strict=True), others
         )
-        answer = Prepared(message.request, portrait_id, engine.name, self._devices * engine.batch_size)
+        answer = Prepared(message.request, portrait_id, engine.name, self._devices * engine.batch_size, engine.weights)
         if self._portraits.get(portrait_id) is not None:
             return answer
         references = [Reference(image, points) for image, points in zip(images, message.points, strict=True)]

@@ -27,6 +27,7 @@ from portrait_shared.protocol.messages import (
     ReadPicture,
     Render,
     Shutdown,
+    SignSequence,
     Stats,
     Stopping,
     Tune,
@@ -44,12 +45,13 @@ from portrait_server.service.preparation import Preparation
 from portrait_server.service.renders import Renders
 from portrait_server.service.service_errors import stopping_error
 from portrait_server.service.sessions import Session, Sessions
+from portrait_server.service.signing import Signing
 from portrait_server.service.tunings import Tunings
 from portrait_server.service.uploads import Uploads
 
 MAX_PENDING: Final = 64
 """Renders and other requests that one client may have open."""
-_WORK: Final = (OfferReference, OfferPersonal, ReadPicture, Tune, Detect, Prepare, Render)
+_WORK: Final = (OfferReference, OfferPersonal, ReadPicture, Tune, Detect, Prepare, Render, SignSequence)
 """What is not answered at once; an `Echo` through the engine is not, either."""
 
 Answer = Message | None
@@ -64,7 +66,7 @@ class Requests:
 
     def __init__(
         self, sessions: Sessions, counters: Counters, portraits: Store[Portrait], engines: LoadedEngines,
-        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, device: Device, asked_device: str, log_file: str,
+        uploads: Uploads, preparation: Preparation, renders: Renders, tunings: Tunings, signing: Signing, device: Device, asked_device: str, log_file: str,
     ) -> None:  # fmt: skip
         self.stopping = False
         self._sessions = sessions
@@ -85,6 +87,7 @@ class Requests:
             OfferPersonal: uploads.offer_personal,
             Tune: self._tune,
             ReadPicture: uploads.read_picture,
+            SignSequence: signing.sign_sequence,
             Detect: preparation.detect,
             Prepare: preparation.prepare,
             Render: renders.add,

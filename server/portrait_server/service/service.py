@@ -27,6 +27,7 @@ from portrait_server.service.requests import Requests
 from portrait_server.service.result_queue import Result, ResultQueue, StateWish, Update
 from portrait_server.service.service_errors import as_portrait_error, stopping_error
 from portrait_server.service.sessions import Session, Sessions
+from portrait_server.service.signing import Signing
 from portrait_server.service.sockets.door import Door, Gone
 from portrait_server.service.tasks import FrameBatch, FrameEncoding, RequestTask
 from portrait_server.service.tunings import Tunings, TuningTask
@@ -99,7 +100,7 @@ class Service:
         self._tunings = Tunings(self._results, self._ledger, log_file, device.name)
         self._requests = Requests(
             self._sessions, self._counters, portraits, engines, uploads, self._preparation, self._renders,
-            self._tunings, device, device.name if devices is None else devices, log_file,
+            self._tunings, Signing(self._helpers, self._ledger, uploads), device, device.name if devices is None else devices, log_file,
         )  # fmt: skip
         self._stop_asked = False
         self._stop_deadline: float | None = None

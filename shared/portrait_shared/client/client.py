@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Literal, Self
 
@@ -23,7 +23,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import COLORSPACES, followed_rows, in_order
 from portrait_shared.other_faces import OtherFaces, check_others, checked_others
 from portrait_shared.personal import PersonalFile
-from portrait_shared.protocol.client_messages import MAX_SENT_FILE_BYTES, MAX_SUFFIX_CHARACTERS
+from portrait_shared.protocol.client_messages import MAX_MANIFEST_BYTES, MAX_SENT_FILE_BYTES, MAX_SUFFIX_CHARACTERS
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.messages import (
     MAX_FRAMES,
@@ -38,10 +38,13 @@ from portrait_shared.protocol.messages import (
     Prepared,
     ReadPicture,
     Shutdown,
+    Signed,
+    SignSequence,
     Stats,
     Stopping,
 )
 from portrait_shared.protocol.references import MAX_REFERENCES, Detection, PortraitHandle, ReferenceImage, ServerInfo
+from portrait_shared.statement import Statement
 
 _LEAST_WINDOW: Final = 8
 
@@ -171,7 +174,7 @@ class Client(Conversation):
         prepared = self.ask_about(uploads, request, Prepared)
         return PortraitHandle(
             prepared.portrait, points[0], complete[0].size, prepared.engine, prepared.batch_size, tuple(complete),
-            personal, others,
+            personal, others, prepared.weights,
         )  # fmt: skip
 
     def render(
@@ -246,6 +249,42 @@ class Client(Conversation):
         return frame_digest(
             portrait.portrait_id, row, size or portrait.size, matte, body, others, layers, colorspace, disclosure
         )
+
+    def sign_sequence(
+        self, statement: Statement, title: str, hashes: Mapping[str, str], before: bytes | None = None,
+        staying: Sequence[str] = (), thumbnails: Sequence[ReferenceImage] = (),
+    ) -> bytes:  # fmt: skip
+        """The signed manifest of a sequence of frames' files, signed by the server's user.
+
+        Args:
+            statement: what is said of them.
+            title: what the manifest's file will be called.
+            hashes: SHA-256 (hex) of each file by its name: up to `MAX_FRAMES`, at least one.
+            before: the manifest that was there, where there was one.
+            staying: names of other files of the sequence that stay as they are in it.
+            thumbnails: references, in the order of the statement's sources, whose small pictures go into it.
+
+        Returns:
+            the content of ``frames.c2pa``: that of `before`, where all that it says is so still.
+
+        Raises:
+            PortraitError: BAD_TRACK for too many files; what keeps the server from signing.
+        """
+        if len(hashes) > MAX_FRAMES:
+            raise PortraitError(
+                ErrorCode.BAD_TRACK, f"{len(hashes)} frames cannot be signed at once; {MAX_FRAMES} can.",
+                "Render into several folders.",
+            )  # fmt: skip
+        rows = np.frombuffer(bytes.fromhex("".join(hashes.values())), np.uint8).reshape(-1, 32)
+        names = "\n".join([*hashes, *staying]).encode()
+        if before is not None and len(before) > MAX_MANIFEST_BYTES:
+            before = None
+        request = SignSequence(
+            self.new_request(), rows, names, statement.to_text().encode(), title, before,
+            tuple(reference.digest for reference in thumbnails),
+        )  # fmt: skip
+        uploads = [partial(self.upload_reference, reference) for reference in thumbnails]
+        return bytes(self.ask_about(uploads, request, Signed).manifest)
 
     def echo(self, *, through_engine: bool = False) -> float:
         """Round-trip time in seconds, through the server's queue of engine work if asked."""

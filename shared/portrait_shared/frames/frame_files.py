@@ -46,6 +46,15 @@ def frames_in(folder: Path, prefix: str = "", suffix: str = PICTURES) -> list[in
     return sorted(number for before, number, after in _names_in(folder) if (before, after) == (prefix, suffix))
 
 
+def frame_names(folder: Path, prefix: str = "") -> list[str]:
+    """Names of the frame files with a prefix, of every kind, that lie in a folder."""
+    return [
+        frame_path(folder, number, prefix, suffix).name
+        for before, number, suffix in _names_in(folder)
+        if before == prefix
+    ]
+
+
 def has_frames(folder: Path) -> bool:
     """Whether frame files lie in a folder, whatever their prefix."""
     return any(True for _ in _names_in(folder))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,7 @@ from portrait_shared.protocol.fields import (
 from portrait_shared.protocol.framing import MAX_REQUEST_ID, bad_message
 from portrait_shared.protocol.message import LANDMARKS, PIXELS, Message
 from portrait_shared.protocol.references import MAX_IMAGE_PIXELS, MAX_REFERENCES
+from portrait_shared.statement import MAX_STATEMENT_BYTES
 from portrait_shared.track import MAX_SIDE_PIXELS
 
 MAX_FRAMES = 100_000
@@ -39,6 +41,10 @@ MAX_WINDOW = 256
 MAX_SENT_FILE_BYTES = 256_000_000
 """Of a picture's file that is sent to be read: as large as the largest picture it may hold."""
 MAX_SUFFIX_CHARACTERS = 16
+MAX_NAMES_BYTES = 32_000_000
+"""Of the names of a sequence's frames."""
+MAX_MANIFEST_BYTES = 64_000_000
+"""Of a sequence's signed manifest: some hundred for each frame."""
 
 _REFERENCE_POINTS = Array("<f4", ((1, MAX_REFERENCES), LANDMARKS, (3, 3)))
 _FRAME_POINTS = Array("<f4", ((1, 2 * MAX_FRAMES), LANDMARKS, (2, 3)))
@@ -47,7 +53,9 @@ _OTHER_FACES = (1, MAX_OTHER_FACES)
 _REFERENCE_OTHERS = Array("<f4", (_OTHER_FACES, LANDMARKS, (3, 3)), nullable=True)
 _FRAME_OTHERS = Array("<f4", ((1, 2 * MAX_FRAMES), _OTHER_FACES, LANDMARKS, (2, 3)), nullable=True)
 _FRAME_OTHER_BODIES = Array("<f4", ((1, 2 * MAX_FRAMES), _OTHER_FACES, (2, 2)), nullable=True)
+_FRAME_HASHES = Array("|u1", ((1, MAX_FRAMES), (32, 32)))
 _FRAME_NUMBERS = Array("<i4", ((1, MAX_FRAMES),))
+_FILE_NAME = re.compile(r"[^/\\\x00-\x1f]{1,255}")
 _size = listing(whole(1, MAX_SIDE_PIXELS), 2, 2)
 _job = whole(1, MAX_REQUEST_ID)
 
@@ -214,6 +222,47 @@ class Render(Message, kind="render"):
             raise bad_message("`render`: there must be a body for each of `others`, or none.")
         if len(self.numbers) * self.others.shape[1] > MAX_FRAMES:
             raise bad_message(f"`render`: frames times further faces may be {MAX_FRAMES} at most.")
+
+
+@dataclass(frozen=True, eq=False)
+class SignSequence(Message, kind="sign_sequence"):
+    """Asks for the signed manifest of a sequence of frames' files. Answered by `Signed`.
+
+    Attributes:
+        hashes: (N, 32) SHA-256 of the first N files.
+        names: of the files in UTF-8, each on a line of its own: those whose hashes are given, then those that lie beside
+            them and stay as they are in the manifest before.
+        statement: what is said of them, see `portrait_shared.statement.Statement.to_text`.
+        title: what the file will be called.
+        before: the manifest that was there; it counts where this server's user signed it, for frames of the same making.
+        thumbnails: references, in the order of the statement's sources, whose small pictures go into it: of those that the
+            server still has.
+    """
+
+    hashes: np.ndarray = checked(_FRAME_HASHES)
+    names: bytes | memoryview = checked(Blob(limit=MAX_NAMES_BYTES))
+    statement: bytes | memoryview = checked(Blob(limit=MAX_STATEMENT_BYTES))
+    title: str = checked(text(255))
+    before: bytes | memoryview | None = checked(Blob(nullable=True, limit=MAX_MANIFEST_BYTES), None)
+    thumbnails: tuple[str, ...] = checked(listing(digest, 0, MAX_REFERENCES), ())
+
+    def files(self) -> tuple[dict[str, str], list[str]]:
+        """SHA-256 (hex) by name of the files whose hashes are given, and the names of the others. Not for a thread that must
+        not wait.
+
+        Raises:
+            PortraitError: BAD_MESSAGE.
+        """
+        try:
+            names = bytes(self.names).decode().split("\n")
+        except UnicodeDecodeError as error:
+            raise bad_message("`sign_sequence`: `names` are not UTF-8.") from error
+        count = len(self.hashes)
+        if not count <= len(names) <= 2 * MAX_FRAMES or len({*names}) != len(names):
+            raise bad_message("`sign_sequence`: each hash needs a name, and no two may be alike.")
+        if not all(map(_FILE_NAME.fullmatch, names)):
+            raise bad_message("`sign_sequence`: `names` are of files, without a folder.")
+        return {name: row.tobytes().hex() for name, row in zip(names, self.hashes, strict=False)}, names[count:]
 
 
 @dataclass(frozen=True, eq=False)

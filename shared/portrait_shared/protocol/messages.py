@@ -18,6 +18,7 @@ from portrait_shared.protocol.client_messages import (
     ReadPicture,
     Render,
     Shutdown,
+    SignSequence,
     Tune,
 )
 from portrait_shared.protocol.message import TYPES, Message, decode
@@ -32,6 +33,7 @@ from portrait_shared.protocol.server_messages import (
     Progress,
     ReferenceState,
     RenderedFrame,
+    Signed,
     Stats,
     Stopping,
     Tuned,
@@ -66,6 +68,8 @@ __all__ = [
     "Render",
     "RenderedFrame",
     "Shutdown",
+    "SignSequence",
+    "Signed",
     "Stats",
     "Stopping",
     "Tune",

@@ -121,6 +121,7 @@ class PortraitHandle:
         references: what it was made of, all with points: enough to make it again on another server.
         personal: what tuned the engine to the person, where something did.
         others: (F, 70, 3) float32, points of the first reference's further faces that are driven too; or None.
+        weights: SHA-256 (hex) of what the networks have learnt that draw it; none where geometry alone does.
     """
 
     portrait_id: str
@@ -131,6 +132,7 @@ class PortraitHandle:
     references: Sequence[ReferenceImage] = field(repr=False)
     personal: PersonalFile | None = field(default=None, repr=False)
     others: np.ndarray | None = field(default=None, repr=False)
+    weights: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

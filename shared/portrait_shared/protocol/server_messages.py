@@ -14,6 +14,7 @@ import numpy as np
 
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.personal import MAX_PERSONAL_BYTES, PersonalFile, TunedPerson
+from portrait_shared.protocol.client_messages import MAX_MANIFEST_BYTES
 from portrait_shared.protocol.fields import (
     Array,
     Blob,
@@ -32,6 +33,7 @@ from portrait_shared.protocol.fields import (
 )
 from portrait_shared.protocol.framing import bad_message
 from portrait_shared.protocol.message import LANDMARKS, PIXELS, Message
+from portrait_shared.statement import MAX_WEIGHTS
 
 _FILE = Blob(nullable=True)
 _PICTURE = dataclasses.replace(PIXELS, nullable=False)
@@ -84,11 +86,16 @@ class Detected(Message, kind="detected"):
 
 @dataclass(frozen=True, eq=False)
 class Prepared(Message, kind="prepared"):
-    """Answers `Prepare`."""
+    """Answers `Prepare`.
+
+    Attributes:
+        weights: SHA-256 of what the networks have learnt that draw; none where geometry alone does.
+    """
 
     portrait: str = checked(digest)
     engine: str = checked(name)
     batch_size: int = checked(whole(1, 4096))
+    weights: tuple[str, ...] = checked(listing(digest, 0, MAX_WEIGHTS), (), added=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +179,13 @@ class Stats(Message, kind="stats_reply"):
 
     counters: Mapping[str, Any] = checked(mapping(name, scalar, 64))
     jobs: tuple[Mapping[str, Any], ...] = checked(listing(mapping(name, scalar, 16), 0, 128))
+
+
+@dataclass(frozen=True, eq=False)
+class Signed(Message, kind="signed"):
+    """Answers `SignSequence`: the file ``frames.c2pa``."""
+
+    manifest: bytes | memoryview = checked(Blob(limit=MAX_MANIFEST_BYTES))
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from portrait_shared.frames.frame_marks import read_mark
 from portrait_shared.track import LandmarkTrack
 
 from tests.server.farm.conftest import COUNT, FIRST, Material
+from tests.signed_frames import signed_frames
 from tests.two_people import two_people
 
 pytestmark = pytest.mark.usefixtures("without_weights")
@@ -76,7 +77,7 @@ def test_any_chunks_are_what_render_draws(
     assert main(["job", "write", str(tmp_path / "job"), *photo.words(*words, *connected)]) == 0
     for chunk in chunks:
         assert job_render(tmp_path / "job", "--frames", chunk, *connected) == 0
-    assert contents(tmp_path / "job" / "frames") == contents(tmp_path / "whole")
+    assert signed_frames(tmp_path / "job" / "frames") == signed_frames(tmp_path / "whole")
     assert main(["job", "verify", str(tmp_path / "job")]) == 0
 
 
@@ -100,7 +101,7 @@ def test_nothing_outside_the_folder_is_needed(
     shutil.rmtree(tmp_path / "job")
     drawn = {path.name: path.stat().st_ino for path in (elsewhere / "frames").iterdir()}
     assert job_render(elsewhere, *connected) == 0
-    assert contents(elsewhere / "frames") == contents(tmp_path / "whole")
+    assert signed_frames(elsewhere / "frames") == signed_frames(tmp_path / "whole")
     assert all((elsewhere / "frames" / name).stat().st_ino == node for name, node in drawn.items()), "drawn again"
 
 
@@ -120,7 +121,7 @@ def test_several_faces_are_drawn_as_render_draws_them(connected: list[str], tmp_
     assert len(FarmJob.load(tmp_path / "job").request.reference_points) == 2
     for number in ("2", "1"):
         assert job_render(tmp_path / "job", "--frames", number, *connected) == 0
-    assert contents(tmp_path / "job" / "frames") == contents(tmp_path / "whole")
+    assert signed_frames(tmp_path / "job" / "frames") == signed_frames(tmp_path / "whole")
 
 
 def test_every_option_of_render_goes_into_a_job_or_its_rendering() -> None:
@@ -130,7 +131,7 @@ def test_every_option_of_render_goes_into_a_job_or_its_rendering() -> None:
         return {word for action in parser._actions for word in action.option_strings}
 
     writing, rendering = (options(job._ACTIONS[name][1]) for name in ("write", "render"))
-    assert options(render.add_arguments) - writing == {"--output", "--again", "--progress"} <= rendering
+    assert options(render.add_arguments) - writing == {"--output", "--again", "--progress", "--recognised"} <= rendering
     assert {"--frames", "--device", "--connect"} <= rendering
 
 
@@ -373,7 +374,7 @@ def test_two_workers_draw_the_same_frames_at_once(folder: Path, connected: list[
     said = [process.communicate()[0].splitlines() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert all(len(lines) == COUNT for lines in said)
-    assert len(list((folder / "frames").iterdir())) == COUNT, "something was left behind"
+    assert len(signed_frames(folder / "frames")) == COUNT, "something was left behind"
     assert main(["job", "verify", str(folder)]) == 0
     drawn = contents(folder / "frames")
     assert job_render(folder, "--again", *connected) == 0

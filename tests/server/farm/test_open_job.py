@@ -36,6 +36,7 @@ from portrait_server.farm.open_job import template_of
 from portrait_server.farm.worker import JobWorker
 from portrait_shared.frames.frame_numbers import parse_frames
 
+from tests.signed_frames import signed_frames
 from tests.waiting import wait_until
 
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals or file modes")
@@ -165,7 +166,7 @@ def test_what_a_killed_worker_has_not_drawn_is_drawn_by_the_next(
             assert len(list(at_once.render(small_job.frames))) == COUNT
     finally:
         job_server.stop(argparse.Namespace(connection_file=connection))
-    assert contents(output) == contents(tmp_path / "at once")
+    assert signed_frames(output) == contents(tmp_path / "at once")
     assert not list(tmp_path.glob("OpenJD/*/portrait-server*")), "no server is left"
 
 
@@ -197,7 +198,7 @@ def test_a_shot_is_drawn_from_what_deadline_cloud_would_bring(
     assert "Server: " not in done.stdout
     with JobWorker(small_shot_job, device="cpu", output=tmp_path / "at once") as at_once:
         assert [frame.number for frame in at_once.render(small_shot_job.frames)] == [1, 2, 3]
-    assert contents(brought / "frames") == contents(tmp_path / "at once")
+    assert signed_frames(brought / "frames") == contents(tmp_path / "at once")
     assert not small_shot_job.default_output.exists()
 
 

@@ -20,13 +20,10 @@ from portrait_shared.frames.frame_marks import read_mark
 from portrait_shared.track import LandmarkTrack
 
 from tests.server.farm.conftest import Material
+from tests.signed_frames import signed_frames
 
 pytestmark = pytest.mark.usefixtures("without_weights")
 DEVICE = ["--device", "cpu"]
-
-
-def frames_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def test_any_chunks_are_what_render_draws(
             list(worker.render([int(number) for number in chunk.replace("-", ",").split(",")]))
     for chunk in chunks[2:]:
         assert main(["job", "render", str(elsewhere), "--frames", chunk, *DEVICE]) == 0
-    assert frames_of(elsewhere / "frames") == frames_of(tmp_path / "whole")
+    assert signed_frames(elsewhere / "frames") == signed_frames(tmp_path / "whole")
     capsys.readouterr()
     assert main(["job", "verify", str(elsewhere)]) == 0
     assert ", as filmed" in capsys.readouterr().out
@@ -81,7 +78,7 @@ def test_one_of_several_sequences_keeps_its_names(shot: Material, tmp_path: Path
     assert main(["job", "render", str(tmp_path / "job"), *DEVICE, "--output", str(inside)]) == 1, "over the shot itself"
     assert sum(name.endswith(".png") for name in FarmJob.load(tmp_path / "job").inputs) == 6
     assert main(["job", "render", str(tmp_path / "job"), *DEVICE]) == 0
-    assert frames_of(tmp_path / "job" / "frames") == frames_of(tmp_path / "whole")
+    assert signed_frames(tmp_path / "job" / "frames") == signed_frames(tmp_path / "whole")
     assert inside is not None
     shutil.copy(inside / "sc010.1003.png", inside / "sc010.1000.png")  # would move every frame by one
     with pytest.raises(PortraitError, match=r"sc010\.1000\.png is none of the pictures"):

@@ -21,6 +21,7 @@ from portrait_shared.shots import SHOT_ARRAY, ShotIdentity, performance_digest, 
 from portrait_shared.track import LandmarkTrack
 
 from tests.server.video_files import write_video
+from tests.signed_frames import signed_frames
 
 COUNT = 6
 OPENED = (2, 4)
@@ -104,8 +105,8 @@ def test_a_second_run_draws_only_what_is_not_there(
 ) -> None:
     output = tmp_path / "out"
     assert render(movie, found_file, track_file, output, "--frames", "2-5") == 0
-    assert sorted(path.name for path in output.iterdir()) == ["0002.png", "0003.png", "0004.png", "0005.png"]
-    before = {path.name: (path.stat().st_ino, path.read_bytes()) for path in output.iterdir()}
+    before = {name: ((output / name).stat().st_ino, data) for name, data in signed_frames(output).items()}
+    assert sorted(before) == ["0002.png", "0003.png", "0004.png", "0005.png"]
     (output / "0003.png").unlink()
     content = bytearray((output / "0004.png").read_bytes())
     content[-40] ^= 1
@@ -114,7 +115,7 @@ def test_a_second_run_draws_only_what_is_not_there(
     for name, (node, content) in before.items():
         assert (output / name).read_bytes() == content
         assert ((output / name).stat().st_ino == node) == (name in ("0002.png", "0005.png"))
-    assert len(list(output.iterdir())) == COUNT
+    assert len(signed_frames(output)) == COUNT
 
 
 def test_pictures_of_sixteen_bits_and_a_track_that_starts_elsewhere(
@@ -317,9 +318,7 @@ def test_layers_of_a_shot_are_of_its_own_pictures(
     out = tmp_path / "out"
     assert render(movie, found_file, track_file, out, "--frames", "2-4", "--format", "exr") == 0
     assert render(movie, found_file, track_file, out, "--frames", "2-4") == 0
-    assert sorted(path.name for path in out.iterdir()) == sorted(
-        f"000{n}.{end}" for n in (2, 3, 4) for end in ("exr", "png")
-    )
+    assert sorted(signed_frames(out)) == sorted(f"000{n}.{end}" for n in (2, 3, 4) for end in ("exr", "png"))
     for number in (2, 3, 4):
         layers, picture = layers_in(out / f"000{number}.exr"), read_image(out / f"000{number}.png").astype(float) / 255
         light = np.where(picture <= 0.04045, picture / 12.92, ((picture + 0.055) / 1.055) ** 2.4)
@@ -356,7 +355,11 @@ def test_layers_are_made_again_where_something_changed(
     track.points[2, 68:, 0] += 3
     track.save(tmp_path / "other.npz")
     assert render(movie, found_file, tmp_path / "other.npz", out, *asked) == 0
-    assert [name for name, when in sorted(written().items()) if when != first[name]] == ["0002.exr", "0003.exr"]
+    assert [name for name, when in sorted(written().items()) if when != first[name]] == [
+        "0002.exr",
+        "0003.exr",
+        "frames.c2pa",
+    ]
     header = OpenEXR.File(str(out / "0001.exr"), header_only=True).header()
     assert header["framesPerSecond"] == found.fps and "DigitalSourceType" not in header
     assert "DigitalSourceType" in OpenEXR.File(str(out / "0003.exr"), header_only=True).header()
