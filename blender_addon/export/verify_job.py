@@ -50,9 +50,9 @@ class Verified:
     @property
     def heading(self) -> str:
         return {
-            Outcome.OURS: "Made with Talking Portraits, and not altered since",
+            Outcome.OURS: "Made with Talking Portraits, not altered since",
             Outcome.NOT_AS_MADE: "Not as it was made",
-            Outcome.TELLS_NOTHING: "Not made with Talking Portraits, as far as can be told",
+            Outcome.TELLS_NOTHING: "Not known to be made with Talking Portraits",
         }[self.outcome]
 
 

@@ -20,16 +20,20 @@ def draw_verified(layout: bpy.types.UILayout, found: Verified, characters: int, 
         characters: that fit in a line.
         most: files, or groups of them, that are shown.
     """
-    row = layout.row()
-    row.alert = found.outcome is Outcome.NOT_AS_MADE
-    row.label(text=found.heading, icon=_ICONS[found.outcome])
+    column = layout.column(align=True)
+    column.alert = found.outcome is Outcome.NOT_AS_MADE
+    _draw_wrapped(column, found.heading, _ICONS[found.outcome], characters)
     for names, words in found.lines[:most]:
         column = layout.column(align=True)
         column.label(text=names, icon="FILE")
-        for line in textwrap.wrap(words, characters):
-            column.label(text=line, icon="BLANK1")
+        _draw_wrapped(column, words, "BLANK1", characters)
     if len(found.lines) > most:
-        layout.label(text=f"and {len(found.lines) - most} more; `portrait verify` tells all of them", icon="BLANK1")
+        more = f"and {len(found.lines) - most} more, of which `portrait verify` tells"
+        _draw_wrapped(layout.column(align=True), more, "BLANK1", characters)
     for note in found.notes:
-        for number, line in enumerate(textwrap.wrap(note, characters)):
-            layout.label(text=line, icon="BLANK1" if number else "INFO")
+        _draw_wrapped(layout.column(align=True), note, "INFO", characters)
+
+
+def _draw_wrapped(column: bpy.types.UILayout, text: str, icon: str, characters: int) -> None:
+    for number, line in enumerate(textwrap.wrap(text, characters)):
+        column.label(text=line, icon="BLANK1" if number else icon)

@@ -19,7 +19,7 @@ from ..verified_lines import draw_verified
 from .common import AsksForFile, NeedsPortrait, SaysWhyNot, active_portrait, report, scene_of, work_off
 
 _POPUP_WIDTH = 620
-_POPUP_CHARACTERS = 90
+_POPUP_CHARACTERS = 100
 _POPUP_LINES = 12
 
 

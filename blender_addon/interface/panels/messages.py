@@ -31,6 +31,7 @@ _WHAT_HELPS: Final = (
 )
 _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
 _VERIFIED_LINES = 3
+_BOX_CHARACTERS = 3  # of a line's, which a box takes
 _OUTDATED = (
     "An older version made this rig's handles: some leave the face when the head turns. "
     "Update Handles puts them in their places; keys and poses stay."
@@ -106,7 +107,7 @@ def draw_last_verified(layout: bpy.types.UILayout, context: bpy.types.Context) -
     if found is None:
         return
     box = layout.box()
-    draw_verified(box, found, characters_of(context), _VERIFIED_LINES)
+    draw_verified(box, found, characters_of(context) - _BOX_CHARACTERS, _VERIFIED_LINES)
     row = box.row(align=True)
     row.operator("portrait.show_verified", text="Show Wide", icon="WINDOW")
     row.operator("portrait.forget_verified", text="", icon="X")
