@@ -81,12 +81,26 @@ class Disclosing:
             frame, filmed: (H, W, 3 or 4) uint8 or uint16, as drawn and as it was.
         """
         if self._watermark is not None:
-            own = (frame == filmed).all(-1, keepdims=True)
-            frame = np.where(own, frame, self._watermark.apply(frame))
+            frame = _where_changed(frame, filmed, self._watermark.apply(frame))
         return self._labelled(frame)
 
     def _labelled(self, frame: np.ndarray) -> np.ndarray:
         return frame if self._label is None else self._label.over(frame, np.iinfo(frame.dtype).max)
+
+
+def _where_changed(frame: np.ndarray, filmed: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """A frame (H, W, C) that is the marked one where it is not as filmed. Only the box of what is changed is looked at
+    pixel by pixel: of a large frame that is little."""
+    rows = np.flatnonzero((frame != filmed).reshape(len(frame), -1).any(1))
+    if not len(rows):
+        return frame
+    high = slice(rows[0], rows[-1] + 1)
+    columns = np.flatnonzero((frame[high] != filmed[high]).any(0).any(-1))
+    box = high, slice(columns[0], columns[-1] + 1)
+    changed = np.logical_or.reduce([frame[box][..., c] != filmed[box][..., c] for c in range(frame.shape[2])])
+    shown = frame.copy()
+    shown[box] = cv2.copyTo(marked[box], changed.astype(np.uint8), frame[box].copy())
+    return shown
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
