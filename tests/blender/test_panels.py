@@ -178,7 +178,7 @@ def test_the_preferences_offer_all_devices_and_say_what_is_there(addon: Any, dev
     seen: list[str] = []
     drawn_for = SimpleNamespace(
         layout=CheckedLayout(seen), bl_rna=holder.bl_rna, server_command="", device=device,
-        watermark=False, check_likeness=True,
+        watermark=False, check_likeness=True, credentials=False,
     )  # fmt: skip
     holder.draw(drawn_for, bpy.context)
     text = "\n".join(seen)
