@@ -25,6 +25,7 @@ from portrait_shared.frames.frame_files import frame_path
 from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.track import LandmarkTrack
 
+from tests.signed_frames import signed_frames
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs POSIX signals and Linux's /proc")
@@ -91,7 +92,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     render = place.render(folder / "whole")
     _, errors = render.communicate(timeout=PATIENCE_SECONDS)
     assert render.returncode == 0, errors
-    place.whole = {path.name: path.read_bytes() for path in (folder / "whole").iterdir()}
+    place.whole = signed_frames(folder / "whole")
     assert len(place.whole) == FRAMES
     return place
 
@@ -188,7 +189,7 @@ def test_a_rerun_mends_all(place: Place, tmp_path: Path, misfortune: Callable[[M
     said, errors = again.communicate(timeout=PATIENCE_SECONDS)
     assert again.returncode == 0, errors
     assert said.splitlines()[-FRAMES:] and said.count("Saved: ") == FRAMES
-    assert {path.name: path.read_bytes() for path in output.iterdir()} == place.whole
+    assert signed_frames(output) == place.whole
     wait_until(lambda: not place.servers(), note=lambda: "a server is left")
     sweep_folders(place.temporary)  # as whoever comes next does with what a server that died last could not
     assert not list(place.temporary.iterdir())

@@ -72,7 +72,7 @@ blend, folder = sys.argv[1:]
 blender_addon.register()
 
 def stamps():
-    return {path.name: path.stat().st_mtime_ns for path in Path(folder).iterdir()}
+    return {path.name: path.stat().st_mtime_ns for path in Path(folder).glob("*.png")}
 
 def renewed(before):
     return sorted(int(name[:4]) for name, stamp in stamps().items() if before.get(name) != stamp)

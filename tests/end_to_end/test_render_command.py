@@ -29,6 +29,7 @@ from portrait_shared.track import LandmarkTrack
 
 from tests.own_server import own_server
 from tests.posing import turned
+from tests.signed_frames import signed_frames
 from tests.two_people import two_people
 from tests.waiting import PATIENCE_SECONDS
 
@@ -76,7 +77,7 @@ def test_it_writes_numbered_frames_of_the_tracks_size(
 ) -> None:
     assert render(*material, tmp_path / "out", "--frames", "9-11,20", *server) == 0
     names = ["0009.png", "0010.png", "0011.png", "0020.png"]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+    assert sorted(signed_frames(tmp_path / "out")) == names
     assert capsys.readouterr().out.splitlines()[-4:] == [f"Saved: {tmp_path / 'out' / name}" for name in names]
     assert read_image(tmp_path / "out" / "0009.png").shape == (_SIDE, _SIDE, 3)
 
@@ -91,10 +92,10 @@ def test_it_writes_layers_that_another_program_reads(
     dataclasses.replace(track, extra={"timecode": np.array("10:00:00:00")}).save(timed)
     assert render(photo, timed, out, *asked) == 0
     assert capsys.readouterr().out.splitlines()[-3:] == [f"Saved: {out / f'000{number}.exr'}" for number in (7, 8, 9)]
-    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    first = signed_frames(out)
     (out / "0008.exr").write_bytes(first["0008.exr"][:2000])
     assert render(photo, timed, out, *asked) == 0
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    assert signed_frames(out) == first
 
     file = OpenImageIO.ImageInput.open(str(out / "0008.exr"))
     spec, pixels = file.spec(), file.read_image("float")
@@ -167,13 +168,13 @@ def test_a_rerun_skips_valid_frames_and_mends_others(
 ) -> None:
     out = tmp_path / "out"
     assert render(*material, out, "--frames", "7-12", *server) == 0
-    first = {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in out.iterdir()}
+    first = {name: (data, (out / name).stat().st_mtime_ns) for name, data in signed_frames(out).items()}
     (out / "0008.png").write_bytes(first["0008.png"][0][:1000])
     (out / "0009.png").unlink()
     capsys.readouterr()
     assert render(*material, out, "--frames", "7-12", *server) == 0
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == {name: data for name, (data, _) in first.items()}
-    renewed = {path.name for path in out.iterdir() if path.stat().st_mtime_ns != first[path.name][1]}
+    assert signed_frames(out) == {name: data for name, (data, _) in first.items()}
+    renewed = {name for name, (_, time) in first.items() if (out / name).stat().st_mtime_ns != time}
     assert renewed == {"0008.png", "0009.png"}
     assert len(re.findall("Saved: ", capsys.readouterr().out)) == 6
 
@@ -185,7 +186,7 @@ def test_size_matte_and_chunks(material: tuple[Path, Path], server: list[str], t
     for chunk in ("7-9", "10", "11-12"):
         assert render(*material, tmp_path / "chunks", "--frames", chunk, *server) == 0
     assert render(*material, tmp_path / "whole", "--frames", "7-12", *server) == 0
-    for frame in (tmp_path / "whole").iterdir():
+    for frame in (tmp_path / "whole").glob("*.png"):
         assert frame.read_bytes() == (tmp_path / "chunks" / frame.name).read_bytes()
 
 
@@ -197,18 +198,18 @@ def test_frames_of_16_bits_take_the_place_of_those_of_8(
     cv2.imwrite(str(deep), photo.astype(np.uint16)[..., ::-1])
     shared = ("--frames", "7-8", "--reference-points", str(material[0].with_suffix(".npz")), *server)
     assert render(deep, material[1], out, *shared) == 0
-    shallow = {path.name: path.read_bytes() for path in out.iterdir()}
+    shallow = signed_frames(out)
     for _ in range(2):
         assert render(deep, material[1], out, *shared, "--depth", "16") == 0
         stamps = _stamps(out)
     frame = out / "0008.png"
-    assert {path.read_bytes()[24] for path in out.iterdir()} == {16}
+    assert {data[24] for data in signed_frames(out).values()} == {16}
     assert len(np.unique(read_image(frame, 16)[..., 0])) > 1000
     frame.write_bytes(frame.read_bytes()[:-50])
     assert render(deep, material[1], out, *shared, "--depth", "16") == 0
     assert [name for name, stamp in _stamps(out).items() if stamp != stamps[name]] == ["0008.png"]
     assert render(deep, material[1], out, *shared, "--depth", "8") == 0
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == shallow
+    assert signed_frames(out) == shallow
 
 
 def _edited(track: Path, folder: Path, frames: tuple[int, ...], still: bool = False) -> Path:
@@ -221,7 +222,7 @@ def _edited(track: Path, folder: Path, frames: tuple[int, ...], still: bool = Fa
 
 
 def _stamps(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    return {name: (folder / name).stat().st_mtime_ns for name in signed_frames(folder)}
 
 
 def test_only_what_changed_is_rendered_again_also_in_chunks(
@@ -236,7 +237,7 @@ def test_only_what_changed_is_rendered_again_also_in_chunks(
     after = _stamps(out)
     assert [name for name in sorted(after) if after[name] != before[name]] == ["0009.png", "0012.png"]
     assert render(material[0], edited, tmp_path / "whole", "--frames", "7-14", *server) == 0
-    for frame in (tmp_path / "whole").iterdir():
+    for frame in (tmp_path / "whole").glob("*.png"):
         assert frame.read_bytes() == (out / frame.name).read_bytes()
 
 
@@ -245,12 +246,12 @@ def test_a_tracks_breath_is_drawn_and_makes_its_frames_others(
 ) -> None:
     out, track = tmp_path / "out", LandmarkTrack.load(material[1])
     assert render(*material, out, "--frames", "7-9", *server) == 0
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    before = signed_frames(out)
     body = np.tile(np.float32([1, 0]), (len(track), 1))
     body[1, 1] = 1
     LandmarkTrack(track.points, track.size, track.fps, track.start, body=body).save(tmp_path / "breathing.npz")
     assert render(material[0], tmp_path / "breathing.npz", out, "--frames", "7-9", *server) == 0
-    after = {path.name: path.read_bytes() for path in out.iterdir()}
+    after = signed_frames(out)
     assert [name for name in sorted(after) if after[name] != before[name]] == ["0008.png"]
 
 
@@ -265,7 +266,7 @@ def test_frames_alike_are_drawn_once_and_moved_ones_not_at_all(
     still = _edited(material[1], tmp_path, (10,), still=True)
     start = drawn()
     assert render(material[0], still, out, "--frames", "7-14", *server) == 0
-    assert drawn() - start == 2 and len(list(out.iterdir())) == 8
+    assert drawn() - start == 2 and len(signed_frames(out)) == 8
     assert (out / "0007.png").read_bytes() == (out / "0014.png").read_bytes() != (out / "0010.png").read_bytes()
     there = (out / "0010.png").read_bytes()
     still = _edited(material[1], tmp_path, (12,), still=True)
@@ -407,13 +408,13 @@ def test_a_killed_server_and_an_interrupted_command_change_nothing(material: tup
     interrupted.send_signal(signal.SIGINT)
     interrupted.communicate(timeout=PATIENCE_SECONDS)
     assert interrupted.returncode == 130
-    there = [path for path in cut.iterdir()]
-    assert 0 < len(there) < 24 and all(read_digest(path) for path in there), (
-        "what is there is whole, nothing else is left"
+    there = signed_frames(cut)
+    assert 0 < len(there) < 24 and all(read_digest(cut / name) for name in there), (
+        "what is there is whole and signed, nothing else is left"
     )
     subprocess.run([*command, str(cut)], check=True, capture_output=True)
 
-    for frame in (tmp_path / "calm").iterdir():
+    for frame in (tmp_path / "calm").glob("*.png"):
         for other in (rough, cut):
             assert frame.read_bytes() == (other / frame.name).read_bytes(), (other.name[:3], frame.name)
 

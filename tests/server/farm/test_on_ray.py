@@ -38,6 +38,7 @@ from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.track import LandmarkTrack
 
+from tests.signed_frames import signed_frames
 from tests.waiting import wait_until
 
 if sys.platform == "win32":
@@ -158,7 +159,7 @@ def test_a_worker_that_is_killed_costs_its_chunk_and_no_more(job: FarmJob, conne
 
     crew = RayCrew(connected, _TWO, job, tmp_path, job.frames, False, lambda number, *_: stored.append(number), note)
     crew.run(lambda: False)
-    assert contents(tmp_path) == contents(job.folder / "alone")
+    assert contents(tmp_path) == signed_frames(job.folder / "alone")
     assert sorted(stored) == list(job.frames)
     (lost,) = [text for text in notes if text.startswith("Lost: ")]
     assert f"process {processes[0]}, which drew frame" in lost
@@ -196,7 +197,7 @@ def test_a_gpu_that_others_have_filled_gets_no_worker(
         connected, wish, job, tmp_path, job.frames, False, lambda number, *_: stored.append(number), notes.append
     )
     crew.run(lambda: False)
-    assert contents(tmp_path) == contents(job.folder / "alone") and sorted(stored) == list(job.frames)
+    assert contents(tmp_path) == signed_frames(job.folder / "alone") and sorted(stored) == list(job.frames)
     assert [text.split(":")[0] for text in notes] == ["Left out", "Ready"] and "Full GPU" in notes[0], notes
 
 
@@ -273,7 +274,7 @@ def test_frames_are_sent_back_from_machines_that_see_neither_job_nor_output_and_
     asked = here, here.frames, here.default_output, cluster.address, Wish(1, device="cpu")
     stored = list(render_on_ray(*asked, note=note))
     assert sorted(frame.number for frame in stored) == list(job.frames)
-    assert contents(here.default_output) == contents(job.folder / "alone")
+    assert contents(here.default_output) == signed_frames(job.folder / "alone")
     assert all(text.endswith("which sends its frames back") for text in notes if text.startswith("Ready: "))
     more: list[str] = []
     stored = list(render_on_ray(*asked, note=more.append))
