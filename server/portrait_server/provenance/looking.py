@@ -20,6 +20,8 @@ from portrait_server.media.stated_origin import StatedOrigin, origin_of_film, or
 
 _FILM_FRAMES: Final = 64
 """That are looked at of a film, spread over it: the part that was made may be short, and a film long."""
+_FRAMES_ALONE: Final = 5
+"""Of these, that are looked at each by itself too."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,18 @@ def look(path: Path) -> Looked:
         return Looked(find_watermark(read_image(path)), origin_of_picture(path))
     try:
         with closing(MovieFrames(path)) as film:
-            return Looked(find_in_frames(_spread(film)), origin_of_film(path))
+            # Where only few frames were made, or a still one is among them, the sum of all may show less than one of them.
+            one_by_one = (found for frame in _spread(film, _FRAMES_ALONE) if (found := find_watermark(frame)))
+            return Looked(find_in_frames(_spread(film, _FILM_FRAMES)) or next(one_by_one, None), origin_of_film(path))
     except PortraitError as error:
         if error.code is not ErrorCode.BAD_IMAGE:
             raise
         raise PortraitError(error.code, "It is neither a picture nor a film that can be read.") from error
 
 
-def _spread(film: MovieFrames) -> Iterator[np.ndarray]:
-    """Frames of it, in order; what is damaged is left out."""
-    count = min(film.frame_count, _FILM_FRAMES)
+def _spread(film: MovieFrames, most: int) -> Iterator[np.ndarray]:
+    """So many frames of it, in order; what is damaged is left out."""
+    count = min(film.frame_count, most)
     for number in np.unique(np.linspace(0, film.frame_count - 1, count).round().astype(int)):
         try:
             yield film.frame(int(number))
