@@ -21,7 +21,9 @@ from portrait_server.commands import job, render
 from portrait_server.farm import farm_job, inputs, writing
 from portrait_server.farm.farm_job import FarmJob
 from portrait_server.farm.worker import JobWorker
+from portrait_server.provenance.reading import read_sequence
 from portrait_shared import __version__
+from portrait_shared.consent import Consent, Ground
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.frame_marks import read_mark
 from portrait_shared.track import LandmarkTrack
@@ -379,6 +381,49 @@ def test_two_workers_draw_the_same_frames_at_once(folder: Path, connected: list[
     drawn = contents(folder / "frames")
     assert job_render(folder, "--again", *connected) == 0
     assert contents(folder / "frames") == drawn
+
+
+def test_whoever_draws_the_last_chunk_signs_and_none_signs_before(
+    folder: Path, connected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    manifest = folder / "frames" / "frames.c2pa"
+    assert job_render(folder, "--frames", f"{FIRST}-9", *connected) == 0 and not manifest.exists()
+    monkeypatch.setenv("TALKING_PORTRAITS_SIGNING", str(folder / "job.json" / "none"))
+    assert job_render(folder, *connected) == 0 and not manifest.exists()
+    assert "Unsigned: " in capsys.readouterr().err, "frames are there all the same"
+    monkeypatch.setenv("TALKING_PORTRAITS_SIGNING", str(tmp_path / "signing"))
+    assert job_render(folder, "--frames", str(LAST), *connected) == 0
+    assert len(signed_frames(folder / "frames")) == COUNT
+    node = manifest.stat().st_ino
+    assert job_render(folder, "--frames", str(LAST), *connected) == 0 and manifest.stat().st_ino == node
+    (folder / "frames" / f"{LAST:04d}.png").unlink()
+    assert job_render(folder, "--frames", f"{LAST}", *connected) == 0
+    assert len(signed_frames(folder / "frames")) == COUNT
+    assert not list((folder / "frames").glob(".*"))
+
+
+def test_a_jobs_statement_is_the_one_that_it_was_written_with(
+    photo: Material, connected: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agreed = Consent(
+        Ground.WRITTEN, "Anna", document="d" * 64, until="2020-01-01", recorded="2019-01-01", salt="1" * 32
+    )
+    agreed.save(tmp_path / "anna.json")
+    words = photo.words("--consent", tmp_path / "anna.json", "--thumbnails", *connected)
+    assert main(["job", "write", str(tmp_path / "job"), *words]) == 0
+    assert "ended on 1 January 2020" in capsys.readouterr().err
+    assert b"Anna" not in (tmp_path / "job" / "job.json").read_bytes()
+    (tmp_path / "anna.json").unlink()
+    assert job_render(tmp_path / "job", *connected) == 0
+    told = read_sequence(tmp_path / "job" / "frames" / "frames.c2pa")
+    statement = FarmJob.load(tmp_path / "job").statement
+    assert told is not None and statement is not None and told[0].statement == statement
+    assert statement.consents == (agreed.public,) and statement.sources[0].thumbnail and statement.watermark is not None
+    assert main(["job", "write", str(tmp_path / "off"), *photo.words("--no-credentials", *connected)]) == 0
+    assert job_render(tmp_path / "off", *connected) == 0 and not (tmp_path / "off" / "frames" / "frames.c2pa").exists()
+    assert main(["job", "write", str(tmp_path / "two"), *photo.words(*["--consent", "none.json"] * 2, *connected)]) == 1
+    assert "2 records of consent" in capsys.readouterr().err
 
 
 def test_a_worker_that_is_killed_costs_the_frame_in_hand(folder: Path, connected: list[str]) -> None:

@@ -39,6 +39,7 @@ from portrait_shared.protocol.messages import (
     Prepare,
     ReadPicture,
     Render,
+    SignSequence,
     Tune,
     decode,
 )
@@ -229,6 +230,9 @@ def valid_messages(portrait: PortraitHandle, image: np.ndarray) -> list[Message]
         OfferPersonal(10, digest, b"0123456789"),
         ReadPicture(12, ".png", b"\x89PNG\r\n\x1a\n"),
         Tune(11, "paint", (digest,)),
+        SignSequence(
+            13, np.zeros((2, 32), np.uint8), b"0001.png\n0002.png", b"{}", "frames.c2pa", b"before", (digest,)
+        ),
     ]
 
 
