@@ -18,8 +18,10 @@ from tests.blender.test_shots_rendered import START, filmed, shot, smile  # noqa
 pytestmark = pytest.mark.usefixtures("without_weights")
 
 
-def contents(folder: str | Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.suffix == ".png"}
+def contents(folder: str | Path, prefix: str = "") -> dict[str, bytes]:
+    from tests.signed_frames import signed_frames  # it needs the server's packages
+
+    return signed_frames(Path(folder), prefix)
 
 
 @pytest.mark.servers_environment
@@ -32,11 +34,12 @@ def test_a_cluster_draws_the_panels_frames(
     monkeypatch.setattr(preferences._DEFAULTS, "ray_address", "local")
     acting.output_folder, acting.frame_prefix, acting.rendered_with = str(tmp_path / "there"), "anna.", ""
     assert bpy.ops.portrait.render() == {"FINISHED"}
-    assert contents(tmp_path / "there") == {f"anna.{name}": data for name, data in here.items()}
+    assert contents(tmp_path / "there", "anna.") == {f"anna.{name}": data for name, data in here.items()}
     assert acting.rendered_with == told, "frames are known as valid without asking a server"
     assert job_queue.last_of(acting.uid).drawn == len(here)
+    (tmp_path / "there" / "anna.frames.c2pa").unlink()
     assert bpy.ops.portrait.render() == {"FINISHED"}
-    assert job_queue.last_of(acting.uid).drawn == 0
+    assert job_queue.last_of(acting.uid).drawn == 0 and contents(tmp_path / "there", "anna.")
     monkeypatch.setattr(preferences._DEFAULTS, "ray_address", "somewhere")
     with pytest.raises(RuntimeError, match="no address of a Ray cluster"):
         bpy.ops.portrait.render_again()
@@ -54,3 +57,5 @@ def test_changed_frames_of_a_shot_are_drawn_by_a_cluster(
     filmed.output_folder = str(tmp_path / "there")
     assert bpy.ops.portrait.render() == {"FINISHED"}
     assert contents(tmp_path / "there") == here and len(here) == 3
+    (tmp_path / "there" / "frames.c2pa").unlink()
+    assert bpy.ops.portrait.render() == {"FINISHED"} and contents(tmp_path / "there") == here
