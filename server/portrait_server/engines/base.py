@@ -55,7 +55,7 @@ class Engine(ABC):
         fingerprint: changes whenever the pixels it makes may change (code version, weights); part of every frame's
             content hash. It is the same on every device, which may differ by 1 of 255: no machine draws another's frames
             again.
-        weights: SHA-256 (hex) of what the networks have learnt that draw; none where geometry alone does.
+        weights: SHA-256 (hex) of the files of the networks that draw; none where geometry alone does.
         batch_size: how many frames it likes to draw in one call.
         batch_pixels: of all frames of a call, the most: larger ones would keep others waiting for longer than they save.
     """

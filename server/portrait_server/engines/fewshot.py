@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -72,7 +73,8 @@ class FewshotEngine(Engine):
         self.device = torch_device(device)
         self.painters, info = load(weights, self.device)
         self.checksum = info.checksum
-        self.weights = (info.checksum,)
+        with weights.open("rb") as file:
+            self.weights = (hashlib.file_digest(file, "sha256").hexdigest(),)
         # “cpu” whatever draws: when devices had fingerprints of their own, it was the processor's, whose frames stay valid.
         self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-cpu-{info.checksum[:16]}"
         # A fifth faster on a CPU, and what a GPU's convolutions want.

@@ -121,7 +121,7 @@ class PortraitHandle:
         references: what it was made of, all with points: enough to make it again on another server.
         personal: what tuned the engine to the person, where something did.
         others: (F, 70, 3) float32, points of the first reference's further faces that are driven too; or None.
-        weights: SHA-256 (hex) of what the networks have learnt that draw it; none where geometry alone does.
+        weights: SHA-256 (hex) of the files of the networks that draw it; none where geometry alone does.
     """
 
     portrait_id: str

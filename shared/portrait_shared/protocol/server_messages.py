@@ -89,7 +89,7 @@ class Prepared(Message, kind="prepared"):
     """Answers `Prepare`.
 
     Attributes:
-        weights: SHA-256 of what the networks have learnt that draw; none where geometry alone does.
+        weights: SHA-256 of the files of the networks that draw; none where geometry alone does.
     """
 
     portrait: str = checked(digest)
