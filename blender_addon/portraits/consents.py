@@ -88,7 +88,7 @@ class PORTRAIT_PG_consent(bpy.types.PropertyGroup):
     def record(self) -> Consent:
         """
         Raises:
-            PortraitError: SCENE where the end is no date.
+            PortraitError: SCENE where it cannot be used, such as for an end that is no date.
         """
         if self.ground == "NONE":
             return NO_CONSENT
@@ -98,9 +98,7 @@ class PORTRAIT_PG_consent(bpy.types.PropertyGroup):
                 self.recorded, self.child, self.salt,
             )  # fmt: skip
         except PortraitError as error:
-            raise SceneError(
-                f"The consent ends on “{self.until}”, which is no date.", "Write it as 2027-12-31, or leave it empty."
-            ) from error
+            raise SceneError(error.message, "Correct it under Consent.") from error
 
     @property
     def notes(self) -> list[str]:

@@ -176,7 +176,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         """On what ground each person of `members` is animated, in their order.
 
         Raises:
-            PortraitError: SCENE where a consent's end is no date.
+            PortraitError: SCENE where a record cannot be used, such as for an end that is no date.
         """
         return tuple(member.consent.record for member in self.members)
 

@@ -80,7 +80,11 @@ def test_an_end_that_is_no_date_is_told_with_its_remedy(portrait: Any) -> None:
     portrait.consent.until = "in May"
     with pytest.raises(SceneError, match="in May"):
         _ = portrait.consents
-    assert "no date" in drawn() and "2027-12-31" in portrait.consent.notes[0]
+    assert "not a date as 2027-12-31" in drawn().replace("\n", " ")
+    portrait.consent.until, portrait.consent.document = "", "letter.pdf"
+    with pytest.raises(SceneError, match="letter") as caught:
+        _ = portrait.consents
+    assert "Consent" in caught.value.remedy
 
 
 def test_a_child_and_a_filmed_person_get_a_sentence_more(portrait: Any) -> None:
