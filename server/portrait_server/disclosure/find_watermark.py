@@ -24,7 +24,7 @@ MOST_FRAMES = 64
 """Of a movie: what these do not show, more of them rarely do."""
 _SMALLEST_UNIT, _LARGEST_UNIT = 0.3, 8.0  # pixels of the picture
 _MOST_UNITS, _FEWEST_UNITS = 2048, 90  # along a picture's longer side
-_STEP_AT_EDGE = 3.0  # units by which two neighbouring scales, or angles, differ where the picture ends
+_STEP_AT_EDGE = 3.5  # units by which two neighbouring scales, or angles, differ where the picture ends
 _MOST_ANGLE = math.radians(2)
 _PLACES = 64  # along each side of a tile
 _FINER = 4  # times as many in the end, of scales and of places
@@ -144,10 +144,10 @@ def _best_fits(waves: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         scores (N,): z of the bound above; places (N, 2): how far the waves are to be moved in x and y, tiles.
     """
-    kx, ky = pattern.WAVES[pattern.SYNC].T % side
-    grids = np.zeros((len(waves), side, side), np.complex64)
-    grids[:, ky, kx] = waves * np.conj(pattern.SYNC_PHASORS)
-    surfaces = fft.ifft2(grids, overwrite_x=True).real.reshape(len(waves), -1) * side**2
+    kx, ky = pattern.WAVES[pattern.SYNC].T
+    grids = np.zeros((len(waves), side, side // 2 + 1), np.complex64)
+    grids[:, ky % side, kx] = waves * np.conj(pattern.SYNC_PHASORS)
+    surfaces = fft.irfft2(grids, (side, side), overwrite_x=True).reshape(len(waves), -1) * (side**2 / 2)
     peaks = np.argmax(surfaces, axis=1)
     scores = surfaces[np.arange(len(waves)), peaks] / _deviation(waves)
     return scores, np.stack([peaks % side, peaks // side], axis=1) / side

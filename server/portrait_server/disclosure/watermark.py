@@ -18,7 +18,7 @@ from portrait_server.disclosure import watermark_pattern as pattern
 _STRENGTH = 0.9  # root mean square of the change of Cb where nothing hides it, in levels of 255
 _HIDDEN = 2.5  # how much stronger it may be where the picture is full of detail
 _MOST_CHANGE = 1.9  # root mean square of the change of RGB over what is marked, levels: 42.5 dB
-_FULL_SIDE = 324.0  # pixels: side of the square as large as what is marked, from which on the pattern grows with it
+_FULL_SIDE = 250.0  # pixels: side of the square as large as what is marked, from which on the pattern grows with it
 _LARGEST_UNIT = 4.0  # pixels
 # What Cb adds to RGB (ITU-T T.871): it leaves red and the brightness alone.
 _COLOR = np.array([0, -0.344, 1.772], np.float32)

@@ -16,8 +16,8 @@ from functools import cache
 import numpy as np
 
 TILE = 256.0  # side, units
-# Waves of 14 to 64 units: longer ones drown in what a picture shows, shorter ones are what its compression drops.
-LOWEST, HIGHEST = 4.0, 18.0  # periods in a tile
+# Waves of 12 to 64 units: longer ones drown in what a picture shows, shorter ones are what its compression drops.
+LOWEST, HIGHEST = 4.0, 22.0  # periods in a tile
 SYMBOLS, SYMBOL_BITS = 4, 12
 _SYNC_SHARE = 0.28  # so that what is just found is just read
 _KEY = b"talking-portraits watermark 1 "
@@ -31,7 +31,7 @@ def _waves() -> np.ndarray:
     reach = np.arange(-int(HIGHEST), int(HIGHEST) + 1)
     ky, kx = (k.ravel() for k in np.meshgrid(reach, reach, indexing="ij"))
     radius = np.hypot(kx, ky)
-    half = (ky > 0) | ((ky == 0) & (kx > 0))  # the other half are their conjugates
+    half = (kx > 0) | ((kx == 0) & (ky > 0))  # the other half are their conjugates
     chosen = half & (radius >= LOWEST) & (radius <= HIGHEST)
     return np.stack([kx[chosen], ky[chosen]], axis=1)
 
