@@ -22,6 +22,7 @@ _FULL_SIDE = 250.0  # pixels: side of the square as large as what is marked, fro
 _LARGEST_UNIT = 4.0  # pixels
 # What Cb adds to RGB (ITU-T T.871): it leaves red and the brightness alone.
 _COLOR = np.array([0, -0.344, 1.772], np.float32)
+_ACTIVITY_SIDE = 640  # pixels
 _DETAIL = 4.0  # levels: this much local deviation hides all that can be hidden
 
 
@@ -100,26 +101,31 @@ def activity_of(image: np.ndarray) -> np.ndarray:
     Args:
         image: (H, W, 3 or 4) RGB(A), uint8 or uint16.
     """
-    levels = image[..., :3].astype(np.float32).mean(axis=2) * (255 / np.iinfo(image.dtype).max)
-    across = max(1.5, math.sqrt(image.shape[0] * image.shape[1]) / 200)
+    height, width = image.shape[:2]
+    smaller = min(1.0, _ACTIVITY_SIDE / math.sqrt(height * width))  # detail finer than this hides nothing of the mark
+    size = (max(round(width * smaller), 1), max(round(height * smaller), 1))
+    small = image[..., :3] if smaller == 1 else cv2.resize(image[..., :3], size, interpolation=cv2.INTER_AREA)
+    levels = small.astype(np.float32).mean(axis=2) * (255 / np.iinfo(image.dtype).max)
+    across = max(1.5, math.sqrt(size[0] * size[1]) / 200)
     fine = levels - cv2.GaussianBlur(levels, (0, 0), across)
     # Sharp edges are few pixels wide: their square root keeps them from lighting up all that lies around them.
     deviation = cv2.GaussianBlur(np.sqrt(np.abs(fine)), (0, 0), across) ** 2
     # A single edge hides nothing in the flat skin beside it: detail counts where it is on all sides.
     round_about = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(2 * across) + 1,) * 2)
     everywhere = cv2.GaussianBlur(cv2.erode(deviation, round_about), (0, 0), 1.5 * across)
-    return np.clip(everywhere / _DETAIL, 0, 1).astype(np.float32)
+    activity = np.clip(everywhere / _DETAIL, 0, 1).astype(np.float32)
+    return activity if smaller == 1 else cv2.resize(activity, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _wave_field(size: tuple[int, int], identifier: int, unit: float) -> np.ndarray:
     """The sum of all waves over a frame: (H, W) float32, root mean square about 1, its peaks softened."""
-    period = pattern.TILE * unit
-    reach = np.arange(-int(pattern.HIGHEST), int(pattern.HIGHEST) + 1)
-    amplitudes = np.zeros((len(reach), len(reach)), np.complex64)  # [ky, kx]
-    kx, ky = pattern.WAVES.T + int(pattern.HIGHEST)
-    amplitudes[ky, kx] = pattern.phasors(identifier) * math.sqrt(2 / pattern.COUNT)
-    along_x, along_y = (
-        np.exp(2j * np.pi / period * np.outer(np.arange(length), reach)).astype(np.complex64) for length in size
-    )
-    waves = (along_y @ (amplitudes @ along_x.T)).real
-    return 1.5 * np.tanh(waves / 1.25)
+    highest = int(pattern.HIGHEST)
+    amplitudes = np.zeros((2 * highest + 1, highest + 1), np.complex128)  # [ky, kx]
+    kx, ky = pattern.WAVES.T
+    amplitudes[ky + highest, kx] = pattern.phasors(identifier) * math.sqrt(2 / pattern.COUNT)
+    turn = 2j * np.pi / (pattern.TILE * unit)
+    along_x = np.exp(turn * np.outer(np.arange(size[0]), np.arange(highest + 1)))
+    along_y = np.exp(turn * np.outer(np.arange(size[1]), np.arange(-highest, highest + 1))) @ amplitudes
+    # In doubles: their last digits, which differ between machines, are too small to change a rounded pixel.
+    waves = along_y.real @ along_x.real.T - along_y.imag @ along_x.imag.T
+    return (1.5 * np.tanh(waves / 1.25)).astype(np.float32)
