@@ -12,7 +12,7 @@ from typing import Final
 from portrait_shared import __version__
 from portrait_shared.errors import SYSTEM_REMEDY, PortraitError, system_refusal
 from portrait_shared.frames.frame_numbers import joined
-from portrait_shared.terminal import forgiving_output
+from portrait_shared.terminal import every_interrupt_heard, forgiving_output
 
 from portrait_server.commands.logs import add_log_format, in_json, log_in_json, tell_failure
 from portrait_server.networks.device_errors import device_error
@@ -47,7 +47,7 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status."""
-    with forgiving_output():
+    with forgiving_output(), every_interrupt_heard():
         return _run(arguments)
 
 

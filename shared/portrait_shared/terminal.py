@@ -1,20 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Output that never stops a command: not for a path that the terminal's encoding lacks, nor for a pipe that was closed.
+And a Ctrl-C that always does.
 
 Standard library only: set-up reads it too, before anything is installed.
 """
 
 from __future__ import annotations
 
+import _thread
 import codecs
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 _HANDLER: Final = "portrait_raw_else_escaped"
 _VARIABLE: Final = "PYTHONIOENCODING"
+_AGAIN_SECONDS: Final = 0.05
+"""Until the object is gone that was being deleted."""
 
 
 class Lenient:
@@ -130,3 +135,22 @@ def _silence(stream: Any) -> None:
         os.close(target)
     except (OSError, ValueError):
         return  # it has no file of the system's, or that is closed: there is nothing to flush into
+
+
+@contextmanager
+def every_interrupt_heard() -> Iterator[None]:
+    """Raises `KeyboardInterrupt` in the main thread also for a Ctrl-C that comes while Python deletes an object: from there
+    no exception gets out, and the command would go on as if nobody had pressed anything."""
+    usual = sys.unraisablehook
+
+    def again_soon(told: Any) -> None:
+        if issubclass(told.exc_type, KeyboardInterrupt):
+            threading.Timer(_AGAIN_SECONDS, _thread.interrupt_main).start()
+        else:
+            usual(told)
+
+    sys.unraisablehook = again_soon
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual

@@ -15,7 +15,7 @@ from portrait_server.cli import main
 from portrait_server.engines.base import DrivenPhoto, Engine, Reference
 from portrait_server.engines.registry import ENGINES
 from portrait_server.networks import device
-from portrait_server.service import branches
+from portrait_server.service import branches, budgets, service, uploads
 from portrait_shared.body import BREATHING
 from portrait_shared.devices import kind_of
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -23,6 +23,7 @@ from portrait_shared.layers import CHANNELS, FOLLOWING, in_order
 from portrait_shared.other_faces import OtherFaces
 
 GPU_VARIABLE = "TALKING_PORTRAITS_TEST_GPU"
+PORTRAIT_BYTES_VARIABLE = "TALKING_PORTRAITS_TEST_PORTRAIT_BYTES"
 NUMBERED_VARIABLE = "TALKING_PORTRAITS_TEST_NUMBERED_GPUS"
 
 
@@ -187,6 +188,12 @@ def shorten_tuning() -> None:
     search.tune_painters = functools.partial(search.tune_painters, effort=effort)
 
 
+def shrink_budgets(portrait_bytes: int) -> None:
+    """Keeps fewer portraits, and half as many bytes of photographs, so that tests see what is forgotten."""
+    service.Budgets = functools.partial(budgets.Budgets, portraits=portrait_bytes)
+    uploads.REFERENCE_BYTES = portrait_bytes // 2
+
+
 branches.COMMAND[:] = [sys.executable, __file__]
 if NUMBERED_VARIABLE in os.environ:
     NumberedGpus().plug_in()
@@ -197,6 +204,9 @@ if os.environ.get("TALKING_PORTRAITS_TEST_ENGINES_ALONE"):  # loading the real o
 ENGINES.update(paint=lambda *_: PaintEngine(), slow=lambda *_: SlowEngine(), failing=lambda *_: FailingEngine())
 ENGINES["device"] = lambda device, *_: DeviceEngine(device)
 ENGINES["unmeasurable"] = lambda *_: UnmeasurableEngine()
+
+if PORTRAIT_BYTES_VARIABLE in os.environ:
+    shrink_budgets(int(os.environ[PORTRAIT_BYTES_VARIABLE]))
 
 if os.environ.get("TALKING_PORTRAITS_TEST_SHORT_TUNING"):  # in the process that tunes, too, which imports this again
     shorten_tuning()

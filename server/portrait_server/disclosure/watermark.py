@@ -76,6 +76,11 @@ class Watermark:
                 marked[clear] = frame[clear]
         return marked
 
+    def get_ready(self, dtype: np.dtype, channels: int) -> None:
+        """Builds now what frames of a kind are marked by: whoever measures what this holds sees all of it."""
+        if not np.issubdtype(dtype, np.floating):
+            self._steps(dtype, channels)
+
     def _steps(self, dtype: np.dtype, channels: int) -> tuple[np.ndarray, np.ndarray]:
         """What to add and what to take away: OpenCV's sums end at black and white instead of coming round again."""
         if (dtype, channels) not in self._parts:

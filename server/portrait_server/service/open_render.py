@@ -177,11 +177,13 @@ class OpenRender:
         if self.disclosure == NOTHING_SHOWN:
             return list(frames)
         portrait = self.portrait
+        kind = frames.dtype, frames.shape[-1]
         engine, photo = portrait.engine, portrait.engine.driven_photo(portrait.value)
         disclosing = self._layer_memory.get(
-            portrait, (self.size, self.disclosure), Disclosing.bytes_of(self.size),
+            portrait, (self.size, self.disclosure, kind), Disclosing.bytes_of(self.size),
             lambda: Disclosing(
-                self.disclosure, self.size, portrait.portrait_id, *((photo.people, photo.image) if photo else ())
+                self.disclosure, self.size, portrait.portrait_id, photo.people if photo else None,
+                photo.image if photo else None, kind,
             ),
         )  # fmt: skip
         rests = engine.at_rest(portrait.value, self.points(indices), self.body(indices), self.others(indices))

@@ -38,10 +38,11 @@ def damaged(content: bytes, name: str, rounds: int = ROUNDS) -> Iterator[bytes]:
     """
     for number in range(rounds):
         chance = random.Random(f"{SEED} {name} {number}")
-        yield _damaged(content, chance)
+        yield damage(content, chance)
 
 
-def _damaged(content: bytes, chance: random.Random) -> bytes:
+def damage(content: bytes, chance: random.Random) -> bytes:
+    """A copy with some accidents, one to sixteen."""
     data = bytearray(content)
     for _ in range(chance.choice((1, 1, 2, 4, 16))):
         at = chance.randrange(len(data) + 1) if chance.random() < 0.5 else chance.randrange(min(len(data), 512) + 1)

@@ -23,7 +23,7 @@ from portrait_shared.protocol.message import TYPES, Message, decode
 from portrait_shared.protocol.messages import Cancel, Credit, Echo, Hello, OfferPersonal, OfferReference, Render
 from portrait_shared.protocol.references import ReferenceImage
 
-from tests.fuzz.mutations import ROUNDS, SEED, damaged
+from tests.soak.mutations import ROUNDS, SEED, damaged
 
 COMMAND = [sys.executable, str(Path(__file__).parents[1] / "server" / "serve_with_test_engines.py")]
 ALLOWED = (ErrorCode.BAD_MESSAGE, ErrorCode.VERSION_MISMATCH)

@@ -33,19 +33,27 @@ from portrait_server.media.png import encode_png
 from portrait_server.media.video import VideoReader
 from portrait_server.networks import painters, personal
 from portrait_server.networks.painter import Painter
+from portrait_server.provenance.credentials import CredentialsState
+from portrait_server.provenance.reading import read_credentials, read_sequence
+from portrait_server.provenance.sequences import renewed_sequence
+from portrait_server.provenance.signing import sign_file, sign_sequence
+from portrait_server.provenance.verifying import Verifier, verify_files
 from portrait_server.service.sockets.authentication import KeyRing, write_new_keys
 from portrait_server.speech.audio import read_speech
 from portrait_server.training import checkpoints, configuration
+from portrait_shared.consent import Consent, Ground, new_salt
 from portrait_shared.errors import PortraitError
 from portrait_shared.files.whole_files import parse_json
 from portrait_shared.frames.frame_marks import FrameMark, glance, marked, read_mark, timed_exr
 from portrait_shared.frames.frame_times import FrameTimes
+from portrait_shared.frames.identity import FrameIdentity, Identity, Verdict
 from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.connection import Connection
+from portrait_shared.statement import Source, SourceKind, Statement
 from portrait_shared.track import LandmarkTrack
 from safetensors.numpy import save as save_arrays
 
-from tests.fuzz.mutations import ROUNDS, checked_png, damaged
+from tests.soak.mutations import ROUNDS, checked_png, damaged
 
 MESSAGE_CHARACTERS = 1700
 
@@ -189,6 +197,55 @@ def read_frame(path: Path) -> None:
         assert mark is None or (isinstance(mark, FrameMark) and len(str(mark)) < 3000)
 
 
+STATEMENT = Statement("warp", "warp-1", False, (Source(SourceKind.REFERENCE, "a" * 64),), (), "")
+
+
+def upright(path: Path) -> None:
+    Image.fromarray(PIXELS).save(path)
+
+
+def signed(make: Maker) -> Maker:
+    def make_signed(path: Path) -> None:
+        make(path)
+        sign_file(path, STATEMENT)
+
+    return make_signed
+
+
+def read_signed(path: Path) -> None:
+    """Whatever became of the file: what is told to be unaltered shows what was signed."""
+    verdict = Verifier(None).by_words(path)
+    assert verdict is None or len(str(verdict)) < 20_000
+    credentials = read_credentials(path)
+    if credentials is not None and credentials.state is CredentialsState.VALID and path.suffix != ".mp4":
+        assert np.array_equal(read_image(path), PIXELS) or path.suffix == ".jpg"
+
+
+def signed_list(path: Path) -> None:
+    path.write_bytes(sign_sequence(STATEMENT, {f"{number:04}.png": f"{number:064x}" for number in range(3)}))
+
+
+def read_signed_list(path: Path) -> None:
+    found = read_sequence(path)
+    if found is not None and found[0].state is CredentialsState.VALID:
+        assert found[1] == {f"{number:04}.png": f"{number:064x}" for number in range(3)}
+    renewed_sequence(STATEMENT, path.name, {"0001.png": "b" * 64}, path.read_bytes(), ["0002.png"])
+    for verdict in verify_files([path]):
+        assert len(str(verdict)) < 20_000
+
+
+def consent(path: Path) -> None:
+    Consent(Ground.WRITTEN, "Anne", "", "one film", "2030-01-01", "2026-01-01", False, new_salt()).save(path)
+
+
+def identity(path: Path) -> None:
+    frames = {
+        1: FrameIdentity("a" * 64, Verdict.RECOGNISED, 0.3),
+        2: FrameIdentity("b" * 64, Verdict.CANNOT_TELL, None, "so"),
+    }
+    Identity("measure", 0.5, frames).save(path)
+
+
 def mouth_shapes(path: Path) -> None:
     record = {"format": "talking-portraits visemes 1", "start": 0.0, "seconds": 1.0, "phones": [["AA", 0, 1]],
               "visemes": [["aa", 0.0, 0.5], ["sil", 0.5, 1.0]], "loudness": {"fps": 10.0, "values": [0.1] * 10}}  # fmt: skip
@@ -262,6 +319,13 @@ READERS: dict[str, tuple[Maker, Reader]] = {
     "state": (checkpoint_state, read_checkpoint_state),
     "0001.png": (frame, read_frame),
     "0001.exr": (layered_frame, read_frame),
+    "signed.png": (signed(upright), read_signed),
+    "signed.jpg": (signed(upright), read_signed),
+    "signed.tif": (signed(upright), read_signed),
+    "signed.mp4": (signed(film), read_signed),
+    "frames.c2pa": (signed_list, read_signed_list),
+    "consent.json": (consent, Consent.load),
+    "identity.json": (identity, Identity.load),
     "mouth.json": (mouth_shapes, of_the_addon("capture.speech_shapes", "Speech.load")),
     "face.csv": (face_recording, of_the_addon("importers.live_link", "read_live_link")),
 }  # fmt: skip
