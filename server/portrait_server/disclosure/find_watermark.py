@@ -113,7 +113,7 @@ def _found(spectra: list[Spectrum], size: tuple[int, int]) -> FoundWatermark | N
             best = np.argsort(-scores)[:_CANDIDATES]
             places += [_Place(spectrum, float(scores[i]), float(units[i]), float(angles[i]), mirrored) for i in best]
     places.sort(key=lambda place: -place.score)
-    readings = [_read(place, max(size), tried * _FINER**4) for place in places[:_CANDIDATES]]
+    readings = [_read(place, max(size), tried) for place in places[:_CANDIDATES]]
     chance, identifier, unit = min(readings, key=lambda reading: reading[0])
     return FoundWatermark(identifier, 1 - chance, unit) if chance < _ALARM else None
 
@@ -168,7 +168,7 @@ def _read(place: _Place, longest: int, tried: int) -> tuple[float, int | None, f
     scores, moves = _best_fits(sync, _PLACES * _FINER // 2)
     best = int(np.argmax(scores))
     exact = units[best : best + 1], angles[best : best + 1], place.mirrored
-    chances = [tried * math.exp(-(scores[best] ** 2) / 2)]
+    chances = [tried * math.exp(-(place.score**2) / 2)]  # of the score that was found among those tried
     likely = []
     for symbol, chosen in enumerate(pattern.DATA):
         waves = place.spectrum.waves(*exact, chosen)
@@ -179,9 +179,11 @@ def _read(place: _Place, longest: int, tried: int) -> tuple[float, int | None, f
         chances.append(len(fits) * math.exp(-(fits[values[0]] ** 2) / 2))
     chance = _CANDIDATES * _together([min(chance, 1.0) for chance in chances])
     readings = sorted(product(*likely), key=lambda reading: -sum(fit for fit, _ in reading))
-    spelt = (pattern.read_message(tuple(value for _, value in reading)) for reading in readings)
-    identifier = next((identifier for identifier in spelt if identifier is not None), None)
-    return chance, identifier, float(units[best])
+    for attempt, reading in enumerate(readings, 1):
+        identifier = pattern.read_message(tuple(value for _, value in reading))
+        if identifier is not None:  # its check holds by chance once in 65,536 attempts; later ones count for less
+            return chance * min(1.0, attempt * (attempt + 1) / 65536), identifier, float(units[best])
+    return chance, None, float(units[best])
 
 
 def _together(chances: list[float]) -> float:

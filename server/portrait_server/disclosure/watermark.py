@@ -17,7 +17,8 @@ from portrait_server.disclosure import watermark_pattern as pattern
 
 _STRENGTH = 0.9  # root mean square of the change of Cb where nothing hides it, in levels of 255
 _HIDDEN = 2.5  # how much stronger it may be where the picture is full of detail
-_MOST_CHANGE = 1.9  # root mean square of the change of RGB over what is marked, levels: 42.5 dB
+_MOST_CHANGE = 1.97  # root mean square of the change of RGB over what is marked, levels: 42.2 dB
+_PEAK = 2.4  # root mean squares; waves that meet are held below
 _FULL_SIDE = 250.0  # pixels: side of the square as large as what is marked, from which on the pattern grows with it
 _LARGEST_UNIT = 4.0  # pixels
 # What Cb adds to RGB (ITU-T T.871): it leaves red and the brightness alone.
@@ -123,7 +124,7 @@ def activity_of(image: np.ndarray) -> np.ndarray:
 
 
 def _wave_field(size: tuple[int, int], identifier: int, unit: float) -> np.ndarray:
-    """The sum of all waves over a frame: (H, W) float32, root mean square about 1, its peaks softened."""
+    """The sum of all waves over a frame: (H, W) float32, root mean square about 1, its peaks held down."""
     highest = int(pattern.HIGHEST)
     amplitudes = np.zeros((2 * highest + 1, highest + 1), np.complex128)  # [ky, kx]
     kx, ky = pattern.WAVES.T
@@ -133,4 +134,4 @@ def _wave_field(size: tuple[int, int], identifier: int, unit: float) -> np.ndarr
     along_y = np.exp(turn * np.outer(np.arange(size[1]), np.arange(-highest, highest + 1))) @ amplitudes
     # In doubles: their last digits, which differ between machines, are too small to change a rounded pixel.
     waves = along_y.real @ along_x.real.T - along_y.imag @ along_x.imag.T
-    return (1.5 * np.tanh(waves / 1.25)).astype(np.float32)
+    return (_PEAK * np.tanh(waves / _PEAK)).astype(np.float32)
