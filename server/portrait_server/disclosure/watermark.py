@@ -15,8 +15,8 @@ import numpy as np
 
 from portrait_server.disclosure import watermark_pattern as pattern
 
-_STRENGTH = 0.9  # root mean square of the change of Cb where nothing hides it, in levels of 255
-_HIDDEN = 2.5  # how much stronger it may be where the picture is full of detail
+_STRENGTH = 1.0  # root mean square of the change of Cb where nothing hides it, in levels of 255
+_HIDDEN = 1.8  # how much stronger it may be where the picture is full of detail
 _MOST_CHANGE = 1.97  # root mean square of the change of RGB over what is marked, levels: 42.2 dB
 _PEAK = 2.4  # root mean squares; waves that meet are held below
 _FULL_SIDE = 250.0  # pixels: side of the square as large as what is marked, from which on the pattern grows with it
@@ -24,6 +24,7 @@ _LARGEST_UNIT = 4.0  # pixels
 # What Cb adds to RGB (ITU-T T.871): it leaves red and the brightness alone.
 _COLOR = np.array([0, -0.344, 1.772], np.float32)
 _ACTIVITY_SIDE = 640  # pixels
+_BRIGHT = 110.0  # levels
 _DETAIL = 4.0  # levels: this much local deviation hides all that can be hidden
 
 
@@ -119,7 +120,8 @@ def activity_of(image: np.ndarray) -> np.ndarray:
     # A single edge hides nothing in the flat skin beside it: detail counts where it is on all sides.
     round_about = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * round(2 * across) + 1,) * 2)
     everywhere = cv2.GaussianBlur(cv2.erode(deviation, round_about), (0, 0), 1.5 * across)
-    activity = np.clip(everywhere / _DETAIL, 0, 1).astype(np.float32)
+    bright = np.clip(cv2.GaussianBlur(levels, (0, 0), across) / _BRIGHT, 0, 1)  # in dark hair a tint shows more
+    activity = np.clip(everywhere / _DETAIL, 0, 1).astype(np.float32) * bright
     return activity if smaller == 1 else cv2.resize(activity, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
