@@ -16,6 +16,7 @@ bpy = pytest.importorskip("bpy")
 from portrait_shared.edits import FRAMES, MOVIE, Clip, Edit, Media  # noqa: E402
 from portrait_shared.errors import PortraitError  # noqa: E402
 from portrait_shared.frames.frame_files import frame_path  # noqa: E402
+from portrait_shared.frames.frame_marks import DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk  # noqa: E402
 
 from blender_addon.blender import compat, problems  # noqa: E402
 from blender_addon.export import edit_strips, scene_edit  # noqa: E402
@@ -23,6 +24,8 @@ from blender_addon.portraits import sequencer, strip_sound  # noqa: E402
 from blender_addon.render.frame_folder import take  # noqa: E402
 from tests.blender.conftest import write_png  # noqa: E402
 
+HEADER_BYTES = 33  # a PNG's signature and header
+MANIFEST_MARK = b"c2pa\x00\x11\x00\x10"  # what Content Credentials begin with in a file
 SETTINGS = {"engine": "warp", "matte": True, "resolution_percentage": 50}
 
 
@@ -222,3 +225,42 @@ def test_a_movie_of_nothing_is_refused(needs_server: None, portrait: Any, tmp_pa
     with pytest.raises(RuntimeError, match="was rendered yet"):
         bpy.ops.portrait.export_movie(filepath=str(tmp_path / "a.mp4"))
     assert not (tmp_path / "a.mp4").exists()
+
+
+def drawn_frames(portrait: Any, numbers: range) -> Path:
+    """Frames whose files say that they were drawn."""
+    folder = rendered(portrait, numbers)
+    for number in numbers:
+        path = frame_path(folder, number)
+        data = path.read_bytes()
+        told = {DIGEST_KEYWORD: "a" * 64, SEAL_KEYWORD: pixel_seal(data), "software": "Talking Portraits 1.0.0 (warp)"}
+        words = b"".join(text_chunk(keyword, text) for keyword, text in told.items())
+        path.write_bytes(data[:HEADER_BYTES] + words + data[HEADER_BYTES:])
+    return folder
+
+
+@pytest.mark.parametrize(("kind", "begins"), [(".png", b"\x89PNG"), (".jpg", b"\xff\xd8"), (".tif", b"II*")])
+def test_the_frame_that_is_seen_goes_out_as_a_signed_picture(
+    needs_server: None, portrait: Any, tmp_path: Path, kind: str, begins: bytes
+) -> None:
+    portrait.output_folder, portrait.frame_step = str(tmp_path / "frames"), 2
+    drawn_frames(portrait, range(3, 9, 2))
+    bpy.context.scene.frame_set(6)  # where the fifth is held
+    path = tmp_path / f"picture{kind}"
+    assert bpy.ops.portrait.export_picture(filepath=str(path), kind=kind) == {"FINISHED"}
+    written = bpy.data.images.load(str(path))
+    assert tuple(written.size) == (48, 32)
+    assert path.read_bytes().startswith(begins) and MANIFEST_MARK in path.read_bytes()
+    row = np.array(written.pixels).reshape(32, 48, 4)[16, :, 0]
+    assert np.argmax(row < 0.6) == 2 + 5
+
+
+def test_a_picture_of_a_frame_that_was_not_rendered_is_refused(
+    needs_server: None, portrait: Any, tmp_path: Path
+) -> None:
+    portrait.output_folder = str(tmp_path / "frames")
+    rendered(portrait, range(3, 6))
+    bpy.context.scene.frame_set(6)
+    with pytest.raises(RuntimeError, match="Frame 6 was not rendered yet"):
+        bpy.ops.portrait.export_picture(filepath=str(tmp_path / "a.png"))
+    assert not (tmp_path / "a.png").exists()

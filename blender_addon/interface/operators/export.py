@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operators that write movies, farm jobs and edits for other programs, and take edits up again."""
+"""Operators that write movies, pictures, farm jobs and edits for other programs, and take edits up again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ...connection import server
 from ...export.edit_jobs import EditExportJob, EditImportJob
 from ...export.farm_job import FarmJobExport
 from ...export.movie_job import SUFFIXES, MovieJob, MovieOptions
+from ...export.picture_job import PictureJob
 from .common import (
     AsksForFile,
     NeedsFreePortrait,
@@ -105,6 +106,43 @@ class PORTRAIT_OT_export_movie(_WritesFile, NeedsFreePortrait, bpy.types.Operato
         return work_off(self, context, MovieJob(portrait.uid, server.launch_plan(context), options))
 
 
+class PORTRAIT_OT_export_picture(_WritesFile, NeedsFreePortrait, bpy.types.Operator):
+    """Write the rendered frame that is seen now as a picture of its own, with Content Credentials"""
+
+    bl_idname = "portrait.export_picture"
+    bl_label = "Export Picture"
+
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    kind: EnumProperty(
+        name="Format", description="Choose what kind of picture it is",
+        items=(
+            (".png", "PNG", "Without loss; keeps the transparency of frames that were cut out"),
+            (".jpg", "JPEG", "Small; without transparency"),
+            (".tif", "TIFF", "Without loss; for print and for editing"),
+        ),
+    )  # fmt: skip
+
+    def suffix(self) -> str:
+        return self.kind
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._propose(context)
+        return super().invoke(context, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        portrait = active_portrait(context).lead
+        try:
+            self._propose(context)
+            path = _file_of(self.filepath)
+        except PortraitError as error:
+            return report(self, error, portrait.uid)
+        return work_off(self, context, PictureJob(portrait.uid, server.launch_plan(context), path))
+
+    def _propose(self, context: bpy.types.Context) -> None:
+        self.propose(f"{active_portrait(context).lead.name}_{scene_of(context).frame_current:04d}")
+
+
 class PORTRAIT_OT_export_job(AsksForFile, NeedsFreePortrait, bpy.types.Operator):
     """Write a folder from which other machines render the portrait's frames, without Blender and this file"""
 
@@ -187,4 +225,7 @@ class PORTRAIT_OT_import_timeline(AsksForFile, SaysWhyNot, bpy.types.Operator):
         return work_off(self, context, EditImportJob(server.launch_plan(context), scene_of(context), path))
 
 
-CLASSES = (PORTRAIT_OT_export_movie, PORTRAIT_OT_export_job, PORTRAIT_OT_export_timeline, PORTRAIT_OT_import_timeline)
+CLASSES = (
+    PORTRAIT_OT_export_movie, PORTRAIT_OT_export_picture, PORTRAIT_OT_export_job, PORTRAIT_OT_export_timeline,
+    PORTRAIT_OT_import_timeline,
+)  # fmt: skip

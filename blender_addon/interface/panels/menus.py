@@ -73,6 +73,13 @@ def draw_image(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     self.layout.operator("portrait.verify_file", icon="FILE")
 
 
+def draw_export(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """The entries at the end of File > Export."""
+    self.layout.separator()
+    self.layout.operator("portrait.export_picture", text="Portrait Picture (.png/.jpg/.tif)")
+    self.layout.operator("portrait.export_movie", text="Portrait Movie (.mp4/.mov)")
+
+
 def draw_strip(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     """The entry at the end of Strip in the sequencer."""
     self.layout.separator()
@@ -88,6 +95,7 @@ def register() -> None:
     bpy.types.VIEW3D_MT_add.append(draw_add)
     bpy.types.VIEW3D_MT_object_animation.append(draw_animation)
     bpy.types.IMAGE_MT_image.append(draw_image)
+    bpy.types.TOPBAR_MT_file_export.append(draw_export)
     bpy.types.SEQUENCER_MT_strip.append(draw_strip)
     keys = bpy.context.window_manager.keyconfigs.addon
     if keys is None:
@@ -106,6 +114,7 @@ def unregister() -> None:
         keymap, shortcut = _shortcuts.pop()
         keymap.keymap_items.remove(shortcut)
     bpy.types.SEQUENCER_MT_strip.remove(draw_strip)
+    bpy.types.TOPBAR_MT_file_export.remove(draw_export)
     bpy.types.IMAGE_MT_image.remove(draw_image)
     bpy.types.VIEW3D_MT_object_animation.remove(draw_animation)
     bpy.types.VIEW3D_MT_add.remove(draw_add)

@@ -193,6 +193,7 @@ def draw_render(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     column.operator("portrait.render_again", icon="FILE_REFRESH")
     column = layout.column(align=True)
     column.operator("portrait.export_movie", icon="EXPORT")
+    column.operator("portrait.export_picture", icon="IMAGE_DATA")
     column.operator("portrait.export_job", icon="NETWORK_DRIVE")
     column.operator("portrait.verify_frames", icon="CHECKMARK")
 
