@@ -19,6 +19,7 @@ from portrait_shared.client.launcher import cannot_start
 from portrait_shared.errors import ErrorCode, PortraitError
 
 _ERROR: Final = re.compile(r"^portrait [\w-]+: (.+)$")
+_UNSIGNED: Final = re.compile(r"^Unsigned: (.+)$(?:\n  (.+)$)?", re.MULTILINE)
 _END_TIMEOUT_SECONDS = 3.0
 _LAST_WORDS = 600
 
@@ -93,6 +94,13 @@ class CommandRun:
             if not succeeded(status):
                 raise _failure(said, status)
             return said
+
+
+def unsigned_in(said: str) -> str:
+    """Why what a command wrote has no credentials, and what mends it, by what it said on standard error; empty where it
+    did not say so."""
+    match = _UNSIGNED.search(said)
+    return f"{match[1]} {match[2] or ''}".strip() if match else ""
 
 
 def _failure(words: str, status: int) -> PortraitError:

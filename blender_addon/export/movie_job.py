@@ -73,6 +73,8 @@ class MovieJob(CommandJob):
                 self._words.append(f"--as-filmed={ranges_of(filmed)}")
         elif portrait.frame_step > 1:
             self._words.append("--hold")
+        if not self._launch.credentials:
+            self._words.append("--no-credentials")
         if self._options.timecode:
             self._words += ["--timecode", self._options.timecode]
         if self._options.sound and (sounds := _audible(scene, frames)):

@@ -33,7 +33,8 @@ class PictureJob(CommandJob):
         self._frame = frame_path(portrait.folder(), number, portrait.frame_prefix, portrait.frame_suffix)
 
     def words(self, output: Path) -> Sequence[str]:
-        return ["sign", str(self._frame), "--output", str(self._path)]
+        without = [] if self._launch.credentials else ["--no-credentials"]
+        return ["sign", str(self._frame), "--output", str(self._path), *without]
 
     def load(self, output: Path) -> Path:
         return self._path

@@ -14,7 +14,7 @@ from typing import Any, Final
 from portrait_shared.files.private_folders import PrivateFolder
 
 from ..connection import server
-from ..connection.command_run import CommandRun
+from ..connection.command_run import CommandRun, unsigned_in
 from ..connection.worker import Worker
 from .job import Job
 
@@ -43,6 +43,7 @@ class CommandJob(Job):
         self._run = CommandRun()
         self._started = 0.0
         self._reached = CommandProgress(0, 0)
+        self._unsigned = ""
 
     @property
     def progress(self) -> float:
@@ -70,13 +71,16 @@ class CommandJob(Job):
     def work(self, client: Any, post: Callable[[Any], None], cancelled: Callable[[], bool]) -> None:
         with PrivateFolder() as folder:
             output = folder / "result"
-            self._run.run([*self._launch.command, *self.words(output)], lambda line: _tell(line, post))
+            said = self._run.run([*self._launch.command, *self.words(output)], lambda line: _tell(line, post))
+            self._unsigned = unsigned_in(said)
             post(self.load(output))
 
     def handle(self, event: Any) -> None:
         if not isinstance(event, CommandProgress):
             self.note = self.taking_up
             self.take_up(event)
+            if self._unsigned:
+                self.notes.append(f"It has no credentials: {self._unsigned}")
             return
         self._reached = event
         spent = time.monotonic() - self._started

@@ -15,7 +15,7 @@ from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.frames.frame_files import frame_path, prepare_folder
 
 from ..blender.scene_time import notes_on_frames
-from ..connection.command_run import CommandRun
+from ..connection.command_run import CommandRun, unsigned_in
 from ..connection.worker import Worker
 from ..jobs.command_job import CommandWorker
 from ..jobs.job import JobState
@@ -27,7 +27,6 @@ from .render_job import FrameArrived, RenderJob, Unsigned
 from .shot_inputs import ShotInputs
 
 _SAVED: Final = re.compile(r"^Saved: (.+)$")
-_UNSIGNED: Final = re.compile(r"^Unsigned: (.+)$(?:\n  (.+)$)?", re.MULTILINE)
 _ENGINE: Final = re.compile(r"^Engine: (\S+) (.+)$")
 
 
@@ -41,8 +40,8 @@ class EngineTold:
 
 def tell_unsigned(said: str, post: Callable[[Any], None]) -> None:
     """Posts why a command could not sign the frames, where it has `said` so on standard error."""
-    if (match := _UNSIGNED.search(said)) is not None:
-        post(Unsigned(f"{match[1]} {match[2] or ''}".strip()))
+    if why := unsigned_in(said):
+        post(Unsigned(why))
 
 
 class ShotRenderJob(RenderJob):

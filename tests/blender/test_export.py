@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,11 @@ from portrait_shared.frames.frame_files import frame_path  # noqa: E402
 from portrait_shared.frames.frame_marks import DIGEST_KEYWORD, SEAL_KEYWORD, pixel_seal, text_chunk  # noqa: E402
 
 from blender_addon.blender import compat, problems  # noqa: E402
+from blender_addon.connection import server  # noqa: E402
 from blender_addon.export import edit_strips, scene_edit  # noqa: E402
+from blender_addon.export.movie_job import MovieJob, MovieOptions  # noqa: E402
+from blender_addon.jobs import job_queue  # noqa: E402
+from blender_addon.jobs.job import JobState  # noqa: E402
 from blender_addon.portraits import sequencer, strip_sound  # noqa: E402
 from blender_addon.render.frame_folder import take  # noqa: E402
 from tests.blender.conftest import write_png  # noqa: E402
@@ -253,6 +258,35 @@ def test_the_frame_that_is_seen_goes_out_as_a_signed_picture(
     assert path.read_bytes().startswith(begins) and MANIFEST_MARK in path.read_bytes()
     row = np.array(written.pixels).reshape(32, 48, 4)[16, :, 0]
     assert np.argmax(row < 0.6) == 2 + 5
+
+
+def test_what_goes_out_is_not_signed_where_the_preference_is_off(
+    needs_server: None, portrait: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portrait.output_folder = str(tmp_path / "frames")
+    drawn_frames(portrait, range(3, 5))
+    bpy.context.scene.frame_set(3)
+    plan = server.launch_plan
+    for credentials in (True, False):
+        monkeypatch.setattr(
+            server, "launch_plan", lambda context, on=credentials: replace(plan(context), credentials=on)
+        )
+        picture, movie = tmp_path / f"{credentials}.png", tmp_path / f"{credentials}.mp4"
+        assert bpy.ops.portrait.export_picture(filepath=str(picture)) == {"FINISHED"}
+        assert bpy.ops.portrait.export_movie(filepath=str(movie), sound=False) == {"FINISHED"}
+        assert [MANIFEST_MARK in path.read_bytes() for path in (picture, movie)] == [credentials] * 2
+
+
+def test_a_movie_of_altered_frames_goes_out_and_it_is_said_that_it_is_not_signed(
+    needs_server: None, portrait: Any, tmp_path: Path
+) -> None:
+    portrait.output_folder = str(tmp_path / "frames")
+    rendered(portrait, range(3, 5))  # whose files do not say that they were drawn
+    plan = server.launch_plan(bpy.context)
+    job = MovieJob(portrait.uid, plan, MovieOptions(tmp_path / "a.mp4", "h264", False))
+    job_queue.run(job)
+    assert job.state is JobState.DONE and job.note == "Saved a.mp4"
+    assert len(job.notes) == 1 and "It has no credentials: 0003.png and 1 more were altered since" in job.notes[0]
 
 
 def test_a_picture_of_a_frame_that_was_not_rendered_is_refused(

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import argparse
 import io
+import shutil
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.files.whole_files import keep_sources, read_bounded, write_whole
+from portrait_shared.files.whole_files import keep_sources, partial_file, read_bounded, write_whole
 from portrait_shared.frames.frame_files import (
     LAYERED,
     PICTURES,
@@ -31,7 +32,7 @@ from portrait_server.provenance.reading import MANIFEST_SUFFIX, parent_of, read_
 from portrait_server.provenance.signing import sign_file, sign_sequence
 
 _FRAME_SUFFIXES: Final = (PICTURES, LAYERED)
-_REMEDY: Final = "Say with --statement which frames it was made of: their folder, or their frames.c2pa."
+_REMEDY: Final = "Render it again; or say with --statement what it was made of: frames' folder, or their frames.c2pa."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--statement", type=Path, metavar="DIR|frames.c2pa|JSON",
                         help="what it was made of: the frames' folder or their credentials, or a statement as JSON (default: "
                              "what lies beside it, else what it says of itself)")  # fmt: skip
+    parser.add_argument("--no-credentials", action="store_true",
+                        help="with --output: a copy that is not signed. Nobody can then check who made it, and whether it was "
+                             "altered; what a frame says of itself, unsigned, stays")  # fmt: skip
     parser.add_argument("--prefix", default="", help="what stands before the number in the frames' names")
 
 
@@ -56,9 +60,11 @@ def run(asked: argparse.Namespace) -> int:
     """
     if len(asked.files) > 1 and asked.output is not None and not asked.output.is_dir():
         raise _bad("Several files cannot become one.", "Give --output a folder that is there.")
+    if asked.no_credentials and asked.output is None:
+        raise _bad("Without credentials there is nothing to do.", "Say with --output where a copy is to go.")
     for path in asked.files:
         signed = _sign_folder(asked, path) if path.is_dir() else _sign_one(asked, path)
-        print(f"Signed: {signed}", flush=True)
+        print(f"{'Saved' if asked.no_credentials else 'Signed'}: {signed}", flush=True)
     return 0
 
 
@@ -96,17 +102,24 @@ def _sign_one(asked: argparse.Namespace, path: Path) -> Path:
         _check_not_in_sequence(path)
         return sign_file(path, said.statement, parent=said.parent)
     keep_sources([target], [path])
-    suffix = target.suffix.lower()
-    if suffix == path.suffix.lower():
-        with path.open("rb") as source:
+    with _copied(path, target.suffix.lower(), said.statement) as source:
+        if not asked.no_credentials:
             return sign_file(target, said.statement, parent=said.parent, source=source)
+        with partial_file(target) as partial, partial.open("r+b") as file:
+            shutil.copyfileobj(source, file)
+    return target
+
+
+def _copied(path: Path, suffix: str, statement: Statement) -> BinaryIO:
+    """The file's content, converted where the suffix is of another kind."""
+    if suffix == path.suffix.lower():
+        return path.open("rb")
     if suffix not in SUFFIXES:
         raise _bad(
             f"Nothing is converted into {suffix or 'a file without a suffix'}.", f"Choose {', '.join(SUFFIXES)}."
         )
-    xmp = xmp_of(f"{TOOL} {said.statement.release} ({said.statement.engine})", said.statement.networks)
-    content = encode_picture(read_image(path, 16), suffix, xmp)
-    return sign_file(target, said.statement, parent=said.parent, source=io.BytesIO(content))
+    xmp = xmp_of(f"{TOOL} {statement.release} ({statement.engine})", statement.networks)
+    return io.BytesIO(encode_picture(read_image(path, 16), suffix, xmp))
 
 
 def _said_of_frame(path: Path) -> Attribution:

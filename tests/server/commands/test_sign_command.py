@@ -96,6 +96,12 @@ def test_a_frame_goes_out_as_a_signed_picture(signed_frames: Path, tmp_path: Pat
         assert mark is not None and mark.photo == PHOTO
 
 
+def test_a_copy_may_go_out_unsigned_and_still_says_what_it_is(signed_frames: Path, tmp_path: Path) -> None:
+    out = tmp_path / "picture.jpg"
+    assert main(["sign", str(frame_path(signed_frames, 2)), "--output", str(out), "--no-credentials"]) == 0
+    assert read_credentials(out) is None and b"compositeSynthetic" in out.read_bytes()
+
+
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_sixteen_bits_and_alpha_are_kept(frames: Path, tmp_path: Path, suffix: str) -> None:
     frame_path(frames, 4).write_bytes(encode_png(pixels(4, 4, 16), "4" * 64, "fewshot"))
@@ -156,6 +162,7 @@ def test_what_others_made_of_frames_is_signed_by_what_is_said_of_these(
         (["{frames}/0001.png", "{frames}/0002.png", "--output", "{tmp}/a.png"], "cannot become one"),
         (["{frames}", "--output", "{tmp}/a"], "lie in it"),
         (["{tmp}"], "No frames"),
+        (["{frames}/0001.png", "--no-credentials"], "nothing to do"),
         (["{frames}/0001.png", "--statement", "{frames}/0001.png"], "holds no statement"),
         (["{frames}/0001.png", "--statement", "{tmp}/none.c2pa"], "none.c2pa"),
     ],
