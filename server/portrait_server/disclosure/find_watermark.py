@@ -24,7 +24,7 @@ MOST_FRAMES = 64
 """Of a movie: what these do not show, more of them rarely do."""
 _SMALLEST_UNIT, _LARGEST_UNIT = 0.3, 8.0  # pixels of the picture
 _MOST_UNITS, _FEWEST_UNITS = 2048, 90  # along a picture's longer side
-_STEP_AT_EDGE = 3.5  # units by which two neighbouring scales, or angles, differ where the picture ends
+_STEP_AT_EDGE = 5.0  # units by which two neighbouring scales, or angles, differ where the picture ends
 _MOST_ANGLE = math.radians(2)
 _PLACES = 64  # along each side of a tile
 _FINER = 4  # times as many in the end, of scales and of places
