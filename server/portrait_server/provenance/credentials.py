@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from c2pa import C2paError, Reader
 from portrait_shared.errors import shortened
@@ -26,6 +26,7 @@ _WHYS: Final = {
     "signingCredential.invalid": "Its certificate is none that may sign.",
 }
 _UNTRUSTED: Final = "signingCredential.untrusted"
+_SERIAL_DIGITS: Final = 100
 
 
 class CredentialsState(StrEnum):
@@ -49,7 +50,7 @@ class Credentials:
         signer: who signed, by the certificate: name and organisation.
         known: whether that certificate comes from this computer's key, the user's, or a root that was given.
         signed_at: when, as the signer says.
-        stamped: whether a time-stamp server vouches for that.
+        stamped: whether a time-stamp server vouches for that, whose certificate the system, or a root that was given, trusts.
         statement: what they state of frames, in this project's own words; None where they do not.
         why: one sentence, where they are not valid.
     """
@@ -75,8 +76,23 @@ def told_by(reader: Reader) -> dict[str, Any]:
     return told
 
 
-def credentials_of(reader: Reader) -> tuple[Credentials, bool, int]:
-    """What a reader found, whether a root that it was given issued the certificate, and that one's serial number."""
+class Judged(NamedTuple):
+    """What a reader found, given some roots.
+
+    Attributes:
+        trusted: whether one of the roots issued the certificate, and it signed.
+        serial: the certificate's number.
+        stamp_trusted: whether one of the roots issued that of the time-stamp server.
+    """
+
+    credentials: Credentials
+    trusted: bool
+    serial: int
+    stamp_trusted: bool
+
+
+def judged(reader: Reader) -> Judged:
+    """What a reader finds. Whether the signer is known, and a time-stamp server one to be believed, is its caller's to say."""
     told = told_by(reader)
     manifests = told.get("manifests", {})
     active = manifests.get(told.get("active_manifest"), {})
@@ -101,11 +117,9 @@ def credentials_of(reader: Reader) -> tuple[Credentials, bool, int]:
         why=why,
     )
     serial = str(signature.get("cert_serial_number", ""))
-    return (
-        found,
-        "signingCredential.trusted" in codes["success"],
-        int(serial) if serial.isdecimal() and len(serial) < 100 else -1,
-    )
+    number = int(serial) if serial.isdecimal() and len(serial) < _SERIAL_DIGITS else -1
+    signed = "signingCredential.trusted" in codes["success"] and "claimSignature.validated" in codes["success"]
+    return Judged(found, signed, number, "timeStamp.trusted" in codes["success"])
 
 
 def _state(reader: Reader, failures: set[str]) -> tuple[CredentialsState, str]:
@@ -113,10 +127,9 @@ def _state(reader: Reader, failures: set[str]) -> tuple[CredentialsState, str]:
         return CredentialsState.VALID, ""
     if failures and failures <= _CONTENT:
         return CredentialsState.ALTERED, "The file was changed after it was signed."
-    known = [_WHYS[code] for code in _WHYS if code in failures]
-    return CredentialsState.DAMAGED, known[
-        0
-    ] if known else f"They do not hold ({', '.join(sorted(failures)) or 'an earlier step'})."
+    known = (_WHYS[code] for code in _WHYS if code in failures)
+    unknown = f"They do not hold ({', '.join(sorted(failures)) or 'an earlier step'})."
+    return CredentialsState.DAMAGED, next(known, unknown)
 
 
 def _assertion(manifest: Mapping[str, Any], label: str) -> Any:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import mmap
+import ssl
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -18,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import open_without_waiting, read_bounded
 
-from portrait_server.provenance.credentials import Credentials, CredentialsState, credentials_of, told_by, unreadable
+from portrait_server.provenance.credentials import Credentials, CredentialsState, Judged, judged, told_by, unreadable
 from portrait_server.provenance.keys import known_certificates
 from portrait_server.provenance.listings import hashes_of, listing_of
 from portrait_server.provenance.manifests import FRAMES_TITLE, Parent
@@ -151,21 +153,30 @@ def _of_side_car(file: BinaryIO, name: str, manifest: bytes, trust: bytes) -> Cr
 
 def _read(file: BinaryIO, manifest: bytes | None, trust: bytes) -> Credentials | None:
     form = None if manifest is None else "application/octet-stream"
+
+    def look(roots: bytes) -> Judged:
+        file.seek(0)
+        with _context(roots) as context, Reader(form, file, manifest, context) as reader:
+            return judged(reader)
+
     roots, serials = known_certificates()
     try:
-        with _context(roots) as context, Reader(form, file, manifest, context) as reader:
-            found, trusted, serial = credentials_of(reader)
+        found = look(roots)
         # Others may have certificates of the root that issued the user's.
-        known = trusted and serial in serials
-        if trust and not known:
-            file.seek(0)
-            with _context(trust) as context, Reader(form, file, manifest, context) as reader:
-                known = credentials_of(reader)[1]
-        return replace(found, known=known)
+        known = (found.trusted and found.serial in serials) or (bool(trust) and look(trust).trusted)
+        # Anybody can run a server that vouches for any date.
+        stamped = found.credentials.stamped and look(_system_roots() + trust).stamp_trusted
+        return replace(found.credentials, known=known, stamped=stamped)
     except C2paError.ManifestNotFound:
         return None
     except C2paError as error:
         return unreadable(error) if manifest is not None or _is_marked(file) else None
+
+
+@cache
+def _system_roots() -> bytes:
+    """PEM of the authorities that the system trusts, as far as it tells them."""
+    return "".join(map(ssl.DER_cert_to_PEM_cert, ssl.create_default_context().get_ca_certs(binary_form=True))).encode()
 
 
 def _is_marked(file: BinaryIO) -> bool:

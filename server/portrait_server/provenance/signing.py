@@ -36,7 +36,11 @@ FORMATS: Final = {
 """Files that can hold their credentials themselves, by suffix."""
 _BLOCK_BYTES: Final = 2**20
 _MANIFEST: Final = "application/c2pa"
-_BUILDER: Final = {"thumbnail": {"enabled": False}}
+_SETTINGS: Final = {
+    "builder": {"thumbnail": {"enabled": False}},
+    # Else a movie is held in memory twice.
+    "core": {"backing_store_memory_threshold_in_mb": 16},
+}
 
 
 def sign_sequence(statement: Statement, hashes: Mapping[str, str], title: str = SEQUENCE_FILE) -> bytes:
@@ -143,7 +147,7 @@ def _signed(made: Manifest, form: str, source: BinaryIO, target: Any = None) -> 
     try:
         with (
             # A command may print anything for a signature.
-            Context.from_dict({"builder": _BUILDER, "verify": {"verify_after_sign": bool(key.command)}}) as context,
+            Context.from_dict({**_SETTINGS, "verify": {"verify_after_sign": bool(key.command)}}) as context,
             key.signer(failures) as signer,
             Builder(made.text, context=context) as builder,
         ):

@@ -18,11 +18,18 @@ from PIL import Image
 from portrait_server.media.images import read_image
 from portrait_server.provenance import keys
 from portrait_server.provenance.listings import hashes_of, listing_of
-from portrait_server.provenance.reading import CredentialsState, parent_of, read_credentials, read_sequence
+from portrait_server.provenance.reading import (
+    CredentialsState,
+    parent_of,
+    parse_sequence,
+    read_credentials,
+    read_sequence,
+)
 from portrait_server.provenance.signing import sign_file, sign_sequence
 from portrait_shared.errors import PortraitError
 from portrait_shared.statement import Hashed, Source, SourceKind, Statement
 
+HERE = Path(__file__).parent
 IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 PICTURE = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -222,3 +229,12 @@ def another_program() -> Builder:
 
 def key_signer() -> Signer:
     return keys.signing_key().signer([])
+
+
+def test_a_time_stamp_counts_only_by_a_server_that_is_trusted() -> None:
+    # Made once with `openssl ts` as the server, whose root is beside it.
+    stamped, root = ((HERE / name).read_bytes() for name in ("stamped.c2pa", "stamped_by.pem"))
+    for trust, counts in ((b"", False), (root, True)):
+        found = parse_sequence(stamped, trust)
+        assert found is not None and found[0].state is CredentialsState.VALID and found[0].signed_at is not None
+        assert (found[0].stamped, found[0].known) == (counts, False)
