@@ -86,6 +86,7 @@ def test_it_writes_layers_that_another_program_reads(
     material: tuple[Path, Path], server: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photo, track_file = material
+    server = [*server, "--no-watermark"]  # it is not rounded to levels in layered frames
     out, asked = tmp_path / "out", ("--frames", "7-9", "--format", "exr", *server)
     track = LandmarkTrack.load(track_file)
     timed = tmp_path / "timed.npz"
@@ -439,7 +440,7 @@ def test_two_faces_are_driven_in_one_picture(
 ) -> None:
     photo, left, right = two
     still = _edited(right, tmp_path, (), still=True)
-    common = ["--frames", "1-2", *server]
+    common = ["--frames", "1-2", "--no-watermark", *server]
     rendered = ["render", "--reference", str(photo), "--output", str(tmp_path / "both"), *common]
     assert main([*rendered, "--face", "1", "--track", str(left), "--face", "2", "--track", str(right)]) == 0
     assert capsys.readouterr().out.count("Saved: ") == 2

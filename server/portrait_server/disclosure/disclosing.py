@@ -2,7 +2,8 @@
 """The last that happens to a frame before it is encoded: it gets its watermark, and its label.
 
 The watermark lies where a photo's people are, or where a shot was changed. All else stays the photo's or the shot's to
-the bit, and so does a whole frame in which nothing moves.
+the bit. A photo's frames carry it also where nothing moves: a film's encoder draws frames from those before, and would take
+what comes later and is so faint for noise.
 """
 
 from __future__ import annotations
@@ -47,18 +48,13 @@ class Disclosing:
         """About what it holds for frames of (width, height) pixels."""
         return size[0] * size[1] * _BYTES_OF_PIXEL
 
-    def into(self, frame: np.ndarray, rests: bool = False) -> np.ndarray:
-        """A frame of a photo.
-
-        Args:
-            frame: (H, W, 3 or 4) uint8 or uint16.
-            rests: it is the photo itself, and is not marked.
-        """
-        if self._watermark is not None and not rests:
+    def into(self, frame: np.ndarray) -> np.ndarray:
+        """A frame (H, W, 3 or 4) of a photo, uint8 or uint16."""
+        if self._watermark is not None:
             frame = self._watermark.apply(frame)
         return self._labelled(frame)
 
-    def into_layers(self, frame: np.ndarray, rests: bool, layers: tuple[str, ...]) -> np.ndarray:
+    def into_layers(self, frame: np.ndarray, layers: tuple[str, ...]) -> np.ndarray:
         """A layered frame of a photo, see `into`: its picture gets what other frames get, the other layers stay.
 
         Args:
@@ -70,7 +66,7 @@ class Disclosing:
             return frame
         picture = slice(channels.index("R"), channels.index("R") + 4)
         shown = frame[..., picture]
-        if self._watermark is not None and not rests:
+        if self._watermark is not None:
             shown = np.clip(self._watermark.apply(shown / np.float32(255)) * np.float32(255), 0, 255)
         shown = shown if self._label is None else self._label.over(shown, 255)
         disclosed = frame.copy()

@@ -92,16 +92,6 @@ class Engine(ABC):
         """What a portrait's frames are made of; None for an engine that may draw all of a frame anew."""
         return None
 
-    def at_rest(
-        self, portrait: Any, points: np.ndarray, body: np.ndarray | None = None, others: OtherFaces | None = None
-    ) -> np.ndarray:
-        """Which frames (N,) bool are the picture itself, for nothing in them moves.
-
-        Args:
-            points, body, others: as `render` takes them.
-        """
-        return np.zeros(len(points), bool)
-
     @abstractmethod
     def render(
         self, portrait: Any, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None = None,

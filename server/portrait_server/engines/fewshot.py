@@ -162,12 +162,6 @@ class FewshotEngine(Engine):
     def driven_photo(self, portrait: FewshotPortrait | PeoplePortrait) -> DrivenPhoto:
         return _photo_of(portrait).driven_photo
 
-    def at_rest(
-        self, portrait: FewshotPortrait | PeoplePortrait, points: np.ndarray, body: np.ndarray | None = None,
-        others: OtherFaces | None = None,
-    ) -> np.ndarray:  # fmt: skip
-        return _photo_of(portrait).at_rest(points, body, others)
-
     def render(
         self, portrait: FewshotPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
         body: np.ndarray | None = None, others: OtherFaces | None = None,

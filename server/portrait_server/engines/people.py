@@ -70,10 +70,6 @@ class PeoplePortrait:
             self.people[-1].photo.image, np.maximum.reduce([person.photo.matte for person in self.people])
         )
 
-    def at_rest(self, points: np.ndarray, body: np.ndarray | None, others: OtherFaces | None) -> np.ndarray:
-        """See `Engine.at_rest`."""
-        return np.logical_and.reduce([driven.still for driven in self._driven(points, body, others)])
-
     def frames(
         self, batches: Batches, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,
         others: OtherFaces | None, mover: Mover,

@@ -156,12 +156,6 @@ class WarpEngine(Engine):
     def driven_photo(self, portrait: WarpPortrait | PeoplePortrait) -> DrivenPhoto:
         return portrait.driven_photo
 
-    def at_rest(
-        self, portrait: WarpPortrait | PeoplePortrait, points: np.ndarray, body: np.ndarray | None = None,
-        others: OtherFaces | None = None,
-    ) -> np.ndarray:  # fmt: skip
-        return portrait.at_rest(points, body, others)
-
     def render(
         self, portrait: WarpPortrait | PeoplePortrait, points: np.ndarray, size: tuple[int, int], matte: bool,
         body: np.ndarray | None = None, others: OtherFaces | None = None,

@@ -11,7 +11,6 @@ from portrait_shared.body import BREATHING, check_body
 from portrait_shared.bounds import check_points
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.layers import FOLLOWING, channels_of
-from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.motion import Motion
@@ -88,10 +87,6 @@ class WarpPortrait:
             still &= body[:, BREATHING] == 0
         height, width = self.image.shape[:2]
         return within_reach(points, width, height), body, still
-
-    def at_rest(self, points: np.ndarray, body: np.ndarray | None, others: OtherFaces | None = None) -> np.ndarray:
-        """See `Engine.at_rest`."""
-        return self.aimed(points, body)[2]
 
     def frames(
         self, points: np.ndarray, size: tuple[int, int], matte: bool, body: np.ndarray | None,

@@ -178,7 +178,7 @@ class OpenRender:
             return list(frames)
         portrait = self.portrait
         kind = frames.dtype, frames.shape[-1]
-        engine, photo = portrait.engine, portrait.engine.driven_photo(portrait.value)
+        photo = portrait.engine.driven_photo(portrait.value)
         disclosing = self._layer_memory.get(
             portrait, (self.size, self.disclosure, kind), Disclosing.bytes_of(self.size),
             lambda: Disclosing(
@@ -186,9 +186,8 @@ class OpenRender:
                 photo.image if photo else None, kind,
             ),
         )  # fmt: skip
-        rests = engine.at_rest(portrait.value, self.points(indices), self.body(indices), self.others(indices))
         put = partial(disclosing.into_layers, layers=self.layers) if self.layers else disclosing.into
-        return [put(frame, bool(rest)) for frame, rest in zip(frames, rests, strict=False)]  # of those that follow, too
+        return [put(frame) for frame in frames]
 
     def _rows(self, indices: range) -> np.ndarray:
         rows = np.arange(indices.start, indices.stop)

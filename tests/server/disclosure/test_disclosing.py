@@ -65,10 +65,13 @@ def test_the_person_is_marked_and_all_else_stays(
     assert find_watermark(plain) is None
 
 
-def test_a_photo_at_rest_stays_but_for_a_label(drawn: Callable[..., np.ndarray], astronaut: Reference) -> None:
-    np.testing.assert_array_equal(drawn(USUALLY_SHOWN, rests=True), astronaut.image)
-    labelled = drawn(SHOWN, rests=True)
-    assert (labelled != astronaut.image).any() and (labelled[:400] == astronaut.image[:400]).all()
+def test_a_photo_at_rest_is_marked_as_all_its_frames_are(
+    drawn: Callable[..., np.ndarray], astronaut: Reference, people: np.ndarray
+) -> None:
+    marked = drawn(USUALLY_SHOWN, rests=True)
+    np.testing.assert_array_equal(marked[people == 0], astronaut.image[people == 0])
+    assert find_watermark(marked) is not None
+    np.testing.assert_array_equal(drawn(NOTHING_SHOWN, rests=True), astronaut.image)
 
 
 def test_files_hold_what_is_shown_live(
@@ -124,7 +127,7 @@ def test_colours_at_their_ends_do_not_wrap() -> None:
         shown = Disclosing(USUALLY_SHOWN, (64, 64), "6" * 64).into(frame)
         assert np.abs(shown.astype(int) - level).max() < 65535 * 0.1
     layered = np.full((64, 64, 4), 255, np.float32)
-    assert Disclosing(USUALLY_SHOWN, (64, 64), "6" * 64).into_layers(layered, False, ("rgba",)).max() <= 255
+    assert Disclosing(USUALLY_SHOWN, (64, 64), "6" * 64).into_layers(layered, ("rgba",)).max() <= 255
 
 
 def test_a_label_that_cannot_be_written_is_refused_before_anything_is_drawn(client: Client, paint: Paint) -> None:
