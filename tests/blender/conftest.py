@@ -253,3 +253,11 @@ def without_weights(addon: Any, tmp_path_factory: pytest.TempPathFactory) -> Ite
         server.stop()
         yield
         server.stop()
+
+
+@pytest.fixture
+def no_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what compares frames with the photo itself."""
+    from blender_addon.connection import preferences
+
+    monkeypatch.setattr(preferences._DEFAULTS, "watermark", False)

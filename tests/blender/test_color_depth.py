@@ -88,7 +88,9 @@ def settle(portrait: Any, wanted: FrameState) -> None:
     wait_until(settled, note=lambda: frame_states.line(portrait.uid))
 
 
-def test_a_photos_16_bits_come_through_and_another_depth_is_another_frame(deep: Any, deep_photo: np.ndarray) -> None:
+def test_a_photos_16_bits_come_through_and_another_depth_is_another_frame(
+    no_watermark: None, deep: Any, deep_photo: np.ndarray
+) -> None:
     bpy.ops.portrait.render()
     first = frame_path(deep.folder(), 1)
     shallow = first.read_bytes()
@@ -129,7 +131,7 @@ def test_frames_of_the_other_depth_are_stale(deep: Any) -> None:
     settle(deep, FrameState.STALE)
 
 
-def test_plane_and_strip_have_the_colors_of_8_bits(deep: Any, tmp_path: Path) -> None:
+def test_plane_and_strip_have_the_colors_of_8_bits(no_watermark: None, deep: Any, tmp_path: Path) -> None:
     def seen() -> np.ndarray:
         """What a camera sees of the plane: (HEIGHT, WIDTH, 4), 0 to 255."""
         assert image_plane.texture_node(deep.plane).image.colorspace_settings.name == "sRGB"

@@ -56,7 +56,7 @@ def test_add_portrait_finds_the_face(eileen: Any) -> None:
     assert server.log_tail()
 
 
-def test_render_fills_folder_plane_and_strip(eileen: Any, astronaut_file: Path) -> None:
+def test_render_fills_folder_plane_and_strip(no_watermark: None, eileen: Any, astronaut_file: Path) -> None:
     scene = bpy.context.scene
     eileen.engine = "warp"
     scene.frame_start, scene.frame_end = 4, 6
