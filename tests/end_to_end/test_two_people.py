@@ -80,8 +80,8 @@ def test_one_folder_has_the_frames_of_both(keyed: Keyed) -> None:
 def test_both_move_and_at_rest_the_picture_is_the_photo(keyed: Keyed) -> None:
     photo = read_image(keyed.folder / "photo.png")
     rest, second, third = (read_image(frame) for frame in keyed.frames)
-    np.testing.assert_array_equal(rest, photo)
-    across = [np.flatnonzero((frame != photo).any((0, 2))) for frame in (second, third)]
+    assert cv2.PSNR(rest, photo) > 42, "but for the watermark"
+    across = [np.flatnonzero((frame != rest).any((0, 2))) for frame in (second, third)]
     middle = photo.shape[1] * 0.45
     assert all(columns.min() < middle < columns.max() for columns in across), "at either side"
 
