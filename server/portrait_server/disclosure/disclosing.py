@@ -24,7 +24,7 @@ class Disclosing:
 
     def __init__(
         self, disclosure: Disclosure, size: tuple[int, int], source: str, where: np.ndarray | None = None,
-        photo: np.ndarray | None = None, kind: tuple[np.dtype, int] | None = None,
+        photo: np.ndarray | None = None, kind: tuple[np.dtype, int] | None = None, area: float | None = None,
     ) -> None:  # fmt: skip
         """
         Args:
@@ -33,12 +33,13 @@ class Disclosing:
             where: (h, w) 0 to 1, of any size: which part of a frame may be marked; all of it where None.
             photo: (h, w, 3 or 4) uint8 or uint16, what the frames look like, where that is always much the same.
             kind: type and channels of the frames that it is for, where it is measured what it holds.
+            area: pixels of a frame that are marked as a rule, where they are but a small part of those that may be.
         """
         self._watermark = None
         if disclosure.watermark:
             weight = np.ones(size[::-1], np.float32) if where is None else _resized(where.astype(np.float32), size)
             activity = None if photo is None else activity_of(_resized(photo, size))
-            self._watermark = Watermark(size, watermark_id(source), np.clip(weight, 0, 1), activity)
+            self._watermark = Watermark(size, watermark_id(source), np.clip(weight, 0, 1), activity, area)
             if kind is not None:
                 self._watermark.get_ready(*kind)
         self._label = None if disclosure.label is None else LabelPicture(disclosure.label, size)

@@ -16,6 +16,7 @@ import numpy as np
 from portrait_server.disclosure import watermark_pattern as pattern
 
 _STRENGTH = 1.0  # root mean square of the change of Cb where nothing hides it, in levels of 255
+_STRENGTH_ON_LITTLE = 1.6  # … where only a small part of a frame is marked, such as a mouth that speaks
 _HIDDEN = 1.8  # how much stronger it may be where the picture is full of detail
 _MOST_CHANGE = 1.97  # root mean square of the change of RGB over what is marked, levels: 42.2 dB
 _PEAK = 2.4  # root mean squares; waves that meet are held below
@@ -36,23 +37,28 @@ class Watermark:
         identifier: 32 bits, read again by `find_watermark`.
         weight: (H, W), 0 … 1: where the mark may lie.
         activity: (H, W), 0 … 1: where the picture's detail hides more of it (`activity_of`). None: nowhere.
+        area: pixels that it will lie on in most frames, where they are but a small part of `weight`.
 
     Raises:
         ValueError: for an identifier beyond 32 bits, or maps of another size.
     """
 
     def __init__(
-        self, size: tuple[int, int], identifier: int, weight: np.ndarray, activity: np.ndarray | None = None
-    ) -> None:
+        self, size: tuple[int, int], identifier: int, weight: np.ndarray, activity: np.ndarray | None = None,
+        area: float | None = None,
+    ) -> None:  # fmt: skip
         width, height = size
         if not 0 <= identifier < 1 << 32:
             raise ValueError("A watermark's identifier has 32 bits.")
         if weight.shape != (height, width) or (activity is not None and activity.shape != weight.shape):
             raise ValueError(f"A watermark for {width} × {height} needs maps of {height} rows and {width} columns.")
-        strength = weight.astype(np.float32) * _STRENGTH
+        strength = weight.astype(np.float32) * (_STRENGTH if area is None else _STRENGTH_ON_LITTLE)
         if activity is not None:
             strength *= 1 + _HIDDEN * activity.astype(np.float32)
-        change = (_wave_field(size, identifier, unit_for(weight)) * strength)[..., None] * _COLOR
+        change = (
+            _wave_field(size, identifier, unit_for(float(weight.sum(dtype=np.float64)) if area is None else area))
+            * strength
+        )[..., None] * _COLOR
         usual = math.sqrt((change**2).sum(dtype=np.float64) / max(3 * weight.sum(dtype=np.float64), 1))
         self._change = change * np.float32(min(1, _MOST_CHANGE / max(usual, 1e-6)))
         self._parts: dict[tuple[np.dtype, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -96,10 +102,9 @@ class Watermark:
         return self._parts[dtype, channels]
 
 
-def unit_for(weight: np.ndarray) -> float:
-    """Pixels of a unit of the pattern: larger where more is marked, so that it stands being made small again."""
-    side = math.sqrt(float(weight.sum(dtype=np.float64)))
-    return min(max(math.sqrt(side / _FULL_SIDE), 1.0), _LARGEST_UNIT)
+def unit_for(area: float) -> float:
+    """Pixels of a unit of the pattern: larger where more pixels are marked, so that it stands being made small again."""
+    return min(max(math.sqrt(math.sqrt(area) / _FULL_SIDE), 1.0), _LARGEST_UNIT)
 
 
 def activity_of(image: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ from portrait_server.networks.device import usable_cores
 from portrait_server.shots.drawing import FrameDrawer
 from portrait_server.shots.layers import ShotLayers
 from portrait_server.shots.reader import ShotReader
-from portrait_server.shots.region import place_of_faces
+from portrait_server.shots.region import place_of_faces, usual_change
 
 _MOST_WORKERS: Final = 4
 _MOST_LAYERED: Final = 2  # of a whole frame's layers each takes some 300 bytes a pixel
@@ -144,7 +144,8 @@ class ShotRender:
     @cached_property
     def _disclosing(self) -> Disclosing:
         size = self._shot.size
-        return Disclosing(self._disclosure, size, self._digest, place_of_faces(self._found.points, size))
+        faces = self._found.points
+        return Disclosing(self._disclosure, size, self._digest, place_of_faces(faces, size), area=usual_change(faces))
 
     def _store_one(
         self, drawer: FrameDrawer, layers: ShotLayers | None, frame: np.ndarray, number: int, folder: Path
