@@ -13,6 +13,7 @@ from ..rig.blendshapes import ARKIT_NAMES, combine, shape_offsets
 from ..rig.blendshapes_motion import FaceFrame
 
 _STEPS = 400
+_SWEEPS = 12
 # Penalties added to the squared error: for each slider used, for large weights, for uneven motion. In squared distances
 # between the outer eye corners.
 _FEW, _SMALL, _SMOOTH_SECONDS2 = 8e-4, 2.5e-3, 1.5e-7
@@ -51,14 +52,9 @@ def solve(offsets: np.ndarray, rest: np.ndarray, fps: float, shots: np.ndarray) 
         fps: frames per second of the offsets.
         shots: (T,) the number of each frame's shot.
     """
-    unit = FaceFrame.of(rest).unit
-    shapes = shape_offsets(rest)
-    names = [name for name in ARKIT_NAMES if name not in _UNSEEN]
-    importance = _importance()
-    basis = np.stack([(shapes[name] / unit * importance).ravel() for name in names])
-    wanted = (offsets / unit * importance).reshape(len(offsets), -1)
-    gram, aim = basis @ basis.T, wanted @ basis.T
-    shy = np.array([0.02 if name in _FREE else 1.0 for name in names])
+    basis = _Basis(rest)
+    shapes, names, shy = basis.shapes, basis.names, basis.shy
+    gram, aim = basis.gram, basis.aim(offsets)
     smooth = _SMOOTH_SECONDS2 * fps**2
     bound = float(np.linalg.eigvalsh(gram)[-1]) + _SMALL + 4 * smooth
     together = (np.diff(shots) == 0)[:, None]
@@ -75,6 +71,58 @@ def solve(offsets: np.ndarray, rest: np.ndarray, fps: float, shots: np.ndarray) 
     used = [index for index in range(len(names)) if weights[:, index].max(initial=0.0) > 0.02]
     solved = {names[index]: weights[:, index] for index in used}
     return Solution(solved, offsets - combined(rest, solved, shapes, len(offsets)))
+
+
+class FrameSolver:
+    """Weights for one frame at once, as for a performance that is seen while it is given: as `solve`, without what
+    comes after. Coordinate descent, which begins with the weights of the frame before."""
+
+    def __init__(self, rest: np.ndarray) -> None:
+        """Args:
+        rest: (70, 3) pixels, the portrait at rest.
+        """
+        self._basis = _Basis(np.asarray(rest, np.float64))
+        self._slopes = self._basis.gram + np.diag(_SMALL * self._basis.shy)
+        self._weights = np.zeros(len(self._basis.names))
+
+    def weights(self, offsets: np.ndarray) -> dict[str, float]:
+        """Of each slider, 0 to 1.
+
+        Args:
+            offsets: (70, 3) pixels, from the portrait at rest.
+        """
+        weights, diagonal = self._weights, np.diag(self._slopes)
+        slope = self._slopes @ weights - self._basis.aim(offsets[np.newaxis])[0] + _FEW * self._basis.shy
+        for _ in range(_SWEEPS):
+            for index in range(len(weights)):
+                new = min(max(weights[index] - slope[index] / diagonal[index], 0.0), 1.0)
+                if change := new - weights[index]:
+                    slope += change * self._slopes[index]
+                    weights[index] = new
+        return dict(zip(self._basis.names, weights.tolist(), strict=True))
+
+
+class _Basis:
+    """What the sliders do to a portrait's points, in distances between its outer eye corners, weighed by importance.
+
+    Attributes:
+        names: S of the sliders: those that points show.
+        shapes: see `shape_offsets`.
+        gram: (S, S) how alike any two of them are.
+        shy: (S,) how much a slider is held back.
+    """
+
+    def __init__(self, rest: np.ndarray) -> None:
+        self.shapes = shape_offsets(rest)
+        self.names = [name for name in ARKIT_NAMES if name not in _UNSEEN]
+        self._weighed = _importance() / FaceFrame.of(rest).unit
+        self._rows = np.stack([(self.shapes[name] * self._weighed).ravel() for name in self.names])
+        self.gram = self._rows @ self._rows.T
+        self.shy = np.array([0.02 if name in _FREE else 1.0 for name in self.names])
+
+    def aim(self, offsets: np.ndarray) -> np.ndarray:
+        """How alike offsets (T, 70, 3) are to each slider's, (T, S)."""
+        return np.asarray((offsets * self._weighed).reshape(len(offsets), -1) @ self._rows.T)
 
 
 def combined(rest: np.ndarray, weights: dict[str, np.ndarray], shapes: dict[str, np.ndarray], count: int) -> np.ndarray:

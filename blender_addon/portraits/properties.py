@@ -37,6 +37,8 @@ from .consents import CLASSES as CONSENT_CLASSES
 from .consents import PORTRAIT_PG_consent
 from .found_points import CLASSES as POINT_CLASSES
 from .found_points import PORTRAIT_PG_found_face, PORTRAIT_PG_point, PORTRAIT_PG_reference, points_in, store_points
+from .live_takes import CLASSES as LIVE_CLASSES
+from .live_takes import PORTRAIT_PG_live
 
 DEFAULT_FOLDER = "//portrait_frames"
 
@@ -154,6 +156,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
     driving: PointerProperty(type=PORTRAIT_PG_driving)
     shot: PointerProperty(type=PORTRAIT_PG_shot)
     consent: PointerProperty(type=PORTRAIT_PG_consent)
+    live: PointerProperty(type=PORTRAIT_PG_live)
     rendered_with: StringProperty(options={"HIDDEN"})  # what a server told at the last render: see `portrait_ids.keep`
 
     @property
@@ -293,5 +296,5 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
 
 
 CLASSES = (
-    *DRIVING_CLASSES, *SHOT_CLASSES, *POINT_CLASSES, *CONSENT_CLASSES, PORTRAIT_PG_portrait
+    *DRIVING_CLASSES, *SHOT_CLASSES, *POINT_CLASSES, *CONSENT_CLASSES, *LIVE_CLASSES, PORTRAIT_PG_portrait
 )  # fmt: skip
