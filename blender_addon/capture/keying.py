@@ -80,6 +80,9 @@ def key_take(
     notes = [*take.notes, *notes_on_keys(scene)]
     gathered = _Gathered(take.frames, take.breaks)
     offsets = take.offsets
+    for slider, values in take.sliders.items():
+        if slider in rig:
+            gathered.add(property_path(slider), 0, SLIDER_GROUP, values, _LEAST_WEIGHT, 0.0)
     if has_sliders(rig):
         _gather_weights(gathered, take, rest, tolerance)
     elif take.weights:
@@ -181,7 +184,7 @@ def _resting(rig: bpy.types.Object, curves: Sequence[Curve], owned: set[str], fi
 
 
 def _owned_paths(take: Take, points: bool, turn: str) -> set[str]:
-    owned = {property_path(name) for name in take.owned}
+    owned = {property_path(name) for name in (*take.owned, *take.sliders)}
     if points:
         owned |= {bone_path(name, "location") for name in NAMES}
     if take.angles is not None:

@@ -57,6 +57,7 @@ class Take:
         breaks: indices at which keys begin anew.
         weights: {ARKit name: (N,) 0 to 1}.
         owned: ARKit names whose keys in this range are replaced, also where `weights` lacks them.
+        sliders: {another slider of the rig: (N,) its value}; those that the rig lacks are left out.
         angles: (N, 3) the head handle's ZXY Euler angles, radians.
         moves: (N, 3) pixels, the head's shift.
         offsets: (N, 70, 3) pixels, what the points add to the sliders' effect.
@@ -74,6 +75,7 @@ class Take:
     missing: tuple[tuple[int, int], ...] = ()
     cuts: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    sliders: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def on_points(self, rest: np.ndarray) -> np.ndarray:
         """The sliders' effect and the points' own together, (N, 70, 3) pixels: for a rig without sliders."""

@@ -46,13 +46,47 @@ def seconds_of_timecodes(timecodes: Sequence[str]) -> tuple[float, np.ndarray]:
     frames = frames + _within_same(seconds, frames)
     nominal = _nominal_rate(seconds, frames)
     rate = nominal / _NTSC if drop else float(nominal)
-    skipped = round(nominal / 15) if drop else 0  # 2 numbers of 30, 4 of 60
-    minutes = seconds // 60
-    counted = seconds * nominal + frames - skipped * (minutes - minutes // 10)
+    skipped = _skipped(nominal) if drop else 0
+    counted = _counted(seconds, frames, nominal, skipped)
     day = 86_400 * nominal - skipped * (1440 - 144)
     from_first = (counted - counted[0] + day / 2) % day - day / 2
     times = (from_first - from_first.min()) / rate
     return _rows_a_second(times, rate), times
+
+
+def seconds_between(first: str, second: str, rate: int) -> float:
+    """How much later a timecode is than another, seconds, below 0 where it is earlier.
+
+    Args:
+        first, second: texts for which `is_timecode` holds; drop-frame where either is.
+        rate: how many frames a second counts.
+    """
+    matches = [match for text in (first, second) if (match := _TIMECODE.fullmatch(text)) is not None]
+    drop = any(match.group(4) == ";" for match in matches)
+    whole = np.array([[int(match.group(part)) for part in (1, 2, 3, 5)] for match in matches], np.int64)
+    frames = whole[:, 3] + np.array([float(f"0.{match.group(6) or 0}") for match in matches])
+    counted = _counted(whole[:, :3] @ np.array((3600, 60, 1)), frames, rate, _skipped(rate) if drop else 0)
+    return float(counted[1] - counted[0]) / (rate / _NTSC if drop else rate)
+
+
+def rate_of(timecodes: Sequence[str]) -> int:
+    """How many frames a second of some timecodes counts: the least usual rate that has all their frames' numbers."""
+    highest = max((int(match.group(5)) for text in timecodes if (match := _TIMECODE.fullmatch(text))), default=0)
+    return next((rate for rate in (24, 25, 30, 50, 60, 120, 240) if rate > highest), highest + 1)
+
+
+def _counted(seconds: np.ndarray, frames: np.ndarray, nominal: int, skipped: int) -> np.ndarray:
+    """(N,) frames since 00:00:00:00.
+
+    Args:
+        skipped: how many numbers drop-frame leaves out on most minutes.
+    """
+    minutes = seconds // 60
+    return np.asarray(seconds * nominal + frames - skipped * (minutes - minutes // 10))
+
+
+def _skipped(nominal: int) -> int:
+    return round(nominal / 15)  # 2 numbers of 30, 4 of 60
 
 
 def _within_same(seconds: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -103,6 +103,11 @@ class SceneClock:
         self._frames.append(frame)
         return True
 
+    def frame_now(self, now: float) -> float:
+        """The scene's frame, with its part, at a time since the last few frames: quick, and less exact than `frames_at`.
+        Minus infinity before the first frame."""
+        return float(self.fps * now + np.median(self._recent)) if self._recent else -np.inf
+
     def frames_at(self, times: np.ndarray) -> np.ndarray:
         """The scene's frames, with their parts, at some of our times.
 
@@ -131,6 +136,10 @@ class SteadyClock:
     def __init__(self, fps: float, now: float, frame: float) -> None:
         self.fps = fps
         self._now, self._frame = now, frame
+
+    def frame_now(self, now: float) -> float:
+        """As `SceneClock.frame_now`."""
+        return self._frame + self.fps * (now - self._now)
 
     def frames_at(self, times: np.ndarray) -> np.ndarray:
         """As `SceneClock.frames_at`."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from portrait_shared.errors import ErrorCode, PortraitError
 
+from ..importers.timecode import is_timecode
 from .recorded import HEAD_ANGLES, Part, Recorded
 
 _MAGIC: Final = b"TPL1"
@@ -51,7 +52,16 @@ def unpack(data: bytes) -> Recorded:
     """
     try:
         return _unpacked(data)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, struct.error, zlib.error) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        struct.error,
+        zlib.error,
+    ) as error:
         raise PortraitError(
             ErrorCode.BAD_TRACK, "The take's data in the .blend is damaged.", "Discard it, and record it again."
         ) from error
@@ -62,6 +72,7 @@ def _described(part: Part) -> dict[str, Any]:
         "title": part.title, "count": len(part), "columns": list(part.columns), "points": part.points is not None,
         "neutral": None if part.neutral is None else np.asarray(part.neutral, np.float64).tolist(),
         "straight": list(part.straight), "timecode": part.timecode, "timecode_frame": part.timecode_frame,
+        "timecode_rate": part.timecode_rate,
     }  # fmt: skip
 
 
@@ -144,4 +155,8 @@ def _part(described: dict[str, Any], count: int, body: bytes) -> Part:
     if len(straight) != 3 or not all(map(math.isfinite, (*straight, frame))):
         raise ValueError("angles that are none")
     pitch, yaw, roll = straight
-    return Part(str(described["title"]), frames, columns, points, neutral, (pitch, yaw, roll), str(described["timecode"]), frame)
+    timecode, rate = str(described["timecode"]), int(described["timecode_rate"])
+    if (timecode and not is_timecode(timecode)) or not 1 <= rate <= 10_000:
+        raise ValueError("a timecode that is none")
+    title = str(described["title"])
+    return Part(title, frames, columns, points, neutral, (pitch, yaw, roll), timecode, frame, rate)

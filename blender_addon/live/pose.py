@@ -134,9 +134,7 @@ class Performer:
         if self.neutral is None:
             return None
         performed = transfer(points[np.newaxis], self.neutral, self._rest, head_pivot(self.neutral), _ONE_SHOT)
-        return Pose(
-            self._solver.weights(performed.offsets[0]), head_angles(performed.rotations)[0], performed.moves[0]
-        )
+        return Pose(self._solver.weights(performed.offsets[0]), head_angles(performed.rotations)[0], performed.moves[0])
 
 
 def _has_points(sample: Sample) -> bool:

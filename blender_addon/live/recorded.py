@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from ..importers.timecode import is_timecode, rate_of
 from ..rig.blendshapes import ARKIT_NAMES
 from .clocks import sent_at
 from .source import Sample
@@ -30,7 +31,8 @@ class Part:
         points: (N, 70, 3) float32 pixels of the performer's picture; None from what sends none.
         neutral: (70, 3) the performer at rest; None where `points` is.
         straight: pitch, yaw, roll of a head that looks straight ahead, radians.
-        timecode: of the first sample that had one, and `timecode_frame` the frame at which it lies.
+        timecode: of the first sample that had one; `timecode_frame` is the frame at which it lies, and `timecode_rate`
+            how many frames a second of the timecodes counts.
     """
 
     title: str
@@ -41,6 +43,7 @@ class Part:
     straight: tuple[float, float, float] = (0.0, 0.0, 0.0)
     timecode: str = ""
     timecode_frame: float = 0.0
+    timecode_rate: int = 30
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -96,7 +99,7 @@ def part_of(
     frames = np.asarray(frames_at(sent_at(arrived, seconds) - delay_seconds), np.float64)
     order = np.argsort(frames, kind="stable")
     frames, samples = frames[order], [samples[row] for row in order]
-    shown = next((row for row, sample in enumerate(samples) if sample.timecode), None)
+    shown = next((row for row, sample in enumerate(samples) if is_timecode(sample.timecode)), None)
     points = None
     if neutral is not None:
         rows = [sample.points for sample in samples if sample.points is not None]
@@ -105,6 +108,7 @@ def part_of(
     return Part(
         title, frames, _columns(samples), points, neutral if points is not None else None, straight,
         samples[shown].timecode if shown is not None else "", float(frames[shown]) if shown is not None else 0.0,
+        rate_of([sample.timecode for sample in samples]),
     )  # fmt: skip
 
 

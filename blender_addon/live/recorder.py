@@ -21,6 +21,7 @@ MOST_SAMPLES: Final = 432_000
 _SETTLING_SECONDS: Final = 2.0  # sound devices begin late: until then Blender shows the first frame
 _GAP_SECONDS: Final = 0.5
 _EARLY_FRAMES: Final = 1e-3
+_AFTER_LAST_FRAMES: Final = 0.4
 
 
 class Phase(Enum):
@@ -126,9 +127,8 @@ class Recorder:
         elif self.phase in (Phase.ROLLING, Phase.RECORDING):
             if self._playback is not None and not self._playback.plays():
                 self.stop(now, "The scene stopped playing.")
-            elif self._playback is None and self.plan.last is not None:
-                if float(self._clock.frames_at(np.array([now]))[0]) > self.plan.last:
-                    self.stop(now, "The scene's frame range ended.")
+            elif self._is_past_end(now):
+                self.stop(now, "The scene's frame range ended.")
         if self._count >= MOST_SAMPLES:
             self.stop(now, "The take is as long as a take can be: begin another one.")
 
@@ -138,14 +138,13 @@ class Recorder:
             return
         if not self._clock.note(now, frame):
             if now - self._rolled > _SETTLING_SECONDS:
-                self.stop(now, "The scene went to another frame.")
+                ended = self._is_past_end(now + 1 / self.plan.fps)  # then Blender begins again at the first frame
+                self.stop(now, "The scene's frame range ended." if ended else "The scene went to another frame.")
                 return
             self._clock = SceneClock(self.plan.fps)
             self._clock.note(now, frame)
         if frame >= self.plan.frame:
             self.phase = Phase.RECORDING
-        if self.plan.last is not None and frame >= self.plan.last:
-            self.stop(now, "The scene's frame range ended.")
 
     def hear(self, title: str, samples: Sequence[Sample]) -> None:
         """Takes what a source, known by its title, has sent since the last call."""
@@ -185,6 +184,10 @@ class Recorder:
                 parts.append(part)
                 gaps += _gaps(title, part.frames, self.plan.fps)
         return Recorded(self.plan.fps, tuple(parts), (*notes, *gaps)) if parts else None
+
+    def _is_past_end(self, now: float) -> bool:
+        """Whether the last frame was heard; a little later Blender would begin again at the first."""
+        return self.plan.last is not None and self._clock.frame_now(now) >= self.plan.last + _AFTER_LAST_FRAMES
 
     def _roll(self, now: float) -> None:
         self._rolled = now

@@ -15,11 +15,11 @@ import bpy
 import numpy as np
 
 from ..capture.head_pose import PIXELS_TO_HEAD
+from ..curves.rig_curves import property_path
 from ..plane.plane_space import PlaneSpace
 from ..rig import head_turns
 from ..rig.armature import HEAD_BONE
 from ..rig.rig_keys import driven
-from ..curves.rig_curves import property_path
 from .pose import Pose
 
 _BEFORE: Final = "portrait_before_live"
