@@ -47,6 +47,7 @@ class ErrorCode(StrEnum):
     DISK_FULL = "disk_full"
     FILE_MISSING = "file_missing"
     SIGNING_FAILED = "signing_failed"
+    LIVE_UNAVAILABLE = "live_unavailable"
     SCENE = "scene"
     INTERNAL = "internal"
 

@@ -16,8 +16,8 @@ from portrait_shared.track import LandmarkTrack
 from tqdm import tqdm
 
 from portrait_server.detectors.base import DetectedFace, Detector
-from portrait_server.detectors.cuts import ShotCuts
-from portrait_server.detectors.selection import no_face, same_person, select_face
+from portrait_server.detectors.following import FollowedFace
+from portrait_server.detectors.selection import no_face, select_face
 from portrait_server.detectors.smoothing import smooth
 from portrait_server.media.images import opaque
 from portrait_server.media.video import VideoReader
@@ -110,9 +110,7 @@ def track_of_film(
     """
     person: list[DetectedFace | None] = []
     counts: list[int] = []
-    shots = ShotCuts()
-    last: DetectedFace | None = None
-    lost_frames = 0
+    followed = FollowedFace(detector, face)
     shape: tuple[int, ...] = ()
     first = max(0, round(part.start * film.fps))
     count = None if part.end is None else max(1, round(part.end * film.fps) - first)
@@ -121,29 +119,19 @@ def track_of_film(
     for image in tqdm(images, total=expected or None, unit="frame", desc="Landmarks", disable=bool(part.progress)):
         image = opaque(image)
         shape = image.shape
-        cut = shots.begins(image)
-        faces = detector.detect_next(image)
-        counts.append(len(faces))
-        if last is not None:
-            seen = same_person(last, faces, lost_frames)
-            if seen is None and faces and shots.since(lost_frames):
-                seen = select_face(faces)  # after a cut the same person may be anywhere
-        else:
-            where = f"the first frame with faces, {start + len(person)}"
-            seen = select_face(faces, face, where) if faces else None
-        lost_frames = 0 if seen else lost_frames + 1
-        last = seen or last
-        person.append(seen)
-        if part.progress and (cut or len(person) % _PROGRESS_FRAMES == 0):
+        seen = followed.see(image, f"the first frame with faces, {start + len(person)}")
+        counts.append(seen.faces)
+        person.append(seen.face)
+        if part.progress and (seen.cut or len(person) % _PROGRESS_FRAMES == 0):
             part.progress(len(person), max(expected, len(person)))
-    if last is None:
+    if not followed.found:
         raise no_face(f"any frame of {path}" if person else f"{path}, which has no frames in the part asked for")
     track = _track(person, shape, film.fps)
-    extra = {**track.extra, "cuts": np.array(shots.flags), "faces": np.array(counts, np.int32)}
+    extra = {**track.extra, "cuts": np.array(followed.shots.flags), "faces": np.array(counts, np.int32)}
     points = track.points
     if smoothed:
         extra["unsmoothed"] = points
-        bounds = [0, *np.flatnonzero(shots.flags).tolist(), len(points)]
+        bounds = [0, *np.flatnonzero(followed.shots.flags).tolist(), len(points)]
         shots_points = [points[a:b] for a, b in itertools.pairwise(bounds) if b > a]
         points = np.concatenate([smooth(shot, track.fps) for shot in shots_points])
     return LandmarkTrack(points, track.size, track.fps, start + first, extra=extra)
