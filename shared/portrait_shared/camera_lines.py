@@ -67,7 +67,13 @@ def line_of(said: CameraOpened | CameraSeen | CameraEnded) -> str:
     """One line, without its end."""
     values: dict[str, Any]
     if isinstance(said, CameraOpened):
-        values = {"version": VERSION, "camera": said.camera, "size": said.size, "fps": said.fps, "detector": said.detector}
+        values = {
+            "version": VERSION,
+            "camera": said.camera,
+            "size": said.size,
+            "fps": said.fps,
+            "detector": said.detector,
+        }
     elif isinstance(said, CameraSeen):
         values = {"seconds": round(said.seconds, 6), "size": said.size, "face": said.points is not None}
         if said.points is not None:

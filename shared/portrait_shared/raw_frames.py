@@ -32,7 +32,12 @@ def header_of(pixels: np.ndarray) -> bytes:
         PortraitError: SIZE_MISMATCH.
     """
     shape = pixels.shape
-    if pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] not in (3, 4) or not 0 < min(shape[:2]) <= max(shape[:2]) <= MAX_SIDE:
+    if (
+        pixels.dtype != np.uint8
+        or len(shape) != 3
+        or shape[2] not in (3, 4)
+        or not 0 < min(shape[:2]) <= max(shape[:2]) <= MAX_SIDE
+    ):
         raise PortraitError(
             ErrorCode.SIZE_MISMATCH, f"A picture of {pixels.dtype} with shape {shape} cannot be sent.",
             f"Choose a picture of at most {MAX_SIDE} pixels a side.",
@@ -62,7 +67,7 @@ def read_frame(stream: BinaryIO) -> np.ndarray | None:
     if channels not in (3, 4) or not 0 < min(width, height) <= max(width, height) <= MAX_SIDE:
         raise _bad(f"a frame of {width} × {height} pixels and {channels} channels")
     pixels = np.empty((height, width, channels), np.uint8)
-    if len(_read(stream, memoryview(pixels).cast("B"))) < pixels.nbytes:
+    if len(_read(stream, pixels.data.cast("B"))) < pixels.nbytes:
         raise _bad("it ends within a frame")
     return pixels
 

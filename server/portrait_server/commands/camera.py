@@ -49,7 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"what finds the face (default: {_DETECTOR}, which is fast enough on a processor)")  # fmt: skip
     parser.add_argument("--face", type=int, default=0, metavar="N",
                         help="which of several faces, counted from the picture's left, 1 first; 0, the default, for the largest")  # fmt: skip
-    parser.add_argument("--size", type=picture_size, metavar="WxH", help="the size of pictures that the camera is asked for")
+    parser.add_argument(
+        "--size", type=picture_size, metavar="WxH", help="the size of pictures that the camera is asked for"
+    )
     parser.add_argument("--fps", type=float, metavar="N", help="frames per second that the camera is asked for")
     add_device(parser, "face-alignment computes")
 
@@ -73,18 +75,21 @@ def run(args: argparse.Namespace) -> int:
     newest: Newest[CameraPicture] = Newest()
     source = _open(args)
     reader = threading.Thread(target=keep_newest, args=(source, newest), name="camera", daemon=True)
-    reader.start()
     watch_input(newest.close)
     try:
         device = resolve_device(args.device) if args.detector != _DETECTOR else "cpu"
         with closing(create_detector(args.detector, device)) as detector:
+            reader.start()
             _print(CameraOpened(source.name, source.size, source.fps, detector.name))
             _look(newest, FollowedFace(detector, args.face, _FORGET_AFTER_FRAMES), source)
     except BrokenPipeError:
         return 0  # nobody reads any more
     finally:
         newest.close()
-        reader.join(_CLOSING_SECONDS)
+        if reader.is_alive():
+            reader.join(_CLOSING_SECONDS)
+        elif reader.ident is None:  # there is no detector
+            source.close()
     return _end(newest.error)
 
 
@@ -136,9 +141,11 @@ def _end(error: Exception | None) -> int:
 def _print(said: CameraOpened | CameraSeen | CameraEnded) -> None:
     """Raises BrokenPipeError where nobody reads, which `print` would swallow."""
     data = (line_of(said) + "\n").encode()
-    sys.stdout.flush()
-    while data:
-        data = data[os.write(sys.__stdout__.fileno(), data) :]  # type: ignore[union-attr]
+    try:
+        while data:
+            data = data[os.write(sys.__stdout__.fileno(), data) :]  # type: ignore[union-attr]
+    except OSError as error:  # Windows calls it an invalid argument
+        raise BrokenPipeError from error
 
 
 def _tell(there: list[Camera], as_json: bool) -> int:

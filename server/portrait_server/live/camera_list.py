@@ -126,10 +126,14 @@ def _obstacle(device: Path) -> tuple[str, str]:
 def _of_macos() -> list[Camera]:
     """From the system's own report, in the order of their ids, by which OpenCV numbers them."""
     try:
-        said = subprocess.run(_PROFILER, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROFILER_SECONDS, check=True)
+        said = subprocess.run(
+            _PROFILER, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROFILER_SECONDS, check=True
+        )
         return of_profiler(said.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        raise unavailable("macOS does not tell which cameras there are.", "Give the camera's number, such as 0.") from error
+        raise unavailable(
+            "macOS does not tell which cameras there are.", "Give the camera's number, such as 0."
+        ) from error
 
 
 def of_profiler(report: bytes) -> list[Camera]:

@@ -89,7 +89,9 @@ class OpenedCamera:
 class PlayedFilm:
     """A video file, each frame at its time after the first was asked for."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         """Raises: PortraitError: FILE_MISSING, BAD_IMAGE, IMAGE_TOO_LARGE."""
         self._film = VideoReader(path)
         self._images = iter(self._film)
@@ -114,7 +116,9 @@ class PlayedFilm:
         self._film.close()
 
 
-def open_camera(camera: Camera, size: tuple[int, int] | None, fps: float | None, system: str = sys.platform) -> OpenedCamera:
+def open_camera(
+    camera: Camera, size: tuple[int, int] | None, fps: float | None, system: str = sys.platform
+) -> OpenedCamera:
     """Opens a camera.
 
     Args:
@@ -125,7 +129,9 @@ def open_camera(camera: Camera, size: tuple[int, int] | None, fps: float | None,
     """
     device = Path(f"/dev/video{camera.number}") if system.startswith("linux") else None
     if device is not None and not device.exists():
-        raise unavailable(f"There is no camera {camera.number}.", "See `portrait camera --list` for those that there are.")
+        raise unavailable(
+            f"There is no camera {camera.number}.", "See `portrait camera --list` for those that there are."
+        )
     capture = cv2.VideoCapture(camera.number, _BACKENDS.get(system, cv2.CAP_ANY))
     if not capture.isOpened():
         capture.release()
@@ -144,7 +150,9 @@ def _refused(camera: Camera, device: Path | None, system: str) -> PortraitError:
         return unavailable(camera.problem, camera.remedy)
     users = users_of(device) if device is not None else []
     if users:
-        return unavailable(f"The camera “{camera.name}” is in use by {', '.join(users)}.", "Close that program, and start again.")
+        return unavailable(
+            f"The camera “{camera.name}” is in use by {', '.join(users)}.", "Close that program, and start again."
+        )
     return unavailable(
         f"The camera “{camera.name}” cannot be opened.",
         f"Close other programs that use it. {PERMISSIONS.get(system, PERMISSIONS['linux'])}",

@@ -22,7 +22,8 @@ def watch_input(ended: Callable[[], None]) -> None:
             while os.read(number, _BYTES):
                 continue
         except (OSError, ValueError, AttributeError):
-            pass  # it was closed, or never there
-        ended()
+            return  # it was closed, or never there
+        finally:
+            ended()
 
     threading.Thread(target=wait, name="standard input", daemon=True).start()
