@@ -21,6 +21,7 @@ _WORDS: Final = {
     "auto": ("Automatic", "Use a GPU where there is one that can be used, else the processor"),
     "cpu": ("CPU", "Use the processor alone"),
     "cuda": ("CUDA", "Use an NVIDIA GPU"),
+    "rocm": ("ROCm", "Use an AMD GPU"),
     "xpu": ("XPU", "Use an Intel GPU"),
     "mps": ("Metal", "Use the GPU of a Mac with Apple silicon"),
     ALL_CUDA: ("CUDA, All GPUs", "Share the frames of a render out among all NVIDIA GPUs of this machine"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import functools
+import os
 import platform
 import re
 import sys
@@ -13,20 +14,27 @@ from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
 
-GPUS: Final = ("cuda", "xpu", "mps")
-"""Those of NVIDIA, Intel and Apple. `auto` takes the first that can be used."""
+GPUS: Final = ("cuda", "rocm", "xpu", "mps")
+"""Those of NVIDIA, AMD, Intel and Apple. `auto` takes the first that can be used."""
 DEVICES: Final = ("auto", "cpu", *GPUS)
 ALL_CUDA: Final = "cuda:all"
-"""Every GPU of NVIDIA that the machine has; `xpu:all` are those of Intel."""
+"""Every GPU of NVIDIA that the machine has; `rocm:all` are those of AMD, `xpu:all` of Intel."""
 
-_SEVERAL: Final = ("cuda", "xpu")
+_SEVERAL: Final = ("cuda", "rocm", "xpu")
 """Of which a machine may have more than one; the first is meant where no number stands behind a colon."""
+_AMD_COMPUTE: Final = "/dev/kfd"
+"""What Linux's driver of AMD's GPUs computes by; ROCm's own libraries come with PyTorch. Windows' is named after HIP's release."""
 _NUMBERED: Final = re.compile(rf"({'|'.join(_SEVERAL)}):(\d{{1,3}}|all)")
 
 
 def kind_of(name: str) -> str:
     """One of `DEVICES` or several of one kind, without their numbers: ``cuda`` for ``cuda:1`` and ``cuda:0,cuda:1``."""
     return name.partition(":")[0].partition(",")[0]
+
+
+def torch_name(name: str) -> str:
+    """What torch calls a device: its builds for ROCm know AMD's GPUs as ``cuda``."""
+    return name.replace("rocm", "cuda", 1)
 
 
 def device_names(wish: str) -> tuple[str, ...]:
@@ -83,6 +91,8 @@ def missing_driver(device: str) -> str:
     windows, kind = sys.platform == "win32", kind_of(device)
     if kind == "cuda" and not _can_load("nvcuda.dll" if windows else "libcuda.so.1"):
         return "This machine has no NVIDIA driver."
+    if kind == "rocm" and not (_can_load("amdhip64_7.dll") if windows else os.path.exists(_AMD_COMPUTE)):
+        return "This machine has no driver of an AMD GPU for ROCm."
     if kind == "xpu" and not _can_load("ze_loader.dll" if windows else "libze_loader.so.1"):
         return "This machine has no driver of an Intel GPU."
     if kind == "mps" and (sys.platform, platform.machine()) != ("darwin", "arm64"):

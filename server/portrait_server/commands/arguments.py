@@ -45,7 +45,7 @@ def add_device(parser: argparse.ArgumentParser, does: str, *, several: bool = Fa
     more = ", or several GPUs (cuda:0,cuda:1; all: cuda:all)" if several else ""
     parser.add_argument(
         "--device", type=parse_device, default="auto", metavar="DEVICE",
-        help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), Intel (xpu) or Apple (mps), one of several by "
+        help=f"what {does}: the processor (cpu), or a GPU of NVIDIA (cuda), AMD (rocm), Intel (xpu) or Apple (mps), one of several by "
              f"its number (cuda:1){more}; auto takes the first GPU that can be used, else the processor (default: auto)",
     )  # fmt: skip
 

@@ -30,9 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Trains; returns the exit status. Ctrl-C and SIGTERM end the run with a checkpoint."""
     # Before torch is loaded: threads that spin for one another starve whatever else runs on the same cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import torch
 
-    from portrait_server.networks.device import resolve_device
+    from portrait_server.networks.device import resolve_device, torch_device
     from portrait_server.training.configuration import load
     from portrait_server.training.trainer import WEIGHTS, Trainer
 
@@ -40,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda caught, _: asked.append(caught))
-    device = torch.device(resolve_device(arguments.device))
+    device = torch_device(resolve_device(arguments.device))
     trainer = Trainer(told, arguments.crops, arguments.output, device, resume=arguments.resume)
     trainer.run(arguments.minutes, stop=lambda: bool(asked))
     for name, steps in trainer.steps.items():

@@ -13,6 +13,7 @@ import cv2
 import face_alignment
 import numpy as np
 import torch
+from portrait_shared.devices import torch_name
 from portrait_shared.errors import ErrorCode, PortraitError
 
 from portrait_server.detectors.base import DetectedFace, Detector
@@ -36,7 +37,7 @@ class FaceAlignmentDetector(Detector):
     def __init__(self, device: str) -> None:
         """
         Args:
-            device: ``cpu``, ``cuda``, ``xpu`` or ``mps``.
+            device: ``cpu``, ``cuda``, ``rocm``, ``xpu`` or ``mps``.
 
         Raises:
             PortraitError: WEIGHTS_MISSING where they cannot be downloaded or are damaged.
@@ -48,7 +49,7 @@ class FaceAlignmentDetector(Detector):
             with _bounded_connections():
                 self._network = face_alignment.FaceAlignment(
                     face_alignment.LandmarksType.THREE_D,
-                    device=device,
+                    device=torch_name(device),
                     compile=False,  # minutes of compilation for one photo
                 )
         except torch.OutOfMemoryError:

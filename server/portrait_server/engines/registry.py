@@ -44,7 +44,7 @@ def create_engine(name: str, device: str, layers: LayerMemory | None = None) -> 
 
     Args:
         name: one of `ENGINES`.
-        device: ``cpu``, ``cuda``, ``xpu``, ``mps`` or ``cuda:1``, as `resolve_device` returns it.
+        device: ``cpu``, ``cuda``, ``rocm``, ``xpu``, ``mps`` or ``cuda:1``, as `resolve_device` returns it.
         layers: where it keeps what it builds of portraits, shared with other engines; its own where None.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final
 
-from portrait_shared.devices import GPUS, device_names, kind_of, missing_driver
+from portrait_shared.devices import GPUS, device_names, kind_of, missing_driver, torch_name
 from portrait_shared.errors import PortraitError, first_line
 
 from portrait_server.networks.device_errors import device_error, full, unavailable
@@ -27,6 +27,7 @@ FRAME_BYTES: Final = 400
 _INSTALLATION: Final = "pytorch.org/get-started/locally has the command"
 _DRIVERS: Final = {
     "cuda": "Install the driver of the NVIDIA GPU (nvidia.com/drivers)",
+    "rocm": "Install AMD's driver for ROCm (rocm.docs.amd.com), and let your user use /dev/kfd (group render)",
     "xpu": "Install the driver of the Intel GPU with Level Zero (dgpu-docs.intel.com)",
     "mps": "Choose another device",
 }
@@ -37,7 +38,7 @@ class Device:
     """A device that can compute.
 
     Attributes:
-        name: as `--device` takes it: ``cpu``, ``cuda``, ``xpu`` or ``mps``; of several GPUs ``cuda:1``.
+        name: as `--device` takes it: ``cpu``, ``cuda``, ``rocm``, ``xpu`` or ``mps``; of several GPUs ``cuda:1``.
         model: what its maker calls it.
         total_bytes: of its memory; None where that is not known, as `free_bytes`.
     """
@@ -85,7 +86,7 @@ def choose_device(wish: str) -> Device:
 
 
 def resolve_device(wish: str) -> str:
-    """The name of the device that `choose_device` takes, which torch knows it by. Raises as that does."""
+    """The name of the device that `choose_device` takes; `torch_device` makes torch's of it. Raises as that does."""
     return choose_device(wish).name
 
 
@@ -101,25 +102,26 @@ def further_devices(wish: str) -> tuple[str, ...]:
 
 def all_of_kind(kind: str) -> tuple[str, ...]:
     """The names of all GPUs of a kind that torch sees, such as ``cuda:0`` and ``cuda:1``; ``mps`` has but one."""
-    if kind not in ("cuda", "xpu") or missing_driver(kind):
+    if kind not in ("cuda", "rocm", "xpu") or missing_driver(kind):
         return (kind,)
     import torch
 
-    return tuple(f"{kind}:{number}" for number in range(max(1, getattr(torch, kind).device_count())))
+    count = getattr(torch, torch_name(kind)).device_count()
+    return tuple(f"{kind}:{number}" for number in range(max(1, count)))
 
 
 def torch_device(name: str) -> Any:
     """The `torch.device` of a device's name."""
     import torch
 
-    return torch.device(name)
+    return torch.device(torch_name(name))
 
 
 def look_at(name: str) -> Device:
     """One device.
 
     Args:
-        name: ``cpu``, ``cuda``, ``xpu`` or ``mps``, or one of several GPUs, ``cuda:1``.
+        name: ``cpu``, ``cuda``, ``rocm``, ``xpu`` or ``mps``, or one of several GPUs, ``cuda:1``.
 
     Raises:
         PortraitError: DEVICE_UNAVAILABLE where it is absent, its driver or torch cannot use it, or its memory is full;
@@ -172,6 +174,10 @@ def free_memory(name: str) -> int | None:
 
 def _cuda(torch: ModuleType, number: int) -> Device:
     if torch.version.cuda is None:
+        if getattr(torch.version, "hip", None):
+            raise unavailable(
+                f"The installed PyTorch {torch.__version__} is the one for AMD GPUs.", "Choose the device rocm"
+            )
         raise unavailable(
             f"The installed PyTorch {torch.__version__} was built without CUDA.",
             f"Install its build for CUDA ({_INSTALLATION})",
@@ -192,6 +198,25 @@ def _cuda(torch: ModuleType, number: int) -> Device:
         raise unavailable(what, f"Install a newer PyTorch or its build for a newer CUDA ({_INSTALLATION})")
     free, total = torch.cuda.mem_get_info(number)
     return Device("cuda", model, total, free)
+
+
+def _rocm(torch: ModuleType, number: int) -> Device:
+    if not getattr(torch.version, "hip", None):
+        raise unavailable(
+            f"The installed PyTorch {torch.__version__} was built without support for AMD GPUs.",
+            f"Install its build for ROCm ({_INSTALLATION})",
+        )
+    if not torch.cuda.is_available():
+        hidden = [name for name in ("HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES") if name in os.environ]
+        raise unavailable(
+            "There is AMD's driver, but no GPU that PyTorch can use"
+            + (f" while {hidden[0]} is {os.environ[hidden[0]]!r}." if hidden else "."),
+            "Take that variable away" if hidden else "Put your user into the groups render and video, and see that "
+            "`rocminfo` lists the GPU",
+        )  # fmt: skip
+    _check_number("rocm", number, torch.cuda.device_count())
+    free, total = torch.cuda.mem_get_info(number)
+    return Device("rocm", torch.cuda.get_device_name(number), total, free)
 
 
 def _seen(torch: ModuleType, name: str) -> Device:
@@ -282,4 +307,6 @@ def _mps(torch: ModuleType, _: int) -> Device:
     return Device("mps", "Apple silicon", total, total - torch.mps.driver_allocated_memory())
 
 
-_LOOKS: Final[dict[str, Callable[[ModuleType, int], Device]]] = {"cuda": _cuda, "xpu": _xpu, "mps": _mps}
+_LOOKS: Final[dict[str, Callable[[ModuleType, int], Device]]] = {
+    "cuda": _cuda, "rocm": _rocm, "xpu": _xpu, "mps": _mps
+}  # fmt: skip

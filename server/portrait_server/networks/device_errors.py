@@ -10,11 +10,12 @@ from portrait_shared.errors import ErrorCode, PortraitError, first_line
 _OR_CPU: Final = "or compute on the processor (--device cpu; in Blender, Device in the add-on's preferences)"
 _OUT_OF_MEMORY: Final = (
     "CUDA error: out of memory", "MPS backend out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED", "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY",
+    "CUDNN_STATUS_ALLOC_FAILED", "UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY", "HIP error: out of memory",
+    "HIPBLAS_STATUS_ALLOC_FAILED",
 )  # fmt: skip
 _LOST: Final = (
     "CUDA error", "CUDA driver error", "CUBLAS_STATUS", "cuBLAS error", "CUDNN_STATUS", "cuDNN error", "CUFFT_",
-    "UR_RESULT_ERROR", "command buffer exited with error",
+    "UR_RESULT_ERROR", "command buffer exited with error", "HIP error", "HIPBLAS_STATUS", "miopenStatus",
 )  # fmt: skip
 """How torch's messages name the libraries below it. After most of such errors CUDA asks for a new process; so all lead to
 one, which is cheap, and clients bound how often."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from portrait_shared.devices import torch_name
 from portrait_shared.errors import ErrorCode, PortraitError, described
 from portrait_shared.files.safetensors_header import Header, read_header
 from portrait_shared.files.whole_files import parse_json, read_bounded, write_whole
@@ -121,7 +122,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[Painters, Weig
     if not all(bool(torch.isfinite(tensor).all()) for tensor in named.values()):
         raise _bad(path, "holds numbers that are not finite")
     painters.load_state_dict(named, assign=True)
-    return painters.to(device).eval(), info
+    return painters.to(torch_name(device) if isinstance(device, str) else device).eval(), info
 
 
 class _NoInitialisation(TorchFunctionMode):

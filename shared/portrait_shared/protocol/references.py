@@ -143,7 +143,7 @@ class ServerInfo:
         version: its release.
         protocol: its protocol version.
         pid: its process.
-        device: what it computes on: ``cpu``, ``cuda``, ``xpu`` or ``mps``, ``cuda:1``, several as in ``cuda:0,cuda:1``.
+        device: what it computes on: ``cpu``, ``cuda``, ``rocm``, ``xpu`` or ``mps``, ``cuda:1``, several as in ``cuda:0,cuda:1``.
         engines: fingerprint of each engine.
         default_engine: what renders where none is named.
         detectors: names.

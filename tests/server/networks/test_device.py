@@ -18,7 +18,7 @@ from portrait_server.cli import main
 from portrait_server.networks import device
 from portrait_server.networks.device import all_of_kind, choose_device, further_devices, look_at, usable_cores
 from portrait_server.networks.device_errors import DeviceLost, device_error, out_of_memory
-from portrait_shared.devices import DEVICES, GPUS, device_names, kind_of, missing_driver, parse_device
+from portrait_shared.devices import DEVICES, GPUS, device_names, kind_of, missing_driver, parse_device, torch_name
 from portrait_shared.errors import ErrorCode, PortraitError
 
 GIB = 2**30
@@ -48,6 +48,17 @@ def cuda(
     }  # fmt: skip
 
 
+def rocm(*, built: str | None = "6.4", there: bool = True, free: int = 6 * GIB, count: int = 1) -> dict[str, Any]:
+    """What torch's build for ROCm knows of AMD's GPUs, which it calls cuda."""
+    return {
+        "version": SimpleNamespace(cuda=None, hip=built),
+        "cuda": SimpleNamespace(
+            is_available=lambda: there, device_count=lambda: count, mem_get_info=lambda number: (free, 16 * GIB),
+            get_device_name=lambda number: f"AMD Radeon {'TUV'[number]}",
+        ),
+    }  # fmt: skip
+
+
 def xpu(*, built: bool = True, there: bool = True) -> dict[str, Any]:
     return {
         "xpu": SimpleNamespace(
@@ -73,9 +84,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def make(*known: dict[str, Any]) -> None:
         made = SimpleNamespace(__version__="2.9.0", **{name: part for each in known for name, part in each.items()})
         monkeypatch.setitem(sys.modules, "torch", made)
-        drivers = [
-            name for name, part in (("cuda", "cuda"), ("xpu", "xpu"), ("mps", "backends")) if hasattr(made, part)
-        ]
+        parts = (("cuda", "cuda"), ("xpu", "xpu"), ("mps", "backends"))
+        drivers = [name for name, part in parts if hasattr(made, part)]
+        if hasattr(made, "version") and hasattr(made.version, "hip"):
+            drivers[0] = "rocm"
         monkeypatch.setattr(
             device, "missing_driver", lambda name: "" if kind_of(name) in drivers else f"No driver of {name}."
         )
@@ -109,11 +121,15 @@ def test_auto_takes_the_first_gpu_that_can_be_used(machine: Callable, caplog: py
         (cuda(capability=(12, 0), archs=("sm_80", "sm_90")), "cuda", "no code for", "newer PyTorch"),
         (cuda(capability=(9, 1), archs=("sm_90a",)), "cuda", "no code for", "newer PyTorch"),
         (cuda(free=100 * 2**20), "cuda", "full: NVIDIA T, 0.1 of 8.0 GiB free", "Close other programs"),
+        (rocm(built=None), "rocm", "without support for AMD", "build for ROCm"),
+        (rocm(there=False), "rocm", "no GPU that PyTorch can use", "rocminfo"),
+        (rocm(free=100 * 2**20), "rocm", "full: AMD Radeon T", "Close other programs"),
         (xpu(built=False), "xpu", "without support for Intel", "whl/xpu"),
         (xpu(there=False), "xpu", "no GPU that PyTorch can use", "sycl-ls"),
         (mps(built=False), "mps", "without support for Apple", "pytorch.org"),
         (mps(there=False), "mps", "too old", "macOS 14"),
         ({}, "cuda", "No driver of cuda", "nvidia.com/drivers"),
+        ({}, "rocm", "No driver of rocm", "/dev/kfd"),
         ({}, "xpu", "No driver of xpu", "Level Zero"),
         ({}, "mps", "No driver of mps", "another device"),
     ],
@@ -127,6 +143,31 @@ def test_a_device_that_cannot_be_used_says_why_and_what_to_do(
     assert caught.value.code == ErrorCode.DEVICE_UNAVAILABLE
     assert message in caught.value.message
     assert remedy in caught.value.remedy and "--device cpu" in caught.value.remedy
+
+
+def test_an_amd_gpu_is_taken_and_torch_knows_it_by_its_own_name(machine: Callable) -> None:
+    machine(rocm(count=2))
+    chosen = choose_device("auto")
+    assert (chosen.name, chosen.kind) == ("rocm", "rocm AMD Radeon T")
+    assert choose_device("rocm:all").name == "rocm:0" and further_devices("rocm:all") == ("rocm:1",)
+    assert torch.device(torch_name("rocm:1")) == torch.device("cuda:1") and torch_name("cuda:1") == "cuda:1"
+    with pytest.raises(PortraitError, match="no GPU rocm:2"):
+        choose_device("rocm:2")
+
+
+def test_a_build_for_amd_is_no_build_for_nvidia(machine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(rocm())
+    monkeypatch.setattr(device, "missing_driver", lambda name: "")
+    with pytest.raises(PortraitError, match="the one for AMD GPUs") as caught:
+        choose_device("cuda")
+    assert "device rocm" in caught.value.remedy
+
+
+def test_an_amd_gpu_that_a_variable_hides(machine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP_VISIBLE_DEVICES", "7")
+    machine(rocm(there=False))
+    with pytest.raises(PortraitError, match="while HIP_VISIBLE_DEVICES is '7'"):
+        choose_device("rocm")
 
 
 def test_a_hidden_gpu_is_told_from_a_missing_one(machine: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +302,7 @@ def test_the_processor_needs_no_torch() -> None:
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         RuntimeError("CUDA error: out of memory"),
+        RuntimeError("HIP error: out of memory"),
         RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("Native API failed. Native API returns: 39 (UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY)"),
@@ -277,6 +319,7 @@ def test_a_full_device_is_told_from_a_lost_one(error: Exception) -> None:
     [
         getattr(torch, "AcceleratorError", RuntimeError)("CUDA error: an illegal memory access was encountered"),
         RuntimeError("CUDA error: unspecified launch failure\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("HIP error: unspecified launch failure"),
         RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
         RuntimeError("Native API failed. Native API returns: 20 (UR_RESULT_ERROR_DEVICE_LOST)"),
     ],
