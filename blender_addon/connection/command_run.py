@@ -56,10 +56,6 @@ class CommandRun:
             PortraitError: CANCELLED where it was ended; SERVER_UNAVAILABLE where it cannot be started; SCENE with the
                 command's own words, INTERNAL where it has none.
         """
-        # Blender's own Python must not leak into another one.
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
-        environment["PYTHONUNBUFFERED"] = "1"
-        environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as it is read below
         with tempfile.TemporaryFile() as words:
             with self._lock:
                 if self._ended:
@@ -67,7 +63,7 @@ class CommandRun:
                 try:
                     self._process = subprocess.Popen(
                         list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=words, text=True,
-                        encoding="utf-8", errors="replace", env=environment,
+                        encoding="utf-8", errors="replace", env=child_environment(),
                         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                     )  # fmt: skip
                 except OSError as error:
@@ -92,7 +88,7 @@ class CommandRun:
             words.seek(0)
             said = words.read().decode("utf-8", "replace")
             if not succeeded(status):
-                raise _failure(said, status)
+                raise failure(said, status)
             return said
 
 
@@ -103,8 +99,16 @@ def unsigned_in(said: str) -> str:
     return f"{match[1]} {match[2] or ''}".strip() if match else ""
 
 
-def _failure(words: str, status: int) -> PortraitError:
-    """What the command said, in its own words."""
+def child_environment() -> dict[str, str]:
+    """The variables that a command gets: Blender's own Python must not leak into another one."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONHOME"}
+    environment["PYTHONUNBUFFERED"] = "1"
+    environment["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # as it is read here
+    return environment
+
+
+def failure(words: str, status: int) -> PortraitError:
+    """What a command said on standard error before it failed, in its own words."""
     lines = words.splitlines()
     for number, line in enumerate(lines):
         if match := _ERROR.match(line):
