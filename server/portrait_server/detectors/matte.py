@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import cv2
-import mediapipe.python.solutions.selfie_segmentation as mp_selfie
 import numpy as np
 
 from portrait_server.detectors.grown_matte import grown_matte
+from portrait_server.detectors.installed_mediapipe import installed_networks
+from portrait_server.detectors.mediapipe_networks import Networks
 from portrait_server.detectors.native_log import without_harmless_lines
 from portrait_server.geometry.face_mesh import OVAL
-from portrait_server.model_files import SELFIE
 
 _MODEL_PIXELS: Final = 512  # the network sees 256; more only adds aliasing
 GUIDE_PIXELS: Final = 1024
@@ -110,13 +110,15 @@ def _grown_where_unseen(rough: np.ndarray, image: np.ndarray, face: MarkedFace) 
     return None if covers and (one & other).sum() >= _AGREES * (one | other).sum() else grown
 
 
-def segmented(image: np.ndarray) -> np.ndarray:
-    """Where a picture (H, W, 3) uint8 RGB shows people, roughly: (h, w) float32, 0 to 1, 512 pixels a side at most."""
-    SELFIE.check()
-    image = _at_most(image, _MODEL_PIXELS)
-    with without_harmless_lines(), mp_selfie.SelfieSegmentation(model_selection=0) as model:
-        mask = model.process(np.ascontiguousarray(image)).segmentation_mask
-    return np.clip(np.asarray(mask, np.float32), 0, 1)
+def segmented(image: np.ndarray, networks: Networks | None = None) -> np.ndarray:
+    """Where a picture (H, W, 3) uint8 RGB shows people, roughly: (h, w) float32, 0 to 1, 512 pixels a side at most.
+
+    Args:
+        networks: MediaPipe's; those of the package that is installed where None.
+    """
+    networks = networks or installed_networks()
+    with without_harmless_lines():
+        return np.clip(networks.people(_at_most(image, _MODEL_PIXELS)), 0, 1)
 
 
 def _at_most(image: np.ndarray, pixels: int) -> np.ndarray:

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import mediapipe.python.solutions.face_detection as mp_face_detection
-import mediapipe.python.solutions.face_mesh as mp_face_mesh
 import numpy as np
 from portrait_shared.landmarks import MESH_VERTICES
 
 from portrait_server.detectors.base import DetectedFace, Detector
 from portrait_server.detectors.crops import crop_square
 from portrait_server.detectors.cuts import ShotCuts
+from portrait_server.detectors.installed_mediapipe import installed_networks
+from portrait_server.detectors.mediapipe_networks import FaceSearch, Networks
 from portrait_server.detectors.native_log import without_harmless_lines
 from portrait_server.detectors.turns import (
     UprightCheck,
@@ -27,7 +27,6 @@ from portrait_server.detectors.turns import (
     points_turned_back,
     quarter_turns,
 )
-from portrait_server.model_files import FACE_MESH, FAR_FACES, NEAR_FACES, check_models
 
 MAX_FACES = 8
 _CROP_PER_FACE = 2.0  # side of the crop in face sizes
@@ -63,18 +62,23 @@ class MediaPipeDetector(Detector):
 
     name = "mediapipe"
 
-    def __init__(self) -> None:
-        check_models((FACE_MESH, NEAR_FACES, FAR_FACES))
+    def __init__(self, networks: Networks | None = None) -> None:
+        """
+        Args:
+            networks: MediaPipe's; those of the package that is installed where None.
+
+        Raises:
+            PortraitError: BAD_WEIGHTS where a file of theirs is damaged; WEIGHTS_MISSING where it cannot be downloaded.
+        """
+        networks = networks or installed_networks()
         with without_harmless_lines():
-            self._mesh = mp_face_mesh.FaceMesh(
-                static_image_mode=True, max_num_faces=4, refine_landmarks=True, min_detection_confidence=0.3
-            )
-            self._near = mp_face_detection.FaceDetection(model_selection=0, min_detection_confidence=_PARTLY_SEEN_SCORE)
-            self._far = mp_face_detection.FaceDetection(model_selection=1, min_detection_confidence=_SURE_SCORE)
+            self._mesh = networks.meshes()
+            self._near = networks.near_faces(_PARTLY_SEEN_SCORE)
+            self._far = networks.far_faces(_SURE_SCORE)
             # MediaPipe opens its graphs in threads that have said all their lines by the end of the first call.
             for model in (self._mesh, self._near, self._far):
-                model.process(np.zeros((64, 64, 3), np.uint8))
-        self._check = UprightCheck()
+                model.find(np.zeros((64, 64, 3), np.uint8))
+        self._check = UprightCheck(networks)
         self._mesh_has_run = False
         self._last: list[DetectedFace] = []
         self._shots = ShotCuts()
@@ -155,14 +159,13 @@ class MediaPipeDetector(Detector):
         crop, origin, scale = crop_square(image, (box.x, box.y, box.side * _CROP_PER_FACE), _CROP_MAX_PIXELS)
         seen = np.ascontiguousarray(np.rot90(crop, quarters)) if quarters else crop
         if self._mesh_has_run:
-            result = self._mesh.process(seen)
+            found = self._mesh.find(seen)
         else:
             with without_harmless_lines():
-                result = self._mesh.process(seen)
+                found = self._mesh.find(seen)
         meshes = []
-        for landmarks in result.multi_face_landmarks or ():
+        for mesh in found:
             self._mesh_has_run = True
-            mesh = np.array([(point.x, point.y, point.z) for point in landmarks.landmark], np.float32)
             mesh = points_turned_back(mesh, quarters, (1, 1))
             mesh *= crop.shape[0] * scale
             mesh[:, :2] += origin
@@ -192,7 +195,7 @@ def _largest_first(faces: Sequence[DetectedFace]) -> list[DetectedFace]:
 
 
 def _boxes(
-    model: mp_face_detection.FaceDetection,
+    model: FaceSearch,
     image: np.ndarray,
     square: tuple[float, float, float] | None = None,
     min_score: float = _SURE_SCORE,
@@ -203,10 +206,9 @@ def _boxes(
         square = (width / 2, height / 2, max(width, height))
     crop, origin, scale = crop_square(image, square, _SEARCH_MAX_PIXELS)
     boxes = []
-    for detection in model.process(crop).detections or ():
-        box = detection.location_data.relative_bounding_box
-        x, y = (np.array([box.xmin + box.width / 2, box.ymin + box.height / 2]) * crop.shape[0] * scale) + origin
-        side = max(box.width, box.height) * crop.shape[0] * scale
-        if detection.score[0] >= min_score:
-            boxes.append(_Box(float(x), float(y), float(side), float(detection.score[0])))
+    for seen in model.find(crop):
+        x, y = (np.array(seen.middle) * crop.shape[0] * scale) + origin
+        side = max(seen.sides) * crop.shape[0] * scale
+        if seen.score >= min_score:
+            boxes.append(_Box(float(x), float(y), float(side), seen.score))
     return boxes

@@ -11,13 +11,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Its C++ log goes to file descriptor 2 before any Python can see it, and 0.10.21 reads no setting for it.
+# Its C++ log goes to file descriptor 2 before any Python can see it, and it reads no setting for it.
 _HARMLESS = re.compile(
     rb"All log messages before absl::InitializeLog"
     rb"|Created TensorFlow Lite XNNPACK delegate"
     rb"|inference_feedback_manager\.cc"
     rb"|landmark_projection_calculator\.cc"
     rb"|gl_context(_egl)?\.cc"
+    rb"|Sets FaceBlendshapesGraph acceleration to xnnpack"
 )
 _STDERR = 2
 _lock = threading.Lock()

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
-import mediapipe.python.solutions.face_detection as mp_face_detection
 import numpy as np
 
 from portrait_server.detectors.base import DetectedFace
 from portrait_server.detectors.crops import crop_square
+from portrait_server.detectors.installed_mediapipe import installed_networks
+from portrait_server.detectors.mediapipe_networks import Networks
 from portrait_server.detectors.native_log import without_harmless_lines
-from portrait_server.model_files import NEAR_FACES
 
 # BlazeFace's scores: .85 to .98 for a face tilted by less than 30 degrees, up to .87 for one that lies on its side, up
 # to .8 for one upside down.
@@ -61,12 +61,16 @@ class _Reading:
 class UprightCheck:
     """Tells readings that stand the right way up from invented ones."""
 
-    def __init__(self) -> None:
-        NEAR_FACES.check()
+    def __init__(self, networks: Networks | None = None) -> None:
+        """
+        Args:
+            networks: MediaPipe's; those of the package that is installed where None.
+        """
+        networks = networks or installed_networks()
         with without_harmless_lines():
-            self._model = mp_face_detection.FaceDetection(model_selection=0, min_detection_confidence=_LOWEST_SCORE)
+            self._model = networks.near_faces(_LOWEST_SCORE)
             # MediaPipe opens its graph in a thread that has said all its lines by the end of the first call.
-            self._model.process(np.zeros((64, 64, 3), np.uint8))
+            self._model.find(np.zeros((64, 64, 3), np.uint8))
 
     def close(self) -> None:
         self._model.close()
@@ -104,13 +108,12 @@ class UprightCheck:
     def _sees_another(self, image: np.ndarray, quarters: int, faces: list[DetectedFace]) -> bool:
         """Whether a face may stand elsewhere than the known ones in the picture, turned so: a glance, not a reading."""
         picture = np.ascontiguousarray(np.rot90(image, quarters))
-        for detection in self._model.process(picture).detections or ():
-            box = detection.location_data.relative_bounding_box
-            x, y = box.xmin + box.width / 2, box.ymin + box.height / 2
+        for seen in self._model.find(picture):
+            x, y = seen.middle
             middle = points_turned_back(
                 np.array([[x * picture.shape[1], y * picture.shape[0]]]), quarters, image.shape
             )[0]
-            if detection.score[0] >= _GLANCE and not any(_covers(face, middle) for face in faces):
+            if seen.score >= _GLANCE and not any(_covers(face, middle) for face in faces):
                 return True
         return False
 
@@ -146,12 +149,11 @@ class UprightCheck:
         if degrees:
             crop = cv2.warpAffine(crop, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
         looks = []
-        for detection in self._model.process(crop).detections or ():
-            box = detection.location_data.relative_bounding_box
-            if np.hypot(box.xmin + box.width / 2 - 0.5, box.ymin + box.height / 2 - 0.5) < _NEAR_MIDDLE:
-                right_eye, left_eye, _, mouth = detection.location_data.relative_keypoints[:4]
-                points = np.array([(point.x, point.y) for point in (right_eye, left_eye, mouth)])
-                looks.append(_Look(float(detection.score[0]), (points - 0.5) @ turn[:, :2] + 0.5))
+        for seen in self._model.find(crop):
+            if np.hypot(seen.middle[0] - 0.5, seen.middle[1] - 0.5) < _NEAR_MIDDLE:
+                right_eye, left_eye, _, mouth = seen.marks
+                points = np.array([right_eye, left_eye, mouth])
+                looks.append(_Look(seen.score, (points - 0.5) @ turn[:, :2] + 0.5))
         return looks
 
 

@@ -11,7 +11,6 @@ from importlib import resources
 from typing import Final
 
 import numpy as np
-from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
 
 VERTEX_COUNT: Final = 468  # without the irises
 
@@ -59,21 +58,14 @@ SIDES: Final = (234, 454)
 CHEEKS: Final = (50, 101, 205, 280, 330, 425)
 UPPER_LID_MIDDLES: Final = (159, 386)
 
-# Loops of three edges of the tesselation (around the nostrils' wings) that are no triangles.
-_NO_TRIANGLES = {(49, 64, 129), (279, 294, 358)}
-
 
 @cache
 def skin_triangles() -> np.ndarray:
-    """The triangles (T, 3) between the mesh's vertices, without eyes and mouth, all turning the same way."""
-    neighbours: dict[int, set[int]] = {}
-    for a, b in FACEMESH_TESSELATION:
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-    found = {
-        tuple(sorted((a, b, c))) for a, b in FACEMESH_TESSELATION for c in neighbours[a] & neighbours[b]
-    } - _NO_TRIANGLES
-    return _turned_alike(np.array(sorted(found)))
+    """The triangles (T, 3) between the mesh's vertices, without eyes and mouth, all turning the same way.
+
+    The file has those that MediaPipe's list of edges makes, but two loops around the nostrils' wings.
+    """
+    return _turned_alike(_kept("skin_triangles.npy").astype(np.int64))
 
 
 @cache
@@ -101,10 +93,15 @@ def skin_across() -> tuple[np.ndarray, np.ndarray]:
 @cache
 def neutral_mesh() -> np.ndarray:
     """A mean face (478, 3), in units of its own size; not to be written to."""
-    with resources.files("portrait_server.geometry").joinpath("neutral_mesh.npy").open("rb") as file:
-        mesh = np.load(file, allow_pickle=False).astype(float)
+    mesh = _kept("neutral_mesh.npy").astype(float)
     mesh.setflags(write=False)
     return mesh
+
+
+def _kept(name: str) -> np.ndarray:
+    with resources.files("portrait_server.geometry").joinpath(name).open("rb") as file:
+        values: np.ndarray = np.load(file, allow_pickle=False)
+    return values
 
 
 def _strip(upper: tuple[int, ...], lower: tuple[int, ...]) -> np.ndarray:

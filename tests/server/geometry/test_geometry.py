@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from portrait_server.detectors.installed_mediapipe import brings_its_networks
 from portrait_server.drawing.fill import push_pull
 from portrait_server.drawing.offsets import backward_offsets
 from portrait_server.geometry.face_mesh import (
@@ -224,3 +225,19 @@ def test_push_pull_keeps_the_known_and_continues_it() -> None:
     np.testing.assert_allclose(filled[known > 0], image[known > 0], atol=1e-3)
     assert filled.min() >= 49 and filled.max() <= 201
     assert filled[30, 14, 0] < 90 < 160 < filled[30, 65, 0]
+
+
+def test_the_triangles_are_those_of_mediapipes_edges() -> None:
+    if brings_its_networks():
+        from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION as edges
+    else:
+        from mediapipe.tasks.python.vision.face_landmarker import FaceLandmarksConnections
+
+        edges = [(edge.start, edge.end) for edge in FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION]
+    neighbours: dict[int, set[int]] = {}
+    for a, b in edges:
+        neighbours.setdefault(a, set()).add(b)
+        neighbours.setdefault(b, set()).add(a)
+    loops = {tuple(sorted((a, b, c))) for a, b in edges for c in neighbours[a] & neighbours[b]}
+    beside_the_nostrils = {(49, 64, 129), (279, 294, 358)}
+    assert {tuple(sorted(triangle)) for triangle in skin_triangles().tolist()} == loops - beside_the_nostrils
