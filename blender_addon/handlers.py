@@ -10,6 +10,7 @@ from .blender import problems
 from .export import verify_job
 from .interface import face_marks
 from .jobs import job_queue
+from .live import sessions
 from .portraits import portrait_copies, project_paths, scene_portraits
 from .preview import live_preview
 from .render import frame_band, frame_display, frame_states, recognition
@@ -42,6 +43,7 @@ _HANDLERS = (
     (bpy.app.handlers.save_post, _after_save),
     *scene_portraits.HANDLERS,
     *portrait_copies.HANDLERS,
+    *sessions.HANDLERS,
     *live_preview.HANDLERS,
     *frame_states.HANDLERS,
     *frame_display.HANDLERS,
@@ -66,6 +68,7 @@ def unregister() -> None:
     frame_band.unregister()
     frame_states.unregister()
     job_queue.abandon_all()
+    sessions.disconnect_all()
     live_preview.stop_all()
     for handlers, handler in _HANDLERS:
         if handler in handlers:

@@ -38,6 +38,11 @@ class PORTRAIT_PG_live(bpy.types.PropertyGroup):
         description="Listen on this port; type the same number into the phone's program",
         default=11111, min=1024, max=65535,
     )  # fmt: skip
+    phone_address: StringProperty(
+        name="Phone's Address",
+        description="Write the phone's own address, for programs that have to be asked before they send; "
+        "empty listens to the first phone that is heard",
+    )
     camera: StringProperty(
         name="Camera", description="Choose the camera by its number, counted from 0, or by its name", default="0"
     )

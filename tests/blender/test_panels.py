@@ -26,7 +26,15 @@ from blender_addon.blender.problems import Fix, SceneError  # noqa: E402
 from blender_addon.connection import preferences, server  # noqa: E402
 from blender_addon.interface import face_marks  # noqa: E402
 from blender_addon.interface.operators import add, capture, render  # noqa: E402
-from blender_addon.interface.panels import consent_panel, likeness_panel, messages, rig_panel, sections, sidebar  # noqa: E402
+from blender_addon.interface.panels import (  # noqa: E402
+    consent_panel,
+    likeness_panel,
+    live_panel,
+    messages,
+    rig_panel,
+    sections,
+    sidebar,
+)
 from blender_addon.jobs import job_queue  # noqa: E402
 from blender_addon.jobs.job import time_left  # noqa: E402
 from blender_addon.portraits import portrait_parts, viewport  # noqa: E402
@@ -76,7 +84,10 @@ def drawn(context: Any = None) -> str:
     """Every panel that Blender would show, one after another."""
     context = context or bpy.context
     seen: list[str] = []
-    further = (likeness_panel.PORTRAIT_PT_likeness, consent_panel.PORTRAIT_PT_consent, messages.PORTRAIT_PT_messages)
+    further = (
+        likeness_panel.PORTRAIT_PT_likeness, consent_panel.PORTRAIT_PT_consent, messages.PORTRAIT_PT_messages,
+        live_panel.PORTRAIT_PT_live,
+    )  # fmt: skip
     for panel in (*sidebar.CLASSES[1:], *further):
         assert issubclass(panel, bpy.types.Panel) and panel.is_registered
         if not hasattr(panel, "poll") or panel.poll(context):
@@ -364,9 +375,9 @@ def test_sections_come_in_the_order_of_the_work(addon: Any) -> None:
 
 
 def own_panels(kind: type) -> list[Any]:
-    """Sections of the tab, without those that fold away inside “Rig”."""
+    """Sections of the tab, without those that fold away inside “Rig” and “Capture”."""
     found = [kind] if getattr(kind, "bl_category", "") == "Portrait" and getattr(kind, "is_registered", False) else []
-    found = [] if found and getattr(kind, "bl_parent_id", "").endswith("rig") else found
+    found = [] if found and getattr(kind, "bl_parent_id", "").endswith(("rig", "capture")) else found
     return found + [panel for base in kind.__subclasses__() for panel in own_panels(base)]
 
 
