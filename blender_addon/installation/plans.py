@@ -3,10 +3,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
-from .choices import Choice
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import write_error
+
+from . import bundled, claims, pythons, torch_backends
+from .choices import BACKENDS, Choice
+from .wheels_folder import read_folder
+from .words import size_words
+
+_UNPACKED: Final = 4
+"""What an installation from a folder takes, against the folder's own size."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,7 @@ class Plan:
         download_bytes: about how much is downloaded; 0 from a folder of wheels.
         disk_bytes: about how much the folder grows by.
         free_bytes: what the disk of that folder has free.
-        python: what will run the server: the path of a program, or "" where uv downloads one.
+        python: the path of a Python on PATH that fits; "" where others are looked for, or uv downloads one.
         torch: which PyTorch, in words such as "for the processor alone".
         words: all of that for a person, a line each.
     """
@@ -38,11 +51,72 @@ class Plan:
 
 
 def plan(choice: Choice, folder: Path) -> Plan:
-    """What installing into that folder, which need not exist yet, will take. It asks no network and changes nothing; it
-    may take a second.
+    """What installing into that folder, which need not exist yet, will take. It asks no network, runs no program and
+    changes nothing.
 
     Raises:
         PortraitError: what would make `Installation` fail at once: FILE_MISSING where uv, the server's wheel or the
-            folder of wheels is not there; OUTPUT_NOT_WRITABLE where the folder cannot be written.
+            folder of wheels is not there; BAD_CONFIGURATION where the choice cannot be; VERSION_MISMATCH where the
+            folder of wheels is for another release; NOT_ALLOWED, OUTPUT_NOT_WRITABLE where the folder is another's or
+            cannot be written.
     """
-    raise NotImplementedError
+    check_choice(choice)
+    bundled.uv_program()
+    wheel = bundled.server_wheel()
+    claims.check_folder(folder)
+    free = _free_bytes(folder)
+    backend = torch_backends.meant(choice.backend)
+    versions = pythons.runs_on(wheel)
+    download, disk = torch_backends.size(backend)
+    torch = torch_backends.words(backend)
+    if choice.wheels is not None:
+        found = read_folder(choice.wheels, bundled.release_of(wheel))
+        download, disk = 0, found.bytes * _UNPACKED
+        torch = "as the folder has it"
+    python = choice.python or next((there for v in versions if (there := shutil.which(f"python{v}"))), "")
+    lines = (
+        f"Place: {folder}",
+        f"From the folder: {choice.wheels}" if choice.wheels else f"Download: about {size_words(download)}",
+        f"On the disk: about {size_words(disk)}; {size_words(free)} are free",
+        f"PyTorch: {torch}",
+        f"Python: {python or 'one that is found, or else one of its own'}",
+    )
+    return Plan(folder, download, disk, free, python, torch, lines)
+
+
+def check_choice(choice: Choice) -> None:
+    """Raises: PortraitError: BAD_CONFIGURATION where an index's address is none, or a backend unknown."""
+    if choice.backend not in BACKENDS:
+        raise PortraitError(
+            ErrorCode.BAD_CONFIGURATION, f"There is no backend “{choice.backend}”.", f"Choose of {', '.join(BACKENDS)}."
+        )
+    try:
+        address = urlsplit(choice.index)
+        good = not choice.index or (address.scheme in ("http", "https") and bool(address.hostname))
+        good = good or address.scheme == "file"
+    except ValueError:
+        good = False
+    if not good or any(mark.isspace() for mark in choice.index):
+        raise PortraitError(
+            ErrorCode.BAD_CONFIGURATION, "The address of the package index is none.",
+            "Write it like https://packages.example.com/simple, or leave it empty.",
+        )  # fmt: skip
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the disk that a folder lies or will lie on.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE.
+    """
+    there = next((path for path in (folder, *folder.parents) if path.is_dir()), Path(folder.anchor))
+    try:
+        free = shutil.disk_usage(there).free
+    except OSError as error:
+        raise write_error(there, error, "Check that disk.") from error
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"You may not write into {there}, where the server would go.",
+            "Give yourself the right to write there.",
+        )  # fmt: skip
+    return free
