@@ -14,7 +14,7 @@ from portrait_server.commands import serve as serve_command
 from tests.house.names import ROOT, files, python_files, tree
 
 PAGE = ROOT / "docs" / "settings.md"
-PRODUCT = ("blender_addon/", "server/", "shared/", "build_addon.py")
+PRODUCT = ("blender_addon/", "server/", "shared/", "build_addon.py", "release/")
 _ROW = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 _ENVIRONMENTS = ("environ", "environment")
 """What the process's variables, or a copy of them for a child, are called."""

@@ -27,7 +27,6 @@ PROJECT = HERE.parents[1]
 BLENDER_VARIABLE = "TALKING_PORTRAITS_BLENDER"
 SCREEN = (1600, 1000)
 LIMIT_SECONDS = 2000
-_PYTHON_OF_BLENDER = "import sys, bpy; print('TOUR', *sys.version_info[:2], *bpy.app.version[:2])"
 
 sys.path[:0] = [str(PROJECT), str(HERE)]
 
@@ -48,23 +47,10 @@ def missing(blender: str | None) -> list[str]:
     return lacks
 
 
-def target_of(blender: str) -> str:
-    """Which of `build_addon.py`'s zips a Blender takes."""
-    done = subprocess.run(
-        [blender, "--background", "--factory-startup", "--python-expr", _PYTHON_OF_BLENDER],
-        stdout=subprocess.PIPE, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    words = next(line for line in done.stdout.splitlines() if line.startswith("TOUR")).split()
-    python, version = tuple(map(int, words[1:3])), tuple(map(int, words[3:5]))
-    if python == (3, 11):
-        return "py311"
-    return "py313" if python == (3, 13) and version >= (5, 1) else "distribution"
-
-
-def build_extension(blender: str, folder: Path) -> Path:
-    """Builds the zip for this Blender from the source as it is now."""
-    words = ["--output", str(folder), "--target", target_of(blender), "--platform", "linux-x64"]
-    subprocess.run([sys.executable, str(PROJECT / "build_addon.py"), *words], check=True, timeout=300)
+def build_extension(folder: Path) -> Path:
+    """Builds the zip from the source as it is now."""
+    words = ["--output", str(folder), "--platform", "linux-x64"]
+    subprocess.run([sys.executable, str(PROJECT / "build_addon.py"), *words], check=True, timeout=600)
     return max(folder.glob("talking_portraits-*.zip"), key=lambda path: path.stat().st_mtime)
 
 
@@ -164,7 +150,7 @@ def main() -> int:
     plan = {
         "folder": str(folder),
         "photo": str(photo),
-        "extension": str((asked.extension or build_extension(blender, folder)).resolve()),
+        "extension": str((asked.extension or build_extension(folder)).resolve()),
         "movie": str(movie.resolve()),
         "own_movie": asked.movie is None,
         "reader": str(performer.reader(photo, folder)),

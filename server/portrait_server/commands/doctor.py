@@ -155,7 +155,7 @@ def _blender() -> Finding:
     program = shutil.which("blender")
     if program is None:
         return Finding("Blender", Verdict.NOTE, "no `blender` on PATH",
-                       "Install Blender 4.2 LTS to 5.2 from blender.org, then the extension made by build_addon.py.")  # fmt: skip
+                       "Install Blender 4.2 LTS or newer from blender.org, then the extension made by build_addon.py.")  # fmt: skip
     try:
         said = subprocess.run([program, "--version"], capture_output=True, check=True, encoding="utf-8", errors="replace",
                               timeout=_BLENDER_START_TIMEOUT_SECONDS).stdout.splitlines()[0]  # fmt: skip
