@@ -26,7 +26,7 @@ from release.sbom import extension_sbom, server_sbom
 from release.source import ROOT, SHARED, BuildError, version
 from release.systems import SYSTEMS
 from release.wheels import server_wheel, shared_wheel
-from release.zips import build_zip
+from release.zips import build_zip, zip_name
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,7 +66,8 @@ def build(options: argparse.Namespace) -> int:
                     write_sbom(built.path.with_suffix(".cdx.json"), extension_sbom(built, version()))
         write_sbom(output / f"talking_portraits-{version()}-server.cdx.json", told_server_sbom())
         if options.repository:
-            for path in write_repository(output):
+            of_this_release = [path for system in SYSTEMS if (path := output / zip_name(system)).is_file()]
+            for path in write_repository(output, of_this_release):
                 print(path, flush=True)
     except BuildError as error:
         print(f"build_addon: {error}", file=sys.stderr)

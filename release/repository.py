@@ -13,12 +13,12 @@ import shutil
 import sys
 import tempfile
 import urllib.parse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from release.source import BuildError, read_manifest, run
-from release.systems import SYSTEMS
-from release.zips import blender_builder, zip_name
+from release.source import BuildError, run
+from release.zips import blender_builder
 
 INDEX = "index.json"
 PAGE = "index.html"
@@ -32,20 +32,21 @@ _PARAMETERS = ("blender_version_min", "blender_version_max", "platforms", "pytho
 """What Blender reads of a link that is dragged onto it, and the index tells."""
 
 
-def write_repository(folder: Path) -> tuple[Path, Path]:
-    """Makes a repository of this release's zips in `folder`; zips of other releases may stay there, and are not listed.
+def write_repository(folder: Path, zips: Sequence[Path]) -> tuple[Path, Path]:
+    """Makes a repository in `folder` of zips that lie in it, one for each system. Others may lie there, such as those of
+    older releases: they are not listed.
 
     Returns:
         The index and the page. Raises BuildError.
     """
-    index = _generated([path for system in SYSTEMS if (path := folder / zip_name(system)).is_file()])
+    index = _generated(zips)
     index["data"].sort(key=lambda entry: entry["archive_url"])  # Blender's order is the disk's
-    page = _page(index["data"])
     # The page first: whoever sees a new index finds all that belongs to it.
-    return (_written(folder / PAGE, page), _written(folder / INDEX, json.dumps(index, indent=2) + "\n"))[::-1]
+    page = _written(folder / PAGE, _page(index["data"]))
+    return _written(folder / INDEX, json.dumps(index, indent=2) + "\n"), page
 
 
-def _generated(zips: list[Path]) -> dict[str, Any]:
+def _generated(zips: Sequence[Path]) -> dict[str, Any]:
     """What Blender's own `server-generate` says of zips."""
     if not zips:
         raise BuildError("There are no zips to list.", "Build them with: python build_addon.py --repository DIR.")
@@ -77,8 +78,8 @@ def drag_link(entry: dict[str, Any]) -> str:
 
 
 def _page(entries: list[dict[str, Any]]) -> str:
-    manifest = read_manifest()
-    name, tagline = html.escape(str(manifest["name"])), html.escape(str(manifest["tagline"]))
+    release = entries[0]
+    name, tagline = html.escape(release["name"]), html.escape(release["tagline"])
     rows = [
         f'  <li><a href="{html.escape(drag_link(entry))}">{_WORDS[entry["platforms"][0]]}</a>'
         f"  ({entry['archive_size'] / 1e6:.0f} MB)</li>"
@@ -93,8 +94,8 @@ def _page(entries: list[dict[str, Any]]) -> str:
 body {{ font: 1.1rem/1.6 sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; }}
 li a {{ display: inline-block; padding: .2rem .8rem; margin: .2rem 0; border: 1px solid; border-radius: .4rem; }}
 </style>
-<h1>{name} {html.escape(str(manifest["version"]))}</h1>
-<p>{tagline}. For Blender {html.escape(str(manifest["blender_version_min"]))} and newer.</p>
+<h1>{name} {html.escape(release["version"])}</h1>
+<p>{tagline}. For Blender {html.escape(release["blender_version_min"])} and newer.</p>
 <p>Drag the button of your system into a Blender window, and say yes to its question about the repository: Blender
 then tells of every new release.</p>
 <ul>

@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from tests import waiting  # noqa: E402
+from tests.blender import zips  # noqa: E402
 
 WIDTH, HEIGHT = 96, 64
 _ASTRONAUT = "import sys, skimage.data, PIL.Image; PIL.Image.fromarray(skimage.data.astronaut()).save(sys.argv[1])"
@@ -261,3 +262,16 @@ def no_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
     from blender_addon.connection import preferences
 
     monkeypatch.setattr(preferences._DEFAULTS, "watermark", False)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The extension's zip for this system."""
+    (path,) = zips.build(tmp_path_factory.mktemp("dist"), "--platform", zips.HERE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This environment's packages without those that the extension brings."""
+    return zips.place_bare_site(tmp_path_factory.mktemp("bare") / "site")

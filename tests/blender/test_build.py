@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The extension's zips: what is in them, and that Blender installs, enables and disables one with nothing else there."""
+"""The extension's zips: what is in them, that Blender reads them rightly, and that the same source gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ import hashlib
 import io
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
-import sysconfig
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -23,78 +20,10 @@ from typing import Any
 import portrait_shared
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-NO_NETWORK = re.compile(r"name resolution|NewConnectionError|Network is unreachable|ProxyError|timed out|PIP_NO_INDEX")
-# The builder in Blender 4 packs wheels twice, so the environments of those (versions.py) have another Python build.
-BUILD_PYTHON = os.environ.get("TALKING_PORTRAITS_BUILD_PYTHON", sys.executable)
-HERE = {("Linux", "x86_64"): "linux-x64", ("Darwin", "arm64"): "macos-arm64", ("Windows", "AMD64"): "windows-x64"}.get(
-    (platform.system(), platform.machine()), "linux-x64"
-)
+from tests.blender.zips import BUILD_PYTHON, HERE, ROOT, build, manifest_of
 
 WHEEL_OF = {"linux-x64": "manylinux", "windows-x64": "win_amd64", "macos-arm64": "macosx", "macos-x64": "macosx"}
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-
-INSTALL = """
-import importlib.util, os, sys
-sys.path.append(sys.argv[2])
-for name in ("zmq", "msgpack", "portrait_shared"):
-    assert importlib.util.find_spec(name) is None, f"{name} is there before the extension: the test shows nothing"
-import bpy
-bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
-name = "bl_ext.user_default.talking_portraits"
-assert name in bpy.context.preferences.addons, "not enabled"
-
-import msgpack, portrait_shared, zmq
-for module in (msgpack, portrait_shared, zmq):
-    assert module.__file__.startswith(sys.argv[3]), f"{module.__file__} is not from the zip"
-
-def classes(base):
-    return [c for c in base.__subclasses__() if c.__module__.startswith(name)]
-
-operators = [c.bl_idname for c in classes(bpy.types.Operator)]
-assert operators, "no operator"
-for idname in operators:
-    category, operator = idname.split(".")
-    assert operator in dir(getattr(bpy.ops, category)), f"{idname} is not registered"
-assert classes(bpy.types.Panel), "no panel"
-assert not [c for c in classes(bpy.types.Panel) if not c.is_registered], "a panel is not registered"
-
-bpy.ops.preferences.addon_disable(module=name)
-for idname in operators:
-    category, operator = idname.split(".")
-    assert operator not in dir(getattr(bpy.ops, category)), f"{idname} is left after disabling"
-bpy.ops.preferences.addon_enable(module=name)
-assert name in bpy.context.preferences.addons, "not enabled again"
-print("INSTALLED", len(operators), "operators", flush=True)
-if bpy.app.version < (5, 0, 0):
-    os._exit(0)  # see conftest.pytest_unconfigure
-"""
-
-
-def build(output: Path, *arguments: str, root: Path = ROOT, **how: Any) -> list[Path]:
-    done = subprocess.run(
-        [BUILD_PYTHON, str(root / "build_addon.py"), "--output", str(output), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **how,
-    )
-    if done.returncode and NO_NETWORK.search(done.stdout):
-        pytest.skip("the package index, from which the bundled wheels come, cannot be reached")
-    assert done.returncode == 0, done.stdout
-    return sorted(output.glob("*.zip"))
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The zip for this system."""
-    (path,) = build(tmp_path_factory.mktemp("dist"), "--platform", HERE)
-    return path
-
-
-def manifest_of(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        return tomllib.loads(archive.read("blender_manifest.toml").decode())
 
 
 def inner(path: Path, name: str) -> zipfile.ZipFile:
@@ -293,31 +222,3 @@ def test_a_failure_names_its_remedy(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "Remedy: " in done.stderr and "Traceback" not in done.stderr
-
-
-@pytest.fixture
-def bare_site(tmp_path: Path) -> Path:
-    """This environment's packages without those that the extension brings: as in Blender's own Python."""
-    bare = tmp_path / "site"
-    bare.mkdir()
-    brought = ("zmq", "pyzmq", "msgpack", "portrait", "__editable__", "talking_portraits")
-    for entry in Path(sysconfig.get_paths()["platlib"]).iterdir():
-        if entry.suffix != ".pth" and not entry.name.startswith(brought):
-            (bare / entry.name).symlink_to(entry)
-    return bare
-
-
-def test_blender_installs_and_enables_the_zip(built: Path, bare_site: Path, tmp_path: Path) -> None:
-    pytest.importorskip("bpy")
-    home = tmp_path / "home"
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        # -S: only the bare packages are seen
-        [sys.executable, "-S", "-c", INSTALL, str(built), str(bare_site), str(home)],
-        env={**environment, "BLENDER_USER_RESOURCES": str(home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert done.returncode == 0 and "INSTALLED" in done.stdout, done.stdout
-    assert "Traceback" not in done.stdout, done.stdout
