@@ -17,6 +17,8 @@ from portrait_shared.files.private_folders import PrivateFolder
 from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.framing import PROTOCOL_VERSION
 
+from tests.waiting import PATIENCE_SECONDS
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such sockets")
 NOBODY = 65534
 
@@ -88,7 +90,7 @@ def test_a_name_that_no_file_system_holds_is_refused(listener: Listener) -> None
 def test_ones_own_is_connected_to(listener: Listener) -> None:
     channel = Channel(Connection.load(listener.file))
     try:
-        listener.socket.settimeout(30)
+        listener.socket.settimeout(PATIENCE_SECONDS)
         listener.socket.accept()[0].close()
     finally:
         channel.close()

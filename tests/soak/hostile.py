@@ -43,6 +43,7 @@ from portrait_shared.statement import Source, SourceKind, Statement
 
 from tests.server.service.raw_peer import COMMAND, MORE, frame, greeted
 from tests.soak.mutations import damage
+from tests.waiting import PATIENCE_SECONDS
 
 GROUP: Final = 64
 """Messages after which the peer wants to hear that the server still answers."""
@@ -183,7 +184,7 @@ class Hostile:
     def _connected(self) -> socket.socket:
         if self._peer is None:
             self._peer = greeted(self._address)
-            self._peer.settimeout(300.0)
+            self._peer.settimeout(PATIENCE_SECONDS)
             self._answers = messages_from(self._peer)
             if self._chance.random() < 0.8:  # else nobody has said hello
                 self._peer.sendall(framed(self._sound[0]))

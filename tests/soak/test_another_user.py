@@ -16,6 +16,7 @@ from portrait_shared.protocol.messages import Hello
 from tests.server.service.raw_peer import GREETING, READY
 from tests.soak.conftest import COMMAND
 from tests.soak.hostile import framed
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32" or os.geteuid() != 0, reason="needs POSIX systems, and only root can be another user"
@@ -36,7 +37,7 @@ for path in asked["paths"]:
             pass
 family, place = asked["address"]
 peer = socket.socket(getattr(socket, family))
-peer.settimeout(60)
+peer.settimeout(asked["patience"])
 try:
     peer.connect(place if isinstance(place, str) else tuple(place))
     peer.sendall(bytes.fromhex(asked["say"]))
@@ -55,7 +56,13 @@ def as_stranger(address: str, paths: list[Path], say: bytes) -> dict[str, object
     else:
         host, port = address.removeprefix("tcp://").rsplit(":", 1)
         place = "AF_INET", (host, int(port))
-    asked = {"user": NOBODY, "address": place, "paths": list(map(str, paths)), "say": say.hex()}
+    asked = {
+        "user": NOBODY,
+        "address": place,
+        "paths": list(map(str, paths)),
+        "say": say.hex(),
+        "patience": PATIENCE_SECONDS,
+    }
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", STRANGER], input=json.dumps(asked), capture_output=True, text=True, check=True
     )  # fmt: skip

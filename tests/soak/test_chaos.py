@@ -37,6 +37,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs POSIX sig
 ROUNDS = int(os.environ.get("PORTRAIT_CHAOS_ROUNDS", "1"))
 SEED = int(os.environ.get("PORTRAIT_CHAOS_SEED", "1"))
 FRAMES = 24
+AHEAD = 2
+"""Frames that a render makes of which nobody has read yet: it says a line of each, of which its pipe holds one, and waits."""
+LONG_FOLDER = Path(*["frames" * 40] * 9)
+"""Of which one line fills more than half of a pipe of that many bytes: so a render is in its middle however late it is met."""
+PIPE_BYTES = 4096
 SIDE = 96
 SMALL_DISK = "1m"
 
@@ -71,7 +76,7 @@ class Place:
             "job": ["job", "render", self.folder / "job", "--device", "cpu", "--frames", f"1-{FRAMES}"],
         }
 
-    def run(self, *command: object) -> subprocess.Popen[str]:
+    def run(self, *command: object) -> subprocess.Popen[bytes]:
         # Without the networks' weights a server starts within a second; `warp` needs none.
         environment = os.environ | {
             "TMPDIR": str(self.temporary), "XDG_STATE_HOME": str(self.scratch), "XDG_RUNTIME_DIR": str(self.temporary),
@@ -79,18 +84,18 @@ class Place:
         }  # fmt: skip
         return subprocess.Popen(
             [sys.executable, "-m", "portrait_server", *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env=environment,
+            bufsize=0, pipesize=PIPE_BYTES, env=environment,
         )  # fmt: skip
 
-    def render(self, subject: str, output: Path) -> subprocess.Popen[str]:
+    def render(self, subject: str, output: Path) -> subprocess.Popen[bytes]:
         return self.run(*self.commands()[subject], "--output", output)
 
     def finished(self, subject: str, output: Path) -> str:
         """Renders to the end; returns what was said."""
         render = self.render(subject, output)
         said, errors = render.communicate(timeout=PATIENCE_SECONDS)
-        assert render.returncode == 0, errors
-        return said
+        assert render.returncode == 0, errors.decode()
+        return said.decode()
 
     def processes(self) -> dict[int, list[bytes]]:
         """All that were started from here and live, with their words."""
@@ -126,7 +131,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     place.temporary.mkdir()
     command = ["--engine", "warp", "--reference", folder / "photo.png", "--reference-points", folder / "points.npz"]
     job = place.run("job", "write", folder / "job", *command, "--track", folder / "track.npz")
-    assert not job.wait(PATIENCE_SECONDS), job.communicate()
+    _, errors = job.communicate(timeout=PATIENCE_SECONDS)
+    assert not job.returncode, errors.decode()
     for subject in place.commands():
         place.finished(subject, folder / f"whole {subject}")
         place.whole[subject] = signed_frames(folder / f"whole {subject}")
@@ -138,7 +144,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 class Moment:
     """A render that stands still, at its start or after one of its frames."""
 
-    client: subprocess.Popen[str]
+    client: subprocess.Popen[bytes]
     place: Place
     output: Path
     chance: random.Random
@@ -273,13 +279,14 @@ def test_a_rerun_mends_all(place: Place, tmp_path: Path, misfortune: Misfortune,
             (tmp_path / "disk").mkdir()
         here = Place(place.folder, tmp_path / "disk", place.whole)
         here.temporary.mkdir()
-        output = here.scratch / "frames"
+        output = here.scratch / LONG_FOLDER
+        output.mkdir(parents=True)
         render = here.render(subject, output)
-        stop_at_a_moment(render, here, chance.randrange(FRAMES))
+        stop_at_a_moment(render, here, chance.randrange(FRAMES - AHEAD))
         misfortune(Moment(render, here, output, chance))
         os.kill(render.pid, signal.SIGCONT)
         _, errors = render.communicate(timeout=PATIENCE_SECONDS)
-        assert "Traceback" not in errors
+        assert b"Traceback" not in errors
         assert render.returncode or misfortune not in FATAL
         with contextlib.suppress(FileNotFoundError):
             (here.scratch / "ballast").unlink()
@@ -291,24 +298,28 @@ def test_a_rerun_mends_all(place: Place, tmp_path: Path, misfortune: Misfortune,
         assert not leftovers(here.temporary)
 
 
-def stop_at_a_moment(render: subprocess.Popen[str], place: Place, count: int) -> None:
-    """Stops it after as many frames; with 0, as soon as it has begun to do something."""
+def stop_at_a_moment(render: subprocess.Popen[bytes], place: Place, count: int) -> None:
+    """Stops it after as many frames, or `AHEAD` more; with 0, as soon as it has begun to do something."""
     if count:
         wait_for_frames(render, count)
     else:
         wait_until(
-            lambda: render.poll() is not None or any(place.temporary.iterdir()) or any(place.scratch.glob("frames/*"))
+            lambda: (
+                render.poll() is not None
+                or any(place.temporary.iterdir())
+                or any((place.scratch / LONG_FOLDER).iterdir())
+            )
         )
     os.kill(render.pid, signal.SIGSTOP)
 
 
-def wait_for_frames(render: subprocess.Popen[str], count: int) -> None:
+def wait_for_frames(render: subprocess.Popen[bytes], count: int) -> None:
     assert render.stdout is not None
     for line in render.stdout:
-        count -= line.startswith("Saved: ")
+        count -= line.startswith(b"Saved: ")
         if count == 0:
             return
-    raise AssertionError(render.communicate()[1])
+    raise AssertionError(render.communicate()[1].decode())
 
 
 def leftovers(folder: Path) -> list[Path]:
