@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ REMEDY_CHARACTERS: Final = 1200
 SYSTEM_REMEDY: Final = "Check that path, its disk, and that you may read and write there; then run it again."
 """What to do about a `system_refusal`."""
 _FEW_VALUES = 8
+_COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters but for tabs and line feeds, and those that turn the direction of writing."""
 
 
 class ErrorCode(StrEnum):
@@ -72,13 +75,19 @@ class PortraitError(Exception):
 
 
 def shortened(text: str, limit: int) -> str:
-    """A text of at most `limit` characters, without its middle where it was longer. Lone surrogates, as in a file's name
-    that is not UTF-8, become question marks."""
-    text = text.encode("utf-8", "replace").decode()
+    """A `legible` text of at most `limit` characters, without its middle where it was longer. Lone surrogates, as in a file's
+    name that is not UTF-8, become question marks."""
+    text = legible(text.encode("utf-8", "replace").decode())
     if len(text) <= limit:
         return text
     head = limit * 2 // 3
     return f"{text[:head]} … {text[len(text) - (limit - head - 3) :]}"
+
+
+def legible(text: str) -> str:
+    """A text that says what it seems to say: what would move a terminal's cursor or turn the direction of writing, as in
+    names and files of others, becomes question marks."""
+    return _COMMANDS.sub("?", text)
 
 
 def system_refusal(error: OSError) -> str:

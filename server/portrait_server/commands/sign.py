@@ -28,6 +28,7 @@ from portrait_server.media.picture_files import SUFFIXES, encode_picture
 from portrait_server.media.png import xmp_of
 from portrait_server.provenance.attribution import Attribution, attribute
 from portrait_server.provenance.credentials import CredentialsState
+from portrait_server.provenance.keys import signing_key
 from portrait_server.provenance.reading import MANIFEST_SUFFIX, parent_of, read_credentials, read_sequence
 from portrait_server.provenance.signing import sign_file, sign_sequence
 
@@ -62,6 +63,8 @@ def run(asked: argparse.Namespace) -> int:
         raise _bad("Several files cannot become one.", "Give --output a folder that is there.")
     if asked.no_credentials and asked.output is None:
         raise _bad("Without credentials there is nothing to do.", "Say with --output where a copy is to go.")
+    if not asked.no_credentials:
+        signing_key()  # first: what keeps all files from being signed is said once
     for path in asked.files:
         signed = _sign_folder(asked, path) if path.is_dir() else _sign_one(asked, path)
         print(f"{'Saved' if asked.no_credentials else 'Signed'}: {signed}", flush=True)

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.errors import ErrorCode, PortraitError, legible
 from portrait_shared.files.whole_files import read_bounded
 from portrait_shared.frames.frame_files import is_frame
 
@@ -33,7 +33,7 @@ _TOGETHER: Final = {
     Finding.MISSING: "missing",
     Finding.STATED: "with words that prove nothing",
     Finding.OTHER_MAKER: "of another maker",
-    Finding.UNTRUSTED: "signed by nobody who is trusted",
+    Finding.UNTRUSTED: "signed by nobody whom one can rely on",
     Finding.NOTHING: "telling of nothing",
     Finding.UNREADABLE: "unreadable",
 }
@@ -78,7 +78,7 @@ def _said(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
     """Prints what was found, neighbours of which the same is to be said together."""
     for _, group in groupby(verdicts, lambda verdict: (verdict.path.parent, verdict.words)):
         alike = list(group)
-        print(f"{_names(alike)}: {alike[0].words}", flush=True)
+        print(f"{legible(_names(alike))}: {alike[0].words}".replace("\n", "?"), flush=True)
         yield from alike
 
 

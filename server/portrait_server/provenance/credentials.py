@@ -12,16 +12,17 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from c2pa import C2paError, Reader
-from portrait_shared.errors import shortened
+from portrait_shared.errors import first_line, shortened
 from portrait_shared.statement import MAX_THUMBNAIL_BYTES, Source, Statement
 
 from portrait_server.provenance.manifests import STATEMENT_LABEL, ingredient_id
 
 _CONTENT: Final = frozenset(f"assertion.{kind}Hash.mismatch" for kind in ("data", "bmff", "boxes", "collection"))
+_EXPIRED: Final = "signingCredential.expired"
 _WHYS: Final = {
     "claimSignature.mismatch": "The signature is not of what it stands under.",
     "claimSignature.outsideValidity": "Its certificate was not valid when it was signed.",
-    "signingCredential.expired": "Its certificate was not valid when it was signed.",
+    _EXPIRED: "Its certificate was not valid when it was signed.",
     "assertion.hashedURI.mismatch": "What the credentials say was changed after they were signed.",
     "signingCredential.invalid": "Its certificate is none that may sign.",
 }
@@ -35,6 +36,8 @@ class CredentialsState(StrEnum):
     VALID = "valid"
     ALTERED = "altered"
     """The file is another than the one that was signed."""
+    EXPIRED = "expired"
+    """All of it holds, but its certificate is not valid today, and no time stamp tells that it was when it signed."""
     DAMAGED = "damaged"
     """The credentials themselves cannot be relied on."""
 
@@ -65,9 +68,14 @@ class Credentials:
     statement: Statement | None = None
     why: str = ""
 
+    @property
+    def hold(self) -> bool:
+        """Whether they are whole, and of the very file; by whom they were signed is another matter."""
+        return self.state in (CredentialsState.VALID, CredentialsState.EXPIRED)
+
 
 def unreadable(error: C2paError | None) -> Credentials:
-    why = f": {shortened(str(error), 200)}" if error is not None and str(error) else ""
+    why = f": {shortened(first_line(error), 200)}" if error is not None and str(error) else ""
     return Credentials(CredentialsState.DAMAGED, why=f"The credentials cannot be read{why}.")
 
 
@@ -103,7 +111,8 @@ def judged(reader: Reader) -> Judged:
     }
     signature = active.get("signature_info") or {}
     generator: dict[str, str] = next(iter(active.get("claim_generator_info") or []), {})
-    state, why = _state(reader, codes["failure"] - {_UNTRUSTED})
+    stamped = "timeStamp.validated" in codes["success"] and bool(signature.get("time"))
+    state, why = _state(reader, codes["failure"] - {_UNTRUSTED}, stamped)
     thumbnails = _thumbnails(manifests.values())
     stated = (_statement(reader, each, thumbnails) for each in (active, *manifests.values()))
     found = Credentials(
@@ -112,7 +121,7 @@ def judged(reader: Reader) -> Judged:
         tool=" ".join(filter(None, (generator.get("name", ""), generator.get("version", "")))),
         signer=", ".join(dict.fromkeys(filter(None, (signature.get("common_name"), signature.get("issuer"))))),
         signed_at=_time(signature.get("time")) or _time(_claimed_time(active)),
-        stamped="timeStamp.validated" in codes["success"] and bool(signature.get("time")),
+        stamped=stamped,
         statement=next((each for each in stated if each is not None), None),
         why=why,
     )
@@ -122,8 +131,15 @@ def judged(reader: Reader) -> Judged:
     return Judged(found, signed, number, "timeStamp.trusted" in codes["success"])
 
 
-def _state(reader: Reader, failures: set[str]) -> tuple[CredentialsState, str]:
-    if not failures and reader.get_validation_state() in ("Valid", "Trusted"):
+def _state(reader: Reader, failures: set[str], stamped: bool) -> tuple[CredentialsState, str]:
+    if _EXPIRED in failures and not stamped:
+        failures = failures - {_EXPIRED}
+        if not failures:
+            return (
+                CredentialsState.EXPIRED,
+                "Its certificate is not valid today, and nothing tells that it was when it signed.",
+            )
+    elif not failures and reader.get_validation_state() in ("Valid", "Trusted"):
         return CredentialsState.VALID, ""
     if failures and failures <= _CONTENT:
         return CredentialsState.ALTERED, "The file was changed after it was signed."

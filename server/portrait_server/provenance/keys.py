@@ -77,16 +77,25 @@ class SigningKey:
 
         return Signer.from_callback(sign, algorithm, self.certificates.decode(), stamps)
 
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The one that signs."""
+        return x509.load_pem_x509_certificates(self.certificates)[0]
+
     def _ask_command(self, data: bytes) -> bytes:
         try:
             done = subprocess.run(self.command, input=data, capture_output=True, timeout=COMMAND_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            why = f"did not end in {COMMAND_SECONDS} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)
-            raise _failed_command(self.command[0], why) from error
+            told = error.strerror or error if isinstance(error, OSError) else f"it did not end in {COMMAND_SECONDS} s"
+            raise _failed_command(self.command[0], str(told)) from error
         if done.returncode != 0 or not 0 < len(done.stdout) <= _MAX_SIGNATURE_BYTES:
             said = done.stderr.decode(errors="replace").strip()[-200:]
-            raise _failed_command(self.command[0], said or f"ended with status {done.returncode} and no signature")
+            raise _failed_command(self.command[0], said or _no_signature(done.returncode, len(done.stdout)))
         return done.stdout
+
+
+def _no_signature(status: int, size: int) -> str:
+    return f"it ended with status {status}, and printed {'nothing' if not size else f'{size:,} bytes, which are no signature'}"
 
 
 def _failed_command(program: str, why: str) -> PortraitError:

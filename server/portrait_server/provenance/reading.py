@@ -6,6 +6,7 @@ Nothing is fetched from anywhere while they are read, whatever a file asks for.
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import ssl
@@ -44,6 +45,8 @@ def read_credentials(path: Path, trust: bytes = b"") -> Credentials | None:
     trust = _checked(trust)
     try:
         with open(path, "rb", opener=open_without_waiting) as file:
+            if not file.seekable():
+                raise OSError(errno.EINVAL, "it is not a file")
             found = _read(file, None, trust)
             side_car = side_car_of(path)
             if found is not None or side_car == path or not side_car.is_file():
@@ -148,7 +151,7 @@ def _of_side_car(file: BinaryIO, name: str, manifest: bytes, trust: bytes) -> Cr
     except C2paError as error:
         return unreadable(error)
     found = None if listing is not None else _read(file, manifest, trust)
-    return found if found is None or title == name or found.state is CredentialsState.VALID else None
+    return found if found is None or title == name or found.hold else None
 
 
 def _read(file: BinaryIO, manifest: bytes | None, trust: bytes) -> Credentials | None:

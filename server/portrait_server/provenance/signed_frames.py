@@ -15,7 +15,7 @@ from portrait_shared.files.whole_files import read_bounded
 from portrait_shared.frames.frame_files import credentials_path, file_digest, is_frame
 from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES
 
-from portrait_server.provenance.credentials import Credentials, CredentialsState
+from portrait_server.provenance.credentials import Credentials
 from portrait_server.provenance.reading import read_sequence
 from portrait_server.provenance.verdicts import Finding, Verdict
 
@@ -56,9 +56,7 @@ class SignedFrames:
     @property
     def holds(self) -> bool:
         """Whether frames may be judged by it."""
-        return (
-            self.credentials is not None and self.credentials.ours and self.credentials.state is CredentialsState.VALID
-        )
+        return self.credentials is not None and self.credentials.ours and self.credentials.hold
 
     @property
     def files(self) -> list[Path]:

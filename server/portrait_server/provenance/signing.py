@@ -22,9 +22,10 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import open_without_waiting, partial_file, replace_file, write_error
 from portrait_shared.statement import Statement
 
-from portrait_server.provenance.keys import SETTINGS_FILE, SigningKey, signing_key
+from portrait_server.provenance.keys import SETTINGS_FILE, SigningKey, signing_folder, signing_key
 from portrait_server.provenance.listings import listing_of
 from portrait_server.provenance.manifests import Manifest, Parent, manifest_of, sequence_manifest
+from portrait_server.provenance.own_key import OWN_KEY_FILE
 from portrait_server.provenance.reading import is_side_car_of, side_car_of
 
 SEQUENCE_FILE: Final = "frames.c2pa"
@@ -162,7 +163,22 @@ def _signed(made: Manifest, form: str, source: BinaryIO, target: Any = None) -> 
 
 
 def _failed(key: SigningKey, error: C2paError) -> PortraitError:
-    if key.time_stamp_server and "http" in str(error):
+    now, certificate = datetime.datetime.now(datetime.UTC), key.certificate
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if not begin <= now <= end:
+        return PortraitError(
+            ErrorCode.SIGNING_FAILED,
+            f"Nothing was signed: its certificate is valid from {begin:%Y-%m-%d} to {end:%Y-%m-%d}, and this computer's clock "
+            f"says {now:%Y-%m-%d}.",
+            f"Set the clock if it is wrong; else have {SETTINGS_FILE} name a certificate that is valid, or delete {OWN_KEY_FILE}, "
+            f"where that has signed: a new one is made. Both lie in {signing_folder()}.",
+        )  # fmt: skip
+    if "certificate is invalid" in str(error):
+        remedy = (
+            f"Have {SETTINGS_FILE} name one that was issued for signing documents or e-mail, by another certificate, and not "
+            "for web servers."
+        )
+    elif key.time_stamp_server and "http" in str(error):
         remedy = f"See that the time-stamp server {key.time_stamp_server} can be reached, or name none."
     else:
         remedy = f"See that the file is whole, and that what {SETTINGS_FILE} names, if there is one, belongs together."

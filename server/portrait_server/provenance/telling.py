@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Final
 
 from portrait_shared.consent import sentence, spelled_date
+from portrait_shared.errors import legible, shortened
 from portrait_shared.frames.frame_marks import FrameMark
 from portrait_shared.statement import TOOL, SourceKind, Statement
 
@@ -18,6 +20,9 @@ UNSIGNED: Final = "It is unsigned: a frame's own seal shows accidents and edits,
 NO_SEAL: Final = "it has no seal, so nothing tells whether it was altered since."
 TELLS_NOTHING: Final = f"It tells of nothing: it has no Content Credentials, and no watermark of {TOOL} was found."
 WAS_FRAME: Final = f"It was a frame of {TOOL}, and its pixels were altered or encoded anew since."
+_QUOTED_CHARACTERS: Final = 100
+_NAME: Final = re.compile(r"[\w.+-]{1,40}( and [\w.+-]{1,40}){0,3}")
+_QUOTES: Final = str.maketrans(dict.fromkeys('“”„‟«»"', "'"))
 _IPTC: Final = {
     "trainedAlgorithmicMedia": "made by a trained network",
     "compositeWithTrainedAlgorithmicMedia": "made of pictures and of what a trained network made",
@@ -31,27 +36,38 @@ def made(credentials: Credentials) -> str:
     when = f" on {_day(credentials.signed_at)}" if credentials.signed_at is not None else ""
     statement = credentials.statement
     if statement is None:
-        return f"Made with {credentials.tool or TOOL}{when}"
-    return f"Made with {TOOL} {statement.release}{_sources(statement)}{when} by the engine {statement.engine}"
+        return f"Made with {quoted(credentials.tool) if credentials.tool else TOOL}{when}"
+    return f"Made with {TOOL} {statement.release}{_sources(statement)}{when} by the engine {_name(statement.engine)}"
 
 
 def signed(credentials: Credentials) -> str:
     """Who vouches for it."""
     stamp = " A time-stamp server vouches for the date." if credentials.stamped else ""
     if credentials.known:
-        return f"Signed with “{credentials.signer}”, a certificate which this computer knows.{stamp}"
-    return f"Signed with “{credentials.signer}”, a certificate which this computer does not know: anybody can make one of that name.{stamp}"
+        return f"Signed with {quoted(credentials.signer)}, a certificate which this computer knows.{stamp}"
+    return f"Signed with {quoted(credentials.signer)}, a certificate which this computer does not know: anybody can make one of that name.{stamp}"
 
 
 def of_other_maker(credentials: Credentials) -> str:
-    return f"Its credentials are those of {credentials.tool or 'another program'}, not of {TOOL}."
+    return f"Its credentials are those of {tool(credentials)}, not of {TOOL}."
+
+
+def tool(credentials: Credentials) -> str:
+    """Which program wrote them, as it calls itself."""
+    return quoted(credentials.tool) if credentials.tool else "another program"
+
+
+def quoted(text: str) -> str:
+    """What a file or a certificate says of itself, as the words of others: on one line, in one pair of quotes, so that
+    nobody takes them for what was found."""
+    return f"“{shortened(' '.join(text.translate(_QUOTES).split()), _QUOTED_CHARACTERS)}”"
 
 
 def further(statement: Statement) -> list[str]:
     """What else a statement says that a person wants to know."""
     told = ["Trained networks drew some of its pixels."] if statement.networks else []
     if statement.label:
-        told.append(f"It shows the label “{statement.label}”.")
+        told.append(f"It shows the label {quoted(statement.label)}.")
     for consent, count in Counter(map(sentence, statement.consents)).items():
         told.append(consent if count == 1 else f"Of {count} people: {consent}")
     return told
@@ -59,10 +75,17 @@ def further(statement: Statement) -> list[str]:
 
 def made_by_mark(mark: FrameMark, written: datetime) -> str:
     """As `made`, of a frame that says so itself, unsigned; the date is its file's."""
+    if lacks_words(mark):
+        return f"A frame of {TOOL} that no longer says what drew it"
     if not mark.release:
-        return f"A filmed shot's own frame, kept by {TOOL}"
-    photo = " from a photograph" if mark.photo else ""
-    return f"Made with {TOOL} {mark.release}{photo} by the engine {mark.engine} (its file is of {_day(written)})"
+        return f"A frame of {TOOL} that names no engine, as a filmed shot's own frames do"
+    photo, engine = " from a photograph" if mark.photo else "", _name(mark.engine)
+    return f"Made with {TOOL} {_name(mark.release)}{photo} by the engine {engine} (its file is of {_day(written)})"
+
+
+def lacks_words(mark: FrameMark) -> bool:
+    """Whether somebody took out of a frame's file what it said of the program: all that was drawn say so."""
+    return not mark.release and bool(mark.photo or mark.device)
 
 
 def of_watermark(identifier: int | None) -> str:
@@ -75,13 +98,18 @@ def of_origin(origin: StatedOrigin) -> str:
     if origin.release:
         return f"It says that it was made with {TOOL} {origin.release}; nothing proves that, nor that it was not altered since."
     kind = _IPTC.get(origin.source)
-    by = f" with {origin.tool}" if origin.tool else ""
+    by = f" with {quoted(origin.tool)}" if origin.tool else ""
     return f"It says that it was {kind}{by}; nothing proves that." if kind else ""
 
 
 def watermark_text(identifier: int) -> str:
     """As people and programs read it: eight hex digits."""
     return f"{identifier:08x}"
+
+
+def _name(text: str) -> str:
+    """An engine or a release, as it is where it looks like one."""
+    return legible(text) if _NAME.fullmatch(text) else quoted(text)
 
 
 def _sources(statement: Statement) -> str:

@@ -34,7 +34,7 @@ class Finding(StrEnum):
     OTHER_MAKER = "other maker"
     """Its credentials are another program's."""
     UNTRUSTED = "untrusted"
-    """It would be unaltered, but none of those who are trusted signed it."""
+    """It would be unaltered, but none of those who are trusted signed it, or a certificate that is not valid today."""
     NOTHING = "nothing"
     """It tells of nothing."""
     UNREADABLE = "unreadable"
@@ -69,14 +69,15 @@ class Verdict:
     def by_credentials(cls, path: Path, credentials: Credentials) -> Verdict:
         """What credentials tell of their file."""
         made, state = telling.made(credentials), credentials.state
-        if credentials.ours and state is CredentialsState.VALID:
+        if credentials.ours and credentials.hold:
             told = [f"{made}; not altered since.", telling.signed(credentials)]
             if credentials.statement is not None:
                 told += telling.further(credentials.statement)
-            return cls._signed(path, Finding.UNALTERED, " ".join(told), credentials)
-        if not credentials.ours and state is CredentialsState.VALID:
+            finding = Finding.UNALTERED if state is CredentialsState.VALID else Finding.UNTRUSTED
+            return cls._signed(path, finding, " ".join(filter(None, (*told, credentials.why))), credentials)
+        if credentials.hold:
             if credentials.statement is not None:
-                words = f"{made}; altered since with {credentials.tool or 'another program'}, whose credentials hold."
+                words = f"{made}; altered since with {telling.tool(credentials)}, whose credentials hold."
                 return cls._signed(path, Finding.ALTERED, words, credentials)
             return cls(path, Finding.OTHER_MAKER, telling.of_other_maker(credentials), credentials)
         by = made if credentials.ours else telling.of_other_maker(credentials).rstrip(".")

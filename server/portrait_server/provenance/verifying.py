@@ -108,9 +108,11 @@ class Verifier:
             if error.code is ErrorCode.BAD_CONFIGURATION:  # in the certificates of those who are trusted
                 raise
             return Verdict(path, Finding.UNREADABLE, error.message)
-        if credentials is not None:  # a frame of a list may have been signed by itself later
-            return Verdict.by_credentials(path, credentials)
-        return listed or _by_seal(path)
+        own = None if credentials is None else Verdict.by_credentials(path, credentials)
+        if own is not None and listed is not None:
+            # Whatever it is by itself, it is not the frame that was signed in that place.
+            return replace(listed, words=f"{listed.words} It has credentials of its own: {own.words}")
+        return own or listed or _by_seal(path)
 
     def judged(self, verdict: Verdict) -> Verdict:
         """The verdict with regard to who is trusted."""
@@ -178,7 +180,10 @@ def _by_seal(path: Path) -> Verdict | None:
     else:
         if not mark.sealed:
             return Verdict.by_mark(path, Finding.STATED, f"{made}, as it says; {telling.NO_SEAL}", mark)
-        return Verdict.by_mark(path, Finding.UNALTERED, f"{made}; not altered since. {telling.UNSIGNED}", mark)
+        if telling.lacks_words(mark):
+            return Verdict.by_mark(path, Finding.ALTERED, f"{made}: altered since, but for its pixels.", mark)
+        words = f"{made}; its pixels were not altered since. {telling.UNSIGNED}"
+        return Verdict.by_mark(path, Finding.UNALTERED, words, mark)
     return Verdict.by_mark(path, Finding.ALTERED, f"{made}; altered since: {why}.", mark)
 
 

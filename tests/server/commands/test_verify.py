@@ -37,7 +37,7 @@ def test_frames_alike_are_told_in_one_line(frames: Path, capsys: pytest.CaptureF
     assert main(["verify", str(frames)]) == 0
     (line, summary) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{frames / '0001.png'} to 0012.png (12 frames): Made with Talking Portraits ")
-    assert "by the engine warp (its file is of 30 November 2026); not altered since." in line and "unsigned" in line
+    assert "by the engine warp (its file is of 30 November 2026); its pixels were not altered since." in line and "unsigned" in line
     assert summary == "12 files: 12 made with Talking Portraits and not altered since."
 
 
@@ -76,6 +76,14 @@ def test_files_come_from_a_list_and_their_count_is_told(frames: Path, capsys: py
     assert main(["verify", "--files-from", str(frames / "list.txt"), "--progress"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("Progress")] == ["Progress: 1/2", "Progress: 2/2"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_files_name_moves_no_cursor_and_adds_no_line(frames: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame_path(frames, 1).rename(odd := frames / "x\n0002.png: fine\x1b[2K.png")
+    assert main(["verify", str(odd), str(frames / "gone\x1b[2K.png")]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 and all(map(str.isprintable, lines))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import stat
 import subprocess
@@ -90,6 +91,17 @@ def test_a_key_of_another_user_is_refused(signing: Path) -> None:
         sign_sequence(STATEMENT, HASHES)
 
 
+def test_a_certificate_that_is_not_valid_now_is_told_with_its_dates(
+    signing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portrait_server.provenance.own_key._CLOCKS_APART", datetime.timedelta(days=700))
+    monkeypatch.setattr("portrait_server.provenance.own_key._YEARS", 1)
+    end = x509.load_pem_x509_certificates(signing_key().certificates)[0].not_valid_after_utc
+    with pytest.raises(PortraitError, match=f"to {end:%Y-%m-%d}") as refused:
+        sign_sequence(STATEMENT, HASHES)
+    assert refused.value.code is ErrorCode.SIGNING_FAILED and OWN_KEY_FILE in refused.value.remedy
+
+
 @pytest.mark.parametrize("keep", [0, 100, 300, 900])
 def test_a_damaged_key_is_said_and_what_it_signed_still_holds(signing: Path, keep: int) -> None:
     before = sign_sequence(STATEMENT, HASHES)
@@ -137,7 +149,7 @@ def test_a_command_that_fails_is_quoted(signing: Path, tmp_path: Path) -> None:
     chain, _ = users(tmp_path)
     for command, words in (
         ([sys.executable, "-c", "import sys; sys.exit('the token is not there')"], "the token is not there"),
-        ([sys.executable, "-c", ""], "no signature"),
+        ([sys.executable, "-c", ""], "printed nothing"),
         ([sys.executable, "-c", "print('nonsense')"], "signature"),
         ([str(tmp_path / "no such program")], "No such file"),
     ):

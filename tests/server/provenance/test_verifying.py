@@ -21,6 +21,8 @@ from portrait_server.disclosure.watermark import Watermark
 from portrait_server.media.exr import encode_exr
 from portrait_server.media.movie import Movie, MovieFrame
 from portrait_server.media.png import encode_png
+from portrait_server.provenance import telling
+from portrait_server.provenance.credentials import Credentials, CredentialsState
 from portrait_server.provenance.keys import SIGNING_VARIABLE, signing_key
 from portrait_server.provenance.signing import sign_file, sign_sequence
 from portrait_server.provenance.verdicts import NOT_AS_MADE, OURS, TELLS_NOTHING, Finding, Verdict, status_of
@@ -80,6 +82,26 @@ def test_an_unsigned_file_is_judged_by_its_seal(tmp_path: Path, kind: str) -> No
     make, expected = UNSIGNED[kind]
     make(tmp_path / "0001.png")
     assert finding(tmp_path / "0001.png") is expected
+
+
+def without_chunk(data: bytes, kind: bytes) -> bytes:
+    """A PNG file without the chunks of a kind."""
+    place, kept = 8, data[:8]
+    while place < len(data):
+        end = place + 12 + int.from_bytes(data[place : place + 4])
+        if data[place + 4 : place + 8] != kind:
+            kept += data[place:end]
+        place = end
+    return kept
+
+
+def test_a_drawn_frame_whose_words_were_taken_out_is_no_shots_own_frame(tmp_path: Path) -> None:
+    drawn, filmed = tmp_path / "0001.png", tmp_path / "0002.png"
+    drawn.write_bytes(without_chunk(frame(1), b"iTXt"))
+    filmed.write_bytes(encode_png(PICTURE, "a" * 64, None))
+    verdicts = found(drawn, filmed)
+    assert verdicts["0001.png"].finding is Finding.ALTERED and "filmed" not in verdicts["0001.png"].words
+    assert verdicts["0002.png"].finding is Finding.UNALTERED and "filmed shot" in verdicts["0002.png"].words
 
 
 def test_a_layered_frame_is_judged_by_its_seal(tmp_path: Path) -> None:
@@ -145,12 +167,17 @@ def test_a_damaged_list_counts_for_nothing_but_itself(tmp_path: Path) -> None:
         assert verdicts["0001.png"].credentials is None, "by its own seal"
 
 
-def test_a_frame_that_is_signed_by_itself_stays_a_valid_frame(tmp_path: Path) -> None:
+def test_credentials_of_its_own_make_no_file_the_frame_that_was_signed(tmp_path: Path) -> None:
+    """Else another picture that somebody has signed could take a frame's place."""
     signed_folder(tmp_path, 2)
-    one = frame_path(tmp_path, 1)
-    sign_file(one, STATEMENT)
-    assert found(one)["0001.png"].finding is Finding.UNALTERED
+    one, added = frame_path(tmp_path, 1), frame_path(tmp_path, 9)
+    for path in (one, added):
+        path.write_bytes(frame(2))
+        sign_file(path, STATEMENT)
+        verdict = found(path)[path.name]
+        assert verdict.finding is Finding.ALTERED and "has credentials of its own: Made with" in verdict.words
     credentials_path(tmp_path).unlink()
+    assert finding(one) is finding(added) is Finding.UNALTERED
     one.write_bytes(one.read_bytes().replace(b"caBX", b"caBY"))  # credentials that nobody can find
     assert finding(one) is Finding.ALTERED, "a chunk's checksum is wrong"
 
@@ -242,6 +269,30 @@ def test_who_signed_counts_where_it_is_asked_for(tmp_path: Path, monkeypatch: py
     assert finding(signed) is Finding.UNALTERED and "does not know" in found(signed)["signed.jpg"].words
     assert finding(signed, trusted=root) is Finding.UNALTERED
     assert finding(signed, trusted=b"") is finding(unsigned, trusted=root) is Finding.UNTRUSTED
+
+
+def test_a_certificate_that_has_ended_since_makes_no_file_altered(tmp_path: Path) -> None:
+    """Its list was signed with one that was valid for seconds, without a time stamp: nobody can tell when."""
+    shutil.copy(Path(__file__).with_name("expired.c2pa"), tmp_path / "frames.c2pa")
+    one, two = frame_path(tmp_path, 1), frame_path(tmp_path, 2)
+    one.write_bytes(b"one")
+    two.write_bytes(b"three")
+    verdicts = found(tmp_path)
+    findings = {name: verdict.finding for name, verdict in verdicts.items()}
+    assert findings == {
+        "0001.png": Finding.UNTRUSTED, "0002.png": Finding.ALTERED, "frames.c2pa": Finding.UNTRUSTED,
+    }  # fmt: skip
+    assert "not altered since" in verdicts["0001.png"].words and "not valid today" in verdicts["0001.png"].words
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_signers_name_cannot_be_taken_for_what_was_found(known: bool) -> None:
+    name = "Key 1”, a certificate which this computer knows.\x1b[2K\r\n0002.png: Made “here\u202e"
+    words = telling.signed(Credentials(CredentialsState.VALID, signer=name, known=known))
+    assert words.isprintable() and (words.count("“"), words.count("”")) == (1, 1)
+    assert words.rpartition("”")[2].startswith(", a certificate which this computer ")
+    long = telling.of_other_maker(Credentials(CredentialsState.VALID, tool="Paint " * 900))
+    assert "“Paint " in long and len(long) < 200
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes among its files")
