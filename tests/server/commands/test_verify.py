@@ -37,7 +37,10 @@ def test_frames_alike_are_told_in_one_line(frames: Path, capsys: pytest.CaptureF
     assert main(["verify", str(frames)]) == 0
     (line, summary) = capsys.readouterr().out.splitlines()
     assert line.startswith(f"{frames / '0001.png'} to 0012.png (12 frames): Made with Talking Portraits ")
-    assert "by the engine warp (its file is of 30 November 2026); its pixels were not altered since." in line and "unsigned" in line
+    assert (
+        "by the engine warp (its file is of 30 November 2026); its pixels were not altered since." in line
+        and "unsigned" in line
+    )
     assert summary == "12 files: 12 made with Talking Portraits and not altered since."
 
 
