@@ -12,12 +12,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 from . import command_line, handlers
-from .connection import preferences, server
+from .connection import preferences, server, server_installing
 from .interface import operators, panels
 from .interface.panels import menus
 from .portraits import scene_portraits
 
-_MODULES = (preferences, scene_portraits, server, operators, panels, menus, command_line, handlers)
+_MODULES = (preferences, scene_portraits, server, server_installing, operators, panels, menus, command_line, handlers)
 _registered: list = []
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``blender --command portrait render|job``: the panel's render and its farm jobs for scripts, blocking, with an exit status."""
+"""``blender --command portrait render|job|install``: the panel's render, its farm jobs and its installation of the server,
+for scripts: blocking, with an exit status."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from portrait_shared.errors import SYSTEM_REMEDY, ErrorCode, PortraitError, syst
 from portrait_shared.frames.frame_numbers import joined, parse_frames
 from portrait_shared.terminal import forgiving_output
 
-from .connection import server
+from .connection import preferences, server, server_installing
 from .export.farm_job import FarmJobExport
+from .installation.choices import BACKENDS, Choice
 from .jobs import job_queue
 from .jobs.job import Job, JobState
 from .portraits.properties import PORTRAIT_PG_portrait
@@ -65,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     job.set_defaults(run=_write_job)
     job.add_argument("job", type=Path, metavar="JOB", help="the new folder")
     _add_frames_of(job, "needed where the file has several photos or shots")
+    install = actions.add_parser("install", help="install the server, as the button Install Server does")
+    install.set_defaults(run=_install)
+    install.add_argument("--folder", type=Path, metavar="DIR", help="from this folder of wheels, without any network")
+    install.add_argument("--backend", choices=BACKENDS, help="without it, as the preferences say")
+    install.add_argument("--index", metavar="URL", help="without it, as the preferences say")
+    install.add_argument("--repair", action="store_true", help="check every file of the one that is there")
     return parser
 
 
@@ -126,6 +134,19 @@ def _write_job(asked: argparse.Namespace) -> int:
     if not _done(job):
         return 1
     print(f"Job: {job.folder}", flush=True)
+    return 0
+
+
+def _install(asked: argparse.Namespace) -> int:
+    choice = preferences.choice(bpy.context)
+    choice = Choice(
+        asked.backend or choice.backend,
+        choice.index if asked.index is None else asked.index,
+        choice.wheels if asked.folder is None else Path(os.path.realpath(asked.folder)),
+    )
+    server_installing.begin(choice, lambda: True, asked.repair)
+    there = server_installing.wait(lambda progress: print(f"{progress.fraction:4.0%} {progress.words}", flush=True))
+    print(f"Installed: {there.program}", flush=True)
     return 0
 
 

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
 
@@ -11,6 +14,8 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 from portrait_shared.devices import ALL_CUDA, DEVICES, GPUS, missing_driver
 
+from ..blender import compat
+from ..installation.choices import Choice
 from . import server_program
 
 _EXTENSION: Final = __package__.rpartition(".")[0]
@@ -27,6 +32,18 @@ _WORDS: Final = {
     ALL_CUDA: ("CUDA, All GPUs", "Share the frames of a render out among all NVIDIA GPUs of this machine"),
 }
 """What each device is called, and what choosing it does."""
+_BACKENDS: Final = {
+    "auto": ("Automatic", "Install the PyTorch that fits this computer's drivers", 0),
+    "cpu": ("Processor", "Install PyTorch for the processor alone, which is the smallest", 1),
+    "cuda": ("NVIDIA", "Install PyTorch for GPUs by NVIDIA", 2),
+    "rocm": ("AMD", "Install PyTorch for GPUs by AMD (ROCm)", 3),
+    "xpu": ("Intel", "Install PyTorch for GPUs by Intel", 4),
+    "mps": ("Apple", "Install PyTorch for the GPU of a Mac with Apple silicon", 5),
+}
+"""What each is called, what choosing it does, and the number that Blender keeps, the same on every system."""
+_BACKENDS_OF: Final = {"darwin": ("auto", "cpu", "mps"), "win32": ("auto", "cpu", "cuda", "xpu")}
+_BACKENDS_ELSEWHERE: Final = ("auto", "cpu", "cuda", "rocm", "xpu")
+"""PyTorch has packages of these for each system."""
 _WITHOUT_WATERMARK: Final = (
     "Nothing in the pixels tells that frames are made: once they were copied or encoded anew, nobody can check it. The law "
     "may ask for such a mark, as Article 50 of the EU's AI Act does. What the files say of themselves stays in them."
@@ -34,6 +51,9 @@ _WITHOUT_WATERMARK: Final = (
 _WITHOUT_CREDENTIALS: Final = (
     "Nobody can check who made the frames, from what, and whether they were altered since. What the files say of themselves, "
     "unsigned, stays in them."
+)
+_BACKEND_ITEMS: Final = tuple(
+    (name, *_BACKENDS[name][:2], "NONE", _BACKENDS[name][2]) for name in _BACKENDS_OF.get(sys.platform, _BACKENDS_ELSEWHERE)
 )
 _DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in (*DEVICES, ALL_CUDA))
 
@@ -43,9 +63,26 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
 
     bl_idname = _EXTENSION
 
+    backend: EnumProperty(
+        name="Computes On",
+        description="Choose for what the server is installed; another choice takes effect with the next installation",
+        items=_BACKEND_ITEMS,
+        default=0,
+    )
+    package_index: StringProperty(
+        name="Package Index",
+        description="Install from this index instead of PyPI, such as a company's: https://pypi.example.com/simple",
+    )
+    wheels_folder: StringProperty(
+        name="Wheels Folder",
+        description="Install from this folder, which `portrait bundle` has made, and without any network; empty downloads",
+        subtype="DIR_PATH",
+        options=compat.path_options(),
+    )
     server_command: StringProperty(
         name="Server Command",
-        description="Choose the `portrait` program, or the folder of the project; empty looks in the usual places",
+        description="Choose the `portrait` program of your own, or the folder of the project, instead of the installed "
+        "server; empty uses that, and else looks in the usual places",
         subtype="FILE_PATH",
     )
     device: EnumProperty(
@@ -112,9 +149,16 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
+        from . import installation_box  # here, because it reads the preferences
+
+        self.layout.label(text="Server")
+        installation_box.draw(self.layout, context, _LINE_CHARACTERS, whole=True)
         column = self.layout.column()
         column.use_property_split = True
-        column.prop(self, "server_command")
+        column.prop(self, "backend")
+        column.prop(self, "package_index", placeholder="PyPI")
+        column.prop(self, "wheels_folder", placeholder="none: from the network")
+        column.prop(self, "server_command", placeholder="none: the installed server")
         column.prop(self, "device")
         missing = missing_driver(self.device)
         column.label(text=missing or _what_is_there(), icon="ERROR" if missing else "INFO")
@@ -151,7 +195,7 @@ def _what_is_there() -> str:
 
 
 _DEFAULTS = SimpleNamespace(
-    server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True,
+    backend="auto", package_index="", wheels_folder="", server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True,
     check_likeness=True, credentials=True, thumbnails=False, time_stamp_server="",
 )  # fmt: skip
 
@@ -160,6 +204,14 @@ def of(context: bpy.types.Context) -> PORTRAIT_AP_preferences | SimpleNamespace:
     """The preferences; their defaults where the add-on is a plain package that was registered by hand."""
     addon = context.preferences.addons.get(_EXTENSION)
     return addon.preferences if addon is not None and addon.preferences is not None else _DEFAULTS
+
+
+def choice(context: bpy.types.Context) -> Choice:
+    """How the server shall be installed."""
+    asked = of(context)
+    folder = asked.wheels_folder.strip()
+    wheels = Path(os.path.realpath(bpy.path.abspath(os.path.expanduser(folder)))) if folder else None
+    return Choice(asked.backend, asked.package_index.strip(), wheels)
 
 
 def register() -> None:

@@ -27,6 +27,12 @@ _STOP_TIMEOUT_SECONDS = 10.0
 _NO_SERVER = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH)
 _TIME_STAMP_VARIABLE = "TALKING_PORTRAITS_TIME_STAMP_SERVER"
 _STAMPED_BY = os.environ.get(_TIME_STAMP_VARIABLE, "")
+_HOW_TO_GET_ONE = {
+    Fix.INSTALL: "Install it with the button, or choose a server of your own in the add-on's preferences.",
+    Fix.REPAIR: "Repair it: what is there already is not downloaded again.",
+    Fix.PREFERENCES: "Choose the program, or the project's folder, in the add-on's preferences; clear Server Command there to "
+    "use the server that the extension installs.",
+}
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
@@ -68,19 +74,18 @@ class Launch:
     online: bool
     log_level: str = "info"
     problem: str = ""  # why there is no command
+    fix: Fix = Fix.INSTALL  # what mends that, or a server of another release
     ray: str = ""  # address of the cluster that renders; empty where the server does
     credentials: bool = True  # whether frames are signed
     thumbnails: bool = False  # whether their credentials show small pictures of what they were made of
 
     def check_command(self) -> None:
-        """Raises SERVER_UNAVAILABLE, with the fix *Open Preferences*, where there is no command."""
+        """Raises SERVER_UNAVAILABLE, with the fix that mends it, where there is no command."""
         if not self.command:
             raise SceneError(
-                f"{self.problem or 'The “portrait” program was not found'}.",
-                "Install the server, then choose the project's folder, or its program, in the add-on's preferences.",
-                Fix.PREFERENCES,
+                f"{self.problem or 'The server is not installed yet'}.", _HOW_TO_GET_ONE[self.fix], self.fix,
                 ErrorCode.SERVER_UNAVAILABLE,
-            )
+            )  # fmt: skip
 
 
 Reachable = Connection | ServerProcess
@@ -103,6 +108,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
     return Launch(
         command=program.command,
         problem=program.problem,
+        fix=program.fix,
         device=device or asked.device,
         may_start=asked.auto_start if may_start is None else may_start,
         online=bpy.app.online_access,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the server's program is: as the user says, which may be a folder that it lies in, or where it usually lies."""
+"""Where the server's program is: as the user says, as the extension has installed it, or where it usually lies."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ import shlex
 import shutil
 import sys
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import bpy
+from portrait_shared import __version__ as OWN_RELEASE
+
+from ..blender.problems import Fix
+from ..installation import environments, place
 
 COMMAND_VARIABLE: Final = "TALKING_PORTRAITS_SERVER"
 _NAMES: Final = ("portrait.exe", "portrait") if os.name == "nt" else ("portrait",)
@@ -22,28 +27,50 @@ _PACKAGES: Final = (".local/share/pipx/venvs/*", ".local/pipx/venvs/*", "pipx/ve
 _LOOK_AGAIN_SECONDS: Final = 10.0
 
 
+class Origin(StrEnum):
+    """Who named a program."""
+
+    VARIABLE = "variable"
+    PREFERENCE = "preference"
+    INSTALLED = "installed"
+    FOUND = "found"
+
+
 class Program(NamedTuple):
     """What starts the server.
 
     Attributes:
         command: its words, empty where there is none.
         problem: why not, in a sentence; empty where there is a command.
+        fix: what mends that, or else what a server of another release asks for.
+        origin: who named it; `FOUND` also where nobody did.
     """
 
     command: tuple[str, ...]
     problem: str = ""
+    fix: Fix = Fix.INSTALL
+    origin: Origin = Origin.FOUND
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether the user named it: the installed server is then not used."""
+        return self.origin in (Origin.VARIABLE, Origin.PREFERENCE)
 
 
 def find(preferred: str) -> Program:
-    """From the environment, the preferences, PATH, this very Python, or a place where people install it.
+    """From the environment, the preferences, what is installed, PATH, this very Python, or a place where people install it.
 
     Args:
         preferred: the program, a folder that it lies in (of a project, or of its environment), or a whole command.
     """
     if asked := os.environ.get(COMMAND_VARIABLE, ""):
-        return Program((asked,) if os.path.isfile(asked) else _words(asked))
+        words = (asked,) if os.path.isfile(asked) else _words(asked)
+        return Program(words, fix=Fix.PREFERENCES, origin=Origin.VARIABLE)
     if preferred.strip():
-        return _as_asked(preferred.strip())
+        return _as_asked(preferred.strip())._replace(fix=Fix.PREFERENCES, origin=Origin.PREFERENCE)
+    there = environments.installed(place.server_folder())
+    if there is not None:
+        return Program((str(there.program),), fix=Fix.UPDATE, origin=Origin.INSTALLED)
     if found := shutil.which("portrait"):
         return Program((found,))
     if importlib.util.find_spec("portrait_server") is not None:
@@ -51,7 +78,15 @@ def find(preferred: str) -> Program:
     found = _in_usual_places(Path.home(), int(time.monotonic() / _LOOK_AGAIN_SECONDS))
     if found is not None:
         return Program((str(found),))
-    return Program((), "The “portrait” program was not found: choose it, or the project's folder")
+    if left := environments.broken(place.server_folder()):
+        return Program((), left.rstrip("."), Fix.REPAIR)
+    return Program((), "The server is not installed yet")
+
+
+def other_release(program: Program) -> str:
+    """The release of an installed server that is not the extension's own; empty where there is none, or it is not used."""
+    there = environments.installed(place.server_folder()) if program.origin is Origin.INSTALLED else None
+    return there.release if there is not None and there.release != OWN_RELEASE else ""
 
 
 def in_folder(folder: Path) -> Path | None:

@@ -14,6 +14,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.protocol.references import ServerInfo
 
 from . import server
+from .releases import explained
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Worker(threading.Thread):
             self.do_task()
             error = None
         except PortraitError as caught:
-            error = caught
+            error = explained(caught, self._launch)
         finally:
             self.events.put(Finished(error))
 

@@ -19,6 +19,7 @@ from portrait_shared.personal import PersonalFile
 from portrait_shared.protocol.references import PortraitHandle, ReferenceImage
 
 from ..connection import server
+from ..connection.releases import explained
 from ..connection.worker import Connected
 from ..rig.sampling import RigSample, other_faces
 from .shot_frames import FilmedFrame, ShotFrames
@@ -140,7 +141,7 @@ class PreviewWorker(threading.Thread):
                     self._serve(client)
             except PortraitError as error:
                 if error.code is not ErrorCode.CANCELLED:
-                    self.events.put(Trouble(error, lost=True))
+                    self.events.put(Trouble(explained(error, self._launch), lost=True))
                 self._again(None)
                 # No other server is started in place of a lost one: the user decides that.
                 self._launch = replace(self._launch, may_start=False)

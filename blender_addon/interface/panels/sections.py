@@ -11,7 +11,7 @@ import bpy
 from portrait_shared.frames.identity import Verdict
 
 from ...blender import compat, problems
-from ...connection import server
+from ...connection import installation_box, preferences, server, server_program
 from ...jobs import job_queue
 from ...portraits import groups, portrait_copies, sequencer, viewport
 from ...portraits.properties import PORTRAIT_PG_portrait
@@ -250,6 +250,8 @@ def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The server's health in one line, its buttons and its log."""
     health = server.health()
+    if not server_program.find(preferences.of(context).server_command).is_by_hand:
+        draw_text(layout, context, installation_box.line(), "IMPORT")
     draw_text(layout, context, health.line, health_icon())
     row = layout.row(align=True)
     row.operator("portrait.start_server", icon="PLAY")

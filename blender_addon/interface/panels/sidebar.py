@@ -5,9 +5,15 @@ from __future__ import annotations
 
 import bpy
 
-from ..operators.common import active_portrait
+from ...connection import installation_box
+from ..operators.common import active_portrait, portraits
 from . import consent_panel, sections
 from .placement import InSequencer, InView3D
+
+
+def is_only_installation(context: bpy.types.Context) -> bool:
+    """Whether the tab asks for nothing else yet: there is no server, and no portrait that could be posed without one."""
+    return not portraits(context).items and installation_box.is_all(context)
 
 
 class PORTRAIT_UL_portraits(bpy.types.UIList):
@@ -28,8 +34,11 @@ class _Portraits:
     bl_order = 0
 
     def draw(self, context: bpy.types.Context) -> None:
-        sections.draw_portraits(self.layout, context)
-        consent_panel.draw_question(self.layout, context)
+        if installation_box.is_wanted(context):
+            installation_box.draw(self.layout, context, sections.characters_of(context), whole=False)
+        if not is_only_installation(context):
+            sections.draw_portraits(self.layout, context)
+            consent_panel.draw_question(self.layout, context)
 
 
 class _Render:
@@ -48,6 +57,10 @@ class _Server:
     bl_label = "Server"
     bl_order = 70
     bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return not is_only_installation(context)
 
     def draw_header(self, context: bpy.types.Context) -> None:
         self.layout.label(text="", icon=sections.health_icon())
