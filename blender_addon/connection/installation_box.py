@@ -43,7 +43,11 @@ def standing() -> Standing:
 def line() -> str:
     """What is installed, in a line."""
     there = environments.installed(place.server_folder())
-    return f"Installed: release {there.release}, for {there.backend}" if there is not None else "Not installed by the extension"
+    return (
+        f"Installed: release {there.release}, for {there.backend}"
+        if there is not None
+        else "Not installed by the extension"
+    )
 
 
 def is_wanted(context: bpy.types.Context) -> bool:
@@ -52,7 +56,7 @@ def is_wanted(context: bpy.types.Context) -> bool:
     if server_installing.running() is not None or server_installing.failure() is not None:
         return True
     program = server_program.find(preferences.of(context).server_command)
-    return not program.command and not _somebody_serves() or bool(server_program.other_release(program))
+    return (not program.command and not _somebody_serves()) or bool(server_program.other_release(program))
 
 
 def is_all(context: bpy.types.Context) -> bool:
@@ -129,7 +133,9 @@ def _draw_progress(
         last.active = False
         last.scale_y = 0.7
         last.label(text=textwrap.shorten(said[-1], characters, placeholder=" …"))
-    lines(layout, "You can go on working; if Blender ends, the next installation goes on from here.", characters, "INFO")
+    lines(
+        layout, "You can go on working; if Blender ends, the next installation goes on from here.", characters, "INFO"
+    )
     _draw_log(layout)
 
 

@@ -53,7 +53,8 @@ _WITHOUT_CREDENTIALS: Final = (
     "unsigned, stays in them."
 )
 _BACKEND_ITEMS: Final = tuple(
-    (name, *_BACKENDS[name][:2], "NONE", _BACKENDS[name][2]) for name in _BACKENDS_OF.get(sys.platform, _BACKENDS_ELSEWHERE)
+    (name, *_BACKENDS[name][:2], "NONE", _BACKENDS[name][2])
+    for name in _BACKENDS_OF.get(sys.platform, _BACKENDS_ELSEWHERE)
 )
 _DEVICE_ITEMS: Final = tuple((name, *_WORDS[name]) for name in (*DEVICES, ALL_CUDA))
 
