@@ -11,23 +11,6 @@ except ModuleNotFoundError as error:
         "Edit > Preferences > Get Extensions > Install from Disk; a copy of the source folder alone does not work."
     ) from error
 
-from . import command_line, handlers
-from .connection import preferences, server, server_installing
-from .interface import operators, panels
-from .interface.panels import menus
-from .portraits import scene_portraits
+from .startup import register, unregister
 
-_MODULES = (preferences, scene_portraits, server, server_installing, operators, panels, menus, command_line, handlers)
-_registered: list = []
-
-
-def register() -> None:
-    unregister()
-    for module in _MODULES:
-        module.register()
-        _registered.append(module)
-
-
-def unregister() -> None:
-    while _registered:
-        _registered.pop().unregister()
+__all__ = ("register", "unregister")

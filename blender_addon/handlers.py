@@ -13,7 +13,7 @@ from .jobs import job_queue
 from .live import sessions
 from .portraits import portrait_copies, project_paths, scene_portraits
 from .preview import live_preview
-from .render import frame_band, frame_display, frame_states, recognition
+from .render import frame_band, frame_display, frame_states, recognition, session_frames
 from .render.render_job import RenderJob
 
 
@@ -49,6 +49,7 @@ _HANDLERS = (
     *frame_display.HANDLERS,
     *recognition.HANDLERS,
     *project_paths.HANDLERS,
+    *session_frames.HANDLERS,
 )
 
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bpy
-import numpy as np
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def path_options() -> set[str]:
@@ -263,6 +265,8 @@ def texture_colors(pixels: np.ndarray) -> np.ndarray:
     """
     if bpy.app.version >= (5, 0, 0):
         return pixels
+    import numpy as np  # here, because the preferences are loaded with Blender, and numpy is not (see `startup`)
+
     color = pixels[..., :3]
     linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     return np.concatenate((linear, pixels[..., 3:]), axis=-1).astype(np.float32)

@@ -24,7 +24,8 @@ def explained(error: PortraitError, launch: server.Launch) -> PortraitError:
         return error
     if error.version > PROTOCOL_VERSION:
         return SceneError(
-            "The server is of a newer release than the extension.",
+            f"The server is of a newer release than the extension: it speaks protocol version {error.version}, the extension "
+            f"{PROTOCOL_VERSION}.",
             "Update the extension in the preferences, under Get Extensions, and start Blender again.", None, error.code,
         )  # fmt: skip
     if not server.owns_process():

@@ -25,7 +25,7 @@ from portrait_shared.disclosure import Disclosure
 from portrait_shared.frames.frame_files import whole_prefix
 
 from ..blender import compat
-from ..blender.problems import Fix, SceneError
+from ..blender.problems import SceneError
 from ..driving.properties import CLASSES as DRIVING_CLASSES
 from ..driving.properties import PORTRAIT_PG_driving
 from ..plane import plane_light
@@ -39,6 +39,7 @@ from .found_points import CLASSES as POINT_CLASSES
 from .found_points import PORTRAIT_PG_found_face, PORTRAIT_PG_point, PORTRAIT_PG_reference, points_in, store_points
 from .live_takes import CLASSES as LIVE_CLASSES
 from .live_takes import PORTRAIT_PG_live
+from .unsaved_place import unsaved_place
 
 DEFAULT_FOLDER = "//portrait_frames"
 
@@ -279,19 +280,20 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         share = int(self.preview_size) / max(width, height)
         return max(1, round(width * share)), max(1, round(height * share))
 
+    @property
+    def folder_text(self) -> str:
+        """The folder of the frames, as a .blend keeps paths."""
+        return self.output_folder or f"{DEFAULT_FOLDER}/{self.folder_name or bpy.path.clean_name(self.name)}"
+
     def folder(self) -> Path:
         """Where the frames go, an absolute path.
 
         Raises:
-            PortraitError: SCENE with the fix *Save* where the folder is beside a .blend that was never saved.
+            PortraitError: as `unsaved_place`, where the .blend was never saved.
         """
-        text = self.output_folder or f"{DEFAULT_FOLDER}/{self.folder_name or bpy.path.clean_name(self.name)}"
+        text = self.folder_text
         if text.startswith("//") and not bpy.data.filepath:
-            raise SceneError(
-                "The frames go to a folder beside the .blend, which has not been saved yet.",
-                "Save the .blend, or choose a folder elsewhere.",
-                Fix.SAVE,
-            )
+            return unsaved_place(text)
         return Path(os.path.realpath(bpy.path.abspath(text)))
 
 

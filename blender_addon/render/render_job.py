@@ -31,7 +31,7 @@ from ..portraits.portrait_parts import check_plane
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..preview import live_preview
 from ..rig.sampling import RigSample
-from . import frame_folder, frame_keys, portrait_ids, portrait_strip, recognition
+from . import frame_folder, frame_keys, portrait_ids, portrait_strip, recognition, session_frames
 from .job_inputs import photo_words
 from .photo_inputs import PhotoInputs
 
@@ -268,6 +268,7 @@ class RenderJob(Job):
     def end(self) -> None:
         if self.stored:
             self.show()
+            session_frames.settle(*self.portrait())  # the .blend may have been saved meanwhile
         if self.state is JobState.DONE:
             self.note = f"{_frames(self.drawn)} rendered"
             if self.drawn < len(self.stored):

@@ -7,8 +7,6 @@ import re
 from enum import StrEnum
 from typing import Any, Final
 
-import numpy as np
-
 MESSAGE_CHARACTERS: Final = 400
 REMEDY_CHARACTERS: Final = 1200
 """More than a message's, because a remedy may quote the last lines of a log."""
@@ -105,6 +103,8 @@ def first_line(error: BaseException) -> str:
 
 def described(value: Any) -> str:
     """A value for a message: itself where it is small, else what kind of thing it is."""
+    import numpy as np  # here, because Blender loads this module as it starts (`blender_addon/startup.py`), and numpy later
+
     if isinstance(value, np.ndarray):
         if value.size <= _FEW_VALUES and value.dtype.kind in "biufc":
             return shortened(repr(value.tolist()), 100)

@@ -170,16 +170,22 @@ def test_errors_have_words_and_a_fix_that_exists() -> None:
     assert problems.last("x") is None
 
 
-def test_a_server_of_another_version(acting: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "said", "remedy", "fix"),
+    [(99, "newer release", "Update the extension", None), (1, "older release", "close the other", Fix.START_SERVER)],
+)
+def test_a_server_of_another_version(
+    acting: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int, said: str, remedy: str, fix: Fix | None
+) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     server.stop()
     router = zmq.Context.instance().socket(zmq.ROUTER)
     router.bind(f"ipc://{tmp_path}/socket")
-    Connection(f"ipc://{tmp_path}/socket", 99, "9.0", 1).save(default_connection_file())
+    Connection(f"ipc://{tmp_path}/socket", version, "9.0", 1).save(default_connection_file())
 
     def answer() -> None:
         routing, *_ = router.recv_multipart()
-        router.send_multipart([routing, pack("welcome", 1, {"new": 1}, version=99)])
+        router.send_multipart([routing, pack("welcome", 1, {"new": 1}, version=version)])
         router.close()
 
     other = threading.Thread(target=answer)
@@ -187,7 +193,8 @@ def test_a_server_of_another_version(acting: Any, monkeypatch: pytest.MonkeyPatc
     failure(bpy.ops.portrait.render)
     other.join()
     problem = problems.last(acting.uid)
-    assert problem.code is ErrorCode.VERSION_MISMATCH and "99" in problem.message and "Update" in problem.remedy
+    assert problem.code is ErrorCode.VERSION_MISMATCH and said in problem.message and remedy in problem.remedy
+    assert problem.fix is fix
     assert server.health().state is server.ServerState.FAILED and not frames_in(acting.folder())
 
 

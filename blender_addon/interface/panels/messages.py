@@ -148,7 +148,7 @@ def altered_colors_seen(context: bpy.types.Context) -> str:
 
 
 def unsaved(portrait: PORTRAIT_PG_portrait) -> SceneError | None:
-    """Why the frames have no folder yet: shown before the first click on Render, which could only fail."""
+    """What to know of a portrait whose frames have no folder beside a .blend yet."""
     known = problems.last(portrait.uid)
     if known is not None and known.fix is Fix.SAVE:
         return None
@@ -156,7 +156,11 @@ def unsaved(portrait: PORTRAIT_PG_portrait) -> SceneError | None:
         portrait.folder()
     except SceneError as error:
         return error
-    return None
+    if bpy.data.filepath or not portrait.folder_text.startswith("//"):
+        return None
+    return SceneError(
+        "Frames are kept until Blender ends: save the .blend, and they are moved beside it.", "", Fix.SAVE
+    )
 
 
 def _notes(portrait: PORTRAIT_PG_portrait) -> list[str]:
