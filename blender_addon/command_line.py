@@ -146,6 +146,8 @@ def _install(asked: argparse.Namespace) -> int:
     )
     server_installing.begin(choice, lambda: True, asked.repair)
     there = server_installing.wait(lambda progress: print(f"{progress.fraction:4.0%} {progress.words}", flush=True))
+    for note in server_installing.notes():
+        print(f"Note: {note}", file=sys.stderr)
     print(f"Installed: {there.program}", flush=True)
     return 0
 

@@ -80,6 +80,11 @@ def is_scripted(arguments: Sequence[str]) -> bool:
     return any(argument in _SCRIPT_OPTIONS for argument in ours)
 
 
+def next_piece() -> str | None:
+    """What the timer loads or registers next."""
+    return _waiting[0] if _waiting else None
+
+
 def go_on() -> bool:
     """Loads or registers the next piece; whether there are more."""
     if not _waiting:

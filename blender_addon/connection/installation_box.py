@@ -53,7 +53,7 @@ def line() -> str:
 def is_wanted(context: bpy.types.Context) -> bool:
     """Whether the sidebar shows it above all else: no server can be found, or its installation goes on or has failed, or
     the one that is used is of another release."""
-    if server_installing.running() is not None or server_installing.failure() is not None:
+    if server_installing.running() or server_installing.failure() or server_installing.notes():
         return True
     program = server_program.find(preferences.of(context).server_command)
     return (not program.command and not _somebody_serves()) or bool(server_program.other_release(program))
@@ -82,6 +82,8 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context, characters: int
     found = standing()
     _draw_standing(box, found, characters)
     if found is Standing.COMPLETE:
+        for note in server_installing.notes():
+            lines(box, note, characters, "INFO")
         if whole or error is not None:
             _draw_upkeep(box, "portrait.repair_server", whole)
         return

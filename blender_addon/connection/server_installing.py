@@ -132,6 +132,11 @@ def failure() -> PortraitError | None:
     return _installation.error if _installation.error.code is not ErrorCode.CANCELLED else None
 
 
+def notes() -> tuple[str, ...]:
+    """What to know of the last installation that was done, in sentences."""
+    return _installation.notes if _installation is not None and _installation.done else ()
+
+
 def log_file() -> Path | None:
     """Where the last installation's log is, of this Blender or of one before."""
     path = _installation.log_file if _installation is not None else Installation(place.server_folder()).log_file

@@ -286,11 +286,7 @@ class PORTRAIT_PG_portrait(bpy.types.PropertyGroup):
         return self.output_folder or f"{DEFAULT_FOLDER}/{self.folder_name or bpy.path.clean_name(self.name)}"
 
     def folder(self) -> Path:
-        """Where the frames go, an absolute path.
-
-        Raises:
-            PortraitError: as `unsaved_place`, where the .blend was never saved.
-        """
+        """Where the frames go, an absolute path. Raises PortraitError as `unsaved_place`: for a .blend never saved."""
         text = self.folder_text
         if text.startswith("//") and not bpy.data.filepath:
             return unsaved_place(text)

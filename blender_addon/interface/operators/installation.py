@@ -15,7 +15,7 @@ from ...connection import installation_box, preferences, server_installing
 from ...connection.installation_box import Standing
 from ...installation.choices import Choice
 from ...jobs import job_queue
-from .common import AsksForFile, SaysWhyNot, has_window, report
+from .common import AsksForFile, SaysWhyNot, has_window, report, tell
 
 
 def _is_idle() -> bool:
@@ -52,8 +52,8 @@ class _Installs(SaysWhyNot):
             there = server_installing.wait()
         except PortraitError as error:
             return report(self, error)
-        self.report({"INFO"}, f"The server {there.release} is installed, with PyTorch for {there.backend}")
-        return {"FINISHED"}
+        line = f"The server {there.release} is installed, with PyTorch for {there.backend}"
+        return tell(self, line, server_installing.notes())
 
 
 class PORTRAIT_OT_install_server(_Installs, bpy.types.Operator):

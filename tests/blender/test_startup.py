@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender's window does not wait for the extension: what is loaded at once, what afterwards, and that nothing is left out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+bpy = pytest.importorskip("bpy")
+
+from blender_addon import startup  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+_WITH_A_WINDOW = """
+import os, sys
+import bpy
+bpy.ops.wm.read_factory_settings(use_empty=True)
+before = set(sys.modules)
+import blender_addon
+from blender_addon import startup
+startup.register(at_once=False)
+heavy = {"numpy", "zmq", "msgpack", "asyncio"} & (set(sys.modules) - before)
+assert not heavy, heavy
+assert hasattr(bpy.types, "PORTRAIT_AP_preferences") or not hasattr(bpy.types.Scene, "talking_portraits")
+assert not hasattr(bpy.types.Scene, "talking_portraits")
+pieces = 0
+while startup.next_piece() is not None:
+    startup.go_on()
+    pieces += 1
+assert pieces > 10 and not startup.go_on()
+assert hasattr(bpy.types.Scene, "talking_portraits")
+scene = bpy.context.scene
+assert len(scene.talking_portraits.items) == 0
+assert bpy.ops.portrait.install_server.get_rna_type().name == "Install Server"
+startup.unregister()
+assert not hasattr(bpy.types.Scene, "talking_portraits")
+startup.register(at_once=False)
+startup.unregister()
+assert startup.next_piece() is None
+print("all is well", flush=True)
+os._exit(0)
+"""
+
+
+def test_a_window_comes_before_the_packages_and_all_is_there_afterwards() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "shared")])}
+    done = subprocess.run([sys.executable, "-c", _WITH_A_WINDOW], env=environment, capture_output=True, text=True)
+    assert "all is well" in done.stdout, done.stderr
+
+
+def test_without_a_window_all_is_there_at_once(addon: Any) -> None:
+    assert bpy.app.background and startup.needs_all() and startup.next_piece() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "scripted"),
+    [
+        (["blender"], False),
+        (["blender", "scene.blend"], False),
+        (["blender", "scene.blend", "--", "--python"], False),
+        (["blender", "--python", "tool.py"], True),
+        (["blender", "scene.blend", "-P", "tool.py"], True),
+        (["blender", "--python-expr", "import bpy"], True),
+        (["blender", "--command", "portrait", "render"], True),
+    ],
+)
+def test_a_script_on_the_command_line_finds_all_operators(arguments: list[str], scripted: bool) -> None:
+    assert startup.is_scripted(arguments) is scripted
