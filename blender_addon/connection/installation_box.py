@@ -82,8 +82,10 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context, characters: int
     found = standing()
     _draw_standing(box, found, characters)
     if found is Standing.COMPLETE:
-        for note in server_installing.notes():
-            lines(box, note, characters, "INFO")
+        if server_installing.notes():
+            for note in server_installing.notes():
+                lines(box, note, characters, "INFO")
+            box.operator("portrait.put_installation_away", icon="X")
         if whole or error is not None:
             _draw_upkeep(box, "portrait.repair_server", whole)
         return
@@ -147,6 +149,7 @@ def _draw_error(layout: bpy.types.UILayout, error: PortraitError, characters: in
     lines(column, error.message, characters, "ERROR")
     if error.remedy:
         lines(layout, error.remedy, characters)
+    layout.operator("portrait.put_installation_away", icon="X")
 
 
 def _draw_standing(layout: bpy.types.UILayout, found: Standing, characters: int) -> None:

@@ -137,6 +137,13 @@ def notes() -> tuple[str, ...]:
     return _installation.notes if _installation is not None and _installation.done else ()
 
 
+def put_away() -> None:
+    """Forgets how the last installation ended: it was read."""
+    global _installation
+    if running() is None:
+        _installation = None
+
+
 def log_file() -> Path | None:
     """Where the last installation's log is, of this Blender or of one before."""
     path = _installation.log_file if _installation is not None else Installation(place.server_folder()).log_file

@@ -301,17 +301,14 @@ def all_done(frames: range) -> Steps:
 
 
 def _render_unsaved() -> Steps:
-    """In a copy of the workspace: with it goes the box in which Blender reports the error, too."""
-    problems = extension("blender.problems")
+    """A file without a name is rendered all the same; the panel says how long its frames are kept, and saving moves them."""
+    messages = extension("interface.panels.messages")
     with at():
         bpy.ops.workspace.duplicate()
     yield 0.7
     yield from sidebar.open_tab()
-    with at():
-        bpy.ops.portrait.render("INVOKE_DEFAULT")
-    uid = portrait().uid
-    yield from until(lambda: problems.last(uid) is not None, 60, "the unsaved file is told")
-    fact("a render of an unsaved file says so, with its remedy", "saved" in problems.last(uid).message)
+    told = messages.unsaved(portrait())
+    fact("a file that was never saved tells how long its frames are kept", told is not None and "save" in told.message)
     yield 1.5
     yield from sidebar.back_to_layout()
     yield from sidebar.picture("trouble_not_saved", ["PORTRAIT_PT_portraits", "PORTRAIT_PT_messages"])

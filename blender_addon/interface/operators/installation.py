@@ -157,6 +157,22 @@ class PORTRAIT_OT_cancel_installation(SaysWhyNot, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class PORTRAIT_OT_put_installation_away(SaysWhyNot, bpy.types.Operator):
+    """Put away what is said of the last installation; its log stays"""
+
+    bl_idname = "portrait.put_installation_away"
+    bl_label = "Put Away"
+
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> str | None:
+        told = server_installing.failure() is not None or server_installing.notes()
+        return None if told else "Nothing is said of an installation"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        server_installing.put_away()
+        return {"FINISHED"}
+
+
 class PORTRAIT_OT_open_installation_log(SaysWhyNot, bpy.types.Operator):
     """Open what the last installation has written of each step, with the program that the system has for text"""
 
@@ -184,5 +200,5 @@ class PORTRAIT_OT_show_online_access(bpy.types.Operator):
 CLASSES = (
     PORTRAIT_OT_install_server, PORTRAIT_OT_update_server, PORTRAIT_OT_repair_server,
     PORTRAIT_OT_install_server_from_folder, PORTRAIT_OT_remove_server, PORTRAIT_OT_cancel_installation,
-    PORTRAIT_OT_open_installation_log, PORTRAIT_OT_show_online_access,
+    PORTRAIT_OT_put_installation_away, PORTRAIT_OT_open_installation_log, PORTRAIT_OT_show_online_access,
 )  # fmt: skip
