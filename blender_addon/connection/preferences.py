@@ -16,7 +16,6 @@ from portrait_shared.devices import ALL_CUDA, DEVICES, GPUS, missing_driver
 
 from ..blender import compat
 from ..installation.choices import Choice
-from . import server_program
 
 _EXTENSION: Final = __package__.rpartition(".")[0]
 """Blender knows the preferences by the name of the extension's own package."""
@@ -150,7 +149,10 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from . import installation_box  # here, because it reads the preferences
+        from . import (
+            installation_box,
+            server_program,
+        )  # here: they read the preferences, and come later (see `startup`)
 
         self.layout.label(text="Server")
         installation_box.draw(self.layout, context, _LINE_CHARACTERS, whole=True)
