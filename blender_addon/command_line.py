@@ -5,6 +5,7 @@ for scripts: blocking, with an exit status."""
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from portrait_shared.terminal import forgiving_output
 
 from .connection import preferences, server, server_installing
 from .export.farm_job import FarmJobExport
-from .installation.choices import BACKENDS, Choice
+from .installation.choices import BACKENDS
 from .jobs import job_queue
 from .jobs.job import Job, JobState
 from .portraits.properties import PORTRAIT_PG_portrait
@@ -139,10 +140,11 @@ def _write_job(asked: argparse.Namespace) -> int:
 
 def _install(asked: argparse.Namespace) -> int:
     choice = preferences.choice(bpy.context)
-    choice = Choice(
-        asked.backend or choice.backend,
-        choice.index if asked.index is None else asked.index,
-        choice.wheels if asked.folder is None else Path(os.path.realpath(asked.folder)),
+    choice = dataclasses.replace(
+        choice,
+        backend=asked.backend or choice.backend,
+        index=choice.index if asked.index is None else asked.index,
+        wheels=choice.wheels if asked.folder is None else Path(os.path.realpath(asked.folder)),
     )
     server_installing.begin(choice, lambda: True, asked.repair)
     there = server_installing.wait(lambda progress: print(f"{progress.fraction:4.0%} {progress.words}", flush=True))

@@ -19,6 +19,7 @@ from portrait_shared.protocol.connection import Connection
 from portrait_shared.protocol.references import ServerInfo
 
 from ..blender.problems import Fix, SceneError
+from ..installation import place
 from . import preferences, server_program
 
 _START_TIMEOUT_SECONDS = 60.0
@@ -26,6 +27,7 @@ _START_LOOK_SECONDS = 0.2
 _STOP_TIMEOUT_SECONDS = 10.0
 _NO_SERVER = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.SERVER_LOST, ErrorCode.VERSION_MISMATCH)
 _TIME_STAMP_VARIABLE = "TALKING_PORTRAITS_TIME_STAMP_SERVER"
+_MODELS_VARIABLE = "TALKING_PORTRAITS_MODELS"
 _STAMPED_BY = os.environ.get(_TIME_STAMP_VARIABLE, "")
 _HOW_TO_GET_ONE = {
     Fix.INSTALL: "Install it with the button, or choose a server of your own in the add-on's preferences.",
@@ -105,6 +107,8 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
     asked = preferences.of(context)
     program = server_program.find(asked.server_command)
     _set_time_stamp_server(asked.time_stamp_server.strip())
+    if program.origin is server_program.Origin.INSTALLED:
+        os.environ.setdefault(_MODELS_VARIABLE, str(place.server_folder() / "models"))  # nothing lies outside
     return Launch(
         command=program.command,
         problem=program.problem,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -43,7 +44,7 @@ def nothing(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     for name in ("home", "path", "runtime", "blender"):
         (tmp_path / name).mkdir()
     monkeypatch.delenv(server_program.COMMAND_VARIABLE, raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path / "path"), os.defpath]))  # programs' scripts call others
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("BLENDER_USER_DATAFILES", str(tmp_path / "blender"))
     monkeypatch.setattr(server_program.importlib.util, "find_spec", lambda name: None)
@@ -82,7 +83,7 @@ def packages(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     def with_this_python(context: Any) -> Any:
         """There is no preference for it: the tests' own is at hand, where uv would look on PATH or download one."""
-        return choices(context).__class__(**{**vars(choices(context)), "python": sys.executable})
+        return dataclasses.replace(choices(context), python=sys.executable)
 
     monkeypatch.setattr(preferences, "choice", with_this_python)
     monkeypatch.setattr(preferences._DEFAULTS, "backend", "cpu")
