@@ -20,7 +20,8 @@ NAME = "portrait.exe" if os.name == "nt" else "portrait"
 
 @pytest.fixture(autouse=True)
 def nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the environment's server nor one on the PATH or in this Python, and an empty home."""
+    """Neither the environment's server nor one that is installed, on the PATH or in this Python, and an empty home."""
+    monkeypatch.setenv("BLENDER_USER_DATAFILES", str(tmp_path / "blender"))
     monkeypatch.delenv(server_program.COMMAND_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "path"))
     monkeypatch.setattr(server_program.importlib.util, "find_spec", lambda name: None)
@@ -39,7 +40,7 @@ def program(path: Path, can_run: bool = True) -> Path:
 def test_a_folder_stands_for_the_program_in_it(tmp_path: Path, inside: str) -> None:
     there = program(tmp_path / "project of mine" / inside / NAME)
     for asked in (tmp_path / "project of mine", f"{tmp_path / 'project of mine'}{os.sep}", there, there.parent):
-        assert server_program.find(str(asked)) == ((str(there),), "")
+        assert server_program.find(str(asked)).command == (str(there),)
 
 
 def test_a_file_beside_it_is_taken_for_it(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_a_whole_command_is_taken_as_it_is() -> None:
     "inside", ["talking-portraits/.venv/bin", ".local/share/pipx/venvs/portrait/bin", ".local/bin"]
 )
 def test_it_is_found_where_people_install_it(tmp_path: Path, inside: str) -> None:
-    assert "was not found" in server_program.find("").problem
+    assert "not installed yet" in server_program.find("").problem
     there = program(tmp_path / "home" / inside / NAME)
     server_program._in_usual_places.cache_clear()  # as after a while
     assert server_program.find("").command == (str(there),)
@@ -82,5 +83,7 @@ def test_a_start_without_a_program_says_what_was_wrong(scene: Any, tmp_path: Pat
     server.stop()
     found = server_program.find(str(tmp_path))
     with pytest.raises(SceneError, match="no “portrait” program in") as caught:
-        server.acquire(server.Launch(found.command, "cpu", True, False, problem=found.problem), lambda: False)
+        server.acquire(
+            server.Launch(found.command, "cpu", True, False, problem=found.problem, fix=found.fix), lambda: False
+        )
     assert caught.value.fix is Fix.PREFERENCES
