@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import bpy
 from portrait_shared.errors import PortraitError
@@ -20,6 +21,8 @@ from .recorded import Recorded
 from .recorder import Recorder
 from .source import LiveSource, Sample
 
+_LONGEST_WAIT_SECONDS: Final = 0.05
+
 
 class LiveSession:
     """Between ticks it keeps names and no Blender objects, which undo and loading free.
@@ -31,7 +34,7 @@ class LiveSession:
         recorder: of the recording that goes on; None where there is none.
         playback: lets the scene play for it; None where it does not.
         last_note: how the last recording ended, a sentence.
-        is_put_back: whether the rig waits for a tick that sets it again.
+        is_behind: whether the rig waits for a tick that sets it.
         switched_preview_on: whether the live preview is on for this session's sake.
     """
 
@@ -43,10 +46,11 @@ class LiveSession:
         self.playback: ScenePlayback | None = None
         self.last_note = ""
         self.switched_preview_on = False
-        self.is_put_back = False
+        self.is_behind = False
         self._performers: dict[str, Performer] = {}
         self._pose = Pose()
         self._take_uid = ""
+        self._shown_at = 0.0
 
     def connect(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, source: LiveSource) -> None:
         """Lets a source begin; one of the same title ends first.
@@ -76,27 +80,28 @@ class LiveSession:
         """What the performer has to do now, or nothing."""
         return next((performer.hint for performer in self._performers.values() if performer.hint), "")
 
-    def tick(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, rests: bool) -> bool:
+    def tick(self, scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, rests: bool, waits: bool = False) -> bool:
         """Takes what came; whether the rig was changed by it.
 
         Args:
             rests: Blender renders or saves: the rig stays as it is without the session.
+            waits: pictures cannot follow now: for a moment the rig waits for a newer pose too, which leaves them the
+                processor.
 
         Raises:
             PortraitError: the rig was deleted or broken, or the scene cannot play.
         """
-        came = False
         for title, source in list(self.sources.items()):
             samples = source.take()
             if self.recorder is not None:
                 self.recorder.hear(title, samples)
-            came |= self._see(self._performers[title], samples)
+            self.is_behind |= self._see(self._performers[title], samples)
         now = time.monotonic()
         if self.recorder is not None:
             self._record(portrait, now)
-        if not (came or self.is_put_back) or rests or not self.drives:
+        if not self.is_behind or rests or not self.drives or (waits and now - self._shown_at < _LONGEST_WAIT_SECONDS):
             return False
-        self.is_put_back = False
+        self._shown_at = now
         check_rig(scene, portrait.rig)
         return self.show(portrait)
 
@@ -118,11 +123,12 @@ class LiveSession:
         if not self.drives or portrait.rig is None:
             return False
         live = portrait.live
+        self.is_behind = False
         return rig_values.write(portrait.rig, portrait.space, self._pose, live.use_face, live.use_head)
 
     def rest(self, portrait: PORTRAIT_PG_portrait) -> None:
         """Lets the rig be as it is without the session, until a pose is shown again."""
-        self.is_put_back = True
+        self.is_behind = True
         if portrait.rig is not None:
             rig_values.put_back(portrait.rig)
 

@@ -155,7 +155,9 @@ def pump() -> bool:
             continue
         was = session.recorder
         try:
-            if session.tick(*found, rests=bool(_reasons_to_rest)):
+            preview = live_preview.of(uid)
+            waits = preview is not None and preview.is_full
+            if session.tick(*found, rests=bool(_reasons_to_rest), waits=waits):
                 changed = True
                 _follow(uid)
         except PortraitError as error:

@@ -96,6 +96,11 @@ class PortraitPreview:
         self.note_change()
 
     @property
+    def is_full(self) -> bool:
+        """Whether a pose that is set now would have to wait: a later one will be newer."""
+        return self._worker.is_full
+
+    @property
     def line(self) -> str:
         """How it is doing, for the panel."""
         if self.trouble is not None:

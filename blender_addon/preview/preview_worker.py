@@ -126,6 +126,11 @@ class PreviewWorker(threading.Thread):
             self._newest = ask
             self._change.notify()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one more request would have to wait until a picture has come."""
+        return len(self._flying) >= _MOST_IN_FLIGHT
+
     def stop(self) -> None:
         """Ends the thread soon."""
         self._stopped.set()
