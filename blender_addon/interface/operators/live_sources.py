@@ -8,6 +8,7 @@ import bpy
 from ...blender import problems
 from ...connection import server
 from ...live import sessions
+from ...live.phones.receiver import Phone
 from ...live.source import LiveSource
 from ...live.webcam import Webcam
 from ...portraits.properties import PORTRAIT_PG_portrait
@@ -29,6 +30,16 @@ class Connects(NeedsEditableRig, OnRig):
         return tell(self, source.line, ())
 
 
+class PORTRAIT_OT_connect_phone(Connects, bpy.types.Operator):
+    """Listen for a phone that sends a face, such as by Live Link Face, and let it move the rig at once"""
+
+    bl_idname = "portrait.connect_phone"
+    bl_label = "Connect Phone"
+
+    def source(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> LiveSource:
+        return Phone(portrait.live.port, portrait.live.phone_address)
+
+
 class PORTRAIT_OT_connect_camera(Connects, bpy.types.Operator):
     """Let the face that a webcam sees move the rig at once; the pictures stay on this machine"""
 
@@ -39,4 +50,4 @@ class PORTRAIT_OT_connect_camera(Connects, bpy.types.Operator):
         return Webcam(portrait.live.camera, server.launch_plan(context))
 
 
-CLASSES = (PORTRAIT_OT_connect_camera,)
+CLASSES = (PORTRAIT_OT_connect_phone, PORTRAIT_OT_connect_camera)

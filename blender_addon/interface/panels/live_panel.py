@@ -32,14 +32,22 @@ class PORTRAIT_UL_takes(bpy.types.UIList):
 def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, session: LiveSession | None) -> None:
     """Ways to connect, and how each source is doing."""
     live = active_portrait(context).live
+    connected = session.sources if session is not None else {}
+    if "Phone" not in connected:
+        row = layout.row(align=True)
+        row.operator("portrait.connect_phone", icon="URL")
+        row.prop(live, "port", text="")
+        layout.prop(live, "phone_address")
+    if "Webcam" not in connected:
+        row = layout.row(align=True)
+        row.operator("portrait.connect_camera", icon="OUTLINER_OB_CAMERA")
+        row.prop(live, "camera", text="")
     if session is None:
         return
     for source in session.sources.values():
         box = layout.box()
         box.label(text=source.title, icon="URL")
-        for address in getattr(source, "addresses", ()):
-            box.label(text=f"Send to {address}", icon="BLANK1")
-        sections.draw_text(box, context, source.line, "INFO", lines=2)
+        sections.draw_text(box, context, source.line, "INFO", lines=3)
         if source.problem:
             sections.draw_text(box, context, source.problem, "ERROR", lines=3)
         for choice in getattr(source, "choices", ()):
