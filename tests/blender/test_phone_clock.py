@@ -156,13 +156,16 @@ def test_without_a_clock_arrivals_are_evened() -> None:
     moments = np.array([clock.moment(float(moment)) for moment in arrived])
     assert (np.diff(moments) > 0).all()
     assert np.std(np.diff(moments[300:])) < 0.6 * np.std(np.diff(arrived[300:]))
-    assert np.abs(moments - sent)[300:].max() < FRAME / 2
+    assert np.abs(moments - sent)[300:].max() < FRAME
     quiet = [clock.moment(100.0 + number / RATE) for number in range(10)]
     assert quiet[0] == 100.0
 
 
 def test_order() -> None:
     order = Order[int]()
+    for number in range(-60, 0):
+        order.add(1.0 + number / 60, 1.0 + number / 60, number)
+        order.ready(1.0)
     order.add(1.0, 1.0, 0)
     order.add(1.0 + 1 / 60, 1.017, 1)
     assert order.ready(1.017) == [0, 1], "what follows in sequence passes at once"
@@ -229,4 +232,4 @@ def test_a_stream_in_all_weather() -> None:
     assert counts.reordered > 30
     assert max(waited) < 2.1 / RATE
     missing = len(performance) - len(distinct)
-    assert missing <= counts.lost + 3 <= missing + 8
+    assert abs(counts.lost - missing) <= 6

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from ...rig.blendshapes import ARKIT_NAMES
@@ -45,6 +46,11 @@ class FacePacket:
 
 def arkit_name(name: str) -> str | None:
     """ARKit's name for one written in any case, with `_L` and `_R` or with spaces; None for what is none of the 52."""
+    return _arkit_name(name) if len(name) <= NAME_CHARACTERS else None
+
+
+@lru_cache(maxsize=512)
+def _arkit_name(name: str) -> str | None:
     letters = name.strip().lower()
     for short, side in (("_l", "left"), ("_r", "right")):
         if letters.endswith(short):

@@ -14,6 +14,7 @@ _LONGEST_WAIT_SECONDS: Final = 1 / 24
 _IN_SEQUENCE: Final = 1.5
 _LONG_GAP_SECONDS: Final = 2.0
 _STEPS: Final = 15
+_SETTLING: Final = 60
 _MAX_HELD: Final = 64
 
 Item = TypeVar("Item")
@@ -25,7 +26,8 @@ class Order(Generic[Item]):
     Attributes:
         late: how many came when a later one was gone already; they are left out.
         reordered: how many were put back into their place.
-        lost: how many steps without a sample there were, gaps of seconds not counted.
+        lost: how many steps without a sample there were; gaps of seconds, and the first second after one, not counted,
+            for moments settle then.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,7 @@ class Order(Generic[Item]):
         self._held: list[tuple[float, float, int, Item]] = []
         self._steps: deque[float] = deque(maxlen=_STEPS)
         self._released = -math.inf
-        self._count = 0
+        self._count = self._since_gap = 0
 
     @property
     def step(self) -> float:
@@ -61,8 +63,12 @@ class Order(Generic[Item]):
             if not in_sequence and now - arrived < wait and len(self._held) < _MAX_HELD:
                 break
             del self._held[0]
-            if math.isfinite(gap) and gap <= _LONG_GAP_SECONDS:
-                self.lost += max(round(gap / self.step) - 1, 0)
+            self._since_gap += 1
+            if not math.isfinite(gap) or gap > _LONG_GAP_SECONDS:
+                self._since_gap = 0
+            else:
+                if self._since_gap > _SETTLING:
+                    self.lost += max(round(gap / self.step) - 1, 0)
                 self._steps.append(gap)
             self._released = moment
             found.append(item)

@@ -75,7 +75,7 @@ class Phone:
             return
         self._socket = UdpSocket(self._host, self._port)
         self._began = self._clock()
-        self._fault = ""
+        self._fault, self._addresses = "", None
         self._stop.clear()
         self._thread = threading.Thread(target=self._hear, args=(self._socket,), name="phone", daemon=True)
         self._thread.start()
