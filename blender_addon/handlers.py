@@ -12,7 +12,7 @@ from .interface import face_marks
 from .jobs import job_queue
 from .live import sessions
 from .portraits import portrait_copies, project_paths, scene_portraits
-from .preview import live_preview
+from .preview import live_preview, on_air
 from .render import frame_band, frame_display, frame_states, recognition, session_frames
 from .render.render_job import RenderJob
 
@@ -45,6 +45,7 @@ _HANDLERS = (
     *portrait_copies.HANDLERS,
     *sessions.HANDLERS,
     *live_preview.HANDLERS,
+    *on_air.HANDLERS,
     *frame_states.HANDLERS,
     *frame_display.HANDLERS,
     *recognition.HANDLERS,
@@ -71,6 +72,7 @@ def unregister() -> None:
     job_queue.abandon_all()
     sessions.disconnect_all()
     live_preview.stop_all()
+    on_air.stop_all()
     for handlers, handler in _HANDLERS:
         if handler in handlers:
             handlers.remove(handler)

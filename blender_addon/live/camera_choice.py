@@ -35,7 +35,6 @@ class CameraChoice:
 class _Known:
     cameras: tuple[CameraChoice, ...] = ()
     line: str = ""
-    asked: bool = False
     asking: bool = False
 
 
@@ -52,9 +51,9 @@ def line() -> str:
     return "Looking for cameras …" if _known.asking else _known.line
 
 
-def was_asked() -> bool:
-    """Whether the list was ever asked for."""
-    return _known.asked
+def is_asking() -> bool:
+    """Whether the list is being asked for."""
+    return _known.asking
 
 
 def refresh(launch: server.Launch) -> threading.Thread | None:
@@ -62,7 +61,7 @@ def refresh(launch: server.Launch) -> threading.Thread | None:
     global _known
     if _known.asking:
         return None
-    _known = _Known(_known.cameras, "", True, True)
+    _known = _Known(_known.cameras, "", True)
     thread = threading.Thread(target=_ask, args=(launch,), name="portrait cameras", daemon=True)
     thread.start()
     return thread
@@ -79,7 +78,7 @@ def _ask(launch: server.Launch) -> None:
         told = "" if found else "This machine has no camera"
     except PortraitError as error:
         told = str(error)
-    _known = _Known(found, told, True, False)
+    _known = _Known(found, told)
 
 
 def _read(text: str) -> tuple[CameraChoice, ...]:

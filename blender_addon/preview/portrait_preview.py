@@ -33,6 +33,7 @@ from ..rig.sampling import (  # fmt: skip
     sample_now,
     view_layer,
 )
+from . import on_air
 from .preview_subject import CurrentSubject, drawn_sample
 from .preview_worker import Ask, Picture, PreviewWorker, Subject, Trouble
 
@@ -82,13 +83,18 @@ class PortraitPreview:
         self._put_back = True
         self._covered = False
         self._settles_at: float | None = None
-        self._worker = PreviewWorker(launch)
+        self._worker = PreviewWorker(launch, on_air.taker(uid))
         self._worker.start()
 
     def note_change(self) -> None:
         """Something may have moved: no more than a note."""
         if self._changed_at is None:
             self._changed_at = time.monotonic()
+
+    def ask_again(self) -> None:
+        """Asks for the same picture once more: it is to go on air."""
+        self._row = None
+        self.note_change()
 
     def note_undo(self) -> None:
         """Blender has made all its objects anew, and may have taken the picture off the plane."""

@@ -13,6 +13,7 @@ from ..portraits.properties import PORTRAIT_PG_portrait
 from ..rig.armature import rest_points
 from ..rig.replaced_sliders import AS_FILMED
 from ..rig.sampling import RigSample
+from . import on_air
 from .preview_worker import Subject
 from .shot_frames import FilmedFrame
 
@@ -50,7 +51,7 @@ class CurrentSubject:
                 references = (first, *likeness.further_references(portrait))
             self.subject = Subject(
                 references, filmed, groups.further_rest(portrait), likeness.personal_file(portrait), portrait.engine or None,
-                portrait.preview_frame_size, portrait.matte, portrait.disclosure,
+                portrait.preview_frame_size, portrait.matte, on_air.disclosure(portrait),
             )  # fmt: skip
             self._key = key
         return self.subject
@@ -87,6 +88,6 @@ def _key_of(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> tuple[Any
     return (
         portrait.photo.name if portrait.photo is not None else "", portrait.photo_digest,
         rest_points(portrait.rig, portrait.space).tobytes(), likeness.digest(portrait), portrait.engine,
-        portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(), portrait.disclosure,
+        portrait.preview_frame_size, portrait.matte, b"" if others is None else others.tobytes(), on_air.disclosure(portrait),
         scene.frame_current if portrait.shot.is_filmed else None,
     )  # fmt: skip

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -107,10 +108,12 @@ class PreviewWorker(threading.Thread):
         events: `Connected`, `Picture` and `Trouble`, as they come.
     """
 
-    def __init__(self, launch: server.Launch) -> None:
+    def __init__(self, launch: server.Launch, offer: Callable[[np.ndarray], None]) -> None:
+        """Args: offer: given the pixels of each picture that carries the watermark, on this thread; see `on_air`."""
         super().__init__(name="portrait preview", daemon=True)
         self.events: queue.SimpleQueue[Connected | Picture | Trouble] = queue.SimpleQueue()
         self._launch = launch
+        self._offer = offer
         self._frames = ShotFrames()
         self._newest: Ask | None = None
         self._change = threading.Condition()
@@ -213,6 +216,8 @@ class PreviewWorker(threading.Thread):
     def _receive(self, timeout_s: float, stream: RenderStream, ask: Ask) -> None:
         frame = stream.next(timeout_s)
         if frame is not None:
+            if ask.subject.disclosure.watermark:
+                self._offer(frame.data)
             self.events.put(Picture(ask, _as_blender_holds_it(frame.data), time.monotonic()))
         if frame is not None or stream.state in ("done", "cancelled"):
             stream.next(0.0)  # tells the server that the frame was taken

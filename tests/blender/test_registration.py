@@ -29,7 +29,7 @@ OPERATORS = (
     "show_preferences", "adopt", "choose_face", "demo_motion", "show_colors",
     "add_controls", "apply_expression", "mirror_pose", "reset_pose", "make_pose_library", "save_pose",
     "map_by_name", "map_picked", "remove_driver", "clear_drivers", "set_driver_rest", "check_drivers", "drive_sliders",
-    "bake_drivers",
+    "bake_drivers", "virtual_camera", "ndi", "find_outputs", "choose_camera", "find_cameras",
 )  # fmt: skip
 
 

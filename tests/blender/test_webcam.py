@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,14 +149,14 @@ def test_samples_that_nobody_takes_are_bounded(command: Callable[[str], server.L
 
 
 def test_the_cameras_are_listed_in_the_background(
-    launch: server.Launch, command: Callable[[str], server.Launch]
+    launch: server.Launch, command: Callable[[str], server.Launch], portrait: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = camera_choice.refresh(launch)
     assert (
         asking is not None and camera_choice.line() == "Looking for cameras …" and camera_choice.refresh(launch) is None
     )
     asking.join()
-    assert camera_choice.was_asked() and bool(camera_choice.cameras()) != bool(camera_choice.line())
+    assert bool(camera_choice.cameras()) != bool(camera_choice.line())
     told = command("""
         print('[{"number": 2, "name": "Cam", "problem": "You may not use it.", "remedy": "Ask."}]')
     """)
@@ -162,7 +164,14 @@ def test_the_cameras_are_listed_in_the_background(
     assert asking is not None
     asking.join()
     assert camera_choice.cameras() == (camera_choice.CameraChoice(2, "Cam", "You may not use it. Ask."),)
+    assert bpy.ops.portrait.choose_camera(camera="2") == {"FINISHED"}
+    assert portrait.live.camera == "2"
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER", shlex.join(told.command))
+    assert bpy.ops.portrait.find_cameras() == {"FINISHED"}
+    assert camera_choice.cameras() == (camera_choice.CameraChoice(2, "Cam", "You may not use it. Ask."),)
     asking = camera_choice.refresh(command("print('{}')"))
     assert asking is not None
     asking.join()
     assert camera_choice.cameras() == () and "cannot be read" in camera_choice.line()
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        bpy.ops.portrait.choose_camera(camera="0")

@@ -7,6 +7,7 @@ import bpy
 
 from . import (  # fmt: skip
     add,
+    cameras,
     capture,
     compositing,
     consent,
@@ -31,6 +32,7 @@ from . import (  # fmt: skip
 
 _MODULES = (
     add,
+    cameras,
     capture,
     compositing,
     consent,

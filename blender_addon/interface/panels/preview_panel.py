@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ...preview import live_preview
+from ...preview import air_outputs, live_preview, on_air
 from ...render import frame_states, recognition
 from ..operators.common import active_portrait, portraits
 from . import sections
@@ -25,6 +25,20 @@ def draw_preview(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     sections.draw_text(layout, context, line, icon, lines=1)
 
 
+def draw_air(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """The switches that put the preview on air, greyed with the reason where one cannot, and how those on air are doing."""
+    lead = active_portrait(context).lead
+    row = layout.row(align=True)
+    for to, operator in (("virtual-camera", "portrait.virtual_camera"), ("ndi", "portrait.ndi")):
+        air = on_air.of(lead.uid, to)
+        row.operator(operator, depress=air is not None and not air.ended, text=air_outputs.OUTPUTS[to])
+    row.operator("portrait.find_outputs", text="", icon="FILE_REFRESH")
+    for to in air_outputs.OUTPUTS:
+        air = on_air.of(lead.uid, to)
+        if air is not None:
+            sections.draw_text(layout, context, air.line, "ERROR" if air.problem else "REC", lines=3)
+
+
 def draw_states(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """How many frames are in which state, and whether they show the person."""
     portrait = active_portrait(context)
@@ -41,6 +55,7 @@ class _Preview(ForFace):
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_preview(self.layout, context)
+        draw_air(self.layout, context)
         draw_states(self.layout, context)
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,23 +22,15 @@ from portrait_server.live.virtual_camera import VirtualCamera
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.raw_frames import header_of
 
+from tests import ndi_stand_in
+from tests.ndi_stand_in import needs_compiler, pixels_in
 from tests.waiting import wait_until
-
-COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-PLACES = {"linux": "libndi.so.6", "darwin": "libndi.dylib"}
-needs_compiler = pytest.mark.skipif(
-    COMPILER is None or sys.platform not in PLACES, reason="no C compiler to make NDI's stand-in with"
-)
 
 
 @pytest.fixture(scope="session")
 def ndi_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a library that stands for NDI's."""
-    folder = tmp_path_factory.mktemp("ndi")
-    source = Path(__file__).with_name("ndi_stand_in.c")
-    assert COMPILER is not None
-    subprocess.run([COMPILER, "-shared", "-fPIC", "-o", folder / PLACES[sys.platform], source], check=True)
-    return folder
+    return ndi_stand_in.compile_into(tmp_path_factory.mktemp("ndi"))
 
 
 @pytest.fixture
@@ -60,10 +51,6 @@ def put(process: subprocess.Popen[bytes], pixels: np.ndarray) -> None:
     assert process.stdin is not None
     process.stdin.write(header_of(pixels) + pixels.tobytes())
     process.stdin.flush()
-
-
-def pixels_in(line: str, size: tuple[int, int]) -> np.ndarray:
-    return np.frombuffer(bytes.fromhex(line.removeprefix("pixels ")), np.uint8).reshape(size[1], size[0], 4)
 
 
 @needs_compiler
