@@ -69,6 +69,7 @@ class Index:
 
     def __init__(self) -> None:
         self.wheels: dict[str, Path] = {}
+        self.metadata: dict[str, bytes] = {}
         self.wrong_hashes: set[str] = set()
         self.login = False
         self.status = 0
@@ -86,10 +87,14 @@ class Index:
 
     @property
     def files_asked(self) -> list[str]:
-        return [path.rpartition("/")[2] for path in self.asked if path.startswith("/files/")]
+        return [path.rpartition("/")[2] for path in self.asked if path.endswith(".whl")]
 
     def add(self, *wheels: Path) -> None:
-        self.wheels |= {wheel.name: wheel for wheel in wheels}
+        for wheel in wheels:
+            self.wheels[wheel.name] = wheel
+            with zipfile.ZipFile(wheel) as archive:
+                inner = next(inner for inner in archive.namelist() if inner.endswith(".dist-info/METADATA"))
+                self.metadata[wheel.name] = archive.read(inner)
 
     def page(self, package: str) -> bytes | None:
         names = [name for name in self.wheels if name.split("-")[0].replace("_", "-") == package]
@@ -98,7 +103,8 @@ class Index:
         links = []
         for name in names:
             data = b"another" if name in self.wrong_hashes else self.wheels[name].read_bytes()
-            links.append(f'<a href="/files/{name}#sha256={hashlib.sha256(data).hexdigest()}">{name}</a><br>')
+            address = f"/files/{name}#sha256={hashlib.sha256(data).hexdigest()}"
+            links.append(f'<a href="{address}" data-core-metadata="true">{name}</a><br>')
         return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()
 
 
@@ -127,14 +133,18 @@ def _handler(index: Index) -> type[http.server.BaseHTTPRequestHandler]:
                 self._answer(401, b"who are you?")
             elif index.login:
                 self._answer(200, _LOGIN)
+            elif path.startswith("/files/") and path.endswith(".metadata"):
+                self._answer(200, index.metadata[path.rpartition("/")[2].removesuffix(".metadata")], forever=True)
             elif path.startswith("/files/"):
                 self._file(path.rpartition("/")[2])
             else:
                 page = index.page(path.removeprefix("/simple/").strip("/"))
                 self._answer(404, b"none") if page is None else self._answer(200, page)
 
-        def _answer(self, status: int, body: bytes) -> None:
+        def _answer(self, status: int, body: bytes, forever: bool = False) -> None:
             self.send_response(status)
+            if forever:
+                self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             if status == 401:
                 self.send_header("WWW-Authenticate", "Basic realm=index")
             self.send_header("Content-Type", "text/html")
@@ -151,6 +161,7 @@ def _handler(index: Index) -> type[http.server.BaseHTTPRequestHandler]:
             data = wheel.read_bytes()
             self.send_response(200)
             self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             if self.command == "HEAD":

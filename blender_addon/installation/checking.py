@@ -81,10 +81,10 @@ def _backend(said: Mapping[str, object]) -> str:
 
 
 def _does_not_work(lines: tuple[str, ...]) -> PortraitError:
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    last = next((line.strip().rstrip(".") for line in reversed(lines) if line.strip()), "it said nothing")
     remedy = "Repair the server; if it comes back, report it with the log."
     if re.search(r"WinError (126|1114)|VCRUNTIME|MSVCP", "\n".join(lines)):
         remedy = "Install Microsoft's Visual C++ Redistributable (vc_redist.x64.exe), then install the server again."
     elif found := re.search(r"(lib[\w.+-]+\.so[.\d]*): cannot open shared object", "\n".join(lines)):
         remedy = f"Install the system's package that has {found[1]}, then install the server again."
-    return PortraitError(ErrorCode.SERVER_UNAVAILABLE, f"The server was installed but does not work: {last}", remedy)
+    return PortraitError(ErrorCode.SERVER_UNAVAILABLE, f"The server was installed but does not work: {last}.", remedy)

@@ -14,7 +14,8 @@ MARK: Final = "installed.json"
 LOG: Final = "install.log"
 SETTINGS: Final = "uv.toml"
 UV: Final = "uv.exe" if sys.platform == "win32" else "uv"
-FOLDERS: Final = ("cache", "pythons", "tools", "tmp")
+FOLDERS: Final = ("cache", "models", "pythons", "tools", "tmp")
+"""`models` is the server's own: what it downloads on first use."""
 FILES: Final = (MARK, LOG, SETTINGS, UV)
 _ENVIRONMENT: Final = re.compile(r"e([1-9]\d{0,8})")
 

@@ -28,6 +28,7 @@ class Progress(NamedTuple):
 
 _BEGUN: Final = re.compile(r"^Downloading ([\w.-]+)(?: \(([\d.]+)(B|KiB|MiB|GiB)\))?")
 _DONE: Final = re.compile(r"^ Downloaded ([\w.-]+)")
+_BUILDING: Final = re.compile(r"^ *Building ([\w.-]+)")
 _UNITS: Final = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _UNPACKED: Final = 3.0
 """Files of wheels are about so much larger than the wheels: uv unpacks while it downloads."""
@@ -73,6 +74,8 @@ class Meter:
             with self._guard:
                 self._done.add(done[1])
             self._say()
+        elif building := _BUILDING.match(line):
+            self.at(0.0, f"Preparing {building[1]}")
         elif line.startswith("Prepared "):
             self.at(_TO, "Putting the packages in their place")
         elif line.startswith("Installed "):

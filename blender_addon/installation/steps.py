@@ -154,7 +154,8 @@ class Steps:
         command = ["venv", "--no-project", "--relocatable", "--python", python.request, str(environment)]
         if offline or python.there:
             command.append("--no-python-downloads")
-        self._persevere(lambda: self._run_uv(command, "Making the environment"))
+        doing = "Making the environment" if python.there else uv_failures.DOWNLOADING_PYTHON
+        self._persevere(lambda: self._run_uv(command, doing))
 
     def _packages(
         self, environment: Path, choice: Choice, wheels: WheelsFolder | None, wheel: Path, repair: bool

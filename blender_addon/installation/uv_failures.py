@@ -107,6 +107,16 @@ _RULES: Final = (
         ErrorCode.SERVER_UNAVAILABLE, "The package index cannot be reached, or the connection broke.", _REACH, passing=True,
     ),
     _rule(
+        r"status client error \(429",
+        ErrorCode.SERVER_UNAVAILABLE, "The package index has been asked too often.", "Wait a little, then install again.",
+        passing=True,
+    ),
+    _rule(
+        r"status client error \((?P<what>\d+[^)]*)\)",
+        ErrorCode.FILE_MISSING, "The package index does not give a file that it names ({what}).",
+        "Check the index's address, or tell who keeps it; then install again.",
+    ),
+    _rule(
         r"structure of `(?P<what>[^`]+)`[^\n]* was invalid|failed to (read from|extract)[^\n]*(zip|archive)|invalid zip",
         ErrorCode.NOT_ALLOWED, "A package came damaged.",
         f"{_AGAIN} From a folder: copy the folder anew.", passing=True,
@@ -116,13 +126,6 @@ _RULES: Final = (
         r"(current platform|Python)|requires-python|current Python version",
         ErrorCode.NOT_ALLOWED, "A package that the server needs is not made for this system or this Python.",
         "Choose another Python (3.11 has most) or another backend; on another system the server may be run by hand.",
-    ),
-    _rule(
-        r"(no interpreter found|No download found|failed to (download|install)[^\n]*(cpython|python-build-standalone)|"
-        r"python-build-standalone|No Python)",
-        ErrorCode.SERVER_UNAVAILABLE, "There is no Python on this machine that fits, and none could be downloaded.",
-        "Install Python 3.11 from python.org, or set UV_PYTHON_INSTALL_MIRROR to a mirror of python-build-standalone; then "
-        "install again.",
     ),
     _rule(
         r"because (only )?(?P<what>[\w.-]+)[^\n]{0,200}? was not found in (the package registry|the provided package)",
@@ -146,6 +149,11 @@ _RULES: Final = (
 _SECRET: Final = re.compile(r"(?<=://)[^/\s@]+@")
 
 
+DOWNLOADING_PYTHON: Final = "Downloading Python"
+"""As `failure` is told what was done."""
+_OF_THE_NETWORK: Final = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.FILE_MISSING, ErrorCode.NOT_ALLOWED)
+
+
 def without_secrets(line: str) -> str:
     """A line without the names and passwords that addresses in it have."""
     return _SECRET.sub("****@", line)
@@ -156,10 +164,16 @@ def failure(lines: Sequence[str], doing: str) -> PortraitError:
 
     Args:
         lines: all that uv said.
-        doing: what it was to do, such as "Installing the packages".
+        doing: what it was to do, such as "Installing the packages", or `DOWNLOADING_PYTHON`.
     """
     said = "\n".join(lines)
     rule = _matching(said)
+    if doing == DOWNLOADING_PYTHON and (rule is None or rule.code in _OF_THE_NETWORK):
+        return PortraitError(
+            ErrorCode.SERVER_UNAVAILABLE, "There is no Python on this machine that fits, and none could be downloaded.",
+            "Install Python 3.11 from python.org; or set UV_PYTHON_INSTALL_MIRROR to a mirror of python-build-standalone, "
+            "which else comes from GitHub, before Blender starts. Then install again.",
+        )  # fmt: skip
     if rule is None:
         last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         last = without_secrets(last).rstrip(".")

@@ -275,3 +275,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This environment's packages without those that the extension brings."""
     return zips.place_bare_site(tmp_path_factory.mktemp("bare") / "site")
+
+
+@pytest.fixture
+def installing(addon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A place to install the server into, from an index on loopback, with the variables that a fresh Blender has."""
+    from tests.blender.server_wheels import Place, needed_wheels, server_wheel
+    from tests.package_index import serve_index
+
+    build_python = Path(os.environ.get("TALKING_PORTRAITS_BUILD_PYTHON", sys.executable))
+    uv = build_python.parent / ("uv.exe" if os.name == "nt" else "uv")
+    if not uv.is_file():
+        pytest.skip(f"uv is not installed beside {build_python}")
+    for name in [name for name in os.environ if name.startswith(("UV_", "PYTHON")) or name.upper().endswith("_PROXY")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TALKING_PORTRAITS_UV", str(uv))
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER_WHEEL", str(server_wheel(tmp_path / "bin of ours")))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing is asked that is not on loopback
+    with serve_index() as index:
+        index.add(*needed_wheels(tmp_path / "wheels"))
+        yield Place(tmp_path / "the user's" / "süß" / "server", index, tmp_path / "wheels")
