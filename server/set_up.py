@@ -5,7 +5,8 @@
     python3.11 server/set_up.py test     installs, then runs every check and test
     python3.11 server/set_up.py install  installs only
 
-Needs Python 3.11 and nothing else. A second run finds what is there and starts at once.
+Needs Python 3.11, 3.12 or 3.13 and nothing else; the demo and the tests need a Blender module, which 3.12 does not
+have. A second run finds what is there and starts at once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = PROJECT / ".venv"
 BIN = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 STAMP = ENVIRONMENT / "talking_portraits_installed"
-PYTHON = (3, 11)  # mediapipe 0.10.21 and bpy 5.0 both have wheels for it
+PYTHONS = ((3, 11), (3, 12), (3, 13))
+WITHOUT_BPY = ((3, 12),)  # Blender's module has wheels for the Pythons that releases of Blender have
 
 
 def main() -> int:
@@ -33,9 +35,11 @@ def main() -> int:
     parser.add_argument("goal", choices=("demo", "test", "install"))
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="passed on to `portrait demo` or to the tests")
     asked = parser.parse_args()
-    if sys.version_info[:2] != PYTHON:
+    this = sys.version_info[:2]
+    if this not in PYTHONS or (asked.goal != "install" and this in WITHOUT_BPY):
         sys.exit(
-            f"set_up: this is Python {sys.version_info[0]}.{sys.version_info[1]}; run it with Python 3.11: "
+            f"set_up: this is Python {this[0]}.{this[1]}; {asked.goal} needs Python "
+            f"{_listed([each for each in PYTHONS if asked.goal == 'install' or each not in WITHOUT_BPY])}: "
             f"`python3.11 {sys.argv[0]} {asked.goal}`."
         )
     sys.path.insert(0, str(PROJECT / "shared"))
@@ -63,7 +67,7 @@ def install_system_libraries() -> None:
 
     packages = sorted(set(missing_libraries(bpy=True).values()))
     if os.name != "nt" and importlib.util.find_spec("ensurepip") is None:
-        packages.append("python3.11-venv")
+        packages.append(f"python3.{sys.version_info[1]}-venv")
     if not packages:
         return
     prefix = [] if os.name != "nt" and os.geteuid() == 0 else ["sudo", "-n"]
@@ -84,14 +88,31 @@ def install_system_libraries() -> None:
 
 def install_packages(extra: str) -> None:
     """Makes `.venv` and installs the project into it, unless that was done for this pyproject.toml."""
-    wanted = hashlib.sha256((PROJECT / "pyproject.toml").read_bytes() + str(PROJECT).encode()).hexdigest()
+    here = f"{PROJECT} {sys.version_info[0]}.{sys.version_info[1]}"
+    wanted = hashlib.sha256((PROJECT / "pyproject.toml").read_bytes() + here.encode()).hexdigest()
     done = STAMP.read_text().split() if STAMP.exists() else []
     if wanted in done and (extra in done or "test" in done):
         return
     print(f"Installing Python packages into {ENVIRONMENT} …", flush=True)
-    venv.create(ENVIRONMENT, with_pip=True, clear=not (BIN / "portrait").exists(), symlinks=os.name != "nt")
+    kept = (BIN / "portrait").exists() and _python_of_environment() == list(sys.version_info[:2])
+    venv.create(ENVIRONMENT, with_pip=True, clear=not kept, symlinks=os.name != "nt")
     _check([BIN / "python", "-m", "pip", "install", "-q", "-e", f"{PROJECT}[{extra}]"])
     STAMP.write_text(f"{wanted} {extra}")
+
+
+def _python_of_environment() -> list[int]:
+    """Of `.venv`, as `pyvenv.cfg` says; empty where it does not."""
+    try:
+        lines = (ENVIRONMENT / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    said = next((line.partition("=")[2].strip() for line in lines if line.startswith("version")), "")
+    return [int(part) for part in said.split(".")[:2] if part.isdigit()]
+
+
+def _listed(versions: Sequence[tuple[int, int]]) -> str:
+    *others, last = (f"{major}.{minor}" for major, minor in versions)
+    return f"{', '.join(others)} or {last}"
 
 
 def _check(command: Sequence[str | Path]) -> None:

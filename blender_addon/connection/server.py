@@ -35,6 +35,8 @@ _HOW_TO_GET_ONE = {
     Fix.PREFERENCES: "Choose the program, or the project's folder, in the add-on's preferences; clear Server Command there to "
     "use the server that the extension installs.",
 }
+_OFFLINE_VARIABLE = "TALKING_PORTRAITS_OFFLINE"
+_OFFLINE = os.environ.get(_OFFLINE_VARIABLE, "")
 _LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
@@ -109,6 +111,7 @@ def launch_plan(context: bpy.types.Context, *, may_start: bool | None = None, de
     _set_time_stamp_server(asked.time_stamp_server.strip())
     if program.origin is server_program.Origin.INSTALLED:
         os.environ.setdefault(_MODELS_VARIABLE, str(place.server_folder() / "models"))  # nothing lies outside
+    _set_offline()
     return Launch(
         command=program.command,
         problem=program.problem,
@@ -131,6 +134,14 @@ def _set_time_stamp_server(address: str) -> None:
         os.environ[_TIME_STAMP_VARIABLE] = said or _STAMPED_BY
     else:
         os.environ.pop(_TIME_STAMP_VARIABLE, None)
+
+
+def _set_offline() -> None:
+    """Without online access, the server and the commands that are started from now on download no networks."""
+    if bpy.app.online_access and not _OFFLINE:
+        os.environ.pop(_OFFLINE_VARIABLE, None)
+    else:
+        os.environ[_OFFLINE_VARIABLE] = _OFFLINE or "1"
 
 
 def acquire(launch: Launch, cancelled: Callable[[], bool]) -> Reachable:

@@ -26,9 +26,12 @@ from portrait_shared.errors import PortraitError
 from portrait_shared.protocol.connection import default_connection_file
 
 from portrait_server.commands.system_libraries import missing_libraries
+from portrait_server.detectors.installed_mediapipe import brings_its_networks
+from portrait_server.detectors.model_downloads import missing_models, models_folder
 from portrait_server.detectors.registry import default_detector_name
 from portrait_server.networks.device import all_of_kind, choose_device, look_at
 
+_OLDEST_PYTHON, _NEWEST_PYTHON = (3, 11), (3, 13)
 _ROOM_WANTED_BYTES = 2 * 1024**3
 _BLENDER_START_TIMEOUT_SECONDS = 60
 
@@ -73,11 +76,12 @@ def run(asked: argparse.Namespace) -> int:
 
 def _python() -> Finding:
     seen = f"{platform.python_version()} at {sys.executable}"
-    if sys.version_info[:2] == (3, 11):
+    if _OLDEST_PYTHON <= sys.version_info[:2] <= _NEWEST_PYTHON:
         return Finding("Python", Verdict.OK, seen)
     return Finding(
-        "Python", Verdict.MISSING, seen, "Install Python 3.11 and run `python3.11 server/set_up.py install`."
-    )
+        "Python", Verdict.MISSING, seen,
+        "Install Python 3.11 (or 3.12, or 3.13) and run `python3.11 server/set_up.py install`.",
+    )  # fmt: skip
 
 
 def _libraries() -> Finding:
@@ -136,9 +140,14 @@ def _chosen_device() -> Finding:
 
 
 def _detectors() -> Finding:
+    missing = [] if brings_its_networks() else missing_models()
+    if missing:
+        return Finding("Detectors", Verdict.NOTE, f"mediapipe lacks {', '.join(path.name for path in missing)}",
+                       f"They are downloaded when a face is first looked for; or copy them to {models_folder()}.")  # fmt: skip
     if default_detector_name() == "face-alignment":
         return Finding("Detectors", Verdict.OK, "face-alignment, with its weights, and mediapipe")
-    return Finding("Detectors", Verdict.NOTE, "mediapipe (its models are inside the package); face-alignment lacks its weights",
+    where = "inside the package" if brings_its_networks() else f"in {models_folder()}"
+    return Finding("Detectors", Verdict.NOTE, f"mediapipe (its models are {where}); face-alignment lacks its weights",
                    "To use face-alignment, run `portrait landmarks PHOTO --output T.npz --detector face-alignment` once "
                    "while online: it downloads them.")  # fmt: skip
 

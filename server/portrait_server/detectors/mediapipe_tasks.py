@@ -6,8 +6,10 @@ Not of 0.10.35 or later: those report to Google how they are used (its issue 629
 
 from __future__ import annotations
 
+import atexit
 import zipfile
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from mediapipe import Image, ImageFormat
@@ -28,6 +30,14 @@ from portrait_server.detectors.model_downloads import fetched_models
 
 _NEAR_FACES = "face_detector.tflite"  # in the bundle of the mesh, which finds its face by it
 _MARKS = 4  # and the ears
+_open: WeakSet[Any] = WeakSet()
+
+
+@atexit.register
+def _let_go() -> None:
+    """MediaPipe's objects close when they are deleted; at the program's end the threads that would do it have ended."""
+    for model in _open:
+        model._handle = None
 
 
 class TaskNetworks(Networks):
@@ -55,6 +65,7 @@ class _Search:
     def __init__(self, network: bytes, min_score: float) -> None:
         options = FaceDetectorOptions(BaseOptions(model_asset_buffer=network), min_detection_confidence=min_score)
         self._model = FaceDetector.create_from_options(options)
+        _open.add(self._model)
 
     def find(self, picture: np.ndarray) -> list[Sighting]:
         height, width = picture.shape[:2]
@@ -70,6 +81,7 @@ class _Meshes:
             BaseOptions(model_asset_buffer=bundle), num_faces=MESHES, min_face_detection_confidence=MESH_MIN_SCORE
         )
         self._model = FaceLandmarker.create_from_options(options)
+        _open.add(self._model)
 
     def find(self, picture: np.ndarray) -> list[np.ndarray]:
         return [

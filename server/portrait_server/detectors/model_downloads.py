@@ -64,7 +64,7 @@ class DownloadedModel:
             path = self.path
             try:
                 damaged = file_sha256(path) != self.sha256
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 damaged = False
             except OSError as error:
                 raise self._bad(f"cannot be read ({error.strerror})") from error
@@ -73,37 +73,41 @@ class DownloadedModel:
                     return path
             if damaged and os.environ.get(MODELS_VARIABLE):
                 raise self._bad("is not the one that this release was made with: it is damaged, or was changed")
-            content = self._downloaded()
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise PortraitError(
-                    ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot make the folder {path.parent}: {error.strerror}.",
-                    f"Set {MODELS_VARIABLE} to a folder that you may write to.",
-                ) from error  # fmt: skip
-            write_whole(path, content)
+            self._make_folder()
+            write_whole(path, self._downloaded())
             return path
+
+    def _make_folder(self) -> None:
+        folder = self.path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PortraitError(
+                ErrorCode.OUTPUT_NOT_WRITABLE, f"Cannot make the folder {folder}: {error.strerror}.",
+                f"Set {MODELS_VARIABLE} to a folder that you may write to.",
+            ) from error  # fmt: skip
 
     def _downloaded(self) -> bytes:
         if os.environ.get(OFFLINE_VARIABLE):
             raise self._missing("and this server may not use the internet")
         log.info("%s, %.1f MB, is downloaded from %s to %s", self.name, self.size / 1e6, self.url, self.path.parent)
-        for tried in range(1, _TRIES + 1):
+        why = ""
+        for _ in range(_TRIES):
             try:
                 content = self._answer()
             except (OSError, http.client.HTTPException) as error:  # urllib's own errors are OSErrors
-                refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
-                if refused or tried == _TRIES:
-                    raise self._missing(f"and cannot be downloaded ({_reason(error)})") from error
-                continue
-            if len(content) < self.size and not _is_page(content) and tried < _TRIES:
-                continue  # the connection broke
-            break
-        if sha256_of(content) == self.sha256:
-            return content
-        if _is_page(content):
-            raise self._missing("and a web page came in its stead, such as a network's login page")
-        raise self._bad(f"came with another content from {self.url}, and was not kept")
+                why = _reason(error)
+                if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+                    break
+            else:
+                if sha256_of(content) == self.sha256:
+                    return content
+                if content[:200].lstrip().lower().startswith(_PAGE):
+                    raise self._missing("and a web page came in its stead, such as a network's login page")
+                if len(content) >= self.size:
+                    raise self._bad(f"came with another content from {self.url}, and was not kept")
+                why = "the connection broke"
+        raise self._missing(f"and cannot be downloaded ({why})")
 
     def _answer(self) -> bytes:
         with urllib.request.urlopen(self.url, timeout=_TIMEOUT_SECONDS) as answer:
@@ -160,10 +164,6 @@ def fetched_models() -> tuple[Path, Path, Path]:
 def missing_models() -> list[Path]:
     """Those that would have to be downloaded; they are not read to find out."""
     return [model.path for model in MODELS if not model.path.is_file()]
-
-
-def _is_page(content: bytes) -> bool:
-    return content[:200].lstrip().lower().startswith(_PAGE)
 
 
 def _reason(error: Exception) -> str:

@@ -31,7 +31,7 @@ def detector_names() -> list[str]:
 
 
 def default_detector_name() -> str:
-    """face-alignment where its weights are, MediaPipe, which has its own inside the wheel, elsewhere."""
+    """face-alignment where its weights are, else MediaPipe, whose wheel has its own, or whose own are small."""
     return "mediapipe" if missing_face_alignment_weights() else "face-alignment"
 
 

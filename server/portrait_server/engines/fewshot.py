@@ -31,7 +31,7 @@ from portrait_server.engines.batches import Batches, OneByOne, batches_on
 from portrait_server.engines.fewshot_portrait import FewshotPortrait, Known, Shown
 from portrait_server.engines.layer_memory import LayerMemory
 from portrait_server.engines.people import PeoplePortrait, Person
-from portrait_server.engines.warp import WARP_VERSION, WarpEngine
+from portrait_server.engines.warp import WarpEngine, warp_fingerprint
 from portrait_server.engines.warp_portrait import WarpPortrait, with_following
 from portrait_server.geometry.crops import LEFT_EYE, MOUTH, RIGHT_EYE, Crop
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -76,7 +76,7 @@ class FewshotEngine(Engine):
         with weights.open("rb") as file:
             self.weights = (hashlib.file_digest(file, "sha256").hexdigest(),)
         # “cpu” whatever draws: when devices had fingerprints of their own, it was the processor's, whose frames stay valid.
-        self.fingerprint = f"fewshot-{_CODE_VERSION}-{WARP_VERSION}-cpu-{info.checksum[:16]}"
+        self.fingerprint = f"fewshot-{_CODE_VERSION}-{warp_fingerprint()}-cpu-{info.checksum[:16]}"
         # A fifth faster on a CPU, and what a GPU's convolutions want.
         self.painters = self.painters.to(memory_format=torch.channels_last)
         self._layers = layers or LayerMemory()

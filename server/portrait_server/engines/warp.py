@@ -12,6 +12,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.other_faces import OtherFaces
 
 from portrait_server.detectors.base import Detector
+from portrait_server.detectors.installed_mediapipe import brings_its_networks
 from portrait_server.detectors.matte import GUIDE_PIXELS, MarkedFace, person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.detectors.shared_matte import divided
@@ -45,6 +46,11 @@ WARP_VERSION: Final = "warp-10"
 _FRAME_GUIDE_PIXELS = 384  # of a frame of a shot, whose background hardly shows where it was hidden
 
 
+def warp_fingerprint() -> str:
+    """Of what this engine draws. The MediaPipe of Python 3.13 reads the dense mesh off by another network."""
+    return WARP_VERSION if brings_its_networks() else f"{WARP_VERSION}-tasks"
+
+
 class WarpEngine(Engine):
     """Moves a photograph's pixels by the difference between its landmarks and the target's.
 
@@ -59,7 +65,7 @@ class WarpEngine(Engine):
         self._layers = layers or LayerMemory()
         self._detector: Detector | None = None
         self._finding = threading.Lock()
-        self.fingerprint = WARP_VERSION
+        self.fingerprint = warp_fingerprint()
         self.batch_size, self.batch_pixels = self._batches.most_frames, self._batches.most_pixels
 
     def prepare(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,6 +13,10 @@ import pytest
 from portrait_server.detectors.face_alignment_weights import FACE_ALIGNMENT_WEIGHTS, missing_face_alignment_weights
 from portrait_server.detectors.registry import create_detector, default_detector_name, detector_names
 from portrait_shared.errors import ErrorCode, PortraitError
+
+needs_face_alignment = pytest.mark.skipif(
+    importlib.util.find_spec("face_alignment") is None, reason="could not import 'face_alignment'"
+)
 
 
 def test_nothing_of_mediapipes_start_reaches_the_terminal() -> None:
@@ -97,6 +102,7 @@ def weights_missing(environment: dict[str, str]) -> str:
     return done.stdout
 
 
+@needs_face_alignment
 def test_face_alignment_without_weights_and_without_a_network(tmp_path: Path) -> None:
     """A proxy that nobody listens on is as good as no network, on any machine."""
     nowhere = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
@@ -107,6 +113,7 @@ def test_face_alignment_without_weights_and_without_a_network(tmp_path: Path) ->
     assert all(name in said for name in FACE_ALIGNMENT_WEIGHTS)
 
 
+@needs_face_alignment
 def test_face_alignment_with_damaged_weights(tmp_path: Path) -> None:
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
