@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from portrait_shared.consent import Consent, Ground, document_digest, new_salt, sentence, today
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import keep_sources
 
 
@@ -30,7 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(asked: argparse.Namespace) -> int:
+    """Writes the record.
+
+    Raises:
+        PortraitError: OUTPUT_NOT_WRITABLE, also for a file that is there; FILE_MISSING, BAD_CONFIGURATION, DISK_FULL.
+    """
     keep_sources([asked.output], [asked.document] if asked.document else [])
+    if os.path.lexists(asked.output):
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"{asked.output} is there already, and would be overwritten.",
+            "Choose another name: a record that is gone proves nothing any more, and another is never the same.",
+        )  # fmt: skip
     consent = Consent(
         Ground(asked.ground), asked.person, document_digest(asked.document) if asked.document else "", asked.scope,
         asked.until, today(), asked.child, new_salt(),

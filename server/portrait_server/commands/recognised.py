@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from portrait_shared.frames.frame_numbers import ranges_of
 from portrait_shared.frames.identity import Identity, Verdict
 from portrait_shared.track import LandmarkTrack
 
 from portrait_server.commands.arguments import tell_progress
-from portrait_server.commands.logs import tell_failure
+from portrait_server.commands.logs import tell_failure, tell_note
 from portrait_server.farm.frame_request import FrameRequest
 
 STATUS_NOT_RECOGNISED: Final = 3
@@ -26,7 +27,7 @@ def add_recognised(parser: argparse.ArgumentParser) -> None:
 
 
 def find_and_tell(
-    asked: argparse.Namespace, request: FrameRequest, folder: Path, frames: Iterable[int], *, prefix: str = "",
+    asked: argparse.Namespace, request: FrameRequest, folder: Path, frames: Collection[int], *, prefix: str = "",
     points: Sequence[LandmarkTrack] = (),
 ) -> int:  # fmt: skip
     """Looks at frames, says on standard error what was found, and gives the exit status.
@@ -45,6 +46,8 @@ def find_and_tell(
         request, folder, frames, prefix=prefix, points=points, progress=tell_progress if asked.progress else _silent
     )
     print(found.in_words, file=sys.stderr, flush=True)
+    if missing := sorted(set(frames).difference(found.frames)):
+        tell_note(asked, f"{len(missing)} of the frames are not there: {ranges_of(missing)}.")
     if asked.recognised is None or found.share >= asked.recognised:
         return 0
     tell_failure(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,10 +14,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from portrait_shared.errors import PortraitError
+from portrait_shared.digest import image_digest
+from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.picture_sequences import shot_files
 from portrait_shared.files.whole_files import read_bounded
 from portrait_shared.frames.frame_files import frame_path, frames_in
-from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES, glance, mark_of
+from portrait_shared.frames.frame_marks import MAX_FRAME_BYTES, mark_of, read_mark
 from portrait_shared.frames.identity import IDENTITY_FILE, FrameIdentity, Identity, Verdict
 from portrait_shared.shots import is_unchanged
 from portrait_shared.track import LandmarkTrack
@@ -24,7 +28,7 @@ from portrait_server.detectors.registry import create_detector, default_detector
 from portrait_server.detectors.selection import select_face
 from portrait_server.farm.driven_faces import DrivenFaces, load_references
 from portrait_server.farm.frame_request import FrameRequest
-from portrait_server.media.images import decode_image, opaque
+from portrait_server.media.images import decode_image, opaque, read_image
 from portrait_server.recognition.describing import described
 from portrait_server.recognition.descriptor import chip_of
 from portrait_server.recognition.photograph import is_photograph
@@ -33,6 +37,7 @@ from portrait_server.shots.landmarks import points_of_shot
 from portrait_server.shots.reader import ShotReader, eight_bit_rgb
 
 _NO_PHOTOGRAPH: Final = "the picture looks like a painting or a drawing"
+_HEAD_BYTES: Final = 1 << 20
 _TRIES: Final = 4  # other machines may write the same file at the same time
 
 
@@ -72,16 +77,22 @@ def find_identity(
         of these frames.
 
     Raises:
-        PortraitError: what reading the request's files raises; NO_FACE; BAD_WEIGHTS; OUTPUT_NOT_WRITABLE, DISK_FULL.
+        PortraitError: FILE_MISSING, also where none of the frames is there; what reading the request's files raises; NO_FACE; BAD_WEIGHTS; OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
     path = folder / f"{prefix}{IDENTITY_FILE}"
     there = set(frames_in(folder, prefix, request.suffix))
     asked = sorted(there.intersection(frames))
-    before = _known(path)
+    if not asked:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"None of the frames lies in {folder}.",
+            "Give the folder of rendered frames, and --prefix where their names have one.",
+        )  # fmt: skip
+    before, whom = _known(path), _whom(request)
     known = {
         number: before.frames[number]
         for number in asked
         if number in before.frames
+        and before.frames[number].whom == whom
         and _digest(frame_path(folder, number, prefix, request.suffix)) == before.frames[number].digest
     }
     missing = [number for number in asked if number not in known]
@@ -90,15 +101,31 @@ def find_identity(
         files = {number: frame_path(folder, number, prefix, request.suffix) for number in missing}
         with closing(subject):
             for done, (number, frame) in enumerate(subject.measured(files), 1):
-                known[number] = frame
+                known[number] = dataclasses.replace(frame, whom=whom)
                 progress(done, len(missing))
     found = Identity(MEASURE, THRESHOLD, dict(sorted(known.items())))
     _keep(path, found, there)
     return found
 
 
+def _whom(request: FrameRequest) -> str:
+    """What names those with whom frames are compared: what was found of frames is no answer to another question."""
+    total = hashlib.sha256(repr(request.faces).encode())
+    if request.plate is None:
+        for path in request.references:
+            total.update(image_digest(read_image(path, 16)).encode())
+    else:
+        # A film may be of any size: where it is another, its head or its length is, too.
+        files = shot_files(request.plate)
+        total.update(repr([file.stat().st_size for file in files]).encode())
+        with files[0].open("rb") as file:
+            total.update(file.read(_HEAD_BYTES))
+    return total.hexdigest()
+
+
 def _digest(path: Path) -> str:
-    mark = glance(path)
+    """What a frame's file has for its hash; empty where it is damaged, or was altered."""
+    mark = read_mark(path)
     return "" if mark is None else mark.digest
 
 

@@ -37,12 +37,14 @@ class FrameIdentity:
         distance: between its face and the nearest of the references', of several faces the farthest; None where nothing
             was measured.
         why: what keeps it from being told, a few words; else empty.
+        whom: a hash of the pictures that it was compared with.
     """
 
     digest: str
     verdict: Verdict
     distance: float | None = None
     why: str = ""
+    whom: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Identity:
                     "frame": number, "verdict": frame.verdict,
                     "distance": frame.distance,
                     **({"why": frame.why} if frame.why else {}), "digest": frame.digest,
+                    **({"whom": frame.whom} if frame.whom else {}),
                 }
                 for number, frame in sorted(self.frames.items())
             ],
@@ -123,5 +126,5 @@ def _frame(told: Mapping[str, Any]) -> tuple[int, FrameIdentity]:
     if distance is not None and not math.isfinite(distance):
         raise ValueError("no distance")
     return int(told["frame"]), FrameIdentity(
-        str(told["digest"]), Verdict(told["verdict"]), distance, str(told.get("why", ""))
+        str(told["digest"]), Verdict(told["verdict"]), distance, str(told.get("why", "")), str(told.get("whom", ""))
     )

@@ -12,12 +12,17 @@ import pytest
 import skimage.data
 from portrait_server.detectors.base import Detector
 from portrait_server.detectors.registry import create_detector
+from portrait_server.farm.frame_request import FrameRequest
+from portrait_server.farm.identity import find_identity
 from portrait_server.media.images import read_image
+from portrait_server.media.png import encode_png
 from portrait_server.recognition.describing import described
 from portrait_server.recognition.descriptor import CHIP_SIDE, chip_of
 from portrait_server.recognition.photograph import is_photograph
 from portrait_server.recognition.recognise import THRESHOLD, Look, compared, together, turn_of, why_not_seen
+from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.frames.identity import FrameIdentity, Identity, Verdict
+from portrait_shared.track import LandmarkTrack
 
 from tests import paths
 from tests.server.drawn_faces import coloured
@@ -118,6 +123,36 @@ def test_a_frame_is_as_good_as_its_worst_face() -> None:
     assert together([good, unknown]) is unknown
     nothing = [Look(None, "a painting")]
     assert compared(nothing, Look(np.zeros(128)), "a") == FrameIdentity("a", Verdict.CANNOT_TELL, None, "a painting")
+
+
+def test_what_is_known_of_other_references_or_other_pixels_is_no_answer(
+    astronaut: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    image, points = astronaut
+    small = image[:320, 64:384]
+    landmarks = (points - (64, 0, 0))[None].astype(np.float32)
+    track = LandmarkTrack(landmarks, (320, 320))
+    track.save(tmp_path / "track.npz")
+    for name, shown in (("photo.png", small), ("nobody.png", np.full_like(small, 99))):
+        cv2.imwrite(str(tmp_path / name), shown[..., ::-1])
+    (tmp_path / "0001.png").write_bytes(encode_png(small, "a" * 64, "warp"))
+
+    def asked(name: str) -> Verdict:
+        request = FrameRequest(
+            tracks=(tmp_path / "track.npz",), references=(tmp_path / name,), reference_points=(tmp_path / "track.npz",)
+        )
+        return find_identity(request, tmp_path, [1, 2]).frames[1].verdict
+
+    assert asked("photo.png") is asked("photo.png") is Verdict.RECOGNISED
+    assert asked("nobody.png") is not Verdict.RECOGNISED
+    assert asked("photo.png") is Verdict.RECOGNISED
+    whole = (tmp_path / "0001.png").read_bytes()
+    (tmp_path / "0001.png").write_bytes(whole[:-40] + bytes(28) + whole[-12:])
+    assert asked("photo.png") is Verdict.CANNOT_TELL, "its digest is as it was, its pixels are not"
+    (tmp_path / "0001.png").unlink()
+    with pytest.raises(PortraitError) as missing:
+        asked("photo.png")
+    assert missing.value.code is ErrorCode.FILE_MISSING
 
 
 def test_what_was_found_is_kept_and_counted(tmp_path: Path) -> None:
