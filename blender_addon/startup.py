@@ -26,6 +26,7 @@ _PIECES: Final = (
 _PARTS: Final = (
     ".connection.preferences", ".portraits.scene_portraits", ".connection.server", ".connection.server_installing",
     ".interface.operators", ".interface.panels", ".interface.panels.menus", ".command_line", ".handlers",
+    ".interface.panels.introduction",
 )  # fmt: skip
 """Registered one after another, the first at once."""
 _SCRIPT_OPTIONS: Final = (

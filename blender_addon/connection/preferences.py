@@ -79,6 +79,9 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
         options=compat.path_options(),
     )
+    introduced: BoolProperty(
+        description="Remember that the sidebar was opened at the tab, once", default=False, options={"HIDDEN"}
+    )
     server_command: StringProperty(
         name="Server Command",
         description="Choose the `portrait` program of your own, or the folder of the project, instead of the installed "
@@ -198,7 +201,7 @@ def _what_is_there() -> str:
 
 
 _DEFAULTS = SimpleNamespace(
-    backend="auto", package_index="", wheels_folder="", server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True,
+    backend="auto", package_index="", wheels_folder="", introduced=True, server_command="", device="auto", auto_start=True, log_level="info", ray_address="", use_strip=False, watermark=True,
     check_likeness=True, credentials=True, thumbnails=False, time_stamp_server="",
 )  # fmt: skip
 

@@ -71,3 +71,19 @@ def test_without_a_window_all_is_there_at_once(addon: Any) -> None:
 )
 def test_a_script_on_the_command_line_finds_all_operators(arguments: list[str], scripted: bool) -> None:
     assert startup.is_scripted(arguments) is scripted
+
+
+def test_the_sidebar_is_opened_for_who_has_just_installed_it(scene: Any) -> None:
+    """Without a window no sidebar is drawn, so none has tabs: what can be told is that it opens, and that this ends."""
+    from blender_addon.interface.panels import introduction
+
+    window = bpy.context.window_manager.windows[0]
+    space = next(area for area in window.screen.areas if area.type == "VIEW_3D").spaces.active
+    space.show_region_ui = False
+    looks = 1
+    while introduction._on_timer() is not None:
+        looks += 1
+        assert looks <= introduction._MOST_LOOKS
+    assert space.show_region_ui
+    introduction.begin()
+    assert not bpy.app.timers.is_registered(introduction._on_timer), "nobody is there"
