@@ -32,9 +32,8 @@ from blender_addon.connection.server_program import Origin  # noqa: E402
 from blender_addon.installation import environments  # noqa: E402
 from blender_addon.installation import place as installation_place  # noqa: E402
 from blender_addon.interface.panels import sidebar  # noqa: E402
-from tests.blender.server_wheels import Place, needed_wheels, server_wheel  # noqa: E402
+from tests.blender.server_wheels import Place, server_wheel  # noqa: E402
 from tests.blender.test_panels import CheckedLayout, drawn  # noqa: E402
-from tests.package_index import serve_index  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 
@@ -70,15 +69,9 @@ def online(nothing: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def packages(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def packages(nothing: Path, installing: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """What an installation is made of, and the preferences that name it."""
-    uv = pytest.importorskip("uv", reason="uv is not installed here")
-    monkeypatch.setenv("TALKING_PORTRAITS_UV", uv.find_uv_bin())
-    monkeypatch.setenv("TALKING_PORTRAITS_SERVER_WHEEL", str(server_wheel(tmp_path / "bin", OWN_RELEASE)))
-    for name in [name for name in os.environ if name.startswith(("UV_", "PYTHON")) or name.upper().endswith("_PROXY")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing is asked that is not on loopback
+    monkeypatch.setenv("TALKING_PORTRAITS_SERVER_WHEEL", str(server_wheel(tmp_path / "of this release", OWN_RELEASE)))
     choices = preferences.choice
 
     def with_this_python(context: Any) -> Any:
@@ -87,10 +80,8 @@ def packages(nothing: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(preferences, "choice", with_this_python)
     monkeypatch.setattr(preferences._DEFAULTS, "backend", "cpu")
-    with serve_index() as index:
-        index.add(*needed_wheels(tmp_path / "wheels"))
-        monkeypatch.setattr(preferences._DEFAULTS, "package_index", index.address)
-        yield Place(nothing, index, tmp_path / "wheels")
+    monkeypatch.setattr(preferences._DEFAULTS, "package_index", installing.index.address)
+    return dataclasses.replace(installing, folder=nothing)
 
 
 def box(whole: bool = False) -> str:
