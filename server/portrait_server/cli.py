@@ -43,6 +43,7 @@ _COMMANDS = {
     "evaluate": "judge an engine on real clips: errors, identity, flicker, speed",
     "corpus": "make a training corpus from portraits or talking videos",
     "train": "train the painters of mouth and eyes",
+    "bundle": "make a folder by which the server is installed on a machine without network",
     "doctor": "check this machine and say what is missing",
 }
 

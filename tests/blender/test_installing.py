@@ -64,12 +64,14 @@ address, steps = sys.argv[2], sys.argv[3:]
 import bpy
 from bl_pkg import bl_extension_cli
 
-bpy.ops.wm.read_userpref()  # the module, unlike the program, starts without
 bpy.context.preferences.system.use_online_access = True  # the address is on this machine
+name = "bl_ext.portraits.talking_portraits"
 for step in steps:
+    if step == "enable":
+        bpy.ops.preferences.addon_enable(module=name)
+        continue
     status = bl_extension_cli.cli_extension_handler(step.format(address=address).split())
     assert status == 0, (step, status)
-name = "bl_ext.portraits.talking_portraits"
 assert name in bpy.context.preferences.addons, "not enabled"
 manifest = os.path.join(bpy.utils.user_resource("EXTENSIONS"), "portraits", "talking_portraits", "blender_manifest.toml")
 import tomllib, zmq, msgpack
@@ -143,14 +145,15 @@ def test_blender_installs_from_a_repository_and_updates(
     shutil.copy(built, folder)
     list_zips(folder, "*.zip")
     home = tmp_path / "home"
-    steps = ["repo-remove blender_org", "repo-add --name Portraits --url {address}/index.json portraits", "sync",
-             "install --enable portraits.talking_portraits"]  # fmt: skip
-    said = in_blender(_REPOSITORY, address, *steps, home=home, bare_site=bare_site)
+    # Each process is told of the repository: the module, unlike the program, starts without the user's preferences.
+    known = ["repo-remove blender_org", "repo-add --name Portraits --url {address}/index.json portraits", "sync"]
+    install = [*known, "install --enable portraits.talking_portraits"]
+    said = in_blender(_REPOSITORY, address, *install, home=home, bare_site=bare_site)
     assert f"VERSION {portrait_shared.__version__}" in said, said
 
     newer(built, folder)
     list_zips(folder, f"*{NEWER}*.zip")
-    said = in_blender(_REPOSITORY, address, "sync", "update", home=home, bare_site=bare_site)
+    said = in_blender(_REPOSITORY, address, *known, "enable", "update", home=home, bare_site=bare_site)
     assert f"VERSION {NEWER}" in said, said
     assert len(list(folder.glob("*.zip"))) == 2, "the older zip stays for whoever downloads it just now"
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
