@@ -147,10 +147,10 @@ class Recorder:
             self.phase = Phase.RECORDING
 
     def hear(self, title: str, samples: Sequence[Sample]) -> None:
-        """Takes what a source, known by its title, has sent since the last call."""
-        if self.phase is not Phase.DONE:
-            self._heard.setdefault(title, []).extend(samples)
-            self._count += len(samples)
+        """Takes what a source, known by its title, has sent since the last call; also after the end, when what came until
+        then may still be on its way."""
+        self._heard.setdefault(title, []).extend(samples)
+        self._count += len(samples)
 
     def stop(self, now: float, why: str = "") -> None:
         """Ends it; what was heard stays."""

@@ -91,11 +91,7 @@ class LiveSession:
         Raises:
             PortraitError: the rig was deleted or broken, or the scene cannot play.
         """
-        for title, source in list(self.sources.items()):
-            samples = source.take()
-            if self.recorder is not None:
-                self.recorder.hear(title, samples)
-            self.is_behind |= self._see(self._performers[title], samples)
+        self._hear()
         now = time.monotonic()
         if self.recorder is not None:
             self._record(portrait, now)
@@ -104,6 +100,14 @@ class LiveSession:
         self._shown_at = now
         check_rig(scene, portrait.rig)
         return self.show(portrait)
+
+    def _hear(self) -> None:
+        """Takes what has come."""
+        for title, source in self.sources.items():
+            samples = source.take()
+            if self.recorder is not None:
+                self.recorder.hear(title, samples)
+            self.is_behind |= self._see(self._performers[title], samples)
 
     def _see(self, performer: Performer, samples: list[Sample]) -> bool:
         """Whether a new pose came of it. Of pictures the last one counts: to find its sliders takes a while."""
@@ -164,9 +168,10 @@ class LiveSession:
 
     def finish(self, portrait: PORTRAIT_PG_portrait, now: float, why: str = "") -> bool:
         """Ends the recording and puts the take into the list; whether there is one."""
-        recorder, self.recorder, self.playback = self.recorder, None, None
-        if recorder is None:
+        if self.recorder is None:
             return False
+        self._hear()
+        recorder, self.recorder, self.playback = self.recorder, None, None
         recorder.stop(now, why)
         recorded = recorder.recorded(self._performers)
         if recorded is None:

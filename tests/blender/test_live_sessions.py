@@ -227,6 +227,25 @@ def test_a_take_is_recorded_kept_and_thrown_away(portrait: Any, source: ListSour
     assert len(bpy.data.texts) == texts - 1 and portrait.live.chosen.name == "Take 1"
 
 
+def test_what_came_before_the_end_is_in_the_take(portrait: Any, source: ListSource) -> None:
+    """Blender may stand still while samples come: the button and the end of the range are met before the next tick."""
+    take = record(portrait, source, [0.1, 0.2])
+    assert take.samples == 2
+    portrait.live.count_in = 0
+    sessions.record(bpy.context.scene, portrait, 1, plays=False)
+    sessions.pump()
+    step()
+    source.send(jawOpen=0.3)
+    assert sessions.stop_recording(portrait.uid) and portrait.live.chosen.samples == 1
+    recorder = sessions.record(bpy.context.scene, portrait, 1, plays=False)
+    sessions.pump()
+    step()
+    source.send(jawOpen=0.3)
+    recorder.stop(CLOCK.now, "The scene's frame range ended.")
+    step()
+    assert portrait.live.chosen.name == "Take 3" and portrait.live.chosen.samples == 1
+
+
 def test_takes_survive_saving_and_loading(portrait: Any, source: ListSource) -> None:
     take = record(portrait, source, [0.2, 0.4, 0.6, 0.8])
     take.name = "Best"
@@ -408,7 +427,6 @@ def test_the_panel_in_every_state(portrait: Any, source: ListSource) -> None:
     seen = drawn().split("\n")
     for words in (
         "hears a list at 60/s",
-        "Send to 192.168.1.20:11111",
         "portrait.choose_sender",
         "portrait.record_live",
     ):
