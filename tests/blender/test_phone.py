@@ -17,6 +17,7 @@ from blender_addon.live.phones import stream
 from blender_addon.live.phones.addresses import is_near, own_addresses, plain_address, with_port
 from blender_addon.live.phones.facial_mocap import HELLOS
 from blender_addon.live.phones.receiver import Phone
+from blender_addon.live.phones.udp import UdpSocket
 from blender_addon.live.source import LiveSource, Sample
 from tests.phone import Phone as Sender
 from tests.phone_packets import FORMATS, facial_mocap, live_link, made_performance, packets_of, recorded_performance
@@ -174,6 +175,27 @@ def test_on_all_addresses_of_this_machine() -> None:
         one.close()
     finally:
         source.stop()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
+def test_over_ipv6_too_and_narrowed_to_one() -> None:
+    opened = UdpSocket("", 0)
+    new, old, other = Sender(opened.port, "::1"), Sender(opened.port), Sender(opened.port)
+    new.send(b"six")
+    assert (opened.receive() or ())[:2] == (b"six", "::1")
+    old.send(b"four")
+    found = opened.receive()
+    assert found is not None
+    assert found[:2] == (b"four", "127.0.0.1")
+    opened.narrow_to("127.0.0.1", found[2])
+    other.send(b"stranger")
+    new.send(b"stranger")
+    old.send(b"again")
+    assert (opened.receive() or ())[:1] == (b"again",)
+    assert opened.receive() is None
+    for one in (new, old, other):
+        one.close()
+    opened.close()
 
 
 def test_what_it_says(phone: Phone, sender: Callable[..., Sender], clock: Clock) -> None:
@@ -345,6 +367,57 @@ def test_ifacialmocap_is_asked_to_send(monkeypatch: pytest.MonkeyPatch, clock: C
             assert "iFacialMocap" in source.line
         finally:
             source.stop()
+
+
+def test_what_the_system_tells_of_other_packets_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux says to a narrowed socket that nobody was there, Windows to any, and it refuses what is too long."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        closed = nobody.getsockname()[1]
+    opened = UdpSocket("127.0.0.1", 0)
+    port = opened.port
+    opened.narrow_to("127.0.0.1", closed)
+    assert opened.narrow
+    opened.send(b"hello", "127.0.0.1", closed)
+    assert opened.receive() is None
+    opened.widen()
+    assert opened.port == port
+    sender = Sender(port)
+    sender.send(b"hello")
+    found = opened.receive()
+    assert found is not None
+    assert found[:2] == (b"hello", "127.0.0.1")
+    sender.close()
+    opened.close()
+
+    class Windows:
+        family = socket.AF_INET
+        answers = iter([OSError(10040, "too long"), ConnectionResetError(10054, "reset"), OSError(10035, "nothing"),
+                        OSError(10050, "the network is down")])  # fmt: skip
+
+        def recvfrom(self, _count: int) -> None:
+            raise next(self.answers)
+
+    monkeypatch.setattr(opened, "_socket", Windows())
+    with pytest.raises(ValueError, match="long"):
+        opened.receive()
+    assert opened.receive() is None
+    assert opened.receive() is None
+    with pytest.raises(OSError, match="down"):
+        opened.receive()
+
+
+def test_a_network_that_comes_back(phone: Phone, sender: Callable[..., Sender], clock: Clock) -> None:
+    """The socket under it is gone, as after a laptop's sleep: another is opened on the same port."""
+    play(phone, sender(), clock, 0.5)
+    port, before = phone.port, phone._socket
+    assert before is not None
+    broken = before._socket
+    broken.close()
+    wait_until(lambda: before._socket is not broken)
+    assert phone.port == port
+    assert len(play(phone, sender(), clock, 0.5, start=7.5)) == 30
+    assert not phone.ended
 
 
 def test_addresses() -> None:

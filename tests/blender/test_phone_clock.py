@@ -72,6 +72,16 @@ def test_a_stall_of_the_network_is_no_other_clock() -> None:
     assert max(np.abs(errors[120:])) < FRAME / 2
 
 
+def test_a_network_that_is_slow_for_a_while_is_no_other_clock_either() -> None:
+    chance, clock = random.Random(8), SenderClock()
+    sent = [10.0 + number / RATE for number in range(3600)]
+    slow = [0.4 if 30.0 < moment < 34.0 else 0.0 for moment in sent]
+    arrivals = sorted((moment + late + network(chance), moment) for moment, late in zip(sent, slow, strict=True))
+    errors = [clock.moment(moment + 7.0, arrived) - moment for arrived, moment in arrivals]
+    assert clock.restarts == 0
+    assert max(np.abs(errors[120:])) < FRAME / 2
+
+
 @pytest.mark.parametrize("runs_on", [True, False])
 def test_a_phone_that_sleeps(runs_on: bool) -> None:
     """Its clock runs on meanwhile, or stands."""

@@ -14,13 +14,17 @@ from statistics import median
 from typing import Final
 
 _JUMP_SECONDS: Final = 0.25
-"""A packet that is so much too early, or all of them so much too late for a while, say that the phone's clock was set."""
+"""A packet that is so much too early says that the phone's clock was set."""
 
+_LATE_JUMP_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 0.5
+"""So do packets that all are so much too late, for so long: a slow network delays less, or not all of them."""
+
 _BACK_SECONDS: Final = 1.0
 _BLOCK_SECONDS: Final = 1.0
 _BLOCKS: Final = 30
 _SLEW: Final = 0.003
+_FAST_SLEW: Final = 0.1  # a second, of what is missing
 _YOUNG_SECONDS: Final = 1.0
 _DAY_TOLERANCE_SECONDS: Final = 30.0
 _LEAST_STEP_SECONDS: Final = 1e-6
@@ -49,8 +53,9 @@ class _Baseline:
         if arrived - self.began < _YOUNG_SECONDS:
             self.offset = target
         else:
-            most = _SLEW * min(max(arrived - self.last_arrived, 0.0), 1.0)
-            self.offset += min(max(target - self.offset, -most), most)
+            passed, missing = min(max(arrived - self.last_arrived, 0.0), 1.0), target - self.offset
+            most = passed * max(_SLEW, _FAST_SLEW * abs(missing))
+            self.offset += min(max(missing, -most), most)
 
     def fits(self, sent: float, arrived: float) -> bool:
         return abs(arrived - sent - self.offset) < _JUMP_SECONDS and sent > self.last_sent - _BACK_SECONDS
@@ -88,7 +93,7 @@ class SenderClock:
             return self._start(sent, arrived)
         if gap < now.offset - _JUMP_SECONDS or sent < now.last_sent - _BACK_SECONDS:
             return self._restart(sent, arrived)
-        if gap > now.offset + _JUMP_SECONDS:
+        if gap > now.offset + _LATE_JUMP_SECONDS:
             now.late_since = arrived if now.late_since is None else now.late_since
             if arrived - now.late_since >= _LATE_SECONDS:
                 return self._restart(sent, arrived)
