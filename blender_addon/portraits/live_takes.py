@@ -44,7 +44,7 @@ class PORTRAIT_PG_live(bpy.types.PropertyGroup):
         "empty listens to the first phone that is heard",
     )
     camera: StringProperty(
-        name="Camera", description="Choose the camera by its number, counted from 0, or by its name", default="0"
+        name="Camera", description="Choose the camera by its number or a part of its name; empty takes the first"
     )
     use_face: BoolProperty(name="Face", description="Let the performer move the face", default=True)
     use_head: BoolProperty(name="Head", description="Let the performer move the head", default=True)

@@ -11,10 +11,11 @@ from . import sections
 
 
 def draw_camera(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-    """The camera's field, the list of those that there are, and what there is to say of it."""
+    """The button that connects it, the camera's field, the list of those that there are, and what there is to say of it."""
     live = active_portrait(context).live
     row = layout.row(align=True)
-    row.prop(live, "camera")
+    row.operator("portrait.connect_camera", icon="OUTLINER_OB_CAMERA")
+    row.prop(live, "camera", text="", placeholder="First camera")
     row.operator_menu_enum("portrait.choose_camera", "camera", text="", icon="DOWNARROW_HLT")
     row.operator("portrait.find_cameras", text="", icon="FILE_REFRESH")
     chosen = next(

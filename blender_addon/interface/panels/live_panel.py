@@ -13,7 +13,7 @@ from ...live.session import LiveSession
 from ...portraits.live_takes import PORTRAIT_PG_live
 from ..operators.common import active_portrait
 from ..operators.live import session_of
-from . import sections
+from . import camera_row, sections
 from .placement import ForRig, InSequencer, InView3D
 
 
@@ -39,9 +39,7 @@ def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, session
         row.prop(live, "port", text="")
         layout.prop(live, "phone_address")
     if "Webcam" not in connected:
-        row = layout.row(align=True)
-        row.operator("portrait.connect_camera", icon="OUTLINER_OB_CAMERA")
-        row.prop(live, "camera", text="")
+        camera_row.draw_camera(layout, context)
     if session is None:
         return
     for source in session.sources.values():
