@@ -61,7 +61,7 @@ class Index:
         login: every page is that of a hotel's or an office's login.
         status: every answer is this one, where it is no 0.
         password: asked for, where there is one: user "anna".
-        breaks: so many times yet, a file's connection ends in its middle.
+        breaks: so many times yet, a file's connection ends in its middle; of one that is held, when it is let go.
         held: files stop in their middle, until `let_go`.
         asked: paths that were asked for.
         begun: set as soon as a file is held.
@@ -160,24 +160,23 @@ def _handler(index: Index) -> type[http.server.BaseHTTPRequestHandler]:
                 return
             data = wheel.read_bytes()
             self.send_response(200)
-            self.send_header("Content-Type", "application/octet-stream")
-            self.send_header("Cache-Control", "max-age=365000000, immutable, public")
+            self.send_header("Content-Type", "application/octet-stream")  # and nothing on how long it stays so
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             if self.command == "HEAD":
                 return
             half = len(data) // 2
-            if index.breaks.get(name, 0):
-                index.breaks[name] -= 1
-                self.wfile.write(data[:half])
-                self.close_connection = True
-                return
-            if name in index.held:
+            if name in index.held or index.breaks.get(name, 0):
                 self.wfile.write(data[:half])
                 self.wfile.flush()
+                data = data[half:]
+            if name in index.held:
                 index.begun.set()
                 index.let_go.wait()
-                data = data[half:]
+            if index.breaks.get(name, 0):
+                index.breaks[name] -= 1
+                self.close_connection = True
+                return
             try:
                 self.wfile.write(data)
             except OSError:  # whoever asked is gone

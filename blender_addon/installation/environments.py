@@ -80,7 +80,11 @@ def complete(folder: Path, environment: Path, release: str, python: str, backend
     said = dict(zip(_WORDS, (environment.name, release, python, backend), strict=True))
     write_whole(folder / layout.MARK, json.dumps({"format": _FORMAT, **said}, indent=1).encode())
     found = installed(folder)
-    assert found is not None
+    if found is None:
+        raise PortraitError(
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"The server's program is not there any more: {layout.program_in(environment)}.",
+            "A virus scanner may have taken it away: allow it there, then install again.",
+        )  # fmt: skip
     return found
 
 

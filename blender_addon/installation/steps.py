@@ -28,6 +28,7 @@ from .words import size_words
 PAUSES_SECONDS: Final = (1.0, 3.0, 9.0, 27.0)
 """Before each further try, where the connection broke; uv itself has tried several times by then."""
 _EXTRAS: Final = "speech,live"
+_SERVER: Final = "talking-portraits"
 _LOCK: Final = "pylock.toml"
 _UNPACKED: Final = 3.5
 """What packages take on the disk, with the cache, against their downloads."""
@@ -161,7 +162,7 @@ class Steps:
         self, environment: Path, choice: Choice, wheels: WheelsFolder | None, wheel: Path, repair: bool
     ) -> None:
         requirements = self._folder / "tmp" / "requirements.txt"
-        requirements.write_text(f"talking-portraits[{_EXTRAS}] @ {wheel.as_uri()}\n", encoding="utf-8")
+        requirements.write_text(f"{_SERVER}[{_EXTRAS}] @ {wheel.as_uri()}\n", encoding="utf-8")
         source = ["--offline", "--no-index", "--find-links", str(wheels.wheels)] if wheels is not None else []
         flag = "" if wheels is not None else torch_backends.flag(choice.backend)
         for backend in dict.fromkeys((flag, "")):
@@ -203,7 +204,7 @@ class Steps:
         lock.unlink(missing_ok=True)
         self._meter.at(0.06, "Choosing the packages")
         self._run_uv(
-            ["pip", "compile", str(requirements), "--quiet", "--python", python, "--format", "pylock.toml",
+            ["pip", "compile", str(requirements), "--python", python, "--format", "pylock.toml",
              "--output-file", str(lock), *(["--refresh"] if repair else []), *options],
             "Choosing the packages",
         )  # fmt: skip
@@ -211,7 +212,11 @@ class Steps:
         self._check_room(packages)
         self._meter.expect(packages)
         self._meter.at(0.08, f"Downloading {len(packages)} packages")
-        install = ["pip", "install", "--preview-features", "pylock", "--requirements", str(lock), "--python", python]
+        pins = self._folder / "tmp" / "pins.txt"
+        server = requirements.read_text(encoding="utf-8")
+        lines = [package.pin for package in packages if package.name != _SERVER]
+        pins.write_text("\n".join([server.strip(), *lines, ""]), encoding="utf-8")
+        install = ["pip", "install", "--no-deps", "--requirements", str(pins), "--python", python]
         install += ["--strict", *(["--compile-bytecode"] if not repair else []), *options]
         self._run_uv(install, "Installing the packages", watched=True)
         self._meter.at(0.88, "Comparing the files with their packages")

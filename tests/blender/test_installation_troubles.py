@@ -114,12 +114,21 @@ def test_an_address_that_is_none(installing: Place, address: str) -> None:
 
 def test_a_connection_that_always_breaks(installing: Place) -> None:
     installing.index.breaks = {TORCH: 1000}
-    assert refused(installing).code in (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.NOT_ALLOWED)
-    small = [name for name in installing.index.files_asked if name.startswith("small_one")]
-    installing.index.breaks = {}
+    assert refused(installing).code == ErrorCode.SERVER_UNAVAILABLE
+
+
+def test_after_a_broken_connection_what_was_whole_is_kept(installing: Place) -> None:
+    installing.index.held, installing.index.breaks = {TORCH}, {TORCH: 1000}
+    installation = installing.begin()
+    cache = installing.folder / "cache"
+    wait_until(lambda: all(list(cache.glob(f"wheels-*/**/{name}/*.http")) for name in ("small-one", "small-two")))
+    wait_until(installing.index.begun.is_set)
+    installing.index.let_go.set()
+    assert installation.join(600) and installation.error is not None
+    asked = len(installing.index.files_asked)
+    installing.index.held, installing.index.breaks = set(), {}
     installing.install()
-    again = [name for name in installing.index.files_asked if name.startswith("small_one")]
-    assert len(again) == len(small), "what was whole is downloaded again"
+    assert set(installing.index.files_asked[asked:]) == {TORCH}
 
 
 def test_a_package_that_is_no_zip(installing: Place) -> None:
@@ -218,6 +227,13 @@ def test_a_disk_that_cannot_be_written_to(installing: Place, tmp_path: Path) -> 
         with pytest.raises(PortraitError) as told:
             plans.plan(place.choice, place.folder)
         assert told.value.code == ErrorCode.OUTPUT_NOT_WRITABLE
+
+
+def test_a_disk_that_programs_may_not_run_from(installing: Place, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", "400m"):
+        subprocess.run(["mount", "-o", "remount,noexec", str(tmp_path / "disk")], check=True)
+        error = refused(Place(tmp_path / "disk" / "server", installing.index, installing.wheels), Choice("cpu"))
+        assert error.code == ErrorCode.FILE_MISSING and "noexec" in error.remedy
 
 
 def test_a_folder_whose_place_is_a_file(installing: Place) -> None:
