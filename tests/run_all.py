@@ -28,6 +28,7 @@ if str(PROJECT) not in sys.path:
     sys.path.insert(0, str(PROJECT))
 
 from tests.blender.versions import BLENDERS, OLDEST_AND_NEWEST, SKIPPED  # noqa: E402
+from tests.server.pythons import NEWEST  # noqa: E402
 
 # Folders of tests that have to be there, each in a process of its own; those that take longest begin first, and others
 # that are there last.
@@ -93,10 +94,12 @@ def all_steps(blenders: Sequence[str]) -> dict[str, list[str]]:
     # The other Blenders' environments run the rest.
     tests["tests/blender"] = [*PYTEST, "-m", _SERVERS, *(file for file in files_of("blender") if _marked(file))]
     others = {f"Blender {version}": [python, "tests/blender/versions.py", version] for version in blenders}
+    pythons = {f"Python {version}": [python, "tests/server/pythons.py", version, "--", "-q"] for version in NEWEST}
     longest, *rest = tests
     return {
         longest: tests[longest],
         **others,
+        **pythons,
         **{name: tests[name] for name in rest},
         "mypy": [python, "-m", "mypy"],
         "import-linter": [str(BIN / "lint-imports"), "--no-cache"],

@@ -28,6 +28,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "server"), str(ROOT / "shared")]
 from tests.blender.versions import SKIPPED, Outcome, find_python  # noqa: E402
 
 PYTHONS = ("3.12", "3.13")
+NEWEST = PYTHONS[-1:]
+"""What every run of all tests tries."""
 WITH_TASKS = ("3.13",)
 """Whose MediaPipe brings no networks."""
 TESTS = (
@@ -37,11 +39,15 @@ TESTS = (
     "tests/server/geometry",
 )
 TESTS_WITH_OTHER_PACKAGES = (
-    "tests/server/media",
-    "tests/server/disclosure",
+    "tests/server/disclosure/test_label.py",
     "tests/server/drawing/test_motion.py",
+    "tests/server/media/test_exr.py",
+    "tests/server/media/test_images.py",
+    "tests/server/media/test_picture_kinds.py",
+    "tests/server/media/test_png.py",
+    "tests/server/media/test_timelines.py",
+    "tests/server/media/test_video.py",
     "tests/server/provenance/test_signing.py",
-    "tests/server/recognition",
     "tests/server/speech",
     "tests/shared",
 )

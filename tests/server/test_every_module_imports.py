@@ -25,7 +25,7 @@ for top in (portrait_shared, portrait_server):
             lacking[module.name] = error.name
 print(json.dumps({"imported": imported, "lacking": lacking}))
 """
-_MAY_LACK = ("torch", "face_alignment", "ray")
+_MAY_LACK = ("torch", "face_alignment", "ray", "tensorboard")
 """What environments of other Pythons go without."""
 
 
