@@ -21,7 +21,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from ..blender import problems
 from ..blender.problems import Fix
 from ..blender.redraw import redraw_areas
-from ..installation import environments, place
+from ..installation import claims, environments, place
 from ..installation.choices import Choice
 from ..installation.installing import Installation, Progress
 from ..installation.plans import Plan, plan
@@ -227,9 +227,21 @@ def _take_up(ended: Installation) -> None:
     _taken_up = True
     _forget_facts()
     if ended.result is not None:
-        server.stop()
+        if server.owns_process():
+            server.stop()
+            folder = place.server_folder()
+            threading.Thread(target=_sweep, args=(folder,), name="portrait sweep", daemon=True).start()
         for fix in _MENDED:
             problems.forget_mended(fix)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the server that was replaced: until now it ran."""
+    try:
+        with claims.claim(folder):
+            environments.sweep(folder)
+    except PortraitError:  # another Blender installs there, and sweeps itself
+        return
 
 
 def _forget_facts() -> None:

@@ -266,6 +266,24 @@ def test_the_server_is_replaced_once_nothing_uses_it(packages: Place, online: No
     assert server_installing._taken_up and server_installing._on_timer() is None
 
 
+def test_what_needs_a_window_or_a_log_says_so(packages: Place, online: None) -> None:
+    assert not bpy.ops.portrait.open_installation_log.poll(), "there is none yet"
+    assert "Nothing was installed yet" in failing(bpy.ops.portrait.open_installation_log)
+    bpy.ops.portrait.install_server()
+    assert bpy.ops.portrait.open_installation_log.poll()
+    with pytest.raises(RuntimeError):  # Blender opens its preferences in a window alone
+        bpy.ops.portrait.show_online_access()
+
+
+def test_the_server_that_was_replaced_is_removed_once_it_does_not_run_any_more(packages: Place, online: None) -> None:
+    bpy.ops.portrait.install_server()
+    bpy.ops.portrait.update_server()
+    before = sorted(path.name for path in packages.folder.glob("e*") if path.is_dir())
+    server_installing._sweep(packages.folder)
+    after = [path for path in packages.folder.glob("e*") if path.is_dir()]
+    assert len(after) == 1 <= len(before) and environments.installed(packages.folder).program.is_relative_to(after[0])
+
+
 def test_the_preferences_show_it_first(packages: Place) -> None:
     seen: list[str] = []
     asked = SimpleNamespace(**vars(preferences._DEFAULTS), layout=CheckedLayout(seen))

@@ -25,7 +25,9 @@ from blender_addon.render.render_job import RenderJob  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 OPERATORS = (
     "add", "find_face", "remove", "import_track", "render", "cancel", "redo_strip", "rebuild", "relocate_photo",
-    "choose_folder", "show_photo", "show_frames", "use_own_colors", "pose", "start_server", "stop_server",
+    "choose_folder", "show_photo", "show_frames", "use_own_colors", "pose", "start_server", "stop_server", "install_server",
+    "install_server_from_folder", "update_server", "repair_server", "remove_server", "cancel_installation",
+    "put_installation_away", "open_installation_log", "show_online_access",
     "show_preferences", "adopt", "choose_face", "demo_motion", "show_colors",
     "add_controls", "apply_expression", "mirror_pose", "reset_pose", "make_pose_library", "save_pose",
     "map_by_name", "map_picked", "remove_driver", "clear_drivers", "set_driver_rest", "check_drivers", "drive_sliders",
