@@ -131,7 +131,7 @@ def _draw_progress(
     row.progress(factor=progress.fraction, text=f"{progress.fraction * 100:.0f} %")
     row.operator("portrait.cancel_installation", text="", icon="CANCEL")
     lines(layout, progress.words, characters, "IMPORT")
-    said = under_way.last_lines
+    said = [line for line in under_way.last_lines if not line.startswith("$")]  # which are commands, cut off here
     if said:
         last = layout.column()
         last.active = False

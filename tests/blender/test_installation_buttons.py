@@ -241,6 +241,7 @@ def test_it_goes_on_while_files_are_loaded_and_can_be_cancelled(packages: Place,
         assert server_installing.running() is under_way
         text = drawn()
         assert "portrait.cancel_installation" in text and "%" in text
+        assert not any(line.startswith("$") for line in text.splitlines()), "a command says nothing to a person"
         assert not bpy.ops.portrait.install_server.poll() and not bpy.ops.portrait.remove_server.poll()
         with pytest.raises(PortraitError) as caught:
             server_installing.begin(preferences.choice(bpy.context), lambda: True)
