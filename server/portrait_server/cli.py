@@ -28,6 +28,7 @@ _COMMANDS = {
     "landmarks": "find the 70 landmarks of a photo or of each frame of a video",
     "job": "write, render and verify jobs for render farms",
     "camera": "find a face live in a camera's pictures, or list the cameras",
+    "controls": "tell what is moved on MIDI and game controllers, or list them",
     "air": "send pictures live to a virtual camera or to NDI",
     "consent": "write down on what ground a person is animated",
     "recognise": "find out whether frames show the person of their references",
