@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import io
 import platform
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from blender_addon.installation import pythons, settings, torch_backends
 from blender_addon.installation.lock_file import Package
 from blender_addon.installation.meter import Meter
+from blender_addon.installation.python_archive import unpack_python
 
 
 @pytest.fixture
@@ -106,3 +109,33 @@ def test_progress_by_what_uv_says() -> None:
     meter.take("Installed 2 packages in 1ms")
     meter.take("Downloading torch (286.1MiB)")
     assert meter.progress.fraction >= 0.8
+
+
+def archive_of(path: Path, names: list[str]) -> Path:
+    with tarfile.open(path, "w:gz") as packed:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = 2, 0o755
+            packed.addfile(entry, io.BytesIO(b"#!"))
+    return path
+
+
+def test_a_python_that_is_packed(tmp_path: Path) -> None:
+    program = "python/python.exe" if sys.platform == "win32" else "python/bin/python3"
+    archive = archive_of(tmp_path / "cpython-3.11.tar.gz", [program])
+    found = unpack_python(archive, tmp_path / "pythons")
+    assert found.is_file() and (tmp_path / "pythons") in found.parents
+    assert sys.platform == "win32" or found.stat().st_mode & 0o100
+    archive.unlink()
+    assert unpack_python(archive, tmp_path / "pythons") == found
+
+
+def test_packed_pythons_that_are_none(tmp_path: Path) -> None:
+    outside = archive_of(tmp_path / "outside.tar.gz", ["../../evil"])
+    empty = archive_of(tmp_path / "empty.tar.gz", ["readme.txt"])
+    (tmp_path / "cut.tar.gz").write_bytes(empty.read_bytes()[:20])
+    for archive in (outside, empty, tmp_path / "cut.tar.gz"):
+        with pytest.raises(PortraitError) as told:
+            unpack_python(archive, tmp_path / "deep" / "pythons")
+        assert told.value.code == ErrorCode.FILE_MISSING, archive
+    assert not list(tmp_path.rglob("evil"))
