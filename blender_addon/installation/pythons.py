@@ -120,7 +120,7 @@ def _as_asked(runs: Runs, variables: Mapping[str, str], program: str, versions: 
 
 def _on_this_machine(runs: Runs, uv: Path, variables: Mapping[str, str]) -> list[Python]:
     """All that uv finds."""
-    command = [uv, "python", "list", "--only-installed", "--output-format", "json", "--quiet"]
+    command = [uv, "python", "list", "--only-installed", "--output-format", "json"]
     ended = runs.run(command, variables, limit_s=_LOOK_SECONDS)
     try:
         listed = parse_json(ended.output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -138,6 +139,14 @@ def test_an_index_with_a_password(installing: Place) -> None:
 def test_from_a_folder_nothing_is_asked_of_any_network(installing: Place) -> None:
     made = installing.install(installing.folder_choice)
     assert made.release == RELEASE and installing.index.asked == []
+
+
+def test_a_python_that_is_there_is_found_without_any_network(
+    installing: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
+    monkeypatch.setenv("PATH", os.pathsep.join([str(base.parent), os.environ["PATH"]]))
+    installing.install(Choice("cpu", wheels=installing.wheels))
 
 
 def test_an_update_leaves_the_old_server_until_the_new_one_works(
