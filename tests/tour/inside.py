@@ -28,11 +28,13 @@ import filmed  # noqa: E402
 import finishing  # noqa: E402
 import first_frames  # noqa: E402
 import four_clicks  # noqa: E402
+import from_zip  # noqa: E402
 import gaze  # noqa: E402
 import troubles  # noqa: E402
 from desktop import FOLDER, PLAN, Steps, park, report, take, window  # noqa: E402
 
 CHAPTERS = {
+    "from_zip": from_zip.steps,
     "first_frames": first_frames.steps,
     "acting": acting.steps,
     "capturing": capturing.steps,
@@ -58,11 +60,20 @@ def tour() -> Steps:
     yield 1.0
     print(f"tour: Blender {bpy.app.version_string}, Python {sys.version.split()[0]}", flush=True)
     for name, steps in CHAPTERS.items():
-        if PLAN["only"] is None or name in PLAN["only"] or name == "first_frames":
+        if _is_wanted(name):
             started = time.monotonic()
             print(f"tour: == {name}", flush=True)
             yield from steps()
             print(f"tour: == {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _is_wanted(name: str) -> bool:
+    asked = PLAN["only"]
+    if name == "from_zip":
+        return asked is not None and name in asked
+    if name == "first_frames":  # it installs the extension, and names the server's program
+        return asked is None or name in asked or "from_zip" not in asked
+    return asked is None or name in asked
 
 
 _tour = tour()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from pathlib import Path
 
 from portrait_shared.errors import ErrorCode, PortraitError
@@ -41,9 +42,12 @@ class ServerLock:
 
     def release(self) -> None:
         """Gives it back, and takes the file away."""
+        if sys.platform == "win32":  # deletes no open file, so none that another server has taken meanwhile
+            os.close(self._descriptor)
         with contextlib.suppress(OSError):
             self._path.unlink()  # while it is held: whoever opened it before sees that it is gone, and makes another
-        os.close(self._descriptor)
+        if sys.platform != "win32":
+            os.close(self._descriptor)
 
     def _take(self) -> int:
         while True:

@@ -50,9 +50,14 @@ def tcp_connection(test_engines_alone: None, serve: Serve, tmp_path: Path) -> Co
     return Connection.load(file)
 
 
-def dealer(context: zmq.Context, address: str) -> zmq.Socket:
+def dealer(context: zmq.Context, address: str, keys: Connection | None = None) -> zmq.Socket:
+    """A peer of our own making; with the keys of a connection, where that has some."""
     peer = context.socket(zmq.DEALER)
     peer.linger = 0
+    if keys is not None and keys.server_public_key:
+        peer.curve_serverkey = keys.server_public_key.encode()
+        peer.curve_publickey = keys.client_public_key.encode()
+        peer.curve_secretkey = keys.client_secret_key.encode()
     peer.connect(address)
     return peer
 
@@ -155,7 +160,7 @@ def test_keys_that_others_can_read_or_that_are_none_are_refused(tmp_path: Path) 
 
 
 def test_a_client_of_another_version_is_told_so(shared_server: ServerProcess, context: zmq.Context) -> None:
-    peer = dealer(context, shared_server.connection.address)
+    peer = dealer(context, shared_server.connection.address, shared_server.connection)
     peer.send_multipart([pack("hello", 7, {"anything": "of the future"}, version=99)])
     assert peer.poll(1000 * PATIENCE_SECONDS)
     answer = decode(peer.recv_multipart())
@@ -182,7 +187,7 @@ def test_a_server_of_another_version_is_refused_with_a_remedy(context: zmq.Conte
 
 
 def test_a_message_without_a_hello_is_refused(shared_server: ServerProcess, context: zmq.Context) -> None:
-    peer = dealer(context, shared_server.connection.address)
+    peer = dealer(context, shared_server.connection.address, shared_server.connection)
     peer.send_multipart(Echo(3).encode())
     assert peer.poll(1000 * PATIENCE_SECONDS)
     assert decode(peer.recv_multipart()).code == "server_lost"

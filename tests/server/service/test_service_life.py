@@ -296,6 +296,7 @@ def test_a_client_waits_for_the_server_that_another_has_just_started_again(serve
         assert client.echo() > 0 and server.pid == started
 
 
+@posix_only
 @fast_start
 def test_a_client_whose_server_takes_nothing_lets_go_of_it(server: ServerProcess, paint: Paint) -> None:
     client = Client(server, restarts=0)
