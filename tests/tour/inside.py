@@ -30,6 +30,7 @@ import first_frames  # noqa: E402
 import four_clicks  # noqa: E402
 import from_zip  # noqa: E402
 import gaze  # noqa: E402
+import phone  # noqa: E402
 import troubles  # noqa: E402
 from desktop import FOLDER, PLAN, Steps, park, report, take, window  # noqa: E402
 
@@ -41,6 +42,7 @@ CHAPTERS = {
     "finishing": finishing.steps,
     "troubles": troubles.steps,
     "by_hand": by_hand.steps,
+    "phone": phone.steps,
     "filmed": filmed.steps,
     "gaze": gaze.steps,
     "dubbing": dubbing.steps,

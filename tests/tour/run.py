@@ -163,6 +163,8 @@ def main() -> int:
         "light": str(plates.light),
         "backdrop": str(performer.backdrop(folder)),
         "two": str(performer.two_people(folder)),
+        "python": sys.executable,
+        "project": str(PROJECT),
         "screen": SCREEN,
         "only": asked.only,
         "ocio": asked.ocio,
