@@ -73,15 +73,25 @@ def plan(choice: Choice, folder: Path) -> Plan:
         found = read_folder(choice.wheels, bundled.release_of(wheel))
         download, disk = 0, found.bytes * _UNPACKED
         torch = "as the folder has it"
-    python = choice.python or next((there for v in versions if (there := shutil.which(f"python{v}"))), "")
+    there = {version: program for version in versions if (program := shutil.which(f"python{version}"))}
+    python = choice.python or next(iter(there.values()), "")
+    found_python = f"{next(iter(there))} of this machine" if there else "one that is found, or else one of its own"
     lines = (
-        f"Place: {folder}",
-        f"From the folder: {choice.wheels}" if choice.wheels else f"Download: about {size_words(download)}",
+        f"Place: {_shown(folder)}",
+        f"From the folder: {_shown(choice.wheels)}" if choice.wheels else f"Download: about {size_words(download)}",
         f"On the disk: about {size_words(disk)}; {size_words(free)} are free",
         f"PyTorch: {torch}",
-        f"Python: {python or 'one that is found, or else one of its own'}",
+        f"Python: {choice.python or found_python}",
     )
     return Plan(folder, download, disk, free, python, torch, lines)
+
+
+def _shown(path: Path) -> str:
+    """Short, for a narrow panel: the user's own folder as “~”."""
+    try:
+        return str(Path("~") / path.relative_to(Path.home()))
+    except (RuntimeError, ValueError):  # no home; elsewhere
+        return str(path)
 
 
 def check_choice(choice: Choice) -> None:

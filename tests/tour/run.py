@@ -95,7 +95,7 @@ def run_blender(blender: str, folder: Path, plan: dict[str, object], display: st
     (home / "run").mkdir(parents=True, mode=0o700)
     (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     environment = {
-        **os.environ, "DISPLAY": display, "BLENDER_USER_RESOURCES": str(home / "blender"),
+        **os.environ, "DISPLAY": display, "HOME": str(home), "BLENDER_USER_RESOURCES": str(home / "blender"),
         "XDG_RUNTIME_DIR": str(home / "run"), "LIBGL_ALWAYS_SOFTWARE": "1",
     }  # fmt: skip
     if plan["ocio"]:
