@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
-from portrait_shared.files.locks import lock
+from portrait_shared.files.locks import lock, still_at
 from portrait_shared.files.whole_files import write_error
 
 _LOCK: Final = "install.lock"
@@ -21,6 +22,7 @@ _OWNER_WORDS: Final = (
     "preferences deletes all of it.\n"
 )
 _OTHERS: Final = (".DS_Store", "desktop.ini", "Thumbs.db", _LOCK)
+_TRIES: Final = 8
 _REPARSE: Final = 0x400  # Windows: a junction, or another kind of link
 
 
@@ -71,17 +73,8 @@ def claim(folder: Path) -> Iterator[int]:
         PortraitError: BUSY where another process has it; NOT_ALLOWED as `check_folder`; OUTPUT_NOT_WRITABLE, DISK_FULL.
     """
     check_folder(folder)
+    descriptor = _locked(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-    except OSError as error:
-        raise write_error(folder, error, "Give yourself the right to write there, then try again.") from error
-    try:
-        if not _taken(descriptor):
-            raise PortraitError(
-                ErrorCode.BUSY, f"Another Blender installs or removes the server just now ({_holder(descriptor)}).",
-                "Wait until it is done: this Blender then uses the same server.",
-            )  # fmt: skip
         try:
             _write(descriptor)
             if not is_own(folder):
@@ -91,6 +84,34 @@ def claim(folder: Path) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _locked(folder: Path) -> int:
+    """The open file of the lock, which this process now has. Whoever removes a server takes the file away as well: one
+    that is gone by the time that it is locked counts for nothing, and the next one is tried."""
+    for _ in range(_TRIES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise write_error(folder, error, "Give yourself the right to write there, then try again.") from error
+        taken = _taken(descriptor)
+        if taken and still_at(descriptor, folder / _LOCK):
+            return descriptor
+        holder = _holder(descriptor)
+        os.close(descriptor)
+        if not taken:
+            raise _busy(holder)
+    raise _busy("process unknown")
+
+
+def _busy(holder: str) -> PortraitError:
+    return PortraitError(
+        ErrorCode.BUSY, f"Another Blender installs or removes the server just now ({holder}).",
+        "Wait until it is done: this Blender then uses the same server.",
+    )  # fmt: skip
 
 
 def _write(descriptor: int) -> None:
@@ -116,8 +137,18 @@ def _holder(descriptor: int) -> str:
 
 
 def forget(folder: Path) -> None:
-    """Removes the marks of a claim that has ended, and the folder where nothing else is left in it."""
-    for name in (_OWNER, _LOCK):
-        (folder / name).unlink(missing_ok=True)
-    if not any(folder.iterdir()):
+    """Takes away what makes the folder an installation's own. Only while it is claimed: who claims it next makes it their
+    own, and nothing of theirs may be taken away."""
+    (folder / _OWNER).unlink(missing_ok=True)
+    if sys.platform != "win32":  # where a file that is open cannot be removed
+        (folder / _LOCK).unlink(missing_ok=True)
+
+
+def leave(folder: Path) -> None:
+    """After the claim on a forgotten folder has ended: removes it where nothing is left in it."""
+    try:
+        if sys.platform == "win32":
+            (folder / _LOCK).unlink(missing_ok=True)
         folder.rmdir()
+    except OSError:  # files of others are in it, or another Blender installs there already
+        return

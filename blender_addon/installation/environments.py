@@ -23,6 +23,8 @@ _FORMAT: Final = 1
 _MAX_MARK_BYTES: Final = 65_536
 _WORDS: Final = ("environment", "release", "python", "backend")
 _LOOK_SECONDS: Final = 10.0
+_LEFT: Final = (("cache", ".tmp*"), ("tmp", "*"))
+"""What killed programs leave, by the folder. One that is a link leads to files of others."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,15 @@ def complete(folder: Path, environment: Path, release: str, python: str, backend
     Raises:
         PortraitError: DISK_FULL, OUTPUT_NOT_WRITABLE.
     """
-    said = dict(zip(_WORDS, (environment.name, release, python, backend), strict=True))
-    write_whole(folder / layout.MARK, json.dumps({"format": _FORMAT, **said}, indent=1).encode())
-    found = installed(folder)
-    if found is None:
+    program = layout.program_in(environment)
+    if not (program.is_file() and layout.python_in(environment).is_file()):
         raise PortraitError(
-            ErrorCode.OUTPUT_NOT_WRITABLE, f"The server's program is not there any more: {layout.program_in(environment)}.",
+            ErrorCode.OUTPUT_NOT_WRITABLE, f"The server's program is not there any more: {program}.",
             "A virus scanner may have taken it away: allow it there, then install again.",
         )  # fmt: skip
-    return found
+    said = dict(zip(_WORDS, (environment.name, release, python, backend), strict=True))
+    write_whole(folder / layout.MARK, json.dumps({"format": _FORMAT, **said}, indent=1).encode())
+    return Installed(release, python, backend, program)
 
 
 def _mark(folder: Path) -> dict[str, str] | None:
@@ -109,7 +111,7 @@ def sweep(folder: Path) -> None:
     kept = said["environment"] if said is not None and installed(folder) is not None else ""
     old = [path for path in layout.environments(folder) if path.name != kept]
     running = _commands() if old else ()
-    left = [*(folder / "cache").glob(".tmp*"), *(folder / "tmp").glob("*")]
+    left = [path for name, what in _LEFT if not claims.is_link(folder / name) for path in (folder / name).glob(what)]
     for path in [*left, *(path for path in old if not _runs_from(path, running))]:
         try:
             remove_tree(path)
@@ -141,16 +143,14 @@ def remove(folder: Path) -> None:
             (folder / layout.MARK).unlink(missing_ok=True)
             for path in [*layout.environments(folder), *(folder / name for name in (*layout.FOLDERS, *layout.FILES))]:
                 remove_tree(path)
+            claims.forget(folder)
         except PermissionError as error:
             if sys.platform == "win32":
                 raise _in_use(folder) from error
             raise write_error(folder, error, "Give yourself the right to write there, then remove it again.") from error
         except OSError as error:
             raise write_error(folder, error, "Remove it again.") from error
-    try:
-        claims.forget(folder)
-    except OSError as error:
-        raise write_error(folder, error, "Remove it again.") from error
+    claims.leave(folder)
 
 
 def _in_use(folder: Path) -> PortraitError:
@@ -182,7 +182,10 @@ def _with_rights(call: Callable[[str], object], path: str, error: Any) -> None:
         raise error[1]
     for there in (os.path.dirname(path), path):
         os.chmod(there, os.stat(there).st_mode | stat.S_IRWXU)
-    call(path)
+    if call in (os.unlink, os.rmdir):
+        call(path)
+    else:  # a folder that could not be opened; what still cannot be is an error now
+        shutil.rmtree(path)
 
 
 def _commands() -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from portrait_shared.errors import ErrorCode, PortraitError
 
-from blender_addon.installation import environments, layout, plans, steps, uv_failures
+from blender_addon.installation import claims, environments, layout, plans, steps, uv_failures
 from blender_addon.installation.choices import Choice
 from blender_addon.installation.wheels_folder import this_platform
 from tests.blender.server_wheels import RELEASE, Place, needed_wheels
@@ -276,6 +276,53 @@ def test_links_are_never_followed(installing: Place, tmp_path: Path) -> None:
         assert told.value.code == ErrorCode.NOT_ALLOWED and "link" in told.value.message
     assert installing.run().error.code == ErrorCode.NOT_ALLOWED  # type: ignore[union-attr]
     assert [path.name for path in elsewhere.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets few people make links")
+def test_what_killed_programs_left_is_not_looked_for_behind_links(installing: Place, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    installing.install()
+    for name in ("cache", "tmp"):
+        (elsewhere / ".tmp").write_text("mine", encoding="utf-8")
+        environments.remove_tree(installing.folder / name)
+        (installing.folder / name).symlink_to(elsewhere)
+        environments.sweep(installing.folder)
+        assert (elsewhere / ".tmp").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="On Windows a file that is open cannot be removed")
+def test_a_place_that_is_claimed_while_it_is_left_stays_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    with claims.claim(folder):
+        claims.forget(folder)
+        with claims.claim(folder):  # another Blender, before this one has gone on
+            claims.leave(folder)
+            assert claims.is_own(folder)
+            with pytest.raises(PortraitError) as told, claims.claim(folder):
+                pass
+            assert told.value.code == ErrorCode.BUSY
+    claims.leave(folder)
+    assert claims.is_own(folder)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="this user may write anywhere")
+def test_folders_that_nobody_may_open_are_removed(tmp_path: Path) -> None:
+    shut = tmp_path / "tree" / "shut"
+    shut.mkdir(parents=True)
+    (shut / "file").touch()
+    shut.chmod(0)
+    environments.remove_tree(tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+
+
+def test_an_environment_without_its_program_does_not_replace_the_server(installing: Place) -> None:
+    installing.install()
+    before = environments.installed(installing.folder)
+    with pytest.raises(PortraitError) as told:
+        environments.complete(installing.folder, installing.folder / "e9", RELEASE, "3.11.9", "cpu")
+    assert told.value.code == ErrorCode.OUTPUT_NOT_WRITABLE
+    assert before is not None and environments.installed(installing.folder) == before
 
 
 def test_files_of_others_stay_where_the_server_is_removed(installing: Place) -> None:
