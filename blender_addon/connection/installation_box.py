@@ -13,7 +13,7 @@ from portrait_shared import __version__ as OWN_RELEASE
 from portrait_shared.errors import PortraitError
 from portrait_shared.protocol.connection import default_connection_file
 
-from ..installation import environments, place
+from ..installation import environments, place, plans
 from ..installation.choices import Choice
 from . import preferences, server, server_installing, server_program
 
@@ -167,7 +167,7 @@ def _draw_standing(layout: bpy.types.UILayout, found: Standing, characters: int)
         size = f" · {in_words(looked.held_bytes)}" if looked is not None else ""
         text = f"Installed: {there.release} · Python {there.python} · PyTorch for {there.backend}{size}"
         lines(layout, text, characters, "CHECKMARK")
-        lines(layout, str(folder), characters)
+        lines(layout, plans.short_path(folder), characters)
 
 
 def _draw_plan(layout: bpy.types.UILayout, choice: Choice, characters: int) -> None:

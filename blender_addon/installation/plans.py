@@ -77,8 +77,8 @@ def plan(choice: Choice, folder: Path) -> Plan:
     python = choice.python or next(iter(there.values()), "")
     found_python = f"{next(iter(there))} of this machine" if there else "one that is found, or else one of its own"
     lines = (
-        f"Place: {_shown(folder)}",
-        f"From the folder: {_shown(choice.wheels)}" if choice.wheels else f"Download: about {size_words(download)}",
+        f"Place: {short_path(folder)}",
+        f"From the folder: {short_path(choice.wheels)}" if choice.wheels else f"Download: about {size_words(download)}",
         f"On the disk: about {size_words(disk)}; {size_words(free)} are free",
         f"PyTorch: {torch}",
         f"Python: {choice.python or found_python}",
@@ -86,7 +86,7 @@ def plan(choice: Choice, folder: Path) -> Plan:
     return Plan(folder, download, disk, free, python, torch, lines)
 
 
-def _shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     """Short, for a narrow panel: the user's own folder as “~”."""
     try:
         return str(Path("~") / path.relative_to(Path.home()))

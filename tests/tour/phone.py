@@ -28,7 +28,7 @@ from desktop import (
 from new_scenes import with_rig
 
 _FRAMES = 150
-_PANELS = ["PORTRAIT_PT_portraits", "PORTRAIT_PT_capture", "PORTRAIT_PT_live"]
+_PANELS = ["PORTRAIT_PT_capture", "PORTRAIT_PT_live"]
 
 
 def steps() -> Steps:
