@@ -59,6 +59,7 @@ class Index:
         wheels: by their file names.
         wrong_hashes: names of files whose hash on their page is another's.
         login: every page is that of a hotel's or an office's login.
+        login_type: what that page says of its kind; nothing where it is empty.
         status: every answer is this one, where it is no 0.
         password: asked for, where there is one: user "anna".
         breaks: so many times yet, a file's connection ends in its middle; of one that is held, when it is let go.
@@ -72,6 +73,7 @@ class Index:
         self.metadata: dict[str, bytes] = {}
         self.wrong_hashes: set[str] = set()
         self.login = False
+        self.login_type = "text/html"
         self.status = 0
         self.password = ""
         self.breaks: dict[str, int] = {}
@@ -132,7 +134,7 @@ def _handler(index: Index) -> type[http.server.BaseHTTPRequestHandler]:
             elif index.password and self.headers.get("Authorization") != expected:
                 self._answer(401, b"who are you?")
             elif index.login:
-                self._answer(200, _LOGIN)
+                self._answer(200, _LOGIN, kind=index.login_type)
             elif path.startswith("/files/") and path.endswith(".metadata"):
                 self._answer(200, index.metadata[path.rpartition("/")[2].removesuffix(".metadata")], forever=True)
             elif path.startswith("/files/"):
@@ -141,13 +143,14 @@ def _handler(index: Index) -> type[http.server.BaseHTTPRequestHandler]:
                 page = index.page(path.removeprefix("/simple/").strip("/"))
                 self._answer(404, b"none") if page is None else self._answer(200, page)
 
-        def _answer(self, status: int, body: bytes, forever: bool = False) -> None:
+        def _answer(self, status: int, body: bytes, forever: bool = False, kind: str = "text/html") -> None:
             self.send_response(status)
             if forever:
                 self.send_header("Cache-Control", "max-age=365000000, immutable, public")
             if status == 401:
                 self.send_header("WWW-Authenticate", "Basic realm=index")
-            self.send_header("Content-Type", "text/html")
+            if kind:
+                self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":

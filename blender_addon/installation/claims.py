@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.locks import lock, still_at
 from portrait_shared.files.whole_files import write_error
 
+from . import orphans
+
 _LOCK: Final = "install.lock"
 _OWNER: Final = "talking-portraits.txt"
 _OWNER_WORDS: Final = (
@@ -23,6 +26,8 @@ _OWNER_WORDS: Final = (
 )
 _OTHERS: Final = (".DS_Store", "desktop.ini", "Thumbs.db", _LOCK)
 _TRIES: Final = 8
+_PAUSES_SECONDS: Final = (0.02, 0.1, 0.5, 1.0, 2.0)
+"""Until the system has ended what was left at work, and so given the claim back."""
 _REPARSE: Final = 0x400  # Windows: a junction, or another kind of link
 
 
@@ -47,6 +52,9 @@ def check_folder(folder: Path) -> None:
             ErrorCode.NOT_ALLOWED, f"{folder} is a link to another place: nothing is installed or removed there.",
             "Remove the link, then try again.",
         )  # fmt: skip
+    above = next((path for path in folder.parents if os.path.lexists(path)), None)
+    if above is not None and above.exists() and not above.is_dir():
+        raise PortraitError(ErrorCode.NOT_ALLOWED, f"{above} is a file.", "Move it away, then try again.")
     if not folder.exists() or is_own(folder):
         return
     if not folder.is_dir():
@@ -89,29 +97,22 @@ def claim(folder: Path) -> Iterator[int]:
 def _locked(folder: Path) -> int:
     """The open file of the lock, which this process now has. Whoever removes a server takes the file away as well: one
     that is gone by the time that it is locked counts for nothing, and the next one is tried."""
-    for _ in range(_TRIES):
+    for tries in range(_TRIES, 0, -1):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        except FileNotFoundError:
-            continue
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and tries > 1:
+                continue
             raise write_error(folder, error, "Give yourself the right to write there, then try again.") from error
-        taken = _taken(descriptor)
-        if taken and still_at(descriptor, folder / _LOCK):
+        if not (_taken(descriptor) or _taken_over(descriptor, folder)):
+            refused = _busy(descriptor)
+            os.close(descriptor)
+            raise refused
+        if still_at(descriptor, folder / _LOCK):
             return descriptor
-        holder = _holder(descriptor)
         os.close(descriptor)
-        if not taken:
-            raise _busy(holder)
-    raise _busy("process unknown")
-
-
-def _busy(holder: str) -> PortraitError:
-    return PortraitError(
-        ErrorCode.BUSY, f"Another Blender installs or removes the server just now ({holder}).",
-        "Wait until it is done: this Blender then uses the same server.",
-    )  # fmt: skip
+    raise PortraitError(ErrorCode.BUSY, "Another Blender removes the server just now.", "Try again in a minute.")
 
 
 def _write(descriptor: int) -> None:
@@ -127,13 +128,50 @@ def _taken(descriptor: int) -> bool:
         return True
 
 
-def _holder(descriptor: int) -> str:
+def _taken_over(descriptor: int, folder: Path) -> bool:
+    """Whether the claim could be taken from a Blender that was killed. The uv that it left at work is ended: nobody would
+    finish what that began, and what it has downloaded is kept."""
+    if _holder_lives(descriptor):
+        return False
+    left = orphans.groups(folder)
+    if _holder_lives(descriptor):  # another Blender was faster
+        return False
+    orphans.end(left)
+    for pause in _PAUSES_SECONDS:
+        time.sleep(pause)
+        if _taken(descriptor):
+            return True
+    return False
+
+
+def _busy(descriptor: int) -> PortraitError:
+    holder = _holder(descriptor)
+    process = "process unknown" if holder is None else f"process {holder}"
+    if _holder_lives(descriptor):
+        return PortraitError(
+            ErrorCode.BUSY, f"Another Blender installs or removes the server just now ({process}).",
+            "Wait until it is done: this Blender then uses the same server.",
+        )  # fmt: skip
+    return PortraitError(
+        ErrorCode.BUSY,
+        f"Another Blender, or what it left at work when it was ended, has the server's folder ({process}).",
+        "Try again in a minute.",
+    )
+
+
+def _holder_lives(descriptor: int) -> bool:
+    holder = _holder(descriptor)
+    return holder is None or orphans.lives(holder)
+
+
+def _holder(descriptor: int) -> int | None:
+    """The number of the process that has written itself down last."""
     try:
         os.lseek(descriptor, 1, os.SEEK_SET)
         number = os.read(descriptor, 20).decode("ascii", "replace").strip()
     except OSError:
-        number = ""
-    return f"process {number}" if number.isdigit() else "process unknown"
+        return None
+    return int(number) if number.isdigit() else None
 
 
 def forget(folder: Path) -> None:

@@ -160,6 +160,21 @@ def _in_use(folder: Path) -> PortraitError:
     )  # fmt: skip
 
 
+def straighten(folder: Path) -> None:
+    """Removes what bears a name of an installation's own and cannot be its: links, files where it has folders, and
+    folders where it has files. Only while the folder is claimed.
+
+    Raises:
+        OSError: something of it cannot be removed.
+    """
+    for name in layout.FOLDERS:
+        if claims.is_link(folder / name) or not (folder / name).is_dir():
+            remove_tree(folder / name)
+    for name in layout.FILES:
+        if claims.is_link(folder / name) or (folder / name).is_dir():
+            remove_tree(folder / name)
+
+
 def remove_tree(path: Path) -> None:
     """Removes a file, a link itself, or a folder with all that is in it; nothing where there is nothing.
 

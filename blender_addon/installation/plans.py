@@ -102,14 +102,17 @@ def check_choice(choice: Choice) -> None:
         )
     try:
         address = urlsplit(choice.index)
-        good = not choice.index or (address.scheme in ("http", "https") and bool(address.hostname))
+        # Asked for its port, an address whose port is none raises; so does a password with an unescaped slash.
+        good = not choice.index or (
+            address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+        )
         good = good or address.scheme == "file"
     except ValueError:
         good = False
     if not good or any(mark.isspace() for mark in choice.index):
         raise PortraitError(
             ErrorCode.BAD_CONFIGURATION, "The address of the package index is none.",
-            "Write it like https://packages.example.com/simple, or leave it empty.",
+            "Write it like https://packages.example.com/simple, in a password %2F for / and %40 for @; or leave it empty.",
         )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from portrait_shared.errors import ErrorCode, PortraitError
 from portrait_shared.files.whole_files import parse_json
 
-from .uv_runs import Runs
+from .uv_runs import Ended, Runs
 
 _PREFERRED: Final = ("3.11", "3.12", "3.13")
 """What the server is tested with most comes first. Of these, the wheel says which it runs on."""
@@ -108,7 +108,12 @@ def choose(
 
 def _as_asked(runs: Runs, variables: Mapping[str, str], program: str, versions: tuple[str, ...]) -> Python:
     """One that a person has chosen, which is asked what it is."""
-    ended = runs.run([program, "-I", "-c", _WHAT], variables, limit_s=_LOOK_SECONDS)
+    try:
+        ended = runs.run([program, "-I", "-c", _WHAT], variables, limit_s=_LOOK_SECONDS)
+    except PortraitError as error:
+        if error.code is not ErrorCode.FILE_MISSING:
+            raise
+        ended = Ended(1, "", ())  # it is no program, or is not there
     name, version, bits = [*ended.output.split(), "", "", ""][:3]
     if ended.status != 0 or name != "cpython" or _minor(version) not in versions or bits != "64":
         raise PortraitError(

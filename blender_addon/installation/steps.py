@@ -119,6 +119,7 @@ class Steps:
         """The folder, uv in it, and what uv is told."""
         self._meter.at(0.0, "Getting ready")
         environments.sweep(self._folder)
+        environments.straighten(self._folder)
         for name in layout.FOLDERS:
             (self._folder / name).mkdir(exist_ok=True)
         given = dict(os.environ)

@@ -96,7 +96,12 @@ _RULES: Final = (
         "Permit online access in Blender and unset UV_OFFLINE, or use Install from Folder with a whole folder.",
     ),
     _rule(
-        r"there are no versions of (?P<what>[\w.-]+) and",
+        r"invalid value '[^\n]*' for '(?P<what>--[\w-]+)",
+        ErrorCode.BAD_CONFIGURATION, "A setting of uv's is not one that it understands ({what}).",
+        "Look at the variables that begin with UV_, and at uv's own settings; then install again.",
+    ),
+    _rule(
+        r"there are no versions of (?P<what>[\w.-]+) and|(missing|unsupported) `?content-type|error \(511",
         ErrorCode.SERVER_UNAVAILABLE, "The package index answers, but not with packages: perhaps with a login page.",
         "Open any web page in a browser and sign in to the network there, or check the index's address; then install again.",
     ),
@@ -146,7 +151,9 @@ _RULES: Final = (
         "Check the index's address or make the folder anew; the log says which packages they are.",
     ),
 )  # fmt: skip
-_SECRET: Final = re.compile(r"(?<=://)[^/\s@]+@")
+_LOGIN: Final = re.compile(r"(?<=://)\S*@")
+"""As far as the last @: passwords may have any mark in them."""
+_TOKEN: Final = re.compile(r"(?<=[?&])([\w.~-]+)=[^&#\s`'\")>]+")
 
 
 DOWNLOADING_PYTHON: Final = "Downloading Python"
@@ -155,8 +162,8 @@ _OF_THE_NETWORK: Final = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.FILE_MISSING, 
 
 
 def without_secrets(line: str) -> str:
-    """A line without the names and passwords that addresses in it have."""
-    return _SECRET.sub("****@", line)
+    """A line without the names, passwords and tokens that addresses in it have."""
+    return _TOKEN.sub(r"\1=****", _LOGIN.sub("****@", line))
 
 
 def failure(lines: Sequence[str], doing: str) -> PortraitError:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from typing import Final, NamedTuple
 
 from portrait_shared.errors import ErrorCode, PortraitError
 
+_OF_ANOTHER_SYSTEM: Final = (193, 216)
+"""Windows' numbers for a program that it cannot run."""
 _MAX_LINE: Final = 4000
 _MAX_OUTPUT_BYTES: Final = 16 * 2**20
 
@@ -117,6 +120,11 @@ class Runs:
                     creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
                 )  # fmt: skip
             except OSError as error:
+                if error.errno == errno.ENOEXEC or getattr(error, "winerror", 0) in _OF_ANOTHER_SYSTEM:
+                    raise PortraitError(
+                        ErrorCode.FILE_MISSING, f"{words[0]} is damaged, or a program for another system.",
+                        "Install the extension's zip for your system, then install again.",
+                    ) from error  # fmt: skip
                 raise PortraitError(
                     ErrorCode.FILE_MISSING, f"Cannot start {words[0]}: {error.strerror or error}.",
                     "Allow programs to run in that folder (a virus scanner, or a disk mounted “noexec”, may forbid it), then "
