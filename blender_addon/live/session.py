@@ -48,6 +48,7 @@ class LiveSession:
         self.switched_preview_on = False
         self.is_behind = False
         self._performers: dict[str, Performer] = {}
+        self._poses: dict[str, Pose] = {}
         self._pose = Pose()
         self._take_uid = ""
         self._shown_at = 0.0
@@ -68,6 +69,7 @@ class LiveSession:
     def disconnect(self, title: str) -> None:
         """Ends a source; what it sent is still recorded."""
         source = self.sources.pop(title, None)
+        self._poses.pop(title, None)
         if source is not None:
             source.stop()
 
@@ -107,11 +109,13 @@ class LiveSession:
             samples = source.take()
             if self.recorder is not None:
                 self.recorder.hear(title, samples)
-            self.is_behind |= self._see(self._performers[title], samples)
+            self.is_behind |= self._see(title, samples)
 
-    def _see(self, performer: Performer, samples: list[Sample]) -> bool:
-        """Whether a new pose came of it. Of pictures the last one counts: to find its sliders takes a while."""
-        pose = None
+    def _see(self, title: str, samples: list[Sample]) -> bool:
+        """Whether a new pose came of it. Of pictures the last one counts: to find its sliders takes a while.
+
+        Where two sources move one thing, the one that was connected later counts, as in what is recorded."""
+        performer, pose = self._performers[title], None
         for number, sample in enumerate(samples):
             performer.see(sample)
             if sample.points is None or number == len(samples) - 1:
@@ -119,7 +123,9 @@ class LiveSession:
                 pose = new if pose is None or new is None else new.over(pose)
         if pose is None:
             return False
-        self._pose = pose.over(self._pose)
+        self._poses[title] = pose.over(self._poses.get(title, Pose()))
+        for connected in self.sources:
+            self._pose = self._poses.get(connected, Pose()).over(self._pose)
         return True
 
     def show(self, portrait: PORTRAIT_PG_portrait) -> bool:

@@ -14,6 +14,9 @@ from bpy.props import (  # fmt: skip
     StringProperty,
 )
 
+from .control_rows import CLASSES as CONTROL_CLASSES
+from .control_rows import PORTRAIT_PG_control
+
 
 class PORTRAIT_PG_live_take(bpy.types.PropertyGroup):
     """One take. What was recorded lies in a text of its own, as a custom property: undo need not copy it then."""
@@ -46,6 +49,8 @@ class PORTRAIT_PG_live(bpy.types.PropertyGroup):
     camera: StringProperty(
         name="Camera", description="Choose the camera by its number or a part of its name; empty takes the first"
     )
+    controls: CollectionProperty(type=PORTRAIT_PG_control)
+    control_index: IntProperty(name="Control", description="Tells which row of the mapping is chosen", default=0)
     use_face: BoolProperty(name="Face", description="Let the performer move the face", default=True)
     use_head: BoolProperty(name="Head", description="Let the performer move the head", default=True)
     play: BoolProperty(
@@ -116,5 +121,10 @@ class PORTRAIT_PG_live(bpy.types.PropertyGroup):
         """The take that is chosen in the list."""
         return self.takes[self.take_index] if 0 <= self.take_index < len(self.takes) else None
 
+    @property
+    def chosen_control(self) -> PORTRAIT_PG_control | None:
+        """The row of the mapping that is chosen in the list."""
+        return self.controls[self.control_index] if 0 <= self.control_index < len(self.controls) else None
 
-CLASSES = (PORTRAIT_PG_live_take, PORTRAIT_PG_live)
+
+CLASSES = (*CONTROL_CLASSES, PORTRAIT_PG_live_take, PORTRAIT_PG_live)

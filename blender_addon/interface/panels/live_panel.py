@@ -8,12 +8,13 @@ import time
 import bpy
 
 from ...live import kept_takes
+from ...live.controls import TITLE
 from ...live.recorder import Phase, Recorder
 from ...live.session import LiveSession
 from ...portraits.live_takes import PORTRAIT_PG_live
 from ..operators.common import active_portrait
 from ..operators.live import session_of
-from . import camera_row, sections
+from . import camera_row, control_list, sections
 from .placement import ForRig, InSequencer, InView3D
 
 
@@ -40,6 +41,8 @@ def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, session
         layout.prop(live, "phone_address")
     if "Webcam" not in connected:
         camera_row.draw_camera(layout, context)
+    if TITLE not in connected:
+        layout.operator("portrait.connect_controller", icon="TOOL_SETTINGS")
     if session is None:
         return
     for source in session.sources.values():
@@ -51,6 +54,8 @@ def draw_sources(layout: bpy.types.UILayout, context: bpy.types.Context, session
         for choice in getattr(source, "choices", ()):
             button = box.operator("portrait.choose_sender", text=choice, icon="RESTRICT_SELECT_OFF")
             button.title, button.choice = source.title, choice
+        if source.title == TITLE:
+            control_list.draw_controls(box, context)
     if session.hint:
         sections.draw_text(layout, context, session.hint, "USER", lines=2)
     row = layout.row(align=True)
@@ -142,4 +147,4 @@ class PORTRAIT_PT_sequencer_live(InSequencer, _Live, bpy.types.Panel):
     bl_parent_id = "PORTRAIT_PT_sequencer_capture"
 
 
-CLASSES = (PORTRAIT_UL_takes, PORTRAIT_PT_live, PORTRAIT_PT_sequencer_live)
+CLASSES = (*control_list.CLASSES, PORTRAIT_UL_takes, PORTRAIT_PT_live, PORTRAIT_PT_sequencer_live)

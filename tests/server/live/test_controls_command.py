@@ -75,7 +75,7 @@ def midi_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file.write_text("")
     monkeypatch.setenv("MIDO_BACKEND", socket_midi.__name__)
     monkeypatch.setenv(socket_midi.FILE_VARIABLE, str(file))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     return file
 
 
