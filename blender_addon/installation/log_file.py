@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from .uv_failures import without_secrets
+from portrait_shared.log_lines import without_secrets
 
 _LAST: Final = 200
 _MAX_CHARACTERS: Final = 8_000_000

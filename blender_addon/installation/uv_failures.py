@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.log_lines import without_secrets
 
 PYTORCH: Final = "download.pytorch.org"
 _REACH: Final = (
@@ -151,19 +152,10 @@ _RULES: Final = (
         "Check the index's address or make the folder anew; the log says which packages they are.",
     ),
 )  # fmt: skip
-_LOGIN: Final = re.compile(r"(?<=://)\S*@")
-"""As far as the last @: passwords may have any mark in them."""
-_TOKEN: Final = re.compile(r"(?<=[?&])([\w.~-]+)=[^&#\s`'\")>]+")
-
 
 DOWNLOADING_PYTHON: Final = "Downloading Python"
 """As `failure` is told what was done."""
 _OF_THE_NETWORK: Final = (ErrorCode.SERVER_UNAVAILABLE, ErrorCode.FILE_MISSING, ErrorCode.NOT_ALLOWED)
-
-
-def without_secrets(line: str) -> str:
-    """A line without the names, passwords and tokens that addresses in it have."""
-    return _TOKEN.sub(r"\1=****", _LOGIN.sub("****@", line))
 
 
 def failure(lines: Sequence[str], doing: str) -> PortraitError:

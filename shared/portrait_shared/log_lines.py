@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
 LOG_FORMATS: Final = ("text", "json")
 _OF_EVERY_RECORD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+_LOGIN: Final = re.compile(r"(?<=://)\S*@")
+"""As far as the last @: passwords may have any mark in them."""
+_TOKEN: Final = re.compile(r"(?<=[?&])([\w.~-]+)=[^&#\s`'\")>]+")
 
 
 class JsonLines(logging.Formatter):
@@ -48,3 +53,8 @@ def for_people(line: str) -> list[str]:
         return [line]
     parts = [told["message"], told.get("exception"), told.get("remedy")]
     return [said for part in parts if part for said in str(part).splitlines()]
+
+
+def without_secrets(line: str) -> str:
+    """A line of another program without the names, passwords and tokens that addresses in it have."""
+    return _TOKEN.sub(r"\1=****", _LOGIN.sub("****@", line))

@@ -14,11 +14,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.locks import lock
 from portrait_shared.files.whole_files import write_error, write_whole
 
 from portrait_server.commands.bundle_lock import Artifact, Target, Uv, is_for_any_machine
@@ -54,7 +55,8 @@ class Bundle:
         """A folder that is new, empty, or an earlier bundle's.
 
         Raises:
-            PortraitError: BAD_CONFIGURATION where it holds something else; DISK_FULL, OUTPUT_NOT_WRITABLE.
+            PortraitError: BAD_CONFIGURATION where it holds something else; BUSY where another run makes it just now;
+                DISK_FULL, OUTPUT_NOT_WRITABLE.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -62,11 +64,13 @@ class Bundle:
                 raise PortraitError(
                     ErrorCode.BAD_CONFIGURATION, f"{folder} holds other files.", "Choose a new or an empty folder."
                 )
-            (folder / _BEGUN).touch()
-            (folder / LIST).unlink(missing_ok=True)  # it says that all is there
-            (folder / _WHEELS).mkdir(exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix="portrait-bundle-") as work:
-                yield cls(folder, Path(work))
+            with _claimed(folder):
+                (folder / LIST).unlink(missing_ok=True)  # it says that all is there
+                (folder / _WHEELS).mkdir(exist_ok=True)
+                with tempfile.TemporaryDirectory(prefix="portrait-bundle-") as work:
+                    yield cls(folder, Path(work))
+            if (folder / LIST).is_file():
+                (folder / _BEGUN).unlink(missing_ok=True)
         except OSError as error:
             raise write_error(folder, error) from error
 
@@ -129,13 +133,28 @@ class Bundle:
             "python_archive": self._python.relative_to(self._folder).as_posix() if self._python else None,
         }  # fmt: skip
         write_whole(self._folder / LIST, (json.dumps(said, indent=1) + "\n").encode())
-        (self._folder / _BEGUN).unlink()
         return len(files), sum(path.stat().st_size for path in self._files)
 
     def _path(self, name: str) -> Path:
         path = self._folder / _WHEELS / name
         self._files.append(path)
         return path
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """The folder for this run alone: two at once would write into one another's files."""
+    descriptor = os.open(folder / _BEGUN, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        with suppress(OSError):  # a file system without locks
+            if not lock(descriptor):
+                raise PortraitError(
+                    ErrorCode.BUSY, f"Another `portrait bundle` makes {folder} just now.",
+                    "Wait until it is done, or choose another folder.",
+                )  # fmt: skip
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def download(artifact: Artifact, path: Path) -> None:

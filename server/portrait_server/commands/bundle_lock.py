@@ -16,6 +16,7 @@ import tomllib
 import urllib.parse
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.log_lines import without_secrets
 
 PLATFORMS: Final = {
     "linux-x64": "x86_64-manylinux_2_28",
@@ -125,12 +127,23 @@ class Uv:
         Raises:
             PortraitError: SERVER_UNAVAILABLE where an index cannot be reached, else NOT_ALLOWED with its last lines.
         """
-        done = subprocess.run(
-            [str(self._program), *words], capture_output=True, encoding="utf-8", errors="replace",
-            timeout=_LIMIT_SECONDS, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [str(self._program), *words], capture_output=True, encoding="utf-8", errors="replace",
+                timeout=_LIMIT_SECONDS, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        except OSError as error:
+            raise PortraitError(
+                ErrorCode.FILE_MISSING, f"The program {self._program} cannot be started: {error.strerror or error}.",
+                f"Install uv with `python -m pip install uv`, or name it in {UV_VARIABLE}.",
+            ) from error  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise PortraitError(
+                ErrorCode.SERVER_UNAVAILABLE, f"uv did not end within {_LIMIT_SECONDS // 60} minutes.",
+                "Check the connection; then run this again.",
+            ) from error  # fmt: skip
         if done.returncode:
-            lines = re.sub(r"(?<=://)[^/\s@]+@", "", done.stderr).strip().splitlines()
+            lines = without_secrets(done.stderr).strip().splitlines()
             said = " ".join(" ".join(line.split()) for line in lines[-_LAST_LINES:])
             if _CONNECTION.search(said):
                 raise PortraitError(
@@ -182,7 +195,7 @@ def find_wheel(asked: Path | None) -> Iterator[Path]:
             for name in archive.namelist():
                 if name.startswith("bin/") and _WHEEL.fullmatch(name.removeprefix("bin/")):
                     wheel = Path(folder) / name.removeprefix("bin/")
-                    wheel.write_bytes(archive.read(name))
+                    wheel.write_bytes(_unpacked(archive, name))
                     yield wheel
                     return
     raise PortraitError(
@@ -192,6 +205,15 @@ def find_wheel(asked: Path | None) -> Iterator[Path]:
         else "The server's wheel, which goes into the folder, is not there.",
         "Name a zip of the extension, or the wheel in its folder bin, by --wheel.",
     )
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, RuntimeError) as error:
+        raise PortraitError(
+            ErrorCode.FILE_MISSING, f"{archive.filename} is damaged.", "Download it anew, and name that by --wheel."
+        ) from error
 
 
 def _installed_from() -> Path | None:
@@ -228,8 +250,14 @@ def lock(uv: Uv, wheel: Path, target: Target, work: Path) -> Locked:
             raise
         note = f"PyTorch's own index does not answer: its build is whatever the index at hand has, not surely {build}."
         uv.run(words)
-    packages = tomllib.loads(made.read_text(encoding="utf-8"))["packages"]
-    chosen = [_chosen(each, target.python) for each in packages if each["name"] != "talking-portraits"]
+    try:
+        packages = tomllib.loads(made.read_text(encoding="utf-8"))["packages"]
+        chosen = [_chosen(each, target.python) for each in packages if each["name"] != "talking-portraits"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PortraitError(
+            ErrorCode.NOT_ALLOWED, "uv wrote no list of packages that can be read.",
+            f"Update uv, or name another in {UV_VARIABLE}; then run this again.",
+        ) from error  # fmt: skip
     release = _WHEEL.fullmatch(wheel.name)
     assert release is not None, wheel
     return Locked(release[1], tuple(chosen), note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,3 +168,60 @@ def test_another_programs_zip_is_no_server(tmp_path: Path, capsys: pytest.Captur
     assert "holds no wheel of the server" in capsys.readouterr().err
     with Bundle.opened(tmp_path / "bundle"):
         pass
+
+
+def test_two_runs_do_not_make_one_folder(
+    index: Index, wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bundle.opened(tmp_path / "bundle"):
+        assert bundled(tmp_path / "bundle", wheel, "--backend", "mps", "--platform", "macos-arm64") == 1
+    assert "just now" in capsys.readouterr().err
+    assert bundled(tmp_path / "bundle", wheel, "--backend", "mps", "--platform", "macos-arm64") == 0
+    assert sorted(path.name for path in (tmp_path / "bundle").iterdir()) == ["bundle.json", "wheels"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="its programs are no scripts")
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [("\x7fELF of another system", "cannot be started"), ("#!/bin/sh\nexit 0\n", "no list of packages")],
+)
+def test_a_uv_that_is_none(
+    wheel: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    program: str,
+    said: str,
+) -> None:
+    (tmp_path / "uv").write_text(program, encoding="utf-8")
+    (tmp_path / "uv").chmod(0o755)
+    monkeypatch.setenv("TALKING_PORTRAITS_UV", str(tmp_path / "uv"))
+    assert bundled(tmp_path / "bundle", wheel) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_damaged_zip_of_the_extension(wheel: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "extension.zip", "w") as archive:
+        archive.write(wheel, f"bin/{wheel.name}")
+    data = bytearray((tmp_path / "extension.zip").read_bytes())
+    data[200:300] = bytes(100)
+    (tmp_path / "extension.zip").write_bytes(data)
+    assert bundled(tmp_path / "bundle", tmp_path / "extension.zip") == 1
+    heard = capsys.readouterr().err
+    assert "is damaged" in heard and "Traceback" not in heard
+
+
+@pytest.mark.parametrize(
+    "login", ["anna:a@s3cret@127.0.0.1:9/s", "anna:a/s3cret@127.0.0.1/s", "127.0.0.1:9/s?key=s3cret"]
+)
+def test_no_secret_of_an_index_is_told(
+    index: Index,
+    wheel: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    login: str,
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://{login}")
+    assert bundled(tmp_path / "bundle", wheel, "--backend", "mps", "--platform", "macos-arm64") == 1
+    assert "s3cret" not in capsys.readouterr().err
