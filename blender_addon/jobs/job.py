@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -39,6 +40,7 @@ class Job(ABC):
         error: why it failed.
         note: what it is doing, for the panel.
         notes: what the user should know once it is done, in sentences.
+        writes_to: the folder that its files go to, once it has begun; None for one that writes none.
         told_in_section: whether a section of its own shows how it ended, so that the panel's line need not.
     """
 
@@ -50,6 +52,7 @@ class Job(ABC):
         self.error: PortraitError | None = None
         self.note = "Waiting"
         self.notes: list[str] = []
+        self.writes_to: Path | None = None
         self.told_in_section = False
         self._launch = launch
         self._worker: Worker | None = None

@@ -145,7 +145,7 @@ class RenderJob(Job):
         self._frames = list(portrait.frames(scene) if self._asked_frames is None else self._asked_frames)
         self.total = len(self._frames)
         self._inputs = PhotoInputs(scene, portrait, self._frames)
-        self._folder = self._take_folder(portrait)
+        self._folder = self.writes_to = self._take_folder(portrait)
         self._names = portrait.frame_prefix, portrait.frame_suffix
         self._owner = portrait.group_uid
         live_preview.stop(self.uid)  # the plane shows the frames as they come
@@ -268,7 +268,7 @@ class RenderJob(Job):
     def end(self) -> None:
         if self.stored:
             self.show()
-            session_frames.settle(*self.portrait())  # the .blend may have been saved meanwhile
+        session_frames.settle_all()  # the .blend may have been saved meanwhile
         if self.state is JobState.DONE:
             self.note = f"{_frames(self.drawn)} rendered"
             if self.drawn < len(self.stored):

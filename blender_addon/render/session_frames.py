@@ -12,7 +12,8 @@ from bpy.app.handlers import persistent
 from portrait_shared.errors import ErrorCode, PortraitError, system_refusal
 
 from ..blender import problems
-from ..jobs.job_queue import active_of
+from ..blender.problems import Fix, SceneError
+from ..jobs import job_queue
 from ..portraits.properties import PORTRAIT_PG_portrait
 from ..portraits.scene_portraits import all_portraits
 from ..portraits.unsaved_place import unsaved_place
@@ -22,16 +23,18 @@ from . import frame_display, frame_folder
 def settle(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait) -> None:
     """Moves a portrait's frames from the session's folder to the one that it has now, and shows them from there.
 
-    Nothing is moved while the portrait is rendered; what cannot be moved stays, and the panel says so.
+    Nothing is moved while frames are still rendered there; what cannot be moved stays, and the panel says so.
     """
     text = portrait.folder_text
-    if not text.startswith("//") or not bpy.data.filepath or active_of(portrait.uid) is not None:
+    if not text.startswith("//") or not bpy.data.filepath:
         return
     try:
         session = unsaved_place(text)
     except PortraitError:  # without a window there is none
         return
     if frame_folder.owner_of(session) != portrait.group_uid or session == portrait.folder():
+        return
+    if any(job.writes_to == session for job in job_queue.waiting()):
         return
     try:
         _move(session, frame_folder.take(portrait))
@@ -52,11 +55,42 @@ def settle_all() -> None:
 
 
 def _move(session: Path, folder: Path) -> None:
-    """Moves a folder's files, that which says whose they are last: a move that is cut off can go on."""
+    """Moves a folder's frames, so that a move that is cut off can go on. No file of others is replaced, and no frame that
+    was rendered there since.
+
+    Raises:
+        PortraitError: SCENE where files of others have the frames' names.
+        OSError: they cannot be moved.
+    """
+    owner = session / frame_folder.OWNER_FILE
+    frames = [path for path in session.iterdir() if path.is_file() and path != owner]  # folders are other portraits'
+    if frame_folder.owner_of(folder) != frame_folder.owner_of(session):
+        there = next((path.name for path in frames if os.path.lexists(folder / path.name)), None)
+        if there is not None:
+            raise SceneError(
+                f"The frames stay where they are, because {folder} has other files of their names, such as {there}.",
+                f"Choose another folder and render again; the frames lie in {session} until Blender ends.",
+                Fix.CHOOSE_FOLDER,
+            )
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sorted(session.iterdir(), key=lambda path: path.name == frame_folder.OWNER_FILE):
-        shutil.move(str(path), str(folder / path.name))
-    os.rmdir(session)
+    shutil.copyfile(owner, folder / owner.name)
+    for path in frames:
+        _move_file(path, folder / path.name)
+    owner.unlink()
+    if not any(session.iterdir()):
+        session.rmdir()
+
+
+def _move_file(path: Path, to: Path) -> None:
+    if to.is_file() and to.stat().st_mtime_ns >= path.stat().st_mtime_ns:
+        path.unlink()
+        return
+    try:
+        shutil.move(path, to)
+    except OSError:
+        if path.is_file():  # half of a copy on another disk would pass for a frame
+            to.unlink(missing_ok=True)
+        raise
 
 
 @persistent

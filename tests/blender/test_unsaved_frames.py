@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +68,46 @@ def test_frames_that_cannot_be_moved_stay_and_the_panel_says_where(
     told = problems.last(unsaved.uid)
     assert told is not None and str(session) in told.remedy
     assert sorted(path.name for path in session.glob("*.png")) == ["0001.png", "0002.png"]
+
+
+def test_files_of_others_are_not_replaced(needs_server: None, unsaved: Any, tmp_path: Path) -> None:
+    unsaved.output_folder = "//frames"
+    bpy.ops.portrait.render()
+    session = unsaved.folder()
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0002.png").write_text("of another program", encoding="utf-8")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    told = problems.last(unsaved.uid)
+    assert told is not None and told.fix is problems.Fix.CHOOSE_FOLDER and "0002.png" in told.message
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == ["0002.png"]
+    assert (tmp_path / "frames" / "0002.png").read_text(encoding="utf-8") == "of another program"
+    assert sorted(path.name for path in session.glob("*.png")) == ["0001.png", "0002.png"]
+
+
+def test_frames_that_were_rendered_since_are_not_replaced(needs_server: None, unsaved: Any, tmp_path: Path) -> None:
+    unsaved.output_folder = "//since"
+    bpy.ops.portrait.render()
+    session = unsaved.folder()
+    folder = tmp_path / "since"
+    shutil.copytree(session, folder)
+    (folder / "0001.png").write_bytes(b"newer")
+    newer = (session / "0001.png").stat().st_mtime_ns + 10**9
+    os.utime(folder / "0001.png", ns=(newer, newer))
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    assert (folder / "0001.png").read_bytes() == b"newer" and not session.exists()
+
+
+@pytest.mark.parametrize("text", ["//", "//../.."])
+def test_whatever_the_folder_is_called_only_frames_are_moved(
+    needs_server: None, unsaved: Any, tmp_path: Path, text: str
+) -> None:
+    own = Path(bpy.app.tempdir) / "blender's own.txt"
+    own.write_text("of Blender", encoding="utf-8")
+    unsaved.output_folder = text
+    bpy.ops.portrait.render()
+    assert unsaved.folder().is_relative_to(Path(bpy.app.tempdir).resolve())
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a" / "b" / "scene.blend"))
+    assert unsaved.folder().is_relative_to(tmp_path) and frame_folder.frames_of(unsaved) == [1, 2]
+    assert own.is_file()
+    own.unlink()
