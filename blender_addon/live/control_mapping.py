@@ -49,14 +49,9 @@ def first_range(target: str, control: str) -> tuple[float, float]:
 
 
 class Mapping:
-    """Follows controls in time: values ease towards where rows put them.
-
-    Attributes:
-        touched: how often anything was moved.
-    """
+    """Follows controls in time: values ease towards where rows put them."""
 
     def __init__(self) -> None:
-        self.touched = 0
         self._newest: dict[str, float] = {}
         self._values: dict[tuple[str, str], float] = {}
         self._eased: dict[tuple[int, str, str, str], float] = {}
@@ -67,7 +62,6 @@ class Mapping:
         key = (device, control)
         if key in self._values or len(self._values) < _MOST_CONTROLS:
             self._values[key] = self._newest[control] = value
-            self.touched += 1
 
     def advance(self, rows: Sequence[Row], seconds: float) -> dict[str, float]:
         """What sliders and head get at that moment, of those whose controls have been heard; where several rows move one
@@ -118,7 +112,6 @@ class Learner:
         key = (device, control)
         if len(self._from) >= _MOST_CONTROLS:
             return False
-        rests = is_signed(control) or control.endswith(
-            "trigger"
-        )  # these come back by themselves; a fader may be anywhere
+        # Sticks and triggers come back by themselves; faders, and the levers of other joysticks, may be anywhere.
+        rests = (is_signed(control) and not control.startswith("axis ")) or control.endswith("trigger")
         return abs(value - self._from.setdefault(key, 0.0 if rests else value)) >= self.FAR

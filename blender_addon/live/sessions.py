@@ -103,7 +103,7 @@ def record(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, frame: int, p
     """
     session = of(portrait.uid)
     if session is None:
-        raise problems.SceneError("Nothing drives the portrait.", "Connect a phone or a camera first.")
+        raise problems.SceneError("Nothing drives the portrait.", "Connect a phone, a camera or a controller first.")
     kept_takes.check_room(portrait)
     if session.recorder is not None:
         stop_recording(portrait.uid)

@@ -123,7 +123,8 @@ def test_a_row_may_listen_to_one_controller_alone() -> None:
     assert mapping.advance(rows, 2.0) == {"jawOpen": 1.0, "mouthPucker": 1.0}
     for number in range(5000):
         mapping.move("C", f"cc {number}", 1.0)
-    assert mapping.touched == 2 + 4094
+    further = [replace(FADER, control=f"cc {number}") for number in (4093, 4094)]
+    assert len(mapping.advance(further[:1], 3.0)) == 1 and mapping.advance(further[1:], 4.0) == {}
 
 
 def test_targets_name_what_the_rig_has(portrait: Any) -> None:
@@ -158,6 +159,7 @@ def test_the_control_that_is_meant_is_learned() -> None:
     assert not learner.is_it("Faders", "cc 1 ch 1", 0.7, False)
     assert learner.is_it("Faders", "cc 1 ch 1", 0.55, False)
     assert learner.is_it("Pad", "left x", -0.4, False) and learner.is_it("Pad", "left trigger", 0.4, False)
+    assert not learner.is_it("Lever", "axis 3", -1.0, False) and learner.is_it("Lever", "axis 3", -0.6, False)
     assert learner.is_it("Pad", "a", 1.0, True) and not learner.is_it("Pad", "a", 0.0, True)
 
 
@@ -281,7 +283,6 @@ def faders(needs_server: None, portrait: Any, tmp_path: Path, monkeypatch: pytes
     made.close()
 
 
-@pytest.mark.servers_environment
 def test_faders_move_the_rig_and_become_keys(portrait: Any, faders: Faders) -> None:
     rig, session = portrait.rig, sessions.of(portrait.uid)
     faders.move(0, 127)
@@ -313,7 +314,6 @@ def test_faders_move_the_rig_and_become_keys(portrait: Any, faders: Faders) -> N
     assert any("rotation" in path for path in curves), "the turn of the head is keyed too"
 
 
-@pytest.mark.servers_environment
 def test_a_control_is_learned_by_moving_it(portrait: Any, faders: Faders) -> None:
     rig, live = portrait.rig, portrait.live
     controls = sessions.of(portrait.uid).sources["Controller"]
@@ -340,6 +340,68 @@ def test_a_control_is_learned_by_moving_it(portrait: Any, faders: Faders) -> Non
     assert row.control == "note 60 ch 1" and row.high == pytest.approx(0.2), "a range of one's own stays"
     assert bpy.ops.portrait.remove_control() == {"FINISHED"}
     assert len(live.controls) == 8 and live.control_index == 7
+
+
+PLAYED_PAD = """
+    import socket, sys, threading
+    import sdl2
+    from portrait_server.cli import main
+    from portrait_server.live.pads import GamePads
+    pads = GamePads()
+    index = sdl2.SDL_JoystickAttachVirtual(sdl2.SDL_JOYSTICK_TYPE_GAMECONTROLLER, 6, 15, 0)
+    joystick = sdl2.SDL_JoystickOpen(index)
+    asked = socket.create_connection(("127.0.0.1", PORT)).makefile("r")
+    def play():
+        for line in asked:
+            name, number, value = line.split()
+            {"axis": lambda: sdl2.SDL_JoystickSetVirtualAxis(joystick, int(number), int(value)),
+             "button": lambda: sdl2.SDL_JoystickSetVirtualButton(joystick, int(number), int(value)),
+             "unplug": lambda: sdl2.SDL_JoystickDetachVirtual(index)}[name]()
+    threading.Thread(target=play, daemon=True).start()
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.servers_environment
+def test_a_gamepad_plays_the_portrait(
+    portrait: Any, command: Callable[[str], server.Launch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of SDL's virtual controllers, heard by the command."""
+    pytest.importorskip("sdl2")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        launch = command(PLAYED_PAD.replace("PORT", str(listener.getsockname()[1])))
+        monkeypatch.setenv("TALKING_PORTRAITS_SERVER", shlex.join(launch.command))
+        assert bpy.ops.portrait.connect_controller() == {"FINISHED"}
+        pad, _ = listener.accept()
+    rig = portrait.rig
+    controls = sessions.of(portrait.uid).sources["Controller"]
+    wait_until(lambda: controls.devices, sessions.pump, lambda: controls.problem)
+
+    def becomes(condition: Callable[[], object], *words: str) -> None:
+        for asked in words:
+            pad.sendall(f"{asked}\n".encode())
+        wait_until(condition, sessions.pump, lambda: f"{words} {controls.problem} {controls.line}")
+
+    def nose(axis: int) -> float:
+        moved = sampling.sample_now(rig, bpy.context.view_layer, portrait.space).points[30]
+        return float(moved[axis] - rest_points(rig, portrait.space)[30, axis])
+
+    becomes(lambda: nose(0) > 5, "axis 0 32767")
+    becomes(lambda: nose(0) < -5, "axis 0 -32768")
+    becomes(lambda: abs(nose(0)) < 0.5, "axis 0 2500")  # within the dead zone
+    becomes(lambda: nose(1) < -2, "axis 1 -32768")  # the stick is pushed up, and the nose goes up in the picture
+    becomes(lambda: rig["eyeLookOutLeft"] > 0.9 and rig["eyeLookInRight"] > 0.9, "axis 2 32767")
+    becomes(lambda: rig["eyeLookUpLeft"] > 0.9 and rig["eyeLookUpRight"] > 0.9, "axis 3 -32768")
+    becomes(lambda: rig["jawOpen"] == 1 and rig["mouthSmileRight"] == 1, "axis 4 32767", "axis 5 32767")
+    becomes(lambda: rig["eyeBlinkRight"] == 1 and rig["eyeBlinkLeft"] == 0, "button 9 1")
+    becomes(lambda: rig["eyeBlinkRight"] == 0 and rig["eyeBlinkLeft"] == 1, "button 9 0", "button 10 1")
+    becomes(lambda: controls.problem, "unplug 0 0")
+    assert "was unplugged" in controls.problem and "was unplugged" in drawn().replace("\n", " ")
+    sessions.pump()
+    assert rig["jawOpen"] == 1, "what it moved stays as it was"
+    sessions.disconnect_all()
+    assert rig["jawOpen"] == 0
+    pad.close()
 
 
 def test_the_mapping_is_kept_in_the_blend_and_bounded(portrait: Any, command: Callable[[str], server.Launch],

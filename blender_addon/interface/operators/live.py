@@ -40,7 +40,7 @@ class _NeedsSession(NeedsPortrait):
     def obstacle(cls, context: bpy.types.Context) -> str | None:
         if (obstacle := super().obstacle(context)) is not None:
             return obstacle
-        return "Connect a phone or a camera first" if session_of(context) is None else None
+        return "Connect a phone, a camera or a controller first" if session_of(context) is None else None
 
 
 class _NeedsTake(NeedsPortrait):
