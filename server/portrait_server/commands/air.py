@@ -17,21 +17,20 @@ import numpy as np
 from portrait_shared.errors import PortraitError
 from portrait_shared.raw_frames import read_frame
 
-from portrait_server.commands.camera import picture_size
+from portrait_server.commands.camera import picture_rate, picture_size
 from portrait_server.live import ndi, virtual_camera
 from portrait_server.live.air_output import AirOutput, OutputState, fitted
 from portrait_server.live.newest import Newest
 from portrait_server.live.pacing import Pacer
 
 _TELL_SECONDS: Final = 1.0
-_MAX_FPS: Final = 120.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", choices=(virtual_camera.NAME, ndi.NAME), help="what the pictures are sent to")
     parser.add_argument("--size", type=even_size, metavar="WxH", default=(1280, 720),
                         help="size of the pictures that viewers see, even numbers; others are fitted in (default: 1280x720)")  # fmt: skip
-    parser.add_argument("--fps", type=air_rate, default=25.0, metavar="N", help="pictures per second (default: 25)")
+    parser.add_argument("--fps", type=picture_rate, default=25.0, metavar="N", help="pictures per second (default: 25)")
     parser.add_argument("--name", default="", metavar="NAME",
                         help="NDI: what the source is called; “(AI-modified)” follows it")  # fmt: skip
     parser.add_argument("--list", action="store_true", help="say which outputs are possible here, why not, and end")
@@ -39,19 +38,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def even_size(text: str) -> tuple[int, int]:
-    """A size on the command line whose sides are even, as cameras have them; argparse refuses another."""
+    """A size on the command line whose sides are even, as cameras have them.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     width, height = picture_size(text)
     if width % 2 or height % 2:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError("even sides are needed, such as 1280x720")
     return width, height
-
-
-def air_rate(text: str) -> float:
-    """Pictures per second on the command line; argparse refuses what is none."""
-    fps = float(text)
-    if not 1 <= fps <= _MAX_FPS:
-        raise ValueError(text)
-    return fps
 
 
 def run(args: argparse.Namespace) -> int:

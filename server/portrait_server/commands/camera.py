@@ -37,6 +37,8 @@ _DETECTOR: Final = "mediapipe"  # the other one takes a second a picture on a pr
 _SILENT_SECONDS: Final = 10.0
 _CLOSING_SECONDS: Final = 3.0
 _FORGET_AFTER_FRAMES: Final = 30
+_MAX_FPS: Final = 120.0
+_FILMS: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,16 +54,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=picture_size, metavar="WxH", help="the size of pictures that the camera is asked for"
     )
-    parser.add_argument("--fps", type=float, metavar="N", help="frames per second that the camera is asked for")
+    parser.add_argument("--fps", type=picture_rate, metavar="N", help="frames per second that the camera is asked for")
     add_device(parser, "face-alignment computes")
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """A size on the command line, such as ``1280x720``; argparse refuses another."""
-    width, height = (int(part) for part in text.lower().split("x"))
+    """A size on the command line, such as ``1280x720``.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        width = height = 0
     if not 16 <= min(width, height) <= max(width, height) <= 4096:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError("a size such as 1280x720 is needed, its sides from 16 to 4096 pixels")
     return width, height
+
+
+def picture_rate(text: str) -> float:
+    """Pictures per second on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = 0.0
+    if not 1 <= fps <= _MAX_FPS:
+        raise argparse.ArgumentTypeError(f"1 to {_MAX_FPS:.0f} pictures per second are needed")
+    return fps
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,6 +121,8 @@ def _open(args: argparse.Namespace) -> PictureSource:
     path = Path(args.camera)
     if args.camera and not args.camera.isdecimal() and path.suffix and path.is_file():
         return PlayedFilm(path)
+    if (path.is_absolute() or path.suffix.lower() in _FILMS) and not path.exists():
+        raise PortraitError(ErrorCode.FILE_MISSING, f"There is no file {path}.", "Check its name.")
     there: list[Camera] = []
     try:
         there = cameras()

@@ -168,8 +168,8 @@ def keep_newest(source: PictureSource, newest: Newest[CameraPicture]) -> None:
         for picture in source.pictures(lambda: newest.closed):
             newest.put(picture)
         newest.close()
-    except (PortraitError, cv2.error) as error:
-        newest.close(error if isinstance(error, PortraitError) else unavailable(
+    except (PortraitError, OSError, cv2.error) as error:
+        newest.close(error if isinstance(error, PortraitError | OSError) else unavailable(
             f"The camera “{source.name}” fails.", f"Start again. OpenCV says: {error}"))  # fmt: skip
     finally:
         source.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from portrait_server.cli import main
-from portrait_server.commands.air import air_rate, even_size, send_all
+from portrait_server.commands.air import even_size, send_all
+from portrait_server.commands.camera import picture_rate
 from portrait_server.live import ndi, ndi_library, virtual_camera
 from portrait_server.live.air_output import fitted, name_on_air
 from portrait_server.live.newest import Newest
@@ -281,12 +283,12 @@ def test_the_name_always_says_what_it_is(asked: str, name: str) -> None:
 
 @pytest.mark.parametrize("text", ["15x15", "33x32", "8192x8192", "x", "32"])
 def test_a_size_that_cameras_do_not_have_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(argparse.ArgumentTypeError, match="needed"):
         even_size(text)
 
 
-@pytest.mark.parametrize("text", ["0", "121", "nan", "-1"])
+@pytest.mark.parametrize("text", ["0", "121", "nan", "-1", "fast"])
 def test_a_rate_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
-        air_rate(text)
-    assert air_rate("29.97") == 29.97
+    with pytest.raises(argparse.ArgumentTypeError, match="needed"):
+        picture_rate(text)
+    assert picture_rate("29.97") == 29.97

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -82,6 +84,21 @@ def test_what_is_no_film_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
     (tmp_path / "a.mp4").write_bytes(b"no film")
     assert main(["camera", str(tmp_path / "a.mp4")]) == 1
     assert "neither a picture nor a video" in capsys.readouterr().err
+
+
+def test_a_film_that_is_not_there_is_no_camera(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["camera", str(tmp_path / "gone.mp4")]) == 1
+    assert "There is no file" in capsys.readouterr().err
+
+
+def test_a_disk_that_fails_is_told(film: Path) -> None:
+    class Failing(PlayedFilm):
+        def pictures(self, ended: Callable[[], bool]) -> Iterator[CameraPicture]:
+            raise OSError(5, "Input/output error")
+
+    newest: Newest[CameraPicture] = Newest()
+    keep_newest(Failing(film), newest)
+    assert newest.closed and isinstance(newest.error, OSError)
 
 
 @pytest.mark.skipif(sys.platform != "linux" or Path("/dev/video99").exists(), reason="Linux without a camera 99")
@@ -180,7 +197,7 @@ def test_the_second_of_two_faces_is_waited_for(tmp_path: Path, capfd: pytest.Cap
 
 @pytest.mark.parametrize("text", ["12", "axb", "0x0", "9x9", "9999x100", "640x480x3"])
 def test_a_size_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(argparse.ArgumentTypeError, match="1280x720"):
         picture_size(text)
     assert picture_size("1280x720") == (1280, 720)
 
