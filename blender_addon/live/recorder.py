@@ -161,7 +161,7 @@ class Recorder:
             self._playback.stop()
 
     def recorded(self, performers: Mapping[str, Performer], notes: Sequence[str] = ()) -> Recorded | None:
-        """What was recorded so far: every sample that came while the scene was at the plan's frame or later, until it
+        """What was recorded so far: every sample that came while the scene was at one of the plan's frames, until it
         was stopped; None where there is none.
 
         Args:
@@ -173,7 +173,10 @@ class Recorder:
         gaps: list[str] = []
         for title, heard in self._heard.items():
             arrived = np.array([sample.arrived for sample in heard])
-            inside = self._clock.frames_at(arrived) >= self.plan.frame - _EARLY_FRAMES
+            at = self._clock.frames_at(arrived)
+            inside = at >= self.plan.frame - _EARLY_FRAMES
+            if self.plan.last is not None:  # Blender may have stood still, and met its end late
+                inside &= at <= self.plan.last + _AFTER_LAST_FRAMES
             inside &= (arrived <= self._stopped) & (arrived >= self._rolled)
             performer = performers[title]
             chosen = [sample for sample, wanted in zip(heard, inside, strict=True) if wanted]

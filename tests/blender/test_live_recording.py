@@ -168,6 +168,17 @@ def test_without_playing_time_goes_on_by_itself() -> None:
     assert part.frames[0] >= 10 and abs(part.frames[-1] - 34) < 1.0 and len(part) == pytest.approx(60, abs=2)
 
 
+def test_an_end_that_is_met_late_adds_nothing() -> None:
+    """Where Blender takes long to draw, it sees the end of the range long after that."""
+    recorder = Recorder(Plan(10, 34, FPS), None, 0.0)
+    recorder.tick(0.0)
+    recorder.hear("Phone", [sample_at(second / 10) for second in range(1, 30)])
+    recorder.tick(3.0)
+    assert recorder.is_done
+    made = recorder.recorded({"Phone": Performer(face_points())})
+    assert made is not None and 33 < made.parts[0].frames.max() < 35
+
+
 def test_what_ends_a_recording_keeps_what_was_heard() -> None:
     performers = {"Phone": Performer(face_points())}
     for event, words in (("stops", "stopped playing"), ("jumps", "went to another frame")):
