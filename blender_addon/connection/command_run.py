@@ -116,6 +116,11 @@ def failure(words: str, status: int) -> PortraitError:
             if "invalid choice" in match.group(1) or "unrecognized arguments" in match.group(1):
                 break
             return PortraitError(ErrorCode.SCENE, match.group(1), remedy)
+    if status < 0:  # a signal, which only others send it
+        return PortraitError(
+            ErrorCode.INTERNAL, f"The `portrait` command was ended from outside (signal {-status}).",
+            "Start it again. Where the system ran out of memory, close other programs first.",
+        )  # fmt: skip
     return PortraitError(
         ErrorCode.INTERNAL, f"The `portrait` command ended with status {status}.",
         f"It must be of this version. It said: {words.strip()[-_LAST_WORDS:] or 'nothing'}",

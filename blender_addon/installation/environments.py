@@ -70,7 +70,7 @@ def broken(folder: Path) -> str:
         return "The server's files are damaged: repair the server."
     if (folder / layout.MARK).exists():
         return "What was written about the server is damaged: repair the server."
-    return "An installation of the server did not come to its end: install it again, what was downloaded is kept."
+    return "An installation of the server did not come to its end: repair it, what was downloaded is kept."
 
 
 def complete(folder: Path, environment: Path, release: str, python: str, backend: str) -> Installed:

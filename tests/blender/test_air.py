@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -142,7 +143,7 @@ print("portrait air: NDI's library is not installed.\\n  Install it.", file=sys.
 sys.exit(1)""", "not installed. Install it."),
         ("print('no json', flush=True); import sys; sys.stdin.read()", "cannot be read"),
         ("print('3', flush=True); import sys; sys.stdin.read()", "cannot be read"),
-        ("import os; os.kill(os.getpid(), 9)", "ended with status"),
+        ("import os; os.kill(os.getpid(), 9)", "ended " + ("with status" if os.name == "nt" else "from outside (signal 9)")),
     ],
     ids=["refused", "another program", "a number", "killed"],
 )  # fmt: skip

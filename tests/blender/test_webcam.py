@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import textwrap
@@ -116,7 +117,7 @@ print("portrait camera: The camera “Cam” is in use by obs (process 3).\\n  C
 sys.exit(1)""", "in use by obs (process 3). Close that program."),
         ("print('hello')", "what cannot be read"),
         ("print('x' * 3_000_000)", "what cannot be read"),
-        ("import os; os.kill(os.getpid(), 9)", "ended with status"),
+        ("import os; os.kill(os.getpid(), 9)", "ended " + ("with status" if os.name == "nt" else "from outside (signal 9)")),
     ],
     ids=["unplugged", "in use", "another program", "an endless line", "killed"],
 )  # fmt: skip
