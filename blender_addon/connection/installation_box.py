@@ -15,6 +15,7 @@ from portrait_shared.protocol.connection import default_connection_file
 
 from ..installation import environments, place, plans
 from ..installation.choices import Choice
+from ..installation.sizes import size_words
 from . import preferences, server, server_installing, server_program
 
 _INSTALL_SCALE: Final = 1.6
@@ -55,13 +56,14 @@ def is_wanted(context: bpy.types.Context) -> bool:
     the one that is used is of another release."""
     if server_installing.running() or server_installing.failure() or server_installing.notes():
         return True
-    program = server_program.find(preferences.of(context).server_command)
+    program = server_program.lately_found(preferences.of(context).server_command)
     return (not program.command and not _somebody_serves()) or bool(server_program.other_release(program))
 
 
 def is_all(context: bpy.types.Context) -> bool:
     """Whether nothing else can be done: there is no server."""
-    return not server_program.find(preferences.of(context).server_command).command and not _somebody_serves()
+    program = server_program.lately_found(preferences.of(context).server_command)
+    return not program.command and not _somebody_serves()
 
 
 def draw(layout: bpy.types.UILayout, context: bpy.types.Context, characters: int, whole: bool) -> None:
@@ -113,11 +115,6 @@ def lines(layout: bpy.types.UILayout, text: str, characters: int, icon: str = "N
         column.label(text=line, icon=icon if number == 0 else "NONE" if icon == "NONE" else "BLANK1")
 
 
-def in_words(count: int) -> str:
-    """Bytes for a person: “640 MB”, “2.1 GB”."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
 def _somebody_serves() -> bool:
     """Whether a server that somebody else has started may be there: what is heard of it, or has left its file."""
     return server.health().state is server.ServerState.RUNNING or default_connection_file().is_file()
@@ -164,7 +161,7 @@ def _draw_standing(layout: bpy.types.UILayout, found: Standing, characters: int)
         lines(layout, text, characters, "ERROR")
     elif there is not None:
         looked = server_installing.facts(Choice())
-        size = f" · {in_words(looked.held_bytes)}" if looked is not None else ""
+        size = f" · {size_words(looked.held_bytes)}" if looked is not None else ""
         text = f"Installed: {there.release} · Python {there.python} · PyTorch for {there.backend}{size}"
         lines(layout, text, characters, "CHECKMARK")
         lines(layout, plans.short_path(folder), characters)
@@ -188,7 +185,7 @@ def _draw_plan(layout: bpy.types.UILayout, choice: Choice, characters: int) -> N
             column = layout.column()
             column.alert = True
             missing = looked.plan.disk_bytes - looked.plan.free_bytes
-            lines(column, f"The disk is too full: make {in_words(missing)} of room.", characters, "ERROR")
+            lines(column, f"The disk is too full: make {size_words(missing)} of room.", characters, "ERROR")
 
 
 def _draw_online(layout: bpy.types.UILayout, choice: Choice, characters: int) -> None:

@@ -183,7 +183,7 @@ class PORTRAIT_AP_preferences(bpy.types.AddonPreferences):
         signing.active = self.credentials
         signing.prop(self, "thumbnails")
         signing.prop(self, "time_stamp_server")
-        program = server_program.find(self.server_command)
+        program = server_program.lately_found(self.server_command)
         said = f"Starts with: {' '.join(program.command)}" if program.command else program.problem
         column.alert = not program.command
         _draw_lines(column, said, "CHECKMARK" if program.command else "ERROR")

@@ -7,7 +7,6 @@ It belongs to no file: loading, undo and saving leave it alone. It ends with Ble
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from typing import Final
 
 import bpy
 from portrait_shared.errors import ErrorCode, PortraitError
+from portrait_shared.files.whole_files import write_error
 
 from ..blender import problems
 from ..blender.problems import Fix
@@ -25,7 +25,8 @@ from ..installation import claims, environments, place
 from ..installation.choices import Choice
 from ..installation.installing import Installation, Progress
 from ..installation.plans import Plan, plan
-from . import server
+from ..installation.sizes import bytes_in
+from . import server, server_program
 
 _LOOK_SECONDS: Final = 0.25
 _QUIT_SECONDS: Final = 5.0
@@ -165,6 +166,7 @@ def remove() -> None:
     server.stop()
     environments.remove(place.server_folder())
     _forget_facts()
+    server_program.look_again()
     redraw_areas(_AREAS)
 
 
@@ -187,22 +189,12 @@ def _look(choice: Choice, folder: Path) -> None:
         found = plan(choice, folder)
     except PortraitError as error:
         problem = error
+    except OSError as error:
+        problem = write_error(folder, error, "Give yourself the right to read it, then try again.")
     if len(_facts) > 8:  # each letter that is typed into a setting is another choice
         _forget_facts()
-    _facts[choice] = Facts(found, problem, _held(folder))
+    _facts[choice] = Facts(found, problem, bytes_in(folder))
     _facts_at[choice] = time.monotonic()
-
-
-def _held(folder: Path) -> int:
-    """Bytes of the files in a folder; those that vanish meanwhile count nothing."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(parent, name)).st_size
-            except OSError:
-                continue
-    return total
 
 
 def _when_looked() -> float | None:
@@ -226,6 +218,7 @@ def _take_up(ended: Installation) -> None:
     global _taken_up
     _taken_up = True
     _forget_facts()
+    server_program.look_again()
     if ended.result is not None:
         if server.owns_process():
             server.stop()

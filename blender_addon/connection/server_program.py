@@ -25,6 +25,7 @@ _NAMES: Final = ("portrait.exe", "portrait") if os.name == "nt" else ("portrait"
 _FOLDERS: Final = ("", "bin", "Scripts", ".venv/bin", ".venv/Scripts", "venv/bin", "venv/Scripts")
 _PACKAGES: Final = (".local/share/pipx/venvs/*", ".local/pipx/venvs/*", "pipx/venvs/*", ".local/share/uv/tools/*")
 _LOOK_AGAIN_SECONDS: Final = 10.0
+_FOUND_SECONDS: Final = 1.0
 
 
 class Origin(StrEnum):
@@ -81,6 +82,22 @@ def find(preferred: str) -> Program:
     if left := environments.broken(place.server_folder()):
         return Program((), left.rstrip("."), Fix.REPAIR)
     return Program((), "The server is not installed yet")
+
+
+def lately_found(preferred: str) -> Program:
+    """As `find`, up to a second ago: panels ask several times at every draw, and looking reads the disk."""
+    return _found_at(preferred, os.environ.get(COMMAND_VARIABLE, ""), int(time.monotonic() / _FOUND_SECONDS))
+
+
+@functools.lru_cache(maxsize=4)
+def _found_at(preferred: str, named: str, second: int) -> Program:
+    return find(preferred)
+
+
+def look_again() -> None:
+    """Forgets what was found: it was installed or removed just now."""
+    _found_at.cache_clear()
+    _in_usual_places.cache_clear()
 
 
 def other_release(program: Program) -> str:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from .lock_file import Package
-from .words import size_words
+from .sizes import bytes_in, size_words
 
 
 class Progress(NamedTuple):
@@ -83,9 +82,9 @@ class Meter:
 
     def watch(self, cache: Path, ended: threading.Event) -> None:
         """Looks how the cache grows, until the event is set."""
-        before = _bytes_in(cache)
+        before = bytes_in(cache)
         while not ended.wait(_LOOK_SECONDS):
-            self._say(_bytes_in(cache) - before)
+            self._say(bytes_in(cache) - before)
 
     def _say(self, grown: int = 0) -> None:
         with self._guard:
@@ -101,19 +100,3 @@ class Meter:
             more = f" and {len(running) - 1} more" if len(running) > 1 else ""
             words = f"Downloading {most} ({size_words(running[most])}){more}; {size_words(total)} in all"
             self._progress = Progress(max(self._progress.fraction, fraction), words)
-
-
-def _bytes_in(folder: Path) -> int:
-    """Of all files beneath; those that vanish meanwhile are not counted."""
-    total, folders = 0, [str(folder)]
-    while folders:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_size
-        except OSError:
-            continue
-    return total

@@ -15,8 +15,8 @@ from portrait_shared.files.whole_files import write_error
 
 from . import bundled, claims, pythons, torch_backends
 from .choices import BACKENDS, Choice
+from .sizes import size_words
 from .wheels_folder import read_folder
-from .words import size_words
 
 _UNPACKED: Final = 4
 """What an installation from a folder takes, against the folder's own size."""

@@ -21,9 +21,9 @@ from .meter import Meter
 from .plans import check_choice
 from .python_archive import unpack_python
 from .pythons import Python, choose, runs_on
+from .sizes import bytes_in, size_words
 from .uv_runs import Runs
 from .wheels_folder import WheelsFolder, read_folder
-from .words import size_words
 
 PAUSES_SECONDS: Final = (1.0, 3.0, 9.0, 27.0)
 """Before each further try, where the connection broke; uv itself has tried several times by then."""
@@ -241,7 +241,7 @@ class Steps:
         needed = int(sum(package.size for package in packages) * _UNPACKED) + _SPARE_BYTES
         free = shutil.disk_usage(self._folder).free
         # What an earlier, broken one has downloaded is there already.
-        needed -= sum(file.stat().st_size for file in (self._folder / "cache").rglob("*") if file.is_file())
+        needed -= bytes_in(self._folder / "cache")
         self._log(
             f"To be downloaded: at most {size_words(download)}; disk: {size_words(max(needed, 0))} of {size_words(free)}."
         )

@@ -33,7 +33,8 @@ from blender_addon.installation import environments  # noqa: E402
 from blender_addon.installation import place as installation_place  # noqa: E402
 from blender_addon.interface.panels import sidebar  # noqa: E402
 from tests.blender.server_wheels import Place, server_wheel  # noqa: E402
-from tests.blender.test_panels import CheckedLayout, drawn  # noqa: E402
+from tests.blender.test_panels import CheckedLayout  # noqa: E402
+from tests.blender.test_panels import drawn as all_drawn  # noqa: E402
 from tests.waiting import wait_until  # noqa: E402
 
 
@@ -48,7 +49,7 @@ def nothing(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("BLENDER_USER_DATAFILES", str(tmp_path / "blender"))
     monkeypatch.setattr(server_program.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(Path, "home", staticmethod(lambda: tmp_path / "home"))
-    server_program._in_usual_places.cache_clear()
+    server_program.look_again()
     server.stop()
     problems.forget_all()
     folder = installation_place.server_folder()
@@ -57,7 +58,7 @@ def nothing(scene: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     server_installing._quit()
     server_installing.put_away()
     server_installing._forget_facts()
-    server_program._in_usual_places.cache_clear()
+    server_program.look_again()
 
 
 @pytest.fixture
@@ -82,6 +83,12 @@ def packages(nothing: Path, installing: Place, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(preferences._DEFAULTS, "backend", "cpu")
     monkeypatch.setattr(preferences._DEFAULTS, "package_index", installing.index.address)
     return dataclasses.replace(installing, folder=nothing)
+
+
+def drawn() -> str:
+    """Every panel, a second later."""
+    server_program.look_again()
+    return all_drawn()
 
 
 def box(whole: bool = False) -> str:
@@ -114,6 +121,14 @@ def test_without_a_server_the_tab_asks_for_nothing_else(nothing: Path, online: N
     told = box()
     assert "not installed yet" in told and str(nothing) in told.replace("\n", "") and "Download" in told
     assert not sidebar.PORTRAIT_PT_server.poll(bpy.context)
+
+
+def test_an_installation_and_its_removal_are_seen_at_once(packages: Place, online: None) -> None:
+    assert server_program.lately_found("").command == ()
+    bpy.ops.portrait.install_server()
+    assert server_program.lately_found("").origin is Origin.INSTALLED
+    bpy.ops.portrait.remove_server()
+    assert server_program.lately_found("").command == ()
 
 
 def test_a_scene_with_portraits_keeps_its_buttons(packages: Place, portrait: Any) -> None:

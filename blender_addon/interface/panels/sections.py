@@ -250,7 +250,7 @@ def draw_strip(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 def draw_server(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     """The server's health in one line, its buttons and its log."""
     health = server.health()
-    if not server_program.find(preferences.of(context).server_command).is_by_hand:
+    if not server_program.lately_found(preferences.of(context).server_command).is_by_hand:
         draw_text(layout, context, installation_box.line(), "IMPORT")
     draw_text(layout, context, health.line, health_icon())
     row = layout.row(align=True)
