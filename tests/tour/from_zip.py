@@ -44,7 +44,7 @@ def steps() -> Steps:
         bpy.ops.object.delete()
     yield from until(lambda: _tab() == "Portrait", 30, "the sidebar opens at the tab by itself, once")
     fact("no server is named in the preferences", not _preferences().server_command)
-    yield from shot("install_server", [box_of(place("VIEW_3D").area)])
+    yield from shot("install_server", [sidebar.region().box])
 
     sidebar.clicked.clear()
     yield from sidebar.click("portrait.install_server")

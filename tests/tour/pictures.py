@@ -12,11 +12,20 @@ _WIDEST = 1200
 _QUALITY = 78
 
 
-def write(report: dict[str, Any], folder: Path, target: Path) -> None:
-    """Cuts and shrinks every picture that names what it shows, into TARGET/NAME.jpg; others of before go."""
+FROM_ZIP = frozenset(("install_server.jpg", "installing_server.jpg"))
+"""Of the chapter that is taken only where it is asked for."""
+
+
+def write(report: dict[str, Any], folder: Path, target: Path, whole: bool) -> None:
+    """Cuts and shrinks every picture that names what it shows, into TARGET/NAME.jpg.
+
+    Args:
+        whole: the whole tour was taken: others of before go, but for those of `FROM_ZIP`.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    for old in target.glob("*.jpg"):
-        old.unlink()
+    for old in target.glob("*.jpg") if whole else ():
+        if old.name not in FROM_ZIP:
+            old.unlink()
     for name, crop in report["pictures"].items():
         if crop is None:
             continue

@@ -185,7 +185,7 @@ def main() -> int:
         for line in engine_time.lines(report):
             print(f"tour: {line}")
     if asked.pictures:
-        pictures.write(report, folder, asked.pictures)
+        pictures.write(report, folder, asked.pictures, whole=asked.only is None)
     print(f"tour: done in {time.monotonic() - started:.0f} s; pictures and report are in {folder}")
     return 0
 
