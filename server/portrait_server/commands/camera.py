@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import threading
 from contextlib import closing
@@ -29,6 +28,7 @@ from portrait_server.live.camera_pictures import (
 )
 from portrait_server.live.input_end import watch_input
 from portrait_server.live.newest import Newest
+from portrait_server.live.output_lines import write_line
 from portrait_server.networks.device import resolve_device
 
 STATUS_CAMERA_LOST: Final = 5
@@ -104,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         device = resolve_device(args.device) if args.detector != _DETECTOR else "cpu"
         with closing(create_detector(args.detector, device)) as detector:
             reader.start()
-            _print(CameraOpened(source.name, source.size, source.fps, detector.name))
+            write_line(line_of(CameraOpened(source.name, source.size, source.fps, detector.name)))
             _look(newest, FollowedFace(detector, args.face, _FORGET_AFTER_FRAMES), source)
     except BrokenPipeError:
         return 0  # nobody reads any more
@@ -150,28 +150,18 @@ def _look(newest: Newest[CameraPicture], followed: FollowedFace, source: Picture
                 raise
             face = None  # the second of two is asked for, and one of them is not there now
         height, width = picture.image.shape[:2]
-        _print(CameraSeen(picture.seconds, (width, height), None if face is None else face.points))
+        write_line(line_of(CameraSeen(picture.seconds, (width, height), None if face is None else face.points)))
 
 
 def _end(error: Exception | None) -> int:
     if error is None:
-        _print(CameraEnded("", "The camera was closed."))
+        write_line(line_of(CameraEnded("", "The camera was closed.")))
         return 0
     if not isinstance(error, PortraitError):
         raise error
-    _print(CameraEnded(error.code, error.message, error.remedy))
+    write_line(line_of(CameraEnded(error.code, error.message, error.remedy)))
     print(f"portrait camera: {error.message}\n  {error.remedy}", file=sys.stderr, flush=True)
     return STATUS_CAMERA_LOST
-
-
-def _print(said: CameraOpened | CameraSeen | CameraEnded) -> None:
-    """Raises BrokenPipeError where nobody reads, which `print` would swallow."""
-    data = (line_of(said) + "\n").encode()
-    try:
-        while data:
-            data = data[os.write(sys.__stdout__.fileno(), data) :]  # type: ignore[union-attr]
-    except OSError as error:  # Windows calls it an invalid argument
-        raise BrokenPipeError from error
 
 
 def _tell(there: list[Camera], as_json: bool) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +25,7 @@ from portrait_server.live.camera_list import unavailable
 from portrait_server.live.input_end import watch_input
 from portrait_server.live.midi_inputs import MidiInputs, midi_inputs
 from portrait_server.live.moves import Move, Moves
+from portrait_server.live.output_lines import write_line
 from portrait_server.live.pads import GamePads, pads
 
 _TICK_SECONDS: Final = 0.008
@@ -55,12 +54,12 @@ def run(args: argparse.Namespace) -> int:
             raise unavailable(f"{no_midi.message} {no_pads.message}", f"{no_midi.remedy} {no_pads.remedy}")
         ended = threading.Event()
         watch_input(ended.set)
-        _print(ControlsBegun())
+        write_line(line_of(ControlsBegun()))
         for error in problems:
-            _print(ControlsTold(error.message, error.remedy))
+            write_line(line_of(ControlsTold(error.message, error.remedy)))
         while not ended.is_set():
             for line in heard.lines():
-                _print(line)
+                write_line(line_of(line))
             ended.wait(_TICK_SECONDS)
     except BrokenPipeError:
         return 0  # nobody reads any more
@@ -119,16 +118,6 @@ class Heard:
         if not said.here:
             self._moves.forget(said.device)
         return said
-
-
-def _print(said: ControlLine) -> None:
-    """Raises BrokenPipeError where nobody reads, which `print` would swallow."""
-    data = (line_of(said) + "\n").encode()
-    try:
-        while data:
-            data = data[os.write(sys.__stdout__.fileno(), data) :]  # type: ignore[union-attr]
-    except OSError as error:  # Windows calls it an invalid argument
-        raise BrokenPipeError from error
 
 
 def _tell(midi: MidiInputs | None, gamepads: GamePads | None, problems: list[PortraitError], as_json: bool) -> int:
