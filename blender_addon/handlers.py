@@ -10,7 +10,7 @@ from .blender import problems
 from .export import verify_job
 from .interface import face_marks
 from .jobs import job_queue
-from .live import sessions
+from .live import session_events, sessions
 from .portraits import portrait_copies, project_paths, scene_portraits
 from .preview import live_preview, on_air
 from .render import frame_band, frame_display, frame_states, recognition, session_frames
@@ -43,7 +43,7 @@ _HANDLERS = (
     (bpy.app.handlers.save_post, _after_save),
     *scene_portraits.HANDLERS,
     *portrait_copies.HANDLERS,
-    *sessions.HANDLERS,
+    *session_events.HANDLERS,
     *live_preview.HANDLERS,
     *on_air.HANDLERS,
     *frame_states.HANDLERS,

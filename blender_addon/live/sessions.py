@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The portraits that are driven live, and the timer and handlers that keep them going.
+"""The portraits that are driven live, and the timer that keeps them going: it takes what sources have sent, and sets the
+rigs.
 
-A timer takes what sources have sent, and sets the rigs. Where a frame is evaluated, keys set them too: a handler then
-sets them to the performance again, before anything is drawn. Nothing is keyed, and what a rig was set to before is put
-back in the end, and while Blender saves or renders.
+Nothing is keyed, and what a rig was set to before is put back in the end, and while Blender saves or renders; see
+`session_events`.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import bpy
-from bpy.app.handlers import persistent
 from portrait_shared.errors import PortraitError
 
 from ..blender import problems
@@ -20,10 +20,9 @@ from ..blender.redraw import redraw_areas
 from ..blender.scene_time import scene_fps
 from ..connection import server
 from ..portraits.properties import PORTRAIT_PG_portrait
-from ..portraits.scene_portraits import all_portraits, find_portrait
+from ..portraits.scene_portraits import find_portrait
 from ..preview import live_preview
-from ..rig import sampling
-from . import countdown, kept_takes, rig_values
+from . import countdown, kept_takes
 from .playback import ScenePlayback
 from .recorded import Recorded
 from .recorder import Plan, Recorder
@@ -37,13 +36,22 @@ _MOST_ORPHANS: Final = 8
 
 _sessions: dict[str, LiveSession] = {}
 _orphans: dict[str, Recorded] = {}
-_reasons_to_rest: set[str] = set()
 _told_at = 0.0
+reasons_to_rest: set[str] = set()
+"""What Blender does that needs the rigs as they are without a performance: “save”, “render”."""
 
 
 def of(uid: str) -> LiveSession | None:
     """The session that drives a portrait; None where none does."""
     return _sessions.get(uid)
+
+
+def with_portraits() -> Iterator[tuple[LiveSession, bpy.types.Scene, PORTRAIT_PG_portrait]]:
+    """All sessions whose portraits are there."""
+    for uid, session in list(_sessions.items()):
+        found = find_portrait(uid)
+        if found is not None:
+            yield session, *found
 
 
 def connect(uid: str, source: LiveSource, launch: server.Launch | None = None) -> LiveSession:
@@ -90,6 +98,16 @@ def disconnect_all() -> None:
         disconnect(uid)
     if bpy.app.timers.is_registered(_on_timer):
         bpy.app.timers.unregister(_on_timer)
+
+
+def forget_all() -> None:
+    """Ends all sources, and leaves the rigs alone: another file is loaded."""
+    for session in _sessions.values():
+        session.end()
+    _sessions.clear()
+    _orphans.clear()
+    reasons_to_rest.clear()
+    countdown.show(None)
 
 
 def record(scene: bpy.types.Scene, portrait: PORTRAIT_PG_portrait, frame: int, plays: bool) -> Recorder:
@@ -157,7 +175,7 @@ def pump() -> bool:
         try:
             preview = live_preview.of(uid)
             waits = preview is not None and preview.is_full
-            if session.tick(*found, rests=bool(_reasons_to_rest), waits=waits):
+            if session.tick(*found, rests=bool(reasons_to_rest), waits=waits):
                 changed = True
                 _follow(uid)
         except PortraitError as error:
@@ -203,7 +221,8 @@ def _orphan(uid: str, session: LiveSession) -> None:
     countdown.show(None)
 
 
-def _adopt_orphans() -> None:
+def adopt_orphans() -> None:
+    """Gives portraits that undo has brought back what was recorded onto them."""
     for uid in list(_orphans):
         found = find_portrait(uid)
         if found is not None:
@@ -228,105 +247,3 @@ def _on_timer() -> float | None:
         _told_at = time.monotonic()
         redraw_areas(_REDRAWN)
     return _TICK_SECONDS
-
-
-# Handlers: Blender calls them in the middle of its own work, so they do as little as they can.
-
-
-@persistent
-def _on_frame(scene: bpy.types.Scene, *_: object) -> None:
-    if sampling.is_at_work() or "render" in _reasons_to_rest:
-        return
-    for uid, session in _sessions.items():
-        found = find_portrait(uid)
-        if found is None or found[0] != scene:
-            continue
-        if session.recorder is not None and session.playback is not None:
-            session.recorder.note_frame(time.monotonic(), scene.frame_current)
-        if not _reasons_to_rest:
-            session.show(found[1])
-
-
-@persistent
-def _on_undo(*_: object) -> None:
-    _adopt_orphans()
-    _put_back_leftovers()
-    for uid, session in _sessions.items():
-        found = find_portrait(uid)
-        if found is not None:
-            session.show(found[1])
-
-
-@persistent
-def _before_load(*_: object) -> None:
-    for session in _sessions.values():
-        session.end()
-    _sessions.clear()
-    _orphans.clear()
-    _reasons_to_rest.clear()
-    countdown.show(None)
-
-
-@persistent
-def _after_load(*_: object) -> None:
-    """A file of Blender's auto-save may hold a rig that was driven."""
-    _put_back_leftovers()
-
-
-@persistent
-def _before_save(*_: object) -> None:
-    for uid, session in _sessions.items():
-        found = find_portrait(uid)
-        if found is not None:
-            session.keep_so_far(found[1])
-            if session.playback is not None:
-                session.playback.take_off()
-    _rest("save")
-
-
-@persistent
-def _after_save(*_: object) -> None:
-    _reasons_to_rest.discard("save")
-    for session in _sessions.values():
-        if session.playback is not None and session.playback.plays():
-            session.playback.put_on()
-
-
-@persistent
-def _before_render(*_: object) -> None:
-    _rest("render")
-
-
-@persistent
-def _after_render(*_: object) -> None:
-    _reasons_to_rest.discard("render")
-
-
-def _rest(reason: str) -> None:
-    _reasons_to_rest.add(reason)
-    for uid, session in _sessions.items():
-        found = find_portrait(uid)
-        if found is not None:
-            session.rest(found[1])
-
-
-def _put_back_leftovers() -> None:
-    for _, portrait in all_portraits():
-        if portrait.rig is not None and portrait.uid not in _sessions and rig_values.is_driven(portrait.rig):
-            rig_values.put_back(portrait.rig)
-
-
-HANDLERS: Final = (
-    (bpy.app.handlers.frame_change_post, _on_frame),
-    (bpy.app.handlers.undo_post, _on_undo),
-    (bpy.app.handlers.redo_post, _on_undo),
-    (bpy.app.handlers.load_pre, _before_load),
-    (bpy.app.handlers.load_post, _after_load),
-    (bpy.app.handlers.save_pre, _before_save),
-    (bpy.app.handlers.save_post, _after_save),
-    (bpy.app.handlers.save_post_fail, _after_save),
-    (bpy.app.handlers.render_init, _before_render),
-    (bpy.app.handlers.render_complete, _after_render),
-    (bpy.app.handlers.render_cancel, _after_render),
-)
-"""Before those of the live preview: it is to see what they set."""
