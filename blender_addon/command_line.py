@@ -27,13 +27,14 @@ from .render.ray_render_job import render_job
 from .render.render_job import RenderJob
 
 COMMAND = "portrait"
+_STATUS_INTERRUPTED = 130
 
 
 def main(arguments: list[str]) -> int:
     """Runs a command; what Blender passes is everything after the command's name.
 
     Returns:
-        The exit status: 0 only if every frame asked for is there, 1 otherwise, 2 for wrong arguments.
+        The exit status: 0 only if every frame asked for is there, 1 otherwise, 2 for wrong arguments, 130 after Ctrl-C.
     """
     with forgiving_output():
         return _run(arguments)
@@ -52,6 +53,9 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         print(f"Error: {system_refusal(error)} {SYSTEM_REMEDY}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted. What is complete is kept: the same command goes on from there.", file=sys.stderr)
+        return _STATUS_INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import _thread
 import dataclasses
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +31,7 @@ from blender_addon.connection import (  # noqa: E402
     server_program,
 )
 from blender_addon.connection.server_program import Origin  # noqa: E402
-from blender_addon.installation import environments  # noqa: E402
+from blender_addon.installation import environments, orphans  # noqa: E402
 from blender_addon.installation import place as installation_place  # noqa: E402
 from blender_addon.interface.panels import sidebar  # noqa: E402
 from tests.blender.server_wheels import Place, server_wheel  # noqa: E402
@@ -326,3 +328,18 @@ def test_the_command_line_installs_too(packages: Place, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert f"Installed: {environments.installed(packages.folder).program}" in said and "%" in said
     assert command_line.main(["install", "--backend", "abacus"]) == 2
+
+
+def test_ctrl_c_on_the_command_line_ends_it_with_a_sentence(
+    packages: Place, online: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packages.index.held = {"torch-2.9.0-py3-none-any.whl"}
+
+    def press() -> None:
+        packages.index.begun.wait()
+        _thread.interrupt_main()
+
+    threading.Thread(target=press, daemon=True).start()
+    assert command_line.main(["install", "--backend", "cpu", "--index", packages.index.address]) == 130
+    assert "Interrupted" in capsys.readouterr().err and server_installing.running() is None
+    assert not orphans.groups(packages.folder)
