@@ -209,7 +209,7 @@ def test_the_manifest_keeps_to_blenders_rules() -> None:
     manifest = tomllib.loads((ROOT / "blender_addon" / "blender_manifest.toml").read_text(encoding="utf-8"))
     assert manifest["id"] == "talking_portraits" and manifest["blender_version_min"] == "4.2.0"
     assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
-    assert set(manifest["permissions"]) == {"files", "network"}
+    assert set(manifest["permissions"]) == {"camera", "files", "network"}
     for reason in manifest["permissions"].values():
         assert len(reason) <= 64 and not reason.endswith(".")
     assert len(manifest["tagline"]) <= 64 and not manifest["tagline"].endswith(".")
