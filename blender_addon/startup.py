@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is loaded when: Blender's window does not wait for the extension.
 
-Loading all of it takes a good third of a second, most of that for packages: numpy, zmq, messages. Where there is a window,
-registering loads the preferences alone, and a timer the rest, a piece at a time, in the first moments after the window is
-there. Without a window, and where a script was given on the command line that may call operators at once, all is loaded
-while registering; so it is when it was loaded before.
+Loading all of it takes a good third of a second, most of that for packages: numpy, zmq, messages. While Blender starts with
+a window, registering loads the preferences alone, and a timer the rest, a piece at a time, in the first moments after the
+window is there. Where somebody may call operators at once, all is loaded while registering: without a window, where a
+script was given on the command line, and where the extension is enabled later on.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, Final
 
 import bpy
@@ -72,7 +73,17 @@ def unregister() -> None:
 def needs_all() -> bool:
     """Whether somebody may use all of it at once, or all was loaded before."""
     loaded = f"{__package__}{_PARTS[-1]}" in sys.modules
-    return bpy.app.background or loaded or is_scripted(sys.argv)
+    return bpy.app.background or loaded or is_scripted(sys.argv) or not blender_starts()
+
+
+def blender_starts() -> bool:
+    """Whether Blender is enabling what the preferences name while it starts; else a user or a script enables it."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) == ("addon_utils", "_initialize_once"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def is_scripted(arguments: Sequence[str]) -> bool:

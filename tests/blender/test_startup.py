@@ -57,6 +57,37 @@ def test_without_a_window_all_is_there_at_once(addon: Any) -> None:
     assert bpy.app.background and startup.needs_all() and startup.next_piece() is None
 
 
+_ENABLED_TWICE = """
+import os, sys
+import bpy, addon_utils
+with open(addon_utils.__file__, encoding="utf-8") as file:
+    assert "def _initialize_once():" in file.read()  # what Blender calls while it starts, and then deletes
+addon_utils.enable("asks_how_it_is_enabled")
+addon_utils.disable("asks_how_it_is_enabled")
+exec("def _initialize_once(): enable('asks_how_it_is_enabled')", vars(addon_utils))
+addon_utils._initialize_once()
+print(sys.modules["asks_how_it_is_enabled"].ANSWERS, flush=True)
+os._exit(0)
+"""
+_ASKS = """
+from blender_addon import startup
+bl_info = {"name": "Asks", "blender": (4, 2, 0), "category": "Object"}
+ANSWERS = []
+def register():
+    ANSWERS.append(startup.blender_starts())
+def unregister():
+    pass
+"""
+
+
+def test_enabled_later_on_all_is_there_at_once(tmp_path: Path) -> None:
+    (tmp_path / "asks_how_it_is_enabled.py").write_text(_ASKS)
+    paths = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "shared")])
+    environment = {**os.environ, "PYTHONPATH": paths}
+    done = subprocess.run([sys.executable, "-c", _ENABLED_TWICE], env=environment, capture_output=True, text=True)
+    assert "[False, True]" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "scripted"),
     [
