@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from portrait_shared.control_lines import ControlDevice, ControlsMoved, ControlsTold, is_key, read_line
-from portrait_shared.errors import PortraitError
+from portrait_shared.control_lines import ControlDevice, ControlLine, ControlsMoved, ControlsTold, is_key, read_line
 
 from ..connection import server
-from ..connection.command_stream import CommandStream
+from .command_source import CommandSource
 from .control_mapping import Learner, Mapping, Row
 from .source import Sample
 
@@ -25,7 +23,7 @@ _MOST_DEVICES: Final = 64
 _NAMED: Final = 3
 
 
-class Controls:
+class Controls(CommandSource):
     """See `LiveSource`. Its samples have sliders, from the first time that a control of the mapping is moved.
 
     Attributes:
@@ -44,37 +42,24 @@ class Controls:
             rows: asked by `take` for the mapping as it is now.
             learned: told by `take` of the row that waited, and the device and control that were moved.
         """
-        self._launch, self._rows, self._learned = launch, rows, learned
+        super().__init__(launch, ["controls"], read_line)
+        self._rows, self._learned = rows, learned
         self.learning: int | None = None
         self._learner = Learner()
         self._mapping = Mapping()
-        self._lock = threading.Lock()
         self._moved: deque[ControlsMoved] = deque(maxlen=_MOST_LINES)
         self._devices: dict[str, bool] = {}
         self._told: dict[str, str] = {}
-        self._failed = ""
         self._last = ""
         self._sent: dict[str, float] = {}
         self._sent_at = 0.0
-        self._stream: CommandStream | None = None
-
-    def start(self) -> None:
-        """Starts the command; controllers are heard a moment later, and whenever they are plugged in.
-
-        Raises:
-            PortraitError: SERVER_UNAVAILABLE where there is no such command.
-        """
-        self._launch.check_command()
-        stream = CommandStream([*self._launch.command, "controls"], self._take_line)
-        stream.start()
-        self._stream = stream
 
     def learn(self, row: int | None) -> None:
         """The control that is moved next is this row's; None ends the waiting."""
         self.learning, self._learner = row, Learner()
 
     def take(self) -> list[Sample]:
-        with self._lock:
+        with self.lock:
             moved = list(self._moved)
             self._moved.clear()
         now = time.monotonic()
@@ -104,10 +89,6 @@ class Controls:
         self._sent, self._sent_at = sliders, seconds
         samples.append(Sample(now, seconds, sliders=sliders))
 
-    def stop(self) -> None:
-        if self._stream is not None:
-            self._stream.end()
-
     @property
     def line(self) -> str:
         if self.ended:
@@ -124,18 +105,13 @@ class Controls:
     @property
     def devices(self) -> list[str]:
         """Those that are heard now, by name."""
-        with self._lock:
+        with self.lock:
             return [name for name, here in self._devices.items() if here]
 
-    @property
-    def problem(self) -> str:
-        if self._failed:
-            return self._failed
-        if self._stream is None or self._stream.asked_to_end:
-            return ""
-        if self._stream.error is not None:
-            return str(self._stream.error)
-        with self._lock:
+    def told_problem(self) -> str:
+        if self._stream is not None and self._stream.error is not None:
+            return ""  # why the command failed, which says more
+        with self.lock:
             gone = [name for name, here in self._devices.items() if not here]
             told = list(self._told.values())
             none_here = not any(self._devices.values())
@@ -143,24 +119,11 @@ class Controls:
             return f"“{gone[-1]}” was unplugged: what it moved stays as it was. Plug it in again."
         return " ".join(told) if none_here else ""
 
-    @property
-    def ended(self) -> bool:
-        return self._stream is not None and self._stream.ended
-
-    def _take_line(self, line: str) -> None:
-        if self._failed:
-            return
-        try:
-            said = read_line(line)
-        except PortraitError as error:
-            self._failed = str(error)
-            self.stop()
-            return
-        with self._lock:
-            if isinstance(said, ControlsMoved):
-                self._moved.append(said)
-            elif isinstance(said, ControlDevice):
-                if said.device in self._devices or len(self._devices) < _MOST_DEVICES:
-                    self._devices[said.device] = said.here
-            elif isinstance(said, ControlsTold) and len(self._told) < _NAMED:
-                self._told[said.message] = f"{said.message} {said.remedy}".strip()
+    def hear(self, said: ControlLine) -> None:
+        if isinstance(said, ControlsMoved):
+            self._moved.append(said)
+        elif isinstance(said, ControlDevice):
+            if said.device in self._devices or len(self._devices) < _MOST_DEVICES:
+                self._devices[said.device] = said.here
+        elif isinstance(said, ControlsTold) and len(self._told) < _NAMED:
+            self._told[said.message] = f"{said.message} {said.remedy}".strip()

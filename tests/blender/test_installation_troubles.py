@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from blender_addon.installation import claims, environments, layout, orphans, pl
 from blender_addon.installation.choices import Choice
 from blender_addon.installation.wheels_folder import this_platform
 from tests.blender.server_wheels import RELEASE, Place, needed_wheels
+from tests.small_disk import small_disk
 from tests.waiting import wait_until
 
 TORCH = "torch-2.9.0-py3-none-any.whl"
@@ -182,23 +181,6 @@ def test_what_is_not_its_own_kind_of_file_is_replaced(installing: Place, tmp_pat
         (installing.folder / name).mkdir()
     installing.install()
     assert [path.name for path in (tmp_path / "outside").iterdir()] == ["letter"]
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A file system of its own at the folder."""
-    folder.mkdir(parents=True)
-    options = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(options, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("this system lets nobody have mounts of their own")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_disk_that_is_too_small_is_told_before_the_download(installing: Place, tmp_path: Path) -> None:

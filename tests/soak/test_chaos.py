@@ -30,6 +30,7 @@ from portrait_shared.landmarks import LANDMARK_COUNT
 from portrait_shared.track import LandmarkTrack
 
 from tests.signed_frames import signed_frames
+from tests.small_disk import small_disk
 from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs POSIX signals and Linux's /proc")
@@ -250,23 +251,6 @@ def rounds() -> Iterator[tuple[Misfortune, str, int]]:
             yield misfortune, ("photo", "shot", "job")[(number + index) % 3], number
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A file system of its own of a few hundred kilobytes at the folder."""
-    folder.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(options, capture_output=True, check=False).returncode == 0
-    except OSError:
-        mounted = False
-    if not mounted:
-        pytest.skip("this system lets nobody have mounts of their own")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.mark.parametrize(
     ("misfortune", "subject", "number"), list(rounds()), ids=lambda value: getattr(value, "__name__", str(value))
 )
@@ -274,7 +258,7 @@ def test_a_rerun_mends_all(place: Place, tmp_path: Path, misfortune: Misfortune,
     chance = random.Random(f"{SEED} {misfortune.__name__} {number}")
     with contextlib.ExitStack() as stack:
         if misfortune is disk_filled:
-            stack.enter_context(small_disk(tmp_path / "disk"))
+            stack.enter_context(small_disk(tmp_path / "disk", SMALL_DISK))
         else:
             (tmp_path / "disk").mkdir()
         here = Place(place.folder, tmp_path / "disk", place.whole)
@@ -332,7 +316,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 def test_a_small_disk_gets_full(tmp_path: Path) -> None:
     """What `disk_filled` relies on."""
-    with small_disk(tmp_path / "disk"):
+    with small_disk(tmp_path / "disk", SMALL_DISK):
         with pytest.raises(OSError) as raised:
             (tmp_path / "disk" / "file").write_bytes(bytes(1 << 22))
         assert raised.value.errno == errno.ENOSPC
