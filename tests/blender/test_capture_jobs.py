@@ -210,10 +210,10 @@ def test_a_portrait_removed_meanwhile(stage: Any, video: Callable[[str], Path]) 
     assert job.state is JobState.CANCELLED
 
 
-def test_without_the_command_the_preferences_are_offered(portrait: Any, tmp_path: Path) -> None:
+def test_without_the_command_its_installation_is_offered(portrait: Any, tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"")
     source = media_parts.of_file(bpy.context.scene, str(tmp_path / "clip.mp4"), 1)
-    for command, fix in (((), Fix.PREFERENCES), ((str(tmp_path / "absent"),), None)):
+    for command, fix in (((), Fix.INSTALL), ((str(tmp_path / "absent"),), None)):
         launch = server.Launch(command, "cpu", False, False)
         job = jobs.VideoCaptureJob(portrait.uid, launch, source, jobs.KeyOptions(), VideoOptions())
         job_queue.run(job)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import bpy
 from bpy.props import EnumProperty
 
@@ -15,6 +17,8 @@ from ...live.source import LiveSource
 from ...portraits.properties import PORTRAIT_PG_portrait
 from .common import NeedsPortrait, OnPortrait, active_portrait
 from .live_sources import Connects
+
+_PRESETS: Final = tuple((name, label, told) for name, (label, told, _) in control_rows.PRESETS.items())
 
 
 def controls_of(portrait: PORTRAIT_PG_portrait) -> Controls | None:
@@ -111,7 +115,7 @@ class PORTRAIT_OT_use_controls(OnPortrait, bpy.types.Operator):
     preset: EnumProperty(
         name="Mapping",
         description="Choose a mapping to begin with",
-        items=[(name, label, told) for name, (label, told, _) in control_rows.PRESETS.items()],
+        items=_PRESETS,
     )
 
     def work(self, context: bpy.types.Context, portrait: PORTRAIT_PG_portrait) -> set[str]:
