@@ -283,6 +283,10 @@ def faders(needs_server: None, portrait: Any, tmp_path: Path, monkeypatch: pytes
     made.close()
 
 
+_SOME_FRAMES_SECONDS = 0.15
+"""Moves that are nearer to each other than the scene's frames become one key."""
+
+
 def test_faders_move_the_rig_and_become_keys(portrait: Any, faders: Faders) -> None:
     rig, session = portrait.rig, sessions.of(portrait.uid)
     faders.move(0, 127)
@@ -301,7 +305,8 @@ def test_faders_move_the_rig_and_become_keys(portrait: Any, faders: Faders) -> N
     for value in (100, 60, 20, 0):
         faders.move(0, value)
         wait_until(lambda value=value: abs(rig["jawOpen"] - value / 127) < 2e-3, sessions.pump)
-    wait_until(lambda: session.recorder.seconds(time.monotonic()) > 0.2, sessions.pump)
+        held = session.recorder.seconds(time.monotonic()) + _SOME_FRAMES_SECONDS
+        wait_until(lambda held=held: session.recorder.seconds(time.monotonic()) > held, sessions.pump)
     assert bpy.ops.portrait.stop_recording() == {"FINISHED"}
     take = portrait.live.chosen
     assert take.samples > 4
