@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from array_api_compat import array_namespace
-
 from portrait_server.drawing.eyes import EyeLayer
 from portrait_server.drawing.frame import Moved, move
 from portrait_server.drawing.lending import Lender
 from portrait_server.drawing.mouth import MouthLayer
 from portrait_server.drawing.opening import shown_openings
 from portrait_server.drawing.scene import Scene
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import signed, strongest

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from array_api_compat import array_namespace
 from portrait_shared.layers import channels_of, in_order
 
 from portrait_server.drawing.frame import Moved, person_over_nothing
 from portrait_server.drawing.layers import MOSTLY, as_layer, draw_layers, face_width
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import finished, held
 

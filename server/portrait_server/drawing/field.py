@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.grain import looked_up_sharply
 from portrait_server.drawing.offsets import backward_offsets
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.scene import Scene
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Window

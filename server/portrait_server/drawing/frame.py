@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.field import Field
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import finished, held

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.kernels.base import Array, Kernels, Look
 from portrait_server.kernels.levels import held
@@ -42,6 +41,4 @@ def looked_up_sharply(
     if not grain:
         return held(found, picture.dtype)
     nearest = kernels.looked_up(picture, x + _BESIDE, y + _BESIDE, Look.NEAREST)
-    xp = array_namespace(found)
-    lowest, highest = found.clip(grain, 255) - grain, found.clip(0, 255 - grain) + grain
-    return held(xp.minimum(xp.maximum(nearest, lowest), highest), picture.dtype)
+    return held(kernels.held_near(nearest, found, grain), picture.dtype)

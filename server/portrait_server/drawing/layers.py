@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from array_api_compat import array_namespace
 from portrait_shared.layers import in_order
 
 from portrait_server.drawing.confidence import confidence
@@ -19,6 +18,7 @@ from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.mouth import Place
 from portrait_server.drawing.opening import shown_openings
 from portrait_server.drawing.scene import Scene
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import MOUTH, SIDES, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import smoothstep

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.offsets import backward_offsets
 from portrait_server.drawing.opening import patches_around, planes
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.raster import Window
 from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.opening import LEAST_WIDTH, covered, depth_below, mix, patches_around, planes
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between, smoothstep

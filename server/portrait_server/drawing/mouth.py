@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.opening import (
     LEAST_WIDTH,
@@ -24,6 +23,7 @@ from portrait_server.drawing.opening import (
     planes,
     undone,
 )
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import CHEEKS, LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between, smoothstep

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-from array_api_compat import array_namespace
 from scipy.interpolate import CubicSpline
 
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH
 from portrait_server.geometry.raster import extent
 from portrait_server.kernels.base import Array, Kernels, Patches

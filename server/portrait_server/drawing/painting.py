@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.grain import looked_up_sharply
@@ -19,6 +18,7 @@ from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry import face_mesh
 from portrait_server.geometry.alignment import inverse, scale_of, transform_points
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.crops import MOUTH, Crop, crop_outlines, crop_transforms
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches

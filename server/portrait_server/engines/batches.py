@@ -108,8 +108,17 @@ class OneByOne(Batches):
         return build()
 
     def frames(self, count: int, pixels: int, draw: Callable[[slice], Array]) -> np.ndarray:
-        frames = list(self._mapping(lambda number: draw(slice(number, number + 1)), range(count)))
-        return frames[0] if len(frames) == 1 else np.concatenate(frames)
+        drawn = self._mapping(lambda number: draw(slice(number, number + 1)), range(count))
+        frames: np.ndarray | None = None
+        for number, frame in enumerate(drawn):
+            if count == 1:
+                return frame
+            # At once, so that the memory of one serves the next.
+            frames = np.empty((count, *frame.shape[1:]), frame.dtype) if frames is None else frames
+            frames[number] = frame[0]
+            del frame
+        assert frames is not None
+        return frames
 
 
 class OnDeviceBatches(Batches):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace
+
+from portrait_server.geometry.arrays import array_namespace
 
 Array: TypeAlias = Any
 """NumPy's array, or a torch tensor."""
@@ -91,7 +92,7 @@ def set_up(
         held: whether values stay between those of the triangle's corners, beside which a sliver's cell may lie.
     """
     xp = array_namespace(cells)
-    corners = at_corners(xp.clip(cells, -_FAR_CELLS, _FAR_CELLS), triangles)
+    corners = at_corners(cells.clip(-_FAR_CELLS, _FAR_CELLS), triangles)
     low, high = extent(corners)
     seen = (high[..., 0] >= -1) & (high[..., 1] >= -1) & (low[..., 0] <= size[0]) & (low[..., 1] <= size[1])
     seen = seen & turned_towards(corners)
@@ -147,8 +148,8 @@ def turned_towards(corners: Array) -> Array:
 def _share(source: Array, target: Array, seen: Array) -> Array:
     """Each triangle's area after the move (N, T), against before and what is usual here; at most 1 where it grew."""
     xp = array_namespace(target)
-    share = xp.abs(_area(target)) / xp.clip(xp.abs(_area(source)), 1e-9, None)
-    return share / xp.clip(_median(share, seen), 1e-3, 1.0)
+    share = xp.abs(_area(target)) / xp.abs(_area(source)).clip(1e-9, None)
+    return share / _median(share, seen).clip(1e-3, 1.0)
 
 
 def _median(values: Array, counted: Array) -> Array:
@@ -156,7 +157,7 @@ def _median(values: Array, counted: Array) -> Array:
     xp = array_namespace(values)
     ordered = xp.sort(xp.where(counted, values, np.inf), axis=-1)
     count = xp.sum(xp.astype(counted, xp.int64), axis=-1, keepdims=True)
-    below = xp.clip((count - 1) // 2, 0, None)
+    below = ((count - 1) // 2).clip(0, None)
     above = xp.minimum(count // 2, xp.zeros_like(count) + values.shape[-1] - 1)
     return (xp.take_along_axis(ordered, below, axis=-1) + xp.take_along_axis(ordered, above, axis=-1)) / 2
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operations on pixels that drawing is made of, for N frames at a time.
 
-Drawing is written once, with these and with plain arithmetic on arrays (`array_api_compat.array_namespace`). On the
+Drawing is written once, with these and with plain arithmetic on arrays (`geometry.arrays.array_namespace`). On the
 processor it runs frame by frame (N = 1), each frame's patches as large as they must be; on a device whole batches at
 a time, the patches of a batch all as large as its largest. The numbers that say where things go are computed for a
 whole batch in NumPy (`drawing`), and reach the device by `Kernels.put`.
@@ -196,6 +196,10 @@ class Kernels(ABC):
 
         Those of whole levels (uint8, and int16 the differences) take the share in 64ths, and stay from 0 to 255.
         """
+
+    @abstractmethod
+    def held_near(self, pictures: Array, centres: Array, most: int) -> Array:
+        """Pictures (N, H, W, C), from 0 to 255, no pixel more than so many levels from that of others of their type."""
 
     @abstractmethod
     def touched(self, planes: Array) -> Patches:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from array_api_compat import array_namespace
 
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.kernels.base import Array
 
 LEVELS_16_BIT: Final = 257  # of 16 bits in one of 8: 65535 / 255

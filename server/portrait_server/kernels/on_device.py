@@ -185,6 +185,10 @@ class OnDevice(Kernels):
         part = (64 * share).round().to(torch.int16)[..., None]
         return (pictures + ((differences * part) >> 6)).clamp(0, 255).to(torch.uint8)
 
+    def held_near(self, pictures: Array, centres: Array, most: int) -> Array:
+        lowest, highest = centres.clip(most, 255) - most, centres.clip(0, 255 - most) + most
+        return torch.minimum(torch.maximum(pictures, lowest), highest)
+
     def touched(self, planes: Array) -> Patches:
         count, height, width = planes.shape
         return Patches.whole(count, (width, height))

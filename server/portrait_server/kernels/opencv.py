@@ -37,10 +37,7 @@ class OpenCV(Kernels):
         x = patches.x[:, None] + np.arange(patches.width)
         y = patches.y[:, None] + np.arange(patches.height)
         shape = (len(x), patches.height, patches.width)
-        return (
-            np.broadcast_to(x.astype(np.float32)[:, None, :], shape),
-            np.broadcast_to(y.astype(np.float32)[:, :, None], shape),
-        )
+        return _spread(x.astype(np.float32)[:, None, :], shape), _spread(y.astype(np.float32)[:, :, None], shape)
 
     def taken(self, pictures: np.ndarray, patches: Patches) -> np.ndarray:
         return _each(
@@ -62,7 +59,7 @@ class OpenCV(Kernels):
         value = (outside or 0.0,) * 4
         return _each(
             lambda picture, right, down: cv2.remap(
-                picture, right, down, _LOOKS[look], borderMode=border, borderValue=value
+                picture, *_places(right, down, look), _LOOKS[look], borderMode=border, borderValue=value
             ),
             _repeated(pictures, x), x, y,
         )  # fmt: skip
@@ -89,7 +86,7 @@ class OpenCV(Kernels):
         box = (0, 0) if reach is None else (2 * reach + 1, 2 * reach + 1)
         return _each(
             lambda plane, width: cv2.GaussianBlur(plane, box, width) if width > 0 else plane,
-            planes, np.broadcast_to(sigma, len(planes)),
+            planes, np.full(len(planes), sigma) if np.ndim(sigma) == 0 else np.asarray(sigma),
         )  # fmt: skip
 
     def averaged(self, planes: np.ndarray, across: int) -> np.ndarray:
@@ -111,6 +108,15 @@ class OpenCV(Kernels):
 
     def added(self, pictures: np.ndarray, differences: np.ndarray, share: np.ndarray) -> np.ndarray:
         return _each(_added, pictures, _repeated(differences, pictures), share)
+
+    def held_near(self, pictures: np.ndarray, centres: np.ndarray, most: int) -> np.ndarray:
+        if pictures.dtype != np.uint8:
+            lowest, highest = centres.clip(most, 255) - most, centres.clip(0, 255 - most) + most
+            return np.minimum(np.maximum(pictures, lowest), highest)
+        # OpenCV's sums of whole levels stay from 0 to 255 by themselves.
+        picture, centre = (each.reshape(-1, each.shape[-2] * each.shape[-1]) for each in (pictures, centres))
+        near = cv2.min(cv2.max(picture, cv2.subtract(centre, most)), cv2.add(centre, most))
+        return near.reshape(pictures.shape)
 
     def touched(self, planes: np.ndarray) -> Patches:
         above = planes if planes.dtype == bool else planes > 0
@@ -165,6 +171,23 @@ def _each(one: Callable[..., np.ndarray], *stacks: np.ndarray | list[slice]) -> 
     return results[0][None] if len(results) == 1 else np.stack(results)
 
 
+def _places(right: np.ndarray, down: np.ndarray, look: Look) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (H, W) as `cv2.remap` is told them.
+
+    It looks up in whole 32nds of a pixel whatever it is told. Where it turns positions into those itself, a look-up that
+    is more than linear takes half as long again.
+    """
+    return cv2.convertMaps(right, down, cv2.CV_16SC2) if look in (Look.CUBIC, Look.LANCZOS) else (right, down)
+
+
+def _spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers as if repeated along the axes on which there is but one; NumPy's `broadcast_to` takes ten times as long."""
+    strides = tuple(0 if count == 1 else step for count, step in zip(values.shape, values.strides, strict=True))
+    repeated = np.ndarray(shape, values.dtype, values, 0, strides)
+    repeated.flags.writeable = False
+    return repeated
+
+
 def _repeated(pictures: np.ndarray, frames: np.ndarray | Patches) -> np.ndarray:
     """Pictures (N or 1, …), as many as frames."""
     count = len(frames.x) if isinstance(frames, Patches) else len(frames)
@@ -194,11 +217,12 @@ def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.n
 def _added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.ndarray:
     if picture.dtype != np.uint8:
         return picture + difference * share[..., None]
-    part = np.round(64 * share).astype(np.int16)
-    part = difference * cv2.merge([part] * picture.shape[2])  # NumPy multiplies each three by one slowly
+    part = np.rint(64 * share).astype(np.int16)
+    part = cv2.merge([part] * picture.shape[2])  # NumPy multiplies each three by one slowly
+    part *= difference
     part >>= 6
-    part += picture.astype(np.int16)
-    return part.clip(0, 255).astype(np.uint8)
+    part += picture
+    return part.clip(0, 255, out=part).astype(np.uint8)
 
 
 def _mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
