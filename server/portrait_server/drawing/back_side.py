@@ -9,6 +9,7 @@ import numpy as np
 
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lending import Lender, edge_softness
+from portrait_server.drawing.offsets import Raster
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
@@ -45,18 +46,19 @@ class BackSide:
         return replace(self, lender=self.lender.placed(kernels))
 
     def lend(
-        self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, vertices: np.ndarray
+        self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, vertices: np.ndarray, raster: Raster
     ) -> tuple[Patches, Array] | None:
         """Draws what comes into view over moved persons, as `Lender.lend`.
 
         Args:
             pose: of N frames.
             vertices: (N, V, 3) of the head's mesh, pixels of the frame, and depth.
+            raster: that mesh's.
         """
         turned = pose.rotation[:, 2] @ self.normals.T - self.normals[:, 2]
         share, behind = (between(self.follow * turned, *growth) for growth in (_TURNED, _BEHIND))
         share, behind = self.around * self.lack * share, self.around * behind
-        return self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind)
+        return self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
 
 
 def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
@@ -68,7 +70,10 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     """
     body = mesh.body
     head = len(mesh.triangles) - len(body.triangles) + body.closed
-    triangles = np.concatenate([mesh.triangles[:head], mesh.openings])
+    whole = np.concatenate([mesh.triangles, mesh.openings])
+    among = np.ones(len(whole), bool)
+    among[head : len(mesh.triangles)] = False
+    triangles = whole[among]
     normals = _normals(np.column_stack([mesh.vertices[:, :2], mesh.depth]), triangles)
     lack = 1 - between(normals[:, 2], *_LACKING)
     lack[:VERTEX_COUNT] = 0
@@ -82,7 +87,7 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     around[:VERTEX_COUNT] = 0
     around[np.unique(triangles[np.isin(triangles, OVAL).any(1)])] = 1
     places = np.concatenate([mesh.vertices[:VERTEX_COUNT, :2], body.textures]) * scale
-    lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale))
+    lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale), among)
     return BackSide(lender, lack, around, normals, mesh.follow)
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from portrait_server.drawing.grain import looked_up_sharply
-from portrait_server.drawing.offsets import backward_offsets
+from portrait_server.drawing.offsets import Raster, backward_offsets
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.arrays import array_namespace
@@ -37,6 +37,7 @@ class Field:
 
     Attributes:
         size: (width, height) of the frames.
+        raster: which of the mesh's triangles, openings' last, the cells of the coarse grid show.
         coarse: (N, 2, rows, columns) offsets in pixels.
     """
 
@@ -48,8 +49,9 @@ class Field:
         self._mesh = (scene.mesh.places * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
         step = max(1.0, max(self.size) / _FIELD_CELLS)
         start = np.zeros(len(vertices), int)
-        self._window = Window.over(start, start, *self.size, step)
-        self.coarse = backward_offsets(kernels, self._window, *self._mesh)
+        source, *mesh = self._mesh
+        self.raster = Raster.drawn(kernels, Window.over(start, start, *self.size, step), *mesh)
+        self.coarse = self.raster.offsets(source)
 
     @property
     def cell(self) -> float:
@@ -115,9 +117,7 @@ class Field:
 
     def carried(self, values: np.ndarray) -> Array:
         """Values (N, V, C) of the vertices, on the coarse grid: (N, C, rows, columns) float32; 0 where no mesh is."""
-        _, target, depth, triangles = self._mesh
-        unmoved = np.concatenate([target, values], -1)
-        return backward_offsets(self.kernels, self._window, unmoved, target, depth, triangles, held=True)[:, 2:]
+        return self.raster.offsets(np.concatenate([self._vertices[..., :2], values], -1), held=True)[:, 2:]
 
     def fine(self, plane: Array, patches: Patches) -> Array:
         """Planes of the coarse grid (N, rows, columns), at every pixel of patches: (N, height, width)."""

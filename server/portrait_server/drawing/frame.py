@@ -53,7 +53,7 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     field = Field(kernels, scene, vertices)
     person, alpha = field.carry(scene)
     if scene.back_side is not None:
-        scene.back_side.lend(kernels, person, alpha, motion.pose, vertices)
+        scene.back_side.lend(kernels, person, alpha, motion.pose, vertices, field.raster)
     lent = None
     if scene.far_side is not None:
         lent = scene.far_side.lend(kernels, person, alpha, motion.pose, motion.own)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from portrait_server.drawing.offsets import backward_offsets
+from portrait_server.drawing.offsets import Raster
 from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.raster import Window
@@ -30,6 +30,7 @@ class Lender:
         start: (2,) where their first pixel lies in the reference, pixels of the frame.
         places: (V, 2) where each vertex takes its colour from, pixels of the frame.
         triangles: (T, 3); those that lend nothing hide what they are in front of.
+        among: (M,) bool, which of a whole mesh's triangles those are; None where they are of no other.
         soft: softness of the edge of what is lent, pixels of the frame where the head is as large as in the reference.
     """
 
@@ -38,6 +39,7 @@ class Lender:
     places: np.ndarray
     triangles: np.ndarray
     soft: float
+    among: np.ndarray | None = None
 
     def placed(self, kernels: Kernels) -> Lender:
         """The same with its pixels where the kernels have theirs."""
@@ -52,6 +54,7 @@ class Lender:
         moved: np.ndarray,
         scale: np.ndarray,
         behind: np.ndarray | None = None,
+        raster: Raster | None = None,
     ) -> tuple[Patches, Array] | None:
         """Draws over moved persons, in place.
 
@@ -61,23 +64,30 @@ class Lender:
             scale: (N,) how much larger the head is than in the reference.
             behind: (N, V) how far what is lent also lies behind the person there, where its matte has holes; no less
                 than the share.
+            raster: in which the whole mesh has been drawn already.
 
         Returns:
             how far each pixel of a patch is lent, (N, height, width) float32; None where nothing is.
         """
         size, soft = (alpha.shape[2], alpha.shape[1]), self.soft * scale
-        patches = _patches_of(share if behind is None else behind, moved[..., :2], self.triangles, 3 * soft + 2, size)
+        steps = None if raster is None else raster.steps(size)
+        lent = share if behind is None else behind
+        patches = _patches_of(lent, moved[..., :2], self.triangles, 3 * soft + 2, size, steps or (1, 1))
         if not patches.there.any():
             return None
         share = share * patches.there[:, None]
         width, height = patches.width, patches.height
-        window = Window.over(patches.x, patches.y, width, height, max(1.0, max(size) / _CELLS))
+        if raster is not None and steps is not None and self.among is not None:
+            raster = raster.part(patches, self.among)
+        else:
+            window = Window.over(patches.x, patches.y, width, height, max(1.0, max(size) / _CELLS))
+            raster = Raster.drawn(kernels, window, moved[..., :2], moved[..., 2], self.triangles)
         places = np.broadcast_to(self.places, (*share.shape, 2))
         values = [share, np.ones_like(share), *([] if behind is None else [behind])]
         carried = np.concatenate([places, np.stack(values, -1)], -1)
-        offsets = backward_offsets(kernels, window, carried, moved[..., :2], moved[..., 2], self.triangles)
+        offsets = raster.offsets(carried)
         # Clipped, for slivers overshoot; and ended inside the mesh, for beside it there is no place to take it from.
-        sigma = np.maximum(1.0, soft / window.step_x)
+        sigma = np.maximum(1.0, soft / raster.window.step_x)
         xp = array_namespace(offsets)
         inside = xp.astype(offsets[:, 3] > 0.5, xp.uint8)
         inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
@@ -121,8 +131,9 @@ def edge_softness(face_size: float, scale: np.ndarray) -> float:
 
 
 def _patches_of(
-    share: np.ndarray, moved: np.ndarray, triangles: np.ndarray, margin: np.ndarray, size: tuple[int, int]
-) -> Patches:
+    share: np.ndarray, moved: np.ndarray, triangles: np.ndarray, margin: np.ndarray, size: tuple[int, int],
+    steps: tuple[int, int],
+) -> Patches:  # fmt: skip
     """The patches of frames (width, height) in which vertices (N, V, 2) are lent by a share (N, V)."""
     used = np.flatnonzero((share[:, triangles] > 0).any((0, 2)))
     if not len(used):
@@ -132,4 +143,4 @@ def _patches_of(
     points = moved[:, corners]
     first = points[np.arange(len(points)), touched.argmax(1), :1][:, None]
     points = np.where(touched[..., None, None], points, first).reshape(len(share), -1, 2)
-    return patches_around(points, margin, size).only(share.max(1) >= LEAST)
+    return patches_around(points, margin, size, steps).only(share.max(1) >= LEAST)

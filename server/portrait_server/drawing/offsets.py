@@ -3,16 +3,99 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from math import gcd
+
 import numpy as np
 
-from portrait_server.geometry.raster import Window, set_up, spanned_rows
-from portrait_server.kernels.base import Array, Kernels
+from portrait_server.geometry.raster import Placed, Window, functions, order_of, placed, spanned_rows
+from portrait_server.kernels.base import Array, Kernels, Patches
+
+_MOST_STEPS = 32  # pixels: parts of a grid that began and ended less often would be much larger than is asked for
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Which triangle of a moved mesh each cell of a grid shows, in N frames: drawn once for all that the move carries.
+
+    Attributes:
+        window: the grid.
+        target: (N, V, 2) where the vertices are, pixels; triangles: (T, 3) of them.
+        placed: those triangles in the grid.
+        ids: (N, rows, columns) as `Kernels.nearest_triangles` gives them.
+    """
+
+    kernels: Kernels
+    window: Window
+    target: Array
+    triangles: Array
+    placed: Placed
+    ids: Array
+
+    @classmethod
+    def drawn(
+        cls, kernels: Kernels, window: Window, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray
+    ) -> Raster:
+        """Of a mesh as `backward_offsets` takes it."""
+        grid = (window.columns, window.rows)
+        cells = (target - np.stack([window.x, window.y], -1)[:, None]) / (window.step_x, window.step_y)
+        spans = spanned_rows(cells, triangles, window.rows)
+        put = kernels.put
+        found = placed(put(cells), grid, put(triangles))
+        shown = put(triangles[found.numbers])
+        order = order_of(put(depth), shown, found.seen)
+        ids = kernels.nearest_triangles(found.corners, order, *grid, spans)
+        return cls(kernels, window, put(target), shown, found, ids)
+
+    def offsets(self, source: np.ndarray, held: bool = False) -> Array:
+        """As `backward_offsets`, of vertices (V, 2 + C) or (N, V, 2 + C) before the move.
+
+        Args:
+            held: see `geometry.raster.functions`.
+        """
+        found = functions(self.kernels.put(source), self.target, self.triangles, self.placed.seen, held)
+        x, y = (self.kernels.put(axis) for axis in self.window.centres)
+        return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
+
+    def steps(self, size: tuple[int, int]) -> tuple[int, int] | None:
+        """Pixels along x and y from one place to the next at which a part of the grid over frames (width, height) may begin.
+
+        None where those are too far apart.
+        """
+        window = self.window
+        steps = (size[0] // gcd(size[0], window.columns), size[1] // gcd(size[1], window.rows))
+        return steps if max(steps) <= _MOST_STEPS else None
+
+    def part(self, patches: Patches, chosen: np.ndarray) -> Raster:
+        """What some of the mesh's triangles (T,) bool show in patches; nothing where others hide them.
+
+        Args:
+            patches: of the frames, whose sides are multiples of `steps`.
+        """
+        window, kernels = self.window, self.kernels
+        ends = [(at, at + side) for at, side in ((patches.x, patches.width), (patches.y, patches.height))]
+        (left, right), (top, bottom) = (
+            (np.rint(first / step).astype(int), np.rint(last / step).astype(int))
+            for (first, last), step in zip(ends, (window.step_x, window.step_y), strict=True)
+        )
+        cells = Patches(left, top, int((right - left)[0]), int((bottom - top)[0]), patches.there)
+        part = Window(
+            window.x + left * window.step_x, window.y + top * window.step_y, window.step_x, window.step_y,
+            cells.width, cells.height,
+        )  # fmt: skip
+        mine = np.flatnonzero(chosen[self.placed.numbers])
+        first = kernels.put(np.stack([left, top], -1)[:, None])
+        found = self.placed.within(mine, kernels.put(mine), first, (part.columns, part.rows))
+        at = np.searchsorted(self.placed.numbers, found.numbers)
+        renumbered = np.zeros(len(self.placed.numbers) + 1, np.int32)
+        renumbered[at + 1] = np.arange(len(at)) + 1
+        ids = kernels.put(renumbered)[kernels.taken(self.ids, cells)]
+        return replace(self, window=part, triangles=self.triangles[kernels.put(at)], placed=found, ids=ids)
 
 
 def backward_offsets(
-    kernels: Kernels, window: Window, source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray,
-    held: bool = False,
-) -> Array:  # fmt: skip
+    kernels: Kernels, window: Window, source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray
+) -> Array:
     """Where the content of each cell comes from, as an offset in pixels; 0 where there is no mesh.
 
     Args:
@@ -22,16 +105,8 @@ def backward_offsets(
         target: (N, V, 2) after it.
         depth: (N, V) after the move; smaller is nearer.
         triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
-        held: see `geometry.raster.set_up`.
 
     Returns:
         (N, 2 + C, rows, columns) float32: along x, along y, then the values; all 0 where there is no mesh.
     """
-    grid = (window.columns, window.rows)
-    cells = (target - np.stack([window.x, window.y], -1)[:, None]) / (window.step_x, window.step_y)
-    spans = spanned_rows(cells, triangles, window.rows)
-    put = kernels.put
-    found = set_up(put(cells), grid, put(source), put(target), put(depth), put(triangles), held)
-    ids = kernels.nearest_triangles(found.corners, found.order, *grid, spans)
-    x, y = (put(axis) for axis in window.centres)
-    return kernels.evaluated(ids, found.functions, found.low, found.high, x, y)
+    return Raster.drawn(kernels, window, target, depth, triangles).offsets(source)

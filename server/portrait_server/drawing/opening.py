@@ -20,14 +20,21 @@ _FINE = 4  # points of the drawn outline for each of the rim's
 _SIDES = 16  # patches of a batch are as large as a multiple of this: fewer sizes, so that a device meets few new ones
 
 
-def patches_around(points: np.ndarray, margin: float | np.ndarray, size: tuple[int, int]) -> Patches:
+def patches_around(
+    points: np.ndarray, margin: float | np.ndarray, size: tuple[int, int], steps: tuple[int, int] = (1, 1)
+) -> Patches:
     """The parts of frames (width, height) within `margin` pixels, one or (N,), of points (N, P, 2).
 
     Of one frame it is as large as it must be. Those of several are as large as the largest, and moved to lie inside.
+
+    Args:
+        steps: pixels along x and y of which their sides shall be multiples, as those of the frame are.
     """
-    margin = np.broadcast_to(margin, len(points))[:, None]
+    margin = np.reshape(margin, (-1, 1))
     low = np.clip(np.floor(points.min(1) - margin), 0, size).astype(int)
     high = np.clip(np.ceil(points.max(1) + margin) + 1, 0, size).astype(int)
+    if steps != (1, 1):
+        low, high = low // steps * steps, -(-high // steps) * steps
     there = (high - low).min(1) >= 1
     if not there.any():
         nowhere = np.zeros(len(points), int)
@@ -35,7 +42,8 @@ def patches_around(points: np.ndarray, margin: float | np.ndarray, size: tuple[i
     extent = (high - low)[there].max(0)
     own = None
     if len(points) > 1:
-        extent, own = np.minimum(-(-extent // _SIDES) * _SIDES, size), np.concatenate([low, high], 1)
+        sides = np.lcm(_SIDES, steps)
+        extent, own = np.minimum(-(-extent // sides) * sides, size), np.concatenate([low, high], 1)
     low = np.clip(low, 0, np.array(size) - extent)
     return Patches(low[:, 0], low[:, 1], int(extent[0]), int(extent[1]), there, own)
 

@@ -2,7 +2,7 @@
 """From a moved mesh to what its triangles show of a picture, nearer triangles hiding those behind them.
 
 Here triangles are set up for a raster, N frames at a time, with NumPy's arrays or torch's; `kernels` draws them, and
-`drawing.offsets.backward_offsets` does both.
+`drawing.offsets.Raster` does both.
 """
 
 from __future__ import annotations
@@ -55,57 +55,100 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Triangles:
-    """Triangles set up for a raster, T for each of N frames.
+class Placed:
+    """Where triangles lie in a grid, T for each of N frames.
 
     Attributes:
         corners: (N, T, 3, 2) cells.
-        order: (N, T) their numbers from the farthest to the nearest, those that are not seen -1, at the end.
-        functions: (N, T, A, 3) what each shows as linear functions of the pixel's x and y, and a constant.
-        low, high: (N, T, A) between which those are held; infinite where they are not.
+        low, high: (N, T, 2) the least and the most of those.
+        seen: (N, T) bool, which are turned towards the viewer, and may touch the grid.
+        numbers: (T,) which of the mesh's triangles they are; on the processor those that a frame shows alone.
     """
 
     corners: Array
-    order: Array
-    functions: Array
+    low: Array
+    high: Array
+    seen: Array
+    numbers: np.ndarray
+
+    def within(self, chosen: np.ndarray, at: Array, first: Array, size: tuple[int, int]) -> Placed:
+        """Some of them in a part of the grid.
+
+        Args:
+            chosen: (M,) int, which; at: the same where the pixels are.
+            first: (N, 1, 2) the first cells of the part; size: its (columns, rows).
+        """
+        corners, low, high, seen = (each[:, at] for each in (self.corners, self.low, self.high, self.seen))
+        low, high = low - first, high - first
+        seen = seen & _touching(low, high, size)
+        return _shown(corners - first[..., None, :], low, high, seen, self.numbers[chosen])
+
+
+@dataclass(frozen=True)
+class Functions:
+    """What each of T triangles shows, in N frames.
+
+    Attributes:
+        tables: (N, T, A, 3) linear functions of the pixel's x and y, and a constant.
+        low, high: (N, T, A) between which those are held; infinite where they are not.
+    """
+
+    tables: Array
     low: Array
     high: Array
 
 
-def set_up(
-    cells: Array,
-    size: tuple[int, int],
-    source: Array,
-    target: Array,
-    depth: Array,
-    triangles: Array,
-    held: bool = False,
-) -> Triangles:
+def placed(cells: Array, size: tuple[int, int], triangles: Array) -> Placed:
+    """Triangles in a grid of (columns, rows).
+
+    Args:
+        cells: (N, V, 2) where vertices are in the grid after the move, cells.
+        triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
+    """
+    corners = at_corners(cells.clip(-_FAR_CELLS, _FAR_CELLS), triangles)
+    low, high = extent(corners)
+    seen = _touching(low, high, size) & turned_towards(corners)
+    return _shown(corners, low, high, seen, np.arange(len(triangles)))
+
+
+def _touching(low: Array, high: Array, size: tuple[int, int]) -> Array:
+    return (high[..., 0] >= -1) & (high[..., 1] >= -1) & (low[..., 0] <= size[0]) & (low[..., 1] <= size[1])
+
+
+def _shown(corners: Array, low: Array, high: Array, seen: Array, numbers: np.ndarray) -> Placed:
+    if isinstance(seen, np.ndarray):
+        # On the processor nothing is reckoned for triangles that no frame shows; a device would wait to know them.
+        used = np.flatnonzero(seen.any(0)) if seen.any() else np.zeros(1, int)
+        if len(used) < len(numbers):
+            corners, low, high, seen = (each[:, used] for each in (corners, low, high, seen))
+            numbers = numbers[used]
+    return Placed(corners, low, high, seen, numbers)
+
+
+def order_of(depth: Array, triangles: Array, seen: Array) -> Array:
+    """The numbers (N, T) of triangles (T, 3) from the farthest to the nearest; of those not seen (N, T) -1, at the end.
+
+    Args:
+        depth: (N, V) of the vertices; smaller is nearer.
+    """
+    xp = array_namespace(depth)
+    away = xp.where(seen, -_middle(at_corners(depth[..., None], triangles))[..., 0], np.inf)
+    order = xp.argsort(away, axis=-1, stable=True)
+    return xp.where(xp.take_along_axis(seen, order, axis=-1), order, -1)
+
+
+def functions(source: Array, target: Array, triangles: Array, seen: Array, held: bool = False) -> Functions:
     """The offset at each pixel from where the content comes, and values that the move carries along.
 
     Args:
-        cells: (N, V, 2) where vertices are in the grid after the move, cells; of it (columns, rows) are shown.
         source: (V, 2 + C) or (N, V, 2 + C) before the move, pixels; further columns are values carried along.
         target: (N, V, 2) after it.
-        depth: (N, V) after the move; smaller is nearer.
-        triangles: (T, 3), all clockwise in the picture before the move; those turned away are not seen.
+        triangles: (T, 3); seen: (N, T) which of them are.
         held: whether values stay between those of the triangle's corners, beside which a sliver's cell may lie.
     """
-    xp = array_namespace(cells)
-    corners = at_corners(cells.clip(-_FAR_CELLS, _FAR_CELLS), triangles)
-    low, high = extent(corners)
-    seen = (high[..., 0] >= -1) & (high[..., 1] >= -1) & (low[..., 0] <= size[0]) & (low[..., 1] <= size[1])
-    seen = seen & turned_towards(corners)
-    if isinstance(seen, np.ndarray):
-        # On the processor nothing is reckoned for triangles that no frame shows; a device would wait to know them.
-        used = np.flatnonzero(seen.any(0)) if seen.any() else [0]
-        triangles, corners, seen = triangles[used], corners[:, used], seen[:, used]
-    away = xp.where(seen, -_middle(at_corners(depth[..., None], triangles))[..., 0], np.inf)
-    order = xp.argsort(away, axis=-1, stable=True)
-    order = xp.where(xp.take_along_axis(seen, order, axis=-1), order, -1)
     before, after = at_corners(source, triangles), at_corners(target, triangles)
     share = _share(before[..., :2], after, seen)
-    return Triangles(corners, order, _functions(before, after, share), *_bounds(before, after, share, held))
+    return Functions(_functions(before, after, share), *_bounds(before, after, share, held))
 
 
 def spanned_rows(cells: np.ndarray, triangles: np.ndarray, rows: int) -> int:
@@ -128,9 +171,11 @@ def at_corners(values: Array, triangles: Array) -> Array:
     In memory triangles lie beside each other: NumPy is slow where it reckons along axes of two or three numbers.
     """
     xp = array_namespace(values)
-    taken = xp.take(xp.moveaxis(values, -1, 0), xp.reshape(triangles.T, (-1,)), axis=-1)
+    frames = tuple(range(values.ndim - 2))
+    taken = xp.permute_dims(values, (len(frames) + 1, *frames, len(frames)))
+    taken = xp.take(taken, xp.reshape(triangles.T, (-1,)), axis=-1)
     taken = xp.reshape(taken, (*taken.shape[:-1], 3, -1))
-    return xp.moveaxis(xp.moveaxis(taken, -1, -2), 0, -1)
+    return xp.permute_dims(taken, (*(axis + 1 for axis in frames), len(frames) + 2, len(frames) + 1, 0))
 
 
 def extent(corners: Array) -> tuple[Array, Array]:
