@@ -109,7 +109,9 @@ class Field:
             return
         width, height = patches.width, patches.height
         window = Window.over(patches.x, patches.y, width, height, max(1.0, max(self.size) / _DETAIL_CELLS))
-        offsets = backward_offsets(kernels, window, *self._mesh)
+        source, target, depth, triangles = self._mesh
+        near = triangles[self.raster.near(patches)]
+        offsets = backward_offsets(kernels, window, source, target, depth, near)
         x, y = kernels.grid(patches)
         x = kernels.resized(offsets[:, 0], (width, height)) + x
         y = kernels.resized(offsets[:, 1], (width, height)) + y
@@ -132,7 +134,7 @@ class Field:
     def moving(self) -> list[Patches]:
         """Patches of the frames outside of which nothing moves: the pixels are the photo's."""
         xp, kernels = array_namespace(self.coarse), self.kernels
-        moves = xp.astype(self._distance > min(_UNMOVED, _UNMOVED_SHARE * self._still), xp.float32)
+        moves = xp.astype(self._distance > min(_UNMOVED, _UNMOVED_SHARE * self._still), xp.uint8)
         rows, columns = moves.shape[1:]
         scale = np.array([columns, rows]) / self.size
         for upper, lower in (*EYES, MOUTH):
@@ -200,19 +202,12 @@ class Field:
             (N, rows, columns) float32; None where it is known that there is none.
         """
         xp = array_namespace(self.coarse)
-        limit = _FOLD_SLOPE * self.cell
-        jump = xp.zeros_like(self.coarse[:, 0], dtype=xp.bool)
-        for axis in (-1, -2):
-            steps = xp.abs(xp.diff(self.coarse, axis=axis))
-            steep = xp.maximum(steps[:, 0], steps[:, 1]) > limit
-            before, after = (jump[..., :-1], jump[..., 1:]) if axis == -1 else (jump[..., :-1, :], jump[..., 1:, :])
-            before |= steep
-            after |= steep
+        jump = self.kernels.steep(self.coarse, _FOLD_SLOPE * self.cell)
         found = self.kernels.touched(jump)
         if not found.there.any():
             return None
         rows, columns = (slice(max(0, part.start - 2), part.stop + 2) for part in found.slices)
-        smooth = self.kernels.averaged(xp.astype(jump[:, rows, columns], xp.float32), 3)
+        smooth = self.kernels.averaged(xp.astype(jump[:, rows, columns] > 0, xp.float32), 3)
         folds = xp.zeros_like(self.coarse[:, 0])
         folds[:, rows, columns] = (1.5 * smooth).clip(0, 1)
         return folds

@@ -11,6 +11,7 @@ import numpy as np
 from portrait_server.geometry.raster import Placed, Window, functions, order_of, placed, spanned_rows
 from portrait_server.kernels.base import Array, Kernels, Patches
 
+_NEAR = 2  # cells by which triangles seen in a part of the grid may lie beside it
 _MOST_STEPS = 32  # pixels: parts of a grid that began and ended less often would be much larger than is asked for
 
 
@@ -39,12 +40,13 @@ class Raster:
         """Of a mesh as `backward_offsets` takes it."""
         grid = (window.columns, window.rows)
         cells = (target - np.stack([window.x, window.y], -1)[:, None]) / (window.step_x, window.step_y)
-        spans = spanned_rows(cells, triangles, window.rows)
         put = kernels.put
         found = placed(put(cells), grid, put(triangles))
         shown = put(triangles[found.numbers])
         order = order_of(put(depth), shown, found.seen)
-        ids = kernels.nearest_triangles(found.corners, order, *grid, spans)
+        ids = kernels.nearest_triangles(
+            found.corners, order, *grid, lambda: spanned_rows(cells, triangles, window.rows)
+        )
         return cls(kernels, window, put(target), shown, found, ids)
 
     def offsets(self, source: np.ndarray, held: bool = False) -> Array:
@@ -56,6 +58,17 @@ class Raster:
         found = functions(self.kernels.put(source), self.target, self.triangles, self.placed.seen, held)
         x, y = (self.kernels.put(axis) for axis in self.window.centres)
         return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
+
+    def near(self, patches: Patches) -> np.ndarray | slice:
+        """Which of the mesh's triangles may be seen in patches, a single frame's; all where a device keeps that to itself."""
+        placed, window = self.placed, self.window
+        if len(patches.x) > 1 or not isinstance(placed.seen, np.ndarray):
+            return slice(None)
+        steps = np.array([window.step_x, window.step_y])
+        first = (np.array([patches.x[0] - window.x[0], patches.y[0] - window.y[0]])) / steps
+        last = first + np.array([patches.width, patches.height]) / steps
+        beside = (placed.high[0] < first - _NEAR) | (placed.low[0] > last + _NEAR)
+        return placed.numbers[~(beside[:, 0] | beside[:, 1])]
 
     def steps(self, size: tuple[int, int]) -> tuple[int, int] | None:
         """Pixels along x and y from one place to the next at which a part of the grid over frames (width, height) may begin.

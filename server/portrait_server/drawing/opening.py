@@ -31,8 +31,8 @@ def patches_around(
         steps: pixels along x and y of which their sides shall be multiples, as those of the frame are.
     """
     margin = np.reshape(margin, (-1, 1))
-    low = np.clip(np.floor(points.min(1) - margin), 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(1) + margin) + 1, 0, size).astype(int)
+    low = np.minimum(np.maximum(np.floor(points.min(1) - margin), 0), size).astype(int)
+    high = np.minimum(np.maximum(np.ceil(points.max(1) + margin) + 1, 0), size).astype(int)
     if steps != (1, 1):
         low, high = low // steps * steps, -(-high // steps) * steps
     there = (high - low).min(1) >= 1

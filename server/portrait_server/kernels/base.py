@@ -202,6 +202,14 @@ class Kernels(ABC):
         """Pictures (N, H, W, C), from 0 to 255, no pixel more than so many levels from that of others of their type."""
 
     @abstractmethod
+    def steep(self, planes: Array, limit: float) -> Array:
+        """Above 0 where one of planes (N, K, h, w) changes by more than `limit` from a pixel to the next, at both of them.
+
+        Returns:
+            (N, h, w) bool or uint8.
+        """
+
+    @abstractmethod
     def touched(self, planes: Array) -> Patches:
         """A patch in which all pixels of planes (N, h, w) lie that are above 0.
 
@@ -235,14 +243,16 @@ class Kernels(ABC):
         """
 
     @abstractmethod
-    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, crossed: int) -> Array:
+    def nearest_triangles(
+        self, corners: Array, order: Array, columns: int, rows: int, crossed: Callable[[], int]
+    ) -> Array:
         """Which triangle is in front at each cell of a grid.
 
         Args:
             corners: (N, T, 3, 2), cells.
             order: (N, T), the triangles from the farthest to the nearest; those not to be drawn are -1, at the end.
-            crossed: at least as many of the grid's rows as the triangles of a frame cross together: what a device makes
-                room for.
+            crossed: tells at least as many of the grid's rows as the triangles of a frame cross together: what a device
+                makes room for.
 
         Returns:
             (N, rows, columns) int32, 0 where there is none, else one more than the number of the nearest triangle.

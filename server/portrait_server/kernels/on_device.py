@@ -189,6 +189,14 @@ class OnDevice(Kernels):
         lowest, highest = centres.clip(most, 255) - most, centres.clip(0, 255 - most) + most
         return torch.minimum(torch.maximum(pictures, lowest), highest)
 
+    def steep(self, planes: Array, limit: float) -> Array:
+        found = torch.zeros_like(planes[:, 0], dtype=torch.bool)
+        for axis, ends in ((-1, (found[..., :-1], found[..., 1:])), (-2, (found[..., :-1, :], found[..., 1:, :]))):
+            jumps = planes.diff(dim=axis).abs().amax(1) > limit
+            for end in ends:
+                end |= jumps
+        return found
+
     def touched(self, planes: Array) -> Patches:
         count, height, width = planes.shape
         return Patches.whole(count, (width, height))
@@ -217,12 +225,14 @@ class OnDevice(Kernels):
         )
         return (255 * found).to(torch.uint8)
 
-    def nearest_triangles(self, corners: Array, order: Array, columns: int, rows: int, crossed: int) -> Array:
+    def nearest_triangles(
+        self, corners: Array, order: Array, columns: int, rows: int, crossed: Callable[[], int]
+    ) -> Array:
         there = order >= 0
         place = torch.where(there, torch.arange(1, order.shape[1] + 1, dtype=torch.int32, device=self.device), 0)
         sorted_corners = corners.gather(1, order.clamp(min=0).long()[:, :, None, None].expand(-1, -1, 3, 2))
         fixed = torch.round(sorted_corners * (1 << SHIFT)).int()
-        found = rasteriser.drawn(fixed, place, columns, rows, crossed).flatten(1)
+        found = rasteriser.drawn(fixed, place, columns, rows, crossed()).flatten(1)
         number = order.gather(1, (found - 1).clamp(min=0).long()).int() + 1
         return torch.where(found > 0, number, 0).reshape(-1, rows, columns)
 

@@ -118,14 +118,21 @@ class OpenCV(Kernels):
         near = cv2.min(cv2.max(picture, cv2.subtract(centre, most)), cv2.add(centre, most))
         return near.reshape(pictures.shape)
 
+    def steep(self, planes: np.ndarray, limit: float) -> np.ndarray:
+        return _each(lambda frame: _steep(frame, limit), planes)
+
     def touched(self, planes: np.ndarray) -> Patches:
-        above = planes if planes.dtype == bool else planes > 0
-        found = np.array([cv2.boundingRect(plane.view(np.uint8)) for plane in above])
+        above = planes if planes.dtype in (bool, np.uint8) else planes > 0
+        boxes = [cv2.boundingRect(plane.view(np.uint8)) for plane in above]
+        if len(boxes) == 1:
+            left, top, width, height = boxes[0]
+            return Patches(np.array([left]), np.array([top]), width, height, np.array([width > 0]))
+        found = np.array(boxes)
         there = (found[:, 2:] > 0).all(1)
         low, high = found[:, :2], found[:, :2] + found[:, 2:]
-        if len(found) > 1:  # one size for all of a batch: what holds them all
-            first, last = low[there].min(0, initial=1 << 30), high[there].max(0, initial=0)
-            low, high = np.broadcast_to(np.minimum(first, last), low.shape), np.broadcast_to(last, high.shape)
+        # One size for all of a batch: what holds them all.
+        first, last = low[there].min(0, initial=1 << 30), high[there].max(0, initial=0)
+        low, high = np.broadcast_to(np.minimum(first, last), low.shape), np.broadcast_to(last, high.shape)
         width, height = (int(side) for side in (high - low)[0])
         return Patches(low[:, 0], low[:, 1], width, height, there)
 
@@ -146,7 +153,7 @@ class OpenCV(Kernels):
         return masks
 
     def nearest_triangles(
-        self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, crossed: int
+        self, corners: np.ndarray, order: np.ndarray, columns: int, rows: int, crossed: Callable[[], int]
     ) -> np.ndarray:
         ids = np.zeros((len(corners), rows, columns), np.int32)
         fixed = np.round(corners * (1 << SHIFT)).astype(np.int32, order="C")
@@ -183,7 +190,7 @@ def _places(right: np.ndarray, down: np.ndarray, look: Look) -> tuple[np.ndarray
 def _spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers as if repeated along the axes on which there is but one; NumPy's `broadcast_to` takes ten times as long."""
     strides = tuple(0 if count == 1 else step for count, step in zip(values.shape, values.strides, strict=True))
-    repeated = np.ndarray(shape, values.dtype, values, 0, strides)
+    repeated: np.ndarray = np.ndarray(shape, values.dtype, values, 0, strides)
     repeated.flags.writeable = False
     return repeated
 
@@ -207,11 +214,31 @@ def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.n
     cells = len(plane)
     if plane.shape[1::-1] == size:
         return plane[rows]
+    times, over = divmod(height, cells)
+    if not over:
+        # With a cell more at both ends the rows are those of the whole plane.
+        first, last = max(0, rows.start // times - 1), min(cells, -(-rows.stop // times) + 1)
+        part = cv2.resize(plane[first:last], (width, times * (last - first)), interpolation=cv2.INTER_LINEAR)
+        return part[rows.start - times * first : rows.stop - times * first]
     at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
     above = np.floor(at).astype(int)
     share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
     lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
     return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def _steep(planes: np.ndarray, limit: float) -> np.ndarray:
+    found = np.zeros(planes.shape[1:], np.uint8)
+    along, down = (slice(None, -1), slice(1, None)), slice(None)
+    for before, after in (((down, along[0]), (down, along[1])), ((along[0], down), (along[1], down))):
+        jump = None
+        for plane in planes:
+            steps = cv2.absdiff(plane[before], plane[after])
+            jump = steps if jump is None else cv2.max(jump, steps)
+        steep = cv2.compare(jump, limit, cv2.CMP_GT)
+        for ends in (before, after):
+            found[ends] |= steep
+    return found
 
 
 def _added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.ndarray:

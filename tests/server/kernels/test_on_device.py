@@ -217,9 +217,9 @@ def triangles_of_all_sizes(random: np.random.Generator, columns: int, rows: int)
 def test_the_nearest_triangle_is_seen(kernels: OnDevice, random: np.random.Generator, columns: int, rows: int) -> None:
     corners, order = triangles_of_all_sizes(random, columns, rows)
     most = corners.shape[1] * rows
-    here = OpenCV().nearest_triangles(corners, order, columns, rows, most)
+    here = OpenCV().nearest_triangles(corners, order, columns, rows, lambda: most)
     with no_transfers(kernels):
-        there = kernels.nearest_triangles(kernels.put(corners), kernels.put(order), columns, rows, most)
+        there = kernels.nearest_triangles(kernels.put(corners), kernels.put(order), columns, rows, lambda: most)
     np.testing.assert_array_equal(there.numpy(), here)
 
 
@@ -310,3 +310,26 @@ def test_what_is_elsewhere_is_found_where_it_is_used() -> None:
             there + torch.ones(())
         with pytest.raises(Transfer, match="cpu"):
             torch.ones(6).to(there.device)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_pictures_are_held_near_others(kernels: OnDevice, random: np.random.Generator, dtype: type) -> None:
+    pictures, centres = (picture(random, (FRAMES, 30, 40, 3), dtype) for _ in range(2))
+    compare(kernels, "held_near", (pictures, centres), 4, share=0)
+    near = OpenCV().held_near(pictures, centres, 4).astype(float)
+    assert np.abs(near - centres).max() <= 4 + 1e-4
+    assert near.min() >= 0
+    assert near.max() <= 255
+    inside = np.abs(pictures.astype(float) - centres) <= 4
+    np.testing.assert_allclose(near[inside], pictures[inside], atol=1e-4)
+
+
+def test_steep_places_are_found(kernels: OnDevice, random: np.random.Generator) -> None:
+    planes = random.uniform(0, 3, (FRAMES, 2, 30, 40)).astype(np.float32)
+    planes[:, :, :, 20:] += 2
+    with no_transfers(kernels):
+        there = kernels.steep(kernels.placed(planes), 2.5)
+    here = OpenCV().steep(planes, 2.5)
+    np.testing.assert_array_equal(there.numpy() > 0, here > 0)
+    assert (here[:, :, 19:21] > 0).mean() > 0.5
+    assert not OpenCV().steep(planes, 5.5).any()

@@ -90,7 +90,7 @@ def test_the_patch_of_what_is_touched_holds_all_of_it_and_no_more() -> None:
 
 def test_the_nearest_triangle_is_drawn_last_and_one_left_out_never(patches: Patches) -> None:
     corners = np.array([[[0, 0], [20, 0], [0, 20]]] * 3, float)[None]
-    ids = KERNELS.nearest_triangles(corners, np.array([[2, 0, -1]]), 24, 24, 72)
+    ids = KERNELS.nearest_triangles(corners, np.array([[2, 0, -1]]), 24, 24, lambda: 72)
     assert ids.shape == (1, 24, 24) and ids[0, 5, 5] == 1 and ids[0, 23, 23] == 0
     assert set(np.unique(ids)) == {0, 1}, "of two in one place the last"
 
