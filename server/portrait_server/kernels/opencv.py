@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from portrait_server.geometry.alignment import crop
+from portrait_server.kernels import one_frame
 from portrait_server.kernels.base import SHIFT, Kernels, Look, Patches
 
 _LOOKS: Final = {
@@ -37,7 +38,9 @@ class OpenCV(Kernels):
         x = patches.x[:, None] + np.arange(patches.width)
         y = patches.y[:, None] + np.arange(patches.height)
         shape = (len(x), patches.height, patches.width)
-        return _spread(x.astype(np.float32)[:, None, :], shape), _spread(y.astype(np.float32)[:, :, None], shape)
+        return one_frame.spread(x.astype(np.float32)[:, None, :], shape), one_frame.spread(
+            y.astype(np.float32)[:, :, None], shape
+        )
 
     def taken(self, pictures: np.ndarray, patches: Patches) -> np.ndarray:
         return _each(
@@ -59,7 +62,7 @@ class OpenCV(Kernels):
         value = (outside or 0.0,) * 4
         return _each(
             lambda picture, right, down: cv2.remap(
-                picture, *_places(right, down, look), _LOOKS[look], borderMode=border, borderValue=value
+                picture, *one_frame.remap_places(right, down, look), _LOOKS[look], borderMode=border, borderValue=value
             ),
             _repeated(pictures, x), x, y,
         )  # fmt: skip
@@ -67,7 +70,9 @@ class OpenCV(Kernels):
     def resized(self, planes: np.ndarray, size: tuple[int, int], part: Patches | None = None) -> np.ndarray:
         if part is None:
             return _each(lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), planes)
-        return _each(lambda plane, rows, columns: _resized_rows(plane, size, rows)[:, columns], planes, *_slices(part))
+        return _each(
+            lambda plane, rows, columns: one_frame.resized_rows(plane, size, rows)[:, columns], planes, *_slices(part)
+        )
 
     def warped(self, pictures: np.ndarray, matrices: np.ndarray, patches: Patches) -> np.ndarray:
         there = np.array(matrices, float)
@@ -104,10 +109,10 @@ class OpenCV(Kernels):
         )  # fmt: skip
 
     def blended(self, front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
-        return _each(_blended, _repeated(front, matte), _repeated(back, matte), matte)
+        return _each(one_frame.blended, _repeated(front, matte), _repeated(back, matte), matte)
 
     def added(self, pictures: np.ndarray, differences: np.ndarray, share: np.ndarray) -> np.ndarray:
-        return _each(_added, pictures, _repeated(differences, pictures), share)
+        return _each(one_frame.added, pictures, _repeated(differences, pictures), share)
 
     def held_near(self, pictures: np.ndarray, centres: np.ndarray, most: int) -> np.ndarray:
         if pictures.dtype != np.uint8:
@@ -119,7 +124,7 @@ class OpenCV(Kernels):
         return near.reshape(pictures.shape)
 
     def steep(self, planes: np.ndarray, limit: float) -> np.ndarray:
-        return _each(lambda frame: _steep(frame, limit), planes)
+        return _each(lambda frame: one_frame.steep(frame, limit), planes)
 
     def touched(self, planes: np.ndarray) -> Patches:
         above = planes if planes.dtype in (bool, np.uint8) else planes > 0
@@ -137,7 +142,7 @@ class OpenCV(Kernels):
         return Patches(low[:, 0], low[:, 1], width, height, there)
 
     def mirrored(self, pictures: np.ndarray, planes: np.ndarray) -> np.ndarray:
-        return _each(_mirrored, pictures, planes)
+        return _each(one_frame.mirrored, pictures, planes)
 
     def filled(self, outlines: np.ndarray, patches: Patches) -> np.ndarray:
         masks = np.zeros((len(outlines), patches.height, patches.width), np.uint8)
@@ -168,7 +173,7 @@ class OpenCV(Kernels):
     ) -> np.ndarray:
         values = np.empty((len(ids), tables.shape[2], *ids.shape[1:]), np.float32)
         for frame in zip(ids, tables, low, high, x, y, values, strict=True):
-            _evaluate(*frame)
+            one_frame.evaluate(*frame)
         return values
 
 
@@ -176,23 +181,6 @@ def _each(one: Callable[..., np.ndarray], *stacks: np.ndarray | list[slice]) -> 
     """What a function makes of each frame of a batch: (N, …)."""
     results = [one(*parts) for parts in zip(*stacks, strict=True)]
     return results[0][None] if len(results) == 1 else np.stack(results)
-
-
-def _places(right: np.ndarray, down: np.ndarray, look: Look) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (H, W) as `cv2.remap` is told them.
-
-    It looks up in whole 32nds of a pixel whatever it is told. Where it turns positions into those itself, a look-up that
-    is more than linear takes half as long again.
-    """
-    return cv2.convertMaps(right, down, cv2.CV_16SC2) if look in (Look.CUBIC, Look.LANCZOS) else (right, down)
-
-
-def _spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Numbers as if repeated along the axes on which there is but one; NumPy's `broadcast_to` takes ten times as long."""
-    strides = tuple(0 if count == 1 else step for count, step in zip(values.shape, values.strides, strict=True))
-    repeated: np.ndarray = np.ndarray(shape, values.dtype, values, 0, strides)
-    repeated.flags.writeable = False
-    return repeated
 
 
 def _repeated(pictures: np.ndarray, frames: np.ndarray | Patches) -> np.ndarray:
@@ -207,94 +195,3 @@ def _slices(patches: Patches) -> tuple[list[slice], list[slice]]:
         [slice(y, y + patches.height) for y in patches.y.tolist()],
         [slice(x, x + patches.width) for x in patches.x.tolist()],
     )
-
-
-def _resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
-    width, height = size
-    cells = len(plane)
-    if plane.shape[1::-1] == size:
-        return plane[rows]
-    times, over = divmod(height, cells)
-    if not over:
-        # With a cell more at both ends the rows are those of the whole plane.
-        first, last = max(0, rows.start // times - 1), min(cells, -(-rows.stop // times) + 1)
-        part = cv2.resize(plane[first:last], (width, times * (last - first)), interpolation=cv2.INTER_LINEAR)
-        return part[rows.start - times * first : rows.stop - times * first]
-    at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
-    above = np.floor(at).astype(int)
-    share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
-    lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
-    return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
-
-
-def _steep(planes: np.ndarray, limit: float) -> np.ndarray:
-    found = np.zeros(planes.shape[1:], np.uint8)
-    along, down = (slice(None, -1), slice(1, None)), slice(None)
-    for before, after in (((down, along[0]), (down, along[1])), ((along[0], down), (along[1], down))):
-        jump = None
-        for plane in planes:
-            steps = cv2.absdiff(plane[before], plane[after])
-            jump = steps if jump is None else cv2.max(jump, steps)
-        steep = cv2.compare(jump, limit, cv2.CMP_GT)
-        for ends in (before, after):
-            found[ends] |= steep
-    return found
-
-
-def _added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.ndarray:
-    if picture.dtype != np.uint8:
-        return picture + difference * share[..., None]
-    part = np.rint(64 * share).astype(np.int16)
-    part = cv2.merge([part] * picture.shape[2])  # NumPy multiplies each three by one slowly
-    part *= difference
-    part >>= 6
-    part += picture
-    return part.clip(0, 255, out=part).astype(np.uint8)
-
-
-def _mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
-    left, top, width, height = cv2.boundingRect((plane > 0).view(np.uint8))
-    right, bottom = plane.shape[1] - left - width, plane.shape[0] - top - height
-    if width == 0 or left == top == right == bottom == 0:
-        return picture
-    inside = picture[top : top + height, left : left + width]
-    return cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REFLECT_101)
-
-
-def _blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    share = matte * np.float32(1 / 255)
-    if front.dtype != np.uint8:
-        mixed = front - back
-        mixed *= share[..., None]
-        mixed += back
-        return mixed
-    return cv2.blendLinear(front, back, share, 1 - share)
-
-
-def _evaluate(
-    ids: np.ndarray, table: np.ndarray, low: np.ndarray, high: np.ndarray, x: np.ndarray, y: np.ndarray,
-    values: np.ndarray,
-) -> None:  # fmt: skip
-    """`OpenCV.evaluated` of one frame, into values (A, rows, columns)."""
-    axes = table.shape[1]
-    flat = np.zeros((axes, 3, len(table) + 1), np.float32)
-    flat[..., 1:] = table.transpose(1, 2, 0)
-    x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
-    rows = ids.astype(np.intp)
-    part = np.empty(ids.shape, np.float32)
-    for axis, value in enumerate(values):
-        # Each number is that of a row: told to clip others, NumPy does not look for them first.
-        right, down, constant = flat[axis]
-        right.take(rows, mode="clip", out=value)
-        value *= x
-        down.take(rows, mode="clip", out=part)
-        part *= y
-        value += part
-        constant.take(rows, mode="clip", out=part)
-        value += part
-    bounded = np.isfinite(low).any(-1)
-    if bounded.any():
-        within = np.flatnonzero(np.concatenate([[False], bounded]).take(rows, mode="clip"))
-        at = ids.take(within) - 1
-        for axis, value in enumerate(values.reshape(len(values), -1)):
-            value[within] = np.clip(value.take(within), low[at, axis], high[at, axis])

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the processor does to one frame: of `kernels.opencv` the parts that are more than a call of OpenCV."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portrait_server.kernels.base import Look
+
+_GAP = 48  # columns: to mix so many more costs less than a further call
+
+
+def remap_places(right: np.ndarray, down: np.ndarray, look: Look) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (H, W) as `cv2.remap` is told them.
+
+    It looks up in whole 32nds of a pixel whatever it is told. Where it turns positions into those itself, a look-up that
+    is more than linear takes half as long again.
+    """
+    return cv2.convertMaps(right, down, cv2.CV_16SC2) if look in (Look.CUBIC, Look.LANCZOS) else (right, down)
+
+
+def spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Numbers as if repeated along the axes on which there is but one; NumPy's `broadcast_to` takes ten times as long."""
+    strides = tuple(0 if count == 1 else step for count, step in zip(values.shape, values.strides, strict=True))
+    repeated: np.ndarray = np.ndarray(shape, values.dtype, values, 0, strides)
+    repeated.flags.writeable = False
+    return repeated
+
+
+def resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
+    """Some rows of a plane or picture (h, w[, C]) float32 at (width, height)."""
+    width, height = size
+    cells = len(plane)
+    if plane.shape[1::-1] == size:
+        return plane[rows]
+    times, over = divmod(height, cells)
+    if not over:
+        # With a cell more at both ends the rows are those of the whole plane.
+        first, last = max(0, rows.start // times - 1), min(cells, -(-rows.stop // times) + 1)
+        part = cv2.resize(plane[first:last], (width, times * (last - first)), interpolation=cv2.INTER_LINEAR)
+        return part[rows.start - times * first : rows.stop - times * first]
+    at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
+    above = np.floor(at).astype(int)
+    share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
+    lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
+    return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+
+
+def steep(planes: np.ndarray, limit: float) -> np.ndarray:
+    """As `Kernels.steep`, of planes (K, h, w): (h, w) uint8."""
+    found = np.zeros(planes.shape[1:], np.uint8)
+    along, down = (slice(None, -1), slice(1, None)), slice(None)
+    for before, after in (((down, along[0]), (down, along[1])), ((along[0], down), (along[1], down))):
+        jump = None
+        for plane in planes:
+            steps = cv2.absdiff(plane[before], plane[after])
+            jump = steps if jump is None else cv2.max(jump, steps)
+        over = cv2.compare(jump, limit, cv2.CMP_GT)
+        for ends in (before, after):
+            found[ends] |= over
+    return found
+
+
+def added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """As `Kernels.added`."""
+    if picture.dtype != np.uint8:
+        return picture + difference * share[..., None]
+    part = np.rint(64 * share).astype(np.int16)
+    part = cv2.merge([part] * picture.shape[2])  # NumPy multiplies each three by one slowly
+    part *= difference
+    part >>= 6
+    part += picture
+    return part.clip(0, 255, out=part).astype(np.uint8)
+
+
+def mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """As `Kernels.mirrored`."""
+    left, top, width, height = cv2.boundingRect((plane > 0).view(np.uint8))
+    right, bottom = plane.shape[1] - left - width, plane.shape[0] - top - height
+    if width == 0 or left == top == right == bottom == 0:
+        return picture
+    inside = picture[top : top + height, left : left + width]
+    return cv2.copyMakeBorder(inside, top, bottom, left, right, cv2.BORDER_REFLECT_101)
+
+
+def blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """As `Kernels.blended`."""
+    if front.dtype != np.uint8:
+        mixed = front - back
+        mixed *= (matte * np.float32(1 / 255))[..., None]
+        mixed += back
+        return mixed
+    # Most of a matte says one or the other, and mixing is a fifth as slow as looking colours up.
+    mixed = cv2.copyTo(front, matte, back.copy())
+    for columns in _runs(cv2.reduce(cv2.inRange(matte, 1, 254), 0, cv2.REDUCE_MAX)[0]):
+        share = matte[:, columns] * np.float32(1 / 255)
+        mixed[:, columns] = cv2.blendLinear(front[:, columns], back[:, columns], share, 1 - share)
+    return mixed
+
+
+def _runs(line: np.ndarray) -> list[slice]:
+    """Where numbers (W,) are above 0; what lies close together in one."""
+    at = np.flatnonzero(line)
+    if not len(at):
+        return []
+    gaps = np.flatnonzero(at[1:] - at[:-1] > _GAP)
+    firsts, lasts = [at[0], *at[gaps + 1]], [*at[gaps], at[-1]]
+    return [slice(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
+
+
+def evaluate(
+    ids: np.ndarray, table: np.ndarray, low: np.ndarray, high: np.ndarray, x: np.ndarray, y: np.ndarray,
+    values: np.ndarray,
+) -> None:  # fmt: skip
+    """`OpenCV.evaluated` of one frame, into values (A, rows, columns)."""
+    axes = table.shape[1]
+    flat = np.zeros((axes, 3, len(table) + 1), np.float32)
+    flat[..., 1:] = table.transpose(1, 2, 0)
+    x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
+    rows = ids.astype(np.intp)
+    part = np.empty(ids.shape, np.float32)
+    for axis, value in enumerate(values):
+        # Each number is that of a row: told to clip others, NumPy does not look for them first.
+        right, down, constant = flat[axis]
+        right.take(rows, mode="clip", out=value)
+        value *= x
+        down.take(rows, mode="clip", out=part)
+        part *= y
+        value += part
+        constant.take(rows, mode="clip", out=part)
+        value += part
+    bounded = np.isfinite(low).any(-1)
+    if bounded.any():
+        within = np.flatnonzero(np.concatenate([[False], bounded]).take(rows, mode="clip"))
+        at = ids.take(within) - 1
+        for axis, value in enumerate(values.reshape(len(values), -1)):
+            value[within] = np.clip(value.take(within), low[at, axis], high[at, axis])
