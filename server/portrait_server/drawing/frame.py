@@ -42,11 +42,6 @@ class Moved:
     draft: Array | None = None
 
 
-def draw_frames(kernels: Kernels, scene: Scene, motion: Motion, matte: bool) -> Array:
-    """Frames (N, H, W, 3 or 4) uint8 or uint16 of a scene that is where the kernels have their pixels."""
-    return composite(kernels, scene, move(kernels, scene, motion), matte)
-
-
 def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     """The person of a scene in N frames."""
     vertices = motion.vertices

@@ -16,6 +16,7 @@ from portrait_server.drawing.grain import grain_of
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lid_skin import LidSkin, build_lids
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
+from portrait_server.geometry.face_light import FaceLight, face_light
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.base import Array, Kernels
@@ -43,6 +44,7 @@ class Scene:
         far_side: what a turn brings into view of a face that the photo shows from one side.
         grain: of the face, see `drawing.grain`.
         back_side: what it brings into view of the head around and behind the face; None where it shall show none of that.
+        light: that falls on the face; None where that can't be told.
     """
 
     photo: Array
@@ -58,6 +60,7 @@ class Scene:
     far_side: FarSide | None
     grain: int
     back_side: BackSide | None
+    light: FaceLight | None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -106,6 +109,7 @@ def build_scene(
         eyes=build_eyes(photo, mesh, scale), lids=build_lids(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
         back_side=None if hair is None else build_back_side(_scaled(hair, scale), mesh, scale),
+        light=face_light(photo, mesh.whole_face() * [*scale, scale.min()]),
     )  # fmt: skip
 
 

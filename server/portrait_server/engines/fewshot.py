@@ -23,6 +23,7 @@ from torch import Tensor
 from portrait_server.drawing.frame import Moved, composite, move
 from portrait_server.drawing.layers import draw_layers
 from portrait_server.drawing.lent_mouth import most_open
+from portrait_server.drawing.light import lit
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.painting import Placed, place
 from portrait_server.drawing.scene import Scene
@@ -218,7 +219,7 @@ class FewshotEngine(Engine):
             shifts, colours = self._mended(mend, known, scene, moved, crops)
             for number, crop in enumerate(crops):
                 crop.lay(kernels, scene, moved, shifts[:, number], colours[:, number])
-        return moved
+        return lit(kernels, scene, moved)
 
     def _mended(
         self,

@@ -16,9 +16,10 @@ from portrait_server.detectors.installed_mediapipe import brings_its_networks
 from portrait_server.detectors.matte import GUIDE_PIXELS, MarkedFace, person_matte
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.detectors.shared_matte import divided
-from portrait_server.drawing.frame import Moved, draw_frames, move
+from portrait_server.drawing.frame import Moved, composite, move
 from portrait_server.drawing.hair import hair_by_example
 from portrait_server.drawing.layers import draw_layers
+from portrait_server.drawing.light import lit
 from portrait_server.drawing.motion import Motion, motion_of
 from portrait_server.drawing.people import taken_apart
 from portrait_server.drawing.plate import build_plate, plate_of_frame
@@ -37,7 +38,7 @@ from portrait_server.engines.warp_portrait import (
 from portrait_server.geometry.face_mesh import OVAL
 from portrait_server.geometry.head_mesh import HeadMesh, build_head_mesh
 from portrait_server.geometry.reference_mesh import is_face_of, mesh_near, with_depth
-from portrait_server.kernels.base import Array
+from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.levels import finished, levels
 from portrait_server.media.images import eight_bit
 
@@ -174,8 +175,9 @@ class WarpEngine(Engine):
             scene = self._batches.layers(portrait, size, portrait.scene_bytes(size), lambda: portrait.scene(size))
             motion = motion_of(scene, targets, bodies)
             return self._batches.frames(
-                len(targets), size[0] * size[1], lambda part: draw_frames(kernels, scene, motion.only(part), matte)
-            )
+                len(targets), size[0] * size[1],
+                lambda part: composite(kernels, scene, _moved(kernels, scene, motion.only(part)), matte),
+            )  # fmt: skip
 
         return portrait.frames(points, size, matte, body, drawn)
 
@@ -192,7 +194,7 @@ class WarpEngine(Engine):
             motion, following = with_following(motion_of(scene, targets, bodies), layers)
 
             def draw(part: slice) -> Array:
-                moved = move(kernels, scene, motion.only(part))
+                moved = _moved(kernels, scene, motion.only(part))
                 return draw_layers(kernels, scene, moved, following and following.only(part), layers, matte)
 
             return self._batches.frames(len(motion), size[0] * size[1], draw)
@@ -200,7 +202,7 @@ class WarpEngine(Engine):
         return portrait.layered(points, size, matte, layers, body, drawn)
 
     def _mover(self, _: Person, scene: Scene, motion: Motion, points: np.ndarray) -> Moved:
-        return move(self._batches.kernels, scene, motion)
+        return _moved(self._batches.kernels, scene, motion)
 
     def _found_mesh(self, image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
         """The dense mesh of the face at the points, where MediaPipe sees one."""
@@ -212,6 +214,10 @@ class WarpEngine(Engine):
             if self._detector is None:
                 self._detector = MediaPipeDetector()
             return [face.mesh478 for face in self._detector.detect(image) if face.mesh478 is not None]
+
+
+def _moved(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
+    return lit(kernels, scene, move(kernels, scene, motion))
 
 
 def _mesh_of(meshes: Sequence[np.ndarray], points: np.ndarray) -> np.ndarray | None:

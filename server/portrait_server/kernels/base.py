@@ -210,6 +210,10 @@ class Kernels(ABC):
         """
 
     @abstractmethod
+    def scaled(self, pictures: Array, planes: Array) -> Array:
+        """The first three channels of pictures (N, h, w, 3 or 4) times planes (N, h, w) float32, at most 255; of their type."""
+
+    @abstractmethod
     def touched(self, planes: Array) -> Patches:
         """A patch in which all pixels of planes (N, h, w) lie that are above 0.
 

@@ -17,6 +17,7 @@ import torch
 from portrait_server.geometry.alignment import inverse
 from portrait_server.kernels import filters, polygons, rasteriser, sampling
 from portrait_server.kernels.base import SHIFT, Array, Kernels, Look, Patches
+from portrait_server.kernels.levels import held
 
 _BLEND_EPSILON: Final = 1e-5
 
@@ -196,6 +197,9 @@ class OnDevice(Kernels):
             for end in ends:
                 end |= jumps
         return found
+
+    def scaled(self, pictures: Array, planes: Array) -> Array:
+        return torch.cat([held(pictures[..., :3] * planes[..., None], pictures.dtype), pictures[..., 3:]], -1)
 
     def touched(self, planes: Array) -> Patches:
         count, height, width = planes.shape

@@ -74,6 +74,14 @@ def added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.
     return part.clip(0, 255, out=part).astype(np.uint8)
 
 
+def scaled(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """See `Kernels.scaled`: of one picture (h, w, 3 or 4) and its plane (h, w)."""
+    rest = [np.ones_like(plane)] * (picture.shape[2] - 3)
+    whole = picture.dtype == np.uint8
+    found = cv2.multiply(picture, cv2.merge([plane, plane, plane, *rest]), dtype=cv2.CV_8U if whole else cv2.CV_32F)
+    return found if whole else np.minimum(found, 255)
+
+
 def mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """As `Kernels.mirrored`."""
     left, top, width, height = cv2.boundingRect((plane > 0).view(np.uint8))

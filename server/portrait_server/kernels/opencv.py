@@ -126,6 +126,9 @@ class OpenCV(Kernels):
     def steep(self, planes: np.ndarray, limit: float) -> np.ndarray:
         return _each(lambda frame: one_frame.steep(frame, limit), planes)
 
+    def scaled(self, pictures: np.ndarray, planes: np.ndarray) -> np.ndarray:
+        return _each(one_frame.scaled, pictures, planes)
+
     def touched(self, planes: np.ndarray) -> Patches:
         above = planes if planes.dtype in (bool, np.uint8) else planes > 0
         boxes = [cv2.boundingRect(plane.view(np.uint8)) for plane in above]

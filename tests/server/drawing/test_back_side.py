@@ -10,7 +10,6 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
-from portrait_server.drawing.frame import draw_frames
 from portrait_server.drawing.hair import hair_by_example
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
@@ -21,6 +20,7 @@ from portrait_server.geometry.hair import HairColour
 from portrait_server.kernels.opencv import OpenCV
 
 from tests.posing import turned
+from tests.server.drawing.unlit import draw_frames
 from tests.server.moving import moved_to
 
 SIDE = 512

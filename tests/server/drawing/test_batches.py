@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from portrait_server.drawing.field import Field
-from portrait_server.drawing.frame import composite, draw_frames, move
+from portrait_server.drawing.frame import composite, move
 from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
@@ -17,6 +17,7 @@ from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import MESH_VERTICES
 
 from tests.posing import blinking, looking, speaking, turned
+from tests.server.drawing.unlit import draw_frames
 
 SIDE = 160
 KERNELS = OpenCV()

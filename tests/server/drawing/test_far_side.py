@@ -19,7 +19,6 @@ from portrait_server.corpora.rendered.shots import Studio, draw, take
 from portrait_server.corpora.rendered.surroundings import CANVAS
 from portrait_server.detectors.mediapipe_detector import MediaPipeDetector
 from portrait_server.drawing.eyes import EyeLayer
-from portrait_server.drawing.frame import draw_frames
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
@@ -30,6 +29,7 @@ from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import GROUPS
 
 from tests.posing import brows_raised, turned
+from tests.server.drawing.unlit import draw_frames
 from tests.server.moving import moved_to, person_at
 
 SIDE = 512

@@ -205,7 +205,9 @@ def _rendered(arrays: dict[str, np.ndarray]) -> Iterator[list[float]]:
         keys = [f"{yaw} {pitch}" for yaw, pitch in pair]
         points = np.stack([arrays[f"{key} points"] for key in keys]).astype(np.float32)
         still = {"body": np.zeros((len(keys), 2), np.float32)} if _has_body(engine) else {}
-        frames = engine.render(portrait, points, (_SIDE, _SIDE), False, **still)
+        # Skins are photographs, whose own light turns with them, under lamps that do not: there light tells nothing.
+        with patch.object(warp, "lit", lambda kernels, scene, moved: moved, create=True):
+            frames = engine.render(portrait, points, (_SIDE, _SIDE), False, **still)
         yield [
             float(np.abs(frame.astype(float) - arrays[f"{key} picture"])[_whole(arrays[f"{key} part"])].mean() / 255)
             for key, frame in zip(keys, frames, strict=True)

@@ -294,6 +294,19 @@ def test_a_share_of_differences_is_added(kernels: OnDevice, random: np.random.Ge
     compare(kernels, "added", (pictures, differences, random.random((FRAMES, 40, 50)).astype(np.float32)), share=0)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_become_lighter_and_darker_and_what_is_transparent_stays_so(
+    kernels: OnDevice, random: np.random.Generator, dtype: type, channels: int
+) -> None:
+    pictures = random.integers(0, 256, (FRAMES, 40, 50, channels)).astype(dtype)
+    planes = random.uniform(0.5, 2, (FRAMES, 40, 50)).astype(np.float32)
+    compare(kernels, "scaled", (pictures, planes), share=1e-3)
+    found = OpenCV().scaled(pictures, planes)
+    assert found.dtype == dtype and found.max() == 255
+    assert (found[..., 3:] == pictures[..., 3:]).all()
+
+
 def test_a_whole_frame_is_a_patch_like_others(kernels: OnDevice, random: np.random.Generator) -> None:
     whole, planes = Patches.whole(FRAMES, (50, 40)), picture(random, (FRAMES, 20, 25), np.float32)
     part = Patches.whole(FRAMES, (50, 40), slice(10, 30))
