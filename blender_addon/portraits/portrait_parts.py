@@ -153,7 +153,7 @@ def _rebuild_rig(context: bpy.types.Context, scene: bpy.types.Scene, portrait: P
     if lost:
         mended.append("controls")
     if outdated:
-        mended.append("the handles' places")
+        mended.append("the handles of an older version")
     return mended
 
 

@@ -129,7 +129,14 @@ GAZE_FORWARD: Final = 0.6
 
 The handles themselves lie on the eyes: before them, they would leave the eyes when the head turns.
 """
-_GAZE_TRAVEL = 0.25
+GAZE_MEETS: Final = 2.0
+"""From how far before the face on, in the same unit, the lines of both eyes meet at their handle.
+
+A handle that lies on the face means a look far away, as a photo shows one. Between `GAZE_FORWARD` and here the eyes come
+together bit by bit, so that a handle pulled out of the face moves them without a jump.
+"""
+GAZE_TRAVEL: Final = 0.25
+"""How far a handle of the eyes goes for a whole slider, in the same unit."""
 
 
 def _of_both(*names: str) -> dict[str, float]:
@@ -146,8 +153,8 @@ _RIGHT = (
     Handle("lid_lower.R", (40, 41), (0, -0.085, 0), "lower_arc", 0.085, "right",
             (Pull(_Y, 1, 0.08, {"eyeSquintRight": 1}),)),
     Handle("eye.R", (68,), (0, 0, 0), "ring", 0.215, "gaze",
-            (Pull(_X, -1, _GAZE_TRAVEL, {"eyeLookOutRight": 1}), Pull(_X, 1, _GAZE_TRAVEL, {"eyeLookInRight": 1}),
-             Pull(_Y, 1, _GAZE_TRAVEL, {"eyeLookUpRight": 1}), Pull(_Y, -1, _GAZE_TRAVEL, {"eyeLookDownRight": 1})),
+            (Pull(_X, -1, GAZE_TRAVEL, {"eyeLookOutRight": 1}), Pull(_X, 1, GAZE_TRAVEL, {"eyeLookInRight": 1}),
+             Pull(_Y, 1, GAZE_TRAVEL, {"eyeLookUpRight": 1}), Pull(_Y, -1, GAZE_TRAVEL, {"eyeLookDownRight": 1})),
             rides=False, aims=True),
     Handle("mouth_corner.R", (48,), (-0.10, 0, 0), "diamond", 0.05, "right",
             (Pull(_Y, 1, 0.12, {"mouthSmileRight": 1}), Pull(_Y, -1, 0.12, {"mouthFrownRight": 1}),
@@ -155,9 +162,9 @@ _RIGHT = (
 )  # fmt: skip
 _MIDDLE = (
     Handle("gaze", (68, 69), (0, 0, 0), "crosshair", 0.085, "gaze",
-            (Pull(_X, 1, _GAZE_TRAVEL, {"eyeLookOutLeft": 1, "eyeLookInRight": 1}),
-             Pull(_X, -1, _GAZE_TRAVEL, {"eyeLookInLeft": 1, "eyeLookOutRight": 1}),
-             Pull(_Y, 1, _GAZE_TRAVEL, _of_both("eyeLookUp")), Pull(_Y, -1, _GAZE_TRAVEL, _of_both("eyeLookDown"))),
+            (Pull(_X, 1, GAZE_TRAVEL, {"eyeLookOutLeft": 1, "eyeLookInRight": 1}),
+             Pull(_X, -1, GAZE_TRAVEL, {"eyeLookInLeft": 1, "eyeLookOutRight": 1}),
+             Pull(_Y, 1, GAZE_TRAVEL, _of_both("eyeLookUp")), Pull(_Y, -1, GAZE_TRAVEL, _of_both("eyeLookDown"))),
             rides=False, aims=True),
     Handle("lip_upper", (51,), (0, 0.075, 0), "upper_arc", 0.07, "middle",
             (Pull(_Y, 1, 0.12, _of_both("mouthUpperUp")), Pull(_Y, -1, 0.12, {"mouthRollUpper": 1}))),
@@ -212,6 +219,11 @@ class RigFrame:
         """Where a handle rests, (3,) metres."""
         middle = self.space.to_local(self.points[list(handle.anchors)]).mean(0)
         return middle + self.unit * np.asarray(handle.offset) @ self.axes_of(handle)
+
+    @property
+    def pupils_apart(self) -> float:
+        """Distance of the pupils across the face, in distances between the outer eye corners."""
+        return float(self.in_face(self.points[69] - self.points[68])[0]) / self.unit
 
     def in_face(self, offsets: np.ndarray) -> np.ndarray:
         """Pixels' offsets (..., 3) as metres to the right, up and out of the face."""

@@ -23,7 +23,19 @@ from portrait_shared.landmarks import NAMES
 
 from ..curves.rig_curves import drivers_of
 from .blendshapes import ARKIT_NAMES, DESCRIPTIONS, GUARDS, shape_offsets, split_offsets
-from .handles import CHANNELS, GAZE_FORWARD, HANDLES, LIMIT, SPLIT, Handle, Pull, RigFrame, property_of
+from .handles import (
+    CHANNELS,
+    GAZE_FORWARD,
+    GAZE_MEETS,
+    GAZE_TRAVEL,
+    HANDLES,
+    LIMIT,
+    SPLIT,
+    Handle,
+    Pull,
+    RigFrame,
+    property_of,
+)
 
 LIMITS_PROPERTY: Final = "limits"
 MECHANISM_PREFIXES: Final = ("MCH-", "SUM-")
@@ -31,6 +43,7 @@ _LEAST_SHARE = 5e-4  # of the distance between the eye corners: a smaller move i
 _LONGEST_EXPRESSION = 255  # of Blender's driver
 _LETTERS = "abcdefghijklmnopqrstuvwxyABCDEFGHIJKMNOPQRSTUVWXYZ"  # without L and z: the limits, the gaze's depth
 _AIMED, _GAZE = "eyeLook", "gaze"
+_INWARDS = {"eyeLookIn": 1.0, "eyeLookOut": -1.0}
 
 _Source = str | tuple[str, int]
 """What a driver reads of the rig: a data path, or a bone's place on one of its axes after its constraints."""
@@ -91,7 +104,7 @@ def add_drivers(rig: bpy.types.Object, frame: RigFrame) -> None:
     remove_drivers(rig)
     offsets = channel_offsets(frame)
     for channel in CHANNELS:
-        _drive_sum(rig, channel, frame.unit)
+        _drive_sum(rig, channel, frame)
     for point in range(len(NAMES)):
         terms = {_weight_path(channel): moved[point] for channel, moved in offsets.items()}
         _drive_location(rig, mover_bone(point), terms, frame.unit)
@@ -118,7 +131,8 @@ def remove_drivers(rig: bpy.types.Object) -> None:
             rig.animation_data.drivers.remove(curve)
 
 
-def _drive_sum(rig: bpy.types.Object, channel: str, unit: float) -> None:
+def _drive_sum(rig: bpy.types.Object, channel: str, frame: RigFrame) -> None:
+    unit = frame.unit
     variables: dict[str, _Source] = {"L": f'["{LIMITS_PROPERTY}"]', "p": f'["{property_of(channel)}"]'}
     letters = (letter for letter in _LETTERS if letter != "p")
     terms: list[str] = []
@@ -128,9 +142,15 @@ def _drive_sum(rig: bpy.types.Object, channel: str, unit: float) -> None:
         terms.append(f"{letter}*{_number(pull.sign * pull.channels[channel] / (pull.travel * unit))}")
     if channel.startswith(_AIMED):
         # The handle of both eyes and that of each eye are added up before left and right, up and down are told apart.
-        # A target farther before the face turns the eyes less.
+        # A target farther before the face turns the eyes less, and each from its own place: a near one brings them together.
         variables["z"] = (_GAZE, 2)
-        terms = [f"({'+'.join(terms)})/max(1,z*{_number(1 / (GAZE_FORWARD * unit))})"]
+        inwards = _INWARDS.get(channel.removesuffix("Left").removesuffix("Right"), 0.0)
+        inwards *= frame.pupils_apart / 2 / GAZE_TRAVEL
+        if abs(inwards) > _LEAST_SHARE:
+            ends = f"{_number(GAZE_FORWARD * unit)},{_number(GAZE_MEETS * unit)}"
+            terms.append(f"{_number(inwards)}*smoothstep({ends},z)")
+        summed = "+".join(terms).replace("+-", "-")
+        terms = [f"({summed})/max(1,z*{_number(1 / (GAZE_FORWARD * unit))})"]
     pulled = "".join(f"+max(0,{term})" for term in terms)
     _driver(rig.pose.bones[sum_bone(channel)], "location", 0, variables, f"clamp(p{pulled},9*L-9,10-9*L)")
 
