@@ -25,6 +25,8 @@ _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
 _STRIP_ROWS = 64  # in which what moves is looked for: fewer take longer than they save
+# Strips are joined to so many pixels, and to so many more than they have.
+_JOINED, _JOINED_SHARE = 1 << 17, 1.1
 # Pixels, a part of the longest side more: what lies so far from a person is mixed into it by no later step, be it by the
 # smoothing of folds or by painters, whose crops shrink.
 _LEAST_AROUND, _AROUND_SHARE = 8, 32
@@ -211,6 +213,23 @@ class Field:
         folds = xp.zeros_like(self.coarse[:, 0])
         folds[:, rows, columns] = (1.5 * smooth).clip(0, 1)
         return folds
+
+
+def joined(strips: list[Patches]) -> list[Patches]:
+    """Strips of frames, one below the other, as fewer that hold hardly more and are not too large for a processor's memory."""
+    found: list[Patches] = []
+    for strip in strips:
+        last = found[-1] if found else strip
+        (rows, columns), (above, beside) = strip.slices, last.slices
+        left, right = min(columns.start, beside.start), max(columns.stop, beside.stop)
+        pixels = (right - left) * (rows.stop - above.start)
+        apart = strip.width * strip.height + last.width * last.height
+        if above.stop == rows.start and pixels <= min(_JOINED, _JOINED_SHARE * apart):
+            there = last.there | strip.there
+            found[-1] = Patches(last.x - beside.start + left, last.y, right - left, rows.stop - above.start, there)
+        else:
+            found.append(strip)
+    return found
 
 
 def _slope(planes: Array, axis: int, step: float) -> Array:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from portrait_server.drawing.field import Field
+from portrait_server.drawing.field import Field, joined
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.arrays import array_namespace
@@ -92,9 +92,25 @@ def composite(kernels: Kernels, scene: Scene, moved: Moved, matte: bool) -> Arra
     frames = _unmoved(scene, matte)
     xp = array_namespace(frames)
     frames = xp.repeat(frames[None], len(moved.person), axis=0)
-    for patches in moved.field.moving:
-        kernels.laid(frames, patches, _composed(kernels, scene, moved, patches, matte))
+    for strip in joined(moved.field.moving):
+        patches = _mixed(kernels, scene, moved.alpha, strip)
+        if patches is not None:
+            kernels.laid(frames, patches, _composed(kernels, scene, moved, patches, matte))
     return finished(frames)
+
+
+def _mixed(kernels: Kernels, scene: Scene, alpha: Array, strip: Patches) -> Patches | None:
+    """The columns of a strip in which a person is, or was in the photo; beside them the photo is the background alone."""
+    rows, columns = strip.slices
+    found = kernels.touched(alpha[:, rows, columns])
+    if found.there.any() and found.width == strip.width:
+        return strip
+    ends = scene.ends[rows]
+    first, last = int(ends[:, 0].min()) - columns.start, int(ends[:, 1].max()) - columns.start
+    if found.there.any():
+        first, last = min(first, found.slices[1].start), max(last, found.slices[1].stop)
+    first, last = max(0, first), min(strip.width, last)
+    return strip.part(slice(0, strip.height), slice(first, last)) if first < last else None
 
 
 def _unmoved(scene: Scene, matte: bool) -> Array:

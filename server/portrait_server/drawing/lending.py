@@ -92,9 +92,6 @@ class Lender:
         inside = xp.astype(offsets[:, 3] > 0.5, xp.uint8)
         inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
-        x, y = kernels.grid(patches)
-        right = kernels.resized(offsets[:, 0], (width, height)) + (x - float(self.start[0]))
-        down = kernels.resized(offsets[:, 1], (width, height)) + (y - float(self.start[1]))
         (there,) = planes(kernels, patches.there)
         lent = kernels.resized(lent, (width, height)) * there
         own = (1 - lent) * (kernels.taken(alpha, patches) * np.float32(1 / 255))
@@ -104,13 +101,17 @@ class Lender:
             back = kernels.blurred(offsets[:, 4].clip(0, 1) * inside, sigma)
             back = kernels.resized(back, (width, height)) * there
             covered = own + lent + back * (1 - lent - own).clip(0, None)
-        self._lay(kernels, person, patches, (covered - own) / covered.clip(1e-3, None), right, down)
+        self._lay(kernels, person, patches, (covered - own) / covered.clip(1e-3, None), offsets)
         kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
         return patches, lent
 
-    def _lay(self, kernels: Kernels, person: Array, patches: Patches, share: Array, right: Array, down: Array) -> None:
-        """Lays a share (N, height, width) of the colours at `right` and `down` over patches of persons, in place."""
-        xp = array_namespace(share)
+    def _lay(self, kernels: Kernels, person: Array, patches: Patches, share: Array, offsets: Array) -> None:
+        """Lays a share (N, height, width) of the colours over patches of persons, in place.
+
+        Args:
+            offsets: (N, 2 or more, rows, columns) along x and y to where each is taken from, on a grid.
+        """
+        xp, size, none = array_namespace(share), (patches.width, patches.height), np.zeros(len(share), int)
         for strip in kernels.strips(patches.height, _STRIP_ROWS):
             found = kernels.touched(share[:, strip])
             if not found.there.any():
@@ -119,7 +120,11 @@ class Lender:
             rows = slice(rows.start + strip.start, rows.stop + strip.start)
             part = patches.part(rows, columns)
             mixed = share[:, rows, columns, None]
-            seen = kernels.looked_up(self.colours[None], right[:, rows, columns], down[:, rows, columns])
+            within = Patches(none + columns.start, none + rows.start, part.width, part.height, patches.there)
+            x, y = kernels.grid(part)
+            right = kernels.resized(offsets[:, 0], size, within) + (x - float(self.start[0]))
+            down = kernels.resized(offsets[:, 1], size, within) + (y - float(self.start[1]))
+            seen = kernels.looked_up(self.colours[None], right, down)
             colour = kernels.taken(person, part)
             colour = colour + mixed * (xp.astype(seen, xp.float32) - colour)
             kernels.laid(person, part, held(colour, person.dtype))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -66,6 +67,13 @@ class Scene:
     def size(self) -> tuple[int, int]:
         return self.photo.shape[1], self.photo.shape[0]
 
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """Of each row the columns between which the photo is not its background alone: (H, 2), the first, behind the last."""
+        rest, person = (self.rest != 0).reshape(len(self.rest), -1), self.matte > 0
+        (first, behind), (left, right) = _ends(rest, self.rest.shape[2]), _ends(person, 1)
+        return np.stack([np.minimum(first, left), np.maximum(behind, right)], 1)
+
     def placed(self, kernels: Kernels) -> Scene:
         """The same scene with its pixels where the kernels have theirs."""
         return replace(
@@ -77,6 +85,13 @@ class Scene:
             far_side=None if self.far_side is None else self.far_side.placed(kernels),
             back_side=None if self.back_side is None else self.back_side.placed(kernels),
         )  # fmt: skip
+
+
+def _ends(there: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of rows (H, W * channels) bool the first column with something, and behind the last: W and 0 where there is none."""
+    some, width = there.any(1), there.shape[1] // channels
+    first, last = (there[:, ::way].argmax(1) // channels for way in (1, -1))
+    return np.where(some, first, width), np.where(some, width - last, 0)
 
 
 def build_scene(

@@ -8,6 +8,7 @@ import numpy as np
 
 from portrait_server.kernels.base import Look
 
+_BAND = 1 << 15  # cells that are evaluated at a time
 _GAP = 48  # columns: to mix so many more costs less than a further call
 
 
@@ -122,25 +123,32 @@ def evaluate(
     values: np.ndarray,
 ) -> None:  # fmt: skip
     """`OpenCV.evaluated` of one frame, into values (A, rows, columns)."""
-    axes = table.shape[1]
-    flat = np.zeros((axes, 3, len(table) + 1), np.float32)
-    flat[..., 1:] = table.transpose(1, 2, 0)
-    x, y = x.astype(np.float32), y.astype(np.float32)[:, None]
-    rows = ids.astype(np.intp)
-    part = np.empty(ids.shape, np.float32)
-    for axis, value in enumerate(values):
-        # Each number is that of a row: told to clip others, NumPy does not look for them first.
-        right, down, constant = flat[axis]
-        right.take(rows, mode="clip", out=value)
-        value *= x
-        down.take(rows, mode="clip", out=part)
-        part *= y
-        value += part
-        constant.take(rows, mode="clip", out=part)
-        value += part
+    # Two functions at a time, as if they were one number's parts, and some rows at a time: what is looked up stays near.
+    axes, (height, width) = table.shape[1], ids.shape
+    first, second = np.arange(0, axes, 2), np.minimum(np.arange(1, axes + 1, 2), axes - 1)
+    pairs = np.zeros((len(first), 3, len(table) + 1, 2), np.float32)
+    pairs[:, :, 1:] = table[:, np.stack([first, second])].transpose(2, 3, 0, 1)
+    x, y = x.astype(np.float32).repeat(2), y.astype(np.float32)[:, None]
+    most = max(1, _BAND // width)
+    found, part = np.empty((2, most, width), np.complex64)
+    for top in range(0, height, most):
+        band = slice(top, min(top + most, height))
+        rows = ids[band].astype(np.intp)
+        value, other = found[: len(rows)], part[: len(rows)]
+        both, more = value.view(np.float32), other.view(np.float32)
+        for (right, down, constant), one, two in zip(pairs.view(np.complex64)[..., 0], first, second, strict=True):
+            # Each number is that of a row: told to clip others, NumPy does not look for them first.
+            right.take(rows, mode="clip", out=value)
+            both *= x
+            down.take(rows, mode="clip", out=other)
+            more *= y[band]
+            both += more
+            constant.take(rows, mode="clip", out=other)
+            both += more
+            values[one, band], values[two, band] = both[:, ::2], both[:, 1::2]
     bounded = np.isfinite(low).any(-1)
     if bounded.any():
-        within = np.flatnonzero(np.concatenate([[False], bounded]).take(rows, mode="clip"))
+        within = np.flatnonzero(np.concatenate([[False], bounded]).take(ids, mode="clip"))
         at = ids.take(within) - 1
         for axis, value in enumerate(values.reshape(len(values), -1)):
             value[within] = np.clip(value.take(within), low[at, axis], high[at, axis])
