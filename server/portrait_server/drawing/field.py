@@ -26,7 +26,7 @@ _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
 _STRIP_ROWS = 64  # in which what moves is looked for: fewer take longer than they save
 # Strips are joined to so many pixels, and to so many more than they have.
-_JOINED, _JOINED_SHARE = 1 << 17, 1.1
+_FEW, _JOINED, _JOINED_SHARE = 1 << 15, 1 << 17, 1.1
 # Pixels, a part of the longest side more: what lies so far from a person is mixed into it by no later step, be it by the
 # smoothing of folds or by painters, whose crops shrink.
 _LEAST_AROUND, _AROUND_SHARE = 8, 32
@@ -144,7 +144,7 @@ class Field:
             rim = self._vertices[:, [*upper, *lower], :2] * scale
             patches = patches_around(rim, _MARGIN + 0.2 * np.ptp(rim[..., 0], axis=1), (columns, rows))
             kernels.laid(moves, patches, xp.ones_like(kernels.taken(moves, patches)))
-        return self._around(moves, kernels.strips(self.size[1], _STRIP_ROWS))
+        return joined(self._around(moves, kernels.strips(self.size[1], _STRIP_ROWS)), _FEW)
 
     @cached_property
     def folded(self) -> list[Patches]:
@@ -215,8 +215,8 @@ class Field:
         return folds
 
 
-def joined(strips: list[Patches]) -> list[Patches]:
-    """Strips of frames, one below the other, as fewer that hold hardly more and are not too large for a processor's memory."""
+def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:
+    """Strips of frames, one below the other, as fewer of so many pixels at most, that hold hardly more together."""
     found: list[Patches] = []
     for strip in strips:
         last = found[-1] if found else strip
@@ -224,7 +224,7 @@ def joined(strips: list[Patches]) -> list[Patches]:
         left, right = min(columns.start, beside.start), max(columns.stop, beside.stop)
         pixels = (right - left) * (rows.stop - above.start)
         apart = strip.width * strip.height + last.width * last.height
-        if above.stop == rows.start and pixels <= min(_JOINED, _JOINED_SHARE * apart):
+        if above.stop == rows.start and pixels <= min(most, _JOINED_SHARE * apart):
             there = last.there | strip.there
             found[-1] = Patches(last.x - beside.start + left, last.y, right - left, rows.stop - above.start, there)
         else:

@@ -17,7 +17,7 @@ from portrait_server.kernels.levels import held
 LEAST: float = 0.05
 """A smaller share is not seen."""
 _CELLS = 512  # the longest side of the frame's grid, as the motion's
-_STRIP_ROWS = 32  # in which what is lent is looked for: it is a rim of the head
+_STRIP_ROWS, _STRIP_PIXELS = 32, 1 << 13  # at least, in which what is lent is looked for: it is a rim of the head
 _EDGE = 0.008  # in face sizes, softness of what is lent
 
 
@@ -112,7 +112,7 @@ class Lender:
             offsets: (N, 2 or more, rows, columns) along x and y to where each is taken from, on a grid.
         """
         xp, size, none = array_namespace(share), (patches.width, patches.height), np.zeros(len(share), int)
-        for strip in kernels.strips(patches.height, _STRIP_ROWS):
+        for strip in kernels.strips(patches.height, max(_STRIP_ROWS, _STRIP_PIXELS // patches.width)):
             found = kernels.touched(share[:, strip])
             if not found.there.any():
                 continue

@@ -129,6 +129,7 @@ def evaluate(
     pairs = np.zeros((len(first), 3, len(table) + 1, 2), np.float32)
     pairs[:, :, 1:] = table[:, np.stack([first, second])].transpose(2, 3, 0, 1)
     x, y = x.astype(np.float32).repeat(2), y.astype(np.float32)[:, None]
+    bounded = np.concatenate([[False], np.isfinite(low).any(-1)])
     most = max(1, _BAND // width)
     found, part = np.empty((2, most, width), np.complex64)
     for top in range(0, height, most):
@@ -145,10 +146,11 @@ def evaluate(
             both += more
             constant.take(rows, mode="clip", out=other)
             both += more
-            values[one, band], values[two, band] = both[:, ::2], both[:, 1::2]
-    bounded = np.isfinite(low).any(-1)
-    if bounded.any():
-        within = np.flatnonzero(np.concatenate([[False], bounded]).take(ids, mode="clip"))
-        at = ids.take(within) - 1
-        for axis, value in enumerate(values.reshape(len(values), -1)):
-            value[within] = np.clip(value.take(within), low[at, axis], high[at, axis])
+            cv2.split(both.reshape(len(rows), width, 2), [values[one, band], values[two, band]])
+        if not bounded.any():
+            continue
+        within = np.flatnonzero(bounded.take(rows, mode="clip"))
+        at = rows.take(within) - 1
+        for axis, plane in enumerate(values[:, band]):
+            cells = plane.reshape(-1)
+            cells[within] = np.clip(cells.take(within), low[at, axis], high[at, axis])

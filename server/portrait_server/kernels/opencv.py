@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from itertools import repeat
 from typing import Final
 
 import cv2
@@ -167,8 +169,13 @@ class OpenCV(Kernels):
         fixed = np.round(corners * (1 << SHIFT)).astype(np.int32, order="C")
         for grid, triangles, numbers in zip(ids, fixed, order, strict=True):
             drawn = numbers[numbers >= 0]
-            for number, triangle in zip((drawn + 1).tolist(), triangles[drawn], strict=True):
-                cv2.fillConvexPoly(grid, triangle, number, cv2.LINE_8, SHIFT)
+            deque(
+                map(
+                    cv2.fillConvexPoly, repeat(grid), triangles[drawn], (drawn + 1).tolist(), repeat(cv2.LINE_8),
+                    repeat(SHIFT),
+                ),
+                maxlen=0,
+            )  # fmt: skip
         return ids
 
     def evaluated(
