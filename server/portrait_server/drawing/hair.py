@@ -11,7 +11,7 @@ import numpy as np
 
 from portrait_server.drawing.by_example import continued
 from portrait_server.drawing.fill import smoothly_continued
-from portrait_server.geometry.face_mesh import MOUTH, OVAL
+from portrait_server.geometry.face_mesh import CHEEKS, MOUTH, OVAL
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between
 from portrait_server.kernels.levels import held
@@ -20,8 +20,9 @@ _BESIDE_FACE = 1.05  # of the face's outline, beyond which hair may begin
 _SOLID = 0.95  # of the matte: what shows less of the person shows what lies behind
 _SKIN = 0.4  # share of skin beyond which a pixel is none of hair
 _SURELY_SKIN = 0.7  # and beyond which it is skin
-_FEW = 0.01  # of what is known: less skin than this is none
-_SHADOW = 0.3  # of the light that hair beside a neck keeps from its back
+_FEW = 0.01  # of the face: where less skin of jaw and neck is seen, the neck is as the cheeks
+_WITHIN_JAW = 0.85  # of the face's outline, within which chin and lips are no example of a neck
+_SHADOW = np.array([0.12, 0.2, 0.24])  # of red, green and blue light, that hair beside a neck keeps from its back
 _USUAL = (25, 75)  # percentiles of the hair's light
 _LIGHT_SOFT = 0.05  # in face sizes, sigma of light in large
 _NAPE = 0.1  # in face sizes, over which hair ends at a neck
@@ -80,22 +81,30 @@ def _continued(
         covered = _as_light_as_known(fill(seen, hair > 0), hair > 0, _LIGHT_SOFT * mesh.size)
         # Hair covers the back down to the nape, ears and what skin shows beside the face included.
         below = between(np.arange(len(known)), nape, nape + _NAPE * mesh.size)[:, None, None]
-        mixed = covered + below * (_neck(seen, known, mesh, hangs) - covered)
+        mixed = covered + below * (_neck(seen, matte[part] > _SOLID, mesh, hangs, low) - covered)
         colours[..., :3] = held(mixed.astype(np.float32), colours.dtype)
     if colours.shape[2] == 4:
         colours[..., 3] = 255
     return Hair(colours, low)
 
 
-def _neck(seen: np.ndarray, known: np.ndarray, mesh: HeadMesh, covered: float) -> np.ndarray:
-    """The neck's skin (h, w, 3) continued from what is known of the picture, without collars and strands of hair.
+def _neck(seen: np.ndarray, solid: np.ndarray, mesh: HeadMesh, covered: float, start: np.ndarray) -> np.ndarray:
+    """The neck's skin (h, w, 3) continued from what is seen of it and of the jaw, without collars and strands of hair.
 
     Args:
+        solid: (h, w) bool, where a part of the picture that begins at `start` (2,) surely shows the person.
         covered: 0 where ears and neck show, to 1 where hair hangs over them, in whose shadow the neck lies.
     """
-    skin = (known & (mesh.body.colour.skin_share(seen) > _SURELY_SKIN)).astype(np.uint8)
+    face, last = mesh.vertices[:, :2] - start, np.array(solid.shape[::-1]) - 1
+    inside = np.zeros(solid.shape, np.uint8)
+    oval = face[list(OVAL)]
+    cv2.fillPoly(inside, [np.round(oval.mean(0) + _WITHIN_JAW * (oval - oval.mean(0))).astype(np.int32)], 1)
+    below = np.arange(len(solid))[:, None] > face[list(MOUTH[0]), 1].mean()
+    skin = (solid & below & (inside == 0) & (mesh.body.colour.skin_share(seen) > _SURELY_SKIN)).astype(np.uint8)
     skin = cv2.erode(skin, np.ones((3, 3), np.uint8))
-    neck = smoothly_continued(seen, skin > 0 if skin.sum() > _FEW * known.sum() else known)
+    cheeks = np.round(face[list(CHEEKS)]).clip(0, last).astype(int)
+    skin[cheeks[:, 1], cheeks[:, 0]] |= skin.sum() < _FEW * inside.sum()
+    neck = smoothly_continued(seen, skin > 0)
     return neck.astype(np.float32) * (1 - covered * _SHADOW)
 
 

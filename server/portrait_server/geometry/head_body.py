@@ -16,7 +16,7 @@ import numpy as np
 
 from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, OVAL, SIDES, VERTEX_COUNT
 from portrait_server.geometry.hair import HairColour, colours_at
-from portrait_server.geometry.head_outline import SOLID, kinds_along, rim_of
+from portrait_server.geometry.head_outline import SOLID, STILL, carried_along, kinds_along, rim_of
 from portrait_server.geometry.ramps import between, smoothstep
 
 # Rings of the front, as parts of the way from the outline to the rim; of the back, as degrees past the rim.
@@ -25,7 +25,6 @@ _BACK = (14, 28, 42, 58, 78)
 # Of the backdrop, as parts of the way from the rim to where nothing follows the head; then multiples of the outline, out
 # to where a picture of a torso ends: what lies outside of it is brought to its edge.
 _AROUND = (0.0, 0.1, 0.28, 0.55, 1.0)
-_STILL = 3.1
 _TORSO = (3.7, 4.4, 5.4, 7.0, 9.5, 15.0)
 
 # In half face widths, behind the ears' fronts: where a head's rim lies, above and at its sides, and where it ends. These,
@@ -33,6 +32,7 @@ _TORSO = (3.7, 4.4, 5.4, 7.0, 9.5, 15.0)
 _RIM_DEPTH, _END_DEPTH = (0.4, 0.7), 1.65
 # Cosines with the way to the chin between which a bare nape comes nearer, and by how much.
 _NAPE, _NAPE_DEPTH = (0.05, 0.55), 1.25
+_EARS = (-0.5, -0.2)  # cosines with the way to the chin, of the hair above ears and of theirs
 _LEVEL = 0.4  # cosine with the way to the chin: lines to the sides
 _HAIR_WIDTH = 1.25  # half face widths: a head wider than this has as much more hair behind, too
 _DOME, _HAIR_DOME = (0.2, 1.6), 0.4
@@ -40,17 +40,12 @@ _BACK_ROUND = 0.5  # exponent of the superellipse that the back is: 1 an ellipse
 _LEAST_DOME = 0.15  # by how much the rim lies at least behind the outline, in half face widths
 _EDGE = 0.04  # softness of a matte's edge, in half face widths
 _GAP = 0.1  # half face widths of background between two locks that do not end the hair
-_NECK = (
-    0.3,
-    0.85,
-)  # cosines with the way to the chin: from the first on a line goes ever less over hair, more over the neck
+# Cosines with the way to the chin: from the first on a line goes ever less over hair, more over the neck.
+_NECK = (0.3, 0.85)
 _BELOW = (0.75, 0.95)  # and from there on whatever they end at
 _NECK_RIMS = (1.25, 1.5)  # multiples of the outline: lines that end before the first end beside a neck
 _NECK_RIM = 1.6  # multiple of the outline down to which a neck is seen as round
 _NECK_DEPTH, _NECK_REACH = 0.9, 0.12  # how far behind the chin a neck lies, in half face widths; in how many multiples
-# Where the head's pose stops carrying what lies outwards: hair, and the neck.
-_CARRIED_HAIR = (1.6, _STILL)
-_CARRIED_NECK = (1.05, 2.4)
 _EXPRESSION_ENDS = 1.6
 _PINNED = 0.25  # a strip along the picture's edge, in half face widths, that keeps its place
 _BACKDROP = 4.0  # half face widths by which the backdrop counts as farther
@@ -101,14 +96,14 @@ def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> H
     front = [lines.front(1 + part * (lines.rim - 1)) for part in _FRONT]
     back = [lines.back(np.radians(angle)) for angle in _BACK]
     beside = [lines.front(lines.rim + np.sin(np.radians(angle)) * 0.12) for angle in _BACK]
-    around = [lines.front(lines.rim + part * (_STILL - lines.rim)) for part in _AROUND]
+    around = [lines.front(lines.rim + part * (STILL - lines.rim)) for part in _AROUND]
     torso = [lines.front(np.full(len(OVAL), ring)) for ring in _TORSO]
     sheet = np.concatenate([*front, *back, *around, *torso])
     backdrop = (len(front) + len(back)) * len(OVAL)
     sheet[backdrop:, :2] = sheet[backdrop:, :2].clip(0, np.array(matte.shape[::-1]) - 1)
     rings = np.concatenate(
         [*(1 + part * (lines.rim - 1) for part in _FRONT), *[lines.rim] * len(_BACK)]
-        + [lines.rim + part * (_STILL - lines.rim) for part in _AROUND]
+        + [lines.rim + part * (STILL - lines.rim) for part in _AROUND]
         + [np.full(len(OVAL), ring) for ring in _TORSO]
     )
     count = len(OVAL)
@@ -126,7 +121,7 @@ def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> H
         vertices=sheet,
         places=np.concatenate([*(row[:, :2] for row in (*front, *beside)), sheet[backdrop:, :2]]),
         order=sheet[:, 2] + behind,
-        carried=free * _follow(rings, down, np.tile(lines.rim, len(rings) // count)),
+        carried=free * carried_along(rings, down, np.tile(lines.rim, len(rings) // count)),
         expressive=free * (1 - between(rings, 1, _EXPRESSION_ENDS)),
         triangles=np.concatenate([closed, _strips(rows[1 + len(front) + len(back) :])]),
         closed=len(closed),
@@ -146,7 +141,7 @@ class _Lines:
         centre: (2,) of the outline; arm: (36, 2) from there to each of its vertices; depth: (36,) theirs.
         down, aside: (36,) cosines between each line and the way to the chin, and square to it; both: (2, 2) unit vectors.
         neck: (36,) 0 over hair to 1 over the neck.
-        rim: (36,) where the head ends, as a multiple of the outline.
+        rim: (36,) where the head ends, as a multiple of the outline; skull: (36,) and where its back begins, behind ears.
         half_width: of the face, pixels.
         widest: (36,) depth of the rim; end: (36,) of the back's end.
         well_shown: (36,) multiple of the outline from which on the surface is too steep.
@@ -161,6 +156,7 @@ class _Lines:
     axes: np.ndarray
     neck: np.ndarray
     rim: np.ndarray
+    skull: np.ndarray
     half_width: float
     widest: np.ndarray
     end: np.ndarray
@@ -178,8 +174,9 @@ class _Lines:
         chin = chin / (np.linalg.norm(chin) + 1e-6)
         axes = np.array([chin, [-chin[1], chin[0]]])
         down, aside = axes @ (arm / (np.linalg.norm(arm, axis=1, keepdims=True) + 1e-6)).T
-        rim = rim_of(centre, arm, matte, _GAP * half_width)
+        rim, skull = rim_of(centre, arm, matte, _GAP * half_width)
         colour, bare, hairy = kinds_along(image, face, centre, arm, rim, down)
+        skull = rim + between(down, *_EARS) * (skull - rim)
         # A line that soon ends below the jaw ends at the side of the neck, one that goes on runs down it.
         neck = between(down, *_NECK) * between(rim, *_NECK_RIMS) * (1 - hairy)
         neck = np.maximum(neck, between(down, *_BELOW))
@@ -190,7 +187,23 @@ class _Lines:
         wide = (rim * np.linalg.norm(arm, axis=1))[np.abs(down) < _LEVEL].mean() / half_width
         nape = (1 - hairy) * between(down, *_NAPE) * _NAPE_DEPTH
         end = sides + (_END_DEPTH + max(0.0, wide - _HAIR_WIDTH) - nape) * half_width
-        lines = cls(centre, arm, oval[:, 2], down, aside, axes, neck, rim, half_width, widest, end, rim, bare, colour)
+        lines = cls(
+            centre,
+            arm,
+            oval[:, 2],
+            down,
+            aside,
+            axes,
+            neck,
+            rim,
+            np.minimum(skull, rim),
+            half_width,
+            widest,
+            end,
+            rim,
+            bare,
+            colour,
+        )
         return replace(lines, well_shown=lines._well_shown())
 
     def front(self, ring: np.ndarray) -> np.ndarray:
@@ -205,7 +218,7 @@ class _Lines:
     def back(self, angle: float) -> np.ndarray:
         """Vertices (36, 3) of the back, by how far behind the rim they lie, radians: at a right angle at its end."""
         edge = self.front(self.rim)
-        down, aside = self.axes @ (edge[:, :2] - self.centre).T
+        down, aside = self.axes @ (self.skull[:, None] * self.arm).T
         shrink = 1 - (1 - self.neck) * (1 - np.cos(angle) ** _BACK_ROUND)
         # Above the face's middle the back is round, below it goes straight down.
         places = self.centre + np.column_stack([np.where(down < 0, down * shrink, down), aside * shrink]) @ self.axes
@@ -265,20 +278,6 @@ def _padded(values: np.ndarray, count: int) -> np.ndarray:
     found = np.zeros(count)
     found[: values.size] = values.ravel()
     return found
-
-
-def _follow(ring: np.ndarray, down: np.ndarray, rim: np.ndarray) -> np.ndarray:
-    """How far (N,) the head's pose carries points at so many times the face's outline: hair far out, the neck hardly.
-
-    Args:
-        down: (N,) cosine between the way from the face's middle to each point and the way to the chin.
-        rim: (N,) where the head ends on that way.
-    """
-    neck = smoothstep((down + 0.15) / 0.75)
-    hair = np.maximum(_CARRIED_HAIR[0], rim)
-    starts = hair + neck * (_CARRIED_NECK[0] - hair)
-    ends = _CARRIED_HAIR[1] + neck * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
-    return 1 - between(ring, starts, ends)
 
 
 def _strips(rows: list[np.ndarray]) -> np.ndarray:

@@ -7,16 +7,24 @@ import numpy as np
 
 from portrait_server.geometry.face_mesh import CHEEKS
 from portrait_server.geometry.hair import HairColour, colours_at
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 
 SOLID: float = 0.85
 """Of the matte, where a head ends."""
+STILL: float = 3.1
+"""Multiple of the outline where nothing follows the head."""
+# Where the head's pose stops carrying what lies outwards: hair, and the neck.
+_CARRIED_HAIR = (1.6, STILL)
+_CARRIED_NECK = (1.05, 1.9)
 _RIMS = (1.02, 2.2)  # nearest and farthest rim, as multiples of the outline
+_STANDS_OUT = 0.2  # multiples of the outline by which a line may leave its neighbours': an ear does, a stray lock more
+_EAR_LINES = 4  # as many lines as an ear is high
 _CROWN = -0.6  # cosine with the way to the chin above which (towards -1) a line goes over the hair
 
 
-def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -> np.ndarray:
-    """How far (36,) the person reaches along lines, as multiples of the face's outline.
+def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -> tuple[np.ndarray, np.ndarray]:
+    """How far (36,) the person reaches along lines, as multiples of the face's outline; and without ears and locks that
+    stand out.
 
     Args:
         centre: (2,) where the lines begin, pixels; arm: (36, 2) from there to the outline.
@@ -33,12 +41,15 @@ def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -
     steps = np.maximum(1, np.round(gap / (np.linalg.norm(arm, axis=1) * (rings[1] - rings[0]) + 1e-6))).astype(int)
     found = np.empty(len(arm))
     for line, step in enumerate(steps):
-        inside = np.flatnonzero(person[:, line])
-        inside = (
-            inside[: 1 + np.argmax(np.append(np.diff(inside), 1 << 30) > step)] if len(inside) else np.zeros(1, int)
-        )
-        found[line] = rings[inside[-1]] if len(inside) else 1.0
-    return _smoothed_round(np.clip(found, *_RIMS))
+        # The outline itself counts as the person: where a line begins beside it, a shoulder farther out is no head.
+        inside = np.append(0, np.flatnonzero(person[:, line]))
+        found[line] = rings[inside[np.argmax(np.append(np.diff(inside), 1 << 30) > step)]]
+    found = np.clip(found, *_RIMS)
+    smooth = _smoothed_round(found)
+    rim = smooth + np.clip(found - smooth, -_STANDS_OUT, _STANDS_OUT)
+    near = range(-_EAR_LINES // 2, _EAR_LINES // 2 + 1)
+    without = np.min([np.roll(rim, shift) for shift in near], axis=0)
+    return rim, np.max([np.roll(without, shift) for shift in near], axis=0)
 
 
 def _smoothed_round(values: np.ndarray) -> np.ndarray:
@@ -68,3 +79,17 @@ def kinds_along(
     right, left = np.minimum.accumulate(hairy[: half + 1]), np.minimum.accumulate(np.roll(hairy[::-1], 1)[:half])
     hairy = np.concatenate([right, left[:0:-1]])
     return colour, smoothstep((bare - 0.25) / 0.4), hairy * (1 - colour.bald)
+
+
+def carried_along(ring: np.ndarray, down: np.ndarray, rim: np.ndarray) -> np.ndarray:
+    """How far (N,) the head's pose carries points at so many times the face's outline: hair far out, the neck hardly.
+
+    Args:
+        down: (N,) cosine between the way from the face's middle to each point and the way to the chin.
+        rim: (N,) where the head ends on that way.
+    """
+    neck = smoothstep((down + 0.15) / 0.75)
+    hair = np.maximum(_CARRIED_HAIR[0], rim)
+    starts = hair + neck * (_CARRIED_NECK[0] - hair)
+    ends = _CARRIED_HAIR[1] + neck * (_CARRIED_NECK[1] - _CARRIED_HAIR[1])
+    return 1 - between(ring, starts, ends)

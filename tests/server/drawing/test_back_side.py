@@ -106,6 +106,8 @@ def test_hair_covers_face_and_ears_down_to_a_neck_of_skin(scene: Scene, astronau
     below = mouth + round(0.15 * mesh.size)
     neck = hair.colours[below:, left:right].astype(int)
     assert (neck[..., 0] > neck[..., 2] + 20).all() and neck.min() > 60, "no collar, which is black, on its neck"
+    skin = cv2.cvtColor(neck.astype(np.float32).reshape(1, -1, 3) / 255, cv2.COLOR_RGB2LAB)[0]
+    assert np.linalg.norm(skin[:, 1:] - mesh.body.colour.skin[1:], axis=1).mean() < 6, "of the hue that the cheeks have"
     assert neck.mean() > hair.colours[eyes : mouth - 5, left:right].mean() + 20, "and no hair"
 
 
