@@ -72,7 +72,7 @@ SELFIE: Final = ModelFile(
 )  # fmt: skip
 PAINTERS: Final = ModelFile(
     "portrait_server", "weights/portrait.safetensors",
-    "9dcb5187c9481bc512ae8ca155ab592c4892a22688752d93c9cf5385a574fb15",
+    "4319d8810e86c9e7b0c2a826dc29ba3067a5c2117a708b1f61a057dce6636691",
 )  # fmt: skip
 FACE_DESCRIPTOR: Final = ModelFile(
     "face_recognition_models", "models/dlib_face_recognition_resnet_model_v1.dat",

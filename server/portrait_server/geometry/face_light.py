@@ -22,7 +22,6 @@ _SOFT = 0.02  # in face sizes, sigma of light in large
 _UNSURE = 0.02  # of how much normals differ: what shrinks a light that they hardly tell of
 _OUTLIER = 0.15  # of the mean: skin that is so much lighter or darker than its light loses its say
 _STEPS = 8
-_STRENGTH = 1.2  # noise in normals makes a light look weaker than it is
 _GLOW = 0.15  # of the mean: light that comes from everywhere, and shines out of skin, where the fit leaves too little
 _MOST = np.log(1.6)  # change of linear light
 _FEWEST = 50  # vertices
@@ -45,7 +44,7 @@ class FaceLight:
         """What heads turned by rotations (N, 3, 3) change of the levels at the face's vertices: logarithms (N, 468)."""
         before = self._linear(self.normals)
         after = self._linear(self.normals @ rotation.swapaxes(-1, -2))
-        return np.clip(_STRENGTH * np.log(after / before), -_MOST, _MOST) / _GAMMA
+        return np.clip(np.log(after / before), -_MOST, _MOST) / _GAMMA
 
     def _linear(self, normals: np.ndarray) -> np.ndarray:
         return np.maximum(self.constant + normals @ self.along, 0) + _GLOW
