@@ -51,7 +51,8 @@ def _spread(change: np.ndarray, at: np.ndarray, extent: tuple[int, int], size: n
     """
     cell = max(1.0, max(extent) / _CELLS)
     centres = [((np.arange(n := -(-side // cell)) + 0.5) * side / n - 0.5).astype(np.float32) for side in extent]
-    change, at = change.astype(np.float32)[:, None], at.astype(np.float32)
+    # In one order in memory, as products want them: chosen vertices come in another.
+    change, at = (values.astype(np.float32, order="C") for values in (change[:, None], at))
     total, weight = (np.zeros((len(at), len(centres[1]), len(centres[0])), np.float32) for _ in range(2))
     for reach, strength in _REACH:
         narrow = (1 / (reach * size)).astype(np.float32)[:, None, None]
