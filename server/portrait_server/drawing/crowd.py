@@ -60,7 +60,7 @@ def composite_people(kernels: Kernels, people: Sequence[InFrame], count: int, ma
         if matte:
             still_cover = _covered(scene.person[None], scene.matte[None], still_cover)
             cover = xp.repeat(still_cover, count, axis=0)
-        changed = _joined(changed, [] if person.moved is None else person.moved.field.moving)
+        changed = _joined(changed, [] if person.moved is None else person.moved.field.strips)
         for patches in changed:
             colours, alpha, still = person.layers(kernels, patches)
             mixed = kernels.blended(colours, kernels.taken(behind, patches), alpha)

@@ -135,6 +135,11 @@ class Field:
     @cached_property
     def moving(self) -> list[Patches]:
         """Patches of the frames outside of which nothing moves: the pixels are the photo's."""
+        return joined(self.strips, _FEW)
+
+    @cached_property
+    def strips(self) -> list[Patches]:
+        """The same in strips of the same rows whoever moves, so that those of several people can be laid together."""
         xp, kernels = array_namespace(self.coarse), self.kernels
         moves = xp.astype(self._distance > min(_UNMOVED, _UNMOVED_SHARE * self._still), xp.uint8)
         rows, columns = moves.shape[1:]
@@ -144,7 +149,7 @@ class Field:
             rim = self._vertices[:, [*upper, *lower], :2] * scale
             patches = patches_around(rim, _MARGIN + 0.2 * np.ptp(rim[..., 0], axis=1), (columns, rows))
             kernels.laid(moves, patches, xp.ones_like(kernels.taken(moves, patches)))
-        return joined(self._around(moves, kernels.strips(self.size[1], _STRIP_ROWS)), _FEW)
+        return self._around(moves, kernels.strips(self.size[1], _STRIP_ROWS))
 
     @cached_property
     def folded(self) -> list[Patches]:

@@ -22,6 +22,7 @@ _SKIN = 0.4  # share of skin beyond which a pixel is none of hair
 _SURELY_SKIN = 0.7  # and beyond which it is skin
 _FEW = 0.01  # of the face: where less skin of jaw and neck is seen, the neck is as the cheeks
 _WITHIN_JAW = 0.85  # of the face's outline, within which chin and lips are no example of a neck
+_CHEEK = 0.04  # in face sizes, how far around a cheek's middle is skin for certain
 _SHADOW = 0.18  # of the light that hair beside a neck keeps from its back
 _USUAL = (25, 75)  # percentiles of the hair's light
 _LIGHT_SOFT = 0.05  # in face sizes, sigma of light in large
@@ -102,8 +103,9 @@ def _neck(seen: np.ndarray, solid: np.ndarray, mesh: HeadMesh, covered: float, s
     below = np.arange(len(solid))[:, None] > face[list(MOUTH[0]), 1].mean()
     skin = (solid & below & (inside == 0) & (mesh.body.colour.skin_share(seen) > _SURELY_SKIN)).astype(np.uint8)
     skin = cv2.erode(skin, np.ones((3, 3), np.uint8))
-    cheeks = np.round(face[list(CHEEKS)]).clip(0, last).astype(int)
-    skin[cheeks[:, 1], cheeks[:, 0]] |= skin.sum() < _FEW * inside.sum()
+    if skin.sum() < _FEW * inside.sum():
+        for cheek in np.round(face[list(CHEEKS)]).clip(0, last).astype(int).tolist():
+            cv2.circle(skin, cheek, max(1, round(_CHEEK * mesh.size)), 1, -1)
     neck = smoothly_continued(seen, skin > 0)
     return neck.astype(np.float32) * (1 - covered * _SHADOW)
 

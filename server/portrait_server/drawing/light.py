@@ -9,6 +9,7 @@ from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
+from portrait_server.geometry.head_body import AROUND_RINGS, BACK_RINGS, FRONT_RINGS
 from portrait_server.kernels.base import Kernels
 
 _CELLS = 48  # the longest side of the grid on which the change is found
@@ -17,7 +18,8 @@ _LEAST = 0.004  # of the levels: a smaller change is not seen
 _FARTHEST = np.float32(-40)  # exponent: products of smaller numbers are denormal, and processors multiply those slowly
 # Vertices that tell: every third of the face's, and of the head's body some rings outwards.
 _FACE = np.arange(0, VERTEX_COUNT, 3)
-_RINGS = (1, 3, 5, 6, 14, 16, 18)
+_BEYOND = FRONT_RINGS + BACK_RINGS
+_RINGS = (1, 3, FRONT_RINGS - 2, FRONT_RINGS - 1, _BEYOND + 2, _BEYOND + AROUND_RINGS - 1, _BEYOND + AROUND_RINGS + 1)
 _LINES = np.arange(0, len(OVAL), 3)
 _BODY = VERTEX_COUNT + np.add.outer(len(OVAL) * np.array(_RINGS), _LINES).ravel()
 
@@ -39,7 +41,9 @@ def lit(kernels: Kernels, scene: Scene, moved: Moved) -> Moved:
     size = mesh.size * float(scene.scale.min()) * motion.pose.scale
     factor = kernels.put(np.exp(_spread(change, told, scene.size, size)))
     plane = kernels.resized(factor, scene.size, patches)
-    kernels.laid(moved.person, patches, kernels.scaled(kernels.taken(moved.person, patches), plane))
+    # The draft, too: what differs from it is taken for paint.
+    for picture in (moved.person,) if moved.draft is None else (moved.person, moved.draft):
+        kernels.laid(picture, patches, kernels.scaled(kernels.taken(picture, patches), plane))
     return moved
 
 
@@ -55,7 +59,8 @@ def _spread(change: np.ndarray, at: np.ndarray, extent: tuple[int, int], size: n
     change, at = (values.astype(np.float32, order="C") for values in (change[:, None], at))
     total, weight = (np.zeros((len(at), len(centres[1]), len(centres[0])), np.float32) for _ in range(2))
     for reach, strength in _REACH:
-        narrow = (1 / (reach * size)).astype(np.float32)[:, None, None]
+        # No less than a cell: of a small face each would take one vertex's change, and jump from one to the next.
+        narrow = (1 / np.maximum(reach * size, cell)).astype(np.float32)[:, None, None]
         across, down = (
             np.exp(np.maximum(-0.5 * (narrow * (line[:, None] - at[:, None, :, axis])) ** 2, _FARTHEST))
             for axis, line in enumerate(centres)

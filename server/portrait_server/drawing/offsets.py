@@ -97,6 +97,8 @@ class Raster:
             cells.width, cells.height,
         )  # fmt: skip
         mine = np.flatnonzero(chosen[self.placed.numbers])
+        if not len(mine):  # none of them is in the frames, so any will do: there is nothing to be shown
+            mine = np.zeros(1, int)
         first = kernels.put(np.stack([left, top], -1)[:, None])
         found = self.placed.within(mine, kernels.put(mine), first, (part.columns, part.rows))
         at = np.searchsorted(self.placed.numbers, found.numbers)

@@ -18,6 +18,7 @@ from portrait_server.geometry.face_mesh import BROWS, EYES, LOWER_LIP, UPPER_LIP
 from portrait_server.geometry.reference_mesh import skin_normals
 
 _GAMMA = 2.2  # of a photo's levels
+_PIXELS = 384  # of a face, the most that are looked at
 _SOFT = 0.02  # in face sizes, sigma of light in large
 _UNSURE = 0.02  # of how much normals differ: what shrinks a light that they hardly tell of
 _OUTLIER = 0.15  # of the mean: skin that is so much lighter or darker than its light loses its say
@@ -60,12 +61,17 @@ def face_light(photo: np.ndarray, face: np.ndarray) -> FaceLight | None:
     height, width = photo.shape[:2]
     low = np.floor(face[:, :2].min(0)).clip(0, (width - 1, height - 1)).astype(int)
     high = np.ceil(face[:, :2].max(0)).clip(0, (width - 1, height - 1)).astype(int) + 1
-    seen = photo[low[1] : high[1], low[0] : high[0], :3].astype(np.float32)
+    # Made small first: light in large has no detail to lose, and a face may have thousands of pixels.
+    extent = high - low
+    shrink = min(1.0, _PIXELS / extent.max())
+    small = np.maximum(1, np.round(extent * shrink)).astype(int)
+    part = np.ascontiguousarray(photo[low[1] : high[1], low[0] : high[0], :3])
+    seen = cv2.resize(part, small.tolist(), interpolation=cv2.INTER_AREA).astype(np.float32)
     linear = (seen @ np.array([0.3, 0.6, 0.1], np.float32) / 255) ** _GAMMA
-    linear = cv2.GaussianBlur(linear, (0, 0), max(0.5, _SOFT * float(np.ptp(face[:, :2], axis=0).max())))
+    linear = cv2.GaussianBlur(linear, (0, 0), max(0.5, _SOFT * shrink * float(np.ptp(face[:, :2], axis=0).max())))
     at = np.round(face[:, :2] - low).astype(int)
-    there = ((at >= 0) & (at < (high - low))).all(1)
-    column, row = at.clip(0, high - low - 1).T
+    there = ((at >= 0) & (at < extent)).all(1)
+    column, row = (at * small // extent).clip(0, small - 1).T
     light, normals = linear[row, column].astype(float), skin_normals(face)
     weight = _skin() * there * np.clip(normals[:, 2], 0, 1)
     if (weight > 0).sum() < _FEWEST or light[weight > 0].mean() < 1e-4:

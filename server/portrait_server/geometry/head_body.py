@@ -26,6 +26,8 @@ _BACK = (14, 28, 42, 58, 78)
 # to where a picture of a torso ends: what lies outside of it is brought to its edge.
 _AROUND = (0.0, 0.1, 0.28, 0.55, 1.0)
 _TORSO = (3.7, 4.4, 5.4, 7.0, 9.5, 15.0)
+FRONT_RINGS, BACK_RINGS, AROUND_RINGS = len(_FRONT), len(_BACK), len(_AROUND)
+"""How many rings of vertices there are of each, one after the other; then come those of the torso."""
 
 # In half face widths, behind the ears' fronts: where a head's rim lies, above and at its sides, and where it ends. These,
 # and the exponents of the dome's depth above and at its sides, are those of rendered heads with hair, short and long.

@@ -53,6 +53,8 @@ def steep(planes: np.ndarray, limit: float) -> np.ndarray:
     found = np.zeros(planes.shape[1:], np.uint8)
     along, down = (slice(None, -1), slice(1, None)), slice(None)
     for before, after in (((down, along[0]), (down, along[1])), ((along[0], down), (along[1], down))):
+        if not found[before].size:  # a plane one cell wide has no neighbours there
+            continue
         jump = None
         for plane in planes:
             steps = cv2.absdiff(plane[before], plane[after])

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
+from portrait_server.drawing.confidence import confidence
 from portrait_server.drawing.frame import composite, move
 from portrait_server.drawing.light import lit
 from portrait_server.drawing.motion import motion_of
@@ -86,6 +89,14 @@ def test_a_head_that_turns_to_the_lamp_becomes_lighter(yaw: float) -> None:
     grew = after.person[middle].astype(float).mean() - colours[middle].mean()
     faces_lamp = float(motion.pose.rotation[0] @ np.array([0, 0, 1.0]) @ _ALONG) > _ALONG[2]
     assert (grew > 3) == faces_lamp and (grew < -3) != faces_lamp, grew
+
+
+def test_light_is_no_paint() -> None:
+    scene, kernels = scene_of(a_photo(a_face())), OpenCV()
+    moved = move(kernels, scene, motion_of(scene, turned(20.0)))
+    plain = confidence(kernels, scene, lit(kernels, scene, moved))
+    drafted = replace(moved, person=moved.person.copy(), draft=moved.person.copy())
+    assert np.abs(confidence(kernels, scene, lit(kernels, scene, drafted)) - plain).max() < 0.02
 
 
 def test_a_head_at_rest_keeps_its_colours_and_deep_photos_are_lit_alike() -> None:

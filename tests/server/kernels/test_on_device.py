@@ -307,6 +307,15 @@ def test_colours_become_lighter_and_darker_and_what_is_transparent_stays_so(
     assert (found[..., 3:] == pictures[..., 3:]).all()
 
 
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1), (2, 2)])
+def test_planes_of_one_cell_have_no_steps(
+    kernels: OnDevice, random: np.random.Generator, shape: tuple[int, int]
+) -> None:
+    planes = random.random((FRAMES, 2, *shape)).astype(np.float32)
+    found = np.asarray(OpenCV().steep(planes, 0.3)) > 0
+    assert (found == kernels.steep(kernels.placed(planes), 0.3).numpy()).all()
+
+
 def test_a_whole_frame_is_a_patch_like_others(kernels: OnDevice, random: np.random.Generator) -> None:
     whole, planes = Patches.whole(FRAMES, (50, 40)), picture(random, (FRAMES, 20, 25), np.float32)
     part = Patches.whole(FRAMES, (50, 40), slice(10, 30))
