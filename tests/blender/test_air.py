@@ -79,7 +79,9 @@ def test_what_the_plane_shows_goes_on_air(
     assert on_air.is_on(acting.uid) and on_air.of(acting.uid, "ndi") is air and "Going on air" in air.line
     preview.ask_again()
     wait_until(lambda: last_picture(pictures()).any(), live_preview.pump, lambda: air.problem)
-    assert air.line == f"On air: “{acting.name} (AI-modified)”" and not air.problem
+    # What the program says of itself is read beside the pictures, and may come after them.
+    wait_until(lambda: air.line == f"On air: “{acting.name} (AI-modified)”", live_preview.pump, lambda: air.line)
+    assert not air.problem
     before = last_picture(pictures())
     np.testing.assert_array_equal(before[..., :3], shown(preview))
     acting.rig.pose.bones["jaw_09"].location[1] = -0.03
