@@ -56,7 +56,7 @@ def test_landmarks_move_with_the_picture(photo_shards: Path) -> None:
         gaps.append(np.linalg.norm(there - sample.reference_points[0, :, :2], axis=1)[seen])
         motions.append(np.linalg.norm(sample.target_points[:, :2] - sample.reference_points[0, :, :2], axis=1)[seen])
     assert np.median(np.concatenate(gaps)) < 0.5
-    assert np.median(np.concatenate(motions)) > 2
+    assert np.median(np.concatenate(motions)) > 1.5  # three times as far as that
 
 
 def test_samples_depend_on_the_generator_alone(photo_shards: Path) -> None:
