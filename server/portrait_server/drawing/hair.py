@@ -11,7 +11,7 @@ import numpy as np
 
 from portrait_server.drawing.by_example import continued
 from portrait_server.drawing.fill import smoothly_continued
-from portrait_server.geometry.face_mesh import CHEEKS, MOUTH, OVAL
+from portrait_server.geometry.face_mesh import CHEEKS, MOUTH, outline
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between
 from portrait_server.kernels.levels import held
@@ -98,8 +98,7 @@ def _neck(seen: np.ndarray, solid: np.ndarray, mesh: HeadMesh, covered: float, s
     """
     face, last = mesh.vertices[:, :2] - start, np.array(solid.shape[::-1]) - 1
     inside = np.zeros(solid.shape, np.uint8)
-    oval = face[list(OVAL)]
-    cv2.fillPoly(inside, [np.round(oval.mean(0) + _WITHIN_JAW * (oval - oval.mean(0))).astype(np.int32)], 1)
+    cv2.fillPoly(inside, [np.round(outline(face, _WITHIN_JAW)).astype(np.int32)], 1)
     below = np.arange(len(solid))[:, None] > face[list(MOUTH[0]), 1].mean()
     skin = (solid & below & (inside == 0) & (mesh.body.colour.skin_share(seen) > _SURELY_SKIN)).astype(np.uint8)
     skin = cv2.erode(skin, np.ones((3, 3), np.uint8))
@@ -119,8 +118,7 @@ def _hair_hangs(mesh: HeadMesh, low: float, high: float) -> float:
 
 def _around_face(alpha: np.ndarray, mesh: HeadMesh, start: np.ndarray) -> np.ndarray:
     """Where (h, w) the head around the face is well shown, in a part of the picture with such a matte."""
-    oval = mesh.vertices[list(OVAL), :2]
-    beside = oval.mean(0) + _BESIDE_FACE * (oval - oval.mean(0))
+    beside = outline(mesh.vertices[:, :2], _BESIDE_FACE)
     known = np.zeros(alpha.shape, np.uint8)
     cv2.fillPoly(known, [np.round(mesh.body.hair - start).astype(np.int32)], 1)
     cv2.fillPoly(known, [np.round(beside - start).astype(np.int32)], 0)

@@ -18,7 +18,7 @@ from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lid_skin import LidSkin, build_lids
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_light import FaceLight, face_light
-from portrait_server.geometry.face_mesh import OVAL
+from portrait_server.geometry.face_mesh import OVAL, outline
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.levels import held, signed
@@ -157,9 +157,7 @@ def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:
 def _face_mask(vertices: np.ndarray, size: tuple[int, int], face_size: float) -> np.ndarray:
     """The face itself is the person, whatever the segmentation says: (H, W) float32."""
     mask = np.zeros((size[1], size[0]), np.float32)
-    oval = vertices[list(OVAL)]
-    inner = oval.mean(0) + _SURELY_FACE * (oval - oval.mean(0))
-    cv2.fillPoly(mask, [np.round(inner).astype(np.int32)], 1.0)
+    cv2.fillPoly(mask, [np.round(outline(vertices, _SURELY_FACE)).astype(np.int32)], 1.0)
     return cv2.GaussianBlur(mask, (0, 0), max(0.5, 0.02 * face_size))
 
 

@@ -59,6 +59,13 @@ CHEEKS: Final = (50, 101, 205, 280, 330, 425)
 UPPER_LID_MIDDLES: Final = (159, 386)
 
 
+def outline(vertices: np.ndarray, times: float) -> np.ndarray:
+    """The face's outline (36, 2) of vertices (V, 2), so many times as large about its middle."""
+    oval = vertices[list(OVAL)]
+    larger: np.ndarray = oval.mean(0) + times * (oval - oval.mean(0))
+    return larger
+
+
 @cache
 def skin_triangles() -> np.ndarray:
     """The triangles (T, 3) between the mesh's vertices, without eyes and mouth, all turning the same way.

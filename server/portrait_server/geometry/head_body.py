@@ -190,22 +190,10 @@ class _Lines:
         nape = (1 - hairy) * between(down, *_NAPE) * _NAPE_DEPTH
         end = sides + (_END_DEPTH + max(0.0, wide - _HAIR_WIDTH) - nape) * half_width
         lines = cls(
-            centre,
-            arm,
-            oval[:, 2],
-            down,
-            aside,
-            axes,
-            neck,
-            rim,
-            np.minimum(skull, rim),
-            half_width,
-            widest,
-            end,
-            rim,
-            bare,
-            colour,
-        )
+            centre=centre, arm=arm, depth=oval[:, 2], down=down, aside=aside, axes=axes, neck=neck,
+            rim=rim, skull=np.minimum(skull, rim), half_width=half_width, widest=widest, end=end,
+            well_shown=rim, bare=bare, colour=colour,
+        )  # fmt: skip
         return replace(lines, well_shown=lines._well_shown())
 
     def front(self, ring: np.ndarray) -> np.ndarray:
