@@ -129,7 +129,9 @@ def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, ma
     layers = (moved.person, moved.alpha, scene.plate[None], scene.rest[None])
     person, alpha, plate, rest = (kernels.taken(layer, patches) for layer in layers)
     mixed = kernels.blended(person, plate, alpha)
-    mixed = kernels.added(mixed, rest, moved.field.fine(moved.field.stillness, patches))
+    for rows, columns in scene.unlike(patches):
+        still = moved.field.fine(moved.field.stillness, patches.part(rows, columns))
+        mixed[:, rows, columns] = kernels.added(mixed[:, rows, columns], rest[:, rows, columns], still)
     return _with_matte(mixed, person, alpha) if matte else mixed
 
 

@@ -20,11 +20,13 @@ from portrait_server.drawing.mouth import MouthLayer, build_mouth
 from portrait_server.geometry.face_light import FaceLight, face_light
 from portrait_server.geometry.face_mesh import OVAL, outline
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.kernels.base import Array, Kernels
+from portrait_server.kernels.base import Array, Kernels, Patches
 from portrait_server.kernels.levels import held, signed
+from portrait_server.kernels.one_frame import runs
 from portrait_server.kernels.opencv import OpenCV
 
 _STRIP_ROWS = 512
+_BAND_ROWS = 16
 _SURELY_FACE = 0.93  # of the face's outline; beside it may be a gap between cheek and hair
 _EDGE = 0.02  # softness of the person's edge, in face sizes
 
@@ -73,6 +75,20 @@ class Scene:
         rest, person = (self.rest != 0).reshape(len(self.rest), -1), self.matte > 0
         (first, behind), (left, right) = _ends(rest, self.rest.shape[2]), _ends(person, 1)
         return np.stack([np.minimum(first, left), np.maximum(behind, right)], 1)
+
+    def unlike(self, patches: Patches) -> list[tuple[slice, slice]]:
+        """Rows and columns of patches, alike in all frames, beside which the photo is its person over its plate."""
+        whole = slice(0, patches.height)
+        if not isinstance(self.rest, np.ndarray):
+            return [(whole, slice(0, patches.width))]
+        rows, columns = patches.slices
+        bands = self._unlike[rows.start // _BAND_ROWS : -(-rows.stop // _BAND_ROWS), columns]
+        return [(whole, run) for run in runs(bands.any(0))]
+
+    @cached_property
+    def _unlike(self) -> np.ndarray:
+        """Of bands of rows the columns in which person over plate lacks something of the photo: (bands, W) bool."""
+        return np.logical_or.reduceat((self.rest != 0).any(-1), np.arange(0, len(self.rest), _BAND_ROWS))
 
     def placed(self, kernels: Kernels) -> Scene:
         """The same scene with its pixels where the kernels have theirs."""

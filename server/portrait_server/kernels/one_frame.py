@@ -10,6 +10,7 @@ from portrait_server.kernels.base import Look
 
 _BAND = 1 << 15  # cells that are evaluated at a time
 _GAP = 48  # columns: to mix so many more costs less than a further call
+_MIXED_ROWS = 32  # a rim leans: over more rows it takes more columns
 
 
 def remap_places(right: np.ndarray, down: np.ndarray, look: Look) -> tuple[np.ndarray, np.ndarray]:
@@ -29,23 +30,32 @@ def spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return repeated
 
 
-def resized_rows(plane: np.ndarray, size: tuple[int, int], rows: slice) -> np.ndarray:
-    """Some rows of a plane or picture (h, w[, C]) float32 at (width, height)."""
+def resized_part(plane: np.ndarray, size: tuple[int, int], rows: slice, columns: slice) -> np.ndarray:
+    """Some rows and columns of a plane or picture (h, w[, C]) float32 at (width, height)."""
     width, height = size
-    cells = len(plane)
     if plane.shape[1::-1] == size:
-        return plane[rows]
-    times, over = divmod(height, cells)
+        return plane[rows, columns]
+    cells, (times, over) = len(plane), divmod(height, len(plane))
+    right, beside = divmod(width, plane.shape[1])
+    # With a cell more at both ends the rows and columns are those of the whole plane.
+    first, last = (0, plane.shape[1]) if beside else _cells(columns, right, plane.shape[1])
+    start, wide = (0, width) if beside else (right * first, right * (last - first))
+    across = slice(columns.start - start, columns.stop - start)
     if not over:
-        # With a cell more at both ends the rows are those of the whole plane.
-        first, last = max(0, rows.start // times - 1), min(cells, -(-rows.stop // times) + 1)
-        part = cv2.resize(plane[first:last], (width, times * (last - first)), interpolation=cv2.INTER_LINEAR)
-        return part[rows.start - times * first : rows.stop - times * first]
+        top, end = _cells(rows, times, cells)
+        part = cv2.resize(plane[top:end, first:last], (wide, times * (end - top)), interpolation=cv2.INTER_LINEAR)
+        return part[rows.start - times * top : rows.stop - times * top, across]
     at = np.clip((np.arange(rows.start, rows.stop) + 0.5) * cells / height - 0.5, 0, cells - 1)
     above = np.floor(at).astype(int)
     share = (at - above).astype(np.float32).reshape(-1, *[1] * (plane.ndim - 1))
+    plane = plane[:, first:last]
     lines = plane[above] * (1 - share) + plane[np.minimum(above + 1, cells - 1)] * share
-    return cv2.resize(lines, (width, len(at)), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(lines, (wide, len(at)), interpolation=cv2.INTER_LINEAR)[:, across]
+
+
+def _cells(pixels: slice, times: int, count: int) -> tuple[int, int]:
+    """Of so many cells, each so many times as large as a pixel, those around some pixels: the first, and behind the last."""
+    return max(0, pixels.start // times - 1), min(count, -(-pixels.stop // times) + 1)
 
 
 def steep(planes: np.ndarray, limit: float) -> np.ndarray:
@@ -104,14 +114,17 @@ def blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarra
         return mixed
     # Most of a matte says one or the other, and mixing is a fifth as slow as looking colours up.
     mixed = cv2.copyTo(front, matte, back.copy())
-    for columns in _runs(cv2.reduce(cv2.inRange(matte, 1, 254), 0, cv2.REDUCE_MAX)[0]):
-        share = matte[:, columns] * np.float32(1 / 255)
-        mixed[:, columns] = cv2.blendLinear(front[:, columns], back[:, columns], share, 1 - share)
+    between = cv2.inRange(matte, 1, 254)
+    for top in range(0, len(matte), _MIXED_ROWS):
+        rows = slice(top, top + _MIXED_ROWS)
+        for columns in runs(np.bitwise_or.reduce(between[rows], axis=0)):
+            share = matte[rows, columns] * np.float32(1 / 255)
+            mixed[rows, columns] = cv2.blendLinear(front[rows, columns], back[rows, columns], share, 1 - share)
     return mixed
 
 
-def _runs(line: np.ndarray) -> list[slice]:
-    """Where numbers (W,) are above 0; what lies close together in one."""
+def runs(line: np.ndarray) -> list[slice]:
+    """Where numbers (W,) are not 0; what lies close together in one."""
     at = np.flatnonzero(line)
     if not len(at):
         return []

@@ -73,7 +73,7 @@ class OpenCV(Kernels):
         if part is None:
             return _each(lambda plane: cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), planes)
         return _each(
-            lambda plane, rows, columns: one_frame.resized_rows(plane, size, rows)[:, columns], planes, *_slices(part)
+            lambda plane, rows, columns: one_frame.resized_part(plane, size, rows, columns), planes, *_slices(part)
         )
 
     def warped(self, pictures: np.ndarray, matrices: np.ndarray, patches: Patches) -> np.ndarray:

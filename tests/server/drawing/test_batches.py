@@ -13,6 +13,8 @@ from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.head_mesh import build_head_mesh
+from portrait_server.kernels.base import Patches
+from portrait_server.kernels.levels import finished
 from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import MESH_VERTICES
 
@@ -67,6 +69,18 @@ def test_outside_of_what_moves_lies_the_photo(scene: Scene, targets: np.ndarray)
         assert shown[moving[0]].max() > 5, "an eye moves between lids that do not"
         assert shown[~moving[0]].max(initial=0) < 0.01
     assert moving.mean() < 0.8, "of the last, whose eyes alone move"
+
+
+def test_a_frame_is_its_person_over_the_plate_and_what_those_lack_of_the_photo(
+    scene: Scene, targets: np.ndarray
+) -> None:
+    whole = Patches.whole(1, scene.size)
+    for target in targets:
+        moved = move(KERNELS, scene, motion_of(scene, target[None]))
+        mixed = KERNELS.blended(moved.person, scene.plate[None], moved.alpha)
+        still = moved.field.fine(moved.field.stillness, whole)
+        frame = finished(KERNELS.added(mixed, scene.rest[None], still))
+        np.testing.assert_allclose(composite(KERNELS, scene, moved, False), frame, atol=frame.dtype == np.uint16)
 
 
 def test_colours_that_are_left_where_they_were_are_never_seen(

@@ -61,6 +61,16 @@ def test_strips_are_parts_of_the_whole(pictures: np.ndarray) -> None:
     np.testing.assert_allclose(np.concatenate(strips, 1), whole, atol=1e-3)
 
 
+@pytest.mark.parametrize("size", [(200, 160), (200, 170), (210, 160), (150, 121), (50, 40)])
+def test_a_part_of_what_is_enlarged_is_that_of_the_whole(pictures: np.ndarray, size: tuple[int, int]) -> None:
+    planes = pictures[:2, ..., 0].astype(np.float32)
+    whole = KERNELS.resized(planes, size)
+    for left, top, width, height in ((0, 0, 9, 7), (17, 11, 22, 21), (size[0] - 5, size[1] - 3, 5, 3), (1, 0, 49, 40)):
+        part = Patches(np.full(2, left), np.full(2, top), width, height, np.ones(2, bool))
+        found = KERNELS.resized(planes, size, part)
+        np.testing.assert_allclose(found, whole[:, top : top + height, left : left + width], atol=1e-3)
+
+
 def test_each_plane_is_smoothed_by_its_own_sigma(pictures: np.ndarray) -> None:
     planes = pictures[..., 0]
     blurred = KERNELS.blurred(planes, np.array([0, 1.5, 4.0]))
