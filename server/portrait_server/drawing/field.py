@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -12,6 +12,7 @@ from portrait_server.drawing.grain import looked_up_sharply
 from portrait_server.drawing.offsets import Raster, backward_offsets
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.scene import Scene
+from portrait_server.drawing.tiles import CLEAR, RIM, Part, Tiles
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH
 from portrait_server.geometry.ramps import smoothstep
@@ -24,7 +25,7 @@ _DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
-_STRIP_ROWS = 64  # in which what moves is looked for: fewer take longer than they save
+_STRIPS = 2  # of tiles, in one of what moves: fewer take longer than they save
 # Strips are joined to so many pixels, and to so many more than they have.
 _FEW, _JOINED, _JOINED_SHARE = 1 << 15, 1 << 17, 1.1
 # Pixels, a part of the longest side more: what lies so far from a person is mixed into it by no later step, be it by the
@@ -64,45 +65,38 @@ class Field:
         """The persons' colours (N, H, W, C) and mattes (N, H, W), moved; colours only as far as they are seen."""
         xp, kernels, count = array_namespace(self.coarse), self.kernels, len(self.coarse)
         person, alpha = (xp.repeat(layer[None], count, axis=0) for layer in (scene.person, scene.matte))
-        strips = self._with_mattes(scene, alpha)
-        strip = next(strips, None)
-        while strip is not None:
-            following = next(strips, None)  # colours are seen beside a matte, which may begin there
-            patches, x, y = strip
-            rows, columns = self._shown(alpha, patches)
-            if rows.start < rows.stop and columns.start < columns.stop:
-                x, y = x[:, rows, columns], y[:, rows, columns]
-                colours = looked_up_sharply(kernels, scene.person[None], x, y, scene.grain)
+        for part in self._parts(scene, alpha):
+            patches, (x, y) = part.patches, self.positions(part.patches)
+            rows = slice(0, patches.height)
+            for columns in part.mattes:
+                # A matte is smooth: linearly, for a quarter of the time, it comes out the same.
+                matte = kernels.looked_up(scene.matte[None], x[..., columns], y[..., columns], Look.LINEAR)
+                kernels.laid(alpha, patches.part(rows, columns), held(matte, scene.matte.dtype))
+            for columns in part.colours:
+                colours = looked_up_sharply(kernels, scene.person[None], x[..., columns], y[..., columns], scene.grain)
                 kernels.laid(person, patches.part(rows, columns), colours)
-            strip = following
         if self.coarse.shape[:1:-1] != self.size:
             for upper, lower in (*EYES, MOUTH):
                 self._refine(scene, person, self._vertices[:, [*upper, *lower], :2])
         return person, alpha
 
-    def _with_mattes(self, scene: Scene, alpha: Array) -> Iterator[tuple[Patches, Array, Array]]:
-        """What moves, and the places that it is taken from, once its mattes are laid over those of N frames."""
-        for patches in self.moving:
-            x, y = self.positions(patches)
-            # A matte is smooth: linearly, for a quarter of the time, it comes out the same.
-            matte = self.kernels.looked_up(scene.matte[None], x, y, Look.LINEAR)
-            self.kernels.laid(alpha, patches, held(matte, scene.matte.dtype))
-            yield patches, x, y
+    def _parts(self, scene: Scene, alpha: Array) -> Iterable[Part]:
+        """What must be looked up; of mattes (N, H, W) the rest is laid over them."""
+        tiles = self._tiles
+        if tiles is None:
+            whole = slice(0, self.size[0])
+            return [Part(Patches.whole(len(self.coarse), self.size), [whole], [whole])]
+        moves, shown = tiles.move(self._least), tiles.shown(scene.cover)
+        for patches, matte in tiles.uniform(moves, shown):
+            rows, columns = patches.slices
+            alpha[:, rows, columns] = matte
+        seen = tiles.near(shown != CLEAR, _LEAST_AROUND + max(self.size) // _AROUND_SHARE)
+        return tiles.parts(moves & (shown == RIM), moves & seen)
 
-    def _shown(self, alpha: Array, patches: Patches) -> tuple[slice, slice]:
-        """The rows and columns of patches, all in one place, around what is above 0 in mattes (N, H, W)."""
-        around = min(_LEAST_AROUND + max(self.size) // _AROUND_SHARE, _STRIP_ROWS)
-        rows, columns = patches.slices
-        first = max(0, rows.start - around)
-        found = self.kernels.touched(alpha[:, first : rows.stop + around])
-        if not found.there.any():
-            return slice(0, 0), slice(0, 0)
-        down, right = found.slices
-        top, left = rows.start - first + around, columns.start + around
-        return (
-            slice(max(0, down.start - top), min(patches.height, down.stop - top + 2 * around)),
-            slice(max(0, right.start - left), min(patches.width, right.stop - left + 2 * around)),
-        )
+    @cached_property
+    def _tiles(self) -> Tiles | None:
+        """None on a device, which would have to be waited for."""
+        return Tiles(self.coarse, self.size) if isinstance(self.coarse, np.ndarray) else None
 
     def _refine(self, scene: Scene, person: Array, rim: np.ndarray) -> None:
         kernels = self.kernels
@@ -140,16 +134,16 @@ class Field:
     @cached_property
     def strips(self) -> list[Patches]:
         """The same in strips of the same rows whoever moves, so that those of several people can be laid together."""
-        xp, kernels = array_namespace(self.coarse), self.kernels
-        moves = xp.astype(self._distance > min(_UNMOVED, _UNMOVED_SHARE * self._still), xp.uint8)
-        rows, columns = moves.shape[1:]
-        scale = np.array([columns, rows]) / self.size
+        tiles = self._tiles
+        if tiles is None:
+            return [Patches.whole(len(self.coarse), self.size)]
+        moves = tiles.move(self._least)
         for upper, lower in (*EYES, MOUTH):
             # In an opening the eye or the mouth's inside may move behind lids and lips that do not.
-            rim = self._vertices[:, [*upper, *lower], :2] * scale
-            patches = patches_around(rim, _MARGIN + 0.2 * np.ptp(rim[..., 0], axis=1), (columns, rows))
-            kernels.laid(moves, patches, xp.ones_like(kernels.taken(moves, patches)))
-        return self._around(moves, kernels.strips(self.size[1], _STRIP_ROWS))
+            rim = self._vertices[:, [*upper, *lower], :2]
+            beside = 0.2 * float(np.ptp(rim[..., 0], axis=1).max())
+            moves[tiles.hold(*(rim.min((0, 1)) - beside), *(rim.max((0, 1)) + beside))] = True
+        return tiles.patches(moves, _MARGIN, _STRIPS)
 
     @cached_property
     def folded(self) -> list[Patches]:
@@ -171,6 +165,11 @@ class Field:
                     Patches(start + left, start + strip.start, right - left, strip.stop - strip.start, found.there)
                 )
         return parts
+
+    @property
+    def _least(self) -> float:
+        """Pixels: what moves by less is still."""
+        return min(_UNMOVED, _UNMOVED_SHARE * self._still)
 
     @property
     def _still(self) -> float:

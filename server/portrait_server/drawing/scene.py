@@ -17,6 +17,7 @@ from portrait_server.drawing.grain import grain_of
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lid_skin import LidSkin, build_lids
 from portrait_server.drawing.mouth import MouthLayer, build_mouth
+from portrait_server.drawing.tiles import Cover
 from portrait_server.geometry.face_light import FaceLight, face_light
 from portrait_server.geometry.face_mesh import OVAL, outline
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -84,6 +85,11 @@ class Scene:
         rows, columns = patches.slices
         bands = self._unlike[rows.start // _BAND_ROWS : -(-rows.stop // _BAND_ROWS), columns]
         return [(whole, run) for run in runs(bands.any(0))]
+
+    @cached_property
+    def cover(self) -> Cover:
+        """What its parts hold of the person; on the processor alone."""
+        return Cover(self.matte)
 
     @cached_property
     def _unlike(self) -> np.ndarray:

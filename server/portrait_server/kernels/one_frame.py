@@ -123,14 +123,14 @@ def blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarra
     return mixed
 
 
-def runs(line: np.ndarray) -> list[slice]:
-    """Where numbers (W,) are not 0; what lies close together in one."""
+def runs(line: np.ndarray, apart: int = _GAP) -> list[slice]:
+    """Where numbers (W,) are not 0; what lies no farther apart than that in one."""
     at = np.flatnonzero(line)
     if not len(at):
         return []
-    gaps = np.flatnonzero(at[1:] - at[:-1] > _GAP)
+    gaps = np.flatnonzero(at[1:] - at[:-1] > apart)
     firsts, lasts = [at[0], *at[gaps + 1]], [*at[gaps], at[-1]]
-    return [slice(first, last + 1) for first, last in zip(firsts, lasts, strict=True)]
+    return [slice(int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True)]
 
 
 def evaluate(

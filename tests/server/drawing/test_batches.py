@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from portrait_server.drawing.field import Field
 from portrait_server.drawing.frame import composite, move
 from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
 from portrait_server.drawing.scene import Scene, build_scene
+from portrait_server.drawing.tiles import Tiles
 from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.kernels.base import Patches
@@ -21,7 +21,7 @@ from portrait_shared.landmarks import MESH_VERTICES
 from tests.posing import blinking, looking, speaking, turned
 from tests.server.drawing.unlit import draw_frames
 
-SIDE = 160
+SIDE = 224
 KERNELS = OpenCV()
 
 
@@ -32,7 +32,7 @@ def scene(request: pytest.FixtureRequest) -> Scene:
     coarse = np.random.default_rng(3).integers(0, 256, (SIDE // 8, SIDE // 8, 3))
     photo = np.kron(coarse, np.ones((8, 8, 1))).astype(request.param)
     matte = np.zeros((SIDE, SIDE), np.float32)
-    matte[20:-20, 20:-20] = 1
+    matte[52:-52, 52:-52] = 1
     head = build_head_mesh(mesh[list(MESH_VERTICES)], mesh, photo, matte)
     return build_scene(
         photo, smooth_plate(photo, matte, head), matte, head, smooth_hair(photo, matte, head), (SIDE, SIDE)
@@ -89,7 +89,7 @@ def test_colours_that_are_left_where_they_were_are_never_seen(
     motions = [motion_of(scene, target[None]) for target in targets]
     moved = [move(KERNELS, scene, motion) for motion in motions]
     frames = [composite(KERNELS, scene, each, True) for each in moved]
-    monkeypatch.setattr(Field, "_shown", lambda _, alpha, patches: (slice(0, patches.height), slice(0, patches.width)))
+    monkeypatch.setattr(Tiles, "near", lambda _, found, pixels: np.ones_like(found, bool))
     everywhere = [move(KERNELS, scene, motion) for motion in motions]
     assert any((one.person != other.person).any() for one, other in zip(moved, everywhere, strict=True))
     for frame, each in zip(frames, everywhere, strict=True):
