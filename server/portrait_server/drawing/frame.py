@@ -77,14 +77,26 @@ def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array, c
     xp = array_namespace(share)
     share, colour, matte = (kernels.taken(picture, patches) for picture in (share, person, alpha))
     # Beyond what is smoothed nothing counts, on a device either, where the patch is the whole frame.
-    weight = kernels.mirrored(xp.astype(matte, xp.float32) + 1, share)
+    own, weight = kernels.mirrored(colour, share), kernels.mirrored(xp.astype(matte, xp.float32) + 1, share)
     sigma = _FOLD_SOFTNESS * max(1.0, cell / 2)
     reach = int(np.ceil(2.5 * sigma))
-    smooth = kernels.blurred(weight, sigma, reach)
-    own = kernels.mirrored(colour, share) * weight[..., None]
-    own = kernels.blurred(own, sigma, reach) / smooth[..., None]
-    kernels.laid(person, patches, held(colour + share[..., None] * (own - colour), person.dtype))
-    kernels.laid(alpha, patches, held(matte + share * (smooth - 1 - matte), alpha.dtype))
+    parts = kernels.scattered(share, reach)
+    if len(parts) > 1:  # each sees what others change
+        own = xp.asarray(own, copy=True)
+    for part, around in parts:
+        within = (
+            slice(None),
+            *(slice(at.start - near.start, at.stop - near.start) for at, near in zip(part, around, strict=True)),
+        )
+        smooth = kernels.blurred(weight[:, *around], sigma, reach)
+        mixed = (
+            kernels.blurred(own[:, *around] * weight[:, *around, None], sigma, reach)[within]
+            / smooth[within][..., None]
+        )
+        some, before, covered = share[:, *part], colour[:, *part], matte[:, *part]
+        mixed = held(before + some[..., None] * (mixed - before), person.dtype)
+        kernels.laid(alpha, patches.part(*part), held(covered + some * (smooth[within] - 1 - covered), alpha.dtype))
+        kernels.laid(person, patches.part(*part), mixed)
 
 
 def composite(kernels: Kernels, scene: Scene, moved: Moved, matte: bool) -> Array:

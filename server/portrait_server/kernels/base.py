@@ -26,6 +26,8 @@ _FAR: Final = 1 << 14  # pixels: what OpenCV computes with must not overflow
 
 Array: TypeAlias = Any
 """NumPy's array, or a torch tensor."""
+Slices: TypeAlias = tuple[slice, slice]
+"""Rows and columns."""
 
 
 class Look(Enum):
@@ -225,6 +227,13 @@ class Kernels(ABC):
         """Pictures (N, h, w[, C]), mirrored beyond the least rectangle that holds all that is above 0 in planes (N, h, w).
 
         The rectangle's outer pixels are not repeated (as `BORDER_REFLECT_101` has it).
+        """
+
+    @abstractmethod
+    def scattered(self, planes: Array, around: int) -> list[tuple[Slices, Slices]]:
+        """Parts that hold all that is above 0 in planes (N, h, w), and those with so many pixels around, where there are.
+
+        On the processor, of a single frame, parts of some rows and columns; else all of them.
         """
 
     @abstractmethod

@@ -16,7 +16,7 @@ import torch
 
 from portrait_server.geometry.alignment import inverse
 from portrait_server.kernels import filters, polygons, rasteriser, sampling
-from portrait_server.kernels.base import SHIFT, Array, Kernels, Look, Patches
+from portrait_server.kernels.base import SHIFT, Array, Kernels, Look, Patches, Slices
 from portrait_server.kernels.levels import held
 
 _BLEND_EPSILON: Final = 1e-5
@@ -207,6 +207,10 @@ class OnDevice(Kernels):
 
     def mirrored(self, pictures: Array, planes: Array) -> Array:
         return filters.mirrored_beyond(pictures, planes > 0)
+
+    def scattered(self, planes: Array, around: int) -> list[tuple[Slices, Slices]]:
+        whole = slice(0, planes.shape[1]), slice(0, planes.shape[2])
+        return [(whole, whole)]
 
     def filled(self, outlines: np.ndarray, patches: Patches) -> Array:
         corners = patches.fixed_points(outlines)

@@ -6,10 +6,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from portrait_server.kernels.base import Look
+from portrait_server.kernels.base import Look, Slices
 
 _BAND = 1 << 15  # cells that are evaluated at a time
 _GAP = 48  # columns: to mix so many more costs less than a further call
+_SCATTERED = 1 << 16  # pixels: fewer are worked on in one go
 _MIXED_ROWS = 32  # a rim leans: over more rows it takes more columns
 
 
@@ -89,9 +90,14 @@ def added(picture: np.ndarray, difference: np.ndarray, share: np.ndarray) -> np.
 
 def scaled(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """See `Kernels.scaled`: of one picture (h, w, 3 or 4) and its plane (h, w)."""
-    rest = [np.ones_like(plane)] * (picture.shape[2] - 3)
-    whole = picture.dtype == np.uint8
-    found = cv2.multiply(picture, cv2.merge([plane, plane, plane, *rest]), dtype=cv2.CV_8U if whole else cv2.CV_32F)
+    whole, found = picture.dtype == np.uint8, np.empty(picture.shape, picture.dtype)
+    # Some rows at a time: what is made for them stays near.
+    most = max(1, _BAND // plane.shape[1])
+    for top in range(0, len(plane), most):
+        rows = slice(top, top + most)
+        share = plane[rows]
+        shares = cv2.merge([share, share, share, *[np.ones_like(share)] * (picture.shape[2] - 3)])
+        cv2.multiply(picture[rows], shares, found[rows], dtype=cv2.CV_8U if whole else cv2.CV_32F)
     return found if whole else np.minimum(found, 255)
 
 
@@ -131,6 +137,22 @@ def runs(line: np.ndarray, apart: int = _GAP) -> list[slice]:
     gaps = np.flatnonzero(at[1:] - at[:-1] > apart)
     firsts, lasts = [at[0], *at[gaps + 1]], [*at[gaps], at[-1]]
     return [slice(int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True)]
+
+
+def scattered(plane: np.ndarray, around: int) -> list[tuple[Slices, Slices]]:
+    """As `Kernels.scattered`, of one plane (h, w)."""
+    height, width = plane.shape
+    if height * width < _SCATTERED:
+        whole = slice(0, height), slice(0, width)
+        return [(whole, whole)]
+    above, found = plane > 0, []
+    for top in range(0, height, _MIXED_ROWS):
+        rows = slice(top, min(top + _MIXED_ROWS, height))
+        near = slice(max(0, rows.start - around), min(height, rows.stop + around))
+        for columns in runs(np.logical_or.reduce(above[rows], axis=0), _GAP + 2 * around):
+            beside = slice(max(0, columns.start - around), min(width, columns.stop + around))
+            found.append(((rows, columns), (near, beside)))
+    return found
 
 
 def evaluate(

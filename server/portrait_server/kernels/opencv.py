@@ -13,7 +13,7 @@ import numpy as np
 
 from portrait_server.geometry.alignment import crop
 from portrait_server.kernels import one_frame
-from portrait_server.kernels.base import SHIFT, Kernels, Look, Patches
+from portrait_server.kernels.base import SHIFT, Kernels, Look, Patches, Slices
 
 _LOOKS: Final = {
     Look.NEAREST: cv2.INTER_NEAREST, Look.LINEAR: cv2.INTER_LINEAR, Look.CUBIC: cv2.INTER_CUBIC,
@@ -148,6 +148,12 @@ class OpenCV(Kernels):
 
     def mirrored(self, pictures: np.ndarray, planes: np.ndarray) -> np.ndarray:
         return _each(one_frame.mirrored, pictures, planes)
+
+    def scattered(self, planes: np.ndarray, around: int) -> list[tuple[Slices, Slices]]:
+        if len(planes) == 1:
+            return one_frame.scattered(planes[0], around)
+        whole = slice(0, planes.shape[1]), slice(0, planes.shape[2])
+        return [(whole, whole)]
 
     def filled(self, outlines: np.ndarray, patches: Patches) -> np.ndarray:
         masks = np.zeros((len(outlines), patches.height, patches.width), np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from portrait_server.drawing.frame import composite, move
+from portrait_server.drawing.frame import _smooth_folds, composite, move
 from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
@@ -15,6 +15,7 @@ from portrait_server.geometry.face_mesh import neutral_mesh
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.kernels.base import Patches
 from portrait_server.kernels.levels import finished
+from portrait_server.kernels.on_device import OnDevice
 from portrait_server.kernels.opencv import OpenCV
 from portrait_shared.landmarks import MESH_VERTICES
 
@@ -94,3 +95,18 @@ def test_colours_that_are_left_where_they_were_are_never_seen(
     assert any((one.person != other.person).any() for one, other in zip(moved, everywhere, strict=True))
     for frame, each in zip(frames, everywhere, strict=True):
         np.testing.assert_allclose(frame, composite(KERNELS, scene, each, True), atol=frame.dtype == np.uint16)
+
+
+def test_folds_are_smoothed_in_parts_as_they_are_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(6)
+    share = np.zeros((1, 300, 400), np.float32)
+    share[0, 20:280, 30:60] = share[0, 100:130, 30:380] = rng.random()
+    person, alpha = (rng.integers(0, 256, (1, 300, 400, *axes)).astype(np.uint8) for axes in ((3,), ()))
+    smoothed = []
+    for method in (OpenCV.scattered, OnDevice.scattered):
+        monkeypatch.setattr(OpenCV, "scattered", method)
+        smoothed.append((person.copy(), alpha.copy()))
+        _smooth_folds(KERNELS, *smoothed[-1], share, 4.0)
+    for one, other, before in zip(*smoothed, (person, alpha), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert (one != before).any()

@@ -71,6 +71,33 @@ def test_a_part_of_what_is_enlarged_is_that_of_the_whole(pictures: np.ndarray, s
         np.testing.assert_allclose(found, whole[:, top : top + height, left : left + width], atol=1e-3)
 
 
+def test_parts_hold_all_that_is_scattered_once_and_what_lies_around_it() -> None:
+    planes = np.zeros((1, 300, 400), np.float32)
+    planes[0, 3:5, 2:9] = planes[0, 200, 20:380:90] = planes[0, 299, 399] = 1
+    parts, times = KERNELS.scattered(planes, 6), np.zeros((300, 400), int)
+    for part, (rows, columns) in parts:
+        times[part] += 1
+        first, last = (max(0, part[0].start - 6), max(0, part[1].start - 6)), (part[0].stop + 6, part[1].stop + 6)
+        assert (rows.start, columns.start) == first and (rows.stop, columns.stop) == (
+            min(300, last[0]),
+            min(400, last[1]),
+        )
+    assert len(parts) > 3 and times.max() == 1 and (times[planes[0] > 0] == 1).all() and times.mean() < 0.2
+    assert len(KERNELS.scattered(planes[:, :9, :9], 6)) == 1, "of a small one all in one"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colours_are_scaled_pixel_by_pixel(channels: int, dtype: type) -> None:
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 256, (1, 190, 400, channels)).astype(dtype)
+    planes = rng.uniform(0.5, 1.5, (1, 190, 400)).astype(np.float32)
+    found = KERNELS.scaled(pictures, planes)
+    expected = np.minimum(pictures[..., :3] * planes[..., None], 255)
+    np.testing.assert_array_equal(found[..., :3], np.rint(expected) if dtype is np.uint8 else expected)
+    np.testing.assert_array_equal(found[..., 3:], pictures[..., 3:])
+
+
 def test_each_plane_is_smoothed_by_its_own_sigma(pictures: np.ndarray) -> None:
     planes = pictures[..., 0]
     blurred = KERNELS.blurred(planes, np.array([0, 1.5, 4.0]))
