@@ -55,7 +55,7 @@ def _at(image: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 def _lab(colours: np.ndarray) -> np.ndarray:
     whole = (colours[..., :3].astype(np.float32) / 255).clip(0, 1)
-    return cv2.cvtColor(whole.reshape(1, -1, 3), cv2.COLOR_RGB2LAB).reshape(whole.shape)
+    return cv2.cvtColor(whole.reshape(1, -1, 3), cv2.COLOR_RGB2LAB).reshape(whole.shape) if whole.size else whole
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:

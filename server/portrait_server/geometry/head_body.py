@@ -31,7 +31,7 @@ FRONT_RINGS, BACK_RINGS, AROUND_RINGS = len(_FRONT), len(_BACK), len(_AROUND)
 
 # In half face widths, behind the ears' fronts: where a head's rim lies, above and at its sides, and where it ends. These,
 # and the exponents of the dome's depth above and at its sides, are those of rendered heads with hair, short and long.
-_RIM_DEPTH, _END_DEPTH = (0.4, 0.7), 1.65
+_RIM_DEPTH, _END_DEPTH = (0.4, 0.8), 1.4
 # Cosines with the way to the chin between which a bare nape comes nearer, and by how much.
 _NAPE, _NAPE_DEPTH = (0.05, 0.55), 1.25
 _EARS = (-0.5, -0.2)  # cosines with the way to the chin, of the hair above ears and of theirs
@@ -65,8 +65,8 @@ class HeadBody:
         carried, expressive: (R,) 0 to 1, how far the head's pose and the face's expression move each.
         triangles: (T, 3) of numbers that count the face's vertices, too; of them the first `closed` are head, not
             backdrop.
-        textures: (R, 2) where the photo shows what a turn brings into view there: the surface that it shows well,
-            mirrored beyond its end.
+        textures: (R, 2) where a picture of the whole head, unrolled, would show what a turn brings into view there: the
+            photo's own place where that shows the surface well, and beyond its end ever farther outwards.
         bare, solid: (R,) how far each lies over skin that shows in the photo, and over the person at all.
         colour: the person's, by which that was told.
         hair: (36, 2) the outline within which the photo shows the head's front well.
@@ -240,11 +240,11 @@ class _Lines:
         end = self.front(self.well_shown)
         reach = np.linalg.norm(end - from_outline[0], axis=1)  # straight: the surface up to there is nearly flat
         ahead = np.linalg.norm(rings[..., :2] - self.centre, axis=2) - length
-        inwards = self.arm - np.maximum(self.down * length, 0)[:, None] * self.axes[0]
-        inwards /= np.linalg.norm(inwards, axis=1, keepdims=True) + 1e-6
+        outwards = self.arm - np.maximum(self.down * length, 0)[:, None] * self.axes[0]
+        outwards /= np.linalg.norm(outwards, axis=1, keepdims=True) + 1e-6
         beyond = np.maximum(travelled - reach, 0)
         ahead = np.where(beyond > 0, turning, np.minimum(ahead, turning))
-        places = self.centre + self.arm * (1 + ahead / length)[..., None] - inwards * beyond[..., None]
+        places = self.centre + self.arm * (1 + ahead / length)[..., None] + outwards * beyond[..., None]
         found = np.zeros((count, 2))
         found[: len(sheet)] = places.reshape(-1, 2)
         return found

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hair as a texture: strands and locks made of noise, drawn along the way that hair beside them lies.
+
+Copies of hair repeat themselves, and show where they are joined. Noise of each scale, drawn out along a direction field
+(Cabral, Leedom, "Imaging Vector Fields Using Line Integral Convolution", 1993), does not; it is given what detail the seen
+hair has: how strong at each scale, how much longer than wide, and how its lights and darks are distributed.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portrait_server.drawing.fill import push_pull
+
+_FINEST = 1.0  # cells, sigma below which detail is of the finest scale; the next is twice as coarse
+_WIDTH = 3.5  # cells: of a strand of the finest scale
+_LONGEST = 7  # doublings of a strand's length at most
+_TURNS = 4.0  # cells, sigma: the neighbourhood that has one direction
+_USUAL = 1.25  # deviation in mean differences of noise: edges of locks are no noise, and count less
+_COARSER = 0.8  # of what is seen of each next scale: light in large is there already
+_LEAST = 32  # cells of the shorter side: a smaller strip has no coarser scale
+_QUANTILES = np.linspace(0.5, 99.5, 34)
+_WIDE = 3.0  # cells: a wider blur is computed smaller
+_SMALL = 4  # cells of the strip in one of what changes slowly
+_LIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def softened(values: np.ndarray, there: np.ndarray, sigma: float) -> np.ndarray:
+    """Values (h, w, …) blurred among those that are there (h, w) alone; sigma in cells."""
+    share = there.reshape(*there.shape, *(1,) * (values.ndim - 2))
+    weight = blurred(there, sigma).reshape(share.shape)
+    return blurred(values * share, sigma) / np.maximum(weight, 1e-4)
+
+
+def blurred(values: np.ndarray, sigma: float) -> np.ndarray:
+    """Values (h, w, …) blurred; computed small, where nothing is lost by that."""
+    shrink = 1 << max(0, int(np.log2(sigma / _WIDE)))
+    if shrink == 1:
+        return cv2.GaussianBlur(values, (0, 0), sigma).reshape(values.shape)
+    size = tuple(max(1, side // shrink) for side in values.shape[1::-1])
+    small = cv2.GaussianBlur(cv2.resize(values, size, interpolation=cv2.INTER_AREA), (0, 0), sigma / shrink)
+    return cv2.resize(small, values.shape[1::-1], interpolation=cv2.INTER_LINEAR).reshape(values.shape)
+
+
+def strands(colours: np.ndarray, there: np.ndarray, coarsest: float, reach: float) -> np.ndarray:
+    """What hair like that which is seen has of detail: (h, w, 3) float32, everywhere, its mean about 0.
+
+    Args:
+        colours, there: (h, w, 3), (h, w) float32: what is seen, and where that is hair, 0 or 1.
+        coarsest: sigma in cells of what still is detail.
+        reach: sigma in cells of the neighbourhood in which hair is alike.
+    """
+    known = there > 0
+    if not known.any():
+        return np.zeros_like(colours)
+    light = colours @ _LIGHTNESS
+    scales = max(1, round(np.log2(coarsest / _FINEST)))
+    made, power = _scale(light, there, _direction(light, there, reach), reach, scales)
+    strength = np.sqrt(power) + 1e-3
+    soft = softened(colours, there, _FINEST * 2**scales)
+    detail = light - soft @ _LIGHTNESS
+    made = np.interp(
+        made / strength,
+        np.percentile(made / strength, _QUANTILES),
+        np.percentile((detail / strength)[known], _QUANTILES),
+    )
+    hue = ((colours - soft)[known] * detail[known, None]).mean(0) / max(float((detail[known] ** 2).mean()), 1e-6)
+    return ((made * strength)[..., None] * hue).astype(np.float32)
+
+
+def _scale(
+    light: np.ndarray, there: np.ndarray, way: np.ndarray, reach: float, scales: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Detail of so many scales, finest first, and its power: (h, w) each.
+
+    Args:
+        light, there: (h, w); way: (h, w, 2) along which strands lie.
+        reach: as of `strands`.
+    """
+    soft = softened(light, there, _FINEST)
+    band = light - soft
+    noise = np.random.default_rng(seed).standard_normal(light.shape, np.float32)
+    noise = _drawn_out(noise - cv2.GaussianBlur(noise, (0, 0), _FINEST), way, _WIDTH * _elongation(band, there))
+    power = (_USUAL * spread(np.abs(band), there, reach)) ** 2
+    made = np.sqrt(power) * noise / (noise.std() + 1e-6)
+    if scales == 1 or min(light.shape) < _LEAST:
+        return made, power
+    size = tuple((side + 1) // 2 for side in light.shape[1::-1])
+    share = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(soft * there, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
+    below = _scale(coarse, (share > 0.5).astype(np.float32), cv2.resize(way, size), reach / 2, scales - 1, seed + 1)
+    larger, stronger = (cv2.resize(each, light.shape[1::-1], interpolation=cv2.INTER_LINEAR) for each in below)
+    return made + _COARSER * larger, power + _COARSER**2 * stronger
+
+
+def spread(values: np.ndarray, there: np.ndarray, reach: float) -> np.ndarray:
+    """Values (h, w, …) of what is there (h, w), softly continued over all of it."""
+    size = tuple(max(1, side // _SMALL) for side in there.shape[1::-1])
+    whole = values.reshape(*there.shape, -1)
+    weight = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(whole * there[..., None], size, interpolation=cv2.INTER_AREA).reshape(*size[::-1], -1)
+    around = cv2.GaussianBlur(weight, (0, 0), reach / _SMALL)
+    small = cv2.GaussianBlur(small, (0, 0), reach / _SMALL).reshape(small.shape) / np.maximum(around, 1e-4)[..., None]
+    small = push_pull(small, (around / 0.05).clip(0, 1))
+    return cv2.resize(small, there.shape[::-1], interpolation=cv2.INTER_LINEAR).reshape(values.shape)
+
+
+def _slopes(light: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squares of slopes (h, w) along columns and rows, and their product, where it is there (h, w); else 0."""
+    across, down = (cv2.Sobel(light, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
+    inside = cv2.erode(there, np.ones((3, 3)))
+    return across**2 * inside, down**2 * inside, across * down * inside
+
+
+def _direction(light: np.ndarray, there: np.ndarray, reach: float) -> np.ndarray:
+    """Unit vectors (h, w, 2) along which strands lie, x and y."""
+    xx, yy, xy = _slopes(softened(light, there, _FINEST), there)
+    total = spread(np.dstack([xx - yy, 2 * xy]), there, reach)
+    angle = 0.5 * np.arctan2(total[..., 1], total[..., 0]) + np.pi / 2
+    return np.dstack([np.cos(angle), np.sin(angle)]).astype(np.float32)
+
+
+def _elongation(band: np.ndarray, there: np.ndarray) -> float:
+    """How much longer than wide what one scale of detail (h, w) shows is."""
+    xx, yy, xy = (cv2.GaussianBlur(each, (0, 0), _TURNS) for each in _slopes(band, there))
+    middle, aside = (xx + yy) / 2, np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
+    return float(np.sqrt((middle + aside).sum() / max(float((middle - aside).sum()), 1e-6)))
+
+
+def _drawn_out(noise: np.ndarray, way: np.ndarray, length: float) -> np.ndarray:
+    """Noise (h, w), blurred over a length in cells along directions (h, w, 2)."""
+    height, width = noise.shape
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    ahead = np.ascontiguousarray(way[..., 0]), np.ascontiguousarray(way[..., 1])
+    step = 0.25
+    for _ in range(min(_LONGEST, round(np.log2(max(length, 1.0))))):
+        there, back = (
+            cv2.remap(
+                noise, x + sign * ahead[0], y + sign * ahead[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+            )
+            for sign in (step, -step)
+        )  # fmt: skip
+        noise, step = (there + back) / 2, 2 * step
+    return noise
