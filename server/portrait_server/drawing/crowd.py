@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from portrait_shared.layers import channels_of, in_order
 
-from portrait_server.drawing.frame import Moved, person_over_nothing
+from portrait_server.drawing.frame import Moved, person_over_nothing, what_is_lacking
 from portrait_server.drawing.layers import MOSTLY, as_layer, draw_layers, face_width
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
@@ -30,15 +30,16 @@ class InFrame:
     scene: Scene
     moved: Moved | None
 
-    def layers(self, kernels: Kernels, patches: Patches) -> tuple[Array, Array, Array]:
-        """In patches of the frames: the person's colours, its matte, and how still it is, 0 to 1."""
+    def layers(self, kernels: Kernels, patches: Patches) -> tuple[Array, Array, Array | None, Array]:
+        """In patches of the frames: the person's colours and matte, and `frame.what_is_lacking`."""
         scene, moved = self.scene, self.moved
         if moved is not None:
             person, alpha = kernels.taken(moved.person, patches), kernels.taken(moved.alpha, patches)
-            return person, alpha, moved.field.fine(moved.field.stillness, patches)
+            return person, alpha, *what_is_lacking(kernels, scene, moved.field, patches)
         person, alpha = kernels.taken(scene.person[None], patches), kernels.taken(scene.matte[None], patches)
         xp = array_namespace(alpha)
-        return person, alpha, xp.ones_like(alpha, dtype=xp.float32)
+        rest = kernels.taken(scene.rest[None], patches)
+        return person, alpha, rest, xp.ones_like(alpha, dtype=xp.float32)
 
 
 def composite_people(kernels: Kernels, people: Sequence[InFrame], count: int, matte: bool) -> Array:
@@ -62,9 +63,10 @@ def composite_people(kernels: Kernels, people: Sequence[InFrame], count: int, ma
             cover = xp.repeat(still_cover, count, axis=0)
         changed = _joined(changed, [] if person.moved is None else person.moved.field.strips)
         for patches in changed:
-            colours, alpha, still = person.layers(kernels, patches)
+            colours, alpha, lacking, share = person.layers(kernels, patches)
             mixed = kernels.blended(colours, kernels.taken(behind, patches), alpha)
-            mixed = kernels.added(mixed, kernels.taken(scene.rest[None], patches), still)
+            if lacking is not None:
+                mixed = kernels.added(mixed, lacking, share)
             kernels.laid(frames, patches, mixed)
             if matte:
                 kernels.laid(cover, patches, _covered(colours, alpha, kernels.taken(cover_behind, patches)))

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from portrait_server.drawing.grain import looked_up_sharply
+from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.offsets import Raster, backward_offsets
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.scene import Scene
@@ -23,6 +24,8 @@ from portrait_server.kernels.levels import held
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
+_WIDE = 4  # cells of the coarse grid in one of that on which it is told what rests
+_PULLED_SHARE = 0.1  # of those pixels, by which skin pulls at least at what lies beside it
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
 _STRIPS = 2  # of tiles, in one of what moves: fewer take longer than they save
@@ -44,17 +47,18 @@ class Field:
         coarse: (N, 2, rows, columns) offsets in pixels.
     """
 
-    def __init__(self, kernels: Kernels, scene: Scene, vertices: np.ndarray) -> None:
-        """Of a scene whose vertices (N, V, 3) are there: pixels of the frame, and depth."""
+    def __init__(self, kernels: Kernels, scene: Scene, motion: Motion) -> None:
         self.kernels, self.size = kernels, scene.size
-        self._vertices = vertices
+        self._vertices = vertices = motion.vertices
         triangles = np.concatenate([scene.mesh.triangles, scene.mesh.openings])
         self._mesh = (scene.mesh.places * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
         step = max(1.0, max(self.size) / _FIELD_CELLS)
         start = np.zeros(len(vertices), int)
         source, *mesh = self._mesh
         self.raster = Raster.drawn(kernels, Window.over(start, start, *self.size, step), *mesh)
-        self.coarse = self.raster.offsets(source)
+        places = np.broadcast_to(source, vertices[..., :2].shape)
+        self._functions = self.raster.functions(np.concatenate([places, motion.carried], -1), held=True)
+        self.coarse = self.raster.evaluated(self._functions.only(slice(0, 2)))
 
     @property
     def cell(self) -> float:
@@ -179,13 +183,55 @@ class Field:
     @cached_property
     def _distance(self) -> Array:
         """How far each cell moves along x or y, whichever is farther: (N, rows, columns) pixels."""
-        xp = array_namespace(self.coarse)
-        return xp.maximum(xp.abs(self.coarse[:, 0]), xp.abs(self.coarse[:, 1]))
+        return _farthest(self.coarse)
 
     @cached_property
     def stillness(self) -> Array:
         """1 where nothing moves to 0 where it does, on the coarse grid: (N, rows, columns) float32."""
         return 1 - smoothstep(self._distance / self._still)
+
+    @cached_property
+    def calm(self) -> Array:
+        """1 where head and torso rest, whatever the face says, to 0 where they move: (N, rows, columns) float32, widely."""
+        return 1 - smoothstep(_farthest(self._carried) / self._still)
+
+    @cached_property
+    def pulled(self) -> Array:
+        """From where the face's own motion brings what lies at each cell: (N, 2, rows, columns) offsets in pixels, widely.
+
+        0 where head and torso do not rest, and where it is too little to be seen.
+        """
+        own = self._carried + self.coarse[:, :, _WIDE // 2 :: _WIDE, _WIDE // 2 :: _WIDE]
+        return own * ((_farthest(own) > _PULLED_SHARE * self._still) & (self.calm > 0))[:, None]
+
+    def pulled_part(self, patches: Patches) -> tuple[slice, slice]:
+        """The rows and columns of patches, alike in all frames, outside of which `pulled` is 0."""
+        ends, sides = [], self.pulled.shape[:1:-1]
+        for part, cells, length in zip(patches.slices[::-1], sides, self.size, strict=True):
+            first, last = part.start * cells / length - 1, part.stop * cells / length + 1  # bilinearly, a cell beside
+            ends.append(slice(max(0, int(first)), min(cells, int(np.ceil(last)))))
+        columns, rows = ends
+        found = self.kernels.touched(_farthest(self.pulled[:, :, rows, columns]))
+        if not found.there.any():
+            return slice(0, 0), slice(0, 0)
+        down, right = found.slices
+        for number, (part, cells, within) in enumerate(zip(patches.slices[::-1], sides, (right, down), strict=True)):
+            step = self.size[number] / cells
+            first = int((ends[number].start + within.start - 1) * step) - part.start
+            last = int(np.ceil((ends[number].start + within.stop + 1) * step)) - part.start
+            ends[number] = slice(max(0, first), min(part.stop - part.start, last))
+        columns, rows = ends
+        return rows, columns
+
+    @cached_property
+    def reach(self) -> int:
+        """Pixels: no offset of `pulled` is longer; on a device, which must not wait to be asked, 0."""
+        return int(np.ceil(_farthest(self.pulled).max())) if isinstance(self.pulled, np.ndarray) else 0
+
+    @cached_property
+    def _carried(self) -> Array:
+        """How far pose and torso alone move what lies at each cell: (N, 2, rows, columns) pixels, on a wide grid."""
+        return self.raster.every(_WIDE).evaluated(self._functions.only(slice(2, 4)))
 
     @cached_property
     def sharpness(self) -> Array:
@@ -234,6 +280,12 @@ def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:
         else:
             found.append(strip)
     return found
+
+
+def _farthest(offsets: Array) -> Array:
+    """How far offsets (N, 2, rows, columns) go along x or y, whichever is farther: (N, rows, columns)."""
+    xp = array_namespace(offsets)
+    return xp.maximum(xp.abs(offsets[:, 0]), xp.abs(offsets[:, 1]))
 
 
 def _slope(planes: Array, axis: int, step: float) -> Array:

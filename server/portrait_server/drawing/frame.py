@@ -15,7 +15,7 @@ from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
-from portrait_server.kernels.base import Array, Kernels, Patches
+from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.levels import finished, held
 
 _FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame; half as much in cells of a coarser grid
@@ -45,7 +45,7 @@ class Moved:
 def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     """The person of a scene in N frames."""
     vertices = motion.vertices
-    field = Field(kernels, scene, vertices)
+    field = Field(kernels, scene, motion)
     person, alpha = field.carry(scene)
     if scene.back_side is not None:
         scene.back_side.lend(kernels, person, alpha, motion.pose, vertices, field.raster)
@@ -105,20 +105,21 @@ def composite(kernels: Kernels, scene: Scene, moved: Moved, matte: bool) -> Arra
     xp = array_namespace(frames)
     frames = xp.repeat(frames[None], len(moved.person), axis=0)
     for strip in joined(moved.field.moving):
-        patches = _mixed(kernels, scene, moved.alpha, strip)
+        patches = _mixed(kernels, scene, moved, strip)
         if patches is not None:
             kernels.laid(frames, patches, _composed(kernels, scene, moved, patches, matte))
     return finished(frames)
 
 
-def _mixed(kernels: Kernels, scene: Scene, alpha: Array, strip: Patches) -> Patches | None:
+def _mixed(kernels: Kernels, scene: Scene, moved: Moved, strip: Patches) -> Patches | None:
     """The columns of a strip in which a person is, or was in the photo; beside them the photo is the background alone."""
     rows, columns = strip.slices
-    found = kernels.touched(alpha[:, rows, columns])
+    found = kernels.touched(moved.alpha[:, rows, columns])
     if found.there.any() and found.width == strip.width:
         return strip
-    ends = scene.ends[rows]
-    first, last = int(ends[:, 0].min()) - columns.start, int(ends[:, 1].max()) - columns.start
+    reach = moved.field.reach
+    ends = scene.ends[max(0, rows.start - reach) : rows.stop + reach]
+    first, last = int(ends[:, 0].min()) - reach - columns.start, int(ends[:, 1].max()) + reach - columns.start
     if found.there.any():
         first, last = min(first, found.slices[1].start), max(last, found.slices[1].stop)
     first, last = max(0, first), min(strip.width, last)
@@ -138,13 +139,40 @@ def person_over_nothing(moved: Moved) -> Array:
 
 
 def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, matte: bool) -> Array:
-    layers = (moved.person, moved.alpha, scene.plate[None], scene.rest[None])
-    person, alpha, plate, rest = (kernels.taken(layer, patches) for layer in layers)
+    layers = (moved.person, moved.alpha, scene.plate[None])
+    person, alpha, plate = (kernels.taken(layer, patches) for layer in layers)
     mixed = kernels.blended(person, plate, alpha)
-    for rows, columns in scene.unlike(patches):
-        still = moved.field.fine(moved.field.stillness, patches.part(rows, columns))
-        mixed[:, rows, columns] = kernels.added(mixed[:, rows, columns], rest[:, rows, columns], still)
+    for rows, columns in scene.unlike(patches, moved.field.reach):
+        lacking, share = what_is_lacking(kernels, scene, moved.field, patches.part(rows, columns))
+        if lacking is not None:
+            mixed[:, rows, columns] = kernels.added(mixed[:, rows, columns], lacking, share)
     return _with_matte(mixed, person, alpha) if matte else mixed
+
+
+def what_is_lacking(kernels: Kernels, scene: Scene, field: Field, patches: Patches) -> tuple[Array | None, Array]:
+    """What patches of persons over what lies behind them lack of the photo, and which share of it is shown.
+
+    That is locks which the matte misses, and the background beside the person, which the plate makes up. As long as the
+    head rests both are seen, and the skin beside them pulls them along when the face moves.
+
+    Returns:
+        (N, height, width, 3 or 4) int16 or float32, None where nothing is shown; and (N, height, width) float32.
+    """
+    share = field.fine(field.calm, patches)
+    if not kernels.touched(share).there.any():
+        return None, share
+    lacking = kernels.taken(scene.rest[None], patches)
+    rows, columns = field.pulled_part(patches)
+    part = patches.part(rows, columns)
+    if part.height > 0 and part.width > 0:
+        x, y = kernels.grid(part)
+        x, y = (field.fine(field.pulled[:, axis], part) + at for axis, at in enumerate((x, y)))
+        found = kernels.looked_up(scene.rest[None], x, y, Look.LINEAR)
+        if (part.height, part.width) == (patches.height, patches.width):
+            return found, share
+        lacking = array_namespace(lacking).asarray(lacking, copy=True)
+        lacking[:, rows, columns] = found
+    return lacking, share
 
 
 def _with_matte(colours: Array, person: Array, alpha: Array) -> Array:

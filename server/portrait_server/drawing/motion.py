@@ -25,6 +25,7 @@ class Motion:
         pose: the head's.
         own: (N, 70, 2) what the pose does not explain of the landmarks, pixels of the reference.
         vertices: (N, V, 3) of the head's mesh, pixels of the frame, and depth.
+        carried: (N, V, 2) how far pose and torso alone move each, pixels of the frame.
         pupils: (N, 2, 2) where they shall be, pixels of the frame.
         closed: (N, 2) how far the upper lids have closed the eyes, see `lids.Lids`.
         shut: (N, 2) bool, which lids meet.
@@ -35,6 +36,7 @@ class Motion:
     pose: Pose
     own: np.ndarray
     vertices: np.ndarray
+    carried: np.ndarray
     pupils: np.ndarray
     closed: np.ndarray
     shut: np.ndarray
@@ -54,9 +56,8 @@ class Motion:
     def only(self, frames: slice) -> Motion:
         """The motion of some of the frames."""
         return Motion(
-            self.pose.only(frames), self.own[frames], self.vertices[frames], self.pupils[frames], self.closed[frames],
-            self.shut[frames],
-            self.turn[frames], self.skull[frames], self.jaw[frames],
+            self.pose.only(frames), self.own[frames], self.vertices[frames], self.carried[frames], self.pupils[frames],
+            self.closed[frames], self.shut[frames], self.turn[frames], self.skull[frames], self.jaw[frames],
         )  # fmt: skip
 
 
@@ -74,10 +75,12 @@ def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None)
     vertices = mesh.moved(pose, own)
     picture = (round(scene.size[0] / scale[0]), round(scene.size[1] / scale[1]))
     vertices[..., :2] += torso_motion(mesh, picture, pose, body)
+    carried = scale * (vertices[..., :2] - mesh.spread @ own - mesh.vertices[:, :2])
     vertices[..., :2] *= scale
     turn = pose.scale[:, None, None] * pose.rotation[:, :2, :2] * (scale[:, None] / scale)
     skull, jaw = _teeth(scene, pose, own)
-    return Motion(pose, own, vertices, lids.points[:, 68:70] * scale, lids.closed, lids.shut, turn, skull, jaw)
+    pupils = lids.points[:, 68:70] * scale
+    return Motion(pose, own, vertices, carried, pupils, lids.closed, lids.shut, turn, skull, jaw)
 
 
 def _teeth(scene: Scene, pose: Pose, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from math import gcd
 
 import numpy as np
 
-from portrait_server.geometry.raster import Placed, Window, functions, order_of, placed, spanned_rows
+from portrait_server.geometry.raster import Functions, Placed, Window, functions, order_of, placed, spanned_rows
 from portrait_server.kernels.base import Array, Kernels, Patches
 
 _NEAR = 2  # cells by which triangles seen in a part of the grid may lie beside it
@@ -21,7 +21,7 @@ class Raster:
 
     Attributes:
         window: the grid.
-        target: (N, V, 2) where the vertices are, pixels; triangles: (T, 3) of them.
+        target: (N, V, 2) where the vertices are, pixels; depth: (N, V) of them; triangles: (T, 3).
         placed: those triangles in the grid.
         ids: (N, rows, columns) as `Kernels.nearest_triangles` gives them.
     """
@@ -29,6 +29,7 @@ class Raster:
     kernels: Kernels
     window: Window
     target: Array
+    depth: Array
     triangles: Array
     placed: Placed
     ids: Array
@@ -43,11 +44,12 @@ class Raster:
         put = kernels.put
         found = placed(put(cells), grid, put(triangles))
         shown = put(triangles[found.numbers])
-        order = order_of(put(depth), shown, found.seen)
+        depth = put(depth)
+        order = order_of(depth, shown, found.seen)
         ids = kernels.nearest_triangles(
             found.corners, order, *grid, lambda: spanned_rows(cells, triangles, window.rows)
         )
-        return cls(kernels, window, put(target), shown, found, ids)
+        return cls(kernels, window, put(target), depth, shown, found, ids)
 
     def offsets(self, source: np.ndarray, held: bool = False) -> Array:
         """As `backward_offsets`, of vertices (V, 2 + C) or (N, V, 2 + C) before the move.
@@ -55,9 +57,26 @@ class Raster:
         Args:
             held: see `geometry.raster.functions`.
         """
-        found = functions(self.kernels.put(source), self.target, self.triangles, self.placed.seen, held)
+        return self.evaluated(self.functions(source, held))
+
+    def functions(self, source: np.ndarray, held: bool = False) -> Functions:
+        """What `offsets` evaluates."""
+        return functions(self.kernels.put(source), self.target, self.triangles, self.placed.seen, held)
+
+    def evaluated(self, found: Functions) -> Array:
+        """Functions of the triangles at each cell: (N, A, rows, columns) float32, 0 where no mesh is."""
         x, y = (self.kernels.put(axis) for axis in self.window.centres)
         return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
+
+    def every(self, step: int) -> Raster:
+        """The same on a grid of every so many cells."""
+        first, window = step // 2, self.window
+        ids = self.ids[:, first::step, first::step]
+        wider = Window(
+            window.x + first * window.step_x, window.y + first * window.step_y, step * window.step_x,
+            step * window.step_y, ids.shape[2], ids.shape[1],
+        )  # fmt: skip
+        return replace(self, window=wider, ids=ids)
 
     def near(self, patches: Patches) -> np.ndarray | slice:
         """Which of the mesh's triangles may be seen in patches, a single frame's; all where a device keeps that to itself."""

@@ -77,14 +77,21 @@ class Scene:
         (first, behind), (left, right) = _ends(rest, self.rest.shape[2]), _ends(person, 1)
         return np.stack([np.minimum(first, left), np.maximum(behind, right)], 1)
 
-    def unlike(self, patches: Patches) -> list[tuple[slice, slice]]:
-        """Rows and columns of patches, alike in all frames, beside which the photo is its person over its plate."""
+    def unlike(self, patches: Patches, reach: int = 0) -> list[tuple[slice, slice]]:
+        """Rows and columns of patches, alike in all frames, beside which the photo is its person over its plate.
+
+        Args:
+            reach: pixels around a pixel that are looked at, too.
+        """
         whole = slice(0, patches.height)
         if not isinstance(self.rest, np.ndarray):
             return [(whole, slice(0, patches.width))]
         rows, columns = patches.slices
-        bands = self._unlike[rows.start // _BAND_ROWS : -(-rows.stop // _BAND_ROWS), columns]
-        return [(whole, run) for run in runs(bands.any(0))]
+        bands = self._unlike[max(0, rows.start - reach) // _BAND_ROWS : -(-(rows.stop + reach) // _BAND_ROWS)]
+        line = bands.any(0).astype(np.uint8)[None]
+        if reach:
+            line = cv2.dilate(line, np.ones((1, 2 * reach + 1), np.uint8))
+        return [(whole, run) for run in runs(line[0, columns])]
 
     @cached_property
     def cover(self) -> Cover:

@@ -97,6 +97,10 @@ class Functions:
     low: Array
     high: Array
 
+    def only(self, some: slice) -> Functions:
+        """Some of the A functions."""
+        return Functions(self.tables[..., some, :], self.low[..., some], self.high[..., some])
+
 
 def placed(cells: Array, size: tuple[int, int], triangles: Array) -> Placed:
     """Triangles in a grid of (columns, rows).

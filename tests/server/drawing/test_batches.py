@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from portrait_server.drawing.frame import _smooth_folds, composite, move
+from portrait_server.drawing.frame import _smooth_folds, composite, move, what_is_lacking
 from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.plate import smooth_plate
@@ -79,8 +79,8 @@ def test_a_frame_is_its_person_over_the_plate_and_what_those_lack_of_the_photo(
     for target in targets:
         moved = move(KERNELS, scene, motion_of(scene, target[None]))
         mixed = KERNELS.blended(moved.person, scene.plate[None], moved.alpha)
-        still = moved.field.fine(moved.field.stillness, whole)
-        frame = finished(KERNELS.added(mixed, scene.rest[None], still))
+        lacking, share = what_is_lacking(KERNELS, scene, moved.field, whole)
+        frame = finished(mixed if lacking is None else KERNELS.added(mixed, lacking, share))
         np.testing.assert_allclose(composite(KERNELS, scene, moved, False), frame, atol=frame.dtype == np.uint16)
 
 
