@@ -12,6 +12,7 @@ from portrait_server.drawing.grain import looked_up_sharply
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.offsets import Raster, backward_offsets
 from portrait_server.drawing.opening import patches_around
+from portrait_server.drawing.pull import Pull, farthest
 from portrait_server.drawing.scene import Scene
 from portrait_server.drawing.tiles import CLEAR, RIM, Part, Tiles
 from portrait_server.geometry.arrays import array_namespace
@@ -24,8 +25,6 @@ from portrait_server.kernels.levels import held
 _FIELD_CELLS = 512  # the longest side of the grid on which the motion is drawn
 _DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
-_WIDE = 4  # cells of the coarse grid in one of that on which it is told what rests
-_PULLED_SHARE = 0.1  # of those pixels, by which skin pulls at least at what lies beside it
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
 _STRIPS = 2  # of tiles, in one of what moves: fewer take longer than they save
@@ -128,7 +127,42 @@ class Field:
     def positions(self, patches: Patches) -> tuple[Array, Array]:
         """For each pixel of patches the place in the photo that it is taken from: x and y (N, height, width)."""
         x, y = self.kernels.grid(patches)
-        return self.fine(self.coarse[:, 0], patches) + x, self.fine(self.coarse[:, 1], patches) + y
+        right, down = (self.fine(self.coarse[:, axis], patches) for axis in (0, 1))
+        if self.folds is not None and self.cell > 1:
+            right, down = self._at_folds(patches, right, down)
+        return right + x, down + y
+
+    def _at_folds(self, patches: Patches, right: Array, down: Array) -> tuple[Array, Array]:
+        """Offsets (N, height, width) along x and y, but at each pixel of a fold those of what is in front just there.
+
+        Between the cells of either side there is no place in the photo that a pixel could be taken from.
+        """
+        jumps = self._jumps
+        wanted = self.fine(jumps, patches) > 0
+        found = self.kernels.touched(wanted)
+        if not found.there.any():
+            return right, down
+        rows, columns = found.slices
+        part = patches.part(rows, columns)
+        if isinstance(jumps, np.ndarray):
+            jumps = np.zeros_like(jumps)
+            within = self._cells_of(part)
+            jumps[:, *within] = self._jumps[:, *within]
+        xp = array_namespace(right)
+        offsets = xp.stack([right[:, rows, columns], down[:, rows, columns]], axis=1)
+        offsets = self.raster.redrawn(part, jumps, wanted[:, rows, columns], self._functions.only(slice(0, 2)), offsets)
+        if (part.height, part.width) == right.shape[1:]:
+            return offsets[:, 0], offsets[:, 1]
+        right[:, rows, columns], down[:, rows, columns] = offsets[:, 0], offsets[:, 1]
+        return right, down
+
+    def _cells_of(self, patches: Patches) -> tuple[slice, slice]:
+        """Rows and columns of the coarse grid that pixels of patches lie between."""
+        found = []
+        for part, cells, pixels in zip(patches.slices, self.coarse.shape[2:], self.size[::-1], strict=True):
+            first, last = part.start * cells / pixels - 1, part.stop * cells / pixels + 1
+            found.append(slice(max(0, int(first)), min(cells, int(np.ceil(last)))))
+        return found[0], found[1]
 
     @cached_property
     def moving(self) -> list[Patches]:
@@ -183,7 +217,7 @@ class Field:
     @cached_property
     def _distance(self) -> Array:
         """How far each cell moves along x or y, whichever is farther: (N, rows, columns) pixels."""
-        return _farthest(self.coarse)
+        return farthest(self.coarse)
 
     @cached_property
     def stillness(self) -> Array:
@@ -191,47 +225,9 @@ class Field:
         return 1 - smoothstep(self._distance / self._still)
 
     @cached_property
-    def calm(self) -> Array:
-        """1 where head and torso rest, whatever the face says, to 0 where they move: (N, rows, columns) float32, widely."""
-        return 1 - smoothstep(_farthest(self._carried) / self._still)
-
-    @cached_property
-    def pulled(self) -> Array:
-        """From where the face's own motion brings what lies at each cell: (N, 2, rows, columns) offsets in pixels, widely.
-
-        0 where head and torso do not rest, and where it is too little to be seen.
-        """
-        own = self._carried + self.coarse[:, :, _WIDE // 2 :: _WIDE, _WIDE // 2 :: _WIDE]
-        return own * ((_farthest(own) > _PULLED_SHARE * self._still) & (self.calm > 0))[:, None]
-
-    def pulled_part(self, patches: Patches) -> tuple[slice, slice]:
-        """The rows and columns of patches, alike in all frames, outside of which `pulled` is 0."""
-        ends, sides = [], self.pulled.shape[:1:-1]
-        for part, cells, length in zip(patches.slices[::-1], sides, self.size, strict=True):
-            first, last = part.start * cells / length - 1, part.stop * cells / length + 1  # bilinearly, a cell beside
-            ends.append(slice(max(0, int(first)), min(cells, int(np.ceil(last)))))
-        columns, rows = ends
-        found = self.kernels.touched(_farthest(self.pulled[:, :, rows, columns]))
-        if not found.there.any():
-            return slice(0, 0), slice(0, 0)
-        down, right = found.slices
-        for number, (part, cells, within) in enumerate(zip(patches.slices[::-1], sides, (right, down), strict=True)):
-            step = self.size[number] / cells
-            first = int((ends[number].start + within.start - 1) * step) - part.start
-            last = int(np.ceil((ends[number].start + within.stop + 1) * step)) - part.start
-            ends[number] = slice(max(0, first), min(part.stop - part.start, last))
-        columns, rows = ends
-        return rows, columns
-
-    @cached_property
-    def reach(self) -> int:
-        """Pixels: no offset of `pulled` is longer; on a device, which must not wait to be asked, 0."""
-        return int(np.ceil(_farthest(self.pulled).max())) if isinstance(self.pulled, np.ndarray) else 0
-
-    @cached_property
-    def _carried(self) -> Array:
-        """How far pose and torso alone move what lies at each cell: (N, 2, rows, columns) pixels, on a wide grid."""
-        return self.raster.every(_WIDE).evaluated(self._functions.only(slice(2, 4)))
+    def pull(self) -> Pull:
+        """What the skin pulls along of what lies beside it."""
+        return Pull(self.kernels, self.size, self.raster, self._functions.only(slice(2, 4)), self.coarse, self._still)
 
     @cached_property
     def sharpness(self) -> Array:
@@ -253,16 +249,20 @@ class Field:
         Returns:
             (N, rows, columns) float32; None where it is known that there is none.
         """
-        xp = array_namespace(self.coarse)
-        jump = self.kernels.steep(self.coarse, _FOLD_SLOPE * self.cell)
-        found = self.kernels.touched(jump)
+        jumps = self._jumps
+        found = self.kernels.touched(jumps)
         if not found.there.any():
             return None
         rows, columns = (slice(max(0, part.start - 2), part.stop + 2) for part in found.slices)
-        smooth = self.kernels.averaged(xp.astype(jump[:, rows, columns] > 0, xp.float32), 3)
-        folds = xp.zeros_like(self.coarse[:, 0])
-        folds[:, rows, columns] = (1.5 * smooth).clip(0, 1)
+        folds = array_namespace(jumps).zeros_like(jumps)
+        folds[:, rows, columns] = (1.5 * self.kernels.averaged(jumps[:, rows, columns], 3)).clip(0, 1)
         return folds
+
+    @cached_property
+    def _jumps(self) -> Array:
+        """1 at cells beside which the motion jumps, else 0: (N, rows, columns) float32."""
+        xp = array_namespace(self.coarse)
+        return xp.astype(self.kernels.steep(self.coarse, _FOLD_SLOPE * self.cell) > 0, xp.float32)
 
 
 def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:
@@ -280,12 +280,6 @@ def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:
         else:
             found.append(strip)
     return found
-
-
-def _farthest(offsets: Array) -> Array:
-    """How far offsets (N, 2, rows, columns) go along x or y, whichever is farther: (N, rows, columns)."""
-    xp = array_namespace(offsets)
-    return xp.maximum(xp.abs(offsets[:, 0]), xp.abs(offsets[:, 1]))
 
 
 def _slope(planes: Array, axis: int, step: float) -> Array:

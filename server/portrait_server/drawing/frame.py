@@ -18,7 +18,7 @@ from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.levels import finished, held
 
-_FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame; half as much in cells of a coarser grid
+_FOLD_SOFTNESS = 1.2  # sigma in pixels of the frame
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,15 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     for patches in field.folded:
         rows, columns = patches.slices
         share = field.fine(field.folds, patches)
-        _smooth_folds(kernels, person[:, rows, columns], alpha[:, rows, columns], share, field.cell)
+        _smooth_folds(kernels, person[:, rows, columns], alpha[:, rows, columns], share)
     return Moved(person, alpha, field, motion, lent)
 
 
-def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array, cell: float) -> None:
+def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array) -> None:
     """Smooths colours (N, rows, W, C) and matte (N, rows, W) in place, by a share (N, rows, W) float32.
 
-    Where near skin ends over what lies behind, it ends in steps as large as a cell of the grid (pixels). Colours count
-    by their matte, so that a cheek takes on nothing of the background beside it.
+    Where near skin ends over what lies behind, it ends in steps of a pixel. Colours count by their matte, so that a
+    cheek takes on nothing of the background beside it.
     """
     patches = kernels.touched(share)
     if not patches.there.any():
@@ -78,8 +78,7 @@ def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array, c
     share, colour, matte = (kernels.taken(picture, patches) for picture in (share, person, alpha))
     # Beyond what is smoothed nothing counts, on a device either, where the patch is the whole frame.
     own, weight = kernels.mirrored(colour, share), kernels.mirrored(xp.astype(matte, xp.float32) + 1, share)
-    sigma = _FOLD_SOFTNESS * max(1.0, cell / 2)
-    reach = int(np.ceil(2.5 * sigma))
+    sigma, reach = _FOLD_SOFTNESS, int(np.ceil(2.5 * _FOLD_SOFTNESS))
     parts = kernels.scattered(share, reach)
     if len(parts) > 1:  # each sees what others change
         own = xp.asarray(own, copy=True)
@@ -117,7 +116,7 @@ def _mixed(kernels: Kernels, scene: Scene, moved: Moved, strip: Patches) -> Patc
     found = kernels.touched(moved.alpha[:, rows, columns])
     if found.there.any() and found.width == strip.width:
         return strip
-    reach = moved.field.reach
+    reach = moved.field.pull.reach
     ends = scene.ends[max(0, rows.start - reach) : rows.stop + reach]
     first, last = int(ends[:, 0].min()) - reach - columns.start, int(ends[:, 1].max()) + reach - columns.start
     if found.there.any():
@@ -142,7 +141,7 @@ def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, ma
     layers = (moved.person, moved.alpha, scene.plate[None])
     person, alpha, plate = (kernels.taken(layer, patches) for layer in layers)
     mixed = kernels.blended(person, plate, alpha)
-    for rows, columns in scene.unlike(patches, moved.field.reach):
+    for rows, columns in scene.unlike(patches, moved.field.pull.reach):
         lacking, share = what_is_lacking(kernels, scene, moved.field, patches.part(rows, columns))
         if lacking is not None:
             mixed[:, rows, columns] = kernels.added(mixed[:, rows, columns], lacking, share)
@@ -158,16 +157,14 @@ def what_is_lacking(kernels: Kernels, scene: Scene, field: Field, patches: Patch
     Returns:
         (N, height, width, 3 or 4) int16 or float32, None where nothing is shown; and (N, height, width) float32.
     """
-    share = field.fine(field.calm, patches)
+    share = field.fine(field.pull.calm, patches)
     if not kernels.touched(share).there.any():
         return None, share
     lacking = kernels.taken(scene.rest[None], patches)
-    rows, columns = field.pulled_part(patches)
+    rows, columns = field.pull.part(patches)
     part = patches.part(rows, columns)
     if part.height > 0 and part.width > 0:
-        x, y = kernels.grid(part)
-        x, y = (field.fine(field.pulled[:, axis], part) + at for axis, at in enumerate((x, y)))
-        found = kernels.looked_up(scene.rest[None], x, y, Look.LINEAR)
+        found = kernels.looked_up(scene.rest[None], *field.pull.places(part), Look.LINEAR)
         if (part.height, part.width) == (patches.height, patches.width):
             return found, share
         lacking = array_namespace(lacking).asarray(lacking, copy=True)

@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import gcd
 
+import cv2
 import numpy as np
 
+from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.raster import Functions, Placed, Window, functions, order_of, placed, spanned_rows
 from portrait_server.kernels.base import Array, Kernels, Patches
 
@@ -24,6 +26,7 @@ class Raster:
         target: (N, V, 2) where the vertices are, pixels; depth: (N, V) of them; triangles: (T, 3).
         placed: those triangles in the grid.
         ids: (N, rows, columns) as `Kernels.nearest_triangles` gives them.
+        mesh: target, and all triangles, where the numbers are.
     """
 
     kernels: Kernels
@@ -33,6 +36,7 @@ class Raster:
     triangles: Array
     placed: Placed
     ids: Array
+    mesh: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def drawn(
@@ -49,7 +53,7 @@ class Raster:
         ids = kernels.nearest_triangles(
             found.corners, order, *grid, lambda: spanned_rows(cells, triangles, window.rows)
         )
-        return cls(kernels, window, put(target), depth, shown, found, ids)
+        return cls(kernels, window, put(target), depth, shown, found, ids, (target, triangles))
 
     def offsets(self, source: np.ndarray, held: bool = False) -> Array:
         """As `backward_offsets`, of vertices (V, 2 + C) or (N, V, 2 + C) before the move.
@@ -67,6 +71,44 @@ class Raster:
         """Functions of the triangles at each cell: (N, A, rows, columns) float32, 0 where no mesh is."""
         x, y = (self.kernels.put(axis) for axis in self.window.centres)
         return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
+
+    def redrawn(self, patches: Patches, cells: Array, wanted: Array, found: Functions, planes: Array) -> Array:
+        """Functions at the pixels of patches that are wanted, of the triangles in front there, whatever cells show.
+
+        Args:
+            cells: (N, rows, columns) above 0 at those of the grid around what is wanted; wanted: (N, height, width) bool.
+            planes: (N, A, height, width), which hold what is found at other pixels; they are changed.
+        """
+        kernels, window, xp = self.kernels, self.window, array_namespace(planes)
+        chosen = self._beside(cells)
+        first = np.stack([window.x - patches.x, window.y - patches.y], -1)[:, None, None]
+        scale = np.array([window.step_x, window.step_y])
+        corners, seen = self.placed.corners[:, chosen], self.placed.seen[:, chosen]
+        corners = corners * kernels.put(scale) + kernels.put(first)
+        order = order_of(self.depth, self.triangles[chosen], seen)
+        target, triangles = self.mesh
+        ids = kernels.nearest_triangles(
+            corners, order, patches.width, patches.height,
+            lambda: spanned_rows(target - np.stack([patches.x, patches.y], -1)[:, None], triangles, patches.height),
+        )  # fmt: skip
+        ids = ids * xp.astype(wanted, ids.dtype)
+        x, y = (
+            kernels.put((at[:, None] + np.arange(side)).astype(float))
+            for at, side in ((patches.x, patches.width), (patches.y, patches.height))
+        )
+        tables, low, high = (each[:, chosen] for each in (found.tables, found.low, found.high))
+        return kernels.evaluated_over(planes, ids, tables, low, high, x, y)
+
+    def _beside(self, cells: Array) -> np.ndarray | slice:
+        """Which triangles, of those placed, may lie in cells (N, rows, columns) above 0; all where a device keeps that."""
+        if not isinstance(cells, np.ndarray):
+            return slice(None)
+        counts = cv2.integral((cells > 0).any(0).astype(np.uint8))
+        size = np.array(counts.shape[::-1]) - 1
+        left, top = np.floor(self.placed.low.min(0) - 1).clip(0, size).astype(int).T
+        right, bottom = np.ceil(self.placed.high.max(0) + 2).clip(0, size).astype(int).T
+        some = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
+        return np.flatnonzero(some)
 
     def every(self, step: int) -> Raster:
         """The same on a grid of every so many cells."""

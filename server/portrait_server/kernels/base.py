@@ -284,3 +284,9 @@ class Kernels(ABC):
         Returns:
             (N, A, rows, columns) float32.
         """
+
+    @abstractmethod
+    def evaluated_over(
+        self, planes: Array, ids: Array, tables: Array, low: Array, high: Array, x: Array, y: Array
+    ) -> Array:
+        """As `evaluated`, laid over planes (N, A, rows, columns) where a cell shows a triangle. The planes are changed."""

@@ -256,3 +256,8 @@ class OnDevice(Kernels):
         value = a * x[:, None, None] + b * y[:, None, :, None] + c
         value = torch.minimum(torch.maximum(value, of_cells(low)), of_cells(high))
         return torch.where(shown, value, 0)
+
+    def evaluated_over(
+        self, planes: Array, ids: Array, tables: Array, low: Array, high: Array, x: Array, y: Array
+    ) -> Array:
+        return torch.where((ids > 0)[:, None], self.evaluated(ids, tables, low, high, x, y), planes)

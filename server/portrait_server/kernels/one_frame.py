@@ -191,3 +191,18 @@ def evaluate(
         for axis, plane in enumerate(values[:, band]):
             cells = plane.reshape(-1)
             cells[within] = np.clip(cells.take(within), low[at, axis], high[at, axis])
+
+
+def evaluate_few(
+    ids: np.ndarray, table: np.ndarray, low: np.ndarray, high: np.ndarray, x: np.ndarray, y: np.ndarray,
+    values: np.ndarray,
+) -> None:  # fmt: skip
+    """`OpenCV.evaluated_over` of one frame, into values (A, rows, columns)."""
+    at = np.flatnonzero(ids)
+    triangles = ids.take(at) - 1
+    row, column = np.divmod(at, ids.shape[1])
+    right, down = x.astype(np.float32).take(column), y.astype(np.float32).take(row)
+    for axis, plane in enumerate(values):
+        a, b, c = table[:, axis].astype(np.float32).take(triangles, axis=0).T
+        found = a * right + b * down + c
+        plane[row, column] = found.clip(low[:, axis].take(triangles), high[:, axis].take(triangles))

@@ -192,6 +192,14 @@ class OpenCV(Kernels):
             one_frame.evaluate(*frame)
         return values
 
+    def evaluated_over(
+        self, planes: np.ndarray, ids: np.ndarray, tables: np.ndarray, low: np.ndarray, high: np.ndarray,
+        x: np.ndarray, y: np.ndarray,
+    ) -> np.ndarray:  # fmt: skip
+        for frame in zip(ids, tables, low, high, x, y, planes, strict=True):
+            one_frame.evaluate_few(*frame)
+        return planes
+
 
 def _each(one: Callable[..., np.ndarray], *stacks: np.ndarray | list[slice]) -> np.ndarray:
     """What a function makes of each frame of a batch: (N, …)."""

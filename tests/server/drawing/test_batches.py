@@ -106,7 +106,7 @@ def test_folds_are_smoothed_in_parts_as_they_are_in_one(monkeypatch: pytest.Monk
     for method in (OpenCV.scattered, OnDevice.scattered):
         monkeypatch.setattr(OpenCV, "scattered", method)
         smoothed.append((person.copy(), alpha.copy()))
-        _smooth_folds(KERNELS, *smoothed[-1], share, 4.0)
+        _smooth_folds(KERNELS, *smoothed[-1], share)
     for one, other, before in zip(*smoothed, (person, alpha), strict=True):
         np.testing.assert_array_equal(one, other)
         assert (one != before).any()

@@ -233,6 +233,12 @@ def test_places_are_evaluated_by_the_triangle_that_is_seen(kernels: OnDevice, ra
     with no_transfers(kernels):
         there = kernels.evaluated(*(kernels.put(numbers) for numbers in (ids, tables, low, high, x, y)))
     np.testing.assert_allclose(there.numpy(), here, atol=1e-4)
+    below = random.normal(0, 1, here.shape).astype(np.float32)
+    over = np.where(ids[:, None] > 0, here, below)
+    with no_transfers(kernels):
+        there = kernels.evaluated_over(*(kernels.put(each) for each in (below, ids, tables, low, high, x, y)))
+    np.testing.assert_allclose(there.numpy(), over, atol=1e-4)
+    np.testing.assert_allclose(OpenCV().evaluated_over(below, ids, tables, low, high, x, y), over, atol=1e-4)
 
 
 def test_a_frame_is_the_same_in_any_batch(kernels: OnDevice, random: np.random.Generator) -> None:
