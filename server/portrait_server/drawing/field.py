@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from portrait_server.drawing.grain import looked_up_sharply
-from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.offsets import Raster, backward_offsets
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.pull import Pull, farthest
@@ -46,9 +45,10 @@ class Field:
         coarse: (N, 2, rows, columns) offsets in pixels.
     """
 
-    def __init__(self, kernels: Kernels, scene: Scene, motion: Motion) -> None:
+    def __init__(self, kernels: Kernels, scene: Scene, vertices: np.ndarray, carried: np.ndarray) -> None:
+        """Of a scene whose vertices (N, V, 3) are there, pixels of the frame and depth; pose and torso carried them so far."""
         self.kernels, self.size = kernels, scene.size
-        self._vertices = vertices = motion.vertices
+        self._vertices = vertices
         triangles = np.concatenate([scene.mesh.triangles, scene.mesh.openings])
         self._mesh = (scene.mesh.places * scene.scale, vertices[..., :2], vertices[..., 2], triangles)
         step = max(1.0, max(self.size) / _FIELD_CELLS)
@@ -56,7 +56,7 @@ class Field:
         source, *mesh = self._mesh
         self.raster = Raster.drawn(kernels, Window.over(start, start, *self.size, step), *mesh)
         places = np.broadcast_to(source, vertices[..., :2].shape)
-        self._functions = self.raster.functions(np.concatenate([places, motion.carried], -1), held=True)
+        self._functions = self.raster.functions(np.concatenate([places, carried], -1), held=True)
         self.coarse = self.raster.evaluated(self._functions.only(slice(0, 2)))
 
     @property

@@ -45,7 +45,7 @@ class Moved:
 def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     """The person of a scene in N frames."""
     vertices = motion.vertices
-    field = Field(kernels, scene, motion)
+    field = Field(kernels, scene, vertices, motion.carried)
     person, alpha = field.carry(scene)
     if scene.back_side is not None:
         scene.back_side.lend(kernels, person, alpha, motion.pose, vertices, field.raster)
