@@ -14,8 +14,8 @@ from portrait_shared.layers import in_order
 
 from portrait_server.drawing.confidence import confidence
 from portrait_server.drawing.frame import Moved, composite, person_over_nothing
+from portrait_server.drawing.inside import Place
 from portrait_server.drawing.motion import Motion
-from portrait_server.drawing.mouth import Place
 from portrait_server.drawing.opening import shown_openings
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.arrays import array_namespace

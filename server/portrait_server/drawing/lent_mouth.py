@@ -9,8 +9,9 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from portrait_server.drawing.mouth import OPEN, MouthLayer, build_mouth, colours_at, openness
+from portrait_server.drawing.mouth import OPEN, MouthLayer, build_mouth, openness
 from portrait_server.drawing.scene import Scene, resized
+from portrait_server.drawing.whites import colours_at
 from portrait_server.geometry.face_mesh import CHEEKS, MOUTH
 from portrait_server.geometry.head_mesh import HeadMesh
 

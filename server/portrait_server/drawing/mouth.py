@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from portrait_server.drawing.inside import Place, Teeth, rows_of_teeth
 from portrait_server.drawing.opening import (
     LEAST_WIDTH,
-    line_height,
     mix,
     nearer_half,
     of_half,
@@ -23,26 +23,20 @@ from portrait_server.drawing.opening import (
     planes,
     undone,
 )
+from portrait_server.drawing.whites import colours_at, teeth_in
 from portrait_server.geometry.arrays import array_namespace
-from portrait_server.geometry.face_mesh import CHEEKS, LOWER_LIP, MOUTH, UPPER_LIP
+from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.opencv import OpenCV
 
-_CLOSED, OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
-_TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
+CLOSED, OPEN = 0.04, 0.12  # height of the opening over its width: lips that touch; an inside that shows
+TALL = (0.2, 0.45)  # where the lower teeth, too, are likely to show, and go with the jaw
 _NEWLY_OPEN = 0.07  # growth of the opening, over its width, by which an inside must be drawn
 _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
-# Where the front teeth end, below the line along which the lips meet, in mouth widths of about 50 mm: the upper
-# ones 2 mm under the lip at rest, the lower ones just behind them.
-_UPPER_TEETH_END, _LOWER_TEETH_START = 0.05, 0.02
 # Of the lips' colour: near the line along which they meet, and on it.
 _LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])
-_CROWN = 0.17  # height of a front tooth, in mouth widths; beyond it there is gum
-_UPPER_SHARE, _LOWER_SHARE = 0.75, 0.5  # how much of the teeth's light shows: they lie in the lips' shade
-_TOOTH_GAPS = (0.0, 0.17, 0.30, 0.44)  # where front teeth meet, from the middle, in mouth widths
-_GAP, _GAP_SHADE = 0.008, 0.3  # half the width of what is seen between two teeth, and how dark it is
 _HOST = OpenCV()  # what is made of a reference is made on the processor
 _UNLIT, _TONGUE, _GUM = (
     np.array([0.2, 0.13, 0.13]),
@@ -109,7 +103,7 @@ class MouthLayer:
         upper, lower = of_half(upper, self.half), of_half(lower, self.half)
         wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
         now = _share(self.half) * openness(upper, lower)
-        shows, parted = (between(height, _CLOSED, OPEN) for height in (self.shown, self.openness))
+        shows, parted = (between(height, CLOSED, OPEN) for height in (self.shown, self.openness))
         strength = np.maximum(parted, smoothstep((now - self.openness) / _NEWLY_OPEN)) * (now > 0)
         sealed = parted * _closed(now, self.openness)
         size = (frames.shape[2], frames.shape[1])
@@ -120,8 +114,7 @@ class MouthLayer:
         wide = np.maximum(wide, LEAST_WIDTH)
         place = Place(kernels, upper, lower, *kernels.grid(patches))
         if (strength > 0).any():
-            rest = (self.rest - self.middle) @ turn.swapaxes(1, 2)
-            colour = self._made_up(kernels, place, wide, rest, skull, jaw)
+            colour = self._made_up(kernels, place, turn, skull, jaw)
             if shows > 0:
                 changed = smoothstep(np.abs(now - self.openness) / _NEWLY_OPEN)
                 dropped = jaw - turn @ self.jaw
@@ -133,6 +126,12 @@ class MouthLayer:
             mix(kernels, frames, patches, colour, share * opening_mask(kernels, upper, lower, patches, softness))
         if (sealed > 0).any():
             self._seal(kernels, frames, patches, place, (upper + lower) / 2, wide, sealed)
+
+    def rows(
+        self, kernels: Kernels, place: Place, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray
+    ) -> tuple[Teeth, Teeth]:
+        """Where the upper and the lower teeth are in frames whose head `draw` is told of."""
+        return rows_of_teeth(kernels, place, (self.rest - self.middle) @ turn.swapaxes(1, 2), skull, jaw)
 
     def _seal(
         self,
@@ -154,30 +153,17 @@ class MouthLayer:
         edge, middle = self._colours(kernels, _LIP_EDGE, _LIP_LINE - _LIP_EDGE)
         mix(kernels, frames, patches, edge + line_itself * middle, share * rim * (1 - place.across**6))
 
-    def _made_up(
-        self, kernels: Kernels, place: Place, wide: np.ndarray, rest: np.ndarray, skull: np.ndarray, jaw: np.ndarray
-    ) -> Array:
+    def _made_up(self, kernels: Kernels, place: Place, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> Array:
         """What a mouth shows that the photo kept shut: (N, height, width, 3) float32."""
         deep = smoothstep(place.depth / _WET_RIM)[..., None]
         tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - abs(place.across) ** 3)
         outside, unlit, moist, gums = self._colours(kernels, 0.7, _UNLIT, _TONGUE - _UNLIT, _GUM)
         inside = unlit + moist * tongue[..., None]
         colour = outside + (inside - outside) * deep
-        soft, upper_end, lower_start, crown = planes(
-            kernels, 0.02 * wide, _UPPER_TEETH_END * wide, _LOWER_TEETH_START * wide, _CROWN * wide
-        )
-        upper = place.height_over(rest + skull[:, None]) + upper_end
-        lower = -place.height_over(rest + jaw[:, None]) - lower_start
-        curved = 1 - smoothstep((abs(place.across) - 0.35) / 0.5)
         teeth = kernels.put(self.teeth.astype(np.float32))
-        for depth, share, bone in ((upper, _UPPER_SHARE, skull), (lower, _LOWER_SHARE, jaw)):
-            # How far from its edge a tooth's crown reaches, and the gum that holds it.
-            bare = smoothstep(depth / soft + 0.5) * curved
-            gum = smoothstep((depth - crown) / soft + 0.5)[..., None]
-            # Corner teeth turn away from the light.
-            light = share * (1 - 0.5 * place.across**2) * (1 - place.tooth_gaps(bone, wide))
-            tooth = colour + light[..., None] * (teeth - colour)
-            colour = colour + bare[..., None] * (tooth + gum * (gums - tooth) - colour)
+        for row in reversed(self.rows(kernels, place, turn, skull, jaw)):  # the upper ones bite before the lower
+            tooth = colour + (row.light * (1 - row.gaps))[..., None] * (teeth - colour)
+            colour = colour + (row.bare * row.front)[..., None] * (tooth + row.gum[..., None] * (gums - tooth) - colour)
         return colour
 
     def _colours(self, kernels: Kernels, *shares: np.ndarray | float) -> Array:
@@ -195,7 +181,7 @@ class MouthLayer:
         changed: np.ndarray,
     ) -> tuple[Array, Array]:
         """The texture's inside and where it is known: with the upper teeth above; below with the lower, if any."""
-        share = smoothstep((down - 0.35) / 0.5) * between(self.shown, *_TALL)
+        share = smoothstep((down - 0.35) / 0.5) * between(self.shown, *TALL)
         with_x, with_y, jaw_x, jaw_y, a, b, c, d, changed = planes(
             kernels, *skull.T, *(jaw - skull).T, *undone(turn).reshape(-1, 4).T, changed
         )
@@ -245,7 +231,7 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
     wider = 2 * round(2 + wide / 20) + 1
     lips = mesh.vertices[[*UPPER_LIP[1], *LOWER_LIP[1]], :2] * scale
     lip = colours_at(photo, lips)
-    skin = colours_at(photo, mesh.vertices[list(CHEEKS), :2] * scale)
+    height = _share(half) * float(openness(upper[None], lower[None])[0])
     return MouthLayer(
         texture=colour,
         known=cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80)),
@@ -254,54 +240,9 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
         middle=(upper.mean(0) + lower.mean(0)) / 2,
         rest=(upper + lower) / 2,
         lip=np.median(lip, axis=0),
-        # Teeth are about as bright as lit skin, and half as coloured.
-        teeth=(np.median(skin, axis=0) + 0.95 * np.median(skin.max(1))) / 2,
-        openness=(height := _share(half) * float(openness(upper[None], lower[None])[0])),
+        teeth=teeth_in(photo, mesh, scale, colour[known > 0.5], height),
+        openness=height,
         shown=height,
         jaw=np.zeros(2),
         half=half,
     )
-
-
-def colours_at(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A photo's colours at points (P, 2): (P, 3) float32."""
-    at = np.clip(np.round(points).astype(int), 0, (photo.shape[1] - 1, photo.shape[0] - 1))
-    return photo[at[:, 1], at[:, 0], :3].astype(np.float32)
-
-
-class Place:
-    """Where each pixel at x and y (N, h, w) lies in the opening between two rims (N, P, 2).
-
-    Attributes:
-        across: (N, h, w) -1 at the left corner to 1 at the right.
-        down: 0 at the upper rim to 1 at the lower.
-        depth: distance to the nearer rim, in mouth widths; below 0 on the lips.
-    """
-
-    def __init__(self, kernels: Kernels, upper: np.ndarray, lower: np.ndarray, x: Array, y: Array) -> None:
-        along = upper[:, -1] - upper[:, 0]
-        wide = np.maximum(np.linalg.norm(along, axis=1), LEAST_WIDTH)
-        self._kernels, self._corner, self._along = kernels, upper[:, 0], along / wide[:, None]
-        from_x, from_y, right, down, width = planes(kernels, *self._corner.T, *self._along.T, wide)
-        x, y = x - from_x, y - from_y
-        self._right, self._deep = x * right + y * down, y * right - x * down
-        self.across = (2 * self._right / width - 1).clip(-1, 1)
-        below_upper, above_lower = -self.height_over(upper), self.height_over(lower)
-        xp = array_namespace(x)
-        self.depth = xp.minimum(below_upper, above_lower) / width
-        self.down = (below_upper / (below_upper + above_lower).clip(0.5, None)).clip(0, 1)
-
-    def tooth_gaps(self, middle: np.ndarray, wide: np.ndarray) -> Array:
-        """How dark each pixel is for lying between two front teeth whose middles (N, 2) are there: (N, h, w)."""
-        xp = array_namespace(self._right)
-        at = ((middle - self._corner) * self._along).sum(1)
-        middles, gap, *gaps = planes(self._kernels, at, _GAP * wide + 0.3, *(gap * wide for gap in _TOOTH_GAPS))
-        away = abs(self._right - middles)
-        nearest = abs(away - gaps[0])
-        for between_teeth in gaps[1:]:
-            nearest = xp.minimum(nearest, abs(away - between_teeth))
-        return _GAP_SHADE * xp.exp(-((nearest / gap) ** 2))
-
-    def height_over(self, line: np.ndarray) -> Array:
-        """How far each pixel lies above lines (N, P, 2) across the mouth, pixels: (N, h, w)."""
-        return line_height(self._kernels, line, self._corner, self._along, self._right) - self._deep

@@ -12,25 +12,16 @@ import numpy as np
 
 from portrait_server.drawing.frame import Moved
 from portrait_server.drawing.grain import looked_up_sharply
-from portrait_server.drawing.mouth import Place as Behind
-from portrait_server.drawing.mouth import openness
 from portrait_server.drawing.opening import patches_around, planes
+from portrait_server.drawing.painted_light import in_the_mouth, white_of, whitened
 from portrait_server.drawing.scene import Scene
-from portrait_server.geometry import face_mesh
 from portrait_server.geometry.alignment import inverse, scale_of, transform_points
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.crops import MOUTH, Crop, crop_outlines, crop_transforms
-from portrait_server.geometry.ramps import between, smoothstep
+from portrait_server.geometry.ramps import smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
-from portrait_server.kernels.levels import held, signed, strongest
+from portrait_server.kernels.levels import held, signed
 
-# Between these depths behind the lips, in mouth widths, there are no teeth; in a wide open mouth those that there are show
-# in the draft.
-_DEEP, _DEEP_WIDE = np.array([0.14, 0.2]), np.array([0.0, 0.04])
-_WIDE = (0.36, 0.52)  # height of the opening over its width
-_REPAINTED = (10.0, 30.0)  # of 255: added light after which a colour counts as painted anew
-_FAINT = 80.0  # of 255: below it a colour's hue tells little of the light
-_NOISE = 40.0  # of 255: how much of the usual hue a black pixel is taken to have
 _MOVES = 2.0  # pixels of the crop: what moves by less is painted in part
 _LEAST_SHIFT = 0.1  # pixels of the frame: what moves less is left as sharp as it is
 _FOLD_RIM = 5  # cells of the grid of motion around a fold, where a look-up in the photo would mix its two sides
@@ -85,12 +76,14 @@ class Placed:
             for painted in (shift, colour)
         )
         shift_person(kernels, scene, moved, self.patches, inverse(self.matrices), shift)
-        if self.crop.name == MOUTH.name:
-            colour = _not_into_the_throat(kernels, moved, self.patches, colour)
         xp = array_namespace(colour)
         person = moved.person[..., :3]
         drawn = xp.astype(kernels.taken(person, self.patches), xp.float32)
-        kernels.laid(person, self.patches, held(_in_its_light(kernels, drawn, colour, scene.mouth.teeth), person.dtype))
+        if self.crop.name == MOUTH.name:
+            painted = in_the_mouth(kernels, scene, moved, self.patches, drawn, colour)
+        else:
+            painted = whitened(drawn, colour, white_of(kernels, scene))
+        kernels.laid(person, self.patches, held(painted, person.dtype))
 
 
 def place(crop: Crop, points: np.ndarray, scene: Scene) -> Placed:
@@ -113,34 +106,6 @@ def for_resized(matrices: np.ndarray, scale: np.ndarray) -> np.ndarray:
     back, linear = 1 / scale, matrices[..., :2].astype(float)
     shift = matrices[..., 2] + linear @ (back / 2 - 0.5)
     return np.concatenate([linear * back, shift[..., None]], -1)
-
-
-def _not_into_the_throat(kernels: Kernels, moved: Moved, patches: Patches, colour: Array) -> Array:
-    """What is added to a mouth (N, h, w, 3), but for light deep in a wide opening.
-
-    Painters have seen few mouths that are wide open, and fill them with teeth.
-    """
-    upper, lower = (moved.motion.vertices[:, list(rim), :2] for rim in face_mesh.MOUTH)
-    wide = between(openness(upper, lower), *_WIDE)
-    first, last = planes(kernels, *(_DEEP + wide[:, None] * (_DEEP_WIDE - _DEEP)).T)
-    deep = between(Behind(kernels, upper, lower, *kernels.grid(patches)).depth, first, last)
-    return colour - deep[..., None] * colour.clip(0, None)
-
-
-def _in_its_light(kernels: Kernels, drawn: Array, colour: Array, teeth: np.ndarray) -> Array:
-    """A draft (N, h, w, 3), 0 to 255, and the colour that is added to it, 1 being white, but no light cooler than what
-    was drawn or than this picture's teeth (3,).
-
-    Painters learnt teeth and the whites of eyes in the light of photographs; under the yellow varnish of a painting their
-    white is blue. What becomes hardly lighter stays as it is painted.
-    """
-    xp = array_namespace(drawn)
-    painted = drawn + 255 * colour
-    share = between(255 * strongest(colour), *_REPAINTED)
-    usual = kernels.put((teeth / max(float(teeth[0]), 1.0)).astype(np.float32))
-    faint = _NOISE * (1 - smoothstep(strongest(drawn) / _FAINT)) + 1
-    coolest = xp.maximum((drawn + faint * usual) / (drawn[..., :1] + faint), usual)
-    return painted + share * (xp.minimum(painted, painted[..., :1] * coolest) - painted)
 
 
 def filled_outlines(kernels: Kernels, crop: Crop, outlines: list[np.ndarray]) -> Array:

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.drawing.frame import Moved
+from portrait_server.drawing.inside import Place
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.painting import Placed, place, shift_person
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
 from portrait_server.engines.warp_portrait import WarpPortrait
+from portrait_server.geometry import face_mesh
 from portrait_server.geometry.alignment import aligned_transform, compose, crop, inverse, transform_points
 from portrait_server.geometry.crops import CROPS, LEFT_EYE, MOUTH, RIGHT_EYE, Crop, crop_transforms
 from portrait_server.geometry.face_mesh import VERTEX_COUNT
@@ -206,3 +208,24 @@ def test_what_is_painted_is_white_in_the_picture_s_own_light(scene: Scene, targe
     assert (lit[:, 1] <= 0.93 * lit[:, 0] + 2).all() and (lit[:, 2] <= 0.78 * lit[:, 0] + 2).all()
     faint = laid(placed, yellow, dark, shift, colour * 0.05).person[0, ..., :3].astype(float)
     assert (faint[..., 2] - faint[..., 0]).max() > 0.5, "what is hardly changed is left alone"
+
+
+def test_a_painted_bar_behind_parted_teeth_becomes_flesh(scene: Scene, astronaut: Reference) -> None:
+    """A grey light over a whole mouth whose jaw is down: less of it, and warmer, where neither row of teeth is."""
+    target = speaking(astronaut.points, 0.06)
+    target[list(range(5, 12)), 1] += 0.2 * np.linalg.norm(target[54, :2] - target[48, :2])
+    draft, placed = moved_to(scene, target), place(MOUTH, target[None], scene)
+    dark = replace(draft, person=np.full_like(draft.person, 12))
+    colour = np.full((1, MOUTH.side, MOUTH.side, 3), 0.4, np.float32)
+    painted = laid(placed, scene, dark, nothing(MOUTH)[0], colour).person[0, ..., :3].astype(float)
+    motion, mouth = draft.motion, scene.mouth
+    upper, lower = (motion.vertices[:, list(rim), :2] for rim in face_mesh.MOUTH)
+    x, y = np.meshgrid(*(np.arange(1024, dtype=np.float32),) * 2)
+    behind = Place(OpenCV(), upper, lower, x[None], y[None])
+    above, below = mouth.rows(OpenCV(), behind, motion.turn, motion.skull, motion.jaw)
+    inside = (behind.depth > 0.04) & (behind.depth < 0.1) & (abs(behind.across) < 0.3)
+    teeth, between = (
+        painted[(inside & there)[0]].mean(0) for there in (above.bare > 0.9, (above.bare + below.bare) < 0.1)
+    )
+    assert between.mean() < 0.6 * teeth.mean()
+    assert between[2] / between[0] < 0.9 * teeth[2] / teeth[0], "flesh is redder than teeth"
