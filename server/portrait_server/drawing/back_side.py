@@ -12,7 +12,7 @@ from portrait_server.drawing.lending import Lender, edge_softness
 from portrait_server.drawing.offsets import Raster
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
-from portrait_server.geometry.pose import Pose
+from portrait_server.geometry.pose import Pose, vector_of
 from portrait_server.geometry.ramps import between
 from portrait_server.kernels.base import Array, Kernels, Patches
 
@@ -20,6 +20,7 @@ from portrait_server.kernels.base import Array, Kernels, Patches
 _LACKING = (0.2, 0.45)
 _SMEARED = (-0.05, 0.05)  # and below which not even skin
 _BEHIND = (0.02, 0.15)  # and with which it closes gaps of what is seen, between two locks
+_UNDER = (0.02, 0.15)  # by how many radians a head has turned until the sides of its neck have come out from behind it
 _TURNED = (0.05, 0.3)  # growth of that cosine with which what is lent comes into view
 
 
@@ -28,22 +29,26 @@ class BackSide:
     """What a photo does not show of a head around the face.
 
     Attributes:
-        lender: the hair around the face, continued over face, ears and background.
+        lender: the hair around the face, continued over face, ears and background; neck: the same for the neck's sides.
         lack: (V,) 0 to 1, how far the photo lacks what a vertex shows.
         around: (V,) 1 where a vertex is part of the head around the face, else 0.
         normals: (V, 3) of the surface in the photo; z is positive where it faces the viewer.
         follow: (V,) how far the pose turns it.
+        under: (V,) 1 where a vertex is part of the neck's sides, else 0.
     """
 
     lender: Lender
+    neck: Lender
     lack: np.ndarray
     around: np.ndarray
     normals: np.ndarray
     follow: np.ndarray
+    under: np.ndarray
 
     def placed(self, kernels: Kernels) -> BackSide:
         """The same with its pixels where the kernels have theirs."""
-        return replace(self, lender=self.lender.placed(kernels))
+        lender = self.lender.placed(kernels)
+        return replace(self, lender=lender, neck=replace(self.neck, colours=lender.colours))
 
     def lend(
         self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, vertices: np.ndarray, raster: Raster
@@ -58,7 +63,10 @@ class BackSide:
         turned = pose.rotation[:, 2] @ self.normals.T - self.normals[:, 2]
         share, behind = (between(self.follow * turned, *growth) for growth in (_TURNED, _BEHIND))
         share, behind = self.around * self.lack * share, self.around * behind
-        return self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
+        lent = self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
+        under = between(np.linalg.norm(vector_of(pose.rotation), axis=-1), *_UNDER)[:, None] * self.under
+        self.neck.lend(kernels, person, alpha, 0 * under, vertices, pose.scale, under)
+        return lent
 
 
 def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
@@ -80,7 +88,7 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     # Skin beside the face, as of an ear, may be drawn out; where the photo shows what is behind the head, nothing may.
     drawn_out = between(normals[:, 2], *_SMEARED)
     lack[VERTEX_COUNT:] = np.maximum(lack[VERTEX_COUNT:], 1 - body.solid) * (1 - body.bare * drawn_out[VERTEX_COUNT:])
-    lack[list(OVAL)] = 1 - drawn_out[list(OVAL)]
+    lack[list(OVAL)] = 1 - drawn_out[list(OVAL)] * body.solid[: len(OVAL)]
     around = np.zeros(len(lack))
     around[np.unique(triangles)] = 1
     # The outline may lie beside the person, over a gap between ear and neck: its neighbours end what closes that.
@@ -88,7 +96,10 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     around[np.unique(triangles[np.isin(triangles, OVAL).any(1)])] = 1
     places = np.concatenate([mesh.vertices[:VERTEX_COUNT, :2], body.textures]) * scale
     lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale), among)
-    return BackSide(lender, lack, around, normals, mesh.follow)
+    under = np.zeros(len(lack))
+    under[np.unique(body.neck)] = 1
+    neck = replace(lender, triangles=body.neck, among=None)
+    return BackSide(lender, neck, lack, around, normals, mesh.follow, under)
 
 
 def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

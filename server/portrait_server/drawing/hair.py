@@ -27,6 +27,7 @@ _SURELY_SKIN = 0.7  # and beyond which it is skin
 _FEW = 0.01  # of the face: where less skin of jaw and neck is seen, the neck is as the cheeks
 _WITHIN_JAW = 0.85  # of the face's outline, within which chin and lips are no example of a neck
 _CHEEK = 0.04  # in face sizes, how far around a cheek's middle is skin for certain
+_OWN, _OWN_SOFT = 0.06, 0.01  # in face sizes, over which below a chin the picture's own neck is seen; and at its sides
 _SHADOW = 0.18  # of the light that hair beside a neck keeps from its back
 # Of the sides of the head, how far hair covers them: from where on it ends lower than ears, and falls on where it is long.
 _HANGS, _COVERED = (0.5, 0.9), (0.7, 0.85)
@@ -193,8 +194,12 @@ def _neck(seen: np.ndarray, solid: np.ndarray, mesh: HeadMesh, covered: float, s
     if skin.sum() < _FEW * inside.sum():
         for cheek in np.round(face[list(CHEEKS)]).clip(0, last).astype(int).tolist():
             cv2.circle(skin, cheek, max(1, round(_CHEEK * mesh.size)), 1, -1)
-    neck = smoothly_continued(seen, skin > 0)
-    return neck.astype(np.float32) * (1 - covered * _SHADOW)
+    neck = smoothly_continued(seen, skin > 0).astype(np.float32) * (1 - covered * _SHADOW)
+    # Below the chin the picture shows neck and collar itself.
+    chin = face[CHIN, 1]
+    own = between(np.arange(len(solid)), chin, chin + _OWN * mesh.size)[:, None] * solid
+    own = cv2.GaussianBlur(own.astype(np.float32), (0, 0), max(1.0, _OWN_SOFT * mesh.size)) * own
+    return neck + own[..., None].astype(np.float32) * (seen - neck)
 
 
 def _hair_hangs(mesh: HeadMesh, low: float, high: float) -> float:

@@ -94,8 +94,9 @@ class HeadMesh:
         over what a turn brings into view. What hides what, and `depth`, stay.
         """
         vertices = self.vertices.copy()
-        outline = np.tile(vertices[list(OVAL), 2], len(self.body.vertices) // len(OVAL))
-        vertices[VERTEX_COUNT:, 2] = outline + _SHALLOW * (vertices[VERTEX_COUNT:, 2] - outline)
+        rings = slice(VERTEX_COUNT, VERTEX_COUNT + self.body.rings)
+        outline = np.tile(vertices[list(OVAL), 2], self.body.rings // len(OVAL))
+        vertices[rings, 2] = outline + _SHALLOW * (vertices[rings, 2] - outline)
         return replace(self, vertices=vertices)
 
     def _solid_points(self) -> np.ndarray:

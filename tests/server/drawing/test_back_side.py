@@ -15,8 +15,9 @@ from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
+from portrait_server.geometry.face_mesh import CHIN, OVAL, VERTEX_COUNT
 from portrait_server.geometry.hair import HairColour
+from portrait_server.geometry.head_body import BACK_RINGS, FRONT_RINGS
 from portrait_server.kernels.opencv import OpenCV
 
 from tests.posing import turned
@@ -25,6 +26,7 @@ from tests.server.moving import moved_to
 
 SIDE = 512
 LENT = (250, 0, 250)  # no colour of the photo's
+RINGS = FRONT_RINGS + BACK_RINGS
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +55,15 @@ def test_the_head_is_one_surface_that_ends_only_at_its_back(scene: Scene) -> Non
     edges = Counter(frozenset(map(int, pair)) for corners in triangles for pair in combinations(corners, 2))
     assert max(edges.values()) == 2, "no edge has three sides"
     open_vertices = {vertex for edge, count in edges.items() if count == 1 for vertex in edge}
-    last = VERTEX_COUNT + mesh.body.textures.any(1).sum() - len(OVAL)
+    last = VERTEX_COUNT + (RINGS - 1) * len(OVAL)
     assert open_vertices == set(range(last, last + len(OVAL))), "the last ring of the back, and no hole besides"
 
 
 def test_the_back_lies_behind_the_front_and_the_surroundings_behind_both(scene: Scene) -> None:
     mesh, count = scene.mesh, len(OVAL)
-    shown = int(mesh.body.textures.any(1).sum()) // count
-    rings = mesh.body.order[: shown * count].reshape(shown, count)
+    rings = mesh.body.order[: RINGS * count].reshape(RINGS, count)
     assert (np.diff(np.vstack([mesh.depth[list(OVAL)], rings]), axis=0) >= -1e-6).all(), "ever farther outwards"
-    assert mesh.body.order[shown * count :].min() > rings.max()
+    assert mesh.body.order[RINGS * count : mesh.body.rings].min() > rings.max()
 
 
 def test_at_its_own_points_a_photo_is_lent_nothing(scene: Scene, astronaut: Reference) -> None:
@@ -104,7 +105,8 @@ def test_hair_covers_face_and_ears_down_to_a_neck_of_skin(scene: Scene, astronau
     mouth, eyes = (int(mesh.points[list(points), 1].mean() - hair.start[1]) for points in ((51, 57), (36, 45)))
     assert kinds[eyes : mouth - 5, left:right].mean() < 0.05, "no face on the back of a head"
     below = mouth + round(0.15 * mesh.size)
-    neck = hair.colours[below:, left:right].astype(int)
+    chin = int(mesh.vertices[CHIN, 1] - hair.start[1])  # below it the picture is the photo itself
+    neck = hair.colours[below:chin, left:right].astype(int)
     assert (neck[..., 0] > neck[..., 2] + 20).all() and neck.min() > 60, "no collar, which is black, on its neck"
     skin = cv2.cvtColor(neck.astype(np.float32).reshape(1, -1, 3) / 255, cv2.COLOR_RGB2LAB)[0]
     assert np.linalg.norm(skin[:, 1:] - mesh.body.colour.skin[1:], axis=1).mean() < 6, "of the hue that the cheeks have"

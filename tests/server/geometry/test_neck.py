@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A neck is as wide as the photo shows it, and a turn brings its sides into view behind the jaw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from portrait_server.drawing.field import Field
+from portrait_server.drawing.hair import smooth_hair
+from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.scene import Scene, build_scene
+from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, SIDES, neutral_mesh, outline
+from portrait_server.geometry.head_mesh import build_head_mesh
+from portrait_server.geometry.neck import Neck
+from portrait_server.kernels.opencv import OpenCV
+from portrait_shared.landmarks import MESH_VERTICES
+
+from tests.posing import turned
+from tests.server.drawing.unlit import draw_frames
+
+SIDE = 512
+SKIN, HAIR, SHIRT, WALL = (200, 150, 120), (40, 30, 25), (30, 60, 40), (90, 140, 240)
+UPRIGHT = np.array([[0.0, 1.0], [-1.0, 0.0]])  # to the chin, and to the picture's left
+BARE, COVERED = np.zeros(2), np.ones(2)
+
+
+def face_mesh() -> np.ndarray:
+    """(478, 3) pixels."""
+    return neutral_mesh() * 190 + (SIDE / 2, 0.4 * SIDE, 0)
+
+
+def sizes() -> tuple[float, float, np.ndarray]:
+    """Half of the face's width and height, and its middle (2,)."""
+    mesh = face_mesh()
+    half_width = float(np.linalg.norm(mesh[SIDES[1]] - mesh[SIDES[0]])) / 2
+    return half_width, float(mesh[CHIN, 1] - mesh[FOREHEAD, 1]) / 2, (mesh[CHIN, :2] + mesh[FOREHEAD, :2]) / 2
+
+
+def figure(
+    left: float, right: float, shoulders: float = 1.6, hair: float = 0.2, wide: float = 1.3
+) -> tuple[np.ndarray, np.ndarray]:
+    """A photo (S, S, 3) of a person with hair, and its matte (S, S).
+
+    Args:
+        left, right: how far the neck reaches to either side, in half face widths.
+        shoulders, hair: where the ones begin and the other ends, below the face's middle in halves of its height.
+        wide: how far hair reaches, in multiples of the face's outline.
+    """
+    half_width, half, (x, y) = sizes()
+    mesh = face_mesh()
+    photo, matte = np.full((SIDE, SIDE, 3), WALL, np.uint8), np.zeros((SIDE, SIDE), np.uint8)
+    top = round(y + shoulders * half)
+    parts = [
+        (outline(mesh[:, :2], wide) - (0, 0.25 * half), HAIR),
+        (np.array([(x - left * half_width, y), (x + right * half_width, y), (x + right * half_width, SIDE), (x - left * half_width, SIDE)]), SKIN),
+        (np.array([(0, top), (SIDE, top), (SIDE, SIDE), (0, SIDE)]), SHIRT),
+        (outline(mesh[:, :2], 1.0), SKIN),
+    ]  # fmt: skip
+    for corners, colour in parts:
+        shape = [np.round(corners).astype(np.int32)]
+        below_hair = np.zeros_like(matte)
+        cv2.fillPoly(below_hair, shape, 1)
+        if colour == HAIR:  # it ends level
+            below_hair[round(y + hair * half) :] = 0
+        photo[below_hair > 0] = colour
+        matte |= below_hair
+    return photo, matte.astype(np.float32)
+
+
+def scene_of(photo: np.ndarray, matte: np.ndarray) -> Scene:
+    mesh = face_mesh()
+    head = build_head_mesh(mesh[list(MESH_VERTICES)], mesh, photo, matte)
+    return build_scene(photo, np.full_like(photo, WALL), matte, head, smooth_hair(photo, matte, head), (SIDE, SIDE))
+
+
+def neck_of(matte: np.ndarray, hair: np.ndarray = BARE) -> Neck:
+    return Neck.of(face_mesh()[:468], matte, UPRIGHT, hair)
+
+
+@pytest.mark.parametrize(("left", "right"), [(0.6, 0.6), (0.8, 0.8), (0.5, 0.75)])
+def test_it_is_as_wide_as_the_photo_shows_it(left: float, right: float) -> None:
+    _, matte = figure(left, right)
+    half_width, _, (x, _) = sizes()
+    neck = neck_of(matte)
+    middle = x - neck.across  # `across` counts to the picture's left
+    ends = middle + neck.wide[0, 0], middle - neck.wide[1, 0]
+    np.testing.assert_allclose(ends, (x + right * half_width, x - left * half_width), atol=0.04 * half_width)
+    assert neck.shown.all()
+
+
+@pytest.mark.parametrize("hidden", ["by shoulders", "by hair", "by the picture's edge"])
+def test_where_it_cannot_be_seen_it_is_an_usual_one(hidden: str) -> None:
+    _, matte = figure(0.5, 0.5, shoulders=1.0 if hidden == "by shoulders" else 1.6)
+    if hidden == "by the picture's edge":
+        _, half, (_, y) = sizes()
+        matte = matte[: round(y + 1.02 * half)]
+    half_width = sizes()[0]
+    neck = neck_of(matte, COVERED if hidden == "by hair" else BARE)
+    np.testing.assert_allclose(neck.wide, 0.7 * half_width)
+    assert neck.shown.all() == (hidden != "by hair")
+
+
+@pytest.mark.parametrize("yaw", [-30.0, 30.0])
+def test_a_turn_shows_it_behind_the_jaw(yaw: float) -> None:
+    scene = scene_of(*figure(0.8, 0.8))
+    without = replace(scene.back_side.neck, triangles=np.zeros((0, 3), int))
+    motion = motion_of(scene, turned(scene.mesh.points.astype(np.float32), yaw)[None])
+    with_neck, bare = (
+        draw_frames(OpenCV(), drawn, motion, matte=True)[0].astype(int)
+        for drawn in (scene, replace(scene, back_side=replace(scene.back_side, neck=without)))
+    )
+    _, half, (_, y) = sizes()
+    jaw = slice(round(y + 0.7 * half), round(y + 1.1 * half))
+    shown = (with_neck[jaw, :, 3] > 200) & (bare[jaw, :, 3] < 50)
+    assert shown.sum() > 0.02 * half * half, "neck where there was wall"
+    seen, skin = with_neck[jaw][shown][:, :3], np.array(SKIN)
+    hue = seen / seen.sum(1, keepdims=True) - skin / skin.sum()
+    assert np.median(np.abs(hue)) < 0.02, "of skin, if in shade"
+
+
+def test_at_the_smallest_of_turns_it_stays_hidden() -> None:
+    scene = scene_of(*figure(0.7, 0.7))
+    motion = motion_of(scene, turned(scene.mesh.points.astype(np.float32), 0.5)[None])
+    without = replace(scene.back_side.neck, triangles=np.zeros((0, 3), int))
+    frames = [
+        draw_frames(OpenCV(), drawn, motion, matte=True)
+        for drawn in (scene, replace(scene, back_side=replace(scene.back_side, neck=without)))
+    ]
+    np.testing.assert_array_equal(*frames)
+
+
+@pytest.mark.parametrize(
+    ("hair", "wide", "shoulders"), [(0.2, 1.3, 1.6), (1.55, 1.5, 1.05), (1.2, 1.5, 1.05), (1.5, 1.7, 1.3)]
+)
+def test_at_rest_nothing_is_looked_up_elsewhere(hair: float, wide: float, shoulders: float) -> None:
+    scene = scene_of(*figure(0.6, 0.6, shoulders, hair, wide))
+    motion = motion_of(scene, scene.mesh.points[None].astype(np.float32))
+    field = Field(OpenCV(), scene, motion.vertices, motion.carried)
+    assert np.abs(field.coarse[0, :2]).max() < 1e-3
