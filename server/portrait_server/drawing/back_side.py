@@ -20,7 +20,9 @@ from portrait_server.kernels.base import Array, Kernels, Patches
 _LACKING = (0.2, 0.45)
 _SMEARED = (-0.05, 0.05)  # and below which not even skin
 _BEHIND = (0.02, 0.15)  # and with which it closes gaps of what is seen, between two locks
-_UNDER = (0.02, 0.15)  # by how many radians a head has turned until the sides of its neck have come out from behind it
+# By how many radians a head has turned until the sides of its neck come out from behind jaw and ears: it turns about its
+# spine, so of a little turn nothing is seen there.
+_UNDER = (0.2, 0.32)
 _TURNED = (0.05, 0.3)  # growth of that cosine with which what is lent comes into view
 
 
@@ -88,7 +90,7 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     # Skin beside the face, as of an ear, may be drawn out; where the photo shows what is behind the head, nothing may.
     drawn_out = between(normals[:, 2], *_SMEARED)
     lack[VERTEX_COUNT:] = np.maximum(lack[VERTEX_COUNT:], 1 - body.solid) * (1 - body.bare * drawn_out[VERTEX_COUNT:])
-    lack[list(OVAL)] = 1 - drawn_out[list(OVAL)] * body.solid[: len(OVAL)]
+    lack[list(OVAL)] = 1 - drawn_out[list(OVAL)]
     around = np.zeros(len(lack))
     around[np.unique(triangles)] = 1
     # The outline may lie beside the person, over a gap between ear and neck: its neighbours end what closes that.

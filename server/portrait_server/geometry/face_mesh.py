@@ -55,6 +55,8 @@ FOREHEAD, CHIN = 10, 152
 """The highest and the lowest vertex of the outline."""
 SIDES: Final = (234, 454)
 """The outline's vertices beside the ears, at the picture's left and right: as far apart as the face is wide."""
+NOSE: Final = 4
+"""The tip of the nose."""
 CHEEKS: Final = (50, 101, 205, 280, 330, 425)
 UPPER_LID_MIDDLES: Final = (159, 386)
 

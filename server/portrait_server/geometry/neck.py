@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, SIDES
+from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, NOSE, SIDES
 from portrait_server.geometry.head_outline import SOLID
 
 # Degrees around a neck at which its side has vertices: 0 where it ends in the photo, and backwards.
@@ -22,6 +22,7 @@ _AXIS, _DEPTH = 0.5, 0.9
 _USUAL, _LEAST, _WIDEST = 0.7, 0.4, 0.95  # half face widths: where it can't be seen, and what is wider is none
 _WIDENS = 1.3  # by how much it may widen downwards
 _HAIR = 0.5  # share of hair beside it that covers a side
+_ASIDE = 0.35  # half face widths by which a nose lies beside its middle that looks aside: about 20 degrees
 _LENT = 0.85  # part of its width at which its colours are taken
 
 
@@ -34,7 +35,7 @@ class Neck:
         across: how far its middle lies beside that of the face, along the latter.
         half, half_width: of the face's height, and of its width.
         wide: (2, 12) how wide it is on the latter's other side and on its own, at `_MEASURED`.
-        shown: (2,) bool, which side no hair covers.
+        shown: (2,) bool, which side can be told, and no hair covers.
         depth: of its axis; deep: half of it, front to nape.
     """
 
@@ -59,10 +60,15 @@ class Neck:
         """
         chin, brow = face[CHIN, :2], face[FOREHEAD, :2]
         middle, half = (chin + brow) / 2, float(np.linalg.norm(chin - brow)) / 2
-        half_width = float(np.linalg.norm(face[SIDES[1]] - face[SIDES[0]]) / 2)
+        right, left = face[SIDES[0]], face[SIDES[1]]
+        half_width = float(np.linalg.norm(left - right) / 2)
+        # Beside a face that looks aside the photo shows neither where its neck ends, nor how high.
+        nose = abs((face[NOSE] - (left + right) / 2)[:2] @ axes[1])
+        ahead = nose < _ASIDE * np.linalg.norm((left - right)[:2]) / 2
         neck = cls(
             middle, axes, float((chin - middle) @ axes[1]), half, half_width,
-            np.full((2, len(_MEASURED)), _USUAL * half_width), hair < _HAIR, float(face[list(SIDES), 2].mean()), 0.0,
+            np.full((2, len(_MEASURED)), _USUAL * half_width), ahead & (hair < _HAIR),
+            float(face[list(SIDES), 2].mean()), 0.0,
         )  # fmt: skip
         for number in np.flatnonzero(neck.shown):
             reach = neck._reach(matte, number)
