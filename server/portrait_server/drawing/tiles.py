@@ -20,9 +20,8 @@ CLEAR, RIM, SOLID = 0, 1, 2
 """Tiles that show nothing of the person, some, and nothing else."""
 _COLUMNS = 16  # of a tile
 _BLOCK = 8  # pixels: squares of the photo for which it is known what they hold
-_BESIDE = (
-    2  # pixels beside a place on which what is looked up there depends: places are rounded, and lie between pixels
-)
+# Pixels beside a place on which what is looked up there depends: places are rounded, and lie between pixels.
+_BESIDE = 2
 _STRIP_ROWS = 32  # of a tile, but for the last ones
 _CALL = 2000  # pixels: to look up so many more takes as long as a further call
 
