@@ -112,10 +112,11 @@ class Raster:
 
     def every(self, step: int) -> Raster:
         """The same on a grid of every so many cells."""
-        first, window = step // 2, self.window
-        ids = self.ids[:, first::step, first::step]
+        window = self.window
+        down, across = one_in(step, window.rows), one_in(step, window.columns)
+        ids = self.ids[:, down, across]
         wider = Window(
-            window.x + first * window.step_x, window.y + first * window.step_y, step * window.step_x,
+            window.x + across.start * window.step_x, window.y + down.start * window.step_y, step * window.step_x,
             step * window.step_y, ids.shape[2], ids.shape[1],
         )  # fmt: skip
         return replace(self, window=wider, ids=ids)
@@ -167,6 +168,11 @@ class Raster:
         renumbered[at + 1] = np.arange(len(at)) + 1
         ids = kernels.put(renumbered)[kernels.taken(self.ids, cells)]
         return replace(self, window=part, triangles=self.triangles[kernels.put(at)], placed=found, ids=ids)
+
+
+def one_in(step: int, cells: int) -> slice:
+    """One cell in every so many, the middle one; of fewer the last one."""
+    return slice(min(step // 2, cells - 1), None, step)
 
 
 def backward_offsets(

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from portrait_server.drawing.offsets import Raster
+from portrait_server.drawing.offsets import Raster, one_in
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Functions
@@ -32,7 +32,8 @@ class Pull:
         """
         self._kernels, self._size, self._still = kernels, size, still
         self._carried = raster.every(_WIDE).evaluated(carried)
-        self._coarse = coarse[:, :, _WIDE // 2 :: _WIDE, _WIDE // 2 :: _WIDE]
+        down, across = (one_in(_WIDE, cells) for cells in coarse.shape[2:])
+        self._coarse = coarse[:, :, down, across]
 
     @cached_property
     def calm(self) -> Array:

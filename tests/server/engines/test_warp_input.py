@@ -97,6 +97,15 @@ def test_points_far_outside_are_drawn(
     assert frame(engine, portrait, one).shape == (512, 512, 3)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 40), (64, 1), (2, 65), (7, 5)])
+@pytest.mark.parametrize("yaw", [0.2, 20.0])
+def test_frames_may_be_tiny(
+    engine: WarpEngine, photo: np.ndarray, points: np.ndarray, size: tuple[int, int], yaw: float
+) -> None:
+    portrait = engine.prepare([Reference(photo, points)])
+    assert engine.render(portrait, turned(points, yaw=yaw)[None], size, False).shape == (1, *size[::-1], 3)
+
+
 @pytest.mark.parametrize("side", [1, 16, 33])
 def test_tiny_pictures_are_drawn(engine: WarpEngine, photo: np.ndarray, points: np.ndarray, side: int) -> None:
     small = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA)
