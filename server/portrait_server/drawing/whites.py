@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from portrait_server.drawing.opening import patches_around
+from portrait_server.geometry import hair
 from portrait_server.geometry.face_mesh import CHEEKS, EYES
 from portrait_server.geometry.head_mesh import HeadMesh
 
@@ -70,6 +71,5 @@ def _whites(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> np.ndarray 
 
 
 def colours_at(photo: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A photo's colours at points (P, 2): (P, 3) float32."""
-    at = np.clip(np.round(points).astype(int), 0, (photo.shape[1] - 1, photo.shape[0] - 1))
-    return photo[at[:, 1], at[:, 0], :3].astype(np.float32)
+    """A photo's colours at points (P, 2), without its alpha: (P, 3) float32."""
+    return hair.colours_at(photo, points)[:, :3].astype(np.float32)

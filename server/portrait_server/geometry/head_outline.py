@@ -31,12 +31,8 @@ def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -
         matte: (H, W) 0 to 1, how far each pixel is the person.
         gap: pixels of background between two locks that do not end the hair.
     """
-    height, width = matte.shape
     rings = np.linspace(1, _RIMS[1], 121)
-    at = centre + rings[:, None, None] * arm
-    x, y = (np.round(at[..., axis]).astype(int) for axis in (0, 1))
-    there = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    person = there & (matte[y.clip(0, height - 1), x.clip(0, width - 1)] > SOLID)
+    person = solid_at(matte, centre + rings[:, None, None] * arm, outside=False)
     # Where a gap begins that is too wide, the hair has ended.
     steps = np.maximum(1, np.round(gap / (np.linalg.norm(arm, axis=1) * (rings[1] - rings[0]) + 1e-6))).astype(int)
     found = np.empty(len(arm))
@@ -50,6 +46,14 @@ def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -
     near = range(-_EAR_LINES // 2, _EAR_LINES // 2 + 1)
     without = np.min([np.roll(rim, shift) for shift in near], axis=0)
     return rim, np.max([np.roll(without, shift) for shift in near], axis=0)
+
+
+def solid_at(matte: np.ndarray, places: np.ndarray, *, outside: bool) -> np.ndarray:
+    """Where (…) bool a matte (H, W) surely shows the person at places (…, 2), pixels; `outside` the picture."""
+    height, width = matte.shape
+    x, y = (np.round(places[..., axis]).astype(int) for axis in (0, 1))
+    there = (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return np.where(there, matte[y.clip(0, height - 1), x.clip(0, width - 1)] > SOLID, outside)
 
 
 def _smoothed_round(values: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, NOSE, SIDES
-from portrait_server.geometry.head_outline import SOLID
+from portrait_server.geometry.head_outline import solid_at
 
 # Degrees around a neck at which its side has vertices: 0 where it ends in the photo, and backwards.
 _ROUND = (-60, -30, 0, 20, 40, 60, 80)
@@ -115,10 +115,7 @@ class Neck:
 
     def _reach(self, matte: np.ndarray, number: int) -> np.ndarray:
         """How far (12,) the person reaches to a side, pixels; far where the picture ends first."""
-        height, width = matte.shape
         beside = np.linspace(0, 1.5 * self.half_width, 96)
         at = self._at(_MEASURED[:, None], number, np.broadcast_to(beside, (len(_MEASURED), len(beside))))
-        x, y = (np.round(at[..., axis]).astype(int) for axis in (0, 1))
-        there = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        person = (matte[y.clip(0, height - 1), x.clip(0, width - 1)] > SOLID) | ~there
+        person = solid_at(matte, at, outside=True)
         return np.where(person.all(1), beside[-1], beside[(~person).argmax(1)]).clip(1, None)
