@@ -14,7 +14,8 @@ from portrait_server.geometry.neck import Neck
 from portrait_server.geometry.ramps import between, smoothstep
 
 # In half face widths, behind the ears' fronts: where a head's rim lies, above and at its sides, and where it ends. These,
-# and the exponents of the dome's depth above and at its sides, are those of rendered heads with hair, short and long.
+# and the exponents of the dome's depth above and at its sides, are those of rendered heads with hair, short and long. From
+# above to the sides they change smoothly: what had a ridge along its middle would come to a point when it is thrown back.
 _RIM_DEPTH, _END_DEPTH = (0.4, 0.8), 1.4
 # Cosines with the way to the chin between which a bare nape comes nearer, and by how much.
 _NAPE, _NAPE_DEPTH = (0.05, 0.55), 1.25
@@ -35,6 +36,8 @@ _PINNED = 0.25  # a strip along the picture's edge, in half face widths, that ke
 # Cosines with the way to the chin: bare lines of the jaw, from the first on ever more; how far behind the outline it ends,
 # in half face widths; and which part of its width it loses below, where the neck takes its place.
 _JAW, _JAW_DEPTH, _JAW_ROUND = (0.25, 0.55), 0.3, 0.8
+_NOTHING = (1.06, 1.15)  # multiples of the outline: a line that ends before the first has nothing beside the face
+_UNDER_HAIR = 0.5  # how much less a jaw ends there where hair hangs above it
 _BESIDE_NECK = (0.1, 0.7)  # cosines with the way to the chin, of lines that pass beside the neck where hair covers it
 _STEEP = 0.35  # cosine between surface and line of sight below which a photo shows too little of it to be turned
 
@@ -90,15 +93,18 @@ class HeadLines:
         neck = np.maximum(neck, between(down, *_BELOW))
         rim = rim + neck * (np.minimum(rim, _NECK_RIM) - rim)
         sides = face[list(SIDES), 2].mean()
-        behind = _RIM_DEPTH[0] + np.abs(aside) * (_RIM_DEPTH[1] - _RIM_DEPTH[0])
+        behind = _RIM_DEPTH[0] + smoothstep(np.abs(aside)) * (_RIM_DEPTH[1] - _RIM_DEPTH[0])
         widest = np.maximum(sides + behind * half_width, oval[:, 2] + _LEAST_DOME * half_width)
         beside = (down > _BESIDE_NECK[0]) & (down < _BESIDE_NECK[1])
         covered = np.array([hairy[beside & side].mean() for side in (aside < 0, aside > 0)])
         tube = Neck.of(face, matte, axes, covered)
-        jaw = between(down, *_JAW) * (1 - hairy) * (1 - neck)
-        widest = widest + jaw * np.minimum(oval[:, 2] + _JAW_DEPTH * half_width - widest, 0)
+        # Whatever hair hangs above: where nothing is seen beside the jaw, nothing goes on from it to the ears' depth.
+        unseen = np.maximum(1 - hairy, 1 - between(rim, *_NOTHING))
+        jaw = between(down, *_JAW) * unseen * (1 - neck)
+        ends = jaw * (1 - _UNDER_HAIR * hairy)
+        widest = widest + ends * np.minimum(oval[:, 2] + _JAW_DEPTH * half_width - widest, 0)
         wide = (rim * np.linalg.norm(arm, axis=1))[np.abs(down) < _LEVEL].mean() / half_width
-        nape = (1 - hairy) * between(down, *_NAPE) * _NAPE_DEPTH
+        nape = unseen * between(down, *_NAPE) * _NAPE_DEPTH
         end = sides + (_END_DEPTH + max(0.0, wide - _HAIR_WIDTH) - nape) * half_width
         lines = cls(
             centre=centre, arm=arm, depth=oval[:, 2], down=down, aside=aside, axes=axes, neck=neck, jaw=jaw, tube=tube,
@@ -110,8 +116,9 @@ class HeadLines:
     def front(self, ring: np.ndarray) -> np.ndarray:
         """Vertices (36, 3) at multiples (36,) of the outline, on the front and beyond the rim."""
         inside = np.clip((1 - (ring / self.rim) ** 2) / (1 - 1 / self.rim**2), 0, 1)
-        beside = _HAIR_DOME + self.bare * (_DOME[1] - _HAIR_DOME)
-        bulge = inside ** (_DOME[0] + np.abs(self.aside) * (beside - _DOME[0]))
+        # Ears lie behind cheeks; above them skull and hair are of one shape.
+        beside = _HAIR_DOME + self.bare * between(self.down, *_EARS) * (_DOME[1] - _HAIR_DOME)
+        bulge = inside ** (_DOME[0] + smoothstep(np.abs(self.aside)) * (beside - _DOME[0]))
         dome = self.widest + (self.depth - self.widest) * bulge
         places = self.centre + ring[:, None] * self.arm
         neck = self.depth + _NECK_DEPTH * self.half_width * (1 - np.exp((1 - ring) / _NECK_REACH))
