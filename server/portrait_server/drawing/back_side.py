@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The back and the sides of a head, which a photo does not show: hair continued from what it shows of it."""
+"""The back and the sides of a head, which a photo hardly shows: hair and skin continued from what it shows of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lending import Lender, edge_softness
+from portrait_server.drawing.near_side import build_near_side
 from portrait_server.drawing.offsets import Raster
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
@@ -32,6 +33,7 @@ class BackSide:
 
     Attributes:
         lender: the hair around the face, continued over face, ears and background; neck: the same for the neck's sides.
+        near: skin of the face's sides; drawn_out: (V,) 0 to 1, how far the photo draws out a vertex's.
         lack: (V,) 0 to 1, how far the photo lacks what a vertex shows.
         around: (V,) 1 where a vertex is part of the head around the face, else 0.
         normals: (V, 3) of the surface in the photo; z is positive where it faces the viewer.
@@ -41,6 +43,8 @@ class BackSide:
 
     lender: Lender
     neck: Lender
+    near: Lender
+    drawn_out: np.ndarray
     lack: np.ndarray
     around: np.ndarray
     normals: np.ndarray
@@ -50,7 +54,9 @@ class BackSide:
     def placed(self, kernels: Kernels) -> BackSide:
         """The same with its pixels where the kernels have theirs."""
         lender = self.lender.placed(kernels)
-        return replace(self, lender=lender, neck=replace(self.neck, colours=lender.colours))
+        return replace(
+            self, lender=lender, neck=replace(self.neck, colours=lender.colours), near=self.near.placed(kernels)
+        )
 
     def lend(
         self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, vertices: np.ndarray, raster: Raster
@@ -64,6 +70,7 @@ class BackSide:
         """
         turned = pose.rotation[:, 2] @ self.normals.T - self.normals[:, 2]
         share, behind = (between(self.follow * turned, *growth) for growth in (_TURNED, _BEHIND))
+        self.near.lend(kernels, person, alpha, self.drawn_out * share, vertices, pose.scale, None, raster)
         share, behind = self.around * self.lack * share, self.around * behind
         lent = self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
         under = between(np.linalg.norm(vector_of(pose.rotation), axis=-1), *_UNDER)[:, None] * self.under
@@ -71,11 +78,12 @@ class BackSide:
         return lent
 
 
-def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
+def build_back_side(hair: Hair, person: np.ndarray, matte: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     """What a photo can lend to the back of its head.
 
     Args:
         hair: in pixels of the frame.
+        person: (H, W, 3 or 4), matte: (H, W), as of the scene.
         mesh, scale: as `Scene` keeps them.
     """
     body = mesh.body
@@ -101,7 +109,9 @@ def build_back_side(hair: Hair, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
     under = np.zeros(len(lack))
     under[np.unique(body.neck)] = 1
     neck = replace(lender, triangles=body.neck, among=None)
-    return BackSide(lender, neck, lack, around, normals, mesh.follow, under)
+    near, drawn_out = build_near_side(person, matte, mesh, scale, lender, normals)
+    lack *= 1 - drawn_out
+    return BackSide(lender, neck, near, drawn_out, lack, around, normals, mesh.follow, under)
 
 
 def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

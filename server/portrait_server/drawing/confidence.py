@@ -54,7 +54,9 @@ def _labels(scene: Scene) -> Scene:
         lids=tuple(replace(lid, skin=_filled(lid.skin, 0), lashes=_filled(lid.lashes, 255)) for lid in scene.lids),
         mouth=_label_of_mouth(scene.mouth),
         far_side=None if far is None else replace(far, lender=_label_of_lender(far.lender)),
-        back_side=None if back is None else replace(back, lender=_label_of_lender(back.lender)),
+        back_side=None
+        if back is None
+        else replace(back, lender=_label_of_lender(back.lender), near=_label_of_lender(back.near)),
     )
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from portrait_server.drawing.grain import looked_up_sharply
-from portrait_server.drawing.offsets import Raster, backward_offsets
+from portrait_server.drawing.offsets import Raster, backward_offsets, sharpness
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.pull import Pull, farthest
 from portrait_server.drawing.scene import Scene
@@ -236,11 +236,7 @@ class Field:
         Returns:
             (N, rows, columns) float32, on the coarse grid.
         """
-        xp = array_namespace(self.coarse)
-        along, down = (_slope(self.coarse, axis, self.cell) for axis in (-1, -2))
-        a, b, c, d = 1 + along[:, 0], down[:, 0], along[:, 1], 1 + down[:, 1]
-        total, area = a**2 + b**2 + c**2 + d**2, a * d - b * c
-        return xp.sqrt(((total - xp.sqrt((total**2 - 4 * area**2).clip(0, None))) / 2).clip(0, 1))
+        return sharpness(self.coarse, self.cell)
 
     @cached_property
     def folds(self) -> Array | None:
@@ -280,13 +276,3 @@ def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:
         else:
             found.append(strip)
     return found
-
-
-def _slope(planes: Array, axis: int, step: float) -> Array:
-    """How much planes (…, rows, columns) change by in a pixel along an axis; cells are `step` pixels apart."""
-    xp = array_namespace(planes)
-    change, total = xp.diff(planes, axis=axis) / (2 * step), xp.zeros_like(planes)
-    before, after = (total[..., :-1], total[..., 1:]) if axis == -1 else (total[..., :-1, :], total[..., 1:, :])
-    before += change
-    after += change
-    return total

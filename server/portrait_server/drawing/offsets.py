@@ -192,3 +192,29 @@ def backward_offsets(
         (N, 2 + C, rows, columns) float32: along x, along y, then the values; all 0 where there is no mesh.
     """
     return Raster.drawn(kernels, window, target, depth, triangles).offsets(source)
+
+
+def sharpness(offsets: Array, cell: float) -> Array:
+    """Pixels of the photo in one of the frame, along the way that is drawn out the most; 1 where it is not drawn out.
+
+    Args:
+        offsets: (N, 2, rows, columns) pixels, on a grid whose cells are so many pixels apart.
+
+    Returns:
+        (N, rows, columns) float32.
+    """
+    xp = array_namespace(offsets)
+    along, down = (_slope(offsets, axis, cell) for axis in (-1, -2))
+    a, b, c, d = 1 + along[:, 0], down[:, 0], along[:, 1], 1 + down[:, 1]
+    total, area = a**2 + b**2 + c**2 + d**2, a * d - b * c
+    return xp.sqrt(((total - xp.sqrt((total**2 - 4 * area**2).clip(0, None))) / 2).clip(0, 1))
+
+
+def _slope(planes: Array, axis: int, step: float) -> Array:
+    """How much planes (…, rows, columns) change by in a pixel along an axis; cells are `step` pixels apart."""
+    xp = array_namespace(planes)
+    change, total = xp.diff(planes, axis=axis) / (2 * step), xp.zeros_like(planes)
+    before, after = (total[..., :-1], total[..., 1:]) if axis == -1 else (total[..., :-1, :], total[..., 1:, :])
+    before += change
+    after += change
+    return total

@@ -152,7 +152,7 @@ def build_scene(
         photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), lids=build_lids(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
-        back_side=None if hair is None else build_back_side(_scaled(hair, scale), mesh, scale),
+        back_side=None if hair is None else build_back_side(_scaled(hair, scale), person, shown, mesh, scale),
         light=face_light(photo, mesh.whole_face() * [*scale, scale.min()]),
     )  # fmt: skip
 

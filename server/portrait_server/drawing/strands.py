@@ -43,45 +43,50 @@ def blurred(values: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(small, values.shape[1::-1], interpolation=cv2.INTER_LINEAR).reshape(values.shape)
 
 
-def strands(colours: np.ndarray, there: np.ndarray, coarsest: float, reach: float) -> np.ndarray:
+def strands(colours: np.ndarray, there: np.ndarray, coarsest: float, reach: float, lying: bool = True) -> np.ndarray:
     """What hair like that which is seen has of detail: (h, w, 3) float32, everywhere, its mean about 0.
 
     Args:
         colours, there: (h, w, 3), (h, w) float32: what is seen, and where that is hair, 0 or 1.
         coarsest: sigma in cells of what still is detail.
         reach: sigma in cells of the neighbourhood in which hair is alike.
+        lying: whether it lies along ways at all; skin does not.
     """
     known = there > 0
     if not known.any():
         return np.zeros_like(colours)
     light = colours @ _LIGHTNESS
     scales = max(1, round(np.log2(coarsest / _FINEST)))
-    made, power = _scale(light, there, _direction(light, there, reach), reach, scales)
+    way = _direction(light, there, reach) if lying else None
+    made, power = _scale(light, there, way, reach, scales)
     strength = np.sqrt(power) + 1e-3
     soft = softened(colours, there, _FINEST * 2**scales)
     detail = light - soft @ _LIGHTNESS
-    made = np.interp(
-        made / strength,
-        np.percentile(made / strength, _QUANTILES),
-        np.percentile((detail / strength)[known], _QUANTILES),
-    )
+    if lying:
+        made = strength * np.interp(
+            made / strength,
+            np.percentile(made / strength, _QUANTILES),
+            np.percentile((detail / strength)[known], _QUANTILES),
+        )
     hue = ((colours - soft)[known] * detail[known, None]).mean(0) / max(float((detail[known] ** 2).mean()), 1e-6)
-    return ((made * strength)[..., None] * hue).astype(np.float32)
+    return (made[..., None] * hue).astype(np.float32)
 
 
 def _scale(
-    light: np.ndarray, there: np.ndarray, way: np.ndarray, reach: float, scales: int, seed: int = 0
+    light: np.ndarray, there: np.ndarray, way: np.ndarray | None, reach: float, scales: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Detail of so many scales, finest first, and its power: (h, w) each.
 
     Args:
-        light, there: (h, w); way: (h, w, 2) along which strands lie.
+        light, there: (h, w); way: (h, w, 2) along which strands lie, None where they lie along none.
         reach: as of `strands`.
     """
     soft = softened(light, there, _FINEST)
     band = light - soft
     noise = np.random.default_rng(seed).standard_normal(light.shape, np.float32)
-    noise = _drawn_out(noise - cv2.GaussianBlur(noise, (0, 0), _FINEST), way, _WIDTH * _elongation(band, there))
+    noise -= cv2.GaussianBlur(noise, (0, 0), _FINEST)
+    if way is not None:
+        noise = _drawn_out(noise, way, _WIDTH * _elongation(band, there))
     power = (_USUAL * spread(np.abs(band), there, reach)) ** 2
     made = np.sqrt(power) * noise / (noise.std() + 1e-6)
     if scales == 1 or min(light.shape) < _LEAST:
@@ -89,7 +94,8 @@ def _scale(
     size = tuple((side + 1) // 2 for side in light.shape[1::-1])
     share = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
     coarse = cv2.resize(soft * there, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
-    below = _scale(coarse, (share > 0.5).astype(np.float32), cv2.resize(way, size), reach / 2, scales - 1, seed + 1)
+    way = None if way is None else cv2.resize(way, size)
+    below = _scale(coarse, (share > 0.5).astype(np.float32), way, reach / 2, scales - 1, seed + 1)
     larger, stronger = (cv2.resize(each, light.shape[1::-1], interpolation=cv2.INTER_LINEAR) for each in below)
     return made + _COARSER * larger, power + _COARSER**2 * stronger
 

@@ -60,12 +60,12 @@ class WarpPortrait:
         )
 
     def scene_bytes(self, size: tuple[int, int]) -> int:
-        """About what a scene at (width, height) takes: photo, person, plate, rest, and the matte; and hair."""
+        """About what a scene at (width, height) takes: photo, person, plate, rest, and the matte; hair, and as much of skin."""
         level, difference = (1, 2) if self.image.dtype == np.uint8 else (4, 4)
         height, width, channels = self.image.shape
         whole = size[0] * size[1]
         hair = 0 if self.hair is None else whole * self.hair.colours.size * level // (width * height)
-        return whole * (channels * (3 * level + difference) + level) + hair
+        return whole * (channels * (3 * level + difference) + level) + 2 * hair
 
     def aimed(self, points: np.ndarray, body: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
         """What N frames ask of the person, checked.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import cv2
 import numpy as np
@@ -21,17 +22,18 @@ from portrait_server.geometry.head_outline import SOLID, STILL, carried_along
 from portrait_server.geometry.ramps import between
 
 # Rings of the front, as parts of the way from the outline to the rim; of the back, as degrees past the rim.
-_FRONT = (0.15, 0.35, 0.55, 0.72, 0.86, 0.95, 1.0)
+FRONT: Final = (0.15, 0.35, 0.55, 0.72, 0.86, 0.95, 1.0)
 _BACK = (14, 28, 42, 58, 78)
 # Of the backdrop, as parts of the way from the rim to where nothing follows the head; then multiples of the outline, out
 # to where a picture of a torso ends: what lies outside of it is brought to its edge.
 _AROUND = (0.0, 0.1, 0.28, 0.55, 1.0)
 _TORSO = (3.7, 4.4, 5.4, 7.0, 9.5, 15.0)
-FRONT_RINGS, BACK_RINGS, AROUND_RINGS = len(_FRONT), len(_BACK), len(_AROUND)
+FRONT_RINGS, BACK_RINGS, AROUND_RINGS = len(FRONT), len(_BACK), len(_AROUND)
 """How many rings of vertices there are of each, one after the other; then come those of the torso."""
 
 _EDGE = 0.04  # softness of a matte's edge, in half face widths
 _EXPRESSION_ENDS = 1.6
+_SHORT = (1.04, 1.12)  # multiples of the outline: a line that ends before lies over the face's own skin
 _FLAT = 1e-6  # pixels, twice the area of a triangle that is none
 _BACKDROP = 4.0  # half face widths by which the backdrop counts as farther
 
@@ -50,6 +52,7 @@ class HeadBody:
         textures: (R, 2) where a picture of the whole head, unrolled, would show what a turn brings into view there: the
             photo's own place where that shows the surface well, and beyond its end ever farther outwards.
         bare, solid: (R,) how far each lies over skin that shows in the photo, and over the person at all.
+        skin: (36,) how far lines from the face's outline outwards lie over bare skin, whether the photo shows it well or not.
         colour: the person's, by which that was told.
         hair: (36, 2) the outline within which the photo shows the head's front well.
         rings: how many of the vertices lie on rings around the face; the others are the neck's.
@@ -66,6 +69,7 @@ class HeadBody:
     textures: np.ndarray
     bare: np.ndarray
     solid: np.ndarray
+    skin: np.ndarray
     colour: HairColour
     hair: np.ndarray
     rings: int
@@ -81,7 +85,7 @@ def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> H
         matte: (H, W) 0 to 1, how far each pixel is the person.
     """
     lines = HeadLines.of(face, image, matte)
-    front = [lines.front(1 + part * (lines.rim - 1)) for part in _FRONT]
+    front = [lines.front(1 + part * (lines.rim - 1)) for part in FRONT]
     back = [lines.back(np.radians(angle)) for angle in _BACK]
     beside = [lines.front(lines.rim + np.sin(np.radians(angle)) * 0.12) for angle in _BACK]
     around = [lines.front(lines.rim + part * (STILL - lines.rim)) for part in _AROUND]
@@ -90,7 +94,7 @@ def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> H
     backdrop = (len(front) + len(back)) * len(OVAL)
     sheet[backdrop:, :2] = sheet[backdrop:, :2].clip(0, np.array(matte.shape[::-1]) - 1)
     rings = np.concatenate(
-        [*(1 + part * (lines.rim - 1) for part in _FRONT), *[lines.rim] * len(_BACK)]
+        [*(1 + part * (lines.rim - 1) for part in FRONT), *[lines.rim] * len(_BACK)]
         + [lines.rim + part * (STILL - lines.rim) for part in _AROUND]
         + [np.full(len(OVAL), ring) for ring in _TORSO]
     )
@@ -121,6 +125,7 @@ def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> H
         textures=np.concatenate([lines.textures(sheet[: (len(front) + len(back)) * count], len(sheet)), neck_places]),
         bare=np.concatenate([bare, none]),
         solid=np.concatenate([solid, none]),
+        skin=np.maximum(lines.bare, 1 - between(lines.rim, *_SHORT)),
         colour=lines.colour,
         hair=lines.centre + lines.arm * lines.well_shown[:, None],
         rings=len(sheet),

@@ -53,3 +53,10 @@ def test_nothing_is_repeated() -> None:
 
 def test_without_hair_there_are_none() -> None:
     assert not strands(hair(0.0), np.zeros_like(KNOWN), 10, 20).any()
+
+
+def test_skin_has_detail_of_no_direction() -> None:
+    y, x = np.gradient(strands(hair(0.0), KNOWN, 10, 20, lying=False)[120:, ..., 0])
+    assert 0.8 < np.abs(y).mean() / np.abs(x).mean() < 1.25
+    y, x = np.gradient(strands(hair(0.0), KNOWN, 10, 20)[120:, ..., 0])
+    assert np.abs(y).mean() / np.abs(x).mean() > 2
