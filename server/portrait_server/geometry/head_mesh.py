@@ -16,6 +16,7 @@ from portrait_server.geometry.face_mesh import (
     skin_triangles,
 )
 from portrait_server.geometry.head_body import HeadBody, build_head_body
+from portrait_server.geometry.nose import fitted_wings
 from portrait_server.geometry.pose import Pose, fit_pose
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
@@ -115,8 +116,9 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, image: np.ndarray, mat
         image: (H, W, 3 or 4) levels from 0 to 255.
         matte: (H, W) 0 to 1, how far each of the picture's pixels is the person.
     """
-    face = mesh[:VERTEX_COUNT].copy()
-    face[:, 2] = visible_depth(mesh)
+    whole = fitted_wings(mesh[:VERTEX_COUNT], image)
+    face = whole.copy()
+    face[:, 2] = visible_depth(whole)
     body = build_head_body(face, image, matte)
     vertices = np.concatenate([face, body.vertices])
     spread = spread_weights(vertices)
@@ -125,7 +127,7 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, image: np.ndarray, mat
         points=np.asarray(points, float),
         vertices=vertices,
         places=np.concatenate([face[:, :2], body.places]),
-        depth=np.concatenate([mesh[:VERTEX_COUNT, 2], body.order]),
+        depth=np.concatenate([whole[:, 2], body.order]),
         triangles=np.concatenate([skin_triangles(), body.triangles]),
         openings=opening_triangles(),
         follow=np.concatenate([np.ones(VERTEX_COUNT), body.carried]),
