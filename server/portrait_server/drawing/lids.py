@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from portrait_shared import landmarks
 
+from portrait_server.drawing.noise import without_noise
 from portrait_server.geometry.ramps import smoothstep
 
 _CLOSING = 0.12  # of the eye's height: by how much farther a closing lid goes than its landmarks do
@@ -56,7 +57,7 @@ def believed(target: np.ndarray, posed: np.ndarray) -> Lids:
         down = _square_to(target[:, right] - target[:, left])
         # The eye as a whole goes where its corners go; what each of its points does beside that is its own.
         along = own[:, corners].mean(1, keepdims=True)
-        points[:, corners] = posed[:, corners] + along + _without_noise(own[:, corners] - along, _CORNER * wide)
+        points[:, corners] = posed[:, corners] + along + without_noise(own[:, corners] - along, _CORNER * wide)
         fall, sink = (_down(own[:, lid] - along, down).mean(1) / high for lid in (above, below))
         closing = fall + _CLOSING * smoothstep(fall / _SURE)
         stays = np.clip(closing, 0, 1)
@@ -86,9 +87,3 @@ def _square_to(across: np.ndarray) -> np.ndarray:
 def _down(vectors: np.ndarray, down: np.ndarray) -> np.ndarray:
     """How far vectors (N, P, 2) go down: (N, P)."""
     return (vectors * down[:, None]).sum(-1)
-
-
-def _without_noise(motion: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Motion (N, P, 2), less of it the less it stands out of noise (N,), in the same unit."""
-    size = np.linalg.norm(motion, axis=-1, keepdims=True) / noise[:, None, None]
-    return motion * (size**2 / (size**2 + 1))

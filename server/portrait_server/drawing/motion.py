@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from portrait_server.drawing.lids import believed
+from portrait_server.drawing.noise import steadied
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.face_mesh import MOUTH, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose
 from portrait_server.geometry.torso import torso_motion
 
+_CORNERS = 36, 45  # the outer ones of both eyes
 _SUBNASAL, _CHIN = (31, 32, 33, 34, 35), (7, 8, 9)
 
 
@@ -23,7 +25,7 @@ class Motion:
 
     Attributes:
         pose: the head's.
-        own: (N, 70, 2) what the pose does not explain of the landmarks, pixels of the reference.
+        own: (N, 70, 2) what the pose does not explain of the landmarks, as far as it is believed, pixels of the reference.
         vertices: (N, V, 3) of the head's mesh, pixels of the frame, and depth.
         carried: (N, V, 2) how far pose and torso alone move each, pixels of the frame.
         pupils: (N, 2, 2) where they shall be, pixels of the frame.
@@ -71,7 +73,8 @@ def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None)
     pose = mesh.pose_of(targets)
     posed = mesh.posed_points(pose)
     lids = believed(targets[..., :2], posed)
-    own = lids.points - posed
+    across = posed[:, _CORNERS[1]] - posed[:, _CORNERS[0]]
+    own = steadied(lids.points - posed, across, mesh.size * pose.scale)
     vertices = mesh.moved(pose, own)
     picture = (round(scene.size[0] / scale[0]), round(scene.size[1] / scale[1]))
     vertices[..., :2] += torso_motion(mesh, picture, pose, body)
