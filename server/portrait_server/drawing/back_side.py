@@ -70,8 +70,10 @@ class BackSide:
         """
         turned = pose.rotation[:, 2] @ self.normals.T - self.normals[:, 2]
         share, behind = (between(self.follow * turned, *growth) for growth in (_TURNED, _BEHIND))
-        self.near.lend(kernels, person, alpha, self.drawn_out * share, vertices, pose.scale, None, raster)
-        share, behind = self.around * self.lack * share, self.around * behind
+        # Nods draw out what lies under a chin, of which views of the sides show no more.
+        aside = self.drawn_out * between(self.follow * (pose.rotation[:, 2, :1] * self.normals[:, 0]), *_TURNED)
+        self.near.lend(kernels, person, alpha, aside, vertices, pose.scale, None, raster)
+        share, behind = self.around * self.lack * (1 - aside) * share, self.around * behind
         lent = self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
         under = between(np.linalg.norm(vector_of(pose.rotation), axis=-1), *_UNDER)[:, None] * self.under
         self.neck.lend(kernels, person, alpha, 0 * under, vertices, pose.scale, under)
@@ -110,7 +112,6 @@ def build_back_side(hair: Hair, person: np.ndarray, matte: np.ndarray, mesh: Hea
     under[np.unique(body.neck)] = 1
     neck = replace(lender, triangles=body.neck, among=None)
     near, drawn_out = build_near_side(person, matte, mesh, scale, lender, normals)
-    lack *= 1 - drawn_out
     return BackSide(lender, neck, near, drawn_out, lack, around, normals, mesh.follow, under)
 
 

@@ -37,6 +37,8 @@ _FULL = 4.0  # times that bluntness with which detail is whole
 _SOFT = 0.008  # in face sizes, sigma over which triangles of different sharpness are made one
 _LEAST = 0.05  # of sharpness: what is drawn out more is as what is so far
 _SHOWN = (0.1, 0.3)  # cosines between surface and line of sight, over which a view shows it
+# And how far surface faces to a side: in the middle the views of both meet, and neither is needed.
+_ASIDE = (0.2, 0.45)
 _LEVELS = 4  # of bluntness, each half of the next
 _SURE = 0.6  # sharpness of what tells how detailed skin is
 _CHEEKS = (0.93, 0.72)  # of the face's outline, between which it does
@@ -88,7 +90,9 @@ def build_near_side(
     towards = np.stack([normals @ pose.rotation[2] for pose in poses])
     better = towards[1] > towards[0]
     places = np.where(better[:, None], other_places + np.array([one.shape[1], 0]), places)
-    lack = np.where(better, other_lack, lack) * between(towards.max(0), *_SHOWN)
+    lack = (
+        np.where(better, other_lack, lack) * between(towards.max(0), *_SHOWN) * between(np.abs(normals[:, 0]), *_ASIDE)
+    )
     lack[:VERTEX_COUNT] *= _beside_features(mesh)
     lack[VERTEX_COUNT:] *= _around_face(mesh)
     return replace(lender, colours=colours, start=np.zeros(2), places=places), lack

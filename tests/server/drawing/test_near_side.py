@@ -82,7 +82,17 @@ def test_what_lies_behind_the_person_in_the_photo_is_no_skin() -> None:
     np.testing.assert_allclose(made, 150, atol=1)
 
 
-def test_at_rest_nothing_is_lent(scene: Scene, astronaut: Reference) -> None:
-    motion = motion_of(scene, astronaut.points[None])
+@pytest.mark.parametrize("pitch", [-20.0, 0.0, 20.0])
+def test_nothing_is_lent_to_a_head_that_does_not_turn_aside(scene: Scene, astronaut: Reference, pitch: float) -> None:
+    motion = motion_of(scene, turned(astronaut.points, pitch=pitch)[None])
     frames = [draw_frames(OpenCV(), drawn, motion, matte=True) for drawn in (scene, without(scene))]
     np.testing.assert_array_equal(*frames)
+
+
+def test_no_triangle_looks_into_both_views(scene: Scene) -> None:
+    """What lies between them would be drawn across its middle, as below a chin."""
+    back = scene.back_side
+    near = back.near
+    shown = back.drawn_out[near.triangles] > 0
+    right = near.places[near.triangles, 0] > near.colours.shape[1] / 2
+    assert not ((shown & right).any(1) & (shown & ~right).any(1)).any()
