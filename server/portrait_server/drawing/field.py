@@ -90,8 +90,7 @@ class Field:
             whole = slice(0, self.size[0])
             return [Part(Patches.whole(len(self.coarse), self.size), [whole], [whole])]
         moves, shown = tiles.move(self._least), tiles.shown(scene.cover)
-        for patches, matte in tiles.uniform(moves, shown):
-            rows, columns = patches.slices
+        for rows, columns, matte in tiles.uniform(moves, shown):
             alpha[:, rows, columns] = matte
         seen = tiles.near(shown != CLEAR, _LEAST_AROUND + max(self.size) // _AROUND_SHARE)
         return tiles.parts(moves & (shown == RIM), moves & seen)
@@ -138,23 +137,44 @@ class Field:
         Between the cells of either side there is no place in the photo that a pixel could be taken from.
         """
         jumps = self._jumps
-        wanted = self.fine(jumps, patches) > 0
+        rows, columns = self._beside_jumps(patches)
+        if rows.start == rows.stop:
+            return right, down
+        wanted = self.fine(jumps, patches.part(rows, columns)) > 0
         found = self.kernels.touched(wanted)
         if not found.there.any():
             return right, down
-        rows, columns = found.slices
+        within = found.slices
+        rows, columns = (
+            slice(a.start + b.start, a.start + b.stop) for a, b in zip((rows, columns), within, strict=True)
+        )
         part = patches.part(rows, columns)
-        if isinstance(jumps, np.ndarray):
-            jumps = np.zeros_like(jumps)
-            within = self._cells_of(part)
-            jumps[:, *within] = self._jumps[:, *within]
         xp = array_namespace(right)
         offsets = xp.stack([right[:, rows, columns], down[:, rows, columns]], axis=1)
-        offsets = self.raster.redrawn(part, jumps, wanted[:, rows, columns], self._functions.only(slice(0, 2)), offsets)
+        functions = self._functions.only(slice(0, 2))
+        offsets = self.raster.redrawn(part, jumps, self._cells_of(part), wanted[:, *within], functions, offsets)
         if (part.height, part.width) == right.shape[1:]:
             return offsets[:, 0], offsets[:, 1]
         right[:, rows, columns], down[:, rows, columns] = offsets[:, 0], offsets[:, 1]
         return right, down
+
+    def _beside_jumps(self, patches: Patches) -> tuple[slice, slice]:
+        """Rows and columns of patches that hold all pixels beside jumps; on a device, which must not wait to be asked, all."""
+        if not isinstance(self._jumps, np.ndarray):
+            return slice(0, patches.height), slice(0, patches.width)
+        cells = self._cells_of(patches)
+        found = self.kernels.touched(self._jumps[:, *cells])
+        if not found.there.any():
+            return slice(0, 0), slice(0, 0)
+        ends = []
+        for side, within, first, count, pixels in zip(
+            patches.slices, found.slices, cells, self.coarse.shape[2:], self.size[::-1], strict=True
+        ):
+            # A cell tells of what lies up to a cell's width from it.
+            start = int((first.start + within.start - 1) * pixels / count) - side.start
+            stop = int((first.start + within.stop + 1) * pixels / count) + 1 - side.start
+            ends.append(slice(max(0, start), min(side.stop - side.start, stop)))
+        return ends[0], ends[1]
 
     def _cells_of(self, patches: Patches) -> tuple[slice, slice]:
         """Rows and columns of the coarse grid that pixels of patches lie between."""

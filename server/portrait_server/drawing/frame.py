@@ -141,25 +141,28 @@ def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, ma
     layers = (moved.person, moved.alpha, scene.plate[None])
     person, alpha, plate = (kernels.taken(layer, patches) for layer in layers)
     mixed = kernels.blended(person, plate, alpha)
-    for rows, columns in scene.unlike(patches, moved.field.pull.reach):
+    pull = moved.field.pull
+    for rows, columns in scene.unlike(patches, pull.reach) if pull.rests(patches) else ():
         lacking, share = what_is_lacking(kernels, scene, moved.field, patches.part(rows, columns))
         if lacking is not None:
             mixed[:, rows, columns] = kernels.added(mixed[:, rows, columns], lacking, share)
     return _with_matte(mixed, person, alpha) if matte else mixed
 
 
-def what_is_lacking(kernels: Kernels, scene: Scene, field: Field, patches: Patches) -> tuple[Array | None, Array]:
+def what_is_lacking(
+    kernels: Kernels, scene: Scene, field: Field, patches: Patches
+) -> tuple[Array | None, Array | None]:
     """What patches of persons over what lies behind them lack of the photo, and which share of it is shown.
 
     That is locks which the matte misses, and the background beside the person, which the plate makes up. As long as the
     head rests both are seen, and the skin beside them pulls them along when the face moves.
 
     Returns:
-        (N, height, width, 3 or 4) int16 or float32, None where nothing is shown; and (N, height, width) float32.
+        (N, height, width, 3 or 4) int16 or float32, and (N, height, width) float32; both None where nothing is shown.
     """
+    if not field.pull.rests(patches):
+        return None, None
     share = field.fine(field.pull.calm, patches)
-    if not kernels.touched(share).there.any():
-        return None, share
     lacking = kernels.taken(scene.rest[None], patches)
     rows, columns = field.pull.part(patches)
     part = patches.part(rows, columns)

@@ -93,41 +93,49 @@ class Lender:
         inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
         (there,) = planes(kernels, patches.there)
+        back = None if behind is None else kernels.blurred(offsets[:, 4].clip(0, 1) * inside, sigma)
         lent = kernels.resized(lent, (width, height)) * there
-        own = (1 - lent) * (kernels.taken(alpha, patches) * np.float32(1 / 255))
-        if behind is None:
-            covered = lent + own
-        else:
-            back = kernels.blurred(offsets[:, 4].clip(0, 1) * inside, sigma)
-            back = kernels.resized(back, (width, height)) * there
-            covered = own + lent + back * (1 - lent - own).clip(0, None)
-        self._lay(kernels, person, patches, (covered - own) / covered.clip(1e-3, None), offsets)
-        kernels.laid(alpha, patches, held(255 * covered, alpha.dtype))
+        none = np.zeros(len(share), int)
+        # Some rows at a time, for what is lent is a rim of the head.
+        for rows in kernels.strips(height, max(_STRIP_ROWS, _STRIP_PIXELS // width)):
+            strip = Patches(none, none + rows.start, width, rows.stop - rows.start, patches.there)
+            mine = lent[:, rows]
+            own = (1 - mine) * (kernels.taken(alpha, patches.part(rows, slice(0, width))) * np.float32(1 / 255))
+            covered = mine + own
+            if back is not None:
+                behind_it = kernels.resized(back, (width, height), strip) * there
+                covered = covered + behind_it * (1 - mine - own).clip(0, None)
+            self._lay(kernels, person, alpha, patches, strip, own, covered, offsets)
         return patches, lent
 
-    def _lay(self, kernels: Kernels, person: Array, patches: Patches, share: Array, offsets: Array) -> None:
-        """Lays a share (N, height, width) of the colours over patches of persons, in place.
+    def _lay(
+        self, kernels: Kernels, person: Array, alpha: Array, patches: Patches, strip: Patches, own: Array,
+        covered: Array, offsets: Array,
+    ) -> None:  # fmt: skip
+        """Lays colours over a strip of patches of persons and their matte, in place.
 
         Args:
+            strip: in pixels of the patches.
+            own: (N, rows, width) how far a person is there already; covered: with what is lent.
             offsets: (N, 2 or more, rows, columns) along x and y to where each is taken from, on a grid.
         """
-        xp, size, none = array_namespace(share), (patches.width, patches.height), np.zeros(len(share), int)
-        for strip in kernels.strips(patches.height, max(_STRIP_ROWS, _STRIP_PIXELS // patches.width)):
-            found = kernels.touched(share[:, strip])
-            if not found.there.any():
-                continue
-            rows, columns = found.slices
-            rows = slice(rows.start + strip.start, rows.stop + strip.start)
-            part = patches.part(rows, columns)
-            mixed = share[:, rows, columns, None]
-            within = Patches(none + columns.start, none + rows.start, part.width, part.height, patches.there)
-            x, y = kernels.grid(part)
-            right = kernels.resized(offsets[:, 0], size, within) + (x - float(self.start[0]))
-            down = kernels.resized(offsets[:, 1], size, within) + (y - float(self.start[1]))
-            seen = kernels.looked_up(self.colours[None], right, down)
-            colour = kernels.taken(person, part)
-            colour = colour + mixed * (xp.astype(seen, xp.float32) - colour)
-            kernels.laid(person, part, held(colour, person.dtype))
+        xp, size = array_namespace(own), (patches.width, patches.height)
+        found = kernels.touched(covered > own)
+        if not found.there.any():
+            return
+        rows, columns = found.slices
+        within = strip.part(rows, columns)
+        part = patches.part(*within.slices)
+        own, covered = own[:, rows, columns], covered[:, rows, columns]
+        mixed = ((covered - own) / covered.clip(1e-3, None))[..., None]
+        x, y = kernels.grid(part)
+        right = kernels.resized(offsets[:, 0], size, within) + (x - float(self.start[0]))
+        down = kernels.resized(offsets[:, 1], size, within) + (y - float(self.start[1]))
+        seen = kernels.looked_up(self.colours[None], right, down)
+        colour = kernels.taken(person, part)
+        colour = colour + mixed * (xp.astype(seen, xp.float32) - colour)
+        kernels.laid(person, part, held(colour, person.dtype))
+        kernels.laid(alpha, part, held(255 * covered, alpha.dtype))
 
 
 def edge_softness(face_size: float, scale: np.ndarray) -> float:

@@ -72,15 +72,25 @@ class Raster:
         x, y = (self.kernels.put(axis) for axis in self.window.centres)
         return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
 
-    def redrawn(self, patches: Patches, cells: Array, wanted: Array, found: Functions, planes: Array) -> Array:
+    def redrawn(
+        self,
+        patches: Patches,
+        cells: Array,
+        within: tuple[slice, slice],
+        wanted: Array,
+        found: Functions,
+        planes: Array,
+    ) -> Array:
         """Functions at the pixels of patches that are wanted, of the triangles in front there, whatever cells show.
 
         Args:
-            cells: (N, rows, columns) above 0 at those of the grid around what is wanted; wanted: (N, height, width) bool.
+            cells: (N, rows, columns) above 0 at those of the grid around what is wanted, and perhaps at others outside of
+                such rows and columns.
+            wanted: (N, height, width) bool.
             planes: (N, A, height, width), which hold what is found at other pixels; they are changed.
         """
         kernels, window, xp = self.kernels, self.window, array_namespace(planes)
-        chosen = self._beside(cells)
+        chosen = self._beside(cells, within)
         first = np.stack([window.x - patches.x, window.y - patches.y], -1)[:, None, None]
         scale = np.array([window.step_x, window.step_y])
         corners, seen = self.placed.corners[:, chosen], self.placed.seen[:, chosen]
@@ -99,14 +109,14 @@ class Raster:
         tables, low, high = (each[:, chosen] for each in (found.tables, found.low, found.high))
         return kernels.evaluated_over(planes, ids, tables, low, high, x, y)
 
-    def _beside(self, cells: Array) -> np.ndarray | slice:
-        """Which triangles, of those placed, may lie in cells (N, rows, columns) above 0; all where a device keeps that."""
+    def _beside(self, cells: Array, within: tuple[slice, slice]) -> np.ndarray | slice:
+        """Which triangles, of those placed, may lie in some cells (N, rows, columns) above 0; all where a device keeps that."""
         if not isinstance(cells, np.ndarray):
             return slice(None)
-        counts = cv2.integral((cells > 0).any(0).astype(np.uint8))
-        size = np.array(counts.shape[::-1]) - 1
-        left, top = np.floor(self.placed.low.min(0) - 1).clip(0, size).astype(int).T
-        right, bottom = np.ceil(self.placed.high.max(0) + 2).clip(0, size).astype(int).T
+        counts = cv2.integral((cells[:, *within] > 0).any(0).view(np.uint8))
+        size, first = np.array(counts.shape[::-1]) - 1, (within[1].start, within[0].start)
+        left, top = np.floor(self.placed.low.min(0) - first - 1).clip(0, size).astype(int).T
+        right, bottom = np.ceil(self.placed.high.max(0) - first + 2).clip(0, size).astype(int).T
         some = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
         return np.flatnonzero(some)
 

@@ -126,12 +126,13 @@ class Tiles:
     def parts(self, mattes: np.ndarray, colours: np.ndarray) -> Iterator[Part]:
         """What is looked up of tiles (S, B): of which mattes, and of which colours; strips that are alike together."""
         found = mattes | colours
-        first = 0
-        for last in range(1, len(found) + 1):
-            if last < len(found):
-                together = found[first : last + 1]
-                more = len(together) * together.any(0).sum() - together.sum()
-                if more * _STRIP_ROWS * _COLUMNS <= _CALL:
+        first = together = tiles = 0  # of strips so far: the bits of what any has found, and how much all have
+        lines = [int.from_bytes(line.tobytes()) for line in np.packbits(found, axis=1)]
+        for last, line in enumerate([*lines, None]):
+            if line is not None:
+                more = (last - first + 1) * (together | line).bit_count() - tiles - line.bit_count()
+                if last == first or more * _STRIP_ROWS * _COLUMNS <= _CALL:
+                    together, tiles = together | line, tiles + line.bit_count()
                     continue
             at = np.flatnonzero(found[first:last].any(0))
             if len(at):
@@ -140,14 +141,16 @@ class Tiles:
                 yield Part(patches, *(
                     _columns(tiles[first:last, across].any(0), patches) for tiles in (mattes, colours)
                 ))  # fmt: skip
-            first = last
+            if line is not None:
+                first, together, tiles = last, line, line.bit_count()
 
-    def uniform(self, moves: np.ndarray, shown: np.ndarray) -> Iterator[tuple[Patches, int]]:
-        """Patches of tiles (S, B) that move and are all person, or none: and the matte that they have, 0 or 255."""
+    def uniform(self, moves: np.ndarray, shown: np.ndarray) -> Iterator[tuple[slice, slice, int]]:
+        """Rows and columns of tiles (S, B) that move and are all person, or none: and the matte that they have, 0 or 255."""
         for kind, matte in ((CLEAR, 0), (SOLID, 255)):
-            for number, line in enumerate(moves & (shown == kind)):
-                for across in runs(line, 1):
-                    yield self._patch(slice(number, number + 1), across), matte
+            ends = np.diff(moves & (shown == kind), axis=1, prepend=False, append=False)
+            strips, tiles = (at.tolist() for at in ends.nonzero())
+            for strip, first, last in zip(strips[::2], tiles[::2], tiles[1::2], strict=True):
+                yield self.strips[strip], slice(first * _COLUMNS, min(last * _COLUMNS, self.width)), matte
 
     def _patch(self, strips: slice, tiles: slice) -> Patches:
         left, right = tiles.start * _COLUMNS, min(tiles.stop * _COLUMNS, self.width)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
@@ -87,11 +87,11 @@ class Patches:
         own = self.own
         if own is not None:
             own = np.clip(own, np.stack([x, y, x, y], -1), np.stack([x + width, y + height] * 2, -1))
-        return replace(self, x=x, y=y, width=width, height=height, own=own)
+        return Patches(x, y, width, height, self.there, own)
 
     def only(self, chosen: np.ndarray) -> Patches:
         """The same where chosen (N,), elsewhere not there."""
-        return replace(self, there=self.there & chosen)
+        return Patches(self.x, self.y, self.width, self.height, self.there & chosen, self.own)
 
 
 class Kernels(ABC):

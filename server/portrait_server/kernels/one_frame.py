@@ -131,10 +131,12 @@ def blended(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarra
 
 def runs(line: np.ndarray, apart: int = _GAP) -> list[slice]:
     """Where numbers (W,) are not 0; what lies no farther apart than that in one."""
-    at = np.flatnonzero(line)
+    (at,) = line.nonzero()
     if not len(at):
         return []
-    gaps = np.flatnonzero(at[1:] - at[:-1] > apart)
+    if at[-1] - at[0] == len(at) - 1:  # mostly there is but one
+        return [slice(int(at[0]), int(at[-1]) + 1)]
+    (gaps,) = (at[1:] - at[:-1] > apart).nonzero()
     firsts, lasts = [at[0], *at[gaps + 1]], [*at[gaps], at[-1]]
     return [slice(int(first), int(last) + 1) for first, last in zip(firsts, lasts, strict=True)]
 
@@ -167,6 +169,9 @@ def evaluate(
     pairs[:, :, 1:] = table[:, np.stack([first, second])].transpose(2, 3, 0, 1)
     x, y = x.astype(np.float32).repeat(2), y.astype(np.float32)[:, None]
     bounded = np.concatenate([[False], np.isfinite(low).any(-1)])
+    some, every = bounded.any(), bounded[1:].all()
+    lowest, highest = (np.zeros((axes, len(table) + 1), np.float32) for _ in range(2))
+    lowest[:, 1:], highest[:, 1:] = low.T, high.T
     most = max(1, _BAND // width)
     found, part = np.empty((2, most, width), np.complex64)
     for top in range(0, height, most):
@@ -184,13 +189,14 @@ def evaluate(
             constant.take(rows, mode="clip", out=other)
             both += more
             cv2.split(both.reshape(len(rows), width, 2), [values[one, band], values[two, band]])
-        if not bounded.any():
+        if not some:
             continue
-        within = np.flatnonzero(bounded.take(rows, mode="clip"))
-        at = rows.take(within) - 1
-        for axis, plane in enumerate(values[:, band]):
+        at = rows.reshape(-1)
+        within = slice(None) if every else bounded.take(at, mode="clip").nonzero()[0]
+        at = at[within]
+        for plane, floor, ceiling in zip(values[:, band], lowest, highest, strict=True):
             cells = plane.reshape(-1)
-            cells[within] = np.clip(cells.take(within), low[at, axis], high[at, axis])
+            cells[within] = np.minimum(np.maximum(cells[within], floor.take(at)), ceiling.take(at))
 
 
 def evaluate_few(

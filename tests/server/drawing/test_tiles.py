@@ -46,8 +46,8 @@ def test_what_is_not_looked_up_comes_out_the_same(size: tuple[int, int], coarse:
     everywhere = KERNELS.looked_up(matte[None], x, y, Look.LINEAR)
     moves, shown = tiles.move(LEAST), tiles.shown(Cover(matte))
     found = np.repeat(matte[None], 2, axis=0)
-    for patches, level in tiles.uniform(moves, shown):
-        KERNELS.laid(found, patches, np.full((2, patches.height, patches.width), level, np.uint8))
+    for rows, columns, level in tiles.uniform(moves, shown):
+        found[:, rows, columns] = level
     for part in tiles.parts(moves & (shown == RIM), moves & (shown != CLEAR)):
         for columns in part.mattes:
             patches = part.patches.part(slice(0, part.patches.height), columns)
