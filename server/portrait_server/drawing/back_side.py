@@ -76,7 +76,8 @@ class BackSide:
         share, behind = self.around * self.lack * (1 - aside) * share, self.around * behind
         lent = self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
         under = between(np.linalg.norm(vector_of(pose.rotation), axis=-1), *_UNDER)[:, None] * self.under
-        self.neck.lend(kernels, person, alpha, 0 * under, vertices, pose.scale, under)
+        if under.any():
+            self.neck.lend(kernels, person, alpha, 0 * under, vertices, pose.scale, under)
         return lent
 
 

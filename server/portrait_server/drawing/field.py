@@ -26,6 +26,7 @@ _DETAIL_CELLS = 2048  # and on that which is drawn again at openings
 _STILL_PIXELS = 2.0  # of a 512-pixel frame: what moves by more shows nothing of the still photo
 # Pixels, and a share of those: what moves by less looks up the pixel itself (places are rounded to 32nds), and is still.
 _UNMOVED, _UNMOVED_SHARE = 0.015, 0.02
+_STIRRED = 1e-4  # pixels: a vertex that moves by less has not moved
 _STRIPS = 2  # of tiles, in one of what moves: fewer take longer than they save
 # Strips are joined to so many pixels, and to so many more than they have.
 _FEW, _JOINED, _JOINED_SHARE = 1 << 15, 1 << 17, 1.1
@@ -57,7 +58,8 @@ class Field:
         self.raster = Raster.drawn(kernels, Window.over(start, start, *self.size, step), *mesh)
         places = np.broadcast_to(source, vertices[..., :2].shape)
         self._functions = self.raster.functions(np.concatenate([places, carried], -1), held=True)
-        self.coarse = self.raster.evaluated(self._functions.only(slice(0, 2)))
+        stirred = (np.abs(vertices[..., :2] - source) > _STIRRED).any((0, 2))
+        self.coarse = self.raster.evaluated(self._functions.only(slice(0, 2)), self.raster.holding(stirred))
 
     @property
     def cell(self) -> float:
@@ -277,8 +279,14 @@ class Field:
     @cached_property
     def _jumps(self) -> Array:
         """1 at cells beside which the motion jumps, else 0: (N, rows, columns) float32."""
-        xp = array_namespace(self.coarse)
-        return xp.astype(self.kernels.steep(self.coarse, _FOLD_SLOPE * self.cell) > 0, xp.float32)
+        xp, limit, tiles = array_namespace(self.coarse), _FOLD_SLOPE * self.cell, self._tiles
+        if tiles is None:
+            return xp.astype(self.kernels.steep(self.coarse, limit) > 0, xp.float32)
+        jumps = np.zeros_like(self.coarse[:, 0])
+        rows, columns = tiles.uneven(limit)
+        if rows.start < rows.stop:
+            jumps[:, rows, columns] = self.kernels.steep(self.coarse[:, :, rows, columns], limit) > 0
+        return jumps
 
 
 def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:

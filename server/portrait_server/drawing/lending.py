@@ -70,8 +70,10 @@ class Lender:
             how far each pixel of a patch is lent, (N, height, width) float32; None where nothing is.
         """
         size, soft = (alpha.shape[2], alpha.shape[1]), self.soft * scale
-        steps = None if raster is None else raster.steps(size)
         lent = share if behind is None else behind
+        if lent.max() < LEAST:
+            return None
+        steps = None if raster is None else raster.steps(size)
         patches = _patches_of(lent, moved[..., :2], self.triangles, 3 * soft + 2, size, steps or (1, 1))
         if not patches.there.any():
             return None

@@ -14,6 +14,7 @@ from portrait_server.geometry.raster import Functions, Placed, Window, functions
 from portrait_server.kernels.base import Array, Kernels, Patches
 
 _NEAR = 2  # cells by which triangles seen in a part of the grid may lie beside it
+_MOST_HELD = 0.8  # of a grid: less than the rest is not worth being left out
 _MOST_STEPS = 32  # pixels: parts of a grid that began and ended less often would be much larger than is asked for
 
 
@@ -67,10 +68,41 @@ class Raster:
         """What `offsets` evaluates."""
         return functions(self.kernels.put(source), self.target, self.triangles, self.placed.seen, held)
 
-    def evaluated(self, found: Functions) -> Array:
-        """Functions of the triangles at each cell: (N, A, rows, columns) float32, 0 where no mesh is."""
+    def evaluated(self, found: Functions, within: tuple[slice, slice] | None = None) -> Array:
+        """Functions of the triangles at each cell: (N, A, rows, columns) float32, 0 where no mesh is.
+
+        Args:
+            within: rows and columns outside of which all are 0; None where that is not known.
+        """
         x, y = (self.kernels.put(axis) for axis in self.window.centres)
-        return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
+        if within is None:
+            return self.kernels.evaluated(self.ids, found.tables, found.low, found.high, x, y)
+        rows, columns = within
+        count, *cells = self.ids.shape
+        values = np.zeros((count, found.tables.shape[2], *cells), np.float32)
+        if rows.start == rows.stop:
+            return values
+        ids, x, y = self.ids[:, rows, columns], x[:, columns], y[:, rows]
+        values[:, :, rows, columns] = self.kernels.evaluated(ids, found.tables, found.low, found.high, x, y)
+        return values
+
+    def holding(self, vertices: np.ndarray) -> tuple[slice, slice] | None:
+        """Rows and columns of the grid that hold all triangles with one of some vertices (V,) bool.
+
+        None where those are most of the grid, and on a device, which would have to be waited for.
+        """
+        if not isinstance(self.ids, np.ndarray):
+            return None
+        mine = vertices[self.triangles].any(1)
+        if not mine.any():
+            return slice(0, 0), slice(0, 0)
+        size = np.array(self.ids.shape[:0:-1])
+        first = np.floor(self.placed.low[:, mine].min((0, 1)) - 1).clip(0, size).astype(int)
+        last = np.ceil(self.placed.high[:, mine].max((0, 1)) + 2).clip(0, size).astype(int)
+        if (last - first).prod() > _MOST_HELD * size.prod():
+            return None
+        (left, top), (right, bottom) = first.tolist(), last.tolist()
+        return slice(top, bottom), slice(left, right)
 
     def redrawn(
         self,

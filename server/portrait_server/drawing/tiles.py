@@ -84,13 +84,27 @@ class Tiles:
         self._cell = max(self.width / columns, height / rows)
         planes = coarse.reshape(-1, rows, columns)
         first = np.arange(0, self.width, _COLUMNS)
-        across = _cells(np.stack([first, np.minimum(first + _COLUMNS, self.width)], 1), self.width, columns).ravel()
-        down = _cells(np.array([(strip.start, strip.stop) for strip in self.strips]), height, rows)
-        self.low, self.high = (_reduced(planes, least, down, across) for least in (np.minimum, np.maximum))
+        self._across = _cells(np.stack([first, np.minimum(first + _COLUMNS, self.width)], 1), self.width, columns)
+        self._down = _cells(np.array([(strip.start, strip.stop) for strip in self.strips]), height, rows)
+        self.low, self.high = (
+            _reduced(planes, least, self._down, self._across.ravel()) for least in (np.minimum, np.maximum)
+        )
 
     def move(self, least: float) -> np.ndarray:
         """Which tiles (S, B) hold what moves by more than so many pixels along x or y."""
         return (np.maximum(self.high, -self.low) > least).any(0)
+
+    def uneven(self, limit: float) -> tuple[slice, slice]:
+        """Rows and columns of the grid outside of which no two offsets side by side differ by more than so many pixels."""
+        found = (self.high - self.low > limit).any(0)
+        if not found.any():
+            return slice(0, 0), slice(0, 0)
+        strips, tiles = (np.flatnonzero(found.any(axis)) for axis in (1, 0))
+        rows, columns = (
+            slice(int(cells[at[0], 0]), int(cells[at[-1], 1]))
+            for cells, at in ((self._down, strips), (self._across, tiles))
+        )
+        return rows, columns
 
     def hold(self, left: float, top: float, right: float, bottom: float) -> tuple[slice, slice]:
         """The strips and columns of tiles that hold a rectangle, pixels of the frame."""

@@ -76,3 +76,21 @@ def test_near_are_those_that_may_be_seen_there() -> None:
     assert set(TRIANGLES[whole.near(corner)].ravel()) <= {0, 1, 2, 3}
     middle = Patches(np.array([40]), np.array([30]), 8, 8, np.array([True]))
     assert set(TRIANGLES[whole.near(middle)].ravel()) == set(range(8))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_has_moved_is_evaluated_alone_and_comes_out_the_same(count: int) -> None:
+    target = np.repeat(SOURCE[None], count, axis=0)
+    target[:, 4:] += 3  # the sheet before; that behind rests
+    stirred = np.arange(8) > 3
+    for kernels in of_both(count):
+        start = np.zeros(count, int)
+        drawn = Raster.drawn(kernels, Window.over(start, start, *SIZE, 1), target, moved(count)[1], TRIANGLES)
+        functions = drawn.functions(SOURCE)
+        within = drawn.holding(stirred)
+        found = drawn.evaluated(functions, within)
+        np.testing.assert_allclose(numpy_of(found), numpy_of(drawn.evaluated(functions)), atol=1e-6)
+        assert (np.abs(numpy_of(found)) > 1).any()
+        assert isinstance(kernels, OnDevice) == (within is None), "a device is not asked"
+    assert raster(OpenCV(), count).holding(np.ones(8, bool)) is None, "most of the grid"
+    assert raster(OpenCV(), count).holding(np.zeros(8, bool)) == (slice(0, 0), slice(0, 0))

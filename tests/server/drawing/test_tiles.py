@@ -76,3 +76,17 @@ def test_colours_are_looked_up_wherever_they_are_wanted(size: tuple[int, int], c
             KERNELS.laid(held, patches, np.ones((2, patches.height, patches.width), bool))
     for row, column in np.argwhere(wanted):
         assert held[:, tiles.strips[row], 16 * column : 16 * column + 16].all()
+
+
+def test_offsets_jump_only_where_tiles_are_uneven(size: tuple[int, int], coarse: np.ndarray) -> None:
+    limit = 6.0
+    everywhere, rare = KERNELS.steep(coarse, limit), np.zeros(coarse.shape, np.float32)
+    rare[1, 0, 40:44, 60:66] = 9
+    for planes, found in ((coarse, everywhere), (rare, KERNELS.steep(rare, limit))):
+        rows, columns = Tiles(planes, size).uneven(limit)
+        within = np.zeros_like(found)
+        within[:, rows, columns] = KERNELS.steep(planes[:, :, rows, columns], limit)
+        np.testing.assert_array_equal(within, found)
+    assert rows.stop - rows.start < 60 and columns.stop - columns.start < 60, "a little around the only jump"
+    rows, _ = Tiles(np.zeros_like(coarse), size).uneven(limit)
+    assert rows.start == rows.stop
