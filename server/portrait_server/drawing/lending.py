@@ -85,17 +85,17 @@ class Lender:
             window = Window.over(patches.x, patches.y, width, height, max(1.0, max(size) / _CELLS))
             raster = Raster.drawn(kernels, window, moved[..., :2], moved[..., 2], self.triangles)
         places = np.broadcast_to(self.places, (*share.shape, 2))
-        values = [share, np.ones_like(share), *([] if behind is None else [behind])]
+        values = [share] if behind is None else [share, behind]
         carried = np.concatenate([places, np.stack(values, -1)], -1)
         offsets = raster.offsets(carried)
         # Clipped, for slivers overshoot; and ended inside the mesh, for beside it there is no place to take it from.
         sigma = np.maximum(1.0, soft / raster.window.step_x)
         xp = array_namespace(offsets)
-        inside = xp.astype(offsets[:, 3] > 0.5, xp.uint8)
+        inside = xp.astype(raster.ids > 0, xp.uint8)
         inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
         (there,) = planes(kernels, patches.there)
-        back = None if behind is None else kernels.blurred(offsets[:, 4].clip(0, 1) * inside, sigma)
+        back = None if behind is None else kernels.blurred(offsets[:, 3].clip(0, 1) * inside, sigma)
         lent = kernels.resized(lent, (width, height)) * there
         none = np.zeros(len(share), int)
         # Some rows at a time, for what is lent is a rim of the head.
