@@ -57,7 +57,7 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
         eye.draw(kernels, person, above, below, motion.turn, motion.pupils[:, number], motion.shut[:, number], beside)
         lid.draw(kernels, person, above, motion.turn, motion.closed[:, number], beside)
     above, below = (vertices[:, list(rim), :2] for rim in MOUTH)
-    scene.mouth.draw(kernels, person, above, below, motion.turn, motion.skull, motion.jaw)
+    scene.mouth.draw(kernels, person, above, below, motion.turn, motion.skull, motion.jaw, motion.lips)
     for patches in field.folded:
         rows, columns = patches.slices
         share = field.fine(field.folds, patches)

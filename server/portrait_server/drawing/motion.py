@@ -33,6 +33,7 @@ class Motion:
         shut: (N, 2) bool, which lids meet.
         turn: (N, 2, 2) how the pose carries small distances in the frame.
         skull, jaw: (N, 2) where the middle of the mouth's opening goes with either, pixels of the frame.
+        lips: (N, 2) from the left corner of the photo's mouth to the right one, as the pose alone carries it.
     """
 
     pose: Pose
@@ -45,6 +46,7 @@ class Motion:
     turn: np.ndarray
     skull: np.ndarray
     jaw: np.ndarray
+    lips: np.ndarray
 
     def __len__(self) -> int:
         return len(self.own)
@@ -60,6 +62,7 @@ class Motion:
         return Motion(
             self.pose.only(frames), self.own[frames], self.vertices[frames], self.carried[frames], self.pupils[frames],
             self.closed[frames], self.shut[frames], self.turn[frames], self.skull[frames], self.jaw[frames],
+            self.lips[frames],
         )  # fmt: skip
 
 
@@ -83,7 +86,8 @@ def motion_of(scene: Scene, targets: np.ndarray, body: np.ndarray | None = None)
     turn = pose.scale[:, None, None] * pose.rotation[:, :2, :2] * (scale[:, None] / scale)
     skull, jaw = _teeth(scene, pose, own)
     pupils = lids.points[:, 68:70] * scale
-    return Motion(pose, own, vertices, carried, pupils, lids.closed, lids.shut, turn, skull, jaw)
+    left, right = (carried[:, corner] + mesh.vertices[corner, :2] * scale for corner in scene.mouth.corners)
+    return Motion(pose, own, vertices, carried, pupils, lids.closed, lids.shut, turn, skull, jaw, right - left)
 
 
 def _teeth(scene: Scene, pose: Pose, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

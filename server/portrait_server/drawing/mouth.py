@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from portrait_server.drawing.inside import Place, Teeth, rows_of_teeth
+from portrait_server.drawing.inside import Bones, Place, below, rows_of_teeth, tongue
 from portrait_server.drawing.opening import (
     LEAST_WIDTH,
     mix,
@@ -25,7 +25,7 @@ from portrait_server.drawing.opening import (
 )
 from portrait_server.drawing.whites import colours_at, teeth_in
 from portrait_server.geometry.arrays import array_namespace
-from portrait_server.geometry.face_mesh import LOWER_LIP, MOUTH, UPPER_LIP
+from portrait_server.geometry.face_mesh import EYES, LOWER_LIP, MOUTH, UPPER_LIP
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.ramps import between, smoothstep
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
@@ -38,11 +38,10 @@ _WET_RIM = 0.12  # how deep, in mouth widths, light falls from the lips inwards
 # Of the lips' colour: near the line along which they meet, and on it.
 _LIP_EDGE, _LIP_LINE = np.array([0.95, 0.85, 0.85]), np.array([0.65, 0.45, 0.45])
 _HOST = OpenCV()  # what is made of a reference is made on the processor
-_UNLIT, _TONGUE, _GUM = (
-    np.array([0.2, 0.13, 0.13]),
-    np.array([0.5, 0.34, 0.34]),
-    np.array([0.45, 0.28, 0.28]),
-)  # of the lips' colour
+_UNLIT, _GUM = np.array([[0.14, 0.08, 0.08], [0.45, 0.28, 0.28]])  # of the lips' colour
+_TONGUE = np.array([0.85, 0.63, 0.62])  # of the teeth's, by the roots of the lips' hue
+_USUAL = 0.79  # how wide a mouth usually is, against how far apart the eyes are: 50 mm
+_LIPS = 0.9  # of that, how much lies between its inner corners; a mouth whose photo smiles is at rest no wider
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,9 @@ class MouthLayer:
         shown: that of the opening in the texture, which may be another photo's (`drawing.lent_mouth`).
         jaw: (2,) how much lower the jaw is in the texture than in the photo, pixels.
         half: of a mouth in profile, see `nearer_half`.
+        corners: the vertices where it ends, left and right.
+        usual: how wide a mouth usually is by the size of the face, against this one.
+        down: (2,) so much, square to the lips.
     """
 
     texture: Array
@@ -74,6 +76,9 @@ class MouthLayer:
     shown: float
     jaw: np.ndarray
     half: tuple[int, ...] | None
+    corners: tuple[int, int]
+    usual: float
+    down: np.ndarray
 
     def placed(self, kernels: Kernels) -> MouthLayer:
         """The same with its pixels where the kernels have theirs."""
@@ -91,6 +96,7 @@ class MouthLayer:
         turn: np.ndarray,
         skull: np.ndarray,
         jaw: np.ndarray,
+        lips: np.ndarray,
     ) -> None:
         """Draws the inside between the lips.
 
@@ -99,6 +105,7 @@ class MouthLayer:
             upper, lower: (N, 11, 2) the inner rims of the lips in the frames.
             turn: (N, 2, 2) how the head's pose carries small distances in the picture.
             skull, jaw: (N, 2) where the middle of the opening goes if it goes with the upper teeth, or the lower.
+            lips: (N, 2) from the mouth's left corner to its right one, as the pose alone carries it.
         """
         upper, lower = of_half(upper, self.half), of_half(lower, self.half)
         wide = np.linalg.norm(upper[:, -1] - upper[:, 0], axis=1)
@@ -114,7 +121,7 @@ class MouthLayer:
         wide = np.maximum(wide, LEAST_WIDTH)
         place = Place(kernels, upper, lower, *kernels.grid(patches))
         if (strength > 0).any():
-            colour = self._made_up(kernels, place, turn, skull, jaw)
+            colour = self._made_up(kernels, place, self.bones(turn, skull, jaw, lips))
             if shows > 0:
                 changed = smoothstep(np.abs(now - self.openness) / _NEWLY_OPEN)
                 dropped = jaw - turn @ self.jaw
@@ -127,11 +134,13 @@ class MouthLayer:
         if (sealed > 0).any():
             self._seal(kernels, frames, patches, place, (upper + lower) / 2, wide, sealed)
 
-    def rows(
-        self, kernels: Kernels, place: Place, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray
-    ) -> tuple[Teeth, Teeth]:
-        """Where the upper and the lower teeth are in frames whose head `draw` is told of."""
-        return rows_of_teeth(kernels, place, (self.rest - self.middle) @ turn.swapaxes(1, 2), skull, jaw)
+    def bones(self, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray, lips: np.ndarray) -> Bones:
+        """What carries teeth and tongue in frames whose head `draw` is told of."""
+        wide = np.maximum(np.linalg.norm(lips, axis=1), LEAST_WIDTH)
+        across = np.maximum(wide * self.usual, LEAST_WIDTH)
+        down = np.maximum(np.linalg.norm(turn @ self.down, axis=1), LEAST_WIDTH)
+        rest = (self.rest - self.middle) @ turn.swapaxes(1, 2)
+        return Bones(rest, skull, jaw, across, down, np.minimum(wide, _LIPS * _share(self.half) * across))
 
     def _seal(
         self,
@@ -153,18 +162,24 @@ class MouthLayer:
         edge, middle = self._colours(kernels, _LIP_EDGE, _LIP_LINE - _LIP_EDGE)
         mix(kernels, frames, patches, edge + line_itself * middle, share * rim * (1 - place.across**6))
 
-    def _made_up(self, kernels: Kernels, place: Place, turn: np.ndarray, skull: np.ndarray, jaw: np.ndarray) -> Array:
+    def _made_up(self, kernels: Kernels, place: Place, bones: Bones) -> Array:
         """What a mouth shows that the photo kept shut: (N, height, width, 3) float32."""
         deep = smoothstep(place.depth / _WET_RIM)[..., None]
-        tongue = smoothstep((place.down - 0.35) / 0.4) * (1 - abs(place.across) ** 3)
-        outside, unlit, moist, gums = self._colours(kernels, 0.7, _UNLIT, _TONGUE - _UNLIT, _GUM)
-        inside = unlit + moist * tongue[..., None]
+        outside, unlit, gums = self._colours(kernels, 0.7, _UNLIT, _GUM)
+        moist = kernels.put(self._tongue())
+        there, light = tongue(kernels, place, bones)
+        inside = unlit + there[..., None] * (light[..., None] * moist - unlit)
         colour = outside + (inside - outside) * deep
         teeth = kernels.put(self.teeth.astype(np.float32))
-        for row in reversed(self.rows(kernels, place, turn, skull, jaw)):  # the upper ones bite before the lower
+        for row in reversed(rows_of_teeth(kernels, place, bones)):  # the upper ones bite before the lower
             tooth = colour + (row.light * (1 - row.gaps))[..., None] * (teeth - colour)
             colour = colour + (row.bare * row.front)[..., None] * (tooth + row.gum[..., None] * (gums - tooth) - colour)
         return colour
+
+    def _tongue(self) -> np.ndarray:
+        """Its colour (3,) where most light falls: by the light, and warmer among warm lips."""
+        lips = self.lip / max(float(self.lip[0]), 1.0)
+        return (self.teeth * _TONGUE * np.sqrt(lips)).astype(np.float32)
 
     def _colours(self, kernels: Kernels, *shares: np.ndarray | float) -> Array:
         """Shares, (3,) or one, of the lips' colour: (K, 3) float32."""
@@ -226,15 +241,20 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
     patch = patches_around(np.concatenate([upper, lower])[None], 0.3 * wide + 3, size)
     colour = _HOST.taken(photo[None, ..., :3], patch)[0].astype(np.float32)
     (opening,) = opening_mask(_HOST, upper[None], lower[None], patch, np.zeros(1))
-    rim = max(1, round(wide / 60))
-    known = cv2.erode(opening, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
+    # As wide a rim in frames of other proportions than the photo's.
+    sides = scale * float(np.linalg.norm((upper[-1] - upper[0]) / scale))
+    rim_x, rim_y = np.maximum(1, np.round(sides / 60)).astype(int)
+    known = cv2.erode(opening, np.ones((2 * rim_y + 1, 2 * rim_x + 1), np.uint8))
     wider = 2 * round(2 + wide / 20) + 1
     lips = mesh.vertices[[*UPPER_LIP[1], *LOWER_LIP[1]], :2] * scale
     lip = colours_at(photo, lips)
     height = _share(half) * float(openness(upper[None], lower[None])[0])
+    corners = (MOUTH[0][half[0] if half else 0], MOUTH[0][half[-1] if half else -1])
+    left, right = (mesh.vertices[[rims[0][0], rims[0][-1]]].mean(0) for rims in EYES)
+    usual, line = _USUAL * float(np.linalg.norm(left - right)), np.subtract(*mesh.vertices[list(corners[::-1])])
     return MouthLayer(
         texture=colour,
-        known=cv2.GaussianBlur(known, (0, 0), max(0.5, wide / 80)),
+        known=cv2.GaussianBlur(known, (0, 0), *np.maximum(0.5, sides / 80)),
         rimmed=cv2.dilate(opening, np.ones((wider, wider), np.uint8)),
         start=np.array([patch.x[0], patch.y[0]]),
         middle=(upper.mean(0) + lower.mean(0)) / 2,
@@ -245,4 +265,7 @@ def build_mouth(photo: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> MouthLa
         shown=height,
         jaw=np.zeros(2),
         half=half,
+        corners=corners,
+        usual=usual / max(float(np.linalg.norm(line)), 1e-6),
+        down=usual * below(line[None, :2] / max(float(np.linalg.norm(line[:2])), 1e-6))[0] * scale,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from portrait_server.drawing.frame import Moved
-from portrait_server.drawing.inside import Place
+from portrait_server.drawing.inside import Place, rows_of_teeth
 from portrait_server.drawing.mouth import CLOSED, OPEN, TALL, openness
 from portrait_server.drawing.opening import of_half, planes
 from portrait_server.drawing.scene import Scene
@@ -24,6 +24,7 @@ from portrait_server.kernels.levels import strongest
 # in the draft.
 _DEEP, _DEEP_WIDE = np.array([0.14, 0.2]), np.array([0.0, 0.04])
 _WIDE = (0.36, 0.52)  # height of the opening over its width
+_TONGUE_SEEN = (0.27, 0.37)  # from then on the draft shows a tongue, which is neither teeth nor their mean
 _FLESH_LIGHT = 0.35  # how much light is left where no teeth are
 # How far the jaw is down, in mouth widths, from which on the two rows of teeth leave something between them. Nobody's smile
 # of those measured needed more than the first.
@@ -62,24 +63,27 @@ def in_the_mouth(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches,
     place = Place(kernels, upper, lower, *kernels.grid(patches))
     height = openness(upper, lower)
     wide = between(height, *_WIDE)
-    down = np.stack([-place.along[:, 1], place.along[:, 0]], -1)
-    parted = between(((motion.jaw - motion.skull) * down).sum(1) / place.wide, *_PARTED)
+    bones = mouth.bones(motion.turn, motion.skull, motion.jaw, motion.lips)
+    parted = between(bones.dropped(place.along) * bones.down / place.wide, *_PARTED)
     first, last, parted = planes(kernels, *(_DEEP + wide[:, None] * (_DEEP_WIDE - _DEEP)).T, parted)
-    above, below = mouth.rows(kernels, place, motion.turn, motion.skull, motion.jaw)
+    above, below = rows_of_teeth(kernels, place, bones)
     beside = 1 - xp.maximum(above.bare, below.bare)
     inside = smoothstep(place.depth / 0.03)
     light = colour.clip(0, None)
     colour = colour - between(place.depth, first, last)[..., None] * light
     lips, level = kernels.put(_hue(mouth.lip)), max(float(mouth.teeth[0]), 1.0)
-    flesh = _FLESH_LIGHT * strongest(light) * lips
+    open_wide = between(height, *_TONGUE_SEEN)
+    (flesh_light,) = planes(kernels, _FLESH_LIGHT * (1 - open_wide))
+    flesh = (flesh_light * strongest(light)[..., 0])[..., None] * lips
     beside = (parted * beside * inside)[..., None]
     colour = colour + beside * (xp.minimum(colour, flesh) - colour)
+    made_above, made_below = (1 - between(mouth.shown, *heights) for heights in ((CLOSED, OPEN), TALL))
     # Lower teeth lie in the shade of the upper ones. What is between two teeth stays as dark as it was against them, but
     # for the photo's own, which are elsewhere.
     most = _BRIGHTEST * below.light[..., None] * kernels.put(mouth.teeth.astype(np.float32))
     room = xp.maximum(most - drawn, 0 * drawn) / 255
     colour = colour + (inside * below.bare * (1 - above.bare))[..., None] * (xp.minimum(colour, room) - colour)
-    made_above, made_below = (1 - between(mouth.shown, *heights) for heights in ((CLOSED, OPEN), TALL))
+    colour = colour - (made_above * inside * above.bare * (1 - above.lit))[..., None] * colour.clip(0, None)
     gaps = made_below * below.gaps * below.bare
     gaps = gaps + above.bare * (made_above * above.gaps - gaps)
     colour = colour - (inside * gaps)[..., None] * colour.clip(0, None)

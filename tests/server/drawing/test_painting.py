@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from portrait_server.corpora.draft import draw_draft, wide_side, widened
 from portrait_server.drawing.frame import Moved
-from portrait_server.drawing.inside import Place
+from portrait_server.drawing.inside import Place, Teeth, rows_of_teeth
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.painting import Placed, place, shift_person
 from portrait_server.drawing.scene import Scene
@@ -210,22 +210,50 @@ def test_what_is_painted_is_white_in_the_picture_s_own_light(scene: Scene, targe
     assert (faint[..., 2] - faint[..., 0]).max() > 0.5, "what is hardly changed is left alone"
 
 
+def brightened(scene: Scene, target: np.ndarray, draft: Moved) -> tuple[np.ndarray, Place, tuple[Teeth, Teeth]]:
+    """A draft that a grey light of 0.4 is painted over: its colours (H, W, 3), and where things are in its mouth."""
+    colour = np.full((1, MOUTH.side, MOUTH.side, 3), 0.4, np.float32)
+    painted = laid(place(MOUTH, target[None], scene), scene, draft, nothing(MOUTH)[0], colour)
+    motion = draft.motion
+    upper, lower = (motion.vertices[:, list(rim), :2] for rim in face_mesh.MOUTH)
+    x, y = np.meshgrid(*(np.arange(1024, dtype=np.float32),) * 2)
+    behind = Place(OpenCV(), upper, lower, x[None], y[None])
+    bones = scene.mouth.bones(motion.turn, motion.skull, motion.jaw, motion.lips)
+    return painted.person[0, ..., :3].astype(float), behind, rows_of_teeth(OpenCV(), behind, bones)
+
+
 def test_a_painted_bar_behind_parted_teeth_becomes_flesh(scene: Scene, astronaut: Reference) -> None:
     """A grey light over a whole mouth whose jaw is down: less of it, and warmer, where neither row of teeth is."""
     target = speaking(astronaut.points, 0.06)
     target[list(range(5, 12)), 1] += 0.2 * np.linalg.norm(target[54, :2] - target[48, :2])
-    draft, placed = moved_to(scene, target), place(MOUTH, target[None], scene)
-    dark = replace(draft, person=np.full_like(draft.person, 12))
-    colour = np.full((1, MOUTH.side, MOUTH.side, 3), 0.4, np.float32)
-    painted = laid(placed, scene, dark, nothing(MOUTH)[0], colour).person[0, ..., :3].astype(float)
-    motion, mouth = draft.motion, scene.mouth
-    upper, lower = (motion.vertices[:, list(rim), :2] for rim in face_mesh.MOUTH)
-    x, y = np.meshgrid(*(np.arange(1024, dtype=np.float32),) * 2)
-    behind = Place(OpenCV(), upper, lower, x[None], y[None])
-    above, below = mouth.rows(OpenCV(), behind, motion.turn, motion.skull, motion.jaw)
+    draft = moved_to(scene, target)
+    painted, behind, (above, below) = brightened(scene, target, replace(draft, person=np.full_like(draft.person, 12)))
     inside = (behind.depth > 0.04) & (behind.depth < 0.1) & (abs(behind.across) < 0.3)
     teeth, between = (
         painted[(inside & there)[0]].mean(0) for there in (above.bare > 0.9, (above.bare + below.bare) < 0.1)
     )
     assert between.mean() < 0.6 * teeth.mean()
     assert between[2] / between[0] < 0.9 * teeth[2] / teeth[0], "flesh is redder than teeth"
+
+
+def test_no_light_is_painted_over_the_tongue_that_a_wide_mouth_shows(scene: Scene, astronaut: Reference) -> None:
+    target = speaking(astronaut.points, 0.3)
+    draft = moved_to(scene, target)
+    painted, behind, (above, below) = brightened(scene, target, draft)
+    flesh = (behind.depth > 0.04) & (abs(behind.across) < 0.3) & (above.bare + below.bare < 0.01)
+    assert flesh.sum() > 500
+    assert (painted - draft.person[0, ..., :3])[flesh[0]].max() < 3
+
+
+def test_painted_teeth_stay_dark_behind_rounded_lips(scene: Scene, astronaut: Reference) -> None:
+    shut = replace(scene, mouth=replace(scene.mouth, shown=0.0))
+    usual, narrow = speaking(astronaut.points, 0.1), speaking(astronaut.points, 0.1)
+    middle = narrow[list(MOUTH.middle), 0].mean()
+    narrow[48:68, 0] = middle + 0.35 * (narrow[48:68, 0] - middle)
+    lights = []
+    for target in (usual, narrow):
+        draft = moved_to(shut, target)
+        painted, behind, (above, _) = brightened(shut, target, draft)
+        teeth = (behind.depth > 0.04) & (abs(behind.across) < 0.3) & (above.bare > 0.9) & (above.gaps < 0.02)
+        lights.append((painted - draft.person[0, ..., :3])[teeth[0]].mean())
+    assert lights[1] < 0.5 * lights[0]
