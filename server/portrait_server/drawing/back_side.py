@@ -10,7 +10,9 @@ import numpy as np
 from portrait_server.drawing.hair import Hair
 from portrait_server.drawing.lending import Lender, edge_softness
 from portrait_server.drawing.near_side import build_near_side
+from portrait_server.drawing.neck_skin import neck_skin
 from portrait_server.drawing.offsets import Raster
+from portrait_server.geometry.face_light import FaceLight
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
 from portrait_server.geometry.pose import Pose, vector_of
@@ -32,7 +34,7 @@ class BackSide:
     """What a photo does not show of a head around the face.
 
     Attributes:
-        lender: the hair around the face, continued over face, ears and background; neck: the same for the neck's sides.
+        lender: the hair around the face, continued over face, ears and background; neck: skin of the neck's sides.
         near: skin of the face's sides; drawn_out: (V,) 0 to 1, how far the photo draws out a vertex's.
         lack: (V,) 0 to 1, how far the photo lacks what a vertex shows.
         around: (V,) 1 where a vertex is part of the head around the face, else 0.
@@ -54,9 +56,7 @@ class BackSide:
     def placed(self, kernels: Kernels) -> BackSide:
         """The same with its pixels where the kernels have theirs."""
         lender = self.lender.placed(kernels)
-        return replace(
-            self, lender=lender, neck=replace(self.neck, colours=lender.colours), near=self.near.placed(kernels)
-        )
+        return replace(self, lender=lender, neck=self.neck.placed(kernels), near=self.near.placed(kernels))
 
     def lend(
         self, kernels: Kernels, person: Array, alpha: Array, pose: Pose, vertices: np.ndarray, raster: Raster
@@ -81,13 +81,15 @@ class BackSide:
         return lent
 
 
-def build_back_side(hair: Hair, person: np.ndarray, matte: np.ndarray, mesh: HeadMesh, scale: np.ndarray) -> BackSide:
+def build_back_side(
+    hair: Hair, person: np.ndarray, matte: np.ndarray, mesh: HeadMesh, scale: np.ndarray, light: FaceLight | None
+) -> BackSide:
     """What a photo can lend to the back of its head.
 
     Args:
         hair: in pixels of the frame.
         person: (H, W, 3 or 4), matte: (H, W), as of the scene.
-        mesh, scale: as `Scene` keeps them.
+        mesh, scale, light: as `Scene` keeps them.
     """
     body = mesh.body
     head = len(mesh.triangles) - len(body.triangles) + body.closed
@@ -111,7 +113,11 @@ def build_back_side(hair: Hair, person: np.ndarray, matte: np.ndarray, mesh: Hea
     lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale), among)
     under = np.zeros(len(lack))
     under[np.unique(body.neck)] = 1
-    neck = replace(lender, triangles=body.neck, among=None)
+    skin, at = neck_skin(hair, mesh, scale, light)
+    neck = replace(
+        lender, colours=skin, start=np.zeros(2), places=np.concatenate([np.zeros((len(lack) - len(at), 2)), at]),
+        triangles=body.neck, among=None,
+    )  # fmt: skip
     near, drawn_out = build_near_side(person, matte, mesh, scale, lender, normals)
     return BackSide(lender, neck, near, drawn_out, lack, around, normals, mesh.follow, under)
 

@@ -26,6 +26,7 @@ _STRANGE = 0.1  # likeness to the hair's colour up to which it is none either, a
 _SURELY_SKIN = 0.7  # and beyond which it is skin
 _FEW = 0.01  # of the face: where less skin of jaw and neck is seen, the neck is as the cheeks
 _WITHIN_JAW = 0.85  # of the face's outline, within which chin and lips are no example of a neck
+_ENOUGH, _BELOW_JAW = 0.1, 1.03  # of the face, from which on the neck alone tells, outside of so many outlines
 _CHEEK = 0.04  # in face sizes, how far around a cheek's middle is skin for certain
 _OWN, _OWN_SOFT = 0.06, 0.01  # in face sizes, over which below a chin the picture's own neck is seen; and at its sides
 _SHADOW = 0.18  # of the light that hair beside a neck keeps from its back
@@ -188,16 +189,27 @@ def _neck(seen: np.ndarray, solid: np.ndarray, mesh: HeadMesh, covered: float, s
     inside = np.zeros(solid.shape, np.uint8)
     cv2.fillPoly(inside, [np.round(outline(face, _WITHIN_JAW)).astype(np.int32)], 1)
     below = np.arange(len(solid))[:, None] > face[list(MOUTH[0]), 1].mean()
-    asked = solid & below & (inside == 0)
-    asked[asked] = mesh.body.colour.skin_share(seen[asked]) > _SURELY_SKIN
+    columns, wide = np.arange(solid.shape[1]), outline(face, _BESIDE_FACE)[:, 0]
+    near = (columns > wide.min()) & (columns < wide.max())
+    asked = solid & below & (inside == 0) & near
+    told, colour = seen[asked], mesh.body.colour
+    asked[asked] = np.minimum(colour.skin_share(told), colour.skin_likeness(told)) > _SURELY_SKIN
     skin = cv2.erode(asked.astype(np.uint8), np.ones((3, 3), np.uint8))
-    if skin.sum() < _FEW * inside.sum():
+    # Enough of the neck itself tells its light better than the jaw, in whose shadow it lies.
+    jaw = np.zeros_like(inside)
+    cv2.fillPoly(jaw, [np.round(outline(face, _BELOW_JAW)).astype(np.int32)], 1)
+    reach = 2 * max(1, round(_EDGE * mesh.size)) + 1
+    own_skin = cv2.erode((asked & (jaw == 0)).astype(np.uint8), np.ones((reach, reach), np.uint8))
+    if own_skin.sum() >= _ENOUGH * inside.sum():
+        skin = own_skin
+    elif skin.sum() < _FEW * inside.sum():
         for cheek in np.round(face[list(CHEEKS)]).clip(0, last).astype(int).tolist():
             cv2.circle(skin, cheek, max(1, round(_CHEEK * mesh.size)), 1, -1)
     neck = smoothly_continued(seen, skin > 0).astype(np.float32) * (1 - covered * _SHADOW)
     # Below the chin the picture shows neck and collar itself.
     chin = face[CHIN, 1]
-    own = between(np.arange(len(solid)), chin, chin + _OWN * mesh.size)[:, None] * solid
+    inner = cv2.erode(solid.astype(np.uint8), np.ones((reach, reach), np.uint8))
+    own = between(np.arange(len(solid)), chin, chin + _OWN * mesh.size)[:, None] * inner
     own = cv2.GaussianBlur(own.astype(np.float32), (0, 0), max(1.0, _OWN_SOFT * mesh.size)) * own
     return neck + own[..., None].astype(np.float32) * (seen - neck)
 

@@ -146,14 +146,15 @@ def build_scene(
     colours = continued_where_clear(photo)
     person = _own_colours(colours, alpha, max(1, round(_EDGE * mesh.size * float(scale.min()))))
     shown = held(alpha * 255, photo.dtype)
+    light = face_light(photo, mesh.whole_face() * [*scale, scale.min()])
     rest = signed(photo)
     rest -= blend(person, plate, shown)
     return Scene(
         photo=photo, person=person, matte=shown, plate=plate, rest=rest, scale=scale, mesh=mesh,
         eyes=build_eyes(photo, mesh, scale), lids=build_lids(photo, mesh, scale), mouth=build_mouth(photo, mesh, scale),
         far_side=build_far_side(person, mesh, scale), grain=_face_grain(photo, face),
-        back_side=None if hair is None else build_back_side(_scaled(hair, scale), person, shown, mesh, scale),
-        light=face_light(photo, mesh.whole_face() * [*scale, scale.min()]),
+        back_side=None if hair is None else build_back_side(_scaled(hair, scale), person, shown, mesh, scale, light),
+        light=light,
     )  # fmt: skip
 
 

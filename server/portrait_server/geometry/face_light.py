@@ -47,6 +47,11 @@ class FaceLight:
         after = self._linear(self.normals @ rotation.swapaxes(-1, -2))
         return np.clip(np.log(after / before), -_MOST, _MOST) / _GAMMA
 
+    def levels(self, normals: np.ndarray) -> np.ndarray:
+        """Levels (…) of skin with such unit normals (…, 3), as shares of those of its mean light."""
+        shares: np.ndarray = self._linear(normals) ** (1 / _GAMMA)
+        return shares
+
     def _linear(self, normals: np.ndarray) -> np.ndarray:
         return np.maximum(self.constant + normals @ self.along, 0) + _GLOW
 

@@ -40,7 +40,11 @@ class HairColour:
 
     def hair_share(self, colours: np.ndarray) -> np.ndarray:
         """1 where colours (…, 3 or 4) are like the hair's, down to 0 where they are quite another: (…) float."""
-        return np.clip(2 - _apart(_lab(colours), self.hair) / 14, 0, 1)
+        return _likeness(colours, self.hair)
+
+    def skin_likeness(self, colours: np.ndarray) -> np.ndarray:
+        """1 where colours (…, 3 or 4) are like the skin's, down to 0 where they are quite another, as of a shirt: (…) float."""
+        return _likeness(colours, self.skin)
 
 
 def colours_at(image: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -56,6 +60,10 @@ def _at(image: np.ndarray, places: np.ndarray) -> np.ndarray:
 def _lab(colours: np.ndarray) -> np.ndarray:
     whole = (colours[..., :3].astype(np.float32) / 255).clip(0, 1)
     return cv2.cvtColor(whole.reshape(1, -1, 3), cv2.COLOR_RGB2LAB).reshape(whole.shape) if whole.size else whole
+
+
+def _likeness(colours: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    return np.clip(2 - _apart(_lab(colours), typical) / 14, 0, 1)
 
 
 def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:

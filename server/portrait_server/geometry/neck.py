@@ -10,11 +10,10 @@ import numpy as np
 from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, NOSE, SIDES
 from portrait_server.geometry.head_outline import solid_at
 
-# Degrees around a neck at which its side has vertices: 0 where it ends in the photo, and backwards.
-_ROUND = (-60, -30, 0, 20, 40, 60, 80)
-_ROWS = 9
-# How high its sides reach and how far down: below the face's middle, in halves of its height.
-_TOP, _BOTTOM = -0.2, 1.7
+ROUND: np.ndarray = np.radians((-60, -30, 0, 20, 40, 60, 80))
+"""Radians around a neck at which its side has vertices: 0 where it ends in the photo, and backwards."""
+DOWN: np.ndarray = np.linspace(-0.2, 1.7, 9)
+"""How far below the face's middle it has some, in halves of the face's height. Of either side they come row by row."""
 _MEASURED = np.linspace(1.06, 1.5, 12)  # where the photo is asked how wide it is
 # Parts of its half width: how far its middle lies behind the ears' fronts, and how deep it is from there. Between what films
 # of people prefer, who turn about their spines (0.2), and rendered heads, which turn about an axis farther back (0.7).
@@ -23,7 +22,9 @@ _USUAL, _LEAST, _WIDEST = 0.7, 0.4, 0.95  # half face widths: where it can't be 
 _WIDENS = 1.3  # by how much it may widen downwards
 _HAIR = 0.5  # share of hair beside it that covers a side
 _ASIDE = 0.35  # half face widths by which a nose lies beside its middle that looks aside: about 20 degrees
-_LENT = 0.85  # part of its width at which its colours are taken
+# Parts of its width at which its colours are taken: at its edge, beyond which the matte's own edge lies, and from there
+# inwards as its side goes on to the nape.
+_LENT, _LENT_NAPE = 0.93, 0.6
 
 
 @dataclass(frozen=True)
@@ -88,22 +89,21 @@ class Neck:
 
     def sides(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices (N, 3); where the photo shows what they look like (N, 2); and triangles (T, 3)."""
-        angles, down = np.radians(_ROUND), np.linspace(_TOP, _BOTTOM, _ROWS)
-        depth = np.broadcast_to(self.depth + self.deep * np.sin(angles), (_ROWS, len(angles)))
+        depth = np.broadcast_to(self.depth + self.deep * np.sin(ROUND), (len(DOWN), len(ROUND)))
         vertices, places = [], []
         for number in range(2):
-            wide = np.interp(down, _MEASURED, self.wide[number])[:, None] * np.cos(angles)
-            vertices.append(np.dstack([self._at(down[:, None], number, wide), depth]).reshape(-1, 3))
-            places.append(self._at(down[:, None], number, _LENT * wide).reshape(-1, 2))
+            wide = np.interp(DOWN, _MEASURED, self.wide[number])[:, None]
+            vertices.append(np.dstack([self._at(DOWN[:, None], number, wide * np.cos(ROUND)), depth]).reshape(-1, 3))
+            places.append(self._at(DOWN[:, None], number, wide * lent_at(ROUND)).reshape(-1, 2))
         return np.concatenate(vertices), np.concatenate(places), self._triangles()
 
     def _triangles(self) -> np.ndarray:
-        count = len(_ROUND)
-        a = (np.arange(_ROWS - 1)[:, None] * count + np.arange(count - 1)).ravel()
+        count = len(ROUND)
+        a = (np.arange(len(DOWN) - 1)[:, None] * count + np.arange(count - 1)).ravel()
         strip = np.concatenate(
             [np.column_stack([a, a + count, a + count + 1]), np.column_stack([a, a + count + 1, a + 1])]
         )
-        sides = (strip[:, ::-1], strip + _ROWS * count)
+        sides = (strip[:, ::-1], strip + len(DOWN) * count)
         return np.concatenate(
             [np.zeros((0, 3), int), *(side for side, shown in zip(sides, self.shown, strict=True) if shown)]
         )
@@ -119,3 +119,9 @@ class Neck:
         at = self._at(_MEASURED[:, None], number, np.broadcast_to(beside, (len(_MEASURED), len(beside))))
         person = solid_at(matte, at, outside=True)
         return np.where(person.all(1), beside[-1], beside[(~person).argmax(1)]).clip(1, None)
+
+
+def lent_at(angle: np.ndarray) -> np.ndarray:
+    """At which part of its width a neck takes the colours of such angles (…) around it, radians."""
+    behind = _LENT - (_LENT - _LENT_NAPE) * angle / ROUND[-1]
+    return np.where(angle > 0, behind, np.minimum(np.cos(angle), _LENT))

@@ -11,7 +11,9 @@ import pytest
 from portrait_server.drawing.field import Field
 from portrait_server.drawing.hair import smooth_hair
 from portrait_server.drawing.motion import motion_of
+from portrait_server.drawing.neck_skin import neck_skin
 from portrait_server.drawing.scene import Scene, build_scene
+from portrait_server.geometry.face_light import FaceLight
 from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, SIDES, neutral_mesh, outline
 from portrait_server.geometry.head_mesh import build_head_mesh
 from portrait_server.geometry.neck import Neck
@@ -22,6 +24,7 @@ from tests.posing import turned
 from tests.server.drawing.unlit import draw_frames
 
 SIDE = 512
+IN_SHADE = np.array((140, 100, 78))
 SKIN, HAIR, SHIRT, WALL = (200, 150, 120), (40, 30, 25), (30, 60, 40), (90, 140, 240)
 UPRIGHT = np.array([[0.0, 1.0], [-1.0, 0.0]])  # to the chin, and to the picture's left
 BARE, COVERED = np.zeros(2), np.ones(2)
@@ -119,6 +122,24 @@ def test_a_turn_shows_it_behind_the_jaw(yaw: float) -> None:
     seen, skin = with_neck[jaw][shown][:, :3], np.array(SKIN)
     hue = seen / seen.sum(1, keepdims=True) - skin / skin.sum()
     assert np.median(np.abs(hue)) < 0.02, "of skin, if in shade"
+
+
+def test_its_sides_are_as_the_neck_that_is_seen_and_darker_towards_the_nape() -> None:
+    half_width, half, (x, y) = sizes()
+    photo, matte = figure(0.8, 0.8)
+    chin = round(y + 1.03 * half)
+    shaded = np.zeros(photo.shape[:2], bool)
+    shaded[chin : round(y + 1.6 * half), round(x - 0.8 * half_width) : round(x + 0.8 * half_width)] = True
+    photo[shaded] = IN_SHADE
+    mesh = scene_of(photo, matte).mesh
+    lamp = FaceLight(0.6, np.array([0.0, 0.0, 0.5]), np.zeros((468, 3)))
+    skin = neck_skin(smooth_hair(photo, matte, mesh), mesh, np.ones(2), lamp)[0].astype(float)
+    across = skin.shape[1] // 2
+    hidden = slice(round(0.45 * len(skin)), round(0.6 * len(skin)))  # between ear and chin
+    for side in (skin[hidden, :across], skin[hidden, across:]):
+        edge, nape = side[:, across // 2 - 4 : across // 2], side[:, -4:]
+        assert (np.abs(edge.mean((0, 1)) - IN_SHADE) < 25).all(), "not as light as cheeks are"
+        assert nape.mean() < 0.85 * edge.mean()
 
 
 def test_at_the_smallest_of_turns_it_stays_hidden() -> None:
