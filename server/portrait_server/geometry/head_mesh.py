@@ -9,19 +9,27 @@ import numpy as np
 from portrait_shared.landmarks import MESH_VERTICES, STABLE
 
 from portrait_server.geometry.face_mesh import (
+    CHIN,
+    FOREHEAD,
     OVAL,
+    SIDES,
     UPPER_LID_MIDDLES,
     VERTEX_COUNT,
     opening_triangles,
     skin_triangles,
+    too_near,
 )
 from portrait_server.geometry.head_body import HeadBody, build_head_body
 from portrait_server.geometry.nose import fitted_wings
 from portrait_server.geometry.pose import Pose, fit_pose
+from portrait_server.geometry.ramps import between
 from portrait_server.geometry.reference_mesh import has_depth, visible_depth
 from portrait_server.geometry.spread import spread_weights
 
 _SHALLOW = 0.25  # of the depth behind the face's outline
+# Cosine between the way a face looks and the line of sight: above the second the photo shows it as the pictures did of
+# which it is known what a detector has too near.
+_FROM_IN_FRONT = (0.82, 0.95)
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,8 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, image: np.ndarray, mat
         image: (H, W, 3 or 4) levels from 0 to 255.
         matte: (H, W) 0 to 1, how far each of the picture's pixels is the person.
     """
-    whole = fitted_wings(mesh[:VERTEX_COUNT], image)
+    whole = fitted_wings(mesh[:VERTEX_COUNT], image).copy()
+    whole[:, 2] += _width_from_in_front(whole) * too_near()
     face = whole.copy()
     face[:, 2] = visible_depth(whole)
     body = build_head_body(face, image, matte)
@@ -135,3 +144,11 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, image: np.ndarray, mat
         size=float(np.ptp(face[:, :2], axis=0).max()),
         body=body,
     )
+
+
+def _width_from_in_front(face: np.ndarray) -> float:
+    """How wide a face (468, 3) is, pixels, as far as the photo shows it from in front."""
+    across, down = face[SIDES[1]] - face[SIDES[0]], face[CHIN] - face[FOREHEAD]
+    ahead = np.cross(across, down)
+    towards = ahead[2] / max(float(np.linalg.norm(ahead)), 1e-6)
+    return float(np.linalg.norm(across)) * float(between(towards, *_FROM_IN_FRONT))
