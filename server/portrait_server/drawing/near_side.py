@@ -95,6 +95,8 @@ def build_near_side(
     )
     lack[:VERTEX_COUNT] *= _beside_features(mesh)
     lack[VERTEX_COUNT:] *= _around_face(mesh)
+    of_other = better[photo.triangles]
+    lack[np.unique(photo.triangles[of_other.any(1) & ~of_other.all(1)])] = 0
     return replace(lender, colours=colours, start=np.zeros(2), places=places), lack
 
 
