@@ -34,6 +34,8 @@ _DRAWN_OUT = (1.7, 5.5)
 _LACKING = (1.4, 2.2)  # and between which vertices show the view
 _BLUNT = 0.024  # in face sizes, the sigma of the latter
 _FULL = 4.0  # times that bluntness with which detail is whole
+_HIDDEN = 0.05  # in face sizes, how far behind what a view shows there a vertex is hidden
+_SOME = 0.05  # of skin beside the face: what is less is none
 _SOFT = 0.008  # in face sizes, sigma over which triangles of different sharpness are made one
 _LEAST = 0.05  # of sharpness: what is drawn out more is as what is so far
 _SHOWN = (0.1, 0.3)  # cosines between surface and line of sight, over which a view shows it
@@ -97,6 +99,11 @@ def build_near_side(
     lack[VERTEX_COUNT:] *= _around_face(mesh)
     of_other = better[photo.triangles]
     lack[np.unique(photo.triangles[of_other.any(1) & ~of_other.all(1)])] = 0
+    # Beside hair the skin ends at the face's outline, between which and the next vertices it would fade out.
+    skin = np.append(np.ones(VERTEX_COUNT, bool), _around_face(mesh) > 0)[lender.triangles].all(1)
+    among = np.array(lender.among)
+    among[among] = skin
+    lender = replace(lender, triangles=lender.triangles[skin], among=among)
     return replace(lender, colours=colours, start=np.zeros(2), places=places), lack
 
 
@@ -113,7 +120,7 @@ def _kinds(matte: np.ndarray, vertices: np.ndarray, face: float) -> np.ndarray:
 def _around_face(mesh: HeadMesh) -> np.ndarray:
     """How far vertices around the face (R,) lie over skin, as of ears, and not at its end."""
     rows = (1 - between(np.array(FRONT), *_ENDS))[:, None] * mesh.body.skin
-    return np.append(rows, np.zeros(len(mesh.body.vertices) - rows.size))
+    return np.append(np.where(rows > _SOME, rows, 0), np.zeros(len(mesh.body.vertices) - rows.size))
 
 
 def _beside_features(mesh: HeadMesh) -> np.ndarray:
@@ -142,7 +149,7 @@ def _view(photo: _Photo, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray
         photo.triangles,
     )
     places = mesh.places * photo.scale
-    offsets = raster.offsets(np.column_stack([places, np.ones(len(places))]))
+    offsets = raster.offsets(np.column_stack([places, np.ones(len(places)), vertices[0, :, 2]]))
     sharp = sharpness(offsets[:, :2], step)[0] * (offsets[0, 2] > 0.5)
     sharp = cv2.GaussianBlur(sharp, (0, 0), max(0.8, _SOFT * photo.face / step))
     sharp = cv2.resize(sharp, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -156,10 +163,13 @@ def _view(photo: _Photo, pose: Pose) -> tuple[np.ndarray, np.ndarray, np.ndarray
     colours[..., :3] = held(without_bars(seen, sharp, shown, told, photo.face), colours.dtype)
     places = vertices[0, :, :2] - low
     column, row = np.round(places).astype(int).clip(0, (width - 1, height - 1)).T
+    cell = np.floor(places / step).astype(int).clip(0, np.array(offsets.shape[:1:-1]) - 1)
+    hidden = vertices[0, :, 2] - offsets[0, 3, cell[:, 1], cell[:, 0]] > _HIDDEN * mesh.size
     around = np.ones((5, 5), np.uint8)
     lack = between(1 / np.maximum(cv2.erode(sharp, around), _LEAST), *_LACKING)
     lack = np.maximum(lack, 1 - cv2.erode(shown, around))[row, column]
-    return colours, places, np.where(((places < 0) | (places > [width - 1, height - 1])).any(1), 0, lack)
+    outside = ((places < 0) | (places > [width - 1, height - 1])).any(1)
+    return colours, places, np.where(outside | hidden, 0, lack)
 
 
 def without_bars(seen: np.ndarray, sharp: np.ndarray, shown: np.ndarray, told: np.ndarray, face: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from portrait_server.drawing.near_side import without_bars
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.geometry.face_mesh import OVAL
+from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.kernels.opencv import OpenCV
 
 from tests.posing import turned
@@ -104,3 +104,12 @@ def test_nothing_is_lent_where_a_triangle_lies_in_the_views_of_both_sides(scene:
     apart = np.ptp(corners[..., 0], axis=1) > near.colours.shape[1] / 4
     assert apart.any(), "or this tells nothing"
     assert not drawn_out[near.triangles[apart]].any()
+
+
+def test_beside_hair_skin_ends_at_the_outline_of_the_face(scene: Scene) -> None:
+    """Else it would fade out over the first triangles beyond, as a flap of skin over the hair."""
+    corners = scene.back_side.near.triangles
+    beside = corners[corners >= VERTEX_COUNT] - VERTEX_COUNT
+    skin = scene.mesh.body.skin
+    assert (skin > 0.05).any() and (skin <= 0.05).any()
+    assert (skin[beside % len(OVAL)] > 0.05).all()
