@@ -20,6 +20,8 @@ _RIM_DEPTH, _END_DEPTH = (0.4, 0.8), 1.4
 # Cosines with the way to the chin between which a bare nape comes nearer, and by how much.
 _NAPE, _NAPE_DEPTH = (0.05, 0.55), 1.25
 _EARS = (-0.5, -0.2)  # cosines with the way to the chin, of the hair above ears and of theirs
+# Multiples of the outline by which an ear stands out from the skull, and how deep it reaches, in half face widths.
+_STANDS_OUT, _EAR_DEPTH = (0.02, 0.1), 0.65
 _LEVEL = 0.4  # cosine with the way to the chin: lines to the sides
 _HAIR_WIDTH = 1.25  # half face widths: a head wider than this has as much more hair behind, too
 _DOME, _HAIR_DOME = (0.2, 1.6), 0.4
@@ -95,6 +97,9 @@ class HeadLines:
         sides = face[list(SIDES), 2].mean()
         behind = _RIM_DEPTH[0] + smoothstep(np.abs(aside)) * (_RIM_DEPTH[1] - _RIM_DEPTH[0])
         widest = np.maximum(sides + behind * half_width, oval[:, 2] + _LEAST_DOME * half_width)
+        stands_out = between(rim - skull, *_STANDS_OUT)
+        ears = bare * np.max([np.roll(stands_out, shift) for shift in (-1, 0, 1)], axis=0)
+        widest = widest + ears * np.minimum(sides + _EAR_DEPTH * half_width - widest, 0)
         beside = (down > _BESIDE_NECK[0]) & (down < _BESIDE_NECK[1])
         covered = np.array([hairy[beside & side].mean() for side in (aside < 0, aside > 0)])
         tube = Neck.of(face, matte, axes, covered)

@@ -15,9 +15,10 @@ from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.geometry.face_mesh import CHIN, OVAL, VERTEX_COUNT
+from portrait_server.geometry.face_mesh import CHIN, OVAL, SIDES, VERTEX_COUNT, outline
 from portrait_server.geometry.hair import HairColour
 from portrait_server.geometry.head_body import BACK_RINGS, FRONT_RINGS
+from portrait_server.geometry.head_lines import HeadLines
 from portrait_server.kernels.opencv import OpenCV
 
 from tests.posing import turned
@@ -64,6 +65,21 @@ def test_the_back_lies_behind_the_front_and_the_surroundings_behind_both(scene: 
     rings = mesh.body.order[: RINGS * count].reshape(RINGS, count)
     assert (np.diff(np.vstack([mesh.depth[list(OVAL)], rings]), axis=0) >= -1e-6).all(), "ever farther outwards"
     assert mesh.body.order[RINGS * count : mesh.body.rings].min() > rings.max()
+
+
+def test_an_ear_that_stands_out_reaches_less_far_back_than_the_head_behind_it(scene: Scene) -> None:
+    face = scene.mesh.vertices[:VERTEX_COUNT]
+    picture = np.full((SIDE, SIDE, 3), (200, 150, 130), np.uint8)
+    matte = cv2.fillPoly(
+        np.zeros((SIDE, SIDE), np.float32), [np.round(outline(face[:, :2], 1.15)).astype(np.int32)], 1.0
+    )
+    without = HeadLines.of(face, picture, matte)
+    ear = np.round(face[SIDES[1], :2] + [0.12 * scene.mesh.size, 0]).astype(int)
+    cv2.circle(matte, ear.tolist(), round(0.12 * scene.mesh.size), 1.0, -1)
+    nearer = (without.widest - HeadLines.of(face, picture, matte).widest) / without.half_width
+    at = OVAL.index(SIDES[1])
+    assert nearer[at] > 0.1
+    assert (np.delete(np.abs(nearer), [(at + step) % len(OVAL) for step in range(-3, 4)]) < 0.01).all()
 
 
 def test_at_its_own_points_a_photo_is_lent_nothing(scene: Scene, astronaut: Reference) -> None:
