@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from portrait_server.drawing.back_side import BackSide
 from portrait_server.drawing.eyes import EyeLayer
 from portrait_server.drawing.frame import Moved, move
 from portrait_server.drawing.lending import Lender
@@ -54,9 +55,7 @@ def _labels(scene: Scene) -> Scene:
         lids=tuple(replace(lid, skin=_filled(lid.skin, 0), lashes=_filled(lid.lashes, 255)) for lid in scene.lids),
         mouth=_label_of_mouth(scene.mouth),
         far_side=None if far is None else replace(far, lender=_label_of_lender(far.lender)),
-        back_side=None
-        if back is None
-        else replace(back, lender=_label_of_lender(back.lender), near=_label_of_lender(back.near)),
+        back_side=None if back is None else _label_of_back(back),
     )
 
 
@@ -70,6 +69,11 @@ def _label_of_mouth(mouth: MouthLayer) -> MouthLayer:
     # Where another photo lends the inside, it opens otherwise than this one's.
     shown = 255 if mouth.shown == mouth.openness else 0
     return replace(mouth, texture=_filled(mouth.texture, shown), lip=0 * mouth.lip, teeth=0 * mouth.teeth)
+
+
+def _label_of_back(back: BackSide) -> BackSide:
+    lender, neck, near = (_label_of_lender(each) for each in (back.lender, back.neck, back.near))
+    return replace(back, lender=lender, neck=neck, near=near)
 
 
 def _label_of_lender(lender: Lender) -> Lender:

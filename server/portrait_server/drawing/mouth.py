@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The inside of the mouth: the reference's own where it shows one; where it does not, a dark one, softly lit.
 
-A mouth that only now opens shows wet lip along its rim, a hint of teeth fixed to skull and jaw where the lips
-leave them bare, and darkness behind.
+A mouth that only now opens shows wet lip along its rim, teeth fixed to skull and jaw where the lips leave them bare, a
+tongue behind the lower ones, and darkness.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
+from portrait_server.drawing.confidence import confidence
 from portrait_server.drawing.hair import hair_by_example
 from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
@@ -140,3 +141,17 @@ def test_kinds_are_told_by_colour_more_than_by_light() -> None:
     np.testing.assert_array_equal(shares.round(), [1, 1, 0, 0])
     assert told.hair_share(hair[None])[0] == 1 and told.hair_share(np.array([[20, 60, 220]]))[0] == 0
     assert HairColour.of(image, places, places).bald
+
+
+@pytest.mark.parametrize("part", ["lender", "near", "neck"])
+def test_what_a_turn_is_lent_is_made_up_whatever_its_colours(scene: Scene, astronaut: Reference, part: str) -> None:
+    back, target = scene.back_side, turned(astronaut.points, yaw=40)
+    lender = getattr(back, part)
+    scenes = [
+        replace(scene, back_side=replace(back, **{part: replace(lender, colours=np.full_like(lender.colours, level))}))
+        for level in (0, 255)
+    ]
+    moved = [moved_to(each, target) for each in scenes]
+    assert (moved[0].person != moved[1].person).any(), "it is seen"
+    told = [confidence(OpenCV(), each, drawn) for each, drawn in zip(scenes, moved, strict=True)]
+    np.testing.assert_array_equal(*told)
