@@ -62,7 +62,7 @@ def _labels(scene: Scene) -> Scene:
 def _label_of_eye(eye: EyeLayer) -> EyeLayer:
     shown = array_namespace(eye.made).stack([255 - eye.made] * 3, axis=-1)
     shown = array_namespace(shown).astype(shown, eye.texture.dtype)
-    return replace(eye, texture=shown, clear=shown, made=_filled(eye.made, 0))
+    return replace(eye, texture=shown, white=shown, disc=shown, made=_filled(eye.made, 0))
 
 
 def _label_of_mouth(mouth: MouthLayer) -> MouthLayer:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portrait_server.drawing.field import Field, joined
+from portrait_server.drawing.lid_rims import edges
 from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.arrays import array_namespace
@@ -54,6 +55,7 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
         lent = scene.far_side.lend(kernels, person, alpha, motion.pose, motion.own)
     for number, (eye, lid, (upper, lower)) in enumerate(zip(scene.eyes, scene.lids, EYES, strict=True)):
         above, below, beside = (vertices[:, part] for part in (list(upper), list(lower), skin_across()[number]))
+        above, below = edges(above, below, motion.closed[:, number], eye.below)
         eye.draw(kernels, person, above, below, motion.turn, motion.pupils[:, number], motion.shut[:, number], beside)
         lid.draw(kernels, person, above, motion.turn, motion.closed[:, number], beside)
     above, below = (vertices[:, list(rim), :2] for rim in MOUTH)

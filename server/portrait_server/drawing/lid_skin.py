@@ -3,7 +3,9 @@
 
 An open eye shows little of that skin: a strip in the shade of the brow. Drawn out over the eye it would be dark and
 torn. On talking people a shut lid has the colour of the skin below the eye (within 4 % on nine of them), and is as even
-up to the brow; its lashes lie over the lower lid and darken it down to a fifth of the eye's width.
+up to the brow; its lashes lie over the lower lid and darken it down to a fifth of the eye's width. What is dark along
+the edge of a photo's lid is two things: a line, where lashes grow, which goes with the edge and is as thin when the eye is
+shut; and single lashes, which stand up from an open eye and hang from a shut one.
 """
 
 from __future__ import annotations
@@ -28,9 +30,21 @@ _FROM, _SQUEEZED = 0.14, 0.5  # how far below the lower lid its skin is taken fr
 _TONE = 0.96  # of that skin
 _BONE = 0.3  # how far above the open eye the skin below the brow is, whose light the lid has a share of
 _SHADE, _DARKER = 0.25, 0.3  # that share at the lid's edge, and how it grows upwards
-_ROOTS, _TIPS = 0.08, 0.12  # over how much lashes fade above the edge and below it
-_OVER = 0.015  # how far a shut lid lies over the other, whose wet rim it hides
-_LASH_BAND = 0.06  # what a lid's lashes and crease take up of an open eye, above the edge
+_THINNEST, _THICKEST, _LINE_END = 0.02, 0.045, 0.12  # the line of lashes; along how much of the edge it thins out
+_LINE_AT, _EVEN_LINE = 0.03, 0.06  # how near to the edge what is darkest tells how dark that line is; along how much
+_MOST = 0.85  # how dark it is at most
+_APART = 0.05  # how far apart single lashes are at most
+_LONGEST, _SEEN, _OF_MOST = (
+    0.35,
+    0.04,
+    0.35,
+)  # of lashes; how dark they are at least, and at their ends against the most
+_LAID_DOWN = (0.15, 0.55)  # of closing: what stood up from the open lid lies down
+_OVER, _MEETS = (
+    0.03,
+    (0.88, 1.0),
+)  # how far a shut lid lies over the other, whose wet rim it hides; and from how far closed on it does
+_LASH_BAND = 0.06  # what a lid's lashes and crease take up of an open eye, above the edge, at least
 _FADE = 0.25  # over how much the lid's skin ends below the brow
 _ENDS = 0.5  # share of the lid's arch over which its skin ends towards the corners
 _EVEN, _GRAIN, _CHEEK = 0.06, 0.02, 0.4  # what is smaller than the first and larger than the second is left out
@@ -51,6 +65,7 @@ class LidSkin:
         first: (2,) how far right of the left corner and how far below the edge the first pixel lies, pixels.
         wide: the eye's width in the reference, pixels.
         high: its opening's height there over its width.
+        long: of its lashes, in eye widths.
     """
 
     skin: Array
@@ -58,6 +73,7 @@ class LidSkin:
     first: np.ndarray
     wide: float
     high: float
+    long: float
 
     def placed(self, kernels: Kernels) -> LidSkin:
         """The same with its pixels where the kernels have theirs."""
@@ -86,9 +102,10 @@ class LidSkin:
         x, y = kernels.grid(patches)
         below = depth_below(kernels, edge, x, y)
         along = (edge[:, -1] - edge[:, 0]) / np.maximum(wide, LEAST_WIDTH)[:, None] ** 2
-        left, top, right, down, deeper, shown, over, reach, fade = planes(
-            kernels, *edge[:, 0].T, *along.T, 1 / np.maximum(scale, 1e-6), strength, _OVER * self.wide * strength,
+        left, top, right, down, deeper, shown, over, reach, fade, long = planes(
+            kernels, *edge[:, 0].T, *along.T, 1 / np.maximum(scale, 1e-6), strength, _OVER * self.wide * between(closed, *_MEETS),
             (_LASH_BAND + closed.clip(0, 1) * self.high) * self.wide, np.full(1, _FADE * self.wide),
+            (self.long - _LASH_BAND) * between(closed, *_LAID_DOWN) * self.wide,
         )  # fmt: skip
         across = (x - left) * right + (y - top) * down
         arch = 1 - ((2 * across - 1) / (1 + 2 * _BESIDE)) ** 2  # 0 at the ends, 1 in the middle
@@ -99,7 +116,8 @@ class LidSkin:
         xp = array_namespace(colour)
         hidden = covered(kernels, skin, turned_towards(skin), edge, depth, patches)
         shown = shown * smoothstep(arch / _ENDS) * (1 - hidden)
-        edge_of_skin = smoothstep(0.5 - below) * (1 - smoothstep((-below - reach * arch) / (fade * arch.clip(0.1, 1))))
+        ends = smoothstep((-below - reach * arch - long * (2 * arch).clip(0, 1)) / (fade * arch.clip(0.1, 1)))
+        edge_of_skin = smoothstep(0.5 - below) * (1 - ends)
         dark = 1 - shown * (1 - xp.astype(lashes, xp.float32) / 255)
         region = xp.astype(kernels.taken(frames[..., :3], patches), xp.float32)
         region = region + (colour - region) * (shown * edge_of_skin)[..., None]
@@ -142,8 +160,28 @@ def _lid(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> LidSkin:
     cheek = at(under + _CHEEK * wide + out)
     grain = cheek - cv2.GaussianBlur(cheek, (0, 0), max(0.3, _GRAIN * wide))
     skin += np.where(np.abs(grain) < _DRAWN_GRAIN, grain, 0) if drawn else grain
-    fade = np.where(d < 0, np.exp(-((d / (_ROOTS * wide)) ** 2)), np.exp(-np.maximum(d, 0) / (_TIPS * wide)))
     # What stands up above an open eye lies below a shut one.
     darkness = (not drawn) * (1 - (at(above - np.abs(d)).mean(2) / np.maximum(skin.mean(2), 1)).clip(0, 1))
-    lashes = np.round(255 * (1 - fade * darkness)).astype(np.uint8)
-    return LidSkin(held(skin, photo.dtype), lashes, first, wide, float(high))
+    rows, along = -d[:, 0] / wide, u[0] / wide
+    most = np.where((rows >= 0) & (rows <= _LINE_AT), darkness.T, 0).max(1)
+    line = cv2.GaussianBlur(most[None], (0, 0), _EVEN_LINE * wide)[0].clip(0, _MOST)
+    line = line * smoothstep(np.minimum(along, 1 - along) / _LINE_END)
+    faint = rows[(rows > 0) & (darkness[:, (along > 0.2) & (along < 0.8)].mean(1) < 0.5 * most.mean())]
+    thick = np.clip(faint.min(initial=_THICKEST), _THINNEST, _THICKEST)
+    line = line * np.exp(-((d / (thick * wide)) ** 2))
+    apart = np.ones((1, 2 * round(_APART * wide / 2) + 1), np.uint8)
+    single = darkness - cv2.blur(cv2.erode(darkness.astype(np.float32), apart), (apart.size, 1))
+    long = _length(single[d[:, 0] >= 0].mean(1), wide)
+    single = np.where(d > 0, single * np.exp(-np.maximum(d, 0) / (2 * long * wide)), 0)
+    lashes = np.round(255 * (1 - np.maximum(line, single.clip(0, 1)))).astype(np.uint8)
+    return LidSkin(held(skin, photo.dtype), lashes, first, wide, float(high), long)
+
+
+def _length(dark: np.ndarray, wide: float) -> float:
+    """How long lashes are, in eye widths, by how dark they are (R,) in rows of pixels away from the lid's edge."""
+    first, last = (min(len(dark), round(share * wide)) for share in (_LASH_BAND, _LONGEST))
+    most = dark[:first].max(initial=0.0)
+    if most < _SEEN:
+        return _LASH_BAND
+    faint = np.flatnonzero(dark[first:last] < _OF_MOST * most)
+    return (first + faint[0] if len(faint) else last) / wide

@@ -3,8 +3,9 @@
 
 A detector finds closing lids too far open. On talking people whose eyes were drawn with lids at every height, what came
 nearest to the frame was shut by 0.31 of the eye's height where the landmarks say 0.15, by 0.5 at 0.35, by 0.9 at 0.75.
-Somewhat less than that much farther is nearest to the frames on the whole, and leaves a half-shut eye of a rig half open.
-It is the upper lid that closes an eye; the lower one comes up by no more than a fifth of the way.
+Both lids' way counts. Less than that much farther is nearest to films kept for choosing, and leaves a half-shut eye of a
+rig half open; one that is three quarters shut shows a slit, one of nine tenths none.
+It is the upper lid that closes an eye; the lower one comes up by a tenth of the way.
 """
 
 from __future__ import annotations
@@ -15,15 +16,16 @@ import numpy as np
 from portrait_shared import landmarks
 
 from portrait_server.drawing.noise import without_noise
-from portrait_server.geometry.ramps import smoothstep
+from portrait_server.geometry.ramps import between, smoothstep
 
-_CLOSING = 0.12  # of the eye's height: by how much farther a closing lid goes than its landmarks do
+_CLOSING = 0.05  # of the eye's height: by how much farther a closing lid goes than its landmarks do
 _SURE = 0.2  # of the eye's height: what is less may be noise: only from here on the lid goes all of that farther
-_MEETING, _SHUT = 0.15, 0.03  # of the eye's height: an eye open by less is closed; by so little it counts as shut
+_LAST, _NEARLY = 0.07, (0.5, 0.8)  # of the eye's height: and by how much more where it is nearly shut
+_MEETING, _SHUT = 0.1, 0.03  # of the eye's height: an eye open by less is closed; by so little it counts as shut
 _LEAST = 0.15  # height over width that an eye is taken to have at least, should the photo's be nearly shut
-_RAISED = 0.2  # of the eye's height: how far the lower lid comes up to a shut one
+_RAISED = 0.1  # of the eye's height: how far the lower lid comes up to a shut one
 _IRIS_ABOVE = (
-    0.15  # in eye widths: how far a pupil may be above the lower lid of a half-shut eye, which follows its lid
+    0.13  # in eye widths: how far a pupil may be above the lower lid of a half-shut eye, which follows its lid
 )
 _CORNER = 0.03  # in eye widths: by how much a corner's landmark strays; it has bone beside it, and hardly moves itself
 
@@ -59,12 +61,16 @@ def believed(target: np.ndarray, posed: np.ndarray) -> Lids:
         along = own[:, corners].mean(1, keepdims=True)
         points[:, corners] = posed[:, corners] + along + without_noise(own[:, corners] - along, _CORNER * wide)
         fall, sink = (_down(own[:, lid] - along, down).mean(1) / high for lid in (above, below))
-        closing = fall + _CLOSING * smoothstep(fall / _SURE)
+        # A lower lid that rises counts beside an upper one that falls; alone it squints.
+        sure = smoothstep(fall / _SURE)
+        told = fall - sure * sink.clip(None, 0)
+        closing = told + _CLOSING * sure + _LAST * between(told, *_NEARLY)
         stays = np.clip(closing, 0, 1)
         lower = target[:, below] - stays[:, None, None] * (own[:, below] - along)
-        lower -= (_RAISED * stays**2 * high)[:, None, None] * down[:, None]
-        upper = target[:, above] + ((closing - fall) * high)[:, None, None] * down[:, None]
-        open_ = 1 - closing - _RAISED * stays**2 + sink * (1 - stays)
+        raised = _RAISED * stays
+        lower -= (raised * high)[:, None, None] * down[:, None]
+        upper = target[:, above] + ((closing - raised - fall) * high)[:, None, None] * down[:, None]
+        open_ = 1 - closing + sink * (1 - stays)
         meet = np.maximum(1 - smoothstep(open_ / _MEETING)[:, None, None], _down(upper - lower, down)[..., None] > 0)
         points[:, above], points[:, below] = upper + meet * (lower - upper), lower
         points[:, eye.pupil] += _lowered(points[:, eye.pupil], lower.mean(1), down, wide, stays)

@@ -74,3 +74,35 @@ def test_the_texture_reaches_past_the_corners_at_any_size(scene: Scene) -> None:
         for lid in build_lids(photo, scene.mesh, np.full(2, scale)):
             assert lid.skin.shape[:2] == lid.lashes.shape and lid.skin.shape[1] > lid.wide
             assert lid.skin.dtype == np.uint8
+
+
+def test_white_below_a_lower_lids_landmarks_is_no_line_below_a_shut_eye(mesh: np.ndarray, points: np.ndarray) -> None:
+    photo = np.full((SIDE, SIDE, 3), SKIN, np.uint8)
+    for upper, lower in EYES:
+        wide = np.ptp(mesh[list(upper), 0])
+        lids = mesh[[*upper, *reversed(lower)], :2].copy()
+        lids[len(upper) + 1 : -1, 1] += 0.045 * wide
+        cv2.fillPoly(photo, [np.round(lids).astype(np.int32)], WHITE)
+    matte = np.ones((SIDE, SIDE), np.float32)
+    head = build_head_mesh(points, mesh, photo, matte)
+    scene = build_scene(
+        photo, smooth_plate(photo, matte, head), matte, head, smooth_hair(photo, matte, head), (SIDE, SIDE)
+    )
+    shut = person_at(scene, blinking(points))
+    for upper, lower in EYES:
+        (left, top), (right, bottom) = mesh[[*upper, *lower], :2].min(0), mesh[[*upper, *lower], :2].max(0)
+        eye = shut[int(top) - 4 : int(bottom) + 8, int(left + 8) : int(right - 8)]
+        assert eye.min(2).max() < 170  # white has 240, skin 120 in blue
+
+
+def test_lashes_that_stand_high_lie_down_with_their_lid(mesh: np.ndarray, points: np.ndarray, scene: Scene) -> None:
+    photo = scene.photo.copy()
+    for upper, _ in EYES:
+        rim, wide = mesh[list(upper), :2], np.ptp(mesh[list(upper), 0])
+        for at in np.linspace(1, len(rim) - 2, 13):
+            root = np.array([np.interp(at, np.arange(len(rim)), rim[:, axis]) for axis in (0, 1)])
+            ends = np.round([root, root - (0, 0.22 * wide)]).astype(int).tolist()
+            cv2.line(photo, *ends, LASHES, 1, cv2.LINE_AA)
+    lids = build_lids(photo, build_head_mesh(points, mesh, photo, np.ones((SIDE, SIDE), np.float32)), np.ones(2))
+    for lid, bare in zip(lids, scene.lids, strict=True):
+        assert 0.17 < lid.long < 0.3 and bare.long < 0.1

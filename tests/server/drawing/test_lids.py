@@ -80,3 +80,15 @@ def test_no_white_shows_below_the_iris_of_an_eye_that_closes(face: np.ndarray) -
     for share, far in ((0.0, 0.0), (0.5, 1.0)):
         pupils = believed(blinking(above, share)[None], face[None]).points[0, 68:, 1]
         assert ((pupils - above[68:, 1] > far) == (far > 0)).all()
+
+
+def test_a_thin_slit_stays_until_an_eye_is_shut_and_the_upper_lid_goes_nine_tenths_of_the_way(face: np.ndarray) -> None:
+    shares = np.array([0.75, 0.8, 1.0])
+    target = np.stack([blinking(face, share) for share in shares])
+    lids = believed(target, np.repeat(face[None], len(shares), 0))
+    high = gaps(lids.points) / gaps(face[None])
+    assert ((high[0] > 0.06) & (high[0] < 0.15)).all() and (high[1] > 0.01).all()
+    assert not lids.shut[:2].any() and lids.shut[2].all()
+    above, below = (np.array([pair[side] for eye in EYES for pair in eye.lids]) for side in (0, 1))
+    fell, rose = (lids.points[2, above, 1] - face[above, 1]).mean(), (face[below, 1] - lids.points[2, below, 1]).mean()
+    assert 0.85 < fell / (fell + rose) < 0.95
