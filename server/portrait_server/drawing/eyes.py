@@ -41,7 +41,7 @@ _LID_SHADE, _SHADE_DEPTH, _BY_SKIN = 0.66, 0.12, 0.5
 # In eye widths: what turns by so much, or opens wider, shows what lay in the shade of lids; what closes by so much is
 # shaded anew: from the first on, all by the second.
 _TURNED, _WIDENED, _CLOSED = (0.05, 0.11), (0.05, 0.12), (0.02, 0.12)
-_FALLEN = 0.65  # of that shade, under a lid that comes down
+_FAINTER = 0.65  # of that shade, under a lid that does not rise
 _WET, _SINKS = 0.06, 0.08  # in eye widths: the lower lid's wet rim, which goes with it; by no more than the second
 _FARTHEST_GAZE = 0.45  # in eye widths
 _PUPILS = (68, 69)
@@ -133,9 +133,10 @@ class EyeLayer:
         xp = array_namespace(seen)
         below = depth_below(kernels, upper, x, y).clip(0, None) / shaded
         # A lid that rises bares nothing by the other.
-        moved = xp.maximum(moved, bared * (1 - smoothstep((below - raised) / 3)))
+        bared = bared * (1 - smoothstep((below - raised) / 3))
+        moved = xp.maximum(moved, bared)
         seen = seen + (bare - seen) * moved[..., None]
-        anew = made + (1 - made) * xp.maximum(moved, _FALLEN * fallen)
+        anew = (made + (1 - made) * xp.maximum(moved, fallen)) * (_FAINTER + (1 - _FAINTER) * bared)
         shade = (anew * xp.exp(-below))[..., None] * kernels.put(self.shade)
         shown = strength * opening_mask(kernels, upper, lower, patches, wide / 150)
         shown = shown * (1 - covered(kernels, skin, turned_towards(skin), outline, depth, patches))
