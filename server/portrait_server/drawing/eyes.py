@@ -41,7 +41,7 @@ _LID_SHADE, _SHADE_DEPTH, _BY_SKIN = 0.66, 0.12, 0.5
 # In eye widths: what turns by so much, or opens wider, shows what lay in the shade of lids; what closes by so much is
 # shaded anew: from the first on, all by the second.
 _TURNED, _WIDENED, _CLOSED = (0.05, 0.11), (0.05, 0.12), (0.02, 0.12)
-_FAINTER = 0.65  # of that shade, under a lid that does not rise
+_FAINTER = 0.45  # of that shade, under a lid that does not rise
 _WET, _SINKS = 0.06, 0.08  # in eye widths: the lower lid's wet rim, which goes with it; by no more than the second
 _FARTHEST_GAZE = 0.45  # in eye widths
 _PUPILS = (68, 69)
