@@ -112,7 +112,8 @@ def too_near() -> np.ndarray:
     """By how much a mesh that was found has vertices (468,) too near, in face widths; not to be written to.
 
     What was found in pictures from in front of 30 rendered heads lies so far before their own depth; at cheeks that differs
-    by 0.003 to 0.016 from head to head. It is nothing at landmarks, whose depth frames are given by, and at the outline.
+    by 0.003 to 0.016 from head to head. It is nothing at landmarks, whose depth frames are given by, at the outline and
+    around nostrils, whose depth pictures do not tell.
     """
     values = _kept("too_near.npy").astype(float)
     values.setflags(write=False)
