@@ -162,7 +162,7 @@ def test_the_lent_cheek_lies_in_the_far_side_s_light(
 
 def painted(eye: EyeLayer, texture: np.ndarray) -> EyeLayer:
     """The eyeball (h, w, 3) in other colours, where it rests and where it turns."""
-    return replace(eye, texture=texture, clear=texture)
+    return replace(eye, texture=texture, white=texture, disc=texture)
 
 
 def test_an_eye_behind_the_bridge_of_the_nose_is_hidden(from_one_side: tuple[Scene, np.ndarray]) -> None:
