@@ -22,8 +22,8 @@ _SOFT = 0.018  # of where teeth end
 _UPPER_GAPS, _LOWER_GAPS = (0.0, 0.17, 0.30, 0.43), (0.0, 0.105, 0.22, 0.35)
 _GAP, _GAP_SHADE = 0.008, 0.15  # half the width of what is seen between two teeth, and how dark it is
 _UPPER_SHARE, _LOWER_SHARE = 0.75, 0.5  # how much of the teeth's light shows: they lie in the lips' shade
-# How far the jaw is down where a lower lip begins to be drawn off its teeth, and where so much of them is bare at the least;
-# no lip is drawn down further than the most.
+# How far the jaw is down where a lower lip begins to be stretched over its teeth, and from where on so much of them is bare at
+# the least and at the most. Before, a lip may be drawn down by a whole crown.
 _WIDE, _LEAST_BARE, _MOST_BARE = (0.25, 0.45), 0.07, 0.11
 # Lips are drawn together, and forward, so that what is behind them lies in the dark: widths against those at rest.
 _ROUNDED, _SHADE_OF_ROUND = (0.82, 0.66), 0.7
@@ -115,8 +115,9 @@ class Bones:
         usual widths."""
         lip = ((place.lower - self.jaw) * below(place.along)).sum(1) / self.down
         bare = lip - _LOWER_START
-        least = np.maximum(_LEAST_BARE - bare, 0) * between(self.dropped(place.along), *_WIDE)
-        return lip - np.minimum(bare + least, _MOST_BARE)
+        wide = between(self.dropped(place.along), *_WIDE)
+        most = _CROWN + wide * (_MOST_BARE - _CROWN)
+        return lip - np.minimum(bare + wide * np.maximum(_LEAST_BARE - bare, 0), most)
 
 
 def below(along: np.ndarray) -> np.ndarray:

@@ -54,6 +54,12 @@ def test_a_wide_mouth_shows_lower_teeth_and_not_their_gum(jaw: float) -> None:
     assert shown[-8:].min() > 0.9
 
 
+def test_a_lip_drawn_down_bares_whole_crowns_where_the_mouth_is_not_wide() -> None:
+    place, bones = mouth(0.9 * USUAL, 50.0, 10.0)
+    _, below = rows_of_teeth(KERNELS, place, bones)
+    assert column(below.bare * (1 - below.gum))[:50].sum() > 0.16 * USUAL
+
+
 def test_its_tongue_lies_between_them_and_leaves_the_throat_dark() -> None:
     place, bones = mouth(0.9 * USUAL, 90.0)
     there, light = tongue(KERNELS, place, bones)
