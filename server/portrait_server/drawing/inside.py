@@ -15,16 +15,15 @@ from portrait_server.kernels.base import Array, Kernels
 # All in widths of a mouth at rest, of about 50 mm, see `Bones`. Where the front teeth end, below the line along which the
 # lips meet: the upper ones 2 mm under the lip at rest, the lower ones just behind them.
 _UPPER_END, _LOWER_START = 0.045, 0.018
-_CROWN = 0.2  # height of a front tooth; beyond it there is gum
+_UPPER_CROWN, _LOWER_CROWN = 0.2, 0.16  # heights of front teeth; beyond them there is gum
 _SOFT = 0.018  # of where teeth end
 # Where front teeth meet, from the middle: the upper ones are 8.5, 6.5 and 7.5 mm wide, the lower ones 5, 6 and 7; what turns
 # away at the sides is seen narrower.
 _UPPER_GAPS, _LOWER_GAPS = (0.0, 0.17, 0.30, 0.43), (0.0, 0.105, 0.22, 0.35)
 _GAP, _GAP_SHADE = 0.008, 0.15  # half the width of what is seen between two teeth, and how dark it is
 _UPPER_SHARE, _LOWER_SHARE = 0.75, 0.5  # how much of the teeth's light shows: they lie in the lips' shade
-# How far the jaw is down where a lower lip begins to be stretched over its teeth, and from where on so much of them is bare at
-# the least and at the most. Before, a lip may be drawn down by a whole crown.
-_WIDE, _LEAST_BARE, _MOST_BARE = (0.25, 0.45), 0.07, 0.11
+# How far the jaw is down where a lower lip begins to be drawn off its teeth, and where so much of them is bare at the least.
+_WIDE, _LEAST_BARE = (0.25, 0.45), 0.07
 # Lips are drawn together, and forward, so that what is behind them lies in the dark: widths against those at rest.
 _ROUNDED, _SHADE_OF_ROUND = (0.82, 0.66), 0.7
 # The tongue lies behind the lower teeth: how far below their edges it begins, how high and to either side it reaches, how
@@ -116,8 +115,7 @@ class Bones:
         lip = ((place.lower - self.jaw) * below(place.along)).sum(1) / self.down
         bare = lip - _LOWER_START
         wide = between(self.dropped(place.along), *_WIDE)
-        most = _CROWN + wide * (_MOST_BARE - _CROWN)
-        return lip - np.minimum(bare + wide * np.maximum(_LEAST_BARE - bare, 0), most)
+        return lip - np.minimum(bare + wide * np.maximum(_LEAST_BARE - bare, 0), _LOWER_CROWN)
 
 
 def below(along: np.ndarray) -> np.ndarray:
@@ -129,16 +127,28 @@ def rows_of_teeth(kernels: Kernels, place: Place, bones: Bones) -> tuple[Teeth, 
     """The upper row and the lower."""
     size = bones.down
     rounded = between(place.wide / bones.lips, *_ROUNDED)
-    soft, upper_end, lower_start, crown, gap, lit = planes(
-        kernels, _SOFT * size, _UPPER_END * size, bones.lower_start(place) * size, _CROWN * size,
-        _GAP * bones.across + 0.3, 1 - _SHADE_OF_ROUND * rounded,
+    soft, upper_end, lower_start, upper_crown, lower_crown, gap, lit = planes(
+        kernels, _SOFT * size, _UPPER_END * size, bones.lower_start(place) * size,
+        _UPPER_CROWN * size, _LOWER_CROWN * size, _GAP * bones.across + 0.3, 1 - _SHADE_OF_ROUND * rounded,
     )  # fmt: skip
     front = 1 - smoothstep((abs(place.across) - 0.35) / 0.5)
     xp = array_namespace(front)
     rows = []
-    for depth, bone, share, gaps in (
-        (place.height_over(bones.rest + bones.skull[:, None]) + upper_end, bones.skull, _UPPER_SHARE, _UPPER_GAPS),
-        (-place.height_over(bones.rest + bones.jaw[:, None]) - lower_start, bones.jaw, _LOWER_SHARE, _LOWER_GAPS),
+    for depth, bone, share, gaps, crown in (
+        (
+            place.height_over(bones.rest + bones.skull[:, None]) + upper_end,
+            bones.skull,
+            _UPPER_SHARE,
+            _UPPER_GAPS,
+            upper_crown,
+        ),
+        (
+            -place.height_over(bones.rest + bones.jaw[:, None]) - lower_start,
+            bones.jaw,
+            _LOWER_SHARE,
+            _LOWER_GAPS,
+            lower_crown,
+        ),
     ):
         nearest = _to_nearest_gap(kernels, place, bone, gaps, bones.across)
         # How far from its edge a tooth's crown reaches, and the gum that holds it.

