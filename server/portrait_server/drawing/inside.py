@@ -115,7 +115,8 @@ class Bones:
         lip = ((place.lower - self.jaw) * below(place.along)).sum(1) / self.down
         bare = lip - _LOWER_START
         wide = between(self.dropped(place.along), *_WIDE)
-        return lip - np.minimum(bare + wide * np.maximum(_LEAST_BARE - bare, 0), _LOWER_CROWN)
+        # Of a mouth that is not wide the jaw is rather lower than its landmarks say than gum is bare.
+        return lip - np.minimum(bare + wide * np.maximum(_LEAST_BARE - bare, 0), _LOWER_CROWN + wide)
 
 
 def below(along: np.ndarray) -> np.ndarray:
