@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from portrait_server.drawing.grain import looked_up_sharply
-from portrait_server.drawing.offsets import Raster, backward_offsets, sharpness
+from portrait_server.drawing.offsets import Raster, backward_offsets, cells_between, sharpness
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.pull import Pull, farthest
 from portrait_server.drawing.scene import Scene
@@ -179,12 +179,7 @@ class Field:
         return ends[0], ends[1]
 
     def _cells_of(self, patches: Patches) -> tuple[slice, slice]:
-        """Rows and columns of the coarse grid that pixels of patches lie between."""
-        found = []
-        for part, cells, pixels in zip(patches.slices, self.coarse.shape[2:], self.size[::-1], strict=True):
-            first, last = part.start * cells / pixels - 1, part.stop * cells / pixels + 1
-            found.append(slice(max(0, int(first)), min(cells, int(np.ceil(last)))))
-        return found[0], found[1]
+        return cells_between(patches, self.coarse.shape[2:], self.size)
 
     @cached_property
     def moving(self) -> list[Patches]:

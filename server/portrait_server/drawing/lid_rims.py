@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import cv2
 import numpy as np
 
@@ -14,7 +16,8 @@ _COLUMNS = np.linspace(0.2, 0.8, 25)
 _STANDS_OUT = 1.12  # of its skin, how much brighter white is, if its end tells the edge
 _ENDS = 0.3  # how much of that is left where a soft edge is over
 _FEWEST = 4  # columns that tell it
-_MEETS = (0.88, 1.0)  # of closing: an upper lid comes to lie over what is below the landmarks of the lower one
+MEETS: Final = (0.88, 1.0)
+"""Of closing: an upper lid comes to lie over the other, and what is below its landmarks."""
 
 
 def below_landmarks(photo: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> float:
@@ -59,6 +62,6 @@ def edges(upper: np.ndarray, lower: np.ndarray, closed: np.ndarray, below: float
     arch = 1 - np.linspace(-1, 1, upper.shape[1]) ** 4
     lift = arch[:, None] * down[:, None]
     upper, lower = np.array(upper, float), np.array(lower, float)
-    upper[..., :2] += between(closed, *_MEETS)[:, None, None] * lift
+    upper[..., :2] += between(closed, *MEETS)[:, None, None] * lift
     lower[..., :2] += lift
     return upper, lower

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from portrait_server.drawing.lid_rims import MEETS
 from portrait_server.drawing.opening import LEAST_WIDTH, covered, depth_below, mix, patches_around, planes
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES
@@ -40,10 +41,7 @@ _LONGEST, _SEEN, _OF_MOST = (
     0.35,
 )  # of lashes; how dark they are at least, and at their ends against the most
 _LAID_DOWN = (0.15, 0.55)  # of closing: what stood up from the open lid lies down
-_OVER, _MEETS = (
-    0.03,
-    (0.88, 1.0),
-)  # how far a shut lid lies over the other, whose wet rim it hides; and from how far closed on it does
+_OVER = 0.03  # how far a shut lid lies over the other, whose wet rim it hides
 _LASH_BAND = 0.06  # what a lid's lashes and crease take up of an open eye, above the edge, at least
 _FADE = 0.25  # over how much the lid's skin ends below the brow
 _ENDS = 0.5  # share of the lid's arch over which its skin ends towards the corners
@@ -103,7 +101,7 @@ class LidSkin:
         below = depth_below(kernels, edge, x, y)
         along = (edge[:, -1] - edge[:, 0]) / np.maximum(wide, LEAST_WIDTH)[:, None] ** 2
         left, top, right, down, deeper, shown, over, reach, fade, long = planes(
-            kernels, *edge[:, 0].T, *along.T, 1 / np.maximum(scale, 1e-6), strength, _OVER * self.wide * between(closed, *_MEETS),
+            kernels, *edge[:, 0].T, *along.T, 1 / np.maximum(scale, 1e-6), strength, _OVER * self.wide * between(closed, *MEETS),
             (_LASH_BAND + closed.clip(0, 1) * self.high) * self.wide, np.full(1, _FADE * self.wide),
             (self.long - _LASH_BAND) * between(closed, *_LAID_DOWN) * self.wide,
         )  # fmt: skip

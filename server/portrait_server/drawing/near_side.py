@@ -96,11 +96,12 @@ def build_near_side(
         np.where(better, other_lack, lack) * between(towards.max(0), *_SHOWN) * between(np.abs(normals[:, 0]), *_ASIDE)
     )
     lack[:VERTEX_COUNT] *= _beside_features(mesh)
-    lack[VERTEX_COUNT:] *= _around_face(mesh)
+    around = _around_face(mesh)
+    lack[VERTEX_COUNT:] *= around
     of_other = better[photo.triangles]
     lack[np.unique(photo.triangles[of_other.any(1) & ~of_other.all(1)])] = 0
     # Beside hair the skin ends at the face's outline, between which and the next vertices it would fade out.
-    skin = np.append(np.ones(VERTEX_COUNT, bool), _around_face(mesh) > 0)[lender.triangles].all(1)
+    skin = np.append(np.ones(VERTEX_COUNT, bool), around > 0)[lender.triangles].all(1)
     among = np.array(lender.among)
     among[among] = skin
     lender = replace(lender, triangles=lender.triangles[skin], among=among)

@@ -217,6 +217,15 @@ def one_in(step: int, cells: int) -> slice:
     return slice(min(step // 2, cells - 1), None, step)
 
 
+def cells_between(patches: Patches, cells: tuple[int, ...], size: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a grid of so many cells (rows, columns) between which pixels of patches lie, of frames (width, height)."""
+    rows, columns = (
+        slice(max(0, part.start * count // pixels - 1), min(count, -(-part.stop * count // pixels) + 1))
+        for part, count, pixels in zip(patches.slices, cells, size[::-1], strict=True)
+    )
+    return rows, columns
+
+
 def backward_offsets(
     kernels: Kernels, window: Window, source: np.ndarray, target: np.ndarray, depth: np.ndarray, triangles: np.ndarray
 ) -> Array:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from portrait_server.drawing.offsets import Raster, one_in
+from portrait_server.drawing.offsets import Raster, cells_between, one_in
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.ramps import smoothstep
 from portrait_server.geometry.raster import Functions
@@ -56,21 +56,13 @@ class Pull:
 
     def rests(self, patches: Patches) -> bool:
         """Whether head and torso may rest somewhere in patches, alike in all frames; a device keeps that to itself."""
-        rows, columns = self._cells(patches)
+        rows, columns = cells_between(patches, self._carried.shape[2:], self._size)
         return not isinstance(self.calm, np.ndarray) or bool((self.calm[:, rows, columns] > 0).any())
-
-    def _cells(self, patches: Patches) -> tuple[slice, slice]:
-        """Rows and columns of the grid between which pixels of patches lie."""
-        rows, columns = (
-            slice(max(0, part.start * count // pixels - 1), min(count, -(-part.stop * count // pixels) + 1))
-            for part, count, pixels in zip(patches.slices, self._carried.shape[2:], self._size[::-1], strict=True)
-        )
-        return rows, columns
 
     def part(self, patches: Patches) -> tuple[slice, slice]:
         """The rows and columns of patches, alike in all frames, outside of which nothing is pulled."""
         sides = tuple(zip(patches.slices, self.offsets.shape[2:], self._size[::-1], strict=True))
-        cells = self._cells(patches)
+        cells = cells_between(patches, self._carried.shape[2:], self._size)
         found = self._kernels.touched(farthest(self.offsets[:, :, cells[0], cells[1]]))
         if not found.there.any():
             return slice(0, 0), slice(0, 0)
