@@ -8,7 +8,8 @@ The devices are two names that stand for the processor (`NumberedGpus`, of serve
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,34 @@ def drawn_by(client: Client, device: str) -> int:
     return int(client.stats()[f"frames_drawn.{device}"])
 
 
-def spread(client: Client, render: Callable[[], object]) -> None:
-    """Asks for frames until the branch draws, too: until then it prepares the portrait."""
+def by_both(client: Client, server: ServerProcess, render: Callable[[], Iterable[Frame]]) -> list[Frame]:
+    """Asks for frames until both devices have drawn some: the branch draws none until it has prepared the portrait, nor
+    while it is started again, as it is where a busy machine lets its connection time out."""
+    found: list[Frame] = []
 
     def both() -> bool:
-        before = drawn_by(client, "cuda:1")
-        list(render())
-        return drawn_by(client, "cuda:1") > before
+        before = [drawn_by(client, device) for device in ("cuda:0", "cuda:1")]
+        found[:] = render()
+        after = [drawn_by(client, device) for device in ("cuda:0", "cuda:1")]
+        assert sum(after) - sum(before) == len(found)
+        return all(np.subtract(after, before) > 0)
 
-    wait_until(both)
+    wait_until(both, note=server.log_tail)
+    return found
+
+
+def by_a_faulty_branch(gpus: Faults, server: ServerProcess, render: Callable[[], Iterable[Frame]], said: str) -> None:
+    """Asks for frames that the branch cannot draw until it has been given one: all come, whoever draws them."""
+    for frame in range(10, 70):  # whichever of them it is given
+        gpus.add(f"cuda-1-{frame}", said)
+    before = gpus.left()
+
+    def met() -> bool:
+        frames = list(render())
+        assert [frame.number for frame in frames] == list(range(60)) and colors(frames) == list(range(10, 70))
+        return gpus.left() < before
+
+    wait_until(met, note=server.log_tail)
 
 
 @pytest.mark.parametrize("asked", ["raw", "png", "exr"])
@@ -84,12 +104,7 @@ def test_both_draw_one_render_in_its_order(server: ServerProcess, paint: Paint, 
             return client.render(portrait, points, range(5, 5 + count), encoding=asked, layers=layers, body=body)
 
         if client.server.device == BOTH:
-            spread(client, render)
-            before = drawn_by(client, "cuda:0"), drawn_by(client, "cuda:1")
-            found = list(render())
-            after = drawn_by(client, "cuda:0"), drawn_by(client, "cuda:1")
-            assert sum(after) - sum(before) == count and all(np.subtract(after, before) > 0)
-            return found
+            return by_both(client, server, render)
         return list(render())
 
     with Client(server) as client:
@@ -130,8 +145,7 @@ def test_a_real_engine_draws_the_same_bytes_on_both(
         def render() -> Iterator[Frame]:
             return client.render(portrait, points, range(count), size=size, encoding="raw", window=8, others=driven)
 
-        spread(client, render)
-        of_both = [frame.data for frame in render()]
+        of_both = [frame.data for frame in by_both(client, server, render)]
         assert client.server.device == "cuda:all"
     server.stop()
     tuned = engine.tuned(personal)
@@ -150,17 +164,14 @@ def test_a_lost_branch_costs_no_frame_and_comes_back(gpus: Faults, server: Serve
         def render() -> Iterator[Frame]:
             return client.render(portrait, points, range(60), encoding="raw")
 
-        spread(client, render)
-        for frame in range(10, 70):  # whichever of them it draws
-            gpus.add(f"cuda-1-{frame}", LOST[1])
-        pid, frames = server.pid, list(render())
-        assert [frame.number for frame in frames] == list(range(60)) and colors(frames) == list(range(10, 70))
-        assert gpus.left() < 60, "the branch was lost"
+        by_both(client, server, render)
+        pid = server.pid
+        by_a_faulty_branch(gpus, server, render, LOST[1])
         gpus.clear()
         # Before it is asked for more: each render adds a line, and the end of the log alone is looked at.
         wait_until(lambda: "cuda:1 was lost and is started again" in server.log_tail())
         wait_until(lambda: "is back" in server.log_tail())
-        spread(client, render)
+        by_both(client, server, render)
         assert server.pid == pid
 
 
@@ -171,11 +182,9 @@ def test_a_branch_that_does_not_come_back_is_left_alone(gpus: Faults, server: Se
         def render() -> Iterator[Frame]:
             return client.render(portrait, points, range(60), encoding="raw")
 
-        spread(client, render)
+        by_both(client, server, render)
         (gpus.folder / "absent-1").touch()
-        for frame in range(10, 70):
-            gpus.add(f"cuda-1-{frame}", LOST[1])
-        assert colors(render()) == list(range(10, 70))
+        by_a_faulty_branch(gpus, server, render, LOST[1])
         wait_until(lambda: "cuda:1 is not used any more" in server.log_tail())
         before = drawn_by(client, "cuda:1")
         assert colors(render()) == list(range(10, 70)) and drawn_by(client, "cuda:1") == before
@@ -189,10 +198,8 @@ def test_what_a_branch_cannot_draw_the_first_device_draws(gpus: Faults, server: 
         def render() -> Iterator[Frame]:
             return client.render(portrait, points, range(60), encoding="raw")
 
-        spread(client, render)
-        for frame in range(10, 70):
-            gpus.add(f"cuda-1-{frame}", full)
-        assert colors(render()) == list(range(10, 70)) and gpus.left() < 60
+        by_both(client, server, render)
+        by_a_faulty_branch(gpus, server, render, full)
         assert "draws no more of a portrait's frames" in server.log_tail()
 
 
@@ -203,7 +210,7 @@ def test_a_cancelled_render_ends_on_all_devices(server: ServerProcess, paint: Pa
         def render() -> Iterator[Frame]:
             return client.render(portrait, points, range(60), encoding="raw")
 
-        spread(client, render)
+        by_both(client, server, render)
         stream = render()
         next(stream)
         stream.cancel()
@@ -212,24 +219,22 @@ def test_a_cancelled_render_ends_on_all_devices(server: ServerProcess, paint: Pa
 
 def test_clients_take_turns_on_all_devices(server: ServerProcess, paint: Paint) -> None:
     with Client(server, name="anne") as anne, Client(server, name="ben") as ben:
-        streams = []
+        renders: list[Callable[[], RenderStream]] = []
         for client in (anne, ben):
             portrait, points = paint(client, "slow", count=48)
+            renders.append(partial(client.render, portrait, points, range(48), encoding="raw", window=16))
+            by_both(client, server, renders[-1])
 
-            def render(
-                client: Client = client, portrait: PortraitHandle = portrait, points: np.ndarray = points
-            ) -> RenderStream:
-                return client.render(portrait, points, range(48), encoding="raw", window=16)
+        def side_by_side() -> bool:
+            streams = [render() for render in renders]
+            firsts = [next(stream) for stream in streams]
+            before = [drawn_by(anne, device) for device in ("cuda:0", "cuda:1")]
+            for first, stream in zip(firsts, streams, strict=True):
+                assert colors([first, *stream]) == list(range(10, 58))
+            after = [drawn_by(anne, device) for device in ("cuda:0", "cuda:1")]
+            return all(np.subtract(after, before) > 0)
 
-            spread(client, render)
-            streams.append(render())
-        firsts = [next(stream) for stream in streams]
-        before = [drawn_by(anne, device) for device in ("cuda:0", "cuda:1")]
-        found = [[first, *stream] for first, stream in zip(firsts, streams, strict=True)]
-        after = [drawn_by(anne, device) for device in ("cuda:0", "cuda:1")]
-        for frames in found:
-            assert colors(frames) == list(range(10, 58))
-        assert all(np.subtract(after, before) > 0)
+        wait_until(side_by_side, note=server.log_tail)
 
 
 def test_single_frames_are_the_first_devices(server: ServerProcess, paint: Paint) -> None:
