@@ -28,7 +28,7 @@ _SMALL_GROUPS = ("right_eye", "left_eye", "right_pupil", "left_pupil", "inner_li
 """Groups with small markers: these points lie on pupils and teeth, which an animator has to see."""
 _MECHANISM_SIZE = 0.05  # of the distance between the outer eye corners
 _VERSION_KEY: Final = "talking_portrait_rig"
-_VERSION: Final = 3
+_VERSION: Final = 4
 """Of handles and hidden bones, kept as a property of the armature; a rig without the property is older.
 
 To be raised whenever `add_handles_and_sliders` changes what an animator sees of an older rig.
@@ -149,7 +149,8 @@ def add_handles_and_sliders(
 
 
 def is_outdated(rig: bpy.types.Object) -> bool:
-    """Whether an older version made the rig: with handles in other places, or eyes that do not meet at a near target.
+    """Whether an older version made the rig: with handles in other places, eyes that do not meet at a near
+    target, or smiles in the shape of a V.
 
     False for a rig that lacks some, which is to be completed instead: see `missing_handles_and_sliders`.
     """

@@ -634,8 +634,9 @@ def as_an_older_version_made_it(rig: Any) -> None:
     del rig.data["talking_portrait_rig"]
 
 
-def test_a_rig_whose_eyes_did_not_meet_is_outdated(portrait: Any) -> None:
-    portrait.rig.data["talking_portrait_rig"] = 2
+@pytest.mark.parametrize("version", (2, 3))
+def test_a_rig_whose_eyes_did_not_meet_or_that_smiled_in_a_v_is_outdated(portrait: Any, version: int) -> None:
+    portrait.rig.data["talking_portrait_rig"] = version
     assert rig_module.is_outdated(portrait.rig)
     assert portrait_parts.rebuild(bpy.context, bpy.context.scene, portrait) == ["the handles of an older version"]
     assert not rig_module.is_outdated(portrait.rig)

@@ -33,8 +33,8 @@ _VIEW_TRANSFORMED = ("MATERIAL", "RENDERED")
 _VERIFIED_LINES = 3
 _BOX_CHARACTERS = 3  # of a line's, which a box takes
 _OUTDATED = (
-    "An older version made this rig: handles may leave the face when the head turns, and the eyes do not meet at a near "
-    "target. Update Handles mends both; keys and poses stay."
+    "An older version made this rig: handles may leave the face when the head turns, the eyes do not meet at a near target, "
+    "smiles are V-shaped, and what is captured fits less well. Update Handles mends all of it; keys and poses stay."
 )
 
 
