@@ -23,6 +23,7 @@ _TEMPLES = 0.85  # and of a bald head's, beyond which skin is that of its skull
 _SOLID = 0.95  # of the matte: what shows less of the person shows what lies behind
 _SKIN = 0.4  # share of skin beyond which a pixel is none of hair
 _STRANGE = 0.1  # likeness to the hair's colour up to which it is none either, as a red ear
+_CLOTH = 0.5  # share of cloth, as of a veil, from which on it is as good as hair
 _SURELY_SKIN = 0.7  # and beyond which it is skin
 _FEW = 0.01  # of the face: where less skin of jaw and neck is seen, the neck is as the cheeks
 _WITHIN_JAW = 0.85  # of the face's outline, within which chin and lips are no example of a neck
@@ -40,7 +41,7 @@ _EDGE = 0.012  # how far hair mixes with what lies beside it
 _BESIDE = 0.08  # how far from that end hair tells what lies behind it
 _LOCAL, _WIDE = 0.02, 0.1  # sigmas of light: at that end, and farther off
 _GOES_OVER = (0.03, 0.3)  # where the one becomes the other
-_LOCK, _STUBBLE = 0.1, 0.02  # sigmas of the coarsest detail of hair, and of bald heads
+_LOCK, _STUBBLE = 0.1, 0.02  # sigmas of the coarsest detail of hair, and of cloth and bald heads
 _ALIKE = 0.06  # sigma of the neighbourhood in which hair lies alike
 _SOFT = 1.0  # pixels, sigma between what is seen and what is made
 _NAPE = 0.1  # over which hair ends at a neck
@@ -87,7 +88,8 @@ def _unrolled(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, detailed: bo
     reach = 2 * max(1, round(_EDGE * mesh.size)) + 1
     hair = cv2.erode(hair.astype(np.uint8), np.ones((reach, reach), np.uint8))
     hair = cv2.morphologyEx(hair, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.float32)
-    coarsest = (_STUBBLE if mesh.body.colour.bald else _LOCK) if detailed else 0.0
+    smooth = mesh.body.colour.bald or mesh.body.cloth.hangs
+    coarsest = (_STUBBLE if smooth else _LOCK) if detailed else 0.0
     made = laid(_strip(head, seen.astype(np.float32), hair, low, mesh.size, coarsest), cells)
     made += (hair * cv2.GaussianBlur(hair, (0, 0), _SOFT))[..., None] * (seen - made)
     made += below[..., None] * (_neck(seen, alpha > _SOLID, mesh, hangs, low) - made)
@@ -116,7 +118,8 @@ def _told_apart(
     else:
         hair = _around_face(alpha, mesh, start, _BESIDE_FACE)
         told = seen[hair]
-        hair[hair] = (colour.skin_share(told) < _SKIN) & (colour.hair_share(told) > _STRANGE)
+        like_hair = (colour.skin_share(told) < _SKIN) & (colour.hair_share(told) > _STRANGE)
+        hair[hair] = like_hair | (mesh.body.cloth.at(np.argwhere(hair)[:, ::-1] + start) > _CLOTH)
         hangs = _hair_hangs(mesh, ears.min(), mouth)
         lowest = np.percentile(np.nonzero(hair)[0], 99) + start[1] if hair.any() else 0.0
         long = between((lowest - mesh.vertices[CHIN, 1]) / mesh.size, *_LONG) * between(hangs, *_COVERED)
@@ -144,7 +147,7 @@ def _falls(image: np.ndarray, mesh: HeadMesh, head: Unrolled) -> tuple[np.ndarra
     rims = mesh.body.vertices[(FRONT_RINGS - 1) * len(OVAL) : FRONT_RINGS * len(OVAL), :2] - head.middle
     length, far = (np.linalg.norm(each, axis=1) + 1e-6 for each in (arm, rims))
     face, down = mesh.vertices[:VERTEX_COUNT], arm @ head.axes[0] / length
-    hairy = kinds_along(image, face, head.middle, arm, far / length, down)[2]
+    hairy = kinds_along(image, face, head.middle, arm, far / length, down)[3]
     columns = head.cells(mesh.body.hair)[:, 0]
     order = np.argsort(columns)
     return columns[order], hairy[order]

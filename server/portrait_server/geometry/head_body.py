@@ -15,6 +15,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from portrait_server.geometry.cloth import Cloth
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.geometry.hair import HairColour, colours_at
 from portrait_server.geometry.head_lines import HeadLines
@@ -53,7 +54,7 @@ class HeadBody:
             photo's own place where that shows the surface well, and beyond its end ever farther outwards.
         bare, solid: (R,) how far each lies over skin that shows in the photo, and over the person at all.
         skin: (36,) how far lines from the face's outline outwards lie over bare skin, whether the photo shows it well or not.
-        colour: the person's, by which that was told.
+        colour: the person's, by which that was told; cloth: what covers the head beyond its hair.
         hair: (36, 2) the outline within which the photo shows the head's front well.
         rings: how many of the vertices lie on rings around the face; the others are the neck's.
         neck: (T, 3) triangles of the sides of the neck, which lie behind all that the photo shows; numbers as above.
@@ -71,6 +72,7 @@ class HeadBody:
     solid: np.ndarray
     skin: np.ndarray
     colour: HairColour
+    cloth: Cloth
     hair: np.ndarray
     rings: int
     neck: np.ndarray
@@ -127,6 +129,7 @@ def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> H
         solid=np.concatenate([solid, none]),
         skin=np.maximum(lines.bare, 1 - between(lines.rim, *_SHORT)),
         colour=lines.colour,
+        cloth=lines.cloth,
         hair=lines.centre + lines.arm * lines.well_shown[:, None],
         rings=len(sheet),
         neck=neck_triangles + VERTEX_COUNT + len(sheet),
@@ -138,7 +141,7 @@ def _shown(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far vertices of the front's rings lie over skin that the picture shows, and over the person at all."""
     places = np.stack(front)[..., :2]
-    seen = lines.colour.skin_share(colours_at(image, places))
+    seen = lines.colour.skin_share(colours_at(image, places)) * (1 - lines.cloth.at(places))
     seen = np.maximum(seen, np.roll(seen, 1, axis=0) * (np.arange(len(front)) > 0)[:, None])
     # A little inside the matte's edge, for there the picture mixes with what lies behind.
     reach = 2 * max(1, round(_EDGE * lines.half_width)) + 1

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from portrait_server.geometry.cloth import Cloth
 from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, OVAL, SIDES
 from portrait_server.geometry.hair import HairColour
-from portrait_server.geometry.head_outline import carried_along, kinds_along, rim_of
+from portrait_server.geometry.head_outline import carried_along, kinds_along, rim_of, without_tails
 from portrait_server.geometry.neck import Neck
 from portrait_server.geometry.ramps import between, smoothstep
 
@@ -57,6 +58,7 @@ class HeadLines:
         widest: (36,) depth of the rim; end: (36,) of the back's end.
         well_shown: (36,) multiple of the outline from which on the surface is too steep.
         bare: (36,) how far it lies over skin beside the face: an ear, the neck, a bald head; colour: what tells that.
+        cloth: what covers it beyond its hair.
     """
 
     centre: np.ndarray
@@ -76,6 +78,7 @@ class HeadLines:
     well_shown: np.ndarray
     bare: np.ndarray
     colour: HairColour
+    cloth: Cloth
 
     @classmethod
     def of(cls, face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> HeadLines:
@@ -88,7 +91,8 @@ class HeadLines:
         axes = np.array([chin, [-chin[1], chin[0]]])
         down, aside = axes @ (arm / (np.linalg.norm(arm, axis=1, keepdims=True) + 1e-6)).T
         rim, skull = rim_of(centre, arm, matte, _GAP * half_width)
-        colour, bare, hairy = kinds_along(image, face, centre, arm, rim, down)
+        colour, cloth, bare, hairy = kinds_along(image, face, centre, arm, rim, down)
+        rim = without_tails(rim, cloth)
         skull = rim + between(down, *_EARS) * (skull - rim)
         # A line that soon ends below the jaw ends at the side of the neck, one that goes on runs down it.
         neck = between(down, *_NECK) * between(rim, *_NECK_RIMS) * (1 - hairy)
@@ -114,7 +118,7 @@ class HeadLines:
         lines = cls(
             centre=centre, arm=arm, depth=oval[:, 2], down=down, aside=aside, axes=axes, neck=neck, jaw=jaw, tube=tube,
             rim=rim, skull=np.minimum(skull, rim), half_width=half_width, widest=widest, end=end,
-            well_shown=rim, bare=bare, colour=colour,
+            well_shown=rim, bare=bare, colour=colour, cloth=cloth,
         )  # fmt: skip
         return replace(lines, well_shown=lines._end_of_well_shown())
 

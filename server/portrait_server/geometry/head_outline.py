@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from portrait_server.geometry.cloth import Cloth
 from portrait_server.geometry.face_mesh import CHEEKS
 from portrait_server.geometry.hair import HairColour, colours_at
 from portrait_server.geometry.ramps import between, smoothstep
@@ -18,6 +19,11 @@ _CARRIED_HAIR = (1.6, STILL)
 _CARRIED_NECK = (1.05, 1.9)
 _RIMS = (1.02, 2.2)  # nearest and farthest rim, as multiples of the outline
 _STANDS_OUT = 0.2  # multiples of the outline by which a line may leave its neighbours': an ear does, a stray lock more
+# Multiples of the outline: cloth that begins as far out and goes on farther than any head hangs beside it; and how much
+# before that the head ends.
+_BAND, _BESIDE = 1.9, 0.12
+_FARTHEST = _RIMS[1] - 0.01  # the person goes on beyond it
+_MIXED = 0.06  # multiples of the outline before a rim where colours mix with what lies behind
 _EAR_LINES = 4  # as many lines as an ear is high
 _CROWN = -0.6  # cosine with the way to the chin above which (towards -1) a line goes over the hair
 
@@ -48,6 +54,13 @@ def rim_of(centre: np.ndarray, arm: np.ndarray, matte: np.ndarray, gap: float) -
     return rim, np.max([np.roll(without, shift) for shift in near], axis=0)
 
 
+def without_tails(rim: np.ndarray, cloth: Cloth) -> np.ndarray:
+    """Rims (36,) before cloth that hangs beside a head, as a turban's end: a head would turn but half of it."""
+    begins = cloth.begins()
+    hangs = (rim > _FARTHEST) & (begins > _BAND) & (begins < rim)
+    return np.where(hangs, begins - _BESIDE, rim)
+
+
 def solid_at(matte: np.ndarray, places: np.ndarray, *, outside: bool) -> np.ndarray:
     """Where (…) bool a matte (H, W) surely shows the person at places (…, 2), pixels; `outside` the picture."""
     height, width = matte.shape
@@ -64,8 +77,9 @@ def _smoothed_round(values: np.ndarray) -> np.ndarray:
 
 def kinds_along(
     image: np.ndarray, face: np.ndarray, centre: np.ndarray, arm: np.ndarray, rim: np.ndarray, down: np.ndarray
-) -> tuple[HairColour, np.ndarray, np.ndarray]:
-    """Colours of skin and hair; how far lines lie over bare skin (36,), and over hair down to their rim (36,).
+) -> tuple[HairColour, Cloth, np.ndarray, np.ndarray]:
+    """Colours of skin and hair; cloth beyond that; how far lines lie over bare skin (36,), and over hair or cloth down to
+    their rim (36,).
 
     Args:
         image: (H, W, 3 or 4) levels from 0 to 255; face: (468, 3) the face's vertices, pixels.
@@ -75,14 +89,16 @@ def kinds_along(
     places = centre + arm * (1 + parts * (rim - 1))[..., None]
     colours = colours_at(image, places)
     colour = HairColour.of(image, face[list(CHEEKS), :2], places[:, down < _CROWN].reshape(-1, 2))
-    bare = colour.skin_share(colours).mean(0)
-    hairy = 0 * bare if colour.bald else colour.hair_share(colours[4:]).mean(0) * (1 - bare)
+    cloth = Cloth.of(image, colour, centre, arm, rim, np.where(rim < _FARTHEST, rim - _MIXED, rim), down)
+    covered = cloth.at(places)
+    bare = (colour.skin_share(colours) * (1 - covered)).mean(0)
+    hairy = 0 * bare if colour.bald else np.maximum(colour.hair_share(colours), covered)[4:].mean(0) * (1 - bare)
     # Hair hangs down: below a line without there is none, or shaded skin of its colour would count as such.
     hairy = np.where(down < 0, 1, smoothstep((hairy - 0.3) / 0.4))
     half = len(hairy) // 2
     right, left = np.minimum.accumulate(hairy[: half + 1]), np.minimum.accumulate(np.roll(hairy[::-1], 1)[:half])
     hairy = np.concatenate([right, left[:0:-1]])
-    return colour, smoothstep((bare - 0.25) / 0.4), hairy * (1 - colour.bald)
+    return colour, cloth, smoothstep((bare - 0.25) / 0.4), hairy * (1 - colour.bald)
 
 
 def carried_along(ring: np.ndarray, down: np.ndarray, rim: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from portrait_server.drawing.motion import motion_of
 from portrait_server.drawing.scene import Scene
 from portrait_server.engines.base import Reference
 from portrait_server.engines.warp import WarpEngine
-from portrait_server.geometry.face_mesh import CHIN, OVAL, SIDES, VERTEX_COUNT, outline
+from portrait_server.geometry.face_mesh import CHIN, FOREHEAD, OVAL, SIDES, VERTEX_COUNT, outline
 from portrait_server.geometry.hair import HairColour
 from portrait_server.geometry.head_body import BACK_RINGS, FRONT_RINGS
 from portrait_server.geometry.head_lines import HeadLines
@@ -155,3 +155,23 @@ def test_what_a_turn_is_lent_is_made_up_whatever_its_colours(scene: Scene, astro
     assert (moved[0].person != moved[1].person).any(), "it is seen"
     told = [confidence(OpenCV(), each, drawn) for each, drawn in zip(scenes, moved, strict=True)]
     np.testing.assert_array_equal(*told)
+
+
+def test_a_back_under_a_veil_is_lent_cloth(astronaut: Reference, scene: Scene) -> None:
+    veil, count = (205, 175, 145), len(OVAL)
+    rings = scene.mesh.body.vertices[: FRONT_RINGS * count, :2].reshape(FRONT_RINGS, count, 2)
+    # A band along the rim of the hair, from ear to ear over the crown.
+    inner, rim = (rings[number, np.arange(-8, 9) % count] for number in (3, -1))
+    band = np.concatenate([inner, (rim + 0.05 * (rim - inner))[::-1]])
+    image = cv2.fillPoly(astronaut.image.copy(), [np.round(band).astype(np.int32)], veil)
+    veiled = WarpEngine().prepare([replace(astronaut, image=image)]).scene((SIDE, SIDE))
+    points = turned(astronaut.points, yaw=40)
+    colours = []
+    for worn in (scene, veiled):
+        moved, marked = moved_to(worn, points), moved_to(painted(worn), points)
+        made = lent(marked.person[0]) & (marked.alpha[0] > 128)
+        made[round(scene.mesh.vertices[FOREHEAD, 1]) :] = False
+        assert made.sum() > 500
+        colours.append(moved.person[0][made].mean(0))
+    # The veil is a narrow band over much hair: what is lent would have a fifteenth of its colour if it were taken for skin.
+    assert ((colours[1] - colours[0]) / (veil - colours[0]) > 0.3).all()
