@@ -33,6 +33,7 @@ _MARGIN = 8  # pixels around a view
 _DRAWN_OUT = (1.7, 5.5)
 _LACKING = (1.4, 2.2)  # and between which vertices show the view
 _BLUNT = 0.024  # in face sizes, the sigma of the latter
+_SHADE = (0.3, 1.2)  # least and most of its strength that detail keeps
 _FULL = 4.0  # times that bluntness with which detail is whole
 _HIDDEN = 0.05  # in face sizes, how far behind what a view shows there a vertex is hidden
 _SOME = 0.05  # of skin beside the face: what is less is none
@@ -190,5 +191,7 @@ def without_bars(seen: np.ndarray, sharp: np.ndarray, shown: np.ndarray, told: n
         soft = spread(seen, sharp * shown, _BLUNT * face * 2.0 ** (number - _LEVELS))
         made = made + (level - number + 1).clip(0, 1)[..., None] * (soft - made)
     detail = strands(seen, told.astype(np.float32), _BLUNT * face, _ALIKE * face, lying=False)
+    if told.any():  # in the shade it is as much weaker as that is darker
+        detail *= (made.mean(-1) / max(float(seen[told].mean()), 1.0)).clip(*_SHADE)[..., None]
     found: np.ndarray = made + (_FULL * blunt).clip(0, 1)[..., None] * detail
     return found

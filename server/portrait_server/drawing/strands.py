@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from scipy.optimize import nnls
 
 from portrait_server.drawing.fill import push_pull
 
@@ -17,8 +18,10 @@ _FINEST = 1.0  # cells, sigma below which detail is of the finest scale; the nex
 _WIDTH = 3.5  # cells: of a strand of the finest scale
 _LONGEST = 7  # doublings of a strand's length at most
 _TURNS = 4.0  # cells, sigma: the neighbourhood that has one direction
-_USUAL = 1.25  # deviation in mean differences of noise: edges of locks are no noise, and count less
-_COARSER = 0.8  # of what is seen of each next scale: light in large is there already
+_USUAL = 1.25  # deviation in mean differences of noise
+_COARSER = 0.8  # of what is seen of each next scale: edges of locks are no noise, and light in large is there already
+_FINER = 1.5  # of what is seen of the finest scale, of which being looked up for a frame takes a part
+_SMOOTH = 0.6  # cells, sigma: the finest noise would be grains of one cell
 _LEAST = 32  # cells of the shorter side: a smaller strip has no coarser scale
 _QUANTILES = np.linspace(0.5, 99.5, 34)
 _WIDE = 3.0  # cells: a wider blur is computed smaller
@@ -58,7 +61,14 @@ def strands(colours: np.ndarray, there: np.ndarray, coarsest: float, reach: floa
     light = colours @ _LIGHTNESS
     scales = max(1, round(np.log2(coarsest / _FINEST)))
     way = _direction(light, there, reach) if lying else None
-    made, power = _scale(light, there, way, reach, scales)
+    seen = _scales(light, there, scales)
+    made, power = np.zeros_like(light), np.zeros_like(light)
+    each = _noise(seen, way, reach)
+    wanted = np.array([_power(*scale) for scale in seen]) * _COARSER ** (2 * np.arange(len(seen)))
+    wanted[0] *= _FINER**2
+    for share, (noise, strong) in zip(_shares(wanted, [noise for noise, _ in each], there), each, strict=True):
+        made += np.sqrt(share) * noise
+        power += share * strong**2
     strength = np.sqrt(power) + 1e-3
     soft = softened(colours, there, _FINEST * 2**scales)
     detail = light - soft @ _LIGHTNESS
@@ -72,32 +82,61 @@ def strands(colours: np.ndarray, there: np.ndarray, coarsest: float, reach: floa
     return (made[..., None] * hue).astype(np.float32)
 
 
-def _scale(
-    light: np.ndarray, there: np.ndarray, way: np.ndarray | None, reach: float, scales: int, seed: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Detail of so many scales, finest first, and its power: (h, w) each.
+def _scales(light: np.ndarray, there: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Detail (h, w) of each scale of light (h, w), finest first, the next in half as many cells; and where it is known."""
+    found = []
+    for _ in range(count):
+        soft = softened(light, there, _FINEST)
+        found.append((light - soft, there))
+        if min(light.shape) < _LEAST:
+            break
+        size = tuple((side + 1) // 2 for side in light.shape[1::-1])
+        share = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
+        light = cv2.resize(soft * there, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
+        there = (share > 0.5).astype(np.float32)
+    return found
+
+
+def _noise(
+    seen: list[tuple[np.ndarray, np.ndarray]], way: np.ndarray | None, reach: float
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Noise (h, w) of each scale, and how strong (h, w) it is there; all in the finest scale's cells.
 
     Args:
-        light, there: (h, w); way: (h, w, 2) along which strands lie, None where they lie along none.
+        seen: as `_scales` tells it.
+        way: (h, w, 2) along which strands lie, None where they lie along none.
         reach: as of `strands`.
     """
-    soft = softened(light, there, _FINEST)
-    band = light - soft
-    noise = np.random.default_rng(seed).standard_normal(light.shape, np.float32)
-    noise -= cv2.GaussianBlur(noise, (0, 0), _FINEST)
-    if way is not None:
-        noise = _drawn_out(noise, way, _WIDTH * _elongation(band, there))
-    power = (_USUAL * spread(np.abs(band), there, reach)) ** 2
-    made = np.sqrt(power) * noise / (noise.std() + 1e-6)
-    if scales == 1 or min(light.shape) < _LEAST:
-        return made, power
-    size = tuple((side + 1) // 2 for side in light.shape[1::-1])
-    share = cv2.resize(there, size, interpolation=cv2.INTER_AREA)
-    coarse = cv2.resize(soft * there, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
-    way = None if way is None else cv2.resize(way, size)
-    below = _scale(coarse, (share > 0.5).astype(np.float32), way, reach / 2, scales - 1, seed + 1)
-    larger, stronger = (cv2.resize(each, light.shape[1::-1], interpolation=cv2.INTER_LINEAR) for each in below)
-    return made + _COARSER * larger, power + _COARSER**2 * stronger
+    found = []
+    for number, (band, there) in enumerate(seen):
+        noise = np.random.default_rng(number).standard_normal(band.shape, np.float32)
+        noise = cv2.GaussianBlur(noise, (0, 0), _SMOOTH)
+        noise -= cv2.GaussianBlur(noise, (0, 0), _FINEST)
+        if way is not None:
+            way = cv2.resize(way, band.shape[::-1])
+            noise = _drawn_out(noise, way, _WIDTH * _elongation(band, there))
+        strong = _USUAL * spread(np.abs(band), there, reach / 2**number)
+        noise *= strong / (noise.std() + 1e-6)
+        for finer, _ in reversed(seen[:number]):
+            noise, strong = (
+                cv2.resize(each, finer.shape[::-1], interpolation=cv2.INTER_CUBIC) for each in (noise, strong)
+            )
+        found.append((noise, strong))
+    return found
+
+
+def _shares(wanted: np.ndarray, noises: list[np.ndarray], there: np.ndarray) -> np.ndarray:
+    """By how much (S,) the power of each scale's noise (h, w) counts, for all together to have that of each scale (S,).
+
+    Noise of one scale is also some of the scales beside it.
+    """
+    powers = [[_power(*scale) for scale in _scales(noise, there, len(wanted))] for noise in noises]
+    return np.asarray(nnls(np.array(powers).T, wanted)[0])
+
+
+def _power(band: np.ndarray, there: np.ndarray) -> float:
+    """Of detail (h, w), where it is known."""
+    return float((_USUAL * np.abs(band)[there > 0].mean()) ** 2) if there.any() else 0.0
 
 
 def spread(values: np.ndarray, there: np.ndarray, reach: float) -> np.ndarray:

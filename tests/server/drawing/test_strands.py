@@ -43,6 +43,22 @@ def test_they_are_as_strong_and_of_their_hue() -> None:
     assert abs(made.mean()) < 3
 
 
+@pytest.mark.parametrize("lying", [True, False])
+def test_detail_is_as_strong_at_each_scale_as_what_is_seen(lying: bool) -> None:
+    """Grains of one cell alone would be a dull surface with a glitter."""
+    noise = np.random.default_rng(3).standard_normal((3, SIDE, SIDE)).astype(np.float32)
+    seen = sum(
+        sigma * 8 * cv2.GaussianBlur(each, (0, 0), sigma) for sigma, each in zip((0.6, 1.5, 3), noise, strict=True)
+    )
+    made = strands(90 + seen[..., None] * np.ones(3, np.float32), KNOWN, 8, 20, lying)[..., 0]
+    for sigma in (1, 2, 4):
+        of_seen, of_made = (
+            np.abs(cv2.GaussianBlur(each, (0, 0), sigma / 2) - cv2.GaussianBlur(each, (0, 0), sigma))
+            for each in (seen, made)
+        )
+        assert 0.5 < of_made[120:].mean() / of_seen[:80].mean() < 1.7, sigma
+
+
 def test_nothing_is_repeated() -> None:
     made = strands(hair(0.4), KNOWN, 10, 20)[..., 0]
     part = made[120:184, 60:124]
