@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
+from portrait_server.drawing.folds import Folds
 from portrait_server.drawing.grain import looked_up_sharply
-from portrait_server.drawing.offsets import Raster, backward_offsets, cells_between, sharpness
+from portrait_server.drawing.offsets import Raster, backward_offsets, sharpness
 from portrait_server.drawing.opening import patches_around
 from portrait_server.drawing.pull import Pull, farthest
 from portrait_server.drawing.scene import Scene
@@ -34,7 +35,6 @@ _FEW, _JOINED, _JOINED_SHARE = 1 << 15, 1 << 17, 1.1
 # smoothing of folds or by painters, whose crops shrink.
 _LEAST_AROUND, _AROUND_SHARE = 8, 32
 _MARGIN = 4  # cells of the coarse grid around what moves, over which folds are smoothed
-_FOLD_SLOPE = 2.5  # a motion that changes by more pixels than this in one is a fold
 
 
 class Field:
@@ -130,56 +130,8 @@ class Field:
         x, y = self.kernels.grid(patches)
         right, down = (self.fine(self.coarse[:, axis], patches) for axis in (0, 1))
         if self.folds is not None and self.cell > 1:
-            right, down = self._at_folds(patches, right, down)
+            right, down = self._folding.redrawn(patches, right, down)
         return right + x, down + y
-
-    def _at_folds(self, patches: Patches, right: Array, down: Array) -> tuple[Array, Array]:
-        """Offsets (N, height, width) along x and y, but at each pixel of a fold those of what is in front just there.
-
-        Between the cells of either side there is no place in the photo that a pixel could be taken from.
-        """
-        jumps = self._jumps
-        rows, columns = self._beside_jumps(patches)
-        if rows.start == rows.stop:
-            return right, down
-        wanted = self.fine(jumps, patches.part(rows, columns)) > 0
-        found = self.kernels.touched(wanted)
-        if not found.there.any():
-            return right, down
-        within = found.slices
-        rows, columns = (
-            slice(a.start + b.start, a.start + b.stop) for a, b in zip((rows, columns), within, strict=True)
-        )
-        part = patches.part(rows, columns)
-        xp = array_namespace(right)
-        offsets = xp.stack([right[:, rows, columns], down[:, rows, columns]], axis=1)
-        functions = self._functions.only(slice(0, 2))
-        offsets = self.raster.redrawn(part, jumps, self._cells_of(part), wanted[:, *within], functions, offsets)
-        if (part.height, part.width) == right.shape[1:]:
-            return offsets[:, 0], offsets[:, 1]
-        right[:, rows, columns], down[:, rows, columns] = offsets[:, 0], offsets[:, 1]
-        return right, down
-
-    def _beside_jumps(self, patches: Patches) -> tuple[slice, slice]:
-        """Rows and columns of patches that hold all pixels beside jumps; on a device, which must not wait to be asked, all."""
-        if not isinstance(self._jumps, np.ndarray):
-            return slice(0, patches.height), slice(0, patches.width)
-        cells = self._cells_of(patches)
-        found = self.kernels.touched(self._jumps[:, *cells])
-        if not found.there.any():
-            return slice(0, 0), slice(0, 0)
-        ends = []
-        for side, within, first, count, pixels in zip(
-            patches.slices, found.slices, cells, self.coarse.shape[2:], self.size[::-1], strict=True
-        ):
-            # A cell tells of what lies up to a cell's width from it.
-            start = int((first.start + within.start - 1) * pixels / count) - side.start
-            stop = int((first.start + within.stop + 1) * pixels / count) + 1 - side.start
-            ends.append(slice(max(0, start), min(side.stop - side.start, stop)))
-        return ends[0], ends[1]
-
-    def _cells_of(self, patches: Patches) -> tuple[slice, slice]:
-        return cells_between(patches, self.coarse.shape[2:], self.size)
 
     @cached_property
     def moving(self) -> list[Patches]:
@@ -200,26 +152,10 @@ class Field:
             moves[tiles.hold(*(rim.min((0, 1)) - beside), *(rim.max((0, 1)) + beside))] = True
         return tiles.patches(moves, _MARGIN, _STRIPS)
 
-    @cached_property
+    @property
     def folded(self) -> list[Patches]:
         """Patches of the frames outside of which nothing folds, see `folds`."""
-        return [] if self.folds is None else self._around(self.folds, self.kernels.strips(self.size[1]))
-
-    def _around(self, planes: Array, strips: list[slice]) -> list[Patches]:
-        """The patches, one of some rows at most, that hold what is above 0 in planes of the coarse grid (N, rows, columns)."""
-        count, rows, columns = planes.shape
-        scale, parts = np.array([columns, rows]) / self.size, []
-        for strip in strips:
-            first, last = strip.start * rows // self.size[1], -(-strip.stop * rows // self.size[1])
-            found = self.kernels.touched(planes[:, max(0, first - _MARGIN) : last + _MARGIN])
-            if found.there.any():
-                left = int(np.floor((found.x - _MARGIN).min() / scale[0]).clip(0, None))
-                right = int(np.ceil((found.x + found.width + _MARGIN).max() / scale[0]).clip(None, self.size[0]))
-                start = np.zeros(count, int)
-                parts.append(
-                    Patches(start + left, start + strip.start, right - left, strip.stop - strip.start, found.there)
-                )
-        return parts
+        return self._folding.patches()
 
     @property
     def _least(self) -> float:
@@ -255,33 +191,19 @@ class Field:
         """
         return sharpness(self.coarse, self.cell)
 
-    @cached_property
+    @property
     def folds(self) -> Array | None:
         """1 where near skin hides what lies behind it and the motion jumps, else 0, on the coarse grid.
 
         Returns:
             (N, rows, columns) float32; None where it is known that there is none.
         """
-        jumps = self._jumps
-        found = self.kernels.touched(jumps)
-        if not found.there.any():
-            return None
-        rows, columns = (slice(max(0, part.start - 2), part.stop + 2) for part in found.slices)
-        folds = array_namespace(jumps).zeros_like(jumps)
-        folds[:, rows, columns] = (1.5 * self.kernels.averaged(jumps[:, rows, columns], 3)).clip(0, 1)
-        return folds
+        return self._folding.share
 
     @cached_property
-    def _jumps(self) -> Array:
-        """1 at cells beside which the motion jumps, else 0: (N, rows, columns) float32."""
-        xp, limit, tiles = array_namespace(self.coarse), _FOLD_SLOPE * self.cell, self._tiles
-        if tiles is None:
-            return xp.astype(self.kernels.steep(self.coarse, limit) > 0, xp.float32)
-        jumps = np.zeros_like(self.coarse[:, 0])
-        rows, columns = tiles.uneven(limit)
-        if rows.start < rows.stop:
-            jumps[:, rows, columns] = self.kernels.steep(self.coarse[:, :, rows, columns], limit) > 0
-        return jumps
+    def _folding(self) -> Folds:
+        motion = self._functions.only(slice(0, 2))
+        return Folds(self.kernels, self.size, self.raster, motion, self.coarse, self._tiles)
 
 
 def joined(strips: list[Patches], most: int = _JOINED) -> list[Patches]:

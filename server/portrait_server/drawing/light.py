@@ -16,6 +16,7 @@ _CELLS = 48  # the longest side of the grid on which the change is found
 _REACH = ((0.08, 1.0), (0.25, 1e-3))  # in face sizes, over which a vertex tells of its surroundings, and how strongly
 _LEAST = 0.004  # of the levels: a smaller change is not seen
 _FARTHEST = np.float32(-40)  # exponent: products of smaller numbers are denormal, and processors multiply those slowly
+_LARGE = np.float32(2.0**40)  # a change is small, too: times so much its products are not
 # Vertices that tell: every third of the face's, and of the head's body some rings outwards.
 _FACE = np.arange(0, VERTEX_COUNT, 3)
 _BEYOND = FRONT_RINGS + BACK_RINGS
@@ -57,6 +58,7 @@ def _spread(change: np.ndarray, at: np.ndarray, extent: tuple[int, int], size: n
     centres = [((np.arange(n := -(-side // cell)) + 0.5) * side / n - 0.5).astype(np.float32) for side in extent]
     # In one order in memory, as products want them: chosen vertices come in another.
     change, at = (values.astype(np.float32, order="C") for values in (change[:, None], at))
+    change *= _LARGE
     total, weight = (np.zeros((len(at), len(centres[1]), len(centres[0])), np.float32) for _ in range(2))
     for reach, strength in _REACH:
         # No less than a cell: of a small face each would take one vertex's change, and jump from one to the next.
@@ -68,4 +70,4 @@ def _spread(change: np.ndarray, at: np.ndarray, extent: tuple[int, int], size: n
         across = np.float32(strength) * across.swapaxes(-1, -2)
         total += (down * change) @ across
         weight += down @ across
-    return total / np.maximum(weight, np.float32(1e-12))
+    return total / np.maximum(weight, np.float32(1e-12)) / _LARGE

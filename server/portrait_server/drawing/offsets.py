@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import gcd
 
 import cv2
@@ -16,6 +16,26 @@ from portrait_server.kernels.base import Array, Kernels, Patches
 _NEAR = 2  # cells by which triangles seen in a part of the grid may lie beside it
 _MOST_HELD = 0.8  # of a grid: less than the rest is not worth being left out
 _MOST_STEPS = 32  # pixels: parts of a grid that began and ended less often would be much larger than is asked for
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Triangles, (M,) of those placed, that may lie in certain cells; all of them on a device.
+
+    Attributes:
+        first, last: (M, 2) the columns and rows that each may cover, the last behind them.
+    """
+
+    chosen: np.ndarray | slice
+    first: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), int))
+    last: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), int))
+
+    def touching(self, rows: slice, columns: slice) -> np.ndarray | slice:
+        """Those that may lie in some rows and columns of the grid."""
+        if isinstance(self.chosen, slice):
+            return self.chosen
+        apart = (self.first >= (columns.stop, rows.stop)) | (self.last <= (columns.start, rows.start))
+        return self.chosen[~(apart[:, 0] | apart[:, 1])]
 
 
 @dataclass(frozen=True)
@@ -107,8 +127,7 @@ class Raster:
     def redrawn(
         self,
         patches: Patches,
-        cells: Array,
-        within: tuple[slice, slice],
+        chosen: np.ndarray | slice,
         wanted: Array,
         found: Functions,
         planes: Array,
@@ -116,13 +135,11 @@ class Raster:
         """Functions at the pixels of patches that are wanted, of the triangles in front there, whatever cells show.
 
         Args:
-            cells: (N, rows, columns) above 0 at those of the grid around what is wanted, and perhaps at others outside of
-                such rows and columns.
+            chosen: (M,) which of the triangles placed may be seen there.
             wanted: (N, height, width) bool.
             planes: (N, A, height, width), which hold what is found at other pixels; they are changed.
         """
         kernels, window, xp = self.kernels, self.window, array_namespace(planes)
-        chosen = self._beside(cells, within)
         first = np.stack([window.x - patches.x, window.y - patches.y], -1)[:, None, None]
         scale = np.array([window.step_x, window.step_y])
         corners, seen = self.placed.corners[:, chosen], self.placed.seen[:, chosen]
@@ -141,16 +158,18 @@ class Raster:
         tables, low, high = (each[:, chosen] for each in (found.tables, found.low, found.high))
         return kernels.evaluated_over(planes, ids, tables, low, high, x, y)
 
-    def _beside(self, cells: Array, within: tuple[slice, slice]) -> np.ndarray | slice:
-        """Which triangles, of those placed, may lie in some cells (N, rows, columns) above 0; all where a device keeps that."""
+    def beside(self, cells: Array) -> Beside:
+        """Which triangles, of those placed, may lie in cells (N, rows, columns) bool; on a device, which keeps that, all."""
         if not isinstance(cells, np.ndarray):
-            return slice(None)
-        counts = cv2.integral((cells[:, *within] > 0).any(0).view(np.uint8))
-        size, first = np.array(counts.shape[::-1]) - 1, (within[1].start, within[0].start)
-        left, top = np.floor(self.placed.low.min(0) - first - 1).clip(0, size).astype(int).T
-        right, bottom = np.ceil(self.placed.high.max(0) - first + 2).clip(0, size).astype(int).T
+            return Beside(slice(None))
+        counts = cv2.integral(cells.any(0).view(np.uint8))
+        size = np.array(counts.shape[::-1]) - 1
+        first = np.floor(self.placed.low.min(0) - 1).clip(0, size).astype(int)
+        last = np.ceil(self.placed.high.max(0) + 2).clip(0, size).astype(int)
+        (left, top), (right, bottom) = first.T, last.T
         some = counts[bottom, right] - counts[top, right] - counts[bottom, left] + counts[top, left]
-        return np.flatnonzero(some)
+        chosen = np.flatnonzero(some)
+        return Beside(chosen, first[chosen], last[chosen])
 
     def every(self, step: int) -> Raster:
         """The same on a grid of every so many cells."""

@@ -155,9 +155,9 @@ def line_height(kernels: Kernels, line: np.ndarray, origin: np.ndarray, along: n
     at = (local * along[:, None]).sum(-1)
     height = local[..., 1] * along[:, None, 0] - local[..., 0] * along[:, None, 1]
     order = np.argsort(at, axis=1)
-    at, height = np.take_along_axis(at, order, 1), np.take_along_axis(height, order, 1)
     if isinstance(right, np.ndarray) and len(right) == 1:
-        return np.interp(right, at[0], height[0]).astype(np.float32)
+        return np.interp(right, at[0, order[0]], height[0, order[0]]).astype(np.float32)
+    at, height = np.take_along_axis(at, order, 1), np.take_along_axis(height, order, 1)
     rise, run = np.diff(height, axis=1), np.maximum(np.diff(at, axis=1), 1e-6)
     starts, slopes, rises = kernels.put(np.stack([at[:, :-1].T, 1 / run.T, rise.T]).astype(np.float32)[..., None, None])
     (first,) = planes(kernels, height[:, 0])

@@ -87,7 +87,7 @@ class Tiles:
         self._across = _cells(np.stack([first, np.minimum(first + _COLUMNS, self.width)], 1), self.width, columns)
         self._down = _cells(np.array([(strip.start, strip.stop) for strip in self.strips]), height, rows)
         self.low, self.high = (
-            _reduced(planes, least, self._down, self._across.ravel()) for least in (np.minimum, np.maximum)
+            _reduced(planes, least, self._down, self._across) for least in (np.minimum, np.maximum)
         )
 
     def move(self, least: float) -> np.ndarray:
@@ -185,13 +185,19 @@ def _reduced(planes: np.ndarray, least: np.ufunc, down: np.ndarray, across: np.n
     """The least, or most, of planes (2 N, rows, columns) in tiles, of all N: (2, S, B).
 
     Args:
-        down: (S, 2) first rows, and behind the last; across: (2 B,) likewise, one after the other.
+        down: (S, 2) first rows, and behind the last; across: (B, 2) columns likewise.
     """
-    lines = np.empty((len(planes), len(down), planes.shape[2] + 1), np.float32)  # one more: the last tile ends there
+    lines = np.empty((len(planes), len(down), planes.shape[2]), np.float32)
     for number, (top, bottom) in enumerate(down.tolist()):
-        least.reduce(planes[:, top:bottom], axis=1, out=lines[:, number, :-1])
-    lines[..., -1] = lines[..., -2]
-    tiles = least.reduceat(lines, across, axis=-1)[..., ::2]
+        least.reduce(planes[:, top:bottom], axis=1, out=lines[:, number])
+    # Of some cells side by side, and of those the few that a tile is made of: a call for each tile would take longer.
+    (first, last), count = across.T, 1
+    wide = last - first
+    while 2 * count <= wide.min():
+        lines, count = least(lines[..., :-count], lines[..., count:]), 2 * count
+    tiles = lines[..., first]
+    for beside in range(count, int(wide.max()), count):
+        tiles = least(tiles, lines[..., np.minimum(first + beside, last - count)])
     return least.reduce(tiles.reshape(-1, 2, *tiles.shape[1:]), axis=0)
 
 

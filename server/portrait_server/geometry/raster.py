@@ -78,10 +78,12 @@ class Placed:
             chosen: (M,) int, which; at: the same where the pixels are.
             first: (N, 1, 2) the first cells of the part; size: its (columns, rows).
         """
-        corners, low, high, seen = (each[:, at] for each in (self.corners, self.low, self.high, self.seen))
-        low, high = low - first, high - first
+        low, high, seen = self.low[:, at] - first, self.high[:, at] - first, self.seen[:, at]
         seen = seen & _touching(low, high, size)
-        return _shown(corners - first[..., None, :], low, high, seen, self.numbers[chosen])
+        used = _used(seen)
+        if used is not None:
+            low, high, seen, at, chosen = low[:, used], high[:, used], seen[:, used], at[used], chosen[used]
+        return Placed(self.corners[:, at] - first[..., None, :], low, high, seen, self.numbers[chosen])
 
 
 @dataclass(frozen=True)
@@ -111,22 +113,26 @@ def placed(cells: Array, size: tuple[int, int], triangles: Array) -> Placed:
     """
     corners = at_corners(cells.clip(-_FAR_CELLS, _FAR_CELLS), triangles)
     low, high = extent(corners)
-    seen = _touching(low, high, size) & turned_towards(corners)
-    return _shown(corners, low, high, seen, np.arange(len(triangles)))
+    seen, numbers = _touching(low, high, size) & turned_towards(corners), np.arange(len(triangles))
+    used = _used(seen)
+    if used is not None:
+        corners, low, high, seen, numbers = corners[:, used], low[:, used], high[:, used], seen[:, used], used
+    return Placed(corners, low, high, seen, numbers)
 
 
 def _touching(low: Array, high: Array, size: tuple[int, int]) -> Array:
     return (high[..., 0] >= -1) & (high[..., 1] >= -1) & (low[..., 0] <= size[0]) & (low[..., 1] <= size[1])
 
 
-def _shown(corners: Array, low: Array, high: Array, seen: Array, numbers: np.ndarray) -> Placed:
-    if isinstance(seen, np.ndarray):
-        # On the processor nothing is reckoned for triangles that no frame shows; a device would wait to know them.
-        used = np.flatnonzero(seen.any(0)) if seen.any() else np.zeros(1, int)
-        if len(used) < len(numbers):
-            corners, low, high, seen = (each[:, used] for each in (corners, low, high, seen))
-            numbers = numbers[used]
-    return Placed(corners, low, high, seen, numbers)
+def _used(seen: Array) -> np.ndarray | None:
+    """Those of triangles, seen (N, T), that are worth reckoning with: (M,) int; None where all are.
+
+    On the processor nothing is reckoned for triangles that no frame shows; a device would wait to know them.
+    """
+    if not isinstance(seen, np.ndarray):
+        return None
+    used = np.flatnonzero(seen[0] if len(seen) == 1 else seen.any(0))
+    return None if len(used) == seen.shape[1] else used if len(used) else np.zeros(1, int)
 
 
 def order_of(depth: Array, triangles: Array, seen: Array) -> Array:
@@ -203,12 +209,23 @@ def _share(source: Array, target: Array, seen: Array) -> Array:
 
 def _median(values: Array, counted: Array) -> Array:
     """Of those values (N, T) that count (N, T): (N, 1); infinite where none does."""
+    if isinstance(values, np.ndarray) and len(values) == 1:
+        return _median_of_one(values[counted])
     xp = array_namespace(values)
     ordered = xp.sort(xp.where(counted, values, np.inf), axis=-1)
     count = xp.sum(xp.astype(counted, xp.int64), axis=-1, keepdims=True)
     below = ((count - 1) // 2).clip(0, None)
     above = xp.minimum(count // 2, xp.zeros_like(count) + values.shape[-1] - 1)
     return (xp.take_along_axis(ordered, below, axis=-1) + xp.take_along_axis(ordered, above, axis=-1)) / 2
+
+
+def _median_of_one(values: np.ndarray) -> np.ndarray:
+    """Of values (M,), as `_median`, for which they need not be sorted: (1, 1)."""
+    if not len(values):
+        return np.full((1, 1), np.inf)
+    below, above = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (below, above))
+    return (ordered[below : below + 1] + ordered[above : above + 1])[None] / 2
 
 
 def _functions(source: Array, target: Array, share: Array) -> Array:
@@ -229,7 +246,9 @@ def _functions(source: Array, target: Array, share: Array) -> Array:
     constant = _middle(source) - right * middle[..., :1] - down * middle[..., 1:]
     right[..., 0] -= 1
     down[..., 1] -= 1
-    return xp.stack([right, down, constant], axis=-1)
+    # In memory triangles lie beside each other, as in `at_corners`.
+    tables = xp.stack([xp.permute_dims(part, (2, 0, 1)) for part in (right, down, constant)], axis=0)
+    return xp.permute_dims(tables, (2, 3, 1, 0))
 
 
 def _bounds(source: Array, target: Array, share: Array, held: bool) -> tuple[Array, Array]:

@@ -166,9 +166,12 @@ def evaluate(
     axes, (height, width) = table.shape[1], ids.shape
     first, second = np.arange(0, axes, 2), np.minimum(np.arange(1, axes + 1, 2), axes - 1)
     pairs = np.zeros((len(first), 3, len(table) + 1, 2), np.float32)
-    pairs[:, :, 1:] = table[:, np.stack([first, second])].transpose(2, 3, 0, 1)
+    for pair, one, two in zip(pairs, first, second, strict=True):
+        pair[:, 1:, 0], pair[:, 1:, 1] = table[:, one].T, table[:, two].T
     x, y = x.astype(np.float32).repeat(2), y.astype(np.float32)[:, None]
-    bounded = np.concatenate([[False], np.isfinite(low).any(-1)])
+    finite = np.isfinite(low.T)
+    held = np.flatnonzero(finite.any(1) | np.isfinite(high.T).any(1))
+    bounded = np.concatenate([[False], finite.any(0)])
     some, every = bounded.any(), bounded[1:].all()
     lowest, highest = (np.zeros((axes, len(table) + 1), np.float32) for _ in range(2))
     lowest[:, 1:], highest[:, 1:] = low.T, high.T
@@ -194,8 +197,8 @@ def evaluate(
         at = rows.reshape(-1)
         within = slice(None) if every else bounded.take(at, mode="clip").nonzero()[0]
         at = at[within]
-        for plane, floor, ceiling in zip(values[:, band], lowest, highest, strict=True):
-            cells = plane.reshape(-1)
+        for axis in held:
+            cells, floor, ceiling = values[axis, band].reshape(-1), lowest[axis], highest[axis]
             cells[within] = np.minimum(np.maximum(cells[within], floor.take(at)), ceiling.take(at))
 
 
