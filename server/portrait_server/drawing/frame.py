@@ -16,6 +16,7 @@ from portrait_server.drawing.motion import Motion
 from portrait_server.drawing.scene import Scene
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH, skin_across
+from portrait_server.geometry.raster import at_corners
 from portrait_server.kernels.base import Array, Kernels, Look, Patches
 from portrait_server.kernels.levels import finished, held
 
@@ -54,7 +55,8 @@ def move(kernels: Kernels, scene: Scene, motion: Motion) -> Moved:
     if scene.far_side is not None:
         lent = scene.far_side.lend(kernels, person, alpha, motion.pose, motion.own)
     for number, (eye, lid, (upper, lower)) in enumerate(zip(scene.eyes, scene.lids, EYES, strict=True)):
-        above, below, beside = (vertices[:, part] for part in (list(upper), list(lower), skin_across()[number]))
+        above, below = (vertices[:, list(rim)] for rim in (upper, lower))
+        beside = at_corners(vertices, skin_across()[number])
         above, below = edges(above, below, motion.closed[:, number], eye.below)
         eye.draw(kernels, person, above, below, motion.turn, motion.pupils[:, number], motion.shut[:, number], beside)
         lid.draw(kernels, person, above, motion.turn, motion.closed[:, number], beside)
@@ -95,7 +97,7 @@ def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array) -
             / smooth[within][..., None]
         )
         some, before, covered = share[:, *part], colour[:, *part], matte[:, *part]
-        mixed = held(before + some[..., None] * (mixed - before), person.dtype)
+        mixed = kernels.mixed(before, mixed, some)
         kernels.laid(alpha, patches.part(*part), held(covered + some * (smooth[within] - 1 - covered), alpha.dtype))
         kernels.laid(person, patches.part(*part), mixed)
 

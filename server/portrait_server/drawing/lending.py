@@ -129,14 +129,12 @@ class Lender:
         for rows, columns in _parts(kernels, lent > (_UNSEEN if person.dtype == xp.uint8 else 0.0) * covered):
             within = strip.part(rows, columns)
             part, there = patches.part(*within.slices), covered[:, rows, columns]
-            mixed = (lent[:, rows, columns] / there.clip(1e-3, None))[..., None]
+            mixed = lent[:, rows, columns] / there.clip(1e-3, None)
             x, y = kernels.grid(part)
             right = kernels.resized(offsets[:, 0], size, within) + (x[:, :1] - float(self.start[0]))
             down = kernels.resized(offsets[:, 1], size, within) + (y[:, :, :1] - float(self.start[1]))
             seen = kernels.looked_up(self.colours[None], right, down)
-            colour = kernels.taken(person, part)
-            colour = colour + mixed * (xp.astype(seen, xp.float32) - colour)
-            kernels.laid(person, part, held(colour, person.dtype))
+            kernels.laid(person, part, kernels.mixed(kernels.taken(person, part), seen, mixed))
             kernels.laid(alpha, part, held(255 * there, alpha.dtype))
 
 

@@ -113,12 +113,18 @@ class Raster:
         """
         if not isinstance(self.ids, np.ndarray):
             return None
-        mine = vertices[self.triangles].any(1)
-        if not mine.any():
+        a, b, c = self.triangles.T
+        mine = np.flatnonzero(vertices[a] | vertices[b] | vertices[c])
+        if not len(mine):
             return slice(0, 0), slice(0, 0)
         size = np.array(self.ids.shape[:0:-1])
-        first = np.floor(self.placed.low[:, mine].min((0, 1)) - 1).clip(0, size).astype(int)
-        last = np.ceil(self.placed.high[:, mine].max((0, 1)) + 2).clip(0, size).astype(int)
+        # Triangles lie beside each other in memory (`geometry.raster.at_corners`), so they are taken along x, and along y.
+        first, last = (
+            np.array([least.reduce(ends[..., axis].take(mine, axis=1), axis=None) for axis in (0, 1)])
+            for least, ends in ((np.minimum, self.placed.low), (np.maximum, self.placed.high))
+        )
+        first = np.floor(first - 1).clip(0, size).astype(int)
+        last = np.ceil(last + 2).clip(0, size).astype(int)
         if (last - first).prod() > _MOST_HELD * size.prod():
             return None
         (left, top), (right, bottom) = first.tolist(), last.tolist()

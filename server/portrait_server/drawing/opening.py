@@ -14,7 +14,6 @@ from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.face_mesh import EYES, MOUTH
 from portrait_server.geometry.raster import extent
 from portrait_server.kernels.base import Array, Kernels, Patches
-from portrait_server.kernels.levels import held
 
 LEAST_WIDTH = 2.0  # pixels: what is narrower shows no inside
 _FINE = 4  # points of the drawn outline for each of the rim's
@@ -193,9 +192,7 @@ def covered(
 def mix(kernels: Kernels, frames: Array, patches: Patches, colour: Array, share: Array) -> None:
     """Lays colours (N, height, width, 3) over patches of the frames, in place; an alpha channel is kept."""
     colours = frames[..., :3]
-    region = kernels.taken(colours, patches)
-    mixed = region + (colour - region) * share[..., None]
-    kernels.laid(colours, patches, held(mixed, frames.dtype))
+    kernels.laid(colours, patches, kernels.mixed(kernels.taken(colours, patches), colour, share))
 
 
 def undone(linear: np.ndarray) -> np.ndarray:

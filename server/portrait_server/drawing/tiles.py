@@ -86,9 +86,7 @@ class Tiles:
         first = np.arange(0, self.width, _COLUMNS)
         self._across = _cells(np.stack([first, np.minimum(first + _COLUMNS, self.width)], 1), self.width, columns)
         self._down = _cells(np.array([(strip.start, strip.stop) for strip in self.strips]), height, rows)
-        self.low, self.high = (
-            _reduced(planes, least, self._down, self._across) for least in (np.minimum, np.maximum)
-        )
+        self.low, self.high = (_reduced(planes, least, self._down, self._across) for least in (np.minimum, np.maximum))
 
     def move(self, least: float) -> np.ndarray:
         """Which tiles (S, B) hold what moves by more than so many pixels along x or y."""

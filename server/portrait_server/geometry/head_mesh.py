@@ -74,14 +74,18 @@ class HeadMesh:
         return pose.apply(self._solid_points())[..., :2]
 
     def moved(self, pose: Pose, motion: np.ndarray) -> np.ndarray:
-        """All vertices, carried by the poses (…) and the landmarks' own motion (…, 70, 2).
+        """All vertices, carried by the poses (…) and the landmarks' own motion (…, 70, 2): as `moved_by`."""
+        return self.moved_by(pose, self.spread @ motion)
+
+    def moved_by(self, pose: Pose, own: np.ndarray) -> np.ndarray:
+        """All vertices, carried by the poses (…) and by what moves each besides (…, V, 2).
 
         Returns:
             (…, V, 3); z tells what hides what.
         """
         carried = pose.apply(self.vertices)
         moved = self.vertices + self.follow[:, None] * (carried - self.vertices)
-        moved[..., :2] += self.spread @ motion
+        moved[..., :2] += own
         deeper = np.asarray(pose.scale * pose.rotation[..., 2, 2])[..., None]
         moved[..., 2] += deeper * (self.depth - self.vertices[:, 2])
         return moved

@@ -200,6 +200,13 @@ class Kernels(ABC):
         """
 
     @abstractmethod
+    def mixed(self, pictures: Array, others: Array, share: Array) -> Array:
+        """Pictures (N, H, W, C) brought nearer to others of their type, or float32, by a share (N, H, W) float32 of the way.
+
+        From 0 to 255, of the pictures' type; uint8 is rounded.
+        """
+
+    @abstractmethod
     def held_near(self, pictures: Array, centres: Array, most: int) -> Array:
         """Pictures (N, H, W, C), from 0 to 255, no pixel more than so many levels from that of others of their type."""
 

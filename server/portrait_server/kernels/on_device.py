@@ -186,6 +186,10 @@ class OnDevice(Kernels):
         part = (64 * share).round().to(torch.int16)[..., None]
         return (pictures + ((differences * part) >> 6)).clamp(0, 255).to(torch.uint8)
 
+    def mixed(self, pictures: Array, others: Array, share: Array) -> Array:
+        pictures, dtype = pictures.to(torch.float32), pictures.dtype
+        return held(pictures + share[..., None] * (others - pictures), dtype)
+
     def held_near(self, pictures: Array, centres: Array, most: int) -> Array:
         lowest, highest = centres.clip(most, 255) - most, centres.clip(0, 255 - most) + most
         return torch.minimum(torch.maximum(pictures, lowest), highest)

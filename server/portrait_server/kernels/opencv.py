@@ -50,6 +50,11 @@ class OpenCV(Kernels):
         )
 
     def laid(self, pictures: np.ndarray, patches: Patches, values: np.ndarray) -> np.ndarray:
+        if len(patches.there) == 1 and patches.own is None:
+            if patches.there[0]:
+                rows, columns = patches.slices
+                pictures[0, rows, columns] = values[0]
+            return pictures
         for number in np.flatnonzero(patches.there):
             x, y = patches.x[number], patches.y[number]
             whole = (x, y, x + patches.width, y + patches.height)
@@ -115,6 +120,9 @@ class OpenCV(Kernels):
 
     def added(self, pictures: np.ndarray, differences: np.ndarray, share: np.ndarray) -> np.ndarray:
         return _each(one_frame.added, pictures, _repeated(differences, pictures), share)
+
+    def mixed(self, pictures: np.ndarray, others: np.ndarray, share: np.ndarray) -> np.ndarray:
+        return _each(one_frame.mixed, pictures, others, share)
 
     def held_near(self, pictures: np.ndarray, centres: np.ndarray, most: int) -> np.ndarray:
         if pictures.dtype != np.uint8:

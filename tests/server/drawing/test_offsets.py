@@ -94,3 +94,33 @@ def test_what_has_moved_is_evaluated_alone_and_comes_out_the_same(count: int) ->
         assert isinstance(kernels, OnDevice) == (within is None), "a device is not asked"
     assert raster(OpenCV(), count).holding(np.ones(8, bool)) is None, "most of the grid"
     assert raster(OpenCV(), count).holding(np.zeros(8, bool)) == (slice(0, 0), slice(0, 0))
+
+
+def test_triangles_beside_cells_are_those_that_may_lie_there() -> None:
+    whole = raster(OpenCV(), 1)
+    cells = np.zeros((1, *SIZE[::-1]), bool)
+    assert len(whole.beside(cells).chosen) == 0
+    cells[0, 2, 90] = True
+    beside = whole.beside(cells)
+    assert set(whole.placed.numbers[beside.chosen]) == set(np.flatnonzero(BEHIND))
+    cells[0, 30, 50] = True
+    beside = whole.beside(cells)
+    assert set(whole.placed.numbers[beside.chosen]) == set(range(4))
+    corner, middle = (beside.touching(slice(at, at + 4), slice(at, at + 4)) for at in (0, 30))
+    assert set(whole.placed.numbers[corner]) < set(range(4)), "those before lie elsewhere"
+    assert {2, 3} & set(whole.placed.numbers[middle])
+    device = raster(OnDevice(torch.device("cpu")), 1)
+    assert device.beside(torch.zeros(1, 1, 1, dtype=torch.bool)).touching(slice(0, 1), slice(0, 1)) == slice(None)
+
+
+@pytest.mark.parametrize("squeezed", [0, 1, 2])
+def test_a_frame_s_functions_are_those_that_it_has_among_others(squeezed: int) -> None:
+    target, depth = moved(2)
+    target[:, : 4 * squeezed, 0] *= 0.3  # of none of its triangles, of half of them, of all
+    start = np.zeros(2, int)
+    both = Raster.drawn(OpenCV(), Window.over(start, start, *SIZE, 1), target, depth, TRIANGLES).functions(SOURCE)
+    for frame in range(2):
+        window = Window.over(start[:1], start[:1], *SIZE, 1)
+        alone = Raster.drawn(OpenCV(), window, target[[frame]], depth[[frame]], TRIANGLES).functions(SOURCE)
+        for one, among in ((alone.tables, both.tables), (alone.low, both.low), (alone.high, both.high)):
+            np.testing.assert_array_equal(one[0], among[frame])

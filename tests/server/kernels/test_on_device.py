@@ -301,6 +301,20 @@ def test_a_share_of_differences_is_added(kernels: OnDevice, random: np.random.Ge
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("other", [np.uint8, np.float32])
+def test_pictures_are_mixed(kernels: OnDevice, random: np.random.Generator, dtype: type, other: type) -> None:
+    pictures, others = (random.integers(0, 256, (FRAMES, 40, 50, 3)).astype(kind) for kind in (dtype, other))
+    share = (np.round(random.random((FRAMES, 40, 50)) * 64) / 64).astype(
+        np.float32
+    )  # that some lie half way between levels
+    compare(kernels, "mixed", (pictures, others, share), share=0)
+    found = OpenCV().mixed(pictures, others, share)
+    expected = pictures + share[..., None] * (others.astype(np.float32) - pictures)
+    np.testing.assert_array_equal(found, np.rint(expected) if dtype is np.uint8 else expected)
+    assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", [3, 4])
 def test_colours_become_lighter_and_darker_and_what_is_transparent_stays_so(
     kernels: OnDevice, random: np.random.Generator, dtype: type, channels: int
