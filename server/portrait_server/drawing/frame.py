@@ -104,9 +104,8 @@ def _smooth_folds(kernels: Kernels, person: Array, alpha: Array, share: Array) -
 
 def composite(kernels: Kernels, scene: Scene, moved: Moved, matte: bool) -> Array:
     """The moved person over the still background; where nothing moves, the photo itself: (N, H, W, 3 or 4)."""
-    frames = _unmoved(scene, matte)
-    xp = array_namespace(frames)
-    frames = xp.repeat(frames[None], len(moved.person), axis=0)
+    frames = _unmoved(kernels, scene, matte)
+    frames = array_namespace(frames).repeat(frames, len(moved.person), axis=0)
     for strip in joined(moved.field.moving):
         patches = _mixed(kernels, scene, moved, strip)
         if patches is not None:
@@ -129,16 +128,16 @@ def _mixed(kernels: Kernels, scene: Scene, moved: Moved, strip: Patches) -> Patc
     return strip.part(slice(0, strip.height), slice(first, last)) if first < last else None
 
 
-def _unmoved(scene: Scene, matte: bool) -> Array:
-    """The photo (H, W, 3 or 4), with the person's matte as the fourth channel if it is asked for."""
+def _unmoved(kernels: Kernels, scene: Scene, matte: bool) -> Array:
+    """The photo (1, H, W, 3 or 4), with the person's matte as the fourth channel if it is asked for."""
     if not matte:
-        return scene.photo
-    return _with_matte(scene.photo, scene.person, scene.matte)
+        return scene.photo[None]
+    return _with_matte(kernels, scene.photo[None], scene.person[None], scene.matte[None])
 
 
 def person_over_nothing(moved: Moved) -> Array:
     """The moved person alone, its own colours and, as the fourth channel, its matte: (N, H, W, 4)."""
-    return _with_matte(moved.person, moved.person, moved.alpha)
+    return _with_matte(moved.field.kernels, moved.person, moved.person, moved.alpha)
 
 
 def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, matte: bool) -> Array:
@@ -150,7 +149,7 @@ def _composed(kernels: Kernels, scene: Scene, moved: Moved, patches: Patches, ma
         lacking, share = what_is_lacking(kernels, scene, moved.field, patches.part(rows, columns))
         if lacking is not None:
             mixed[:, rows, columns] = kernels.added(mixed[:, rows, columns], lacking, share)
-    return _with_matte(mixed, person, alpha) if matte else mixed
+    return _with_matte(kernels, mixed, person, alpha) if matte else mixed
 
 
 def what_is_lacking(
@@ -179,12 +178,12 @@ def what_is_lacking(
     return lacking, share
 
 
-def _with_matte(colours: Array, person: Array, alpha: Array) -> Array:
-    """Colours (…, 3 or 4) with the person's matte (…), which what is transparent of it has none of: (…, 4)."""
+def _with_matte(kernels: Kernels, colours: Array, person: Array, alpha: Array) -> Array:
+    """Colours (N, H, W, 3 or 4) with the person's matte (N, H, W), which what is transparent of it has none of: (N, H, W, 4)."""
     xp = array_namespace(colours)
     if person.shape[-1] == 4:
         alpha = held(xp.astype(alpha, xp.float32) * person[..., 3] / 255, alpha.dtype)
-    return xp.concat([colours[..., :3], alpha[..., None]], axis=-1)
+    return kernels.with_fourth(colours, alpha)
 
 
 def aligned_draft(kernels: Kernels, scene: Scene, moved: Moved, matrices: np.ndarray, side: int) -> Array:

@@ -160,19 +160,11 @@ def _patches_of(
     steps: tuple[int, int],
 ) -> Patches:  # fmt: skip
     """The patches of frames (width, height) in which vertices (N, V, 2) are lent by a share (N, V)."""
-    if len(share) == 1:
-        (lent,) = share > 0
-        a, b, c = triangles.T
+    a, b, c = triangles.T
+    ends, some = np.repeat(moved[:, :1], 2, axis=1), False
+    for (least, most), lent, at in zip(ends, share > 0, moved, strict=True):
         used = np.flatnonzero(lent[a] | lent[b] | lent[c])
-        if not len(used):
-            return patches_around(moved[:, :1], margin, size).only(np.zeros(1, bool))
-        return patches_around(moved[:, triangles[used].ravel()], margin, size, steps).only(share.max(1) >= LEAST)
-    used = np.flatnonzero((share[:, triangles] > 0).any((0, 2)))
-    if not len(used):
-        return patches_around(moved[:, :1], margin, size).only(np.zeros(len(share), bool))
-    corners = triangles[used]
-    touched = (share[:, corners] > 0).any(-1)
-    points = moved[:, corners]
-    first = points[np.arange(len(points)), touched.argmax(1), :1][:, None]
-    points = np.where(touched[..., None, None], points, first).reshape(len(share), -1, 2)
-    return patches_around(points, margin, size, steps).only(share.max(1) >= LEAST)
+        if len(used):
+            points, some = at.take(triangles.take(used, axis=0).ravel(), axis=0), True
+            least[:], most[:] = points.min(0), points.max(0)
+    return patches_around(ends, margin, size, steps).only((share.max(1) >= LEAST) & some)

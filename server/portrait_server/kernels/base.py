@@ -201,10 +201,7 @@ class Kernels(ABC):
 
     @abstractmethod
     def mixed(self, pictures: Array, others: Array, share: Array) -> Array:
-        """Pictures (N, H, W, C) brought nearer to others of their type, or float32, by a share (N, H, W) float32 of the way.
-
-        From 0 to 255, of the pictures' type; uint8 is rounded.
-        """
+        """Pictures (N, H, W, C), and a share (N, H, W) float32 of the way to others of their type or float32; uint8 is rounded."""
 
     @abstractmethod
     def held_near(self, pictures: Array, centres: Array, most: int) -> Array:
@@ -221,6 +218,10 @@ class Kernels(ABC):
     @abstractmethod
     def scaled(self, pictures: Array, planes: Array) -> Array:
         """The first three channels of pictures (N, h, w, 3 or 4) times planes (N, h, w) float32, at most 255; of their type."""
+
+    @abstractmethod
+    def with_fourth(self, pictures: Array, planes: Array) -> Array:
+        """The first three channels of pictures (N, h, w, 3 or 4), and planes (N, h, w) of their type as the fourth."""
 
     @abstractmethod
     def touched(self, planes: Array) -> Patches:

@@ -205,6 +205,9 @@ class OnDevice(Kernels):
     def scaled(self, pictures: Array, planes: Array) -> Array:
         return torch.cat([held(pictures[..., :3] * planes[..., None], pictures.dtype), pictures[..., 3:]], -1)
 
+    def with_fourth(self, pictures: Array, planes: Array) -> Array:
+        return torch.cat([pictures[..., :3], planes[..., None]], -1)
+
     def touched(self, planes: Array) -> Patches:
         count, height, width = planes.shape
         return Patches.whole(count, (width, height))

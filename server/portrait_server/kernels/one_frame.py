@@ -111,6 +111,12 @@ def scaled(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
     return found if whole else np.minimum(found, 255)
 
 
+def with_fourth(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
+    """As `Kernels.with_fourth`; NumPy joins three and one slowly."""
+    found = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if picture.shape[2] == 3 else picture.copy()
+    return cv2.insertChannel(plane, found, 3)
+
+
 def mirrored(picture: np.ndarray, plane: np.ndarray) -> np.ndarray:
     """As `Kernels.mirrored`."""
     left, top, width, height = cv2.boundingRect((plane > 0).view(np.uint8))

@@ -139,6 +139,9 @@ class OpenCV(Kernels):
     def scaled(self, pictures: np.ndarray, planes: np.ndarray) -> np.ndarray:
         return _each(one_frame.scaled, pictures, planes)
 
+    def with_fourth(self, pictures: np.ndarray, planes: np.ndarray) -> np.ndarray:
+        return _each(one_frame.with_fourth, pictures, planes)
+
     def touched(self, planes: np.ndarray) -> Patches:
         above = planes if planes.dtype in (bool, np.uint8) else planes > 0
         boxes = [cv2.boundingRect(plane.view(np.uint8)) for plane in above]

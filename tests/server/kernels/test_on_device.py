@@ -316,6 +316,18 @@ def test_pictures_are_mixed(kernels: OnDevice, random: np.random.Generator, dtyp
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize("channels", [3, 4])
+def test_a_plane_becomes_the_fourth_channel(
+    kernels: OnDevice, random: np.random.Generator, dtype: type, channels: int
+) -> None:
+    pictures, planes = (random.integers(0, 256, (FRAMES, 40, 50, *axes)).astype(dtype) for axes in ((channels,), ()))
+    compare(kernels, "with_fourth", (pictures, planes), share=0)
+    found = OpenCV().with_fourth(pictures, planes)
+    np.testing.assert_array_equal(found, np.concatenate([pictures[..., :3], planes[..., None]], -1))
+    assert found.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("channels", [3, 4])
 def test_colours_become_lighter_and_darker_and_what_is_transparent_stays_so(
     kernels: OnDevice, random: np.random.Generator, dtype: type, channels: int
 ) -> None:
