@@ -25,7 +25,7 @@ from portrait_shared.track import LandmarkTrack
 
 SHOT_ARRAY: Final = "shot"
 """The array of a track that tells which shot its points were found in: the digest and the stamp, two texts."""
-_DRAWING: Final = "shot-13"
+_DRAWING: Final = "shot-14"
 """Changes whenever the server may draw other pixels of a shot than before, with the same engine."""
 _READING: Final = "plate-2"
 """Changes whenever the server may read other pixels of a shot than before."""

@@ -42,7 +42,7 @@ from portrait_server.kernels.base import Array, Kernels
 from portrait_server.kernels.levels import finished, levels
 from portrait_server.media.images import eight_bit
 
-WARP_VERSION: Final = "warp-13"
+WARP_VERSION: Final = "warp-14"
 
 _FRAME_GUIDE_PIXELS = 384  # of a frame of a shot, whose background hardly shows where it was hidden
 
