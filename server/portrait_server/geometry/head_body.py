@@ -78,15 +78,16 @@ class HeadBody:
     neck: np.ndarray
 
 
-def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> HeadBody:
+def build_head_body(face: np.ndarray, image: np.ndarray, matte: np.ndarray, hidden: np.ndarray) -> HeadBody:
     """The body of a head.
 
     Args:
         face: (468, 3) the face's vertices, pixels.
         image: (H, W, 3 or 4) levels from 0 to 255.
         matte: (H, W) 0 to 1, how far each pixel is the person.
+        hidden: (36,) 0 to 1, how far the photo hides the face's outline, as it does not on the other side.
     """
-    lines = HeadLines.of(face, image, matte)
+    lines = HeadLines.of(face, image, matte, hidden)
     front = [lines.front(1 + part * (lines.rim - 1)) for part in FRONT]
     back = [lines.back(np.radians(angle)) for angle in _BACK]
     beside = [lines.front(lines.rim + np.sin(np.radians(angle)) * 0.12) for angle in _BACK]

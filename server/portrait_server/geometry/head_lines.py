@@ -20,6 +20,8 @@ from portrait_server.geometry.ramps import between, smoothstep
 _RIM_DEPTH, _END_DEPTH = (0.4, 0.8), 1.4
 # Cosines with the way to the chin between which a bare nape comes nearer, and by how much.
 _NAPE, _NAPE_DEPTH = (0.05, 0.55), 1.25
+# The same beside a cheek that the photo hides: no ear is seen there, and the head ends in a round line.
+_OCCIPUT = (-0.4, 0.4)
 _EARS = (-0.5, -0.2)  # cosines with the way to the chin, of the hair above ears and of theirs
 # Multiples of the outline by which an ear stands out from the skull, and how deep it reaches, in half face widths.
 _STANDS_OUT, _EAR_DEPTH = (0.02, 0.1), 0.65
@@ -81,7 +83,8 @@ class HeadLines:
     cloth: Cloth
 
     @classmethod
-    def of(cls, face: np.ndarray, image: np.ndarray, matte: np.ndarray) -> HeadLines:
+    def of(cls, face: np.ndarray, image: np.ndarray, matte: np.ndarray, hidden: np.ndarray | float = 0.0) -> HeadLines:
+        """Lines of a face (468, 3), arguments as of `build_head_body`."""
         oval = face[list(OVAL)]
         centre = (oval[:, :2].min(0) + oval[:, :2].max(0)) / 2
         arm = oval[:, :2] - centre
@@ -111,9 +114,10 @@ class HeadLines:
         unseen = np.maximum(1 - hairy, 1 - between(rim, *_NOTHING))
         jaw = between(down, *_JAW) * unseen * (1 - neck)
         ends = jaw * (1 - _UNDER_HAIR * hairy)
-        widest = widest + ends * np.minimum(oval[:, 2] + _JAW_DEPTH * half_width - widest, 0)
+        widest = widest + ends * np.minimum(oval[:, 2] + _JAW_DEPTH * (1 - hidden) * half_width - widest, 0)
         wide = (rim * np.linalg.norm(arm, axis=1))[np.abs(down) < _LEVEL].mean() / half_width
-        nape = unseen * between(down, *_NAPE) * _NAPE_DEPTH
+        rounds = between(down, *_NAPE) + hidden * (between(down, *_OCCIPUT) - between(down, *_NAPE))
+        nape = unseen * rounds * _NAPE_DEPTH
         end = sides + (_END_DEPTH + max(0.0, wide - _HAIR_WIDTH) - nape) * half_width
         lines = cls(
             centre=centre, arm=arm, depth=oval[:, 2], down=down, aside=aside, axes=axes, neck=neck, jaw=jaw, tube=tube,
@@ -130,7 +134,9 @@ class HeadLines:
         bulge = inside ** (_DOME[0] + smoothstep(np.abs(self.aside)) * (beside - _DOME[0]))
         dome = self.widest + (self.depth - self.widest) * bulge
         places = self.centre + ring[:, None] * self.arm
-        neck = self.depth + _NECK_DEPTH * self.half_width * (1 - np.exp((1 - ring) / _NECK_REACH))
+        # Beneath a chin that ends before what lies behind the person there is no neck.
+        deep = _NECK_DEPTH * self.half_width * between(self.rim, *_NOTHING)
+        neck = self.depth + deep * (1 - np.exp((1 - ring) / _NECK_REACH))
         return np.column_stack([places, dome + self.neck * (neck - dome)])
 
     def back(self, angle: float) -> np.ndarray:

@@ -23,7 +23,7 @@ from portrait_server.geometry.head_body import HeadBody, build_head_body
 from portrait_server.geometry.nose import fitted_wings
 from portrait_server.geometry.pose import Pose, fit_pose
 from portrait_server.geometry.ramps import between
-from portrait_server.geometry.reference_mesh import has_depth, visible_depth
+from portrait_server.geometry.reference_mesh import has_depth, shown, visible_depth
 from portrait_server.geometry.spread import spread_weights
 
 _SHALLOW = 0.25  # of the depth behind the face's outline
@@ -129,10 +129,13 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, image: np.ndarray, mat
         matte: (H, W) 0 to 1, how far each of the picture's pixels is the person.
     """
     whole = fitted_wings(mesh[:VERTEX_COUNT], image).copy()
-    whole[:, 2] += _width_from_in_front(whole) * too_near()
+    ahead = _from_in_front(whole)
+    whole[:, 2] += ahead * float(np.linalg.norm(whole[SIDES[1]] - whole[SIDES[0]])) * too_near()
     face = whole.copy()
     face[:, 2] = visible_depth(whole)
-    body = build_head_body(face, image, matte)
+    visible = shown(whole)[list(OVAL)]
+    other = np.roll(visible[::-1], 1)  # the outline's vertices of the other side
+    body = build_head_body(face, image, matte, (1 - ahead) * np.maximum(other - visible, 0))
     vertices = np.concatenate([face, body.vertices])
     spread = spread_weights(vertices)
     spread[VERTEX_COUNT:] *= body.expressive[:, None]
@@ -150,9 +153,9 @@ def build_head_mesh(points: np.ndarray, mesh: np.ndarray, image: np.ndarray, mat
     )
 
 
-def _width_from_in_front(face: np.ndarray) -> float:
-    """How wide a face (468, 3) is, pixels, as far as the photo shows it from in front."""
+def _from_in_front(face: np.ndarray) -> float:
+    """How far the photo shows a face (468, 3) from in front: 0 to 1."""
     across, down = face[SIDES[1]] - face[SIDES[0]], face[CHIN] - face[FOREHEAD]
     ahead = np.cross(across, down)
     towards = ahead[2] / max(float(np.linalg.norm(ahead)), 1e-6)
-    return float(np.linalg.norm(across)) * float(between(towards, *_FROM_IN_FRONT))
+    return float(between(towards, *_FROM_IN_FRONT))

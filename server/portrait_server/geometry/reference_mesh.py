@@ -60,8 +60,12 @@ def visible_depth(mesh: np.ndarray) -> np.ndarray:
     size = np.ptp(face[:, :2], axis=0).max()
     nearest = 1 / (distance**2 + (0.02 * size) ** 2) ** 2
     flat = (nearest @ depth) / nearest.sum(1)
-    share = between(towards, _HARDLY_SEEN, _WELL_SEEN)
-    return flat + share * (face[:, 2] - flat)
+    return flat + shown(face) * (face[:, 2] - flat)
+
+
+def shown(mesh: np.ndarray) -> np.ndarray:
+    """How far (468,) a photo shows the skin of a mesh (468 or 478, 3): 0 to 1."""
+    return between(facing(mesh[:VERTEX_COUNT]), _HARDLY_SEEN, _WELL_SEEN)
 
 
 def facing(face: np.ndarray) -> np.ndarray:
