@@ -15,6 +15,7 @@ from portrait_server.drawing.offsets import Raster
 from portrait_server.geometry.face_light import FaceLight
 from portrait_server.geometry.face_mesh import OVAL, VERTEX_COUNT
 from portrait_server.geometry.head_mesh import HeadMesh
+from portrait_server.geometry.neck import grown_from
 from portrait_server.geometry.pose import Pose, vector_of
 from portrait_server.geometry.ramps import between
 from portrait_server.kernels.base import Array, Kernels, Patches
@@ -25,7 +26,9 @@ _SMEARED = (-0.05, 0.05)  # and below which not even skin
 _BEHIND = (0.02, 0.15)  # and with which it closes gaps of what is seen, between two locks
 # By how many radians a head has turned until the sides of its neck come out from behind jaw and ears: it turns about its
 # spine, so of a little turn nothing is seen there.
-_UNDER = (0.2, 0.32)
+_UNDER = (0.2, 0.45)
+# And until below the end of hair nothing hangs any more that is as deep as hair: those sides are seen there.
+_ENDED = (0.15, 0.3)
 _TURNED = (0.05, 0.3)  # growth of that cosine with which what is lent comes into view
 
 
@@ -41,6 +44,7 @@ class BackSide:
         normals: (V, 3) of the surface in the photo; z is positive where it faces the viewer.
         follow: (V,) how far the pose turns it.
         under: (V,) 1 where a vertex is part of the neck's sides, else 0.
+        ends: (V,) the vertex from which each grows out as a head turns; of all but the backs of those sides itself.
     """
 
     lender: Lender
@@ -52,6 +56,7 @@ class BackSide:
     normals: np.ndarray
     follow: np.ndarray
     under: np.ndarray
+    ends: np.ndarray
 
     def placed(self, kernels: Kernels) -> BackSide:
         """The same with its pixels where the kernels have theirs."""
@@ -74,10 +79,15 @@ class BackSide:
         aside = self.drawn_out * between(self.follow * (pose.rotation[:, 2, :1] * self.normals[:, 0]), *_TURNED)
         self.near.lend(kernels, person, alpha, aside, vertices, pose.scale, None, raster)
         share, behind = self.around * self.lack * (1 - aside) * share, self.around * behind
-        lent = self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster)
-        under = between(np.linalg.norm(vector_of(pose.rotation), axis=-1), *_UNDER)[:, None] * self.under
+        angle = np.linalg.norm(vector_of(pose.rotation), axis=-1)
+        ended, grown = between(angle, *_ENDED), between(angle, *_UNDER)[:, None]
+        lent = self.lender.lend(kernels, person, alpha, share, vertices, pose.scale, behind, raster, ended)
+        under = (grown > 0) * self.under
         if under.any():
-            self.neck.lend(kernels, person, alpha, 0 * under, vertices, pose.scale, under)
+            # The sides grow out of where the neck ends in the photo: half-transparent they would be ghosts.
+            ends = vertices[:, self.ends]
+            sides = ends + grown[..., None] * (vertices - ends)
+            self.neck.lend(kernels, person, alpha, 0 * under, sides, pose.scale, under)
         return lent
 
 
@@ -111,15 +121,18 @@ def build_back_side(
     around[np.unique(triangles[np.isin(triangles, OVAL).any(1)])] = 1
     places = np.concatenate([mesh.vertices[:VERTEX_COUNT, :2], body.textures]) * scale
     lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale), among)
+    # Where the sides of a neck are known, it is them that are seen below the end of hair.
+    lender = replace(lender, nothing=hair.ended if len(body.neck) else None)
     under = np.zeros(len(lack))
     under[np.unique(body.neck)] = 1
     skin, at = neck_skin(hair, mesh, scale, light)
     neck = replace(
         lender, colours=skin, start=np.zeros(2), places=np.concatenate([np.zeros((len(lack) - len(at), 2)), at]),
-        triangles=body.neck, among=None,
+        triangles=body.neck, among=None, nothing=None,
     )  # fmt: skip
-    near, drawn_out = build_near_side(person, matte, mesh, scale, lender, normals)
-    return BackSide(lender, neck, near, drawn_out, lack, around, normals, mesh.follow, under)
+    near, drawn_out = build_near_side(person, matte, mesh, scale, replace(lender, nothing=None), normals)
+    ends = np.concatenate([np.arange(VERTEX_COUNT + body.rings), VERTEX_COUNT + body.rings + grown_from()])
+    return BackSide(lender, neck, near, drawn_out, lack, around, normals, mesh.follow, under, ends)
 
 
 def _normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -45,6 +45,9 @@ _LOCK, _STUBBLE = 0.1, 0.02  # sigmas of the coarsest detail of hair, and of clo
 _ALIKE = 0.06  # sigma of the neighbourhood in which hair lies alike
 _SOFT = 1.0  # pixels, sigma between what is seen and what is made
 _NAPE = 0.1  # over which hair ends at a neck
+_ENDED = (0.4, 0.7)  # parts of the way there, over which it ends before what lies behind
+# Of the hair at a side of the face, percent that end above where it ends; in squared face sizes, how much at least is some.
+_LOWEST, _SOME_HAIR = 97, 0.005
 _EARS = [27, 33]  # landmarks as high as ears begin and end: the root and the base of the nose
 
 
@@ -55,10 +58,13 @@ class Hair:
     Attributes:
         colours: (h, w, 3 or 4), see `kernels.levels`.
         start: (2,) where its first pixel lies in the reference, pixels of that.
+        ended: (h, w) of the colours' type, 0 to 255, how far hair has ended there, that hung down so far: as deep as hair
+            lies over a head, there is no neck.
     """
 
     colours: np.ndarray
     start: np.ndarray
+    ended: np.ndarray
 
 
 def hair_by_example(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh) -> Hair:
@@ -84,7 +90,7 @@ def _unrolled(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, detailed: bo
     colours, alpha = _part(image, low, high), _part(matte, low, high)
     seen, head = np.ascontiguousarray(colours[..., :3]), Unrolled.of(mesh)
     cells = head.cells_of(low, (seen.shape[1], seen.shape[0]))
-    hair, below, hangs = _told_apart(image, seen, alpha, mesh, head, cells, low)
+    hair, below, ended, hangs = _told_apart(image, seen, alpha, mesh, head, cells, low)
     reach = 2 * max(1, round(_EDGE * mesh.size)) + 1
     hair = cv2.erode(hair.astype(np.uint8), np.ones((reach, reach), np.uint8))
     hair = cv2.morphologyEx(hair, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(np.float32)
@@ -96,14 +102,15 @@ def _unrolled(image: np.ndarray, matte: np.ndarray, mesh: HeadMesh, detailed: bo
     colours[..., :3] = held(made, colours.dtype)
     if colours.shape[2] == 4:
         colours[..., 3] = 255
-    return Hair(colours, low)
+    return Hair(colours, low, held(255 * ended, colours.dtype))
 
 
 def _told_apart(
     image: np.ndarray, seen: np.ndarray, alpha: np.ndarray, mesh: HeadMesh, head: Unrolled, cells: np.ndarray,
     start: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, float]:  # fmt: skip
-    """Where (h, w) hair is seen, bool, how far (h, w) float32 the back shows a neck, and how far hair hangs over that.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:  # fmt: skip
+    """Where (h, w) hair is seen, bool; how far (h, w) float32 the back shows a neck, and how far it ends there with its hair;
+    and how far hair hangs over a neck.
 
     Args:
         seen, alpha: (h, w, 3), (h, w) what the picture that begins at `start` (2,) shows of the photo, and its matte.
@@ -114,7 +121,7 @@ def _told_apart(
     if colour.bald:
         # Temples are skull, ears and beards are not.
         hair = _around_face(alpha, mesh, start, _TEMPLES) & (rows < ears.min())
-        falls, hangs = np.zeros(alpha.shape), 0.0
+        covered, long, hangs = np.zeros(alpha.shape), 0.0, 0.0
     else:
         hair = _around_face(alpha, mesh, start, _BESIDE_FACE)
         told = seen[hair]
@@ -123,12 +130,29 @@ def _told_apart(
         hangs = _hair_hangs(mesh, ears.min(), mouth)
         lowest = np.percentile(np.nonzero(hair)[0], 99) + start[1] if hair.any() else 0.0
         long = between((lowest - mesh.vertices[CHIN, 1]) / mesh.size, *_LONG) * between(hangs, *_COVERED)
-        falls = long * np.interp(cells[..., 0], *_falls(image, mesh, head))
+        covered = np.interp(cells[..., 0], *_falls(image, mesh, head))
     # Hair covers the back down to the nape, ears and what skin shows beside the face included. Where it is short that is no
     # lower than ears end, as low as the nose; where it covers them as low as the mouth, and long hair falls on.
     nape = ears.max() + between(hangs, *_HANGS) * (mouth - ears.max())
-    below = (between(rows, nape, nape + _NAPE * mesh.size) * (1 - falls)).astype(np.float32)
-    return hair & (below < 0.5), below, hangs
+    nape = np.maximum(nape, _ends(hair, mesh, start))
+    below = (between(rows, nape, nape + _NAPE * mesh.size) * (1 - long * covered)).astype(np.float32)
+    return hair & (below < 0.5), below, between(below, *_ENDED) * covered, hangs
+
+
+def _ends(hair: np.ndarray, mesh: HeadMesh, start: np.ndarray) -> np.ndarray:
+    """Down to which row (w,) hair hangs beside the face, of the photo: at each of its sides, and between them in between.
+
+    Args:
+        hair: (h, w) bool, where the part of the photo that begins at `start` (2,) shows some.
+    """
+    beside = outline(mesh.vertices[:, :2], _BESIDE_FACE) - start
+    rows, columns = np.nonzero(hair[: max(0, int(mesh.vertices[CHIN, 1] - start[1]))])
+    sides = beside[:, 0].min(), beside[:, 0].max()
+    lowest = [
+        np.percentile(rows[there], _LOWEST) + start[1] if there.sum() > _SOME_HAIR * mesh.size**2 else 0.0
+        for there in (columns < sides[0], columns > sides[1])
+    ]
+    return np.interp(np.arange(hair.shape[1]), sides, lowest)
 
 
 def _part(picture: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from portrait_server.drawing.offsets import Raster
 from portrait_server.drawing.opening import patches_around, planes
 from portrait_server.geometry.arrays import array_namespace
 from portrait_server.geometry.raster import Window
-from portrait_server.kernels.base import Array, Kernels, Patches, Slices
+from portrait_server.kernels.base import Array, Kernels, Look, Patches, Slices
 from portrait_server.kernels.levels import held
 from portrait_server.kernels.one_frame import runs
 
@@ -33,6 +33,7 @@ class Lender:
         start: (2,) where their first pixel lies in the reference, pixels of the frame.
         places: (V, 2) where each vertex takes its colour from, pixels of the frame.
         triangles: (T, 3); those that lend nothing hide what they are in front of.
+        nothing: (h, w), of the colours' type, how far they show nothing at all, so that what lies behind is seen; or None.
         among: (M,) bool, which of a whole mesh's triangles those are; None where they are of no other.
         soft: softness of the edge of what is lent, pixels of the frame where the head is as large as in the reference.
     """
@@ -43,10 +44,12 @@ class Lender:
     triangles: np.ndarray
     soft: float
     among: np.ndarray | None = None
+    nothing: Array | None = None
 
     def placed(self, kernels: Kernels) -> Lender:
         """The same with its pixels where the kernels have theirs."""
-        return replace(self, colours=kernels.placed(self.colours))
+        nothing = None if self.nothing is None else kernels.placed(self.nothing)
+        return replace(self, colours=kernels.placed(self.colours), nothing=nothing)
 
     def lend(
         self,
@@ -58,6 +61,7 @@ class Lender:
         scale: np.ndarray,
         behind: np.ndarray | None = None,
         raster: Raster | None = None,
+        bare: np.ndarray | None = None,
     ) -> tuple[Patches, Array] | None:
         """Draws over moved persons, in place.
 
@@ -68,6 +72,7 @@ class Lender:
             behind: (N, V) how far what is lent also lies behind the person there, where its matte has holes; no less
                 than the share.
             raster: in which the whole mesh has been drawn already.
+            bare: (N,) how far that shows nothing which is said to be nothing; none of it where None.
 
         Returns:
             how far each pixel of a patch is lent, (N, height, width) float32; None where nothing is.
@@ -98,6 +103,9 @@ class Lender:
         inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
         (there,) = planes(kernels, patches.there)
+        nothing = None
+        if bare is not None and self.nothing is not None and bare.any():
+            (nothing,) = planes(kernels, bare)
         back = None if behind is None else kernels.blurred(offsets[:, 3].clip(0, 1) * inside, sigma)
         lent = kernels.resized(lent, (width, height)) * there
         none = np.zeros(len(share), int)
@@ -110,18 +118,19 @@ class Lender:
             if back is not None:
                 behind_it = kernels.resized(back, (width, height), strip) * there
                 covered = covered + behind_it * (1 - mine - own).clip(0, None)
-            self._lay(kernels, person, alpha, patches, strip, own, covered, offsets)
+            self._lay(kernels, person, alpha, patches, strip, own, covered, offsets, nothing)
         return patches, lent
 
     def _lay(
         self, kernels: Kernels, person: Array, alpha: Array, patches: Patches, strip: Patches, own: Array,
-        covered: Array, offsets: Array,
+        covered: Array, offsets: Array, bare: Array | None,
     ) -> None:  # fmt: skip
         """Lays colours over a strip of patches of persons and their matte, in place.
 
         Args:
             strip: in pixels of the patches.
             own: (N, rows, width) how far a person is there already; covered: with what is lent.
+            bare: (N, 1, 1) as of `lend`; None where it is 0.
             offsets: (N, 2 or more, rows, columns) along x and y to where each is taken from, on a grid.
         """
         xp, size = array_namespace(own), (patches.width, patches.height)
@@ -129,10 +138,14 @@ class Lender:
         for rows, columns in _parts(kernels, lent > (_UNSEEN if person.dtype == xp.uint8 else 0.0) * covered):
             within = strip.part(rows, columns)
             part, there = patches.part(*within.slices), covered[:, rows, columns]
-            mixed = lent[:, rows, columns] / there.clip(1e-3, None)
+            here = lent[:, rows, columns]
             x, y = kernels.grid(part)
             right = kernels.resized(offsets[:, 0], size, within) + (x[:, :1] - float(self.start[0]))
             down = kernels.resized(offsets[:, 1], size, within) + (y[:, :, :1] - float(self.start[1]))
+            if self.nothing is not None and bare is not None:
+                nothing = xp.astype(kernels.looked_up(self.nothing[None], right, down, Look.LINEAR), xp.float32) / 255
+                there, here = there - bare * nothing * here, here * (1 - bare * nothing)
+            mixed = here / there.clip(1e-3, None)
             seen = kernels.looked_up(self.colours[None], right, down)
             kernels.laid(person, part, kernels.mixed(kernels.taken(person, part), seen, mixed))
             kernels.laid(alpha, part, held(255 * there, alpha.dtype))

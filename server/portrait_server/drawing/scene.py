@@ -176,7 +176,8 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _scaled(hair: Hair, scale: np.ndarray) -> Hair:
     """Hair in pixels of the frame, scale (2,) of them in one of the reference."""
     width, height = np.maximum(1, np.round(np.array(hair.colours.shape[1::-1]) * scale)).astype(int).tolist()
-    return Hair(held(resized(hair.colours, (width, height)), hair.colours.dtype), hair.start * scale)
+    colours, ended = (held(resized(each, (width, height)), each.dtype) for each in (hair.colours, hair.ended))
+    return Hair(colours, hair.start * scale, ended)
 
 
 def blend(front: np.ndarray, back: np.ndarray, matte: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ _MEASURED = np.linspace(1.06, 1.5, 12)  # where the photo is asked how wide it i
 _AXIS, _DEPTH = 0.5, 0.9
 _USUAL, _LEAST, _WIDEST = 0.7, 0.4, 0.95  # half face widths: where it can't be seen, and what is wider is none
 _WIDENS = 1.3  # by how much it may widen downwards
-_HAIR = 0.5  # share of hair beside it that covers a side
+_HAIR = 0.5  # share of hair beside it that covers a side, which then can't be told
 _ASIDE = 0.35  # half face widths by which a nose lies beside its middle that looks aside: about 20 degrees
 # Parts of its width at which its colours are taken: at its edge, beyond which the matte's own edge lies, and from there
 # inwards as its side goes on to the nape.
@@ -36,7 +36,7 @@ class Neck:
         across: how far its middle lies beside that of the face, along the latter.
         half, half_width: of the face's height, and of its width.
         wide: (2, 12) how wide it is on the latter's other side and on its own, at `_MEASURED`.
-        shown: (2,) bool, which side can be told, and no hair covers.
+        shown: (2,) bool, which side it has.
         depth: of its axis; deep: half of it, front to nape.
     """
 
@@ -68,10 +68,10 @@ class Neck:
         ahead = nose < _ASIDE * np.linalg.norm((left - right)[:2]) / 2
         neck = cls(
             middle, axes, float((chin - middle) @ axes[1]), half, half_width,
-            np.full((2, len(_MEASURED)), _USUAL * half_width), ahead & (hair < _HAIR),
+            np.full((2, len(_MEASURED)), _USUAL * half_width), np.full(2, ahead),
             float(face[list(SIDES), 2].mean()), 0.0,
         )  # fmt: skip
-        for number in np.flatnonzero(neck.shown):
+        for number in np.flatnonzero(neck.shown & (hair < _HAIR)):
             reach = neck._reach(matte, number)
             width = float(reach.min())
             # Between shoulders or in a wide collar the neck itself does not end in the picture.
@@ -119,6 +119,13 @@ class Neck:
         at = self._at(_MEASURED[:, None], number, np.broadcast_to(beside, (len(_MEASURED), len(beside))))
         person = solid_at(matte, at, outside=True)
         return np.where(person.all(1), beside[-1], beside[(~person).argmax(1)]).clip(1, None)
+
+
+def grown_from() -> np.ndarray:
+    """Of both sides' vertices (N,) the number of the one in the same row that the photo shows; theirs where they lie before."""
+    numbers = np.arange(2 * len(DOWN) * len(ROUND)).reshape(-1, len(ROUND))
+    shown = int(np.flatnonzero(ROUND == 0)[0]) - 1
+    return np.where(ROUND[shown] < ROUND, numbers[:, shown : shown + 1], numbers).ravel()
 
 
 def lent_at(angle: np.ndarray) -> np.ndarray:

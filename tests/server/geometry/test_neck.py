@@ -103,7 +103,7 @@ def test_where_it_cannot_be_seen_it_is_an_usual_one(hidden: str) -> None:
     half_width = sizes()[0]
     neck = neck_of(matte, COVERED if hidden == "by hair" else BARE)
     np.testing.assert_allclose(neck.wide, 0.7 * half_width)
-    assert neck.shown.all() == (hidden != "by hair")
+    assert neck.shown.all(), "it has sides, whatever hides them"
 
 
 @pytest.mark.parametrize("yaw", [-30.0, 30.0])
@@ -122,6 +122,29 @@ def test_a_turn_shows_it_behind_the_jaw(yaw: float) -> None:
     seen, skin = with_neck[jaw][shown][:, :3], np.array(SKIN)
     hue = seen / seen.sum(1, keepdims=True) - skin / skin.sum()
     assert np.median(np.abs(hue)) < 0.02, "of skin, if in shade"
+
+
+@pytest.mark.parametrize("yaw", [-30.0, 30.0])
+def test_behind_a_bob_it_is_a_neck_and_not_as_deep_as_hair(yaw: float) -> None:
+    scene = scene_of(*figure(0.6, 0.6, hair=0.75, wide=1.45))
+    motion = motion_of(scene, turned(scene.mesh.points.astype(np.float32), yaw)[None])
+    shown = draw_frames(OpenCV(), scene, motion, matte=True)[0]
+    half_width, half, (x, y) = sizes()
+    below = shown[round(y + 0.9 * half) : round(y + 1.1 * half)]  # between hair and collar
+    skin = (below[..., 3] > 127) & (below[..., 0] > 90)
+    across = (np.arange(SIDE) - x) * np.sign(yaw) / half_width  # towards the back of the head
+    assert skin[:, (across > 0.62) & (across < 0.75)].mean() > 0.9, "the neck's side"
+    assert skin[:, across > 1.1].sum() < 0.01 * half**2, "no shelf of skin"
+
+
+@pytest.mark.parametrize("yaw", [-14.0, 14.0])
+def test_it_comes_into_view_whole(yaw: float) -> None:
+    scene = scene_of(*figure(0.8, 0.8))
+    motion = motion_of(scene, turned(scene.mesh.points.astype(np.float32), yaw)[None])
+    _, half, (_, y) = sizes()
+    alpha = draw_frames(OpenCV(), scene, motion, matte=True)[0, round(y + 0.7 * half) : round(y + 1.3 * half), :, 3]
+    half_there = cv2.erode(((alpha > 60) & (alpha < 195)).astype(np.uint8), np.ones((1, 5), np.uint8))
+    assert half_there.sum() < 0.002 * half**2, "an edge is narrower"
 
 
 def test_its_sides_are_as_the_neck_that_is_seen_and_darker_towards_the_nape() -> None:

@@ -41,3 +41,15 @@ def test_nothing_hangs_beside_a_neck_where_the_photo_shows_nothing_beside_the_ja
     rows = slice(round(chin - 0.3 * half), round(chin + 0.1 * half))
     beside = shown[rows] & (np.abs(np.arange(shown.shape[1]) - x) > neck)
     assert beside.sum() < 0.16 * half**2, "the lowest part of the cheeks"
+
+
+@pytest.mark.parametrize("hair", [0.7, 0.9])
+def test_no_skin_hangs_below_the_end_of_hair(hair: float) -> None:
+    half_width, half, (x, _) = sizes()
+    scene = scene_of(*figure(0.6, 0.6, hair=hair, wide=1.45))
+    motion = motion_of(scene, turned(scene.mesh.points.astype(np.float32), pitch=-20)[None])
+    chin = motion.vertices[0, CHIN, 1]
+    shown = draw_frames(OpenCV(), scene, motion, matte=True)[0, round(chin - 0.3 * half) : round(chin + 0.3 * half)]
+    beside = np.abs(np.arange(shown.shape[1]) - x) > 0.8 * half_width
+    skin = (shown[..., 3] > 127) & (shown[..., 0] > 90) & beside
+    assert skin.sum() < 0.04 * half**2, "an edge of the cheeks"
