@@ -19,8 +19,9 @@ _WIDTH = 3.5  # cells: of a strand of the finest scale
 _LONGEST = 7  # doublings of a strand's length at most
 _TURNS = 4.0  # cells, sigma: the neighbourhood that has one direction
 _USUAL = 1.25  # deviation in mean differences of noise
-_COARSER = 0.8  # of what is seen of each next scale: edges of locks are no noise, and light in large is there already
+_COARSER = 0.8  # of what is seen of each next scale: light in large is there already
 _FINER = 1.5  # of what is seen of the finest scale, of which being looked up for a frame takes a part
+_STANDS_OUT = 3.0  # times the median from which on detail is an edge: twice the deviation of noise
 _SMOOTH = 0.6  # cells, sigma: the finest noise would be grains of one cell
 _LEAST = 32  # cells of the shorter side: a smaller strip has no coarser scale
 _QUANTILES = np.linspace(0.5, 99.5, 34)
@@ -61,7 +62,7 @@ def strands(colours: np.ndarray, there: np.ndarray, coarsest: float, reach: floa
     light = colours @ _LIGHTNESS
     scales = max(1, round(np.log2(coarsest / _FINEST)))
     way = _direction(light, there, reach) if lying else None
-    seen = _scales(light, there, scales)
+    seen = [(_without_edges(band, share > 0), share) for band, share in _scales(light, there, scales)]
     made, power = np.zeros_like(light), np.zeros_like(light)
     each = _noise(seen, way, reach)
     wanted = np.array([_power(*scale) for scale in seen]) * _COARSER ** (2 * np.arange(len(seen)))
@@ -95,6 +96,12 @@ def _scales(light: np.ndarray, there: np.ndarray, count: int) -> list[tuple[np.n
         light = cv2.resize(soft * there, size, interpolation=cv2.INTER_AREA) / np.maximum(share, 1e-3)
         there = (share > 0.5).astype(np.float32)
     return found
+
+
+def _without_edges(band: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Detail (h, w) held to so many times what is usual where it is known (h, w): more is the edge of a lock or of a brow."""
+    most = _STANDS_OUT * float(np.median(np.abs(band[known]))) if known.any() else 0.0
+    return band.clip(-most, most)
 
 
 def _noise(

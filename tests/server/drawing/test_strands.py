@@ -59,6 +59,17 @@ def test_detail_is_as_strong_at_each_scale_as_what_is_seen(lying: bool) -> None:
         assert 0.5 < of_made[120:].mean() / of_seen[:80].mean() < 1.7, sigma
 
 
+def test_an_edge_beside_skin_gives_it_no_grain() -> None:
+    """As of a brow or of hair."""
+    skin = 150 + 2 * np.random.default_rng(4).standard_normal((SIDE, SIDE, 1)).astype(np.float32) * np.ones(
+        3, np.float32
+    )
+    edge = skin.copy()
+    edge[:80, 100:130] -= 100
+    plain, beside = (strands(seen, KNOWN, 10, 20, lying=False)[:, 90:140, 0] for seen in (skin, edge))
+    assert beside.std() < 1.6 * plain.std()
+
+
 def test_nothing_is_repeated() -> None:
     made = strands(hair(0.4), KNOWN, 10, 20)[..., 0]
     part = made[120:184, 60:124]
