@@ -100,7 +100,8 @@ class Lender:
         sigma = np.maximum(1.0, soft / raster.window.step_x)
         xp = array_namespace(offsets)
         inside = xp.astype(raster.ids > 0, xp.uint8)
-        inside = kernels.shrunk(inside, 2 * np.ceil(2 * sigma).astype(int) + 1)
+        # A cell that no triangle covers, as happens between two of them, would be a hole as wide as that end, for a frame.
+        inside = kernels.shrunk(kernels.grown(inside, 3), 2 + 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
         (there,) = planes(kernels, patches.there)
         nothing = None
