@@ -15,6 +15,7 @@ import numpy as np
 
 from portrait_server.detectors.grown_matte import grown_matte
 from portrait_server.detectors.installed_mediapipe import installed_networks
+from portrait_server.detectors.matte_halo import surely_wall
 from portrait_server.detectors.mediapipe_networks import Networks
 from portrait_server.detectors.native_log import without_harmless_lines
 from portrait_server.geometry.face_mesh import OVAL
@@ -60,7 +61,10 @@ def person_matte(
         (H, W) float32, 0 to 1.
     """
     rough = _of_faces(segmented(image) if seen is None else seen, image, faces)
-    return np.clip((follow_edges(image, rough, guide_pixels) - 0.05) / 0.9, 0, 1)
+    matte = np.clip((follow_edges(image, rough, guide_pixels) - 0.05) / 0.9, 0, 1)
+    guide = _at_most(image, guide_pixels)
+    wall = surely_wall(guide, _at_most(matte, guide_pixels))
+    return np.minimum(matte, 1 - cv2.resize(wall, matte.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def follow_edges(image: np.ndarray, rough: np.ndarray, guide_pixels: int = GUIDE_PIXELS) -> np.ndarray:

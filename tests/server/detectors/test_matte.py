@@ -128,3 +128,13 @@ def test_beside_a_person_a_drawing_grows_too(photo: np.ndarray) -> None:
     assert matte[80:140, 195:245].min() > 0.95, "the person's face"
     assert matte[120:180, 347:437].min() > 0.95, "the drawing's"
     assert matte[:20, :100].max() < 0.05
+
+
+def test_the_wall_beside_a_neck_is_no_part_of_the_person(photo: np.ndarray) -> None:
+    beside = slice(138, 170), slice(262, 282)  # between ear, jaw and collar
+    wall = np.median(photo[138:170, 290:310], (0, 1))
+    of_wall = np.abs(photo[beside] - wall).max(-1) < 16
+    assert of_wall.sum() > 300
+    assert np.percentile(person_matte(photo)[beside][of_wall], 95) < 0.1, (
+        "it had .3 here, and a turned head drew it out"
+    )
