@@ -247,7 +247,7 @@ ONE_SIDE: Final[dict[str, Motion]] = {
     "jaw": _move(_JAW_ALL, out=0.08),
     "mouth": _add(_move(_ALL_LIPS, out=0.075), _move({48: 1.0, 60: 1.0, 49: 0.5, 59: 0.5}, up=0.015)),
     "mouthSmile": _add(
-        _move(_CORNER_ASIDE, out=0.075, forward=-0.03), _move(_CORNER_UP, up=0.07),
+        _move(_CORNER_ASIDE, out=0.075, forward=-0.03), _move(_CORNER_UP, up=0.095),
         _move({40: 0.7, 41: 1.0}, up=0.012), _move({31: 1.0}, out=0.01, up=0.008),
         _move({3: 0.6, 4: 1.0, 5: 0.6}, out=0.012),
     ),

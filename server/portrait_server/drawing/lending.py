@@ -21,6 +21,7 @@ _CELLS = 512  # the longest side of the frame's grid, as the motion's
 _STRIP_ROWS, _STRIP_PIXELS = 32, 1 << 13  # at least, in which what is lent is looked for: it is a rim of the head
 # Of what is there then: less that is lent changes no colour and no matte by half a level.
 _UNSEEN = 0.0019
+_BEYOND = 7  # cells, how wide what is drawn out of a photo's edge may lie around the mesh
 _EDGE = 0.008  # in face sizes, softness of what is lent
 
 
@@ -104,12 +105,12 @@ class Lender:
         inside = kernels.shrunk(kernels.grown(inside, 3), 2 + 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
         (there,) = planes(kernels, patches.there)
-        nothing = None
+        gone = None
         if bare is not None and self.nothing is not None and bare.any():
-            (nothing,) = planes(kernels, bare)
+            gone = self._gone(kernels, raster, offsets, bare, self.nothing)
         back = None if behind is None else kernels.blurred(offsets[:, 3].clip(0, 1) * inside, sigma)
         lent = kernels.resized(lent, (width, height)) * there
-        none = np.zeros(len(share), int)
+        none, least = np.zeros(len(share), int), _UNSEEN if person.dtype == xp.uint8 else 0.0
         # Some rows at a time, for what is lent is a rim of the head.
         for rows in kernels.strips(height, max(_STRIP_ROWS, _STRIP_PIXELS // width)):
             strip = Patches(none, none + rows.start, width, rows.stop - rows.start, patches.there)
@@ -119,34 +120,49 @@ class Lender:
             if back is not None:
                 behind_it = kernels.resized(back, (width, height), strip) * there
                 covered = covered + behind_it * (1 - mine - own).clip(0, None)
-            self._lay(kernels, person, alpha, patches, strip, own, covered, offsets, nothing)
+            changed = covered - own > least * covered
+            if gone is not None:
+                less, own_less = (kernels.resized(gone[:, number], (width, height), strip) for number in (0, 1))
+                changed = changed | (own * own_less > least)
+                covered, own = (covered - own) * (1 - less), own * (1 - own_less)
+                covered = covered + own
+            self._lay(kernels, person, alpha, patches, strip, own, covered, changed, offsets)
         return patches, lent
+
+    def _gone(self, kernels: Kernels, raster: Raster, offsets: Array, bare: np.ndarray, nothing: Array) -> Array:
+        """How far what is lent shows nothing, and how far the person does not either: (N, 2, rows, columns) of the grid.
+
+        What the photo hardly shows of such a place is its own edge, drawn out, and that goes on a little beyond the mesh.
+        """
+        xp = array_namespace(offsets)
+        x, y = (xp.astype(kernels.put(axis), xp.float32) for axis in raster.window.centres)
+        right = offsets[:, 0] + (x[:, None] - float(self.start[0]))
+        down = offsets[:, 1] + (y[:, :, None] - float(self.start[1]))
+        (there,) = planes(kernels, bare)
+        nothing = xp.astype(kernels.looked_up(nothing[None], right, down, Look.LINEAR), xp.float32) / 255 * there
+        drawn_out = kernels.grown(nothing * offsets[:, 2].clip(0, 1) * xp.astype(raster.ids > 0, xp.float32), _BEYOND)
+        return xp.stack([nothing, drawn_out], axis=1)
 
     def _lay(
         self, kernels: Kernels, person: Array, alpha: Array, patches: Patches, strip: Patches, own: Array,
-        covered: Array, offsets: Array, bare: Array | None,
+        covered: Array, changed: Array, offsets: Array,
     ) -> None:  # fmt: skip
         """Lays colours over a strip of patches of persons and their matte, in place.
 
         Args:
             strip: in pixels of the patches.
-            own: (N, rows, width) how far a person is there already; covered: with what is lent.
-            bare: (N, 1, 1) as of `lend`; None where it is 0.
+            own: (N, rows, width) how far a person is there; covered: with what is lent; changed: bool, where that is to be
+                laid.
             offsets: (N, 2 or more, rows, columns) along x and y to where each is taken from, on a grid.
         """
-        xp, size = array_namespace(own), (patches.width, patches.height)
-        lent = covered - own
-        for rows, columns in _parts(kernels, lent > (_UNSEEN if person.dtype == xp.uint8 else 0.0) * covered):
+        size = patches.width, patches.height
+        for rows, columns in _parts(kernels, changed):
             within = strip.part(rows, columns)
             part, there = patches.part(*within.slices), covered[:, rows, columns]
-            here = lent[:, rows, columns]
+            mixed = (there - own[:, rows, columns]) / there.clip(1e-3, None)
             x, y = kernels.grid(part)
             right = kernels.resized(offsets[:, 0], size, within) + (x[:, :1] - float(self.start[0]))
             down = kernels.resized(offsets[:, 1], size, within) + (y[:, :, :1] - float(self.start[1]))
-            if self.nothing is not None and bare is not None:
-                nothing = xp.astype(kernels.looked_up(self.nothing[None], right, down, Look.LINEAR), xp.float32) / 255
-                there, here = there - bare * nothing * here, here * (1 - bare * nothing)
-            mixed = here / there.clip(1e-3, None)
             seen = kernels.looked_up(self.colours[None], right, down)
             kernels.laid(person, part, kernels.mixed(kernels.taken(person, part), seen, mixed))
             kernels.laid(alpha, part, held(255 * there, alpha.dtype))

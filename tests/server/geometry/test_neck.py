@@ -137,6 +137,18 @@ def test_behind_a_bob_it_is_a_neck_and_not_as_deep_as_hair(yaw: float) -> None:
     assert skin[:, across > 1.1].sum() < 0.01 * half**2, "no shelf of skin"
 
 
+@pytest.mark.parametrize("yaw", [-30.0, 30.0])
+def test_below_a_bob_nothing_is_left_of_its_edge_in_the_photo(yaw: float) -> None:
+    """A turn draws that out, and it is mixed with what lies behind the person: a pale shard below dark hair."""
+    scene = scene_of(*(cv2.GaussianBlur(each, (0, 0), 2) for each in figure(0.6, 0.6, hair=0.75, wide=1.45)))
+    motion = motion_of(scene, turned(scene.mesh.points.astype(np.float32), yaw)[None])
+    alpha = draw_frames(OpenCV(), scene, motion, matte=True)[0, ..., 3].astype(int)
+    half_width, half, (x, y) = sizes()
+    below = slice(round(y + 0.65 * half), round(y + 0.7 * half))  # the end of the hair that is lent
+    behind = (np.arange(SIDE) - x) * np.sign(yaw) / half_width > 0.9
+    assert alpha[below, behind].sum() / 255 < 0.003 * half**2
+
+
 @pytest.mark.parametrize("yaw", [-14.0, 14.0])
 def test_it_comes_into_view_whole(yaw: float) -> None:
     scene = scene_of(*figure(0.8, 0.8))
