@@ -93,14 +93,14 @@ def test_long_hair_falls_on_and_short_hair_ends(person: Person) -> None:
     cells = head.cells_of(low, (width, height))
     seen, below_chin = image.copy(), int(mesh.vertices[CHIN, 1] + 0.1 * mesh.size)
     args = (image, seen, matte, mesh, head, cells, low)
-    _, ends, _ = hair._told_apart(*args)
+    _, ends, _, _ = hair._told_apart(*args)
     everywhere = np.arange(36.0) * head.shape[1] / 35, np.ones(36)
     with (
         patch.object(hair, "_hair_hangs", lambda *_: 1.0),
         patch.object(hair, "_falls", lambda *_: everywhere),
         patch.object(hair, "_LONG", (-9.0, -8.0)),
     ):
-        _, falls, _ = hair._told_apart(*args)
+        _, falls, _, _ = hair._told_apart(*args)
     assert ends[below_chin:].min() > 0.9 and falls.max() < 0.1
 
 
