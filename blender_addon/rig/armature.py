@@ -149,8 +149,8 @@ def add_handles_and_sliders(
 
 
 def is_outdated(rig: bpy.types.Object) -> bool:
-    """Whether an older version made the rig: with handles in other places, eyes that do not meet at a near
-    target, or smiles in the shape of a V.
+    """Whether an older version made the rig: with handles in other places, eyes that do not meet at a near target,
+    or smiles in the shape of a V.
 
     False for a rig that lacks some, which is to be completed instead: see `missing_handles_and_sliders`.
     """

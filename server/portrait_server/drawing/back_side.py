@@ -121,17 +121,17 @@ def build_back_side(
     around[np.unique(triangles[np.isin(triangles, OVAL).any(1)])] = 1
     places = np.concatenate([mesh.vertices[:VERTEX_COUNT, :2], body.textures]) * scale
     lender = Lender(hair.colours, hair.start, places, triangles, edge_softness(mesh.size, scale), among)
-    # Where the sides of a neck are known, it is them that are seen below the end of hair.
-    lender = replace(lender, nothing=hair.ended if len(body.neck) else None)
     under = np.zeros(len(lack))
     under[np.unique(body.neck)] = 1
     skin, at = neck_skin(hair, mesh, scale, light)
     neck = replace(
         lender, colours=skin, start=np.zeros(2), places=np.concatenate([np.zeros((len(lack) - len(at), 2)), at]),
-        triangles=body.neck, among=None, nothing=None,
+        triangles=body.neck, among=None,
     )  # fmt: skip
-    near, drawn_out = build_near_side(person, matte, mesh, scale, replace(lender, nothing=None), normals)
+    near, drawn_out = build_near_side(person, matte, mesh, scale, lender, normals)
     ends = np.concatenate([np.arange(VERTEX_COUNT + body.rings), VERTEX_COUNT + body.rings + grown_from()])
+    if len(body.neck) and hair.ended.any():  # it is the sides of the neck that are seen below the end of hair
+        lender = replace(lender, nothing=hair.ended)
     return BackSide(lender, neck, near, drawn_out, lack, around, normals, mesh.follow, under, ends)
 
 

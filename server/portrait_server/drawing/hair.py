@@ -21,8 +21,6 @@ from portrait_server.kernels.levels import held
 _BESIDE_FACE = 1.05  # of the face's outline, beyond which hair may begin
 _TEMPLES = 0.85  # and of a bald head's, beyond which skin is that of its skull
 _SOLID = 0.95  # of the matte: what shows less of the person shows what lies behind
-_SKIN = 0.4  # share of skin beyond which a pixel is none of hair
-_STRANGE = 0.1  # likeness to the hair's colour up to which it is none either, as a red ear
 _CLOTH = 0.5  # share of cloth, as of a veil, from which on it is as good as hair
 _SURELY_SKIN = 0.7  # and beyond which it is skin
 _FEW = 0.01  # of the face: where less skin of jaw and neck is seen, the neck is as the cheeks
@@ -124,9 +122,7 @@ def _told_apart(
         covered, long, hangs = np.zeros(alpha.shape), 0.0, 0.0
     else:
         hair = _around_face(alpha, mesh, start, _BESIDE_FACE)
-        told = seen[hair]
-        like_hair = (colour.skin_share(told) < _SKIN) & (colour.hair_share(told) > _STRANGE)
-        hair[hair] = like_hair | (mesh.body.cloth.at(np.argwhere(hair)[:, ::-1] + start) > _CLOTH)
+        hair[hair] = colour.is_hair(seen[hair]) | (mesh.body.cloth.at(np.argwhere(hair)[:, ::-1] + start) > _CLOTH)
         hangs = _hair_hangs(mesh, ears.min(), mouth)
         lowest = np.percentile(np.nonzero(hair)[0], 99) + start[1] if hair.any() else 0.0
         long = between((lowest - mesh.vertices[CHIN, 1]) / mesh.size, *_LONG) * between(hangs, *_COVERED)

@@ -105,9 +105,7 @@ class Lender:
         inside = kernels.shrunk(kernels.grown(inside, 3), 2 + 2 * np.ceil(2 * sigma).astype(int) + 1)
         lent = kernels.blurred(offsets[:, 2].clip(0, 1) * inside, sigma)
         (there,) = planes(kernels, patches.there)
-        gone = None
-        if bare is not None and self.nothing is not None and bare.any():
-            gone = self._gone(kernels, raster, offsets, bare, self.nothing)
+        gone = self._gone(kernels, raster, offsets, bare)
         back = None if behind is None else kernels.blurred(offsets[:, 3].clip(0, 1) * inside, sigma)
         lent = kernels.resized(lent, (width, height)) * there
         none, least = np.zeros(len(share), int), _UNSEEN if person.dtype == xp.uint8 else 0.0
@@ -129,17 +127,20 @@ class Lender:
             self._lay(kernels, person, alpha, patches, strip, own, covered, changed, offsets)
         return patches, lent
 
-    def _gone(self, kernels: Kernels, raster: Raster, offsets: Array, bare: np.ndarray, nothing: Array) -> Array:
+    def _gone(self, kernels: Kernels, raster: Raster, offsets: Array, bare: np.ndarray | None) -> Array | None:
         """How far what is lent shows nothing, and how far the person does not either: (N, 2, rows, columns) of the grid.
 
         What the photo hardly shows of such a place is its own edge, drawn out, and that goes on a little beyond the mesh.
+        None where there is no such place.
         """
+        if self.nothing is None or bare is None or not bare.any():
+            return None
         xp = array_namespace(offsets)
         x, y = (xp.astype(kernels.put(axis), xp.float32) for axis in raster.window.centres)
         right = offsets[:, 0] + (x[:, None] - float(self.start[0]))
         down = offsets[:, 1] + (y[:, :, None] - float(self.start[1]))
         (there,) = planes(kernels, bare)
-        nothing = xp.astype(kernels.looked_up(nothing[None], right, down, Look.LINEAR), xp.float32) / 255 * there
+        nothing = xp.astype(kernels.looked_up(self.nothing[None], right, down, Look.LINEAR), xp.float32) / 255 * there
         drawn_out = kernels.grown(nothing * offsets[:, 2].clip(0, 1) * xp.astype(raster.ids > 0, xp.float32), _BEYOND)
         return xp.stack([nothing, drawn_out], axis=1)
 

@@ -12,7 +12,6 @@ from scipy.ndimage import map_coordinates
 from portrait_server.geometry.hair import HairColour, colours_at
 
 _RINGS = np.arange(1, 2.23, 0.03)  # multiples of the face's outline
-_SKIN, _STRANGE = 0.4, 0.1  # share of skin from which on a colour is none of hair, and likeness to hair up to which
 _EARS = -0.5  # cosine with the way to the chin, above which (towards -1) no ear lies
 _LEAST, _ABOVE = 6, 0.1  # how many cells of cloth lie up there at least, and which part of it
 
@@ -45,8 +44,7 @@ class Cloth:
             rim: (36,) where the head ends, as a multiple of the outline; shown: (36,) up to where the picture shows it alone.
             down: (36,) cosine between each line and the way to the chin.
         """
-        colours = colours_at(image, centre + arm * _RINGS[:, None, None])
-        like_hair = (colour.skin_share(colours) < _SKIN) & (colour.hair_share(colours) > _STRANGE)
+        like_hair = colour.is_hair(colours_at(image, centre + arm * _RINGS[:, None, None]))
         surely = _RINGS[:, None] < shown
         # Around the face twice, so that nothing ends where the lines begin.
         hair, inside = (np.tile(each.astype(np.uint8), 2) for each in (like_hair, surely))

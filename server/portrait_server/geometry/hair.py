@@ -10,6 +10,8 @@ import numpy as np
 
 _LIGHTNESS = 0.4  # how much a difference of lightness counts against one of hue: shadows fall on both
 _ALIKE = 9.0  # distance of colours (CIELAB) below which a head counts as bald, or its hair as no other than its skin
+_SKIN = 0.4  # share of skin beyond which a pixel is none of hair
+_STRANGE = 0.1  # likeness to the hair's colour up to which it is none either, as a red ear
 _NEAR = 1.2  # how much nearer to the other's colour a pixel must be to be told from it
 
 
@@ -41,6 +43,10 @@ class HairColour:
     def hair_share(self, colours: np.ndarray) -> np.ndarray:
         """1 where colours (…, 3 or 4) are like the hair's, down to 0 where they are quite another: (…) float."""
         return _likeness(colours, self.hair)
+
+    def is_hair(self, colours: np.ndarray) -> np.ndarray:
+        """Where colours (…, 3 or 4) are those of hair: (…) bool."""
+        return np.asarray((self.skin_share(colours) < _SKIN) & (self.hair_share(colours) > _STRANGE))
 
     def skin_likeness(self, colours: np.ndarray) -> np.ndarray:
         """1 where colours (…, 3 or 4) are like the skin's, down to 0 where they are quite another, as of a shirt: (…) float."""

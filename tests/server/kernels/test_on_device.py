@@ -304,9 +304,8 @@ def test_a_share_of_differences_is_added(kernels: OnDevice, random: np.random.Ge
 @pytest.mark.parametrize("other", [np.uint8, np.float32])
 def test_pictures_are_mixed(kernels: OnDevice, random: np.random.Generator, dtype: type, other: type) -> None:
     pictures, others = (random.integers(0, 256, (FRAMES, 40, 50, 3)).astype(kind) for kind in (dtype, other))
-    share = (np.round(random.random((FRAMES, 40, 50)) * 64) / 64).astype(
-        np.float32
-    )  # that some lie half way between levels
+    # In 64ths, that some lie half way between levels.
+    share = (np.round(random.random((FRAMES, 40, 50)) * 64) / 64).astype(np.float32)
     compare(kernels, "mixed", (pictures, others, share), share=0)
     found = OpenCV().mixed(pictures, others, share)
     expected = pictures + share[..., None] * (others.astype(np.float32) - pictures)
